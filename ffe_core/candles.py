@@ -1,0 +1,55 @@
+"""What a stored candle looks like: the columns of a Bronze table, and where its rows are put."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from ffe_core.errors import InputError
+from ffe_core.timeframes import TIMEFRAMES, seconds
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+PRICES = ("open", "high", "low", "close")
+VALUES = (*PRICES, "volume")
+PARTITION_COLUMNS = ("partition_date", "partition_asset_pair")
+
+# Complete on the first day: adding a column later would refuse appends that lack it.
+SCHEMA = pa.schema(
+    [
+        pa.field("timestamp", TIMESTAMP),
+        *(pa.field(name, pa.float64()) for name in VALUES),
+        pa.field("asset_pair", pa.string()),
+        pa.field("source_provider", pa.string()),
+        pa.field("_extracted_at", TIMESTAMP),
+        pa.field("_ingestion_id", pa.string()),
+        pa.field("is_mock", pa.bool_()),
+        pa.field("_dead_letter_id", pa.string()),
+        pa.field("partition_date", pa.date32()),
+        pa.field("partition_asset_pair", pa.string()),
+    ]
+)
+_TABLE_PREFIX = "raw_market_data_"
+
+
+def table_name(timeframe: str) -> str:
+    """Name of the Bronze table of a timeframe."""
+    seconds(timeframe)
+    return f"{_TABLE_PREFIX}{timeframe}"
+
+
+def timeframe_of(table: str) -> str:
+    """Timeframe whose Bronze table this is; InputError for any other name."""
+    name = table.removeprefix(_TABLE_PREFIX)
+    if name == table or name not in TIMEFRAMES:
+        raise InputError(f"table: {table!r} is not a Bronze table; use a name like raw_market_data_1h")
+    return name
+
+
+def partition_dates(timestamps: np.ndarray, timeframe: str) -> np.ndarray:
+    """First day of each candle's partition period: its month for 1m, its year for the rest.
+
+    `timestamps` int64 epoch seconds; returns datetime64[D]. Day partitions would give daily bars one row a file,
+    and compaction can never merge across partitions.
+    """
+    unit = "M" if timeframe == "1m" else "Y"
+    return timestamps.astype("datetime64[s]").astype(f"datetime64[{unit}]").astype("datetime64[D]")

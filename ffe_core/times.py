@@ -1,0 +1,72 @@
+"""How instants and ranges are read and written: aware, UTC, half-open.
+
+A date means that whole UTC day, the end date included; a datetime is taken as given, its end excluded; one without
+a zone is refused. Inside the core an instant is an int: epoch seconds, UTC.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, date, datetime, timedelta
+
+from ffe_core.errors import InputError
+
+DAY = 86_400
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_EXAMPLE = "use a date like 2024-01-31 or a time with a zone like 2024-01-31T12:00:00Z"
+
+Instant = str | date | datetime | int
+
+
+def now() -> int:
+    """The present instant in epoch seconds."""
+    return int(time.time())
+
+
+def utc(epoch: int) -> datetime:
+    """Epoch seconds as an aware UTC datetime."""
+    return datetime.fromtimestamp(epoch, UTC)
+
+
+def iso(epoch: int) -> str:
+    """Epoch seconds as ISO 8601 text, for example 2024-01-31T12:00:00+00:00."""
+    return utc(epoch).isoformat()
+
+
+def parse_instant(value: Instant, field: str = "time", *, end: bool = False) -> int:
+    """Epoch seconds of a date, datetime, ISO text or epoch; a bare date given as an `end` is the day after it.
+
+    Raises InputError naming `field` for unreadable text and for a datetime without a zone.
+    """
+    if isinstance(value, bool):
+        raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
+    if isinstance(value, int):
+        return value
+    parsed = _parse_text(value, field) if isinstance(value, str) else value
+    if isinstance(parsed, datetime):
+        if parsed.tzinfo is None:
+            raise InputError(f"{field}: {value} has no time zone; add one, for example {parsed.isoformat()}Z")
+        return int(parsed.timestamp())
+    if isinstance(parsed, date):
+        day = datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC) + timedelta(days=int(end))
+        return int(day.timestamp())
+    raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
+
+
+def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[int, int]:
+    """Half-open range in epoch seconds; InputError for reversed ends or a start in the future."""
+    first, last = parse_instant(start, "start"), parse_instant(end, "end", end=True)
+    if last <= first:
+        raise InputError(f"end: {end} is not after start {start}; give a range such as 2024-01-01 to 2024-01-31")
+    if first > (now() if now_ is None else now_):
+        raise InputError(f"start: {start} lies in the future; give a start in the past, for example 2024-01-01")
+    return first, last
+
+
+def _parse_text(text: str, field: str) -> date | datetime:
+    stripped = text.strip()
+    try:
+        return date.fromisoformat(stripped) if _DATE.fullmatch(stripped) else datetime.fromisoformat(stripped)
+    except ValueError:
+        raise InputError(f"{field}: {text!r} is not a time; {_EXAMPLE}") from None
