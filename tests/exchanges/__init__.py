@@ -1,0 +1,32 @@
+"""Local HTTP servers that speak the providers' wire formats, limits, errors and faults.
+
+with CoinbaseExchange(Market({("BTC-USD", 3600): generated(start, end, 3600)})) as exchange:
+    exchange.fault(Fault.http(500), times=2)
+    exchange.break_record("BTC-USD", 3600, open_epoch, "high_below_low")
+    ...  # point the product at exchange.url
+    assert exchange.count("/candles") == 3
+"""
+
+from __future__ import annotations
+
+from .coinbase import CoinbaseExchange
+from .faults import Fault, Script
+from .market import Candle, Candles, Market, Record, from_parquet, fx_closed, generated
+from .server import Answer, Exchange, Seen, TokenBucket
+
+__all__ = [
+    "Answer",
+    "Candle",
+    "Candles",
+    "CoinbaseExchange",
+    "Exchange",
+    "Fault",
+    "Market",
+    "Record",
+    "Script",
+    "Seen",
+    "TokenBucket",
+    "from_parquet",
+    "fx_closed",
+    "generated",
+]

@@ -1,0 +1,444 @@
+"""Do the stand-ins speak the documented wire formats? Asked over real HTTP, as a provider client would."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.exchanges import Candle, CoinbaseExchange, Fault, Market, TokenBucket, from_parquet, fx_closed, generated
+
+HOUR, DAY = 3600, 86400
+
+
+def epoch(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+START = epoch("2024-01-01")
+NOW = START + 1000 * HOUR + HOUR // 2
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=10) as client:
+        yield client
+
+
+class TestMarket:
+    def test_generated_candles_are_the_same_whatever_the_range(self):
+        whole = generated(START, START + 50 * HOUR, HOUR, seed="a")
+        part = generated(START + 10 * HOUR, START + 20 * HOUR, HOUR, seed="a")
+        assert len(whole) == 50
+        assert part == {at: whole[at] for at in part}
+        assert generated(START, START + HOUR, HOUR, seed="b")[START] != whole[START]
+
+    def test_generated_candles_are_valid(self):
+        for candle in generated(START, START + 500 * HOUR, HOUR).values():
+            low, high = float(candle.low), float(candle.high)
+            assert 0 < low <= float(candle.open) <= high
+            assert low <= float(candle.close) <= high
+            assert float(candle.volume) > 0
+
+    @pytest.mark.parametrize(
+        ("instant", "closed"),
+        [
+            ("2024-01-05T21:59", False),
+            ("2024-01-05T22:00", True),
+            ("2024-01-07T21:59", True),
+            ("2024-01-07T22:00", False),
+            ("2024-07-05T20:59", False),
+            ("2024-07-05T21:00", True),
+            ("2024-07-07T21:00", False),
+        ],
+    )
+    def test_fx_closes_at_five_in_the_afternoon_in_new_york(self, instant: str, closed: bool):
+        assert fx_closed(epoch(instant)) is closed
+
+    def test_a_bar_is_generated_when_any_hour_of_it_is_open(self):
+        start, end = epoch("2024-01-05"), epoch("2024-01-09")
+        days = generated(start, end, DAY, closed=fx_closed)
+        assert [datetime.fromtimestamp(at, UTC).strftime("%a") for at in days] == ["Fri", "Sun", "Mon"]
+
+    def test_sparse_markets_leave_bars_out(self):
+        candles = generated(START, START + HOUR, 60, missing=lambda at: at % 180 == 0)
+        assert len(candles) == 40
+        assert START not in candles
+
+    def test_parquet_values_come_back_bit_for_bit(self, tmp_path: Path):
+        values = [0.1 + 0.2, 1e-7, 63.87, 1 / 3]
+        table = pa.table(
+            {
+                "timestamp": pa.array([at * 1_000_000 for at in range(4)], pa.timestamp("us", "UTC")),
+                **dict.fromkeys(("open", "high", "low", "close"), values),
+                "volume": pa.array([5.0, None, math.nan, 2.5]),
+            }
+        )
+        pq.write_table(table, tmp_path / "x.parquet")
+        candles = from_parquet(tmp_path / "x.parquet")
+        assert [float(candle.open) for candle in candles.values()] == values
+        assert [candle.volume for candle in candles.values()] == ["5.0", "0", "0", "2.5"]
+        assert "e" not in candles[1].open
+
+    def test_one_symbol_whatever_its_separator(self):
+        market = Market({("BTC-USD", HOUR): {0: ("1", "1", "1", "1", "1")}})
+        assert market.candles("BTC_USD", HOUR) == {0: Candle("1", "1", "1", "1", "1")}
+        assert market.candles("BTCUSD", HOUR) == {}
+
+
+class TestTokenBucket:
+    def test_refuses_beyond_the_burst_and_refills_at_the_rate(self):
+        time = [0.0]
+        bucket = TokenBucket(10, 3, lambda: time[0])
+        assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+        time[0] = 0.1
+        assert [bucket.take() for _ in range(2)] == [True, False]
+        time[0] = 60
+        assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.fixture(scope="module")
+def coinbase_server() -> Iterator[CoinbaseExchange]:
+    market = Market(
+        {
+            ("BTC-USD", HOUR): generated(START, START + 2000 * HOUR, HOUR),
+            ("BTC-USD", 14400): generated(START, START + 2000 * HOUR, 14400),
+            ("DOGE-USD", 60): generated(START, START + DAY, 60, missing=lambda at: at % 300 == 0),
+        }
+    )
+    with CoinbaseExchange(market, rate=None, now=lambda: NOW) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def coinbase(coinbase_server: CoinbaseExchange) -> Iterator[CoinbaseExchange]:
+    coinbase_server.reset()
+    yield coinbase_server
+    coinbase_server.reset()
+
+
+PRODUCTS = "/api/v3/brokerage/market/products"
+
+
+def ask(client: httpx.Client, exchange: CoinbaseExchange, product: str = "BTC-USD", **params: Any) -> httpx.Response:
+    asked = {"start": START, "end": START + 2 * HOUR, "granularity": "ONE_HOUR", **params}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    return client.get(f"{exchange.url}{PRODUCTS}/{product}/candles", params=wanted)
+
+
+def starts(response: httpx.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [int(candle["start"]) for candle in response.json()["candles"]]
+
+
+class TestCoinbase:
+    def test_newest_first_both_ends_included_all_text(self, client, coinbase):
+        response = ask(client, coinbase)
+        assert starts(response) == [START + 2 * HOUR, START + HOUR, START]
+        oldest = response.json()["candles"][-1]
+        assert list(oldest) == ["start", "low", "high", "open", "close", "volume"]
+        candle = coinbase.market.candles("BTC-USD", HOUR)[START]
+        assert oldest == {"start": str(START), **candle._asdict()}
+
+    def test_four_hours(self, client, coinbase):
+        response = ask(client, coinbase, granularity="FOUR_HOUR", end=START + DAY)
+        assert len(starts(response)) == 7
+
+    def test_a_start_inside_a_bucket_brings_the_bucket(self, client, coinbase):
+        assert starts(ask(client, coinbase, start=START + 1, end=START + HOUR)) == [START + HOUR, START]
+
+    def test_350_candles_pass_and_351_are_refused(self, client, coinbase):
+        assert len(starts(ask(client, coinbase, end=START + 349 * HOUR))) == 350
+        refused = ask(client, coinbase, end=START + 350 * HOUR)
+        assert refused.status_code == 400
+        assert refused.json()["error"] == "INVALID_ARGUMENT"
+        assert "number of candles requested should be less than 350" in refused.json()["error_details"]
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"start": None},
+            {"end": None},
+            {"start": "2024-01-01T00:00:00Z"},
+            {"start": START + DAY, "end": START},
+            {"granularity": "3600"},
+            {"granularity": None},
+            {"limit": 351},
+            {"limit": 0},
+        ],
+    )
+    def test_wrong_arguments(self, client, coinbase, params):
+        response = ask(client, coinbase, **params)
+        assert response.status_code == 400
+        assert set(response.json()) == {"error", "error_details", "message"}
+
+    def test_limit_keeps_the_newest(self, client, coinbase):
+        assert starts(ask(client, coinbase, limit=2)) == [START + 2 * HOUR, START + HOUR]
+
+    @pytest.mark.parametrize("product", ["NOPE-USD", "BTCUSD", "btc-usd", "BTC_USD"])
+    def test_unknown_products(self, client, coinbase, product):
+        response = ask(client, coinbase, product)
+        assert response.status_code == 404
+        assert response.json() == {"error": "NOT_FOUND", "message": f"Product {product} not supported"}
+
+    def test_usdc_shows_the_usd_book(self, client, coinbase):
+        assert ask(client, coinbase, "BTC-USDC").json() == ask(client, coinbase).json()
+
+    def test_the_running_candle_is_there_and_is_not_the_final_one(self, client, coinbase):
+        running = START + 1000 * HOUR
+        response = ask(client, coinbase, start=running - HOUR, end=running + 5 * HOUR)
+        assert starts(response) == [running, running - HOUR]
+        final = coinbase.market.candles("BTC-USD", HOUR)[running]
+        assert response.json()["candles"][0]["open"] == final.open
+        assert response.json()["candles"][0]["volume"] != final.volume
+
+    def test_minutes_without_trades_are_absent(self, client, coinbase):
+        response = ask(client, coinbase, "DOGE-USD", granularity="ONE_MINUTE", end=START + 9 * 60)
+        assert sorted(starts(response)) == [START + 60 * minute for minute in (1, 2, 3, 4, 6, 7, 8, 9)]
+
+    def test_before_the_listing_is_an_empty_page(self, client, coinbase):
+        assert starts(ask(client, coinbase, start=START - DAY, end=START - HOUR)) == []
+
+    def test_listing(self, client, coinbase):
+        listing = client.get(coinbase.url + PRODUCTS).json()
+        assert [product["product_id"] for product in listing["products"]] == ["BTC-USD", "DOGE-USD"]
+        assert listing["num_products"] == 2
+        assert client.get(f"{coinbase.url}{PRODUCTS}/BTC-USD").json() == listing["products"][0]
+
+    def test_the_sibling_without_market_wants_a_token(self, client, coinbase):
+        assert client.get(f"{coinbase.url}/api/v3/brokerage/products/BTC-USD/candles").status_code == 401
+
+    def test_requests_beyond_the_burst_get_429_and_are_counted(self, client):
+        with CoinbaseExchange(Market(), rate=0.001, burst=3) as exchange:
+            answers = [client.get(exchange.url + PRODUCTS).status_code for _ in range(5)]
+            assert answers == [200, 200, 200, 429, 429]
+            assert exchange.rate_limited == 2
+
+
+class TestRequestLog:
+    def test_remembers_what_was_asked_and_answered(self, client, coinbase):
+        ask(client, coinbase)
+        client.get(coinbase.url + "/nowhere", headers={"X-Me": "1"})
+        first, second = coinbase.requests
+        assert (first.number, first.method, first.status, first.fault) == (1, "GET", 200, None)
+        assert first.path == f"{PRODUCTS}/BTC-USD/candles"
+        assert first.params == {"start": str(START), "end": str(START + 2 * HOUR), "granularity": "ONE_HOUR"}
+        assert (second.status, second.headers["x-me"]) == (404, "1")
+        assert coinbase.count("/candles", granularity="ONE_HOUR") == 1
+        assert coinbase.count(granularity="ONE_DAY") == 0
+
+    def test_connections_are_kept_alive(self, coinbase):
+        with httpx.Client() as client:
+            assert len({ask(client, coinbase).status_code for _ in range(5)}) == 1
+        assert coinbase.connections == 1
+
+    def test_many_threads(self, coinbase):
+        def run() -> None:
+            with httpx.Client() as client:
+                for _ in range(10):
+                    ask(client, coinbase)
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [seen.number for seen in coinbase.requests] == list(range(1, 41))
+        assert {seen.status for seen in coinbase.requests} == {200}
+
+    def test_waiting_for_a_request_that_never_comes(self, coinbase):
+        with pytest.raises(TimeoutError, match="0 of 1 requests"):
+            coinbase.wait_for_requests(1, timeout=0.01)
+
+    def test_url_of_a_server_that_does_not_run(self):
+        with pytest.raises(RuntimeError, match="not running"):
+            _ = CoinbaseExchange(Market()).url
+
+
+class TestFaults:
+    def test_a_queue_is_served_in_order_and_then_the_truth(self, client, coinbase):
+        coinbase.fault(Fault.http(500), times=2)
+        coinbase.fault(Fault.rate_limited(retry_after=7))
+        answers = [ask(client, coinbase) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [500, 500, 429, 200]
+        assert [answer.headers.get("retry-after") for answer in answers] == [None, None, "7", None]
+        assert [seen.fault for seen in coinbase.requests] == ["http 500", "http 500", "http 429", None]
+
+    def test_a_lasting_fault_until_it_is_cancelled(self, client, coinbase):
+        script = coinbase.fault(Fault.http(502), times=None)
+        assert [ask(client, coinbase).status_code for _ in range(3)] == [502] * 3
+        script.cancel()
+        assert ask(client, coinbase).status_code == 200
+        assert script.hits == 3
+
+    def test_a_fault_for_some_requests_only(self, client, coinbase):
+        coinbase.fault(Fault.http(500), times=None, when=lambda seen: seen.params.get("end") == str(START))
+        coinbase.fault(Fault.http(503), number=3)
+        ends = [START + HOUR, START, START + HOUR, START + HOUR]
+        assert [ask(client, coinbase, end=end).status_code for end in ends] == [200, 500, 503, 200]
+
+    def test_429_without_retry_after(self, client, coinbase):
+        coinbase.fault(Fault.rate_limited())
+        response = ask(client, coinbase)
+        assert response.status_code == 429
+        assert "retry-after" not in response.headers
+        assert coinbase.rate_limited == 0
+
+    @pytest.mark.parametrize(("fault", "status"), [(Fault.maintenance(), 503), (Fault.html(), 200)])
+    def test_html(self, client, coinbase, fault, status):
+        coinbase.fault(fault)
+        response = ask(client, coinbase)
+        assert response.status_code == status
+        assert response.headers["content-type"].startswith("text/html")
+        assert response.text.startswith("<!DOCTYPE html>")
+
+    @pytest.mark.parametrize(
+        ("fault", "message"),
+        [
+            (Fault.drop(), "without sending complete message body"),
+            (Fault.drop(after=10), "received 10 bytes"),
+            (Fault.drop(after=0), "without sending a response"),
+        ],
+    )
+    def test_dropped_connections(self, client, coinbase, fault, message):
+        coinbase.fault(fault)
+        with pytest.raises(httpx.RemoteProtocolError, match=message):
+            ask(client, coinbase)
+        assert ask(client, coinbase).status_code == 200
+
+    def test_truncated_json(self, client, coinbase):
+        coinbase.fault(Fault.truncated())
+        response = ask(client, coinbase)
+        assert response.status_code == 200
+        with pytest.raises(json.JSONDecodeError):
+            response.json()
+
+    def test_another_shape(self, client, coinbase):
+        coinbase.fault(Fault.other_shape("[]"))
+        assert ask(client, coinbase).json() == []
+
+    def test_an_empty_page(self, client, coinbase):
+        coinbase.fault(Fault.empty_page())
+        assert starts(ask(client, coinbase)) == []
+        assert len(starts(ask(client, coinbase))) == 3
+
+    def test_a_hanging_answer_until_the_client_gives_up(self, coinbase):
+        coinbase.fault(Fault.hang())
+        with httpx.Client(timeout=0.1) as client, pytest.raises(httpx.ReadTimeout):
+            ask(client, coinbase)
+        assert coinbase.requests[0].status is None
+
+    @pytest.mark.parametrize("fault", [Fault.hang(), Fault.slow(3600)])
+    def test_stopping_cuts_off_what_hangs(self, fault):
+        exchange = CoinbaseExchange(Market()).start()
+        url, errors = exchange.url, []
+        exchange.fault(fault)
+
+        def ask_and_wait() -> None:
+            with pytest.raises(httpx.RemoteProtocolError) as caught:
+                httpx.get(url, timeout=60)
+            errors.append(caught.value)
+
+        waiting = threading.Thread(target=ask_and_wait)
+        waiting.start()
+        exchange.wait_for_requests(1)
+        exchange.stop()
+        waiting.join()
+        assert len(errors) == 1
+
+    def test_slow_answers_are_honest(self, coinbase):
+        coinbase.fault(Fault.slow(0.2))
+        with httpx.Client(timeout=0.05) as client, pytest.raises(httpx.ReadTimeout):
+            ask(client, coinbase)
+        coinbase.fault(Fault.slow(0.01))
+        with httpx.Client() as client:
+            assert len(starts(ask(client, coinbase))) == 3
+
+
+BROKEN: list[tuple[str, dict[str, Any], str, Any]] = [
+    ("null", {}, "close", None),
+    ("nan", {"field": "high"}, "high", "NaN"),
+    ("infinity", {}, "close", "Infinity"),
+    ("bare_infinity", {"field": "volume"}, "volume", math.inf),
+    ("text", {"field": "open"}, "open", "n/a"),
+    ("set", {"field": "open", "value": 12}, "open", 12),
+]
+
+
+class TestBrokenRecords:
+    def broken(self, client, coinbase, kind: str, **options: Any) -> list[Any]:
+        """The middle record of three as sent, a list because it may be repeated."""
+        coinbase.break_record("BTC-USD", HOUR, START + HOUR, kind, **options)
+        rows = ask(client, coinbase).json()["candles"]
+        assert rows[0]["start"] == str(START + 2 * HOUR)
+        assert rows[-1]["start"] == str(START)
+        return rows[1:-1]
+
+    def whole(self, coinbase) -> dict[str, str]:
+        return {"start": str(START + HOUR), **coinbase.market.candles("BTC-USD", HOUR)[START + HOUR]._asdict()}
+
+    @pytest.mark.parametrize(("kind", "options", "field", "value"), BROKEN)
+    def test_a_field_of_another_value(self, client, coinbase, kind, options, field, value):
+        assert self.broken(client, coinbase, kind, **options) == [{**self.whole(coinbase), field: value}]
+
+    def test_a_bare_nan(self, client, coinbase):
+        (row,) = self.broken(client, coinbase, "bare_nan")
+        assert math.isnan(row["close"])
+
+    def test_prices_out_of_order(self, client, coinbase):
+        (row,) = self.broken(client, coinbase, "high_below_low")
+        assert float(row["high"]) < float(row["low"])
+
+    @pytest.mark.parametrize(("kind", "field"), [("open_outside", "open"), ("close_outside", "close")])
+    def test_prices_outside(self, client, coinbase, kind, field):
+        (row,) = self.broken(client, coinbase, kind)
+        assert not float(row["low"]) <= float(row[field]) <= float(row["high"])
+
+    @pytest.mark.parametrize("field", ["low", "volume"])
+    def test_negative(self, client, coinbase, field):
+        (row,) = self.broken(client, coinbase, "negative", field=field)
+        assert float(row[field]) < 0
+
+    @pytest.mark.parametrize(("field", "key"), [("close", "close"), ("time", "start")])
+    def test_a_missing_field(self, client, coinbase, field, key):
+        (row,) = self.broken(client, coinbase, "missing", field=field)
+        assert {key, *row} == set(self.whole(coinbase))
+        assert key not in row
+
+    def test_repeats(self, client, coinbase):
+        first, second = self.broken(client, coinbase, "repeat")
+        assert first == second == self.whole(coinbase)
+
+    def test_different_repeats(self, client, coinbase):
+        first, second = self.broken(client, coinbase, "repeat_different")
+        assert {first["start"], second["start"]} == {str(START + HOUR)}
+        assert first["high"] != second["high"]
+
+    def test_an_unreadable_time(self, client, coinbase):
+        assert self.broken(client, coinbase, "bad_time") == [{**self.whole(coinbase), "start": "not-a-time"}]
+
+    def test_not_a_record_at_all(self, client, coinbase):
+        assert self.broken(client, coinbase, "not_a_record") == ["not a record"]
+
+    def test_kinds_add_up_and_can_be_mended(self, client, coinbase):
+        coinbase.break_record("BTC-USD", HOUR, START + HOUR, "null", field="open")
+        (row,) = self.broken(client, coinbase, "text", field="high")
+        assert (row["open"], row["high"]) == (None, "n/a")
+        coinbase.mend_record("BTC-USD", HOUR, START + HOUR)
+        assert ask(client, coinbase).json()["candles"][1] == self.whole(coinbase)
+
+    @pytest.mark.parametrize(
+        ("kind", "options"), [("no such", {}), ("set", {"field": "nope", "value": 1}), ("missing", {"field": "nope"})]
+    )
+    def test_a_wrong_break_is_refused_where_it_is_scripted(self, coinbase, kind, options):
+        with pytest.raises(ValueError, match=r"no such|nope"):
+            coinbase.break_record("BTC-USD", HOUR, START, kind, **options)
