@@ -12,6 +12,7 @@ from __future__ import annotations
 from .coinbase import CoinbaseExchange
 from .faults import Fault, Script
 from .market import Candle, Candles, Market, Record, from_parquet, fx_closed, generated
+from .oanda import OandaExchange
 from .server import Answer, Exchange, Seen, TokenBucket
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Exchange",
     "Fault",
     "Market",
+    "OandaExchange",
     "Record",
     "Script",
     "Seen",

@@ -109,12 +109,15 @@ class Market:
         with self._lock:
             return dict(self._series.get((parts(symbol), step), _Series()).candles)
 
-    def between(self, symbol: str, step: int, first: float, last: float) -> list[tuple[int, Candle]]:
-        """The candles with first <= open <= last, oldest first."""
+    def between(
+        self, symbol: str, step: int, first: float, last: float, limit: int | None = None
+    ) -> list[tuple[int, Candle]]:
+        """The candles with first <= open <= last, oldest first: the first `limit` of them, or the last if negative."""
         with self._lock:
             series = self._series.get((parts(symbol), step), _Series())
             opens = series.opens[bisect_left(series.opens, first) : bisect_right(series.opens, last)]
-            return [(open_epoch, series.candles[open_epoch]) for open_epoch in opens]
+            kept = opens[limit:] if limit is not None and limit < 0 else opens[:limit]
+            return [(open_epoch, series.candles[open_epoch]) for open_epoch in kept]
 
 
 def in_progress(candle: Candle) -> Candle:

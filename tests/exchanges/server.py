@@ -206,11 +206,14 @@ class Exchange:
 
     # What the stand-ins use
 
-    def records(self, symbol: str, step: int, first: float, last: float) -> list[Record]:
-        """The records with first <= open <= last that exist by now, oldest first, the running one partial."""
+    def records(self, symbol: str, step: int, first: float, last: float, limit: int | None = None) -> list[Record]:
+        """The records with first <= open <= last that exist by now, oldest first, the running one partial.
+
+        `limit` as in `Market.between`, in candles before any is repeated.
+        """
         now = self.now()
         rows: list[Record] = []
-        for at, candle in self.market.between(symbol, step, first, min(last, now - self.lag)):
+        for at, candle in self.market.between(symbol, step, first, min(last, now - self.lag), limit):
             complete = at + step <= now
             record = Record.of(at, candle if complete else in_progress(candle), complete)
             rows += _apply(self._broken.get((parts(symbol), step, at), []), record)

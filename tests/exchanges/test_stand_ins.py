@@ -15,7 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.exchanges import Candle, CoinbaseExchange, Fault, Market, TokenBucket, from_parquet, fx_closed, generated
+from tests.exchanges import (
+    Candle,
+    CoinbaseExchange,
+    Fault,
+    Market,
+    OandaExchange,
+    TokenBucket,
+    from_parquet,
+    fx_closed,
+    generated,
+)
 
 HOUR, DAY = 3600, 86400
 
@@ -442,3 +452,183 @@ class TestBrokenRecords:
     def test_a_wrong_break_is_refused_where_it_is_scripted(self, coinbase, kind, options):
         with pytest.raises(ValueError, match=r"no such|nope"):
             coinbase.break_record("BTC-USD", HOUR, START, kind, **options)
+
+
+SUMMER, WINTER = epoch("2024-07-01"), epoch("2024-01-08")
+OANDA_NOW = epoch("2024-07-12T10:30")
+
+
+@pytest.fixture(scope="module")
+def oanda_server() -> Iterator[OandaExchange]:
+    market = Market()
+    for step in (60, HOUR, 4 * HOUR, DAY):
+        begin = epoch("2024-07-01") if step == 60 else epoch("2023-06-01")
+        candles = generated(
+            begin, epoch("2024-08-01"), step, price=1.1, decimals=5, volume_decimals=0, closed=fx_closed
+        )
+        market.add("EUR_USD", step, candles)
+    with OandaExchange(market, token="secret", rate=None, now=lambda: OANDA_NOW) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def oanda(oanda_server: OandaExchange) -> Iterator[OandaExchange]:
+    oanda_server.reset()
+    yield oanda_server
+    oanda_server.reset()
+    oanda_server.complete_delay, oanda_server.to_inclusive = 0.0, False
+
+
+UTC_GRID = {"dailyAlignment": "0", "alignmentTimezone": "UTC"}
+
+
+def iso(instant: int) -> str:
+    return f"{datetime.fromtimestamp(instant, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ask_oanda(
+    client: httpx.Client, exchange: OandaExchange, instrument: str = "EUR_USD", token: str = "secret", **params: Any
+) -> httpx.Response:
+    asked = {"granularity": "H1", "price": "M", "from": iso(SUMMER), "to": iso(SUMMER + 3 * HOUR), **params}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.get(f"{exchange.url}/v3/instruments/{instrument}/candles", params=wanted, headers=headers)
+
+
+def times(response: httpx.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    stamps = [candle["time"] for candle in response.json()["candles"]]
+    return [int(datetime.fromisoformat(stamp).timestamp()) for stamp in stamps]
+
+
+class TestOanda:
+    def test_oldest_first_end_left_out_exact_shape(self, client, oanda):
+        response = ask_oanda(client, oanda, includeFirst="true")
+        assert times(response) == [SUMMER, SUMMER + HOUR, SUMMER + 2 * HOUR]
+        assert response.headers["requestid"]
+        body, candle = response.json(), oanda.market.candles("EUR_USD", HOUR)[SUMMER]
+        assert (body["instrument"], body["granularity"]) == ("EUR_USD", "H1")
+        assert body["candles"][0] == {
+            "complete": True,
+            "volume": int(candle.volume),
+            "time": "2024-07-01T00:00:00.000000000Z",
+            "mid": {"o": candle.open, "h": candle.high, "l": candle.low, "c": candle.close},
+        }
+
+    def test_the_first_bar_goes_unless_it_is_asked_for(self, client, oanda):
+        count = {"to": None, "count": 10}
+        assert len(times(ask_oanda(client, oanda, **count))) == 9
+        assert times(ask_oanda(client, oanda, **count))[0] == SUMMER + HOUR
+        assert len(times(ask_oanda(client, oanda, includeFirst="true", **count))) == 10
+
+    def test_false_leaves_out_only_the_bar_that_covers_from(self, client, oanda):
+        assert times(ask_oanda(client, oanda, includeFirst="false"))[0] == SUMMER + HOUR
+        weekend = {"from": iso(epoch("2024-07-06")), "to": None, "count": 1}
+        sunday = epoch("2024-07-07T21:00")
+        assert times(ask_oanda(client, oanda, includeFirst="false", **weekend)) == [sunday]
+        assert times(ask_oanda(client, oanda, includeFirst="true", **weekend)) == [sunday]
+
+    def test_a_from_inside_a_bar_brings_the_bar(self, client, oanda):
+        response = ask_oanda(client, oanda, includeFirst="true", **{"from": iso(SUMMER + 60)})
+        assert times(response)[0] == SUMMER
+
+    def test_the_end_may_be_sent_too(self, client, oanda):
+        oanda.to_inclusive = True
+        assert times(ask_oanda(client, oanda, includeFirst="true"))[-1] == SUMMER + 3 * HOUR
+
+    def test_count_alone_and_before_to(self, client, oanda):
+        newest = times(ask_oanda(client, oanda, count=2, **{"from": None, "to": None}))
+        assert newest == [OANDA_NOW - HOUR - HOUR // 2, OANDA_NOW - HOUR // 2]
+        assert times(ask_oanda(client, oanda, count=2, **{"from": None})) == [SUMMER + HOUR, SUMMER + 2 * HOUR]
+        assert len(times(ask_oanda(client, oanda, **{"from": None, "to": None}))) == 500
+
+    def test_unix_seconds_are_read_and_written(self, client, oanda):
+        params = {"granularity": "H1", "from": str(SUMMER), "count": "1", "includeFirst": "true"}
+        headers = {"Authorization": "Bearer secret", "Accept-Datetime-Format": "UNIX"}
+        response = client.get(f"{oanda.url}/v3/instruments/EUR_USD/candles", params=params, headers=headers)
+        assert response.json()["candles"][0]["time"] == f"{SUMMER}.000000000"
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"count": 5}, "'count' cannot be specified when 'to' and 'from' parameters are set"),
+            ({"granularity": "M1", "to": iso(SUMMER + 5001 * 60)}, "Maximum value for 'count' exceeded"),
+            ({"to": None, "count": 5001}, "Maximum value for 'count' exceeded"),
+            ({"to": iso(OANDA_NOW + 60)}, "Invalid value specified for 'to'. Time is in the future"),
+            ({"instrument": "EURUSD"}, "Invalid value specified for 'instrument'"),
+            ({"instrument": "NOPE_USD"}, "Invalid value specified for 'instrument'"),
+            ({"granularity": "1h"}, "Invalid value specified for 'granularity'"),
+            ({"price": "X"}, "Invalid value specified for 'price'"),
+            ({"from": "2024-07-01T00:00:00"}, "Invalid value specified for 'from'"),
+            ({"to": None, "count": 0}, "Invalid value specified for 'count'"),
+            ({"includeFirst": "maybe"}, "Invalid value specified for 'includeFirst'"),
+            ({"alignmentTimezone": "Mars"}, "Invalid value specified for 'alignmentTimezone'"),
+        ],
+    )
+    def test_refusals_in_oandas_words(self, client, oanda, params, message):
+        response = ask_oanda(client, oanda, **params)
+        assert (response.status_code, response.json()) == (400, {"errorMessage": message})
+
+    def test_5000_buckets_pass_although_fewer_bars_are_there(self, client, oanda):
+        response = ask_oanda(client, oanda, granularity="M1", includeFirst="true", to=iso(SUMMER + 5000 * 60))
+        assert len(times(response)) == 5000
+        weekend = {"from": iso(epoch("2024-07-06")), "to": iso(epoch("2024-07-07"))}
+        assert times(ask_oanda(client, oanda, granularity="M1", includeFirst="true", **weekend)) == []
+
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}])
+    def test_no_candles_without_the_token(self, client, oanda, headers):
+        response = client.get(f"{oanda.url}/v3/instruments/EUR_USD/candles", headers=headers)
+        assert response.status_code == 401
+        assert response.json() == {"errorMessage": "Insufficient authorization to perform request."}
+
+    @pytest.mark.parametrize(
+        ("begin", "granularity", "hours"),
+        [(SUMMER, "D", [21]), (WINTER, "D", [22]), (SUMMER, "H4", [1, 5, 9]), (WINTER, "H4", [2, 6, 10])],
+    )
+    def test_the_grid_of_a_client_that_forgot_to_ask_for_utc(self, client, oanda, begin, granularity, hours):
+        # The bar that covers `from` counts, although it is left out.
+        asked = {"from": iso(begin), "to": None, "count": len(hours) + 1, "includeFirst": "false"}
+        opens = times(ask_oanda(client, oanda, granularity=granularity, **asked))
+        assert [datetime.fromtimestamp(at, UTC).hour for at in opens] == hours
+
+    @pytest.mark.parametrize(("granularity", "step"), [("H4", 4 * HOUR), ("D", DAY)])
+    def test_the_utc_grid(self, client, oanda, granularity, step):
+        asked = {"to": iso(SUMMER + 3 * DAY), "includeFirst": "true", **UTC_GRID}
+        opens = times(ask_oanda(client, oanda, granularity=granularity, **asked))
+        assert opens == list(range(SUMMER, SUMMER + 3 * DAY, step))
+
+    def test_the_running_bar_is_not_complete(self, client, oanda):
+        newest = {"from": None, "to": None, "count": 2}
+        flags = [candle["complete"] for candle in ask_oanda(client, oanda, **newest).json()["candles"]]
+        assert flags == [True, False]
+        oanda.complete_delay = 31 * 60
+        flags = [candle["complete"] for candle in ask_oanda(client, oanda, **newest).json()["candles"]]
+        assert flags == [False, False]
+
+    def test_bid_and_ask(self, client, oanda):
+        (candle,) = ask_oanda(client, oanda, price="BA", count=1, **{"from": None}).json()["candles"]
+        assert "mid" not in candle
+        assert float(candle["bid"]["o"]) < float(candle["ask"]["o"])
+
+    def test_accounts_and_instruments(self, client, oanda):
+        headers = {"Authorization": "Bearer secret"}
+        (account,) = client.get(f"{oanda.url}/v3/accounts", headers=headers).json()["accounts"]
+        own = f"{oanda.url}/v3/accounts/{account['id']}/instruments"
+        (instrument,) = client.get(own, headers=headers).json()["instruments"]
+        assert (instrument["name"], instrument["type"]) == ("EUR_USD", "CURRENCY")
+        assert client.get(f"{own}/EUR_USD/candles?count=3&granularity=D", headers=headers).status_code == 200
+
+    def test_requests_beyond_the_limit_get_429(self, client):
+        with OandaExchange(Market(), token="secret", rate=0.001, burst=2) as exchange:
+            assert [ask_oanda(client, exchange).status_code for _ in range(3)] == [400, 400, 429]
+            assert exchange.rate_limited == 1
+
+    def test_broken_records_and_empty_pages(self, client, oanda):
+        oanda.break_record("EUR_USD", HOUR, SUMMER, "missing", field="high")
+        oanda.break_record("EUR_USD", HOUR, SUMMER + HOUR, "text", field="volume")
+        first, second, _third = ask_oanda(client, oanda, includeFirst="true").json()["candles"]
+        assert list(first["mid"]) == ["o", "l", "c"]
+        assert second["volume"] == "n/a"
+        oanda.fault(Fault.empty_page())
+        page = {"instrument": "EUR_USD", "granularity": "H1", "candles": []}
+        assert ask_oanda(client, oanda).json() == page
