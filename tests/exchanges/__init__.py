@@ -9,6 +9,7 @@ with CoinbaseExchange(Market({("BTC-USD", 3600): generated(start, end, 3600)})) 
 
 from __future__ import annotations
 
+from .alpha_vantage import REFUSALS, AlphaVantageExchange
 from .coinbase import CoinbaseExchange
 from .faults import Fault, Script
 from .market import Candle, Candles, Market, Record, from_parquet, fx_closed, generated
@@ -16,6 +17,8 @@ from .oanda import OandaExchange
 from .server import Answer, Exchange, Seen, TokenBucket
 
 __all__ = [
+    "REFUSALS",
+    "AlphaVantageExchange",
     "Answer",
     "Candle",
     "Candles",

@@ -78,6 +78,14 @@ class Fault:
         """200, well-formed, without candles."""
         return cls("empty page", lambda exchange, seen, _answer: exchange.empty_page(seen))
 
+    @classmethod
+    def alpha_vantage(cls, kind: str) -> Fault:
+        """One of Alpha Vantage's 200 answers that are errors; kinds in `alpha_vantage.REFUSALS`."""
+        from .alpha_vantage import refusal
+
+        refusal(kind, "", "")
+        return cls(f"alpha vantage {kind}", lambda _exchange, seen, _answer: refusal(kind, *_asked(seen)))
+
 
 def _plain(answer: Answer, status: int, body: bytes, headers: dict[str, str]) -> Answer:
     return replace(answer, status=status, body=body, headers=headers)
@@ -85,6 +93,10 @@ def _plain(answer: Answer, status: int, body: bytes, headers: dict[str, str]) ->
 
 def _cut(answer: Answer, after: int | None = None) -> int:
     return len(answer.body) // 2 if after is None else after
+
+
+def _asked(seen: Seen) -> tuple[str, str]:
+    return seen.params.get("apikey", ""), seen.params.get("function", "")
 
 
 @dataclass

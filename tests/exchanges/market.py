@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -118,6 +118,14 @@ class Market:
             opens = series.opens[bisect_left(series.opens, first) : bisect_right(series.opens, last)]
             kept = opens[limit:] if limit is not None and limit < 0 else opens[:limit]
             return [(open_epoch, series.candles[open_epoch]) for open_epoch in kept]
+
+
+def changed(value: Any, change: Callable[[Decimal], Any]) -> Any:
+    """A number given as text, changed; a value that was broken on purpose stays as it is."""
+    try:
+        return change(Decimal(value)) if isinstance(value, str) else value
+    except (InvalidOperation, ValueError, OverflowError):
+        return value
 
 
 def in_progress(candle: Candle) -> Candle:

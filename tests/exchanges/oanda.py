@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .market import Market, Record, parts
+from .market import Market, Record, changed, parts
 from .server import Answer, Exchange, Seen, TokenBucket
 
 SECONDS = {"S": 1, "M": 60, "H": 3600}
@@ -150,7 +150,7 @@ class OandaExchange(Exchange):
         ended = record.open_epoch + question.step + self.complete_delay
         body: dict[str, Any] = {"complete": record.complete and ended <= self.now()}
         if "volume" in record.fields:
-            body["volume"] = _whole(record.fields["volume"])
+            body["volume"] = changed(record.fields["volume"], int)
         if record.time is not None:
             body["time"] = record.time or _stamp(at, question.unix_time)
         sides = {"B": ("bid", -HALF_SPREAD), "A": ("ask", HALF_SPREAD), "M": ("mid", Decimal(0))}
@@ -250,23 +250,8 @@ def _stamp(epoch: int, unix_time: bool) -> str:
 
 def _prices(record: Record, offset: Decimal) -> dict[str, Any]:
     names = {"o": "open", "h": "high", "l": "low", "c": "close"}
-    return {key: _moved(record.fields[name], offset) for key, name in names.items() if name in record.fields}
-
-
-def _moved(price: Any, offset: Decimal) -> Any:
-    if not offset:
-        return price
-    try:
-        return f"{Decimal(price) + offset:f}"
-    except (InvalidOperation, TypeError, ValueError):
-        return price
-
-
-def _whole(volume: Any) -> Any:
-    try:
-        return int(Decimal(volume)) if isinstance(volume, str) else volume
-    except (InvalidOperation, ValueError, OverflowError):
-        return volume
+    kept = {key: record.fields[name] for key, name in names.items() if name in record.fields}
+    return {key: changed(value, lambda price: f"{price + offset:f}") for key, value in kept.items()} if offset else kept
 
 
 def _page(instrument: str, granularity: str, candles: list[Any]) -> Answer:

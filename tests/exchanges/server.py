@@ -109,6 +109,7 @@ class Exchange:
         self._seen: list[Seen] = []
         self._scripts: list[Script] = []
         self._broken: dict[tuple[tuple[str, ...], int, int], Breaks] = {}
+        self._failures: list[Exception] = []
         self._runner: _Runner | None = None
 
     def answer(self, request: Seen) -> Answer:
@@ -126,10 +127,12 @@ class Exchange:
         return self
 
     def stop(self) -> None:
-        """Stops serving; requests left hanging are cut off."""
+        """Stops serving; requests left hanging are cut off. Raises what went wrong inside the stand-in itself."""
         if self._runner is not None:
             self._runner.stop()
             self._runner = None
+        if self._failures:
+            raise self._failures.pop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -234,12 +237,20 @@ class Exchange:
     def _handle(self, request: Request) -> tuple[Seen, Answer]:
         with self._arrived:
             seen = self._record(request)
-            answer = self.answer(seen)
-            script = next((script for script in self._scripts if script.takes(seen)), None)
-            if script is not None:
-                seen.fault = script.fault.name
-                answer = script.fault.apply(self, seen, answer)
-            return seen, replace(answer, delay=answer.delay + self.latency)
+            try:
+                return seen, self._answered(seen)
+            except Exception as failure:
+                # Kept for `stop`: a 500 of the stand-in's own must not pass for a scripted one.
+                self._failures.append(failure)
+                return seen, Answer.text(f"the stand-in itself failed: {failure!r}", "text/plain", 500)
+
+    def _answered(self, seen: Seen) -> Answer:
+        answer = self.answer(seen)
+        script = next((script for script in self._scripts if script.takes(seen)), None)
+        if script is not None:
+            seen.fault = script.fault.name
+            answer = script.fault.apply(self, seen, answer)
+        return replace(answer, delay=answer.delay + self.latency)
 
     def _record(self, request: Request) -> Seen:
         params, headers = dict(request.query_params), dict(request.headers)

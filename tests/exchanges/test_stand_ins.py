@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.exchanges import (
+    REFUSALS,
+    AlphaVantageExchange,
     Candle,
     CoinbaseExchange,
     Fault,
@@ -26,6 +28,7 @@ from tests.exchanges import (
     fx_closed,
     generated,
 )
+from tests.exchanges.__main__ import parsed, stand_in
 
 HOUR, DAY = 3600, 86400
 
@@ -268,6 +271,13 @@ class TestRequestLog:
     def test_waiting_for_a_request_that_never_comes(self, coinbase):
         with pytest.raises(TimeoutError, match="0 of 1 requests"):
             coinbase.wait_for_requests(1, timeout=0.01)
+
+    def test_a_failure_of_the_stand_in_itself_is_raised_when_it_stops(self, client, monkeypatch):
+        exchange = CoinbaseExchange(Market()).start()
+        monkeypatch.setattr(exchange, "answer", lambda seen: {}["nothing"])
+        assert "the stand-in itself failed" in client.get(exchange.url).text
+        with pytest.raises(KeyError, match="nothing"):
+            exchange.stop()
 
     def test_url_of_a_server_that_does_not_run(self):
         with pytest.raises(RuntimeError, match="not running"):
@@ -632,3 +642,340 @@ class TestOanda:
         oanda.fault(Fault.empty_page())
         page = {"instrument": "EUR_USD", "granularity": "H1", "candles": []}
         assert ask_oanda(client, oanda).json() == page
+
+
+AV_NOW = epoch("2025-03-21T15:30")
+SESSION = range(4 * HOUR, 20 * HOUR)
+
+
+def equity_closed(instant: float) -> bool:
+    """Outside 04:00 to 20:00 in New York's summer, and at weekends."""
+    local = int(instant) - 4 * HOUR
+    return local % DAY not in SESSION or datetime.fromtimestamp(local, UTC).weekday() > 4
+
+
+@pytest.fixture(scope="module")
+def av_market() -> Market:
+    begin, end = epoch("2024-01-01"), epoch("2025-03-23")
+    fx = {"price": 1.1, "decimals": 5, "volume_decimals": 0, "closed": fx_closed}
+    stock = {"decimals": 4, "volume_decimals": 0}
+    return Market(
+        {
+            ("AAPL", HOUR): generated(epoch("2025-01-01"), end, HOUR, closed=equity_closed, **stock),
+            ("AAPL", DAY): generated(begin, end, DAY, **stock),
+            ("EUR/USD", HOUR): generated(epoch("2025-02-01"), end, HOUR, **fx),
+            ("EUR/USD", DAY): generated(begin, end, DAY, **fx),
+            ("BTC/USD", HOUR): generated(epoch("2025-03-01"), end, HOUR),
+            ("BTC/USD", DAY): generated(begin, end, DAY),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def paid_server(av_market: Market) -> Iterator[AlphaVantageExchange]:
+    with AlphaVantageExchange(av_market, key="K3Y", premium=True, now=lambda: AV_NOW) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def paid(paid_server: AlphaVantageExchange) -> Iterator[AlphaVantageExchange]:
+    paid_server.reset()
+    yield paid_server
+    paid_server.reset()
+    paid_server.zones = {True: "US/Eastern", False: "UTC"}
+
+
+@pytest.fixture(scope="module")
+def free_server(av_market: Market) -> Iterator[AlphaVantageExchange]:
+    with AlphaVantageExchange(av_market, key="K3Y", per_second=None, now=lambda: AV_NOW) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def free(free_server: AlphaVantageExchange) -> Iterator[AlphaVantageExchange]:
+    free_server.reset()
+    yield free_server
+    free_server.reset()
+
+
+AAPL = {"symbol": "AAPL"}
+EURUSD = {"from_symbol": "EUR", "to_symbol": "USD"}
+BTCUSD = {"symbol": "BTC", "market": "USD"}
+INTRADAY_60 = {"function": "TIME_SERIES_INTRADAY", "interval": "60min", **AAPL}
+
+
+def query(client: httpx.Client, exchange: AlphaVantageExchange, **params: Any) -> httpx.Response:
+    wanted = {name: value for name, value in {"apikey": "K3Y", **params}.items() if value is not None}
+    response = client.get(f"{exchange.url}/query", params=wanted)
+    assert response.status_code == 200
+    return response
+
+
+def series_of(body: dict[str, Any], name: str) -> dict[str, Any]:
+    assert list(body) == ["Meta Data", name], body
+    return body[name]
+
+
+class TestAlphaVantage:
+    @pytest.mark.parametrize(
+        ("params", "series", "meta"),
+        [
+            (
+                {"function": "TIME_SERIES_INTRADAY", "interval": "60min", **AAPL},
+                "Time Series (60min)",
+                {
+                    "1. Information": "Intraday (60min) open, high, low, close prices and volume",
+                    "2. Symbol": "AAPL",
+                    "3. Last Refreshed": "2025-03-21 11:00:00",
+                    "4. Interval": "60min",
+                    "5. Output Size": "Compact",
+                    "6. Time Zone": "US/Eastern",
+                },
+            ),
+            (
+                {"function": "TIME_SERIES_DAILY", "outputsize": "full", **AAPL},
+                "Time Series (Daily)",
+                {
+                    "1. Information": "Daily Prices (open, high, low, close) and Volumes",
+                    "2. Symbol": "AAPL",
+                    "3. Last Refreshed": "2025-03-21",
+                    "4. Output Size": "Full size",
+                    "5. Time Zone": "US/Eastern",
+                },
+            ),
+            (
+                {"function": "FX_INTRADAY", "interval": "60min", **EURUSD},
+                "Time Series FX (60min)",
+                {
+                    "1. Information": "FX Intraday (60min) Time Series",
+                    "2. From Symbol": "EUR",
+                    "3. To Symbol": "USD",
+                    "4. Last Refreshed": "2025-03-21 15:00:00",
+                    "5. Interval": "60min",
+                    "6. Output Size": "Compact",
+                    "7. Time Zone": "UTC",
+                },
+            ),
+            (
+                {"function": "FX_DAILY", **EURUSD},
+                "Time Series FX (Daily)",
+                {
+                    "1. Information": "Forex Daily Prices (open, high, low, close)",
+                    "2. From Symbol": "EUR",
+                    "3. To Symbol": "USD",
+                    "4. Output Size": "Compact",
+                    "5. Last Refreshed": "2025-03-21",
+                    "6. Time Zone": "UTC",
+                },
+            ),
+            (
+                {"function": "CRYPTO_INTRADAY", "interval": "60min", **BTCUSD},
+                "Time Series Crypto (60min)",
+                {
+                    "1. Information": "Crypto Intraday (60min) Time Series",
+                    "2. Digital Currency Code": "BTC",
+                    "3. Digital Currency Name": "Bitcoin",
+                    "4. Market Code": "USD",
+                    "5. Market Name": "United States Dollar",
+                    "6. Last Refreshed": "2025-03-21 15:00:00",
+                    "7. Interval": "60min",
+                    "8. Output Size": "Compact",
+                    "9. Time Zone": "UTC",
+                },
+            ),
+            (
+                {"function": "DIGITAL_CURRENCY_DAILY", **BTCUSD},
+                "Time Series (Digital Currency Daily)",
+                {
+                    "1. Information": "Daily Prices and Volumes for Digital Currency",
+                    "2. Digital Currency Code": "BTC",
+                    "3. Digital Currency Name": "Bitcoin",
+                    "4. Market Code": "USD",
+                    "5. Market Name": "United States Dollar",
+                    "6. Last Refreshed": "2025-03-21 00:00:00",
+                    "7. Time Zone": "UTC",
+                },
+            ),
+        ],
+    )
+    def test_shapes(self, client, paid, params, series, meta):
+        body = query(client, paid, **params).json()
+        assert list(body["Meta Data"].items()) == list(meta.items())
+        stamps = list(series_of(body, series))
+        assert stamps == sorted(stamps, reverse=True)
+        assert len(stamps) == {"Compact": 100, "Full size": 446}.get(
+            next((value for key, value in meta.items() if "Output" in key), ""), 350
+        )
+
+    def test_values_of_each_kind(self, client, paid):
+        stock = query(client, paid, **{**INTRADAY_60, "adjusted": "false"}).json()["Time Series (60min)"]
+        candle = paid.market.candles("AAPL", HOUR)[epoch("2025-03-21T14:00")]
+        assert stock["2025-03-21 10:00:00"] == {
+            "1. open": candle.open,
+            "2. high": candle.high,
+            "3. low": candle.low,
+            "4. close": candle.close,
+            "5. volume": candle.volume,
+        }
+        fx = query(client, paid, function="FX_DAILY", **EURUSD).json()["Time Series FX (Daily)"]
+        assert list(fx["2025-03-21"]) == ["1. open", "2. high", "3. low", "4. close"]
+        crypto = query(client, paid, function="CRYPTO_INTRADAY", interval="60min", **BTCUSD).json()
+        traded = crypto["Time Series Crypto (60min)"]["2025-03-21 14:00:00"]["5. volume"]
+        exact = paid.market.candles("BTC/USD", HOUR)[epoch("2025-03-21T14:00")].volume
+        assert traded == int(float(exact))
+        daily = query(client, paid, function="DIGITAL_CURRENCY_DAILY", **BTCUSD).json()
+        assert "." in daily["Time Series (Digital Currency Daily)"]["2025-03-20"]["5. volume"]
+
+    def test_the_running_day_is_there_and_is_not_the_final_one(self, client, paid):
+        days = query(client, paid, function="FX_DAILY", **EURUSD).json()["Time Series FX (Daily)"]
+        assert days["2025-03-21"]["1. open"] == days["2025-03-21"]["2. high"]
+        assert days["2025-03-20"]["3. low"] != days["2025-03-20"]["2. high"]
+
+    def test_a_month_is_a_month_of_the_named_zone(self, client, paid):
+        asked = {**INTRADAY_60, "outputsize": "full", "month": "2025-01"}
+        stamps = list(query(client, paid, **asked).json()["Time Series (60min)"])
+        # 1 to 31 January has 23 weekdays of 16 hours; in winter the generated session ends an hour earlier.
+        assert len(stamps) == 23 * 16
+        assert (stamps[0], stamps[-1]) == ("2025-01-31 18:00:00", "2025-01-01 03:00:00")
+        assert list(query(client, paid, **{**asked, "month": "2024-01"}).json()["Time Series (60min)"]) == []
+        assert len(query(client, paid, **{**asked, "outputsize": "compact"}).json()["Time Series (60min)"]) == 100
+
+    def test_without_a_month_full_reaches_30_days_back(self, client, paid):
+        fx = query(client, paid, function="FX_INTRADAY", interval="60min", outputsize="full", **EURUSD)
+        stamps = list(fx.json()["Time Series FX (60min)"])
+        assert stamps[-1] == "2025-02-19 16:00:00"
+        ignored = query(client, paid, function="FX_INTRADAY", interval="60min", month="2025-02", **EURUSD).json()
+        assert "2025-03-21 15:00:00" in ignored["Time Series FX (60min)"]
+
+    def test_only_the_regular_session(self, client, paid):
+        asked = {**INTRADAY_60, "outputsize": "full", "month": "2025-01", "extended_hours": "false"}
+        stamps = query(client, paid, **asked).json()["Time Series (60min)"]
+        assert {stamp[11:] for stamp in stamps} == {f"{hour}:00:00" for hour in range(10, 16)}
+
+    def test_a_client_that_forgets_adjusted_gets_other_prices(self, client, paid):
+        raw, adjusted = (
+            query(client, paid, **{**INTRADAY_60, "adjusted": flag}).json()["Time Series (60min)"]
+            for flag in ("false", None)
+        )
+        first = next(iter(raw))
+        assert float(adjusted[first]["1. open"]) == pytest.approx(float(raw[first]["1. open"]) / 4)
+        assert adjusted[first]["5. volume"] == raw[first]["5. volume"]
+
+    def test_another_zone(self, client, paid):
+        paid.zones = {True: "US/Eastern", False: "GMT+8"}
+        body = query(client, paid, function="FX_INTRADAY", interval="60min", **EURUSD).json()
+        assert body["Meta Data"]["7. Time Zone"] == "GMT+8"
+        assert next(iter(body["Time Series FX (60min)"])) == "2025-03-21 23:00:00"
+
+    def test_csv_and_its_errors_in_json(self, client, paid):
+        response = query(client, paid, **INTRADAY_60, datatype="csv")
+        lines = response.text.split("\r\n")
+        assert lines[0] == "timestamp,open,high,low,close,volume"
+        assert lines[1].startswith("2025-03-21 11:00:00,")
+        assert len(lines) == 102
+        assert "Error Message" in query(client, paid, **{**INTRADAY_60, "symbol": "NOPE"}, datatype="csv").json()
+        fx = query(client, paid, function="FX_DAILY", datatype="csv", **EURUSD)
+        assert fx.text.startswith("timestamp,open,high,low,close\r\n")
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"symbol": "NOPE"},
+            {"symbol": None},
+            {"symbol": "EUR/USD"},
+            {"interval": "4h"},
+            {"interval": None},
+            {"outputsize": "huge"},
+            {"month": "1999-12"},
+            {"month": "2025-1"},
+            {"datatype": "xml"},
+        ],
+    )
+    def test_wrong_arguments_are_a_200(self, client, paid, params):
+        body = query(client, paid, **{**INTRADAY_60, **params}).json()
+        assert list(body) == ["Error Message"]
+        assert body["Error Message"].endswith("for TIME_SERIES_INTRADAY.")
+
+    def test_keys(self, client, paid):
+        assert "apikey is invalid or missing" in query(client, paid, apikey=None).json()["Error Message"]
+        assert "apikey is invalid or missing" in query(client, paid, apikey="other").json()["Error Message"]
+        assert "**demo**" in query(client, paid, apikey="demo").json()["Information"]
+        assert "(NOPE) does not exist" in query(client, paid, function="NOPE").json()["Error Message"]
+
+    @pytest.mark.parametrize("name", ["TIME_SERIES_INTRADAY", "FX_INTRADAY", "CRYPTO_INTRADAY"])
+    def test_intraday_is_not_free(self, client, free, name):
+        assert "This is a premium endpoint" in query(client, free, function=name).json()["Information"]
+
+    @pytest.mark.parametrize(("name", "symbol"), [("TIME_SERIES_DAILY", AAPL), ("FX_DAILY", EURUSD)])
+    def test_full_is_not_free_and_compact_is(self, client, free, name, symbol):
+        text = query(client, free, function=name, outputsize="full", **symbol).json()["Information"]
+        assert f"The outputsize=full parameter value is a premium feature for the {name} endpoint" in text
+        assert "Meta Data" in query(client, free, function=name, **symbol).json()
+
+    def test_the_quota_counts_refusals_echoes_the_key_and_ends_with_the_day(self, client, av_market):
+        now = [AV_NOW]
+        with AlphaVantageExchange(av_market, daily_quota=2, per_second=None, now=lambda: now[0]) as exchange:
+            asked = {"function": "FX_DAILY", "apikey": "av-key", **EURUSD}
+            assert "Meta Data" in query(client, exchange, **asked).json()
+            assert "premium" in query(client, exchange, **{**asked, "function": "FX_INTRADAY"}).json()["Information"]
+            text = query(client, exchange, **asked).json()["Information"]
+            assert "We have detected your API key as av-key" in text
+            assert "25 requests per day" in text
+            assert exchange.used_today == 2
+            now[0] += DAY
+            assert "Meta Data" in query(client, exchange, **asked).json()
+
+    def test_a_burst_is_refused_and_does_not_count(self, client, av_market):
+        with AlphaVantageExchange(av_market, per_second=0.001, now=lambda: AV_NOW) as exchange:
+            asked = {"function": "FX_DAILY", "apikey": "av-key", **EURUSD}
+            assert "Meta Data" in query(client, exchange, **asked).json()
+            assert "(1 request per second)" in query(client, exchange, **asked).json()["Information"]
+            assert (exchange.rate_limited, exchange.used_today) == (1, 1)
+
+    @pytest.mark.parametrize("kind", sorted(REFUSALS))
+    def test_every_refusal_can_be_scripted(self, client, paid, kind):
+        paid.fault(Fault.alpha_vantage(kind))
+        body = query(client, paid, **INTRADAY_60).json()
+        assert len(body) == (kind != "empty_object")
+        assert not [text for text in body.values() if "{" in text]
+        assert "Meta Data" in query(client, paid, **INTRADAY_60).json()
+
+    def test_an_unknown_refusal_is_refused_where_it_is_scripted(self):
+        with pytest.raises(ValueError, match="unknown kind of refusal 'nope'"):
+            Fault.alpha_vantage("nope")
+
+    def test_broken_records(self, client, paid):
+        def sent(day: str, kind: str, **options: Any) -> str:
+            paid.break_record("EUR/USD", DAY, epoch(day), kind, **options)
+            return query(client, paid, function="FX_DAILY", **EURUSD).text
+
+        assert sent("2025-03-20", "repeat").count('"2025-03-20":') == 2
+        assert '"2025-03-19":"not a record"' in sent("2025-03-19", "not_a_record")
+        assert '"not-a-time":{' in sent("2025-03-18", "bad_time")
+        assert '"4. close": NaN' in sent("2025-03-17", "bare_nan")
+        assert '"2. high": null' in sent("2025-03-14", "null", field="high")
+
+    def test_an_empty_page(self, client, paid):
+        paid.fault(Fault.empty_page())
+        assert series_of(query(client, paid, **INTRADAY_60).json(), "Time Series (60min)") == {}
+
+
+class TestByHand:
+    def test_a_file_on_a_free_port(self, client, tmp_path):
+        columns = {name: [1.5] for name in ("open", "high", "low", "close", "volume")}
+        stamps = pa.array([START * 1_000_000], pa.timestamp("us", "UTC"))
+        pq.write_table(pa.table({"timestamp": stamps, **columns}), tmp_path / "x.parquet")
+        arguments = ["coinbase", "--parquet", str(tmp_path / "x.parquet"), "--symbol", "BTC-USD", "--step", "3600"]
+        with stand_in(parsed(arguments)) as exchange:
+            assert starts(ask(client, exchange)) == [START]
+
+    @pytest.mark.parametrize(("name", "symbol"), [("oanda", "EUR_USD"), ("alpha_vantage", "EUR/USD")])
+    def test_generated_candles_reach_now(self, name, symbol):
+        exchange = stand_in(parsed([name, "--symbol", symbol, "--step", "86400", "--days", "10"]))
+        now = exchange.now()
+        assert exchange.market.between(symbol, DAY, now - 9 * DAY, now - 2 * DAY)
+
+    def test_every_symbol_needs_a_step(self, capsys):
+        with pytest.raises(SystemExit, match="2"):
+            parsed(["coinbase", "--symbol", "BTC-USD", "--symbol", "ETH-USD", "--step", "60"])
+        assert "give one step for each symbol" in capsys.readouterr().err
