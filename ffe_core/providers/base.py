@@ -7,19 +7,23 @@ tests/providers/ tell its author when it is right.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, Field
+import numpy as np
+from pydantic import BaseModel, Field, field_validator
 
 from ffe_core import times
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import normalize_pair
 from ffe_core.settings import Config, Settings
-from ffe_core.timeframes import TIMEFRAMES, ceil, seconds
+from ffe_core.timeframes import ceil, seconds
+
+log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 """One candle as sent: the provider's own fields, plus `date` (bar open, aware ISO 8601), `open`, `high`, `low`,
@@ -30,7 +34,14 @@ class ProviderSettings(BaseModel):
     """Settings every provider has; a provider's own subclass adds its keys and its defaults."""
 
     base_url: str = ""
-    requests_per_second: float = Field(1.0, gt=0)
+    requests_per_second: float = Field(default=1.0, gt=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _has_a_scheme(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://, for example https://api.example.com")
+        return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +75,14 @@ class Provider(ABC):
     volume_unit: ClassVar[str | None] = None
     """What a volume counts: "base units", "ticks", "shares"; None where the provider sends none."""
 
-    def __init__(self, config: Config | Settings | None = None) -> None:
-        self.settings = Settings.load(config)
+    def __init__(self, config: Config | Settings | None = None, credentials: Mapping[str, Any] | None = None) -> None:
+        """`credentials` is this provider's own section of the settings, and wins over `config`."""
+        settings = Settings.load(config)
+        section = (settings.model_extra or {}).get(self.name)
+        if credentials:
+            named = {key: value for key, value in credentials.items() if value is not None}
+            section = {**(section if isinstance(section, Mapping) else {}), **named}
+        self.settings = settings.model_copy(update={self.name: section or {}})
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,10 +127,18 @@ class Provider(ABC):
         self.check(pair, timeframe)
         last = min(last, self.closed_before(timeframe, times.now()))
         records: list[Record] = []
-        for page in self.pages(pair, timeframe, ceil(first, _grid(timeframe)), last):
-            records += (await self.fetch(pair, timeframe, page)).records
+        for page in self.pages(pair, timeframe, first, last):
+            records += (await self._fetch_page(pair, timeframe, page)).records
         kept = [record for record in records if self._wanted(record, first, last)]
         return sorted(kept, key=lambda record: str(record.get("date", "")))
+
+    async def _fetch_page(self, pair: str, timeframe: str, page: Page) -> Fetched:
+        fetched = await self.fetch(pair, timeframe, page)
+        if fetched.covers_from is not None and fetched.covers_from > page.start:
+            log.warning(
+                "%s reaches back to %s only for %s %s", self.name, times.iso(fetched.covers_from), pair, timeframe
+            )
+        return fetched
 
     def _wanted(self, record: Record, first: int, last: int) -> bool:
         if self.flags_completion and record.get("complete") is False:
@@ -124,13 +149,40 @@ class Provider(ABC):
             return True  # an unreadable time is for validation to judge, not for us to drop
 
 
-def _grid(timeframe: str) -> int:
-    return min(seconds(timeframe), TIMEFRAMES["15m"])
-
-
 def windows(start: int, end: int, step: int, size: int) -> list[Page]:
-    """[start, end) cut into pages of at most `size` bars of `step` seconds."""
-    return [Page(at, min(at + step * size, end)) for at in range(start, end, step * size)]
+    """The bars of the UTC grid that open in [start, end), cut into pages of at most `size` bars of `step` seconds."""
+    first, last = ceil(start, step), ceil(end, step)
+    return [Page(at, min(at + step * size, last)) for at in range(first, last, step * size)]
+
+
+def records_of(elements: Iterable[Any]) -> list[Record]:
+    """The elements themselves; one that is not an object is kept whole as {"raw": element}."""
+    return [element if isinstance(element, dict) else {"raw": element} for element in elements]
+
+
+def dates_of(sent: Sequence[Any]) -> list[Any]:
+    """ISO 8601 text for each epoch second given as text or int; anything else stays as sent."""
+    try:
+        if "".join(sent).isdecimal():
+            epochs = np.fromiter(map(int, sent), np.int64, len(sent))
+            if epochs.max() < _YEAR_10000:
+                return [f"{text}+00:00" for text in np.datetime_as_string(epochs.astype("datetime64[s]")).tolist()]
+    except (TypeError, ValueError, OverflowError):
+        pass  # one of them is something else: take them one by one
+    return [_date_of(value) for value in sent]
+
+
+_YEAR_10000 = 253_402_300_800
+
+
+def _date_of(sent: Any) -> Any:
+    whole = isinstance(sent, int) and not isinstance(sent, bool)
+    if not whole and not (isinstance(sent, str) and sent.isdecimal()):
+        return sent
+    try:
+        return times.iso(int(sent))
+    except (ValueError, OverflowError, OSError):
+        return sent
 
 
 def not_offered(provider: str, what: str, instead: str) -> PermanentError:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import json
 import logging
+import reprlib
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-import tenacity
 
 from ffe_core import times
 from ffe_core.errors import PermanentError, ProviderError, QuotaError, RetriableError
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 120.0
 """A Retry-After is obeyed up to this many seconds."""
 _EXCERPT = 300
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(slots=True)
@@ -43,10 +46,39 @@ traffic: contextvars.ContextVar[Traffic | None] = contextvars.ContextVar("traffi
 
 ErrorText = Callable[[Any], str | None]
 """Reads a provider's message out of a parsed error body; None when it is not in the provider's form."""
+Check = Callable[[Any], None]
+"""Raises a ProviderError for a parsed body that says or is something other than what was asked."""
+Hook = Callable[[list[tuple[str, Any]]], Any]
+
+
+class Refused(PermanentError):
+    """A final HTTP status; `text` is the provider's own message, None when the body was not in its form."""
+
+    def __init__(self, message: str, status: int, text: str | None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.text = text
+
+
+class _Throttled(RetriableError):
+    """A 429: it holds for whoever asks, not only for the request that got it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What an open client has, bound to its event loop: its connections, a free one first, and the turn to be paced."""
+
+    http: httpx.AsyncClient
+    free: asyncio.Semaphore
+    turn: asyncio.Lock
 
 
 class HttpClient:
-    """GET requests to one provider. Open it with `async with`; `get` may be called concurrently."""
+    """GET requests to one provider. Open it with `async with`; `get` may be called concurrently.
+
+    `secret_query` goes into every request below the level that logs; `error_text` reads the provider's messages;
+    `access_hint` says what to check after a 401 or 403; `object_hook` builds JSON objects from their pairs.
+    """
 
     def __init__(
         self,
@@ -59,6 +91,8 @@ class HttpClient:
         secret_query: Mapping[str, str] | None = None,
         max_connections: int = 16,
         error_text: ErrorText = lambda body: None,
+        access_hint: str = "check the credentials in the settings",
+        object_hook: Hook | None = None,
     ) -> None:
         self.provider = provider
         self.base_url = base_url.rstrip("/")
@@ -69,100 +103,134 @@ class HttpClient:
         self._secret_query = dict(secret_query or {})
         self._max_connections = max_connections
         self._error_text = error_text
-        self._client: httpx.AsyncClient | None = None
-        self._exhausted: QuotaError | None = None
+        self._access_hint = access_hint
+        self._object_hook = object_hook
+        self._opened: _Opened | None = None
+        self._exhausted: str | None = None
 
     async def __aenter__(self) -> HttpClient:
-        limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
-        self._client = httpx.AsyncClient(
-            transport=_SecretQuery(httpx.AsyncHTTPTransport(limits=limits), self._secret_query),
+        self._exhausted = None
+        http = httpx.AsyncClient(
+            transport=_SecretQuery(self._transport(), self._secret_query),
             headers=self._headers,
             timeout=httpx.Timeout(
                 self._limits.read_timeout_seconds, connect=self._limits.connect_timeout_seconds, pool=None
             ),
         )
+        self._opened = _Opened(http, asyncio.Semaphore(self._max_connections), asyncio.Lock())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            await opened.http.aclose()
 
-    async def get(self, path: str, params: Mapping[str, str], check: Callable[[Any], None] = lambda body: None) -> Any:
+    async def get(self, path: str, params: Mapping[str, str], check: Check = lambda body: None) -> Any:
         """The parsed JSON body. `check` may raise a ProviderError for an error inside a 200.
 
         Raises RetriableError after the last try, PermanentError, or QuotaError (and from then on at once).
         """
-        if self._client is None:
-            raise RuntimeError(f"{self.provider}: open the provider with 'async with' before asking it")
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._retry.attempts),
-            wait=self._wait,
-            retry=tenacity.retry_if_exception_type(RetriableError),
-            before_sleep=self._log_retry,
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
+        for attempt in itertools.count(1):
+            try:
                 return await self._once(path, params, check)
-        raise AssertionError("unreachable: tenacity re-raises")
+            except RetriableError as error:
+                wait = self._wait_after(error, attempt)
+                if isinstance(error, _Throttled) or error.retry_after:
+                    self._pace.hold_back(wait)
+                if attempt >= self._retry.attempts:
+                    raise RetriableError(f"{error} (try {attempt} of {attempt}; run it again later)", wait) from None
+                self._note_retry(error, attempt, wait)
+            await asyncio.sleep(wait)
+        raise AssertionError("unreachable: the count has no end")
 
-    async def _once(self, path: str, params: Mapping[str, str], check: Callable[[Any], None]) -> Any:
-        if self._exhausted is not None:
-            raise self._exhausted
-        await self._pace.wait()
-        if (counter := traffic.get()) is not None:
-            counter.requests += 1
+    async def _once(self, path: str, params: Mapping[str, str], check: Check) -> Any:
+        """One try. Only one request at a time holds a slot, so a cancelled run leaves no queue of slots behind."""
+        if self._opened is None:
+            raise RuntimeError(f"{self.provider}: open the provider with 'async with' before asking it")
+        opened = self._opened
+        self._refuse_when_exhausted()
+        async with opened.free:
+            async with opened.turn:
+                await self._pace.wait()
+            self._refuse_when_exhausted()
+            if (counter := traffic.get()) is not None:
+                counter.requests += 1
+            response = await self._send(opened.http, path, params)
         try:
-            response = await self._send(path, params)
             body = self._sorted(response)
             check(body)
-        except RetriableError as error:
-            if error.retry_after:
-                self._pace.hold_back(min(error.retry_after, LONGEST_WAIT))
-            raise
         except QuotaError as error:
-            self._exhausted = error
+            self._exhausted = str(error)
             raise
         return body
 
-    async def _send(self, path: str, params: Mapping[str, str]) -> httpx.Response:
-        assert self._client is not None
+    def _refuse_when_exhausted(self) -> None:
+        if self._exhausted is not None:
+            raise QuotaError(self._exhausted)
+
+    async def _send(self, http: httpx.AsyncClient, path: str, params: Mapping[str, str]) -> httpx.Response:
         try:
             async with asyncio.timeout(self._limits.total_timeout_seconds):
-                return await self._client.get(self.base_url + path, params=dict(params))
+                return await http.get(self.base_url + path, params=dict(params))
         except (httpx.TimeoutException, TimeoutError):
-            raise RetriableError(f"{self.provider} did not answer in time") from None
-        except httpx.TransportError as error:
-            raise RetriableError(
-                f"{self.provider}: connection failed ({redact(str(error)) or type(error).__name__})"
-            ) from None
-        except httpx.InvalidURL:
-            raise PermanentError(f"{self.provider}: base URL {self.base_url!r} is not a URL") from None
+            raise RetriableError(f"{self.provider} did not answer in time ({self._time_outs()})") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise PermanentError(f"{self.provider}: base URL {redact(self.base_url)!r} is not a URL") from None
+        except httpx.RequestError as error:  # a broken compressed body among them
+            why = redact(str(error)) or type(error).__name__
+            raise RetriableError(f"{self.provider}: the connection to {self.base_url} failed ({why})") from None
+
+    def _time_outs(self) -> str:
+        limits = self._limits
+        return (
+            f"connect {limits.connect_timeout_seconds:g} s, read {limits.read_timeout_seconds:g} s,"
+            f" in all {limits.total_timeout_seconds:g} s"
+        )
 
     def _sorted(self, response: httpx.Response) -> Any:
         """The parsed body of a 2xx; otherwise the error its status means."""
-        body = _parsed(response)
+        body = self._parsed(response)
         if response.is_success:
             if body is _BROKEN:
                 raise RetriableError(f"{self.provider} answered with something other than JSON: {_head(response)}")
             return body
-        text = self._error_text(body) if body is not _BROKEN else None
-        message = f"{self.provider} answered HTTP {response.status_code}: {redact(text) if text else _head(response)}"
-        raise _error_of_status(response, message)
+        text = self._error_text(body) if isinstance(body, dict) else None
+        raise self._error_of_status(response, redact(text)[:_EXCERPT] if text else None)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RetriableError) and error.retry_after is not None:
+    def _parsed(self, response: httpx.Response) -> Any:
+        try:
+            return json.loads(response.content, object_pairs_hook=self._object_hook)
+        except (ValueError, RecursionError):
+            return _BROKEN
+
+    def _error_of_status(self, response: httpx.Response, text: str | None) -> ProviderError:
+        status = response.status_code
+        message = f"{self.provider} answered HTTP {status}: {text or _head(response)}"
+        if status == 429:
+            return _Throttled(message, _retry_after(response))
+        if status in (408, 425) or status >= 500:
+            return RetriableError(message, _retry_after(response))
+        if status in (401, 403):
+            message = f"{message}; {self._access_hint}"
+        elif text is None:
+            message = f"{message}; check that {self.base_url} is the base URL of {self.provider}"
+        return Refused(message, status, text)
+
+    def _wait_after(self, error: RetriableError, attempt: int) -> float:
+        """Seconds until the next try: as told, else doubling."""
+        if error.retry_after is not None:
             return min(error.retry_after, LONGEST_WAIT)
-        return float(self._retry.base_delay_seconds * 2 ** (state.attempt_number - 1))
+        return float(self._retry.base_delay_seconds * 2 ** (attempt - 1))
 
-    def _log_retry(self, state: tenacity.RetryCallState) -> None:
+    def _note_retry(self, error: RetriableError, attempt: int, wait: float) -> None:
         if (counter := traffic.get()) is not None:
             counter.retries += 1
-        error = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0
-        log.warning("try %d of %d: %s; next in %.0f s", state.attempt_number, self._retry.attempts, error, wait)
+        log.warning("try %d of %d: %s; next in %.0f s", attempt, self._retry.attempts, error, wait)
+
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        count = self._max_connections
+        limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
+        return httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy_for(self.base_url))
 
 
 class _SecretQuery(httpx.AsyncBaseTransport):
@@ -188,39 +256,36 @@ class _SecretQuery(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+def other_shape(provider: str, body: Any) -> RetriableError:
+    """The error for JSON that is not what the provider is known to send."""
+    return RetriableError(f"{provider} answered with JSON of another shape: {redact(reprlib.repr(body))}")
+
+
 _BROKEN = object()
 
 
-def _parsed(response: httpx.Response) -> Any:
-    try:
-        return json.loads(response.content)
-    except (ValueError, UnicodeDecodeError, RecursionError):
-        return _BROKEN
-
-
 def _head(response: httpx.Response) -> str:
-    text = " ".join(response.text.split())
-    return redact(text[:_EXCERPT]) or "an empty body"
+    """The beginning of a body; redacted before it is cut, so that no half of a secret is left."""
+    return redact(" ".join(response.text.split()))[:_EXCERPT] or "an empty body"
 
 
-def _error_of_status(response: httpx.Response, message: str) -> ProviderError:
-    status = response.status_code
-    if status in (408, 425, 429) or status >= 500:
-        return RetriableError(message, retry_after=_retry_after(response))
-    if status in (401, 403):
-        return PermanentError(f"{message}; check the credentials in the settings")
-    return PermanentError(message)
+def _proxy_for(base_url: str) -> str | None:
+    """The proxy of the environment for an address, as httpx has it when it makes its own transport."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        return None
+    if url.host in _LOOPBACK or urllib.request.proxy_bypass(url.host):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds named by Retry-After, as a number or an HTTP date (RFC 9110, 10.2.3)."""
     value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    if value.isdecimal():
+        return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - times.now())
     except (TypeError, ValueError):

@@ -1,0 +1,22 @@
+"""Which providers there are: one line each."""
+
+from __future__ import annotations
+
+from ffe_core.errors import InputError
+from ffe_core.providers.base import Provider
+from ffe_core.providers.coinbase import CoinbaseDataProvider
+from ffe_core.providers.simulated import SimulatedProvider
+
+PROVIDERS: dict[str, type[Provider]] = {
+    SimulatedProvider.name: SimulatedProvider,
+    CoinbaseDataProvider.name: CoinbaseDataProvider,
+}
+"""Name of each provider -> its class; the order is the one that people are shown."""
+
+
+def provider_class(name: str) -> type[Provider]:
+    """The class of a provider; InputError listing the known ones for any other name."""
+    try:
+        return PROVIDERS[name]
+    except (KeyError, TypeError):
+        raise InputError(f"provider: {name!r} is unknown; use one of {', '.join(PROVIDERS)}") from None

@@ -1,0 +1,70 @@
+"""What every provider over HTTP shares: its settings, and one client that is open while anybody uses the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from ffe_core.errors import InputError, PermanentError
+from ffe_core.pairs import split_pair
+from ffe_core.providers.base import Provider, ProviderSettings
+from ffe_core.providers.http import HttpClient
+from ffe_core.redaction import register
+from ffe_core.settings import Config, Settings, variable
+
+
+class HttpProvider(Provider):
+    """A subclass makes `_http` in its constructor. Entering twice is fine: the last to leave closes the client."""
+
+    _http: HttpClient
+    _own: ProviderSettings
+
+    def __init__(self, config: Config | Settings | None = None, credentials: Mapping[str, Any] | None = None) -> None:
+        super().__init__(config, credentials)
+        self._users = 0
+
+    async def __aenter__(self) -> Self:
+        if self._users == 0:
+            await self._http.__aenter__()
+        self._users += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            await self._http.__aexit__(kind, error, trace)
+
+    @property
+    def requests_per_second(self) -> float | None:
+        return self._own.requests_per_second
+
+    def _secret(self, key: str, value: str, example: str) -> str:
+        """A secret setting, remembered for redaction; InputError when it is missing or cannot be one."""
+        name, secret = variable(self.name, key), value.strip()
+        if not secret:
+            raise InputError(
+                f"{name}: missing; set it, for example {name}={example}, or {key} in the section [{self.name}] of"
+                " .streamlit/secrets.toml"
+            )
+        register(secret)
+        if not (secret.isascii() and secret.isprintable()) or " " in secret:
+            raise InputError(f"{name}: has characters that no key has; copy it again, for example {name}={example}")
+        return secret
+
+
+def parts_of(provider: str, pair: str) -> tuple[str, str]:
+    """Base and quote of a stored pair; PermanentError for a name without a known quote, such as a share's."""
+    parts = split_pair(pair)
+    if parts is None:
+        raise PermanentError(
+            f"{provider} has no pair {pair}: it names no quote currency; use a pair like BTCUSD or EURUSD here"
+        )
+    return parts
+
+
+def unknown_pair(provider: str, pair: str, said: str) -> PermanentError:
+    """The error for a well-formed pair that the provider does not have."""
+    return PermanentError(f"{provider} has no pair {pair} ({said}); choose one that it lists")

@@ -1,0 +1,81 @@
+"""What does a contract test need to know of a provider? One case a row: its stand-in, its pair and how to build it.
+
+A new provider adds one case here; `test_contract.py` then tells its author whether it is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ffe_core import times
+from ffe_core.providers.base import Provider
+from ffe_core.providers.coinbase import CoinbaseDataProvider
+from ffe_core.timeframes import TIMEFRAMES, floor
+from tests.exchanges import Candles, CoinbaseExchange, Exchange, Market, generated
+
+SECRET = "s3cret-7f1c9a-token"
+BARS = 40
+
+
+def settings(folder: Path, **more: Any) -> dict[str, Any]:
+    """A config dict for tests: its own data directory, retries without waiting, short time-outs."""
+    return {
+        "data_dir": str(folder),
+        "retry": {"attempts": 3, "base_delay_seconds": 0},
+        "http": {"connect_timeout_seconds": 5, "read_timeout_seconds": 0.5, "total_timeout_seconds": 5},
+        "oanda": {"api_token": SECRET},
+        "alpha_vantage": {"api_key": SECRET},
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Case:
+    """One provider over HTTP and what its stand-in calls the same series."""
+
+    name: str
+    pair: str
+    symbol: str
+    timeframe: str
+    unknown_pair: str
+    exchange: Callable[[Market], Exchange]
+    provider: Callable[[str, dict[str, Any]], Provider]
+    closed: Callable[[float], bool] | None = None
+
+    @property
+    def step(self) -> int:
+        return TIMEFRAMES[self.timeframe]
+
+    def opens(self) -> range:
+        """The newest opens, the running bar the last of them."""
+        running = floor(times.now(), self.step)
+        return range(running - BARS * self.step, running + self.step, self.step)
+
+    def candles(self) -> Candles:
+        """What the market holds: older bars, the newest ones and the running one."""
+        newest = self.opens()
+        return generated(newest[0] - 10 * self.step, newest[-1] + self.step, self.step, closed=self.closed)
+
+    def connect(self, exchange: Exchange, folder: Path, **more: Any) -> Provider:
+        """The provider, pointed at a stand-in."""
+        return self.provider(exchange.url, settings(folder, **more))
+
+
+def _coinbase(url: str, config: dict[str, Any]) -> Provider:
+    return CoinbaseDataProvider({"base_url": url, "requests_per_second": 1000}, config)
+
+
+CASES = [
+    Case(
+        name="coinbase",
+        pair="BTCUSD",
+        symbol="BTC-USD",
+        timeframe="1h",
+        unknown_pair="NOPEUSD",
+        exchange=lambda market: CoinbaseExchange(market, rate=None),
+        provider=_coinbase,
+    ),
+]
