@@ -87,6 +87,9 @@ class Exchange:
     """What the stand-ins share: the server, the log of requests, scripted faults and broken records.
 
     Use as a context manager: `with CoinbaseExchange(market) as exchange: exchange.url`.
+
+    `rate_limited` counts requests over the limit, also where a scripted fault hid the refusal; `connections` the
+    sockets opened, `in_flight` and `max_in_flight` the requests not yet answered.
     """
 
     def __init__(
@@ -183,7 +186,10 @@ class Exchange:
         `times=None` lasts until `script.cancel()`, `clear_faults()` or `reset()`. `when` sees the request
         (params, path, headers, number); `number` is short for "the n-th request", counted from 1.
         """
-        matches = when or (lambda seen: number is None or seen.number == number)
+
+        def matches(seen: Seen) -> bool:
+            return number in (None, seen.number) and (when is None or when(seen))
+
         script = Script(fault, times, matches)
         with self._arrived:
             self._scripts.append(script)
@@ -227,12 +233,10 @@ class Exchange:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen, answer = self._handle(Request(scope))
         try:
-            await self._send(answer, scope, receive, send)
+            await self._send(seen, answer, scope, receive, send)
         finally:
             with self._arrived:
                 self.in_flight -= 1
-                if not answer.hang and answer.close_after != 0:
-                    seen.status = answer.status
 
     def _handle(self, request: Request) -> tuple[Seen, Answer]:
         with self._arrived:
@@ -262,16 +266,16 @@ class Exchange:
         self._arrived.notify_all()
         return seen
 
-    async def _send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        stopping: asyncio.Event = scope["stand_in.stopping"]
-        if answer.delay and not await _waited(stopping.wait(), answer.delay):
-            answer = replace(answer, hang=True)
-        if answer.hang:
-            await _either(stopping.wait(), _disconnect(receive))
-        if answer.hang or answer.close_after == 0:
+    async def _send(self, seen: Seen, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        wait = None if answer.hang else answer.delay
+        gone = wait != 0 and await _gone(wait, scope["stand_in.stopping"], receive)
+        if gone or answer.close_after == 0:
             scope["stand_in.transport"].abort()
             await _disconnect(receive)
-        elif answer.close_after is not None:
+            return
+        with self._arrived:
+            seen.status = answer.status
+        if answer.close_after is not None:
             await _send_part(answer, answer.close_after, scope, receive, send)
         else:
             await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
@@ -284,22 +288,13 @@ def _apply(breaks: Breaks, record: Record) -> list[Record]:
     return rows
 
 
-async def _waited(until: Any, seconds: float) -> bool:
-    """Waits `seconds`; False when `until` came first."""
-    try:
-        await asyncio.wait_for(until, seconds)
-    except TimeoutError:
-        return True
-    return False
-
-
-async def _either(*waits: Any) -> None:
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
+async def _gone(seconds: float | None, stopping: asyncio.Event, receive: Receive) -> bool:
+    """Waits that long (None: for ever); True when the client gave up or the server stops before."""
+    tasks = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(_disconnect(receive))]
+    done, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    return bool(done)
 
 
 async def _disconnect(receive: Receive) -> None:
