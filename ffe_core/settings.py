@@ -28,16 +28,16 @@ Config = Mapping[str, Any]
 class RetrySettings(BaseModel):
     """How often a request is tried in all, and the first wait; waits double (5, 10, 20 s)."""
 
-    attempts: int = Field(3, ge=1)
-    base_delay_seconds: float = Field(5.0, ge=0)
+    attempts: int = Field(default=3, ge=1)
+    base_delay_seconds: float = Field(default=5.0, ge=0)
 
 
 class HttpSettings(BaseModel):
     """Time-outs of one request, in seconds; `total` bounds a body that only drips."""
 
-    connect_timeout_seconds: float = Field(10.0, gt=0)
-    read_timeout_seconds: float = Field(20.0, gt=0)
-    total_timeout_seconds: float = Field(60.0, gt=0)
+    connect_timeout_seconds: float = Field(default=10.0, gt=0)
+    read_timeout_seconds: float = Field(default=20.0, gt=0)
+    total_timeout_seconds: float = Field(default=60.0, gt=0)
 
 
 class CalendarSettings(BaseModel):
@@ -54,8 +54,8 @@ class Settings(BaseModel):
 
     data_dir: Path = Path("data")
     lake_uri: str = ""
-    close_grace_seconds: int = Field(60, ge=0)
-    lease_wait_seconds: float = Field(600.0, ge=0)
+    close_grace_seconds: int = Field(default=60, ge=0)
+    lease_wait_seconds: float = Field(default=600.0, ge=0)
     retry: RetrySettings = RetrySettings()
     http: HttpSettings = HttpSettings()
     calendars: CalendarSettings = CalendarSettings()

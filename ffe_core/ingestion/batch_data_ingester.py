@@ -1,0 +1,172 @@
+"""One series at a time: `BatchDataIngester` checks what is asked, takes the lease, and runs the pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ffe_core import times
+from ffe_core.calendars import calendar_for
+from ffe_core.candles import PARTITION_COLUMNS, partition_dates
+from ffe_core.errors import InputError, StorageError
+from ffe_core.ingestion import plan
+from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
+from ffe_core.ingestion.report import Progress, Report
+from ffe_core.ingestion.whole_range import WholeRange
+from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.providers.base import Provider, Record
+from ffe_core.series import Marks, Series
+from ffe_core.settings import Config, Settings
+from ffe_core.storage.dead_letter_queue import DeadLetterQueue, Saved
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager, conform
+from ffe_core.storage.leases import SeriesLease
+from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.validation import validate
+
+
+class BatchDataIngester:
+    """Brings one series' candles into the lake, whole and once; safe to run anywhere, any number of times."""
+
+    def __init__(self, delta_mgr: DeltaLakeManager, config: Config | Settings | None = None) -> None:
+        self.delta_mgr = delta_mgr
+        self.config = config if config is not None else {}
+        self.settings = Settings.load(config)
+        self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
+        self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
+        if not self.watermark_store.is_readable:
+            self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)))
+
+    async def ingest_historical_data(
+        self,
+        asset_pair: str,
+        timeframe: str,
+        start_date: times.Instant,
+        end_date: times.Instant,
+        provider: str = "alpha_vantage",
+        *,
+        mode: str = "resume",
+        run_id: str | None = None,
+        progress: Progress = lambda report: None,
+    ) -> dict[str, Any]:
+        """Backfill one series over [start_date, end_date] and say what came of it.
+
+        Dates are whole UTC days, both included; ISO datetimes need a zone, their end is excluded. `mode` is "resume",
+        "gaps" or "refetch". Returns status (success, no_data, validation_failed, error), records, failed_records,
+        watermark, provider, and the counts of `Report.as_dict`. Raises ValueError for bad arguments, before any
+        request; failures of the provider or the storage are returned.
+        """
+        series = Series.of(asset_pair, timeframe, provider)
+        checked_mode = plan.check_mode(mode)
+        data_provider = await self._get_data_provider(provider)
+        start, end = times.parse_range(start_date, end_date)
+        async with self._driven(provider, data_provider) as opened:
+            report = await self.run_series(
+                series, opened, start, end, mode=checked_mode, run_id=run_id, progress=progress
+            )
+        return report.as_dict()
+
+    async def run_series(
+        self,
+        series: Series,
+        data_provider: Provider,
+        start: int,
+        end: int,
+        *,
+        mode: plan.Mode = "resume",
+        run_id: str | None = None,
+        progress: Progress = lambda report: None,
+        lease_wait: float | None = None,
+    ) -> Report:
+        """Run one series with an opened provider, under its lease; [start, end) in epoch seconds.
+
+        Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
+        SeriesHeld.
+        """
+        calendars = self.settings.calendars
+        calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
+        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store)
+        pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
+        wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
+        with await self._lease(series, run_id).wait(wait):
+            return await pipeline.run(start, end, mode)
+
+    def _lease(self, series: Series, run_id: str | None) -> SeriesLease:
+        try:
+            return SeriesLease(self.settings.data_dir / "locks", series, f"run {run_id}" if run_id else None)
+        except OSError as error:
+            raise StorageError(f"{self.settings.data_dir} cannot be written: {error}") from error
+
+    async def _get_data_provider(self, provider: str) -> Any:
+        """The provider of this name, not yet opened; InputError listing the known names for another."""
+        return provider_class(provider)(config=self.settings)
+
+    def _driven(self, name: str, data_provider: Any) -> Provider:
+        """A provider as the pipeline drives it, whatever `_get_data_provider` was made to return."""
+        return data_provider if isinstance(data_provider, Provider) else WholeRange(name, data_provider, self.settings)
+
+    async def _fetch_historical_data(
+        self,
+        data_provider: Any,
+        asset_pair: str,
+        timeframe: str,
+        start_date: times.Instant,
+        end_date: times.Instant,
+    ) -> list[Record]:
+        """All closed candles of a range as the provider sent them, in one list."""
+        async with data_provider:
+            records: list[Record] = await data_provider.get_historical_data(
+                asset_pair=asset_pair, start=start_date, end=end_date, timeframe=timeframe
+            )
+            return records
+
+    def validate_and_clean(
+        self, candles: Sequence[Any], timeframe: str, asset_pair: str
+    ) -> tuple[pd.DataFrame, list[Any]]:
+        """Valid candles as a DataFrame (timestamp UTC, open, high, low, close, volume, asset_pair), one a bar, and the
+        records that failed, as received; a repeat keeps the last."""
+        series = Series.of(asset_pair, timeframe, "")
+        checked = validate(candles, series.grid)
+        frame = checked.candles.to_pandas()
+        frame["asset_pair"] = series.asset_pair
+        return frame, [failure.record for failure in checked.failures]
+
+    def _add_metadata(self, df: pd.DataFrame, provider: str) -> pd.DataFrame:
+        """The frame with its lineage: source_provider, _extracted_at (now, UTC), _ingestion_id, is_mock."""
+        is_mock = provider in PROVIDERS and PROVIDERS[provider].is_mock
+        extracted_at = pd.Timestamp(time.time_ns() // 1000, unit="us", tz="UTC")
+        return df.assign(
+            source_provider=provider, _extracted_at=extracted_at, _ingestion_id=str(uuid.uuid4()), is_mock=is_mock
+        )
+
+    async def _write_to_delta(self, df: pd.DataFrame, table_name: str, asset_pair: str, timeframe: str) -> None:
+        """Append a frame made by `validate_and_clean` and `_add_metadata`, and move the watermark, in one commit."""
+        if df.empty:
+            return
+        providers = set(df["source_provider"])
+        if len(providers) != 1:
+            raise InputError(f"source_provider: one provider a write, not {', '.join(sorted(map(str, providers)))}")
+        series = Series.of(asset_pair, timeframe, providers.pop())
+        if table_name != series.table:
+            raise InputError(f"table: {timeframe} candles belong in {series.table}, not in {table_name}")
+        opens = df["timestamp"].dt.as_unit("s").astype("int64").to_numpy()
+        partitions = dict(zip(PARTITION_COLUMNS, (partition_dates(opens, timeframe), series.asset_pair), strict=True))
+        rows = conform(pa.Table.from_pandas(df.assign(**partitions), preserve_index=False))
+        await asyncio.to_thread(self._commit, series, rows, opens)
+
+    def _commit(self, series: Series, rows: pa.Table, opens: np.ndarray) -> None:
+        held = self.delta_mgr.marks(series)
+        watermark = max(int(opens.max()), held.watermark if held.watermark is not None else int(opens.max()))
+        after = Marks(watermark, held.low if held.low is not None else int(opens.min()))
+        self.delta_mgr.commit(series, rows, held, after)
+        self.watermark_store.put(series, after)
+
+    def save_dead_letter_queue(self, records: Sequence[Any], error: str = "unknown") -> Saved | None:
+        """Keep records for review, outside any series."""
+        return self.dlq.save(records, error, {}) if records else None

@@ -1,0 +1,95 @@
+"""What was fetched and is not committed yet: pages in, valid candles and failures out, every record counted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ffe_core.ingestion.report import Tally
+from ffe_core.providers.base import Page, Record
+from ffe_core.series import Series
+from ffe_core.validation import UNREADABLE, Failure, read_opens, validate
+
+_VALIDATE_RECORDS = 20_000
+_COMMIT_ROWS = 200_000
+_COMMIT_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The part of a span between two commits; `closed` is the open from which bars are not closed yet."""
+
+    series: Series
+    closed: int
+    flags_completion: bool
+    tally: Tally = field(default_factory=Tally)
+    failures: list[Failure] = field(default_factory=list)
+    reached: Page | None = None
+    first_unfinished: int | None = None
+    _waiting: list[tuple[Page, list[Record]]] = field(default_factory=list)
+    _waiting_records: int = 0
+    _candles: list[pa.Table] = field(default_factory=list)
+    _rows: int = 0
+    _since: float = field(default_factory=time.monotonic)
+
+    def take(self, page: Page, records: list[Record]) -> None:
+        """Add the next page in order; only its own bars count."""
+        self._waiting.append((page, records))
+        self._waiting_records += len(records)
+        self.reached = page
+
+    @property
+    def wants_validation(self) -> bool:
+        """Enough raw records wait to be worth a pass over columns."""
+        return self._waiting_records >= _VALIDATE_RECORDS
+
+    @property
+    def is_due(self) -> bool:
+        """Large or old enough to be committed."""
+        old = time.monotonic() - self._since > _COMMIT_SECONDS
+        return self._rows >= _COMMIT_ROWS or (old and self._rows + self._waiting_records > 0)
+
+    def candles(self) -> pa.Table:
+        """All valid candles so far, one a bar."""
+        self.validate()
+        return pa.concat_tables(self._candles) if self._candles else validate([], self.series.grid).candles
+
+    def validate(self) -> None:
+        """Check the waiting records; page bounds and closedness are judged on whole columns too."""
+        records: list[Any] = [record for _, page_records in self._waiting for record in page_records]
+        if records:
+            opens, kept = self._sorted_out(records)
+            if not kept.all():
+                records, opens = [records[i] for i in np.flatnonzero(kept).tolist()], opens[kept]
+            checked = validate(records, self.series.grid, opens)
+            self.tally.received += len(records)
+            self.tally.repeats += checked.repeats
+            self.failures += checked.failures
+            self._candles.append(checked.candles)
+            self._rows += checked.candles.num_rows
+        self._waiting, self._waiting_records = [], 0
+
+    def _sorted_out(self, records: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Opens of the records, and which of them are of this range and closed (or unreadable: for rules to judge)."""
+        sizes = [len(page_records) for _, page_records in self._waiting]
+        starts = np.repeat([page.start for page, _ in self._waiting], sizes)
+        ends = np.repeat([page.end for page, _ in self._waiting], sizes)
+        opens = read_opens(records)
+        readable = opens != UNREADABLE
+        unfinished = self._unfinished(records, opens) & readable
+        outside = ((opens < starts) | (opens >= ends)) & readable & ~unfinished
+        self.tally.unfinished += int(unfinished.sum())
+        self.tally.outside += int(outside.sum())
+        if unfinished.any():
+            first = int(opens[unfinished].min())
+            self.first_unfinished = first if self.first_unfinished is None else min(first, self.first_unfinished)
+        return opens, ~(unfinished | outside)
+
+    def _unfinished(self, records: list[Any], opens: np.ndarray) -> np.ndarray:
+        if self.flags_completion:
+            return np.array([isinstance(r, dict) and r.get("complete") is False for r in records], dtype=bool)
+        return opens >= self.closed

@@ -1,0 +1,87 @@
+"""Many series in one call: pairs x timeframes over one provider, concurrently, each failing alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ffe_core import times
+from ffe_core.errors import FFEError, InputError
+from ffe_core.ingestion import plan
+from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
+from ffe_core.ingestion.report import Progress, Report
+from ffe_core.providers.base import Provider
+from ffe_core.redaction import redact
+from ffe_core.series import Series
+from ffe_core.settings import Config, Settings
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+
+log = logging.getLogger(__name__)
+
+SERIES_AT_ONCE = 4
+"""Series under way at the same time; they share the provider's pace, and memory grows with them."""
+
+
+class MultiAssetBatchIngester:
+    """Backfills every pair at every timeframe; one series' failure never stops another."""
+
+    def __init__(self, delta_mgr: DeltaLakeManager, config: Config | Settings | None = None) -> None:
+        self.ingester = BatchDataIngester(delta_mgr, config)
+        self.config = self.ingester.config
+
+    async def ingest_all_assets(
+        self,
+        asset_pairs: Sequence[str],
+        timeframes: Sequence[str],
+        start_date: times.Instant,
+        end_date: times.Instant,
+        provider: str = "alpha_vantage",
+        *,
+        mode: str = "resume",
+        progress: Progress = lambda report: None,
+    ) -> dict[str, Any]:
+        """Backfill all series and return total_records, total_failed and results, one dict each in the order asked.
+
+        Raises ValueError for any bad argument, before the first request of any series.
+        """
+        series = every_series(asset_pairs, timeframes, provider)
+        checked_mode = plan.check_mode(mode)
+        data_provider = await self.ingester._get_data_provider(provider)
+        start, end = times.parse_range(start_date, end_date)
+        turns = asyncio.Semaphore(SERIES_AT_ONCE)
+
+        async def one(item: Series, opened: Provider) -> dict[str, Any]:
+            async with turns:
+                return await self._isolated(item, opened, start, end, checked_mode, progress)
+
+        async with self.ingester._driven(provider, data_provider) as opened, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(item, opened)) for item in series]
+        results = [task.result() for task in tasks]
+        return {
+            "total_records": sum(result["records"] for result in results),
+            "total_failed": sum(result["failed_records"] for result in results),
+            "results": results,
+        }
+
+    async def _isolated(
+        self, series: Series, opened: Provider, start: int, end: int, mode: plan.Mode, progress: Progress
+    ) -> dict[str, Any]:
+        """One series' result; whatever goes wrong stays its own."""
+        try:
+            report = await self.ingester.run_series(series, opened, start, end, mode=mode, progress=progress)
+        except FFEError as error:
+            report = Report(series, start, end, error=error)
+        except Exception as error:
+            log.exception("%s ended unexpectedly", series)
+            report = Report(series, start, end, error=FFEError(redact(f"{type(error).__name__}: {error}")))
+        return report.as_dict()
+
+
+def every_series(asset_pairs: Sequence[str], timeframes: Sequence[str], provider: str) -> list[Series]:
+    """Pairs x timeframes, each once, in the order given; InputError for none or a bad name."""
+    for field, names, example in (("pairs", asset_pairs, "BTCUSD"), ("timeframes", timeframes, "1h")):
+        if isinstance(names, str) or not names:
+            raise InputError(f"{field}: give a list with at least one, for example ['{example}']")
+    return list(dict.fromkeys(Series.of(pair, frame, provider) for pair in asset_pairs for frame in timeframes))

@@ -1,0 +1,264 @@
+"""One series, from plan to report: plan -> fetch -> validate -> enrich -> commit -> report.
+
+Pages are fetched concurrently and committed in order, in bounded chunks. What fails validation is kept as a dead
+letter before its chunk is committed; the marks move in the same commit as the candles, and never past them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core import times
+from ffe_core.calendars import MarketCalendar
+from ffe_core.errors import CommitConflict, FFEError
+from ffe_core.ingestion import plan
+from ffe_core.ingestion.chunk import Chunk
+from ffe_core.ingestion.completeness import Completeness, completeness
+from ffe_core.ingestion.enrich import enrich
+from ffe_core.ingestion.fetch import believed
+from ffe_core.ingestion.report import Progress, Report
+from ffe_core.providers.base import Fetched, Page, Provider
+from ffe_core.providers.http import traffic
+from ffe_core.series import Marks, Series
+from ffe_core.storage.dead_letter_queue import DeadLetterQueue
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.watermark_store import WatermarkStore
+
+_REPLANS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where a pipeline reads and writes."""
+
+    lake: DeltaLakeManager
+    queue: DeadLetterQueue
+    watermarks: WatermarkStore
+
+
+class SeriesPipeline:
+    """Runs one series once. The caller holds its lease and has opened the provider."""
+
+    def __init__(
+        self,
+        series: Series,
+        provider: Provider,
+        calendar: MarketCalendar,
+        stores: Stores,
+        *,
+        run_id: str | None = None,
+        progress: Progress = lambda report: None,
+    ) -> None:
+        self._series, self._provider, self._calendar, self._stores = series, provider, calendar, stores
+        self._ingestion_id = str(uuid.uuid4())
+        self._run_id = run_id
+        self._progress = progress
+        self._closed = 0
+        self._held = Marks()  # the marks as the lake holds them, as far as this writer knows
+        self._first_low = 0
+
+    async def run(self, start: int, end: int, mode: plan.Mode) -> Report:
+        """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept."""
+        report = self._begin(start, end)
+        try:
+            self._provider.check(self._series.asset_pair, self._series.timeframe)
+            await self._replanning(report, mode)
+            report.completeness = await self._measure(report)
+        except FFEError as error:
+            await self._fail(report, error)
+        report.phase = "done"
+        self._progress(report)
+        return report
+
+    def _begin(self, start: int, end: int) -> Report:
+        closed_before = self._provider.closed_before(self._series.timeframe, times.now())
+        self._closed = plan.closed_end(self._series, closed_before)
+        first, last = plan.on_grid(self._series, start, min(end, self._closed))
+        report = Report(self._series, first, max(first, last))
+        traffic.set(report.traffic)
+        return report
+
+    async def _replanning(self, report: Report, mode: plan.Mode) -> None:
+        """Run the plan, and plan anew whenever another writer was faster."""
+        for attempt in range(_REPLANS):
+            try:
+                return await self._planned(report, mode)
+            except CommitConflict:
+                if attempt == _REPLANS - 1:
+                    raise
+        return None
+
+    async def _planned(self, report: Report, mode: plan.Mode) -> None:
+        self._held = report.marks = await asyncio.to_thread(self._read_marks)
+        for span in await self._plan(report, mode):
+            if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
+                await self._span(report, span)
+
+    def _read_marks(self) -> Marks:
+        """The marks as the log holds them; the readable copy is mended on the way."""
+        marks = self._stores.lake.marks(self._series)
+        self._stores.watermarks.put(self._series, marks)
+        return marks
+
+    async def _plan(self, report: Report, mode: plan.Mode) -> list[plan.Span]:
+        if mode == "refetch":
+            return plan.refetch(report.start, report.end)
+        if mode == "gaps":
+            return plan.gaps((await self._measure(report)).missing)
+        return plan.resume(self._held, report.start, report.end, self._series.step)
+
+    async def _span(self, report: Report, span: plan.Span) -> None:
+        """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
+        pages = list(self._provider.pages(self._series.asset_pair, self._series.timeframe, span.start, span.end))
+        report.pages_planned += len(pages)
+        report.phase = "fetching"
+        self._first_low = span.start
+        answers = believed(
+            reversed(pages) if span.newest_first else pages,
+            self._fetch,
+            self._provider.max_in_flight,
+            self._expects,
+            confirm_empty=span.confirm_empty,
+        )
+        chunk = self._chunk()
+        try:
+            async for page, answer in answers:
+                reach = self._take(report, chunk, page, answer)
+                if chunk.wants_validation:
+                    await _seen_through(asyncio.to_thread(chunk.validate))
+                if chunk.is_due:
+                    chunk = await self._flush(report, span, chunk)
+                self._progress(report)
+                if span.newest_first and reach:
+                    break
+        except CommitConflict:
+            raise
+        except FFEError:
+            await self._flush(report, span, chunk)
+            raise
+        finally:
+            await answers.aclose()
+        await self._flush(report, span, chunk)
+
+    async def _fetch(self, page: Page) -> Fetched:
+        return await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+
+    def _expects(self, page: Page) -> bool:
+        return self._calendar.expected_count(self._series.timeframe, page.start, page.end) > 0
+
+    def _chunk(self) -> Chunk:
+        return Chunk(self._series, self._closed, self._provider.flags_completion)
+
+    def _take(self, report: Report, chunk: Chunk, page: Page, answer: Fetched) -> bool:
+        """Add a page to the chunk; True if the provider could not reach back to the page's start."""
+        reach = min(answer.covers_from or page.start, page.end)
+        report.pages_done += 1
+        if reach > page.start:
+            known = report.not_covered or (page.start, reach)
+            report.not_covered = (min(known[0], page.start), max(known[1], reach))
+            if self._held.watermark is None:
+                self._first_low = reach
+        chunk.take(Page(max(page.start, reach), page.end), answer.records)
+        return reach > page.start
+
+    async def _flush(self, report: Report, span: plan.Span, chunk: Chunk) -> Chunk:
+        """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
+        report.phase = "committing"
+        await _seen_through(asyncio.to_thread(self._commit, report, span, chunk))
+        report.phase = "fetching"
+        return self._chunk()
+
+    def _commit(self, report: Report, span: plan.Span, chunk: Chunk) -> None:
+        if chunk.reached is None:
+            return
+        candles = chunk.candles()
+        if span.newest_first:
+            candles = candles.sort_by("timestamp")
+        self._bury(chunk)
+        after = self._marks_after(span, chunk.reached, candles)
+        if candles.num_rows or after != self._held:
+            rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
+            done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
+            chunk.tally.stored += done.new + done.restated
+            chunk.tally.restated += done.restated
+            chunk.tally.repeats += done.repeats
+            self._stores.watermarks.put(self._series, after)
+        self._held = report.marks = after
+        report.tally.add(chunk.tally)
+        self._cut_unfinished(report, chunk)
+
+    def _bury(self, chunk: Chunk) -> None:
+        """Keep the chunk's failures as dead letters, before its candles are committed."""
+        if not chunk.failures:
+            return
+        context = {
+            "asset_pair": self._series.asset_pair,
+            "timeframe": self._series.timeframe,
+            "provider": self._series.provider,
+            **self._note(),
+        }
+        reasons = [failure.reasons for failure in chunk.failures]
+        saved = self._stores.queue.save(
+            [failure.record for failure in chunk.failures], "validation_failed", context, reasons
+        )
+        chunk.tally.dead_lettered += saved.saved
+        chunk.tally.repeats += saved.repeats
+        chunk.tally.superseded += sum(chunk.failures[place].superseded for place in saved.places)
+
+    def _marks_after(self, span: plan.Span, reached: Page, candles: pa.Table) -> Marks:
+        if span.advances == "low":
+            assert self._held.low is not None
+            return Marks(self._held.watermark, min(self._held.low, reached.start))
+        if span.advances == "nothing" or candles.num_rows == 0:
+            return self._held
+        newest = int(np.asarray(pc.cast(candles["timestamp"], pa.int64())).max()) // 1_000_000
+        watermark = newest if self._held.watermark is None else max(newest, self._held.watermark)
+        return Marks(watermark, self._first_low if self._held.low is None else self._held.low)
+
+    def _cut_unfinished(self, report: Report, chunk: Chunk) -> None:
+        """Bars that the provider calls unfinished, at the end of the range, are not expected yet."""
+        first = chunk.first_unfinished
+        if first is not None and first > (self._held.watermark or 0):
+            report.end = min(report.end, max(report.start, first))
+
+    def _note(self) -> dict[str, str]:
+        return {"ingestion_id": self._ingestion_id, **({"run_id": self._run_id} if self._run_id else {})}
+
+    async def _measure(self, report: Report) -> Completeness:
+        report.phase = "counting"
+        self._progress(report)
+        return await asyncio.to_thread(
+            completeness,
+            self._series,
+            report.start,
+            report.end,
+            self._calendar,
+            self._stores.lake,
+            self._stores.queue,
+        )
+
+    async def _fail(self, report: Report, error: FFEError) -> None:
+        report.error = error
+        try:
+            report.marks = await asyncio.to_thread(self._stores.lake.marks, self._series)
+            report.completeness = await self._measure(report)
+        except FFEError:
+            report.completeness = None  # the first failure is the one to report
+
+
+async def _seen_through(work: Coroutine[Any, Any, None]) -> None:
+    """Await work in a thread to its end even when this task is cancelled meanwhile: a thread cannot be stopped."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

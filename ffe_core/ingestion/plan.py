@@ -1,0 +1,76 @@
+"""What has to be asked for, given what was asked before: the spans of a series to fetch, and in which direction.
+
+Resume never leaves a hole and never ignores the question: newer bars are fetched from the one after the watermark, so
+nothing between is skipped; earlier ones from the asked start up to the low mark, newest first, so a crash leaves none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ffe_core.errors import InputError
+from ffe_core.series import Marks, Series
+from ffe_core.timeframes import ceil
+
+Mode = Literal["resume", "gaps", "refetch"]
+Advances = Literal["watermark", "low", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Opens in [start, end) to fetch, epoch seconds; `advances` names the mark that follows what is committed."""
+
+    start: int
+    end: int
+    advances: Advances
+
+    @property
+    def newest_first(self) -> bool:
+        """History is prepended from the low mark backwards."""
+        return self.advances == "low"
+
+    @property
+    def confirm_empty(self) -> bool:
+        """Whether an empty page is asked for once more at once: data is known to lie after it."""
+        return self.newest_first or self.advances == "nothing"
+
+
+def check_mode(mode: str) -> Mode:
+    """The mode, or InputError listing those there are."""
+    if mode not in get_args(Mode):
+        raise InputError(f"mode: {mode!r} is unknown; use one of {', '.join(get_args(Mode))} (for example 'resume')")
+    return mode  # type: ignore[return-value]
+
+
+def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
+    """The range narrowed to instants at which a bar of the series may open."""
+    return ceil(start, series.grid), ceil(end, series.grid)
+
+
+def closed_end(series: Series, closed_before: int) -> int:
+    """Bars of the series that open before this instant are closed; `closed_before` says so for the UTC grid.
+
+    An hourly share bar may open, and so close, on the half hour: those that do not surely have closed wait.
+    """
+    return closed_before if series.grid == series.step else closed_before - series.grid
+
+
+def resume(marks: Marks, start: int, end: int, step: int) -> list[Span]:
+    """Spans that extend what was read to cover [start, end): newer bars first, then history."""
+    if marks.watermark is None or marks.low is None:
+        return [Span(start, end, "watermark")] if start < end else []
+    newer = Span(marks.watermark + step, end, "watermark")
+    older = Span(start, marks.low, "low")
+    return [span for span in (newer, older) if span.start < span.end]
+
+
+def refetch(start: int, end: int) -> list[Span]:
+    """Everything again."""
+    return [Span(start, end, "nothing")] if start < end else []
+
+
+def gaps(missing: Iterable[tuple[int, int]]) -> list[Span]:
+    """Only the missing ranges [first open, last open + step), newest first."""
+    return [Span(start, end, "nothing") for start, end in sorted(missing, reverse=True)]

@@ -1,0 +1,122 @@
+"""What one series came to: counts that always add up, marks, completeness, and the error that ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ffe_core import times
+from ffe_core.errors import FFEError
+from ffe_core.ingestion.completeness import Completeness
+from ffe_core.providers.http import Traffic
+from ffe_core.redaction import redact
+from ffe_core.series import Marks, Series
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records received: `received = stored + dead_lettered + repeats`, always."""
+
+    received: int = 0
+    stored: int = 0
+    """Rows appended: new bars and restatements."""
+    restated: int = 0
+    dead_lettered: int = 0
+    """Newly kept as dead letters, superseded ones among them."""
+    superseded: int = 0
+    repeats: int = 0
+    """Identical to what the lake, the dead letters or the same batch already hold."""
+    outside: int = 0
+    """Not in the range that was asked for; neither stored nor a dead letter."""
+    unfinished: int = 0
+    """Bars that were not closed yet; they come back with a later run."""
+
+    def add(self, other: Tally) -> None:
+        """Take over another tally's counts."""
+        for name, count in asdict(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+@dataclass(slots=True)
+class Report:
+    """One series of one run, filled while it runs, so that a snapshot is always at hand."""
+
+    series: Series
+    start: int
+    end: int
+    """The range asked for, narrowed to closed bars: opens in [start, end), epoch seconds."""
+    tally: Tally = field(default_factory=Tally)
+    traffic: Traffic = field(default_factory=Traffic)
+    marks: Marks = field(default_factory=Marks)
+    completeness: Completeness | None = None
+    not_covered: tuple[int, int] | None = None
+    """What the provider cannot reach back to, if any of the range."""
+    error: FFEError | None = None
+    phase: str = "queued"
+    pages_done: int = 0
+    pages_planned: int = 0
+
+    @property
+    def status(self) -> str:
+        """success, no_data, validation_failed or error."""
+        if self.error is not None:
+            return "error"
+        if self.tally.stored:
+            return "success"
+        failed = self.tally.dead_lettered - self.tally.superseded
+        if failed and failed == self.tally.received:
+            return "validation_failed"
+        return "success" if failed else "no_data"
+
+    @property
+    def reason(self) -> str | None:
+        """Why there was no data: up_to_date, provider_empty or not_covered; None otherwise."""
+        if self.status != "no_data":
+            return None
+        if self.not_covered:
+            return "not_covered"
+        return "provider_empty" if self.pages_done and not self.tally.received else "up_to_date"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as the public API returns it: plain values, times as ISO 8601 text."""
+        result: dict[str, Any] = {
+            "asset_pair": self.series.asset_pair,
+            "timeframe": self.series.timeframe,
+            "provider": self.series.provider,
+            "status": self.status,
+            "records": self.tally.stored,
+            "failed_records": self.tally.dead_lettered - self.tally.superseded,
+            "watermark": None if self.marks.watermark is None else times.iso(self.marks.watermark),
+            "start": times.iso(self.start),
+            "end": times.iso(self.end),
+            **dict.fromkeys(("expected", "stored", "dead_lettered", "unexplained", "extra")),
+            **(self.completeness.counts() if self.completeness else {}),
+            "received": self.tally.received,
+            "restated": self.tally.restated,
+            "superseded": self.tally.superseded,
+            "repeats": self.tally.repeats,
+            "outside": self.tally.outside,
+            "unfinished": self.tally.unfinished,
+            "requests": self.traffic.requests,
+            "retries": self.traffic.retries,
+        }
+        if self.reason:
+            result["reason"] = self.reason
+        if self.not_covered:
+            result["not_covered"] = [times.iso(self.not_covered[0]), times.iso(self.not_covered[1])]
+        if self.error is not None:
+            result["error"] = self.error_text
+        return result
+
+    @property
+    def error_text(self) -> str | None:
+        """The failure, with pair, timeframe and range, free of secrets; None if there was none."""
+        if self.error is None:
+            return None
+        where = f"{self.series}, {times.iso(self.start)} to {times.iso(self.end)}"
+        return redact(f"{where}: {self.error}")
+
+
+Progress = Callable[[Report], None]
+"""Called, possibly from a worker thread, whenever a report has changed."""

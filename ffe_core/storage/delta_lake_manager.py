@@ -1,0 +1,351 @@
+"""How candles get into the lake and out of it: guarded appends to Delta tables, candles and marks in one commit.
+
+The guard is a compare-and-swap per series: a commit names the marks it was planned from, goes through a handle of its
+own, and carries the new marks as Delta application transactions. A racer on the same series is refused by the
+protocol, another series' append is not disturbed (delta-rs #2580, #3821 say why the log alone is not enough).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from ffe_core import times
+from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, VALUES, partition_dates, table_name, timeframe_of
+from ffe_core.errors import CommitConflict, InputError, StorageError
+from ffe_core.series import NO_MARK, Marks, Series
+from ffe_core.settings import Settings
+from ffe_core.timeframes import TIMEFRAMES
+
+log = logging.getLogger(__name__)
+
+_COMMIT_RETRIES = 100
+_REOPENS = 20
+# Every tenth commit: opening a table between two checkpoints is what small appends spend most of their time on.
+_CONFIGURATION = {"delta.checkpointInterval": "10"}
+_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one commit did with the rows it was given: `rows = new + restated + repeats`."""
+
+    new: int
+    restated: int
+    repeats: int
+    version: int | None = None
+    """Version of the table after the commit; None if there was nothing to write and no mark to move."""
+
+
+class DeltaLakeManager:
+    """The Delta tables below one folder or URI; each method opens a handle of its own and keeps none."""
+
+    def __init__(self, storage_path: str | Path | None = None, storage_options: dict[str, str] | None = None) -> None:
+        self.storage_path = str(storage_path) if storage_path is not None else Settings.load().lake_uri
+        self.storage_options = storage_options
+
+    def table_uri(self, table_name: str) -> str:
+        """Where a table lies."""
+        if not table_name or not table_name.replace("_", "").isalnum():
+            raise InputError(f"table: {table_name!r} is not a table name; use a name like raw_market_data_1h")
+        return f"{self.storage_path.rstrip('/')}/{table_name}"
+
+    def table_exists(self, table_name: str) -> bool:
+        """Whether there is a Delta table of this name."""
+        return DeltaTable.is_deltatable(self.table_uri(table_name), self.storage_options)
+
+    def open(self, table_name: str) -> DeltaTable | None:
+        """A fresh handle, or None if there is no such table. StorageError if it cannot be read."""
+        uri = self.table_uri(table_name)
+        try:
+            return DeltaTable(uri, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
+
+    def create_or_update_table(
+        self,
+        df: pd.DataFrame | pa.Table,
+        table_name: str,
+        partition_columns: Sequence[str] | None = None,
+        mode: str = "append",
+    ) -> int | None:
+        """Append rows to a table, made on first use; returns its version, None for zero rows.
+
+        A Bronze table takes the declared candle columns and only ever grows; other tables also take "overwrite".
+        Raises InputError for another mode or columns that do not fit, StorageError if the write fails.
+        """
+        bronze = table_name.startswith("raw_market_data_")
+        allowed = ("append",) if bronze else ("append", "overwrite")
+        if mode not in allowed:
+            raise InputError(f"mode: {mode!r} is not possible for {table_name}; use {' or '.join(allowed)}")
+        rows = conform(df) if bronze else _arrow(df)
+        if rows.num_rows == 0:
+            return None
+        if bronze:
+            self.ensure_table(timeframe_of(table_name))
+        try:
+            write_deltalake(
+                self.table_uri(table_name),
+                rows,
+                partition_by=list(partition_columns or []) or None,
+                mode=mode,
+                storage_options=self.storage_options,
+                writer_properties=_WRITER,
+                commit_properties=CommitProperties(max_commit_retries=_COMMIT_RETRIES),
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {table_name} in {self.storage_path} refused the rows: {error}") from error
+        table = self.open(table_name)
+        return table.version() if table else None
+
+    def read_table(
+        self,
+        table_name: str,
+        version: int | None = None,
+        as_of: datetime | None = None,
+        filters: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Rows of a table, as it is now, at a `version`, or `as_of` an aware moment; `filters` is a SQL predicate.
+
+        Raises InputError if there is no such table, StorageError if it cannot be read.
+        """
+        table = self.open(table_name)
+        if table is None:
+            raise InputError(f"table: there is no {table_name} in {self.storage_path}; backfill a series first")
+        try:
+            if version is not None or as_of is not None:
+                table.load_as_version(version if version is not None else as_of)
+            batches = table.scan(columns=list(columns) if columns else None, predicate=filters)
+            return pa.table(pa.RecordBatchReader.from_stream(batches).read_all()).to_pandas()
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
+
+    def get_table_history(self, table_name: str) -> pd.DataFrame:
+        """One row a commit, newest first; empty for a table that does not exist."""
+        table = self.open(table_name)
+        return pd.DataFrame(table.history() if table else [])
+
+    def ensure_table(self, timeframe: str) -> DeltaTable:
+        """The Bronze table of a timeframe, made empty and fully typed if there is none.
+
+        Writing rows to a missing table by path would let two writers both create it, and double the rows.
+        """
+        name = table_name(timeframe)
+        existing = self.open(name)
+        if existing is not None:
+            return existing
+        try:
+            return DeltaTable.create(
+                self.table_uri(name),
+                schema=SCHEMA,
+                mode="ignore",
+                partition_by=list(PARTITION_COLUMNS),
+                configuration=_CONFIGURATION,
+                storage_options=self.storage_options,
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            created = self.open(name)  # another process may just have made it
+            if created is None:
+                raise StorageError(f"table {name} cannot be made in {self.storage_path}: {error}") from error
+            return created
+
+    def marks(self, series: Series) -> Marks:
+        """The series' marks as the log holds them."""
+        table = self.open(series.table)
+        return _marks(table, series) if table else Marks()
+
+    def all_marks(self, providers: Sequence[str]) -> dict[Series, Marks]:
+        """Marks of every series in the lake that comes from one of the providers."""
+        found = {}
+        for timeframe in TIMEFRAMES:
+            table = self.open(table_name(timeframe))
+            for pair in _pairs(table) if table else ():
+                for provider in providers:
+                    series = Series(pair, timeframe, provider)
+                    found[series] = _marks(table, series)
+        return {series: marks for series, marks in found.items() if marks != Marks()}
+
+    def commit(
+        self, series: Series, rows: pa.Table, before: Marks, after: Marks, note: dict[str, str] | None = None
+    ) -> Committed:
+        """Append what the lake does not hold yet and move the marks, in one commit.
+
+        `rows` has the columns of `SCHEMA`, one row a bar. A row with the same values as the latest stored version is
+        a repeat; with other values it is a restatement, appended with an `_extracted_at` after the one it replaces.
+        Raises CommitConflict if the marks are not `before`, StorageError if the table cannot be written.
+        """
+        self.ensure_table(series.timeframe)
+        for _ in range(_REOPENS):
+            table = self.open(series.table)
+            assert table is not None
+            if _marks(table, series) != before:
+                raise CommitConflict(f"{series}: another writer moved its marks; plan again from where they stand")
+            fresh, done = _compare(table, series, rows)
+            if fresh.num_rows == 0 and after == before:
+                return done
+            try:
+                self._append(table, series, fresh, after, note or {})
+                return Committed(done.new, done.restated, done.repeats, table.version())
+            except CommitFailedError as error:
+                log.info("%s: commit refused (%s); looking again", series, error)
+            except (DeltaError, OSError, ValueError) as error:
+                if "Invalid table version" not in str(error):
+                    raise StorageError(f"{series}: the lake refused the commit: {error}") from error
+        raise StorageError(f"{series}: the lake refused the commit {_REOPENS} times; try again when it is less busy")
+
+    def _append(self, table: DeltaTable, series: Series, rows: pa.Table, marks: Marks, note: dict[str, str]) -> None:
+        transactions = [
+            Transaction(series.key, NO_MARK if marks.watermark is None else marks.watermark),
+            Transaction(series.low_key, NO_MARK if marks.low is None else marks.low),
+        ]
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(
+                custom_metadata={"series": series.key, **note},
+                app_transactions=transactions,
+                max_commit_retries=_COMMIT_RETRIES,
+            ),
+        )
+
+    def current(
+        self, series: Series, start: int, end: int, columns: Sequence[str] = VALUES, table: DeltaTable | None = None
+    ) -> pa.Table:
+        """The latest version of each stored bar that opens in [start, end) (epoch seconds), sorted by time.
+
+        Columns: timestamp, then `columns`. Empty if nothing is stored.
+        """
+        table = table if table is not None else self.open(series.table)
+        if table is None:
+            return SCHEMA.empty_table().select(["timestamp", *columns])
+        return _latest(_rows(table, series, start, end, ["timestamp", "_extracted_at", *columns])).select(
+            ["timestamp", *columns]
+        )
+
+    def stored_opens(self, series: Series, start: int, end: int, table: DeltaTable | None = None) -> np.ndarray:
+        """Opens of the stored bars in [start, end): sorted unique int64 epoch seconds."""
+        table = table if table is not None else self.open(series.table)
+        if table is None:
+            return np.empty(0, np.int64)
+        return np.unique(_epochs(_rows(table, series, start, end, ["timestamp"])["timestamp"]))
+
+
+def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
+    """Rows cast to the declared candle columns, in their order; InputError names what is missing or does not fit."""
+    rows = _arrow(df)
+    missing = [name for name in SCHEMA.names if name not in rows.column_names and name != "_dead_letter_id"]
+    if missing:
+        raise InputError(f"columns: {', '.join(missing)} missing; a Bronze table needs {', '.join(SCHEMA.names)}")
+    if "_dead_letter_id" not in rows.column_names:
+        rows = rows.append_column("_dead_letter_id", pa.nulls(rows.num_rows, pa.string()))
+    naive = [f.name for f in rows.schema if pa.types.is_timestamp(f.type) and f.type.tz is None]
+    if naive:
+        raise InputError(f"columns: {', '.join(naive)} hold times without a zone; make them UTC first")
+    try:
+        return rows.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"columns: the rows do not fit the candle columns: {error}") from error
+
+
+def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
+    return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
+
+
+def _marks(table: DeltaTable, series: Series) -> Marks:
+    def known(app_id: str) -> int | None:
+        version = table.transaction_version(app_id)
+        return None if version is None or version == NO_MARK else version
+
+    return Marks(known(series.key), known(series.low_key))
+
+
+def _pairs(table: DeltaTable) -> list[str]:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    return sorted(set(actions["partition.partition_asset_pair"].to_pylist()))
+
+
+def _rows(table: DeltaTable, series: Series, start: int, end: int, columns: list[str]) -> pa.Table:
+    """Stored rows of a series in [start, end), all versions, read only from the files that can hold them."""
+    first, last = partition_dates(np.array([start, max(start, end - 1)]), series.timeframe)
+    # File statistics are cut to milliseconds: the upper bound has to be generous.
+    pruned = table.to_pyarrow_dataset(
+        file_pruning_predicate=(
+            f"partition_asset_pair = '{series.asset_pair}'"
+            f" AND partition_date >= '{first}' AND partition_date <= '{last}'"
+            f" AND timestamp >= '{times.iso(start)}' AND timestamp <= '{times.iso(end + 1)}'"
+        )
+    )
+    if not pruned.files:
+        return SCHEMA.empty_table().select(columns)
+    wanted = (
+        (pc.field("source_provider") == series.provider)
+        & (pc.field("timestamp") >= pa.scalar(start * 1_000_000, pa.timestamp("us")).cast(SCHEMA.field(0).type))
+        & (pc.field("timestamp") < pa.scalar(end * 1_000_000, pa.timestamp("us")).cast(SCHEMA.field(0).type))
+        & (pc.field("partition_asset_pair") == series.asset_pair)
+    )
+    try:
+        return pruned.to_table(columns=columns, filter=wanted)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StorageError(f"{series}: a data file of {series.table} cannot be read: {error}") from error
+
+
+def _latest(rows: pa.Table) -> pa.Table:
+    """One row a bar, the one extracted last, sorted by time."""
+    rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
+    stamps = _epochs(rows["timestamp"])
+    last = np.ones(len(stamps), bool)
+    last[:-1] = stamps[1:] != stamps[:-1]
+    return rows if last.all() else rows.filter(pa.array(last))
+
+
+def _compare(table: DeltaTable, series: Series, rows: pa.Table) -> tuple[pa.Table, Committed]:
+    """The rows to append, and what the rest turned out to be, against what this handle sees."""
+    if rows.num_rows == 0:
+        return rows, Committed(0, 0, 0)
+    opens = _epochs(rows["timestamp"])
+    stored = _latest(
+        _rows(table, series, int(opens.min()), int(opens.max()) + 1, ["timestamp", "_extracted_at", *VALUES])
+    )
+    if stored.num_rows == 0:
+        return rows, Committed(rows.num_rows, 0, 0)
+    held = _epochs(stored["timestamp"])
+    at = np.minimum(np.searchsorted(held, opens), len(held) - 1)
+    known = held[at] == opens
+    same = known.copy()
+    for name in VALUES:
+        same &= np.asarray(rows[name]) == np.asarray(stored[name])[at]
+    restated = known & ~same
+    fresh = _extracted_after(rows, restated, np.asarray(stored["_extracted_at"].cast(pa.int64()))[at])
+    done = Committed(int((~known).sum()), int(restated.sum()), int(same.sum()))
+    return fresh.filter(pa.array(~same)), done
+
+
+def _extracted_after(rows: pa.Table, restated: np.ndarray, stored: np.ndarray) -> pa.Table:
+    """Move `_extracted_at` past the version each restated row replaces: a clock set back must not hide it."""
+    if not restated.any():
+        return rows
+    column = SCHEMA.get_field_index("_extracted_at")
+    extracted = np.asarray(rows["_extracted_at"].cast(pa.int64()))
+    moved = np.where(restated, np.maximum(extracted, stored + 1), extracted)
+    return rows.set_column(column, SCHEMA.field(column), pa.array(moved, pa.int64()).cast(SCHEMA.field(column).type))
+
+
+def _epochs(column: Any) -> np.ndarray:
+    """A timestamp[us] column as int64 epoch seconds."""
+    return np.asarray(pc.cast(column, pa.int64())) // 1_000_000

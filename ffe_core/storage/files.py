@@ -1,0 +1,56 @@
+"""How a small file is written so that a crash leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside the target, flush to disk, and rename over it."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be read, so that nothing is lost and nothing reads it again."""
+    for number in range(1, 10_000):
+        aside = path.with_name(f"{path.name}.torn-{number}")
+        if not aside.exists():
+            os.replace(path, aside)
+            return aside
+    raise OSError(f"{path.parent} holds too many files set aside; remove the oldest *.torn-*")
+
+
+def strict_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+    """JSON as the standard has it: non-finite numbers become text, what JSON cannot hold becomes its text."""
+    return json.dumps(strict(value), indent=indent, sort_keys=sort_keys, allow_nan=False)
+
+
+def strict(value: Any) -> Any:
+    """The value with everything strict JSON can hold left alone and the rest turned into text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _non_finite(value)
+    if isinstance(value, dict):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _non_finite(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

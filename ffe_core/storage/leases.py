@@ -1,0 +1,74 @@
+"""Who may write a series now: one OS file lock each, taken by console and command line alike, freed by death."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from ffe_core import times
+from ffe_core.errors import SeriesHeld
+from ffe_core.series import Series
+from ffe_core.storage.files import write_atomically
+
+_POLL_SECONDS = 0.2
+
+
+class SeriesLease:
+    """Held for as long as a run writes a series; `holder` is what others are told, for example "run 12"."""
+
+    def __init__(self, folder: Path, series: Series, holder: str | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = series.key.replace("/", "_")
+        self.series = series
+        self._holder = holder or f"process {os.getpid()}"
+        self._lock = FileLock(folder / f"{name}.lease", thread_local=False)
+        self._note = folder / f"{name}.holder"
+
+    def acquire(self) -> Self:
+        """Take the lease at once, or raise SeriesHeld naming its holder."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            holder = self.current_holder()
+            raise SeriesHeld(f"{self.series} is held by {holder}; wait for it to end or stop it", holder) from None
+        note = {"holder": self._holder, "pid": os.getpid(), "since": times.iso(times.now())}
+        write_atomically(self._note, json.dumps(note))
+        return self
+
+    async def wait(self, seconds: float) -> Self:
+        """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.acquire()
+            except SeriesHeld:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._lock.release()
+
+    def current_holder(self) -> str:
+        """Who holds it, as they described themselves."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            return f"{note['holder']} (process {note['pid']}, since {note['since']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -1,0 +1,165 @@
+"""The readable copy of the watermarks: watermarks.json, one entry a series, healed from the Delta log.
+
+The log is the truth; this file is what people and pages read. Every change is read-modify-write under a file lock,
+written beside and renamed. A torn file is set aside and rebuilt, never a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ffe_core import times
+from ffe_core.errors import InputError, StorageError
+from ffe_core.pairs import normalize_pair
+from ffe_core.series import Marks, Series
+from ffe_core.storage.files import set_aside, write_atomically
+from ffe_core.timeframes import seconds
+
+log = logging.getLogger(__name__)
+Entries = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the file: the series (its provider empty if set by hand without one) and its marks."""
+
+    series: Series
+    marks: Marks
+
+
+class WatermarkStore:
+    """Watermarks by pair and timeframe, and by provider where one is named."""
+
+    def __init__(self, storage_path: str | Path = "data/watermarks") -> None:
+        self.storage_path = Path(storage_path)
+        self.file = self.storage_path / "watermarks.json"
+        try:
+            self.storage_path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"the watermark folder {self.storage_path} cannot be made: {error}") from error
+        self._lock = FileLock(self.storage_path / ".watermarks.lock")
+
+    def get(self, asset_pair: str, timeframe: str, provider: str | None = None) -> str | None:
+        """Open of the last stored bar as ISO 8601 text; without a provider, the newest of all; None if unknown."""
+        series = Series.of(asset_pair, timeframe, provider or "")
+        entries = self._read()
+        prefix = f"{series.asset_pair}/{timeframe}/"
+        keys = [series.key] if provider else [key for key in entries if key.startswith(prefix)]
+        marks = [str(entries[key]["watermark"]) for key in keys if entries.get(key, {}).get("watermark")]
+        return max(marks, key=times.parse_instant, default=None)
+
+    def set(self, asset_pair: str, timeframe: str, timestamp: str | datetime, provider: str | None = None) -> None:
+        """Write a watermark by hand. Without a provider, healing never touches it. InputError for a bad time."""
+        series = Series.of(asset_pair, timeframe, provider or "")
+        text = timestamp.isoformat() if isinstance(timestamp, datetime) else timestamp
+        times.parse_instant(text, "timestamp")
+        self._update(lambda entries: entries.setdefault(series.key, {}).update(watermark=text))
+
+    def entries(self) -> list[Entry]:
+        """Every series in the file, sorted by name."""
+        return sorted(
+            (Entry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
+            key=lambda entry: entry.series,
+        )
+
+    def put(self, series: Series, marks: Marks) -> None:
+        """Copy a series' marks as the lake holds them; a forgotten series leaves the file."""
+
+        def change(entries: Entries) -> None:
+            entries.pop(series.key, None)
+            if marks != Marks():
+                entries[series.key] = _value_of(marks)
+
+        self._update(change)
+
+    @property
+    def is_readable(self) -> bool:
+        """False when the file is missing or torn: time to heal it."""
+        try:
+            _checked(json.loads(self.file.read_text(encoding="utf-8")))
+            return True
+        except (OSError, ValueError):
+            return False
+
+    def heal(self, read_truth: Callable[[], Mapping[Series, Marks]]) -> None:
+        """Make the file say what the lake says; entries set by hand without a provider stay.
+
+        The lake is read under the file's lock, so that a commit made meanwhile is copied after this, not undone by it.
+        """
+
+        def change(entries: Entries) -> None:
+            truth = read_truth()
+            for key in [key for key in entries if _series_of(key).provider]:
+                del entries[key]
+            entries.update({series.key: _value_of(marks) for series, marks in truth.items() if marks != Marks()})
+
+        self._update(change)
+
+    def _read(self) -> Entries:
+        try:
+            return _checked(json.loads(self.file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (ValueError, InputError):
+            return {}  # torn: the next write, or healing, sets it aside
+        except OSError as error:
+            raise StorageError(f"{self.file} cannot be read: {error}") from error
+
+    def _update(self, change: Callable[[Entries], None]) -> None:
+        try:
+            with self._lock:
+                self._set_aside_if_torn()
+                entries = self._read()
+                before = json.dumps(entries)
+                change(entries)
+                if json.dumps(entries) != before or not self.file.exists():
+                    write_atomically(self.file, json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+        except OSError as error:
+            raise StorageError(f"{self.file} cannot be written: {error}") from error
+
+    def _set_aside_if_torn(self) -> None:
+        try:
+            _checked(json.loads(self.file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return
+        except (ValueError, InputError) as error:
+            log.warning("%s was torn (%s); kept as %s and rebuilt", self.file, error, set_aside(self.file))
+
+
+def _checked(tree: Any) -> Entries:
+    """The file's content if it has the right form; ValueError otherwise."""
+    if not isinstance(tree, dict):
+        raise ValueError("not an object")
+    for key, value in tree.items():
+        _series_of(key)
+        if not isinstance(value, dict):
+            raise ValueError(f"entry {key!r} is not an object")
+        _marks_of(value)
+    return tree
+
+
+def _series_of(key: str) -> Series:
+    pair, timeframe, provider = [*key.split("/"), ""][:3]
+    seconds(timeframe)
+    return Series(normalize_pair(pair), timeframe, provider)
+
+
+def _marks_of(value: Mapping[str, Any]) -> Marks:
+    watermark, low = value.get("watermark"), value.get("low")
+    return Marks(
+        None if watermark is None else times.parse_instant(watermark),
+        None if low is None else times.parse_instant(low),
+    )
+
+
+def _value_of(marks: Marks) -> dict[str, str]:
+    named = {"watermark": marks.watermark, "low": marks.low}
+    return {name: times.iso(mark) for name, mark in named.items() if mark is not None}

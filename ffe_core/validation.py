@@ -1,0 +1,232 @@
+"""Which records are candles: every rule, checked on whole columns, all reasons kept.
+
+A rule is one line in `RULES`: its code, what it says in words, and the columns it needs. A sudden price move is not a
+rule: AAPL really fell 52 % on 2000-09-29.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core.candles import PRICES, TIMESTAMP, VALUES
+
+Columns = Mapping[str, np.ndarray]
+
+REASONS: dict[str, str] = {
+    "not_a_record": "what came is not a record with named fields",
+    "incomplete_sources": "a bar built from shorter ones lacks a source bar, or one of them is broken",
+    "missing_field": "a required field is absent or null",
+    "not_a_number": "a field does not read as a number",
+    "not_finite": "a field is NaN or infinite",
+    "time_unreadable": "the time does not read as a time with a zone",
+    "off_grid": "the time is not on the timeframe's grid",
+    "price_not_positive": "a price is zero or negative",
+    "high_below_low": "high is below low",
+    "open_outside_range": "open is not between low and high",
+    "close_outside_range": "close is not between low and high",
+    "volume_negative": "volume is negative",
+    "superseded": "a later record of the same bar came in the same batch with other values",
+}
+"""Every reason code, with the rule in words. A code may be followed by `:field`."""
+
+_PRICE_RULES: dict[str, Callable[[Columns], np.ndarray]] = {
+    "high_below_low": lambda c: c["high"] < c["low"],
+    "open_outside_range": lambda c: (c["open"] < c["low"]) | (c["open"] > c["high"]),
+    "close_outside_range": lambda c: (c["close"] < c["low"]) | (c["close"] > c["high"]),
+}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_UNREADABLE = np.iinfo(np.int64).min
+
+
+@dataclass(slots=True)
+class Failure:
+    """One record that is not a candle, as received, with all its reasons and its place in the batch."""
+
+    record: Any
+    reasons: list[str]
+    index: int
+    open: int | None = None
+    """Bar open in epoch seconds, where the time could be read."""
+
+    @property
+    def superseded(self) -> bool:
+        """True when the record is valid and only replaced by a later one of the same batch."""
+        return self.reasons == ["superseded"]
+
+
+@dataclass(slots=True)
+class Checked:
+    """The outcome of one batch: `received = len(candles) + len(failures) + repeats`."""
+
+    candles: pa.Table
+    """Valid candles sorted by time, one a bar: timestamp[us, UTC], open, high, low, close, volume (float64)."""
+    failures: list[Failure] = field(default_factory=list)
+    repeats: int = 0
+    """Records identical to a later one of the batch."""
+
+
+def read_opens(records: Sequence[Any]) -> np.ndarray:
+    """Bar open of each record in epoch seconds (int64); `UNREADABLE` where `date` is not an aware time.
+
+    A fraction of a second comes back as an odd second, which lies on no grid.
+    """
+    micros = _read_dates([record.get("date") if isinstance(record, dict) else None for record in records])
+    opens = micros // 1_000_000
+    return np.where((micros != _UNREADABLE) & (micros % 1_000_000 != 0), opens | 1, opens)
+
+
+UNREADABLE = _UNREADABLE // 1_000_000
+"""What `read_opens` gives for a time that cannot be read."""
+
+
+def validate(records: Sequence[Any], grid: int, opens: np.ndarray | None = None) -> Checked:
+    """Check a batch of records against every rule; one bad record never costs its batch.
+
+    `grid` is the distance in seconds at which bars may open; `opens` is `read_opens(records)` if already known.
+    """
+    opens = read_opens(records) if opens is None else opens
+    rows = [record if isinstance(record, dict) else {} for record in records]
+    columns, flags = _read_values(rows)
+    flags |= _time_flags(rows, opens, grid)
+    flags |= _rule_flags(columns)
+    shape = _shape_flags(records)
+    bad = _any([*flags.values(), *shape.values()], len(records))
+    failures = [
+        Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(opens[i]))
+        for i in np.flatnonzero(bad).tolist()
+    ]
+    return _deduplicated(records, columns, opens, np.flatnonzero(~bad), failures)
+
+
+def _read_values(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Float columns of the five values (NaN where unreadable) and the flags of what could not be read."""
+    columns: dict[str, np.ndarray] = {}
+    flags: dict[str, np.ndarray] = {}
+    for name in VALUES:
+        values, missing, unreadable = _read_numbers([row.get(name) for row in rows])
+        if name == "volume":
+            values, missing = np.where(missing, 0.0, values), np.zeros_like(missing)
+        flags[f"missing_field:{name}"] = missing
+        flags[f"not_a_number:{name}"] = unreadable
+        flags[f"not_finite:{name}"] = ~np.isfinite(values) & ~missing & ~unreadable
+        columns[name] = values
+    return columns, {code: mask for code, mask in flags.items() if mask.any()}
+
+
+def _read_numbers(values: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(float64 values, missing, unreadable): the whole column in Arrow, one by one only where that refuses."""
+    try:
+        array = pa.array(values)
+        if pa.types.is_boolean(array.type):
+            raise pa.ArrowInvalid("a truth value is not a number")
+        numbers = pc.cast(array, pa.float64())
+        missing = np.asarray(numbers.is_null())
+        return numbers.to_numpy(zero_copy_only=False), missing, np.zeros(len(values), bool)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        read = [_number(value) for value in values]
+        numbers = np.array([np.nan if number is None else number for number in read], dtype=np.float64)
+        missing = np.array([value is None for value in values], dtype=bool)
+        return numbers, missing, np.array([number is None for number in read], dtype=bool) & ~missing
+
+
+def _number(value: Any) -> float | None:
+    """The float a value stands for, None if it stands for none."""
+    if isinstance(value, str):
+        readable = _NUMBER.fullmatch(value) or _NOT_FINITE.fullmatch(value)
+        return float(value) if readable else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf")
+    return None
+
+
+def _read_dates(dates: list[Any]) -> np.ndarray:
+    """Microseconds since the epoch, `_UNREADABLE` where there is no aware time."""
+    try:
+        stamps = pc.cast(pa.array(dates, pa.string()), TIMESTAMP)
+        return np.asarray(pc.fill_null(pc.cast(stamps, pa.int64()), _UNREADABLE))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return np.array([_date(value) for value in dates], dtype=np.int64)
+
+
+def _date(value: Any) -> int:
+    try:
+        stamp = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        if stamp.tzinfo is None:
+            return _UNREADABLE
+        whole = int(stamp.replace(microsecond=0).timestamp())
+        return whole * 1_000_000 + stamp.microsecond
+    except (TypeError, ValueError, OverflowError):
+        return _UNREADABLE
+
+
+def _time_flags(rows: Sequence[dict[str, Any]], opens: np.ndarray, grid: int) -> dict[str, np.ndarray]:
+    unreadable = opens == UNREADABLE
+    flags = {"off_grid": (opens % grid != 0) & ~unreadable}
+    if unreadable.any():
+        absent = np.array([row.get("date") is None for row in rows], dtype=bool)
+        flags["missing_field:date"] = unreadable & absent
+        flags["time_unreadable"] = unreadable & ~absent
+    return {code: mask for code, mask in flags.items() if mask.any()}
+
+
+def _rule_flags(columns: Columns) -> dict[str, np.ndarray]:
+    """Comparisons with NaN are false, so a rule speaks only of values that could be read."""
+    flags = {f"price_not_positive:{name}": columns[name] <= 0 for name in PRICES}
+    flags |= {code: rule(columns) for code, rule in _PRICE_RULES.items()}
+    flags["volume_negative"] = columns["volume"] < 0
+    return {code: mask for code, mask in flags.items() if mask.any()}
+
+
+def _shape_flags(records: Sequence[Any]) -> dict[str, np.ndarray]:
+    """What is wrong with a record as a whole: a provider hands on what it could not map."""
+    foreign = [not isinstance(record, dict) or ("raw" in record and len(record) == 1) for record in records]
+    partial = [isinstance(record, dict) and "incomplete_sources" in record for record in records]
+    flags = {"not_a_record": np.array(foreign, dtype=bool), "incomplete_sources": np.array(partial, dtype=bool)}
+    return {code: mask for code, mask in flags.items() if mask.any()}
+
+
+def _any(masks: list[np.ndarray], size: int) -> np.ndarray:
+    return np.logical_or.reduce(masks) if masks else np.zeros(size, bool)
+
+
+def _codes(flags: Mapping[str, np.ndarray], index: int) -> list[str]:
+    return [code for code, mask in flags.items() if mask[index]]
+
+
+def _open_of(open_: np.int64) -> int | None:
+    return None if open_ == UNREADABLE else int(open_)
+
+
+def _deduplicated(
+    records: Sequence[Any], columns: Columns, opens: np.ndarray, good: np.ndarray, failures: list[Failure]
+) -> Checked:
+    """One candle a bar, the last received; an identical one is a repeat, a different one is superseded."""
+    order = good[np.argsort(opens[good], kind="stable")]
+    last = np.ones(len(order), bool)
+    last[:-1] = opens[order][1:] != opens[order][:-1]
+    kept = order[last]
+    repeats = 0
+    for i in order[~last]:
+        winner = kept[np.searchsorted(opens[kept], opens[i])]
+        if all(columns[name][i] == columns[name][winner] for name in VALUES):
+            repeats += 1
+        else:
+            failures.append(Failure(records[i], ["superseded"], int(i), _open_of(opens[i])))
+    return Checked(_table(opens[kept], {name: columns[name][kept] for name in VALUES}), failures, repeats)
+
+
+def _table(opens: np.ndarray, columns: Columns) -> pa.Table:
+    stamps = pa.array(opens * 1_000_000, pa.int64()).cast(TIMESTAMP)
+    return pa.table({"timestamp": stamps, **{name: pa.array(columns[name]) for name in VALUES}})
