@@ -5,11 +5,13 @@ from __future__ import annotations
 from ffe_core.errors import InputError
 from ffe_core.providers.base import Provider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
+from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.providers.simulated import SimulatedProvider
 
 PROVIDERS: dict[str, type[Provider]] = {
     SimulatedProvider.name: SimulatedProvider,
     CoinbaseDataProvider.name: CoinbaseDataProvider,
+    OandaDataProvider.name: OandaDataProvider,
 }
 """Name of each provider -> its class; the order is the one that people are shown."""
 

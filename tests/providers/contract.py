@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ffe_core import times
 from ffe_core.providers.base import Provider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
+from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.timeframes import TIMEFRAMES, floor
-from tests.exchanges import Candles, CoinbaseExchange, Exchange, Market, generated
+from tests.exchanges import Candles, CoinbaseExchange, Exchange, Market, OandaExchange, fx_closed, generated
 
 SECRET = "s3cret-7f1c9a-token"
-BARS = 40
+NOW = 1_715_769_440
+"""2024-05-15 10:37:20 UTC, a Wednesday: the clock of every contract test."""
+
+
+def clock() -> int:
+    return NOW
 
 
 def settings(folder: Path, **more: Any) -> dict[str, Any]:
@@ -40,6 +45,7 @@ class Case:
     pair: str
     symbol: str
     timeframe: str
+    bars: int
     unknown_pair: str
     exchange: Callable[[Market], Exchange]
     provider: Callable[[str, dict[str, Any]], Provider]
@@ -51,8 +57,8 @@ class Case:
 
     def opens(self) -> range:
         """The newest opens, the running bar the last of them."""
-        running = floor(times.now(), self.step)
-        return range(running - BARS * self.step, running + self.step, self.step)
+        running = floor(NOW, self.step)
+        return range(running - self.bars * self.step, running + self.step, self.step)
 
     def candles(self) -> Candles:
         """What the market holds: older bars, the newest ones and the running one."""
@@ -68,14 +74,30 @@ def _coinbase(url: str, config: dict[str, Any]) -> Provider:
     return CoinbaseDataProvider({"base_url": url, "requests_per_second": 1000}, config)
 
 
+def _oanda(url: str, config: dict[str, Any]) -> Provider:
+    return OandaDataProvider({"base_url": url, "requests_per_second": 1000}, config)
+
+
 CASES = [
     Case(
         name="coinbase",
         pair="BTCUSD",
         symbol="BTC-USD",
         timeframe="1h",
+        bars=120,
         unknown_pair="NOPEUSD",
-        exchange=lambda market: CoinbaseExchange(market, rate=None),
+        exchange=lambda market: CoinbaseExchange(market, rate=None, now=clock),
         provider=_coinbase,
+    ),
+    Case(
+        name="oanda",
+        pair="EURUSD",
+        symbol="EUR_USD",
+        timeframe="1h",
+        bars=120,
+        unknown_pair="NOPEUSD",
+        exchange=lambda market: OandaExchange(market, token=SECRET, rate=None, now=clock),
+        provider=_oanda,
+        closed=fx_closed,
     ),
 ]

@@ -22,7 +22,7 @@ from ffe_core.providers.base import Page, Provider, Record
 from ffe_core.providers.http import Traffic, traffic
 from ffe_core.timeframes import TIMEFRAMES, ceil
 from tests.exchanges import Exchange, Fault, Market
-from tests.providers.contract import CASES, SECRET, Case
+from tests.providers.contract import CASES, NOW, SECRET, Case, clock, settings
 
 PRICES = ("open", "high", "low", "close")
 FAULTS = {
@@ -44,6 +44,11 @@ FAULTS = {
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(times, "now", clock)
 
 
 @pytest.fixture
@@ -116,7 +121,7 @@ def test_pages_cover_every_bar_of_the_range_once_and_in_order(data: st.DataObjec
     step = TIMEFRAMES[timeframe]
     start = data.draw(st.integers(946_684_800, 1_700_000_000))
     end = start + data.draw(st.integers(0, 20_000 * step))
-    provider = case.provider("http://127.0.0.1:1", {"data_dir": str(tmp_path_factory.getbasetemp())})
+    provider = case.provider("http://127.0.0.1:1", settings(tmp_path_factory.getbasetemp()))
 
     pages = provider.pages(case.pair, timeframe, start, end)
 
@@ -227,9 +232,9 @@ async def test_used_alone_it_gives_the_closed_candles_of_the_range_in_order(
     newest = case.opens()
     async with case.connect(exchange, tmp_path) as provider:
         got = await provider.get_historical_data(
-            f"{case.pair[:3].lower()}/{case.pair[3:]}", newest[0], times.now() + 86_400, case.timeframe
+            f"{case.pair[:3].lower()}/{case.pair[3:]}", newest[0], NOW + 86_400, case.timeframe
         )
-        closed_before = provider.closed_before(case.timeframe, times.now())
+        closed_before = provider.closed_before(case.timeframe, NOW)
     expected = [at for at in newest if at in case.candles() and at < closed_before]
     assert [record["date"] for record in got] == [times.iso(at) for at in expected]
     assert expected

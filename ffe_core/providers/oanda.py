@@ -1,0 +1,158 @@
+"""How OANDA is asked: v20 mid candles on the UTC grid, with a token that works on one environment only.
+
+The wire facts: prices are text, volume counts ticks, the oldest comes first, a bucket without a tick has no candle,
+and `complete` says whether a bar is closed. A request may span 5000 buckets, closed hours included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from ffe_core import times
+from ffe_core.pairs import normalize_pair, split_pair
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, Record, records_of, windows
+from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
+from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
+from ffe_core.settings import Config, Settings, variable
+from ffe_core.timeframes import seconds
+
+_HOSTS = {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
+_GRANULARITIES = {"1m": "M1", "5m": "M5", "15m": "M15", "1h": "H1", "4h": "H4", "1d": "D"}
+_PRICES = {"open": "o", "high": "h", "low": "l", "close": "c"}
+_WHOLE_SECOND = ".000000000Z"
+_EXAMPLE_TOKEN = "0123456789abcdef-fedcba9876543210"
+BARS_PER_REQUEST = 5000
+CLOCK_MARGIN = 5
+"""`to` stays this many seconds in the past: a clock that runs ahead must not ask for the future."""
+
+
+class OandaSettings(ProviderSettings):
+    """The section `oanda`. 120 requests a second are allowed, 100 on kept connections are recommended."""
+
+    api_token: str = ""
+    environment: Literal["practice", "live"] = "practice"
+    requests_per_second: float = 100.0
+
+
+class OandaDataProvider(HttpProvider):
+    """Mid candles of OANDA. A record is the candle as sent plus `date` and the four prices of `mid`."""
+
+    name = "oanda"
+    flags_completion = True
+    volume_unit = "ticks"
+    max_in_flight: ClassVar[int] = 2
+    """At most two new connections a second are allowed, so there are never more than two."""
+
+    def __init__(self, credentials: Mapping[str, Any] | None = None, config: Config | Settings | None = None) -> None:
+        """InputError without a token."""
+        super().__init__(config, credentials)
+        own = self.settings.section(self.name, OandaSettings)
+        token = self._secret("api_token", own.api_token, _EXAMPLE_TOKEN)
+        self._own = own
+        self._http = HttpClient(
+            self.name,
+            self.settings,
+            own.base_url or _HOSTS[own.environment],
+            own.requests_per_second,
+            headers={"Authorization": f"Bearer {token}", "Accept-Datetime-Format": "RFC3339"},
+            max_connections=self.max_in_flight,
+            error_text=_error_text,
+            access_hint=f"a token works on one environment only, and {own.environment} was asked: check"
+            f" {variable(self.name, 'api_token')} and {variable(self.name, 'environment')} (practice or live)",
+        )
+
+    def check(self, pair: str, timeframe: str) -> None:
+        super().check(pair, timeframe)
+        instrument(pair)
+
+    def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
+        return windows(start, end, seconds(timeframe), BARS_PER_REQUEST)
+
+    async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
+        asked = self._range(page, seconds(timeframe))
+        if asked is None:
+            return Fetched()
+        params = {
+            "granularity": _GRANULARITIES[timeframe],
+            "price": "M",
+            **asked,
+            "includeFirst": "true",
+            "alignmentTimezone": "UTC",
+            "dailyAlignment": "0",
+        }
+        try:
+            body = await self._http.get(f"/v3/instruments/{instrument(pair)}/candles", params, _has("candles"))
+        except Refused as error:
+            if error.text and "'instrument'" in error.text:
+                raise unknown_pair(self.name, pair, error.text) from None
+            raise
+        return Fetched(records(body["candles"]))
+
+    async def list_pairs(self) -> list[str]:
+        accounts = (await self._http.get("/v3/accounts", {}, _has("accounts")))["accounts"]
+        names: set[str] = set()
+        for account in accounts:
+            path = f"/v3/accounts/{account['id']}/instruments"
+            instruments = (await self._http.get(path, {}, _has("instruments")))["instruments"]
+            names |= {pair for listed in instruments if (pair := _listed(listed))}
+        return sorted(names)
+
+    @staticmethod
+    def _range(page: Page, step: int) -> dict[str, str] | None:
+        """`from` and `to`; half a bar after the last open, so that it does not matter whether `to` is inclusive."""
+        last = min(page.end - step + step // 2, times.now() - CLOCK_MARGIN)
+        return {"from": _rfc3339(page.start), "to": _rfc3339(last)} if last > page.start else None
+
+
+def instrument(pair: str) -> str:
+    """What OANDA calls a stored pair: SPX500USD is SPX500_USD. PermanentError for a pair without a quote."""
+    return "_".join(parts_of("oanda", pair))
+
+
+def records(candles: list[Any]) -> list[Record]:
+    """The candles as sent, each with its `date` and with the prices of `mid` under their names."""
+    found = records_of(candles)
+    for record in found:
+        if "time" in record:
+            record["date"] = _date(record["time"])
+        mid = record.get("mid")
+        if isinstance(mid, dict):
+            for name, key in _PRICES.items():
+                if key in mid:
+                    record[name] = mid[key]
+    return found
+
+
+def _date(sent: Any) -> Any:
+    """2022-05-11T21:00:00.000000000Z with an offset instead; anything else as sent."""
+    if isinstance(sent, str) and sent.endswith(_WHOLE_SECOND):
+        return f"{sent[: -len(_WHOLE_SECOND)]}+00:00"
+    return sent
+
+
+def _rfc3339(epoch: int) -> str:
+    return times.iso(epoch).replace("+00:00", "Z")
+
+
+def _listed(listed: Any) -> str | None:
+    """The stored name of an instrument; None for one whose stored name would not lead back to it."""
+    try:
+        pair = normalize_pair(listed["name"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    parts = split_pair(pair)
+    return pair if parts and "_".join(parts) == listed["name"] else None
+
+
+def _has(key: str) -> Check:
+    def check(body: Any) -> None:
+        if not isinstance(body, dict) or not isinstance(body.get(key), list):
+            raise other_shape("oanda", body)
+
+    return check
+
+
+def _error_text(body: Any) -> str | None:
+    text = body.get("errorMessage")
+    return text if isinstance(text, str) and text else None
