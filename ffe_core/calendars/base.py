@@ -1,0 +1,148 @@
+"""Which bars should a market have in a range, given when it is open?
+
+Times are epoch seconds in UTC and ranges are half-open on bar opens. A bar is expected when its window holds an open
+minute of the market. Windows lie on the UTC grid; a market may anchor its intraday bars elsewhere (see `_anchors`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import date
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ffe_core.calendars.intervals import NONE, Times, clip_opens, grid_ceil, merge, opens_in
+from ffe_core.errors import InputError
+from ffe_core.timeframes import ceil, seconds
+from ffe_core.times import DAY, utc
+
+Horizon = tuple[int | None, int | None]
+
+# A weekend first: nearly always enough.
+_LOOK_BACK_DAYS = (4, 40, 400)
+
+
+class CalendarHorizonError(InputError):
+    """A calendar was asked about a time it knows nothing of; `asked` in epoch seconds, `horizon` what it knows."""
+
+    def __init__(self, name: str, field: str, asked: int, horizon: Horizon) -> None:
+        first, last = _day(horizon[0]), _day(horizon[1], end=True)
+        super().__init__(
+            f"{field}: {_day(asked, end=field != 'start')} lies outside what the {name} calendar knows, {first} to"
+            f" {last}; ask for a range inside it, or name another calendar for this series in the calendar overrides"
+        )
+        self.name, self.asked, self.horizon = name, asked, horizon
+
+
+class SpecialSession(NamedTuple):
+    """A day on which the market keeps other hours than usual, for display."""
+
+    date: date
+    kind: Literal["holiday", "half day"]
+    text: str
+
+
+class MarketCalendar(ABC):
+    """The opening hours of one market. Subclasses are frozen, hashable and cheap; what is costly loads at first use."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def horizon(self) -> Horizon:
+        """First instant known and first instant no longer known, epoch seconds; None where there is no limit."""
+
+    @abstractmethod
+    def _intervals(self, start: int, end: int) -> Times:
+        """(n, 2) open intervals that touch [start, end), merged and sorted; they may reach beyond it."""
+
+    def _anchors(self, opens: Times, step: int) -> Times:
+        """Where the first bar of an open interval begins: on the UTC grid unless the market says otherwise."""
+        return opens - opens % step
+
+    def _grid(self, step: int) -> int:
+        """The grid on which the opens of bars of `step` seconds may lie."""
+        return step
+
+    def open_intervals(self, start: int, end: int) -> Times:
+        """(n, 2) int64 open times, merged, sorted and clipped to [start, end). CalendarHorizonError outside."""
+        if end <= start:
+            return NONE
+        self._require_known(start=start, end=end)
+        return np.clip(self._intervals(start, end), start, end)
+
+    def open_seconds(self, start: int, end: int) -> int:
+        """Seconds the market is open in [start, end). CalendarHorizonError outside the horizon."""
+        intervals = self.open_intervals(start, end)
+        return int((intervals[:, 1] - intervals[:, 0]).sum())
+
+    def expected_ranges(self, timeframe: str, start: int, end: int) -> Times:
+        """(n, 2) int64 runs [first open, last open + step) of consecutive bars that open in [start, end).
+
+        InputError for an unknown timeframe, CalendarHorizonError outside the horizon.
+        """
+        step = seconds(timeframe)
+        if end <= start:
+            return NONE
+        self._require_known(start=start, end=end)
+        # The last bar may open before `end` and only later hold an open minute.
+        intervals = self._intervals(start, ceil(end, step))
+        anchors = self._anchors(intervals[:, 0], step)
+        runs = merge(np.column_stack((anchors, anchors + grid_ceil(intervals[:, 1] - anchors, step))))
+        return clip_opens(runs, step, start, end)
+
+    def expected_count(self, timeframe: str, start: int, end: int) -> int:
+        """How many bars should open in [start, end), counted from the runs."""
+        runs = self.expected_ranges(timeframe, start, end)
+        return int((runs[:, 1] - runs[:, 0]).sum()) // seconds(timeframe)
+
+    def expected_opens(self, timeframe: str, start: int, end: int) -> Times:
+        """(n,) int64 opens of every bar that should open in [start, end), ascending."""
+        return opens_in(self.expected_ranges(timeframe, start, end), seconds(timeframe))
+
+    def on_grid(self, timeframe: str, opens: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """(n,) bool: whether a bar of this market may open at each of `opens` (epoch seconds), expected or not."""
+        return np.asarray(opens, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
+
+    def last_expected(self, timeframe: str, before: int) -> int | None:
+        """The latest expected open before `before`; None when there is none in the 400 days before it.
+
+        InputError for an unknown timeframe, CalendarHorizonError outside the horizon.
+        """
+        step = seconds(timeframe)
+        self._require_known(before=before)
+        known = self.horizon[0]
+        for days in _LOOK_BACK_DAYS:
+            start = before - days * DAY
+            runs = self.expected_ranges(timeframe, start if known is None else max(start, known), before)
+            if len(runs):
+                return int(runs[-1, 1]) - step
+        return None
+
+    def special_sessions(self, start: int, end: int) -> list[SpecialSession]:
+        """Holidays and half days of the UTC days that [start, end) touches. CalendarHorizonError outside."""
+        if end <= start:
+            return []
+        self._require_known(start=start, end=end)
+        return self._special_days(utc(start).date(), utc(end - 1).date())
+
+    def _special_days(self, first: date, last: date) -> list[SpecialSession]:
+        return []
+
+    def _require_known(self, **asked: int) -> None:
+        first, last = self.horizon
+        for field, time in asked.items():
+            if (first is not None and time < first) or (last is not None and time > last):
+                raise CalendarHorizonError(self.name, field, time, self.horizon)
+
+
+def _day(epoch: int | None, *, end: bool = False) -> str:
+    """The UTC day of an instant as text; for an excluded end the day before it."""
+    if epoch is None:
+        return "any time"
+    try:
+        return utc(epoch - int(end)).date().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return f"{epoch} s"

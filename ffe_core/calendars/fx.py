@@ -1,0 +1,123 @@
+"""When does foreign exchange trade? In trading days from 17:00 to 17:00 New York, Monday's to Friday's.
+
+Monday's trading day begins on Sunday at 17:00, so the week runs from Sunday 17:00 to Friday 17:00 New York, which is
+22:00 or 21:00 UTC by the season. A holiday closes one trading day: 25 December from the 24th 17:00 to the 25th 17:00.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
+from ffe_core.calendars.intervals import Times, intersect, merge, overlapping
+from ffe_core.errors import InputError
+from ffe_core.times import DAY
+
+DEFAULT_FX_HOLIDAYS: tuple[str, ...] = ("12-25", "01-01")
+"""Month and day of the trading days on which the market stays closed."""
+
+_NEW_YORK = ZoneInfo("America/New_York")
+_DAY_ENDS = time(17)
+# The time zone database vouches for its data from 1970 on; the end only bounds the table.
+_FIRST, _LAST = date(1970, 1, 1), date(2100, 1, 1)
+_HORIZON = tuple(int(datetime(d.year, d.month, d.day, tzinfo=UTC).timestamp()) for d in (_FIRST, _LAST))
+_PAUSE = (22 * 3600, 22 * 3600 + 180)
+_LEAP_YEAR = 2000
+_MONTH_AND_DAY = re.compile(r"\d\d-\d\d", re.ASCII)
+
+
+@dataclass(frozen=True)
+class FxWeek(MarketCalendar):
+    """The FX week; `holidays` as "MM-DD" (none when empty), `daily_pause` for what also rests 22:00 to 22:03 UTC.
+
+    The pause is that of OANDA's crypto CFDs, as measured. InputError for a holiday that is no day of a year.
+    """
+
+    name: str = "fx"
+    holidays: tuple[str, ...] = DEFAULT_FX_HOLIDAYS
+    daily_pause: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "holidays", checked_holidays(self.holidays))
+
+    @property
+    def horizon(self) -> Horizon:
+        return _HORIZON[0], _HORIZON[1]
+
+    def _intervals(self, start: int, end: int) -> Times:
+        return overlapping(_open_times(self.holidays, self.daily_pause), start, end)
+
+    def _special_days(self, first: date, last: date) -> list[SpecialSession]:
+        days = _days(first, last)
+        closed = days[_is_weekday(days) & _is_holiday(days, self.holidays)]
+        return [SpecialSession(day, "holiday", _closure_text(day)) for day in closed.tolist()]
+
+
+@lru_cache(maxsize=32)
+def _open_times(holidays: tuple[str, ...], daily_pause: bool) -> Times:
+    """(n, 2) all open times of the horizon; a few thousand weeks, worked out once."""
+    days = _days(_FIRST, _LAST)
+    ends = _day_ends()
+    trading_days = np.column_stack((ends[:-1], ends[1:]))
+    table = merge(trading_days[_is_weekday(days) & ~_is_holiday(days, holidays)])
+    table = intersect(table, _outside_pause(days)) if daily_pause else table
+    table.flags.writeable = False
+    return table
+
+
+@cache
+def _day_ends() -> Times:
+    """Epoch seconds of 17:00 New York on every day from the one before the horizon to its end."""
+    days = range((_FIRST - timedelta(1)).toordinal(), _LAST.toordinal() + 1)
+    ends = (datetime.combine(date.fromordinal(day), _DAY_ENDS, _NEW_YORK) for day in days)
+    return np.fromiter((end.timestamp() for end in ends), dtype=np.int64, count=len(days))
+
+
+def _days(first: date, last: date) -> npt.NDArray[np.datetime64]:
+    return np.arange(np.datetime64(first), np.datetime64(last) + 1)
+
+
+def _outside_pause(days: npt.NDArray[np.datetime64]) -> Times:
+    midnights = days.astype(np.int64) * DAY
+    return np.column_stack((midnights - DAY + _PAUSE[1], midnights + _PAUSE[0]))
+
+
+def _is_weekday(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    # Day 0 of the epoch was a Thursday.
+    return (days.astype(np.int64) + 3) % 7 < 5
+
+
+def _is_holiday(days: npt.NDArray[np.datetime64], holidays: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    months = days.astype("datetime64[M]")
+    month_and_day = (months.astype(np.int64) % 12 + 1) * 100 + (days - months).astype(np.int64) + 1
+    return np.isin(month_and_day, [int(text[:2]) * 100 + int(text[3:]) for text in holidays])
+
+
+def _closure_text(day: date) -> str:
+    return f"closed from {day - timedelta(1)} 17:00 to {day} 17:00 New York"
+
+
+def checked_holidays(holidays: Sequence[str]) -> tuple[str, ...]:
+    """The holidays in order; InputError for anything but days of a year such as "12-25"."""
+    if isinstance(holidays, str):
+        raise InputError(f"fx_holidays: {holidays!r} is one text; give a list such as ['12-25', '01-01'], or []")
+    for text in holidays:
+        if not _is_month_and_day(text):
+            raise InputError(f"fx_holidays: {text!r} is no month and day; write it like '12-25'")
+    return tuple(sorted(set(holidays)))
+
+
+def _is_month_and_day(text: object) -> bool:
+    if not isinstance(text, str) or not _MONTH_AND_DAY.fullmatch(text):
+        return False
+    month, day = int(text[:2]), int(text[3:])
+    return 1 <= month <= 12 and 1 <= day <= monthrange(_LEAP_YEAR, month)[1]
