@@ -668,6 +668,7 @@ def av_market() -> Market:
     return Market(
         {
             ("AAPL", HOUR): generated(epoch("2025-01-01"), end, HOUR, closed=equity_closed, **stock),
+            ("ROUND", HOUR): generated(epoch("2025-02-25"), epoch("2025-03-05"), HOUR, **stock),
             ("AAPL", DAY): generated(begin, end, DAY, **stock),
             ("EUR/USD", HOUR): generated(epoch("2025-02-01"), end, HOUR, **fx),
             ("EUR/USD", DAY): generated(begin, end, DAY, **fx),
@@ -845,6 +846,13 @@ class TestAlphaVantage:
         assert (stamps[0], stamps[-1]) == ("2025-01-31 18:00:00", "2025-01-01 03:00:00")
         assert list(query(client, paid, **{**asked, "month": "2024-01"}).json()["Time Series (60min)"]) == []
         assert len(query(client, paid, **{**asked, "outputsize": "compact"}).json()["Time Series (60min)"]) == 100
+
+    @pytest.mark.parametrize(
+        ("month", "end", "stamp"), [("2025-02", 0, "2025-02-28 23:00:00"), ("2025-03", -1, "2025-03-01 00:00:00")]
+    )
+    def test_months_meet_at_midnight_of_the_named_zone(self, client, paid, month, end, stamp):
+        asked = {**INTRADAY_60, "symbol": "ROUND", "outputsize": "full", "month": month}
+        assert list(query(client, paid, **asked).json()["Time Series (60min)"])[end] == stamp
 
     def test_without_a_month_full_reaches_30_days_back(self, client, paid):
         fx = query(client, paid, function="FX_INTRADAY", interval="60min", outputsize="full", **EURUSD)
