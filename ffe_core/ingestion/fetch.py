@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from typing import Any
 from contextlib import aclosing
+from typing import Any
 
 from ffe_core.providers.base import Fetched, Page
 
