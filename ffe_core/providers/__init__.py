@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ffe_core.errors import InputError
+from ffe_core.providers.alpha_vantage import AlphaVantageProvider
 from ffe_core.providers.base import Provider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
 from ffe_core.providers.oanda import OandaDataProvider
@@ -12,6 +13,7 @@ PROVIDERS: dict[str, type[Provider]] = {
     SimulatedProvider.name: SimulatedProvider,
     CoinbaseDataProvider.name: CoinbaseDataProvider,
     OandaDataProvider.name: OandaDataProvider,
+    AlphaVantageProvider.name: AlphaVantageProvider,
 }
 """Name of each provider -> its class; the order is the one that people are shown."""
 

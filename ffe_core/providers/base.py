@@ -101,8 +101,13 @@ class Provider(ABC):
         """Raise PermanentError when this provider cannot offer the series, before any request."""
         seconds(timeframe)
 
+    @classmethod
+    def volume_unit_of(cls, pair: str) -> str | None:
+        """What the volumes of a stored pair count; `volume_unit` unless the provider trades several kinds."""
+        return cls.volume_unit
+
     def closed_before(self, timeframe: str, now: int) -> int:
-        """Bars that open before this instant (epoch seconds, on the grid) are closed at `now`."""
+        """Bars that open before this instant (epoch seconds, where a bar may open) are closed at `now`."""
         grace = 0 if self.flags_completion else self.settings.close_grace_seconds
         return now - grace - (now - grace) % seconds(timeframe)
 

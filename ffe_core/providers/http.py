@@ -11,7 +11,6 @@ import contextvars
 import itertools
 import json
 import logging
-import reprlib
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -258,7 +257,7 @@ class _SecretQuery(httpx.AsyncBaseTransport):
 
 def other_shape(provider: str, body: Any) -> RetriableError:
     """The error for JSON that is not what the provider is known to send."""
-    return RetriableError(f"{provider} answered with JSON of another shape: {redact(reprlib.repr(body))}")
+    return RetriableError(f"{provider} sent a broken body, JSON of another shape: {redact(repr(body))[:_EXCERPT]}")
 
 
 _BROKEN = object()

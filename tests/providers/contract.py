@@ -10,11 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ffe_core.providers.alpha_vantage import AlphaVantageProvider
 from ffe_core.providers.base import Provider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
 from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.timeframes import TIMEFRAMES, floor
-from tests.exchanges import Candles, CoinbaseExchange, Exchange, Market, OandaExchange, fx_closed, generated
+from tests.exchanges import (
+    AlphaVantageExchange,
+    Candles,
+    CoinbaseExchange,
+    Exchange,
+    Market,
+    OandaExchange,
+    fx_closed,
+    generated,
+)
 
 SECRET = "s3cret-7f1c9a-token"
 NOW = 1_715_769_440
@@ -78,6 +88,11 @@ def _oanda(url: str, config: dict[str, Any]) -> Provider:
     return OandaDataProvider({"base_url": url, "requests_per_second": 1000}, config)
 
 
+def _alpha_vantage(url: str, config: dict[str, Any]) -> Provider:
+    own = {**config["alpha_vantage"], "base_url": url, "requests_per_second": 1000}
+    return AlphaVantageProvider(config={**config, "alpha_vantage": own})
+
+
 CASES = [
     Case(
         name="coinbase",
@@ -98,6 +113,17 @@ CASES = [
         unknown_pair="NOPEUSD",
         exchange=lambda market: OandaExchange(market, token=SECRET, rate=None, now=clock),
         provider=_oanda,
+        closed=fx_closed,
+    ),
+    Case(
+        name="alpha_vantage",
+        pair="EURUSD",
+        symbol="EUR/USD",
+        timeframe="1d",
+        bars=60,
+        unknown_pair="NOPEUSD",
+        exchange=lambda market: AlphaVantageExchange(market, key=SECRET, per_second=None, daily_quota=None, now=clock),
+        provider=_alpha_vantage,
         closed=fx_closed,
     ),
 ]

@@ -281,7 +281,7 @@ async def test_a_pair_that_it_does_not_have_is_permanent_and_named(
 @pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://example.com", "//example.com"])
 def test_a_base_url_without_a_scheme_is_refused_at_once(case: Case, tmp_path: Path, url: str) -> None:
     with pytest.raises(InputError, match=f"FFE_{case.name.upper()}__BASE_URL"):
-        case.provider(url, {"data_dir": str(tmp_path)})
+        case.provider(url, settings(tmp_path))
 
 
 # Faults

@@ -1,0 +1,216 @@
+"""How Alpha Vantage is asked: one request a series for FX and crypto, one a month for intraday shares.
+
+Nearly every error comes as a 200 (`alpha_vantage_wire`), most functions have no range parameter, and what can be
+reached depends on the key. A 4h bar is built from 60min bars (`built_bars`), since there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from ffe_core import times
+from ffe_core.calendars import CalendarHorizonError, MarketCalendar, calendar_for
+from ffe_core.pairs import asset_class
+from ffe_core.providers import alpha_vantage_wire as wire
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, not_offered
+from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
+from ffe_core.providers.http import HttpClient
+from ffe_core.providers.http_provider import HttpProvider, parts_of
+from ffe_core.settings import Config, Settings, variable
+from ffe_core.timeframes import floor, seconds
+
+_INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min", "4h": "60min"}
+_COMPACT_POINTS = 100
+_SAFE_POINTS = 90
+"""A range within this many newest bars is asked for compactly; the running bar and a late one leave a margin."""
+_FIRST_MONTH = 946_684_800
+"""2000-01-01: the first month that intraday shares can be asked for."""
+_CRYPTO_DAILY = "DIGITAL_CURRENCY_DAILY"
+"""Takes no size and serves about the last 350 days."""
+_HALF_HOUR = 1800
+
+
+class AlphaVantageSettings(ProviderSettings):
+    """The section `alpha_vantage`. A free key may ask once a second (and 25 times a day)."""
+
+    base_url: str = "https://www.alphavantage.co"
+    api_key: str = ""
+    requests_per_second: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A function and its parameters. `currency` is the one of two that values may come in."""
+
+    params: dict[str, str]
+    currency: str | None = None
+
+    @property
+    def function(self) -> str:
+        return self.params["function"]
+
+    def with_size(self, size: str) -> dict[str, str]:
+        """The parameters, with `outputsize` where the function takes it."""
+        return self.params if self.function == _CRYPTO_DAILY else {**self.params, "outputsize": size}
+
+    def is_limited(self, size: str, points: int) -> bool:
+        """Whether the body may begin later than the series: only a daily one can be whole."""
+        if "interval" in self.params or self.function == _CRYPTO_DAILY:
+            return True
+        return size == "compact" and points >= _COMPACT_POINTS
+
+
+class AlphaVantageProvider(HttpProvider):
+    """FX, crypto and share candles of Alpha Vantage.
+
+    A record is the values of a stamp as sent plus `stamp`, `date` and the plain names of the values. The whole body
+    is handed over, whatever was asked: what lies outside the page is the caller's to count.
+    """
+
+    name = "alpha_vantage"
+    max_in_flight = 4
+
+    def __init__(self, api_key: str | None = None, config: Config | Settings | None = None) -> None:
+        """InputError without a key."""
+        super().__init__(config, {"api_key": api_key})
+        own = self.settings.section(self.name, AlphaVantageSettings)
+        key = self._secret("api_key", own.api_key, "ABCDEFGHIJ0123456")
+        self._own = own
+        self._compact_only: set[str] = set()
+        self._http = HttpClient(
+            self.name,
+            self.settings,
+            own.base_url,
+            own.requests_per_second,
+            secret_query={"apikey": key},
+            max_connections=self.max_in_flight,
+            error_text=wire.error_text,
+            access_hint=f"check {variable(self.name, 'api_key')}",
+            object_hook=wire.with_repeats,
+        )
+
+    @classmethod
+    def volume_unit_of(cls, pair: str) -> str | None:
+        return {"crypto": "base units", "equity": "shares"}.get(asset_class(pair))
+
+    def check(self, pair: str, timeframe: str) -> None:
+        super().check(pair, timeframe)
+        kind = asset_class(pair)
+        if kind in ("metal", "index"):
+            raise not_offered(
+                self.name, f"{pair}, a {kind}", "use oanda, or a pair such as EURUSD, BTCUSD or AAPL here"
+            )
+        if kind == "equity" and timeframe == "4h":
+            raise not_offered(self.name, f"4h bars of {pair}, a share", "use 1h or 1d")
+
+    def closed_before(self, timeframe: str, now: int) -> int:
+        """As everywhere, but an hourly share bar may open on the half hour and then ends on it."""
+        if timeframe != "1h":
+            return super().closed_before(timeframe, now)
+        return floor(now - self.settings.close_grace_seconds, _HALF_HOUR) - SOURCE_STEP + _HALF_HOUR
+
+    def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
+        if start >= end:
+            return []
+        return _months(start, end) if _is_monthly(pair, timeframe) else [Page(start, end)]
+
+    async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
+        self.check(pair, timeframe)
+        if _is_monthly(pair, timeframe):
+            return await self._month(pair, timeframe, page)
+        closed = min(page.end, self.closed_before("4h", times.now()))
+        question = _question(pair, timeframe)
+        body, size = await self._ask(question, self._size(question, timeframe, page), pair)
+        records = wire.records(body, question.currency)
+        hours = [(opened, record) for record in records if (opened := wire.open_of(record)) is not None]
+        earliest = min((opened for opened, _ in hours), default=None)
+        if timeframe == "4h" and earliest is not None:
+            calendar = self._calendar(pair)
+            earliest = first_whole_window(earliest, calendar)
+            unreadable = [record for record in records if wire.open_of(record) is None]
+            records = unreadable + build_bars(hours, calendar, max(page.start, earliest), closed)
+        limited = question.is_limited(size, len(records))
+        return Fetched(records, self._reach(pair, timeframe, page, earliest) if limited else None)
+
+    async def _month(self, pair: str, timeframe: str, page: Page) -> Fetched:
+        """Intraday shares of the month in which the page ends."""
+        reach = _FIRST_MONTH if page.start < _FIRST_MONTH else None
+        if page.end <= _FIRST_MONTH:
+            return Fetched(covers_from=reach)
+        params = {
+            "function": "TIME_SERIES_INTRADAY",
+            "symbol": pair,
+            "interval": _INTERVALS[timeframe],
+            "month": f"{times.utc(page.end - 1):%Y-%m}",
+            "adjusted": "false",
+            "extended_hours": "false",
+            "outputsize": "full",
+        }
+        body = await self._http.get("/query", params, wire.checker(params["function"], pair))
+        return Fetched(wire.records(body, None), reach)
+
+    def _size(self, question: Question, timeframe: str, page: Page) -> str:
+        """`compact` when the page begins within the newest points, which cost less and any key is served."""
+        step = SOURCE_STEP if timeframe == "4h" else seconds(timeframe)
+        recent = floor(page.start, seconds(timeframe)) >= times.now() - _SAFE_POINTS * step
+        return "compact" if recent or question.function in self._compact_only else "full"
+
+    async def _ask(self, question: Question, size: str, pair: str) -> tuple[Any, str]:
+        """The body and the size it was asked with: where the key is refused `full`, `compact` instead, from then on."""
+        check = wire.checker(question.function, pair)
+        try:
+            return await self._http.get("/query", question.with_size(size), check), size
+        except wire.FullRefused:
+            if size == "compact":
+                raise
+            self._compact_only.add(question.function)
+            return await self._http.get("/query", question.with_size("compact"), check), "compact"
+
+    def _reach(self, pair: str, timeframe: str, page: Page, earliest: int | None) -> int | None:
+        """The earliest instant served, if bars should lie between the page's start and it."""
+        if earliest is None or earliest <= page.start:
+            return None
+        try:
+            missed = self._calendar(pair).expected_count(timeframe, page.start, min(earliest, page.end))
+        except CalendarHorizonError:
+            return earliest
+        return earliest if missed else None
+
+    def _calendar(self, pair: str) -> MarketCalendar:
+        own = self.settings.calendars
+        return calendar_for(self.name, pair, own.overrides, own.fx_holidays)
+
+
+def _is_monthly(pair: str, timeframe: str) -> bool:
+    return timeframe != "1d" and asset_class(pair) == "equity"
+
+
+def _months(start: int, end: int) -> list[Page]:
+    """[start, end) cut at the months of UTC; what lies before the first month there is comes with it."""
+    cuts, month = [start], max(start, _FIRST_MONTH)
+    while (month := _next_month(month)) < end:
+        cuts.append(month)
+    return [Page(begin, finish) for begin, finish in pairwise([*cuts, end])]
+
+
+def _next_month(epoch: int) -> int:
+    day = times.utc(epoch)
+    return int(datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC).timestamp())
+
+
+def _question(pair: str, timeframe: str) -> Question:
+    """What is asked for a series that is served whole, or as far as it is served at all."""
+    if asset_class(pair) == "equity":
+        return Question({"function": "TIME_SERIES_DAILY", "symbol": pair})
+    base, quote = parts_of("alpha_vantage", pair)
+    daily = timeframe == "1d"
+    interval = {} if daily else {"interval": _INTERVALS[timeframe]}
+    if asset_class(pair) == "fx":
+        function = "FX_DAILY" if daily else "FX_INTRADAY"
+        return Question({"function": function, "from_symbol": base, "to_symbol": quote, **interval})
+    function = _CRYPTO_DAILY if daily else "CRYPTO_INTRADAY"
+    return Question({"function": function, "symbol": base, "market": quote, **interval}, currency=quote)
