@@ -94,10 +94,11 @@ class BatchDataIngester:
         stores = Stores(self.delta_mgr, self.dlq, self.watermark_store)
         pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
-        with await self._lease(series, run_id).wait(wait):
+        with await self.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
 
-    def _lease(self, series: Series, run_id: str | None) -> SeriesLease:
+    def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
+        """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""
         try:
             return SeriesLease(self.settings.data_dir / "locks", series, f"run {run_id}" if run_id else None)
         except OSError as error:

@@ -65,7 +65,12 @@ class EntryFile:
 
 def series_key(context: Mapping[str, Any]) -> str:
     """pair/timeframe/provider of a batch, with what its context leaves out empty."""
-    return "/".join(str(context.get(name) or "") for name in ("asset_pair", "timeframe", "provider"))
+    return storable("/".join(str(context.get(name) or "") for name in ("asset_pair", "timeframe", "provider")))
+
+
+def storable(text: str) -> str:
+    """The text with what no encoding holds (a lone surrogate) spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def fingerprint(record: Any) -> str:
@@ -155,8 +160,8 @@ def _add(connection: sa.Connection, file: EntryFile) -> None:
             modified_ns=file.modified_ns,
             size=file.size,
             series=series,
-            saved_at=str(content.get("timestamp", "")),
-            error=str(content.get("error", "")),
+            saved_at=storable(str(content.get("timestamp", ""))),
+            error=storable(str(content.get("error", ""))),
             records=len(raw),
         )
     )

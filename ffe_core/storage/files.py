@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+_DEEPEST = 100
+_LARGEST_INT_BITS = 10_000
 
 def write_atomically(path: Path, text: str) -> None:
     """Write beside the target, flush to disk, and rename over it."""
@@ -39,17 +41,31 @@ def strict_json(value: Any, *, indent: int | None = None, sort_keys: bool = Fals
     return json.dumps(strict(value), indent=indent, sort_keys=sort_keys, allow_nan=False)
 
 
-def strict(value: Any) -> Any:
-    """The value with everything strict JSON can hold left alone and the rest turned into text."""
-    if value is None or isinstance(value, str | bool | int):
+def strict(value: Any, depth: int = 0) -> Any:
+    """The value with everything strict JSON can hold left alone and the rest turned into text.
+
+    So are an integer that Python refuses to spell out (as hexadecimal) and what is nested too deep to walk.
+    """
+    if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= _LARGEST_INT_BITS else hex(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else _non_finite(value)
+    if isinstance(value, dict | list | tuple) and depth >= _DEEPEST:
+        return _as_text(value)
     if isinstance(value, dict):
-        return {str(key): strict(item) for key, item in value.items()}
+        return {str(key): strict(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
+        return [strict(item, depth + 1) for item in value]
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return json.dumps(value, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return f"a {type(value).__name__} nested too deep to keep"
 
 
 def _non_finite(value: float) -> str:

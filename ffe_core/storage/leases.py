@@ -31,16 +31,24 @@ class SeriesLease:
         self._lock = FileLock(folder / f"{name}.lease", thread_local=False)
         self._note = folder / f"{name}.holder"
 
+    def check_free(self) -> None:
+        """SeriesHeld, naming its holder, if somebody has the lease now."""
+        self._take()
+        self._lock.release()
+
     def acquire(self) -> Self:
         """Take the lease at once, or raise SeriesHeld naming its holder."""
+        self._take()
+        note = {"holder": self._holder, "pid": os.getpid(), "since": times.iso(times.now())}
+        write_atomically(self._note, json.dumps(note))
+        return self
+
+    def _take(self) -> None:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             holder = self.current_holder()
             raise SeriesHeld(f"{self.series} is held by {holder}; wait for it to end or stop it", holder) from None
-        note = {"holder": self._holder, "pid": os.getpid(), "since": times.iso(times.now())}
-        write_atomically(self._note, json.dumps(note))
-        return self
 
     async def wait(self, seconds: float) -> Self:
         """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""

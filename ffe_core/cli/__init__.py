@@ -1,0 +1,78 @@
+"""The command line: one file a verb, one line in the table below.
+
+Results go to stdout (`--json`: one document), progress and logs to stderr. Exit 0 when all succeeded or had nothing to
+do, 1 when a series failed, 2 for wrong usage, 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ffe_core.cli import backfill, watermarks
+from ffe_core.errors import FFEError, InputError
+from ffe_core.redaction import RedactingFormatter, redact
+
+VERBS = (backfill, watermarks)
+"""Modules with `register(subparsers)`, which sets `run` to a function of the parsed arguments that returns a status."""
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    _log_to_stderr(arguments.verbose)
+    try:
+        return int(arguments.run(arguments))
+    except InputError as error:
+        return _say(str(error), USAGE)
+    except FFEError as error:
+        return _say(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _say("interrupted; what is committed stays, the same command continues it", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with this status, whatever native threads are still winding down."""
+    logging.shutdown()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m ffe_core", description="Years of trustworthy candles in a Delta lake of your own.")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log every step to stderr")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    for verb in VERBS:
+        verb.register(verbs)
+    return parser
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler], force=True)
+
+
+def _say(message: str, status: int) -> int:
+    sys.stderr.write(redact(message) + "\n")
+    return status

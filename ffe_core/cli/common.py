@@ -1,0 +1,65 @@
+"""What the verbs share: lists of names, the service, and how a result is printed."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ffe_core.operations.run_service import RunService
+from ffe_core.settings import Settings
+from ffe_core.storage.files import strict_json
+from ffe_core.storage.ledger import Ledger
+
+LEDGER_FILE = "console.db"
+
+
+def names(text: str) -> list[str]:
+    """A comma-separated list."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError("give at least one name, for example BTCUSD,ETHUSD")
+    return found
+
+
+def actor() -> str:
+    """Who is at the command line."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+@contextmanager
+def run_service(settings: Settings) -> Iterator[RunService]:
+    """The run service of this process; runs that still go on at the end are interrupted."""
+    ledger = Ledger(settings.data_dir / LEDGER_FILE)
+    service = RunService(settings, ledger)
+    try:
+        yield service
+    finally:
+        service.close()
+        ledger.close()
+
+
+def print_json(document: Any) -> None:
+    """One strict JSON document on stdout."""
+    print(json.dumps(json.loads(strict_json(document)), indent=2, ensure_ascii=False))
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Columns aligned for reading; numbers to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [
+            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(",", "").replace("-", "").isdigit()

@@ -1,0 +1,77 @@
+"""Which console process leads a data directory: the one that holds the leader's file lock.
+
+The leader starts runs and fires schedules; a standby reads everything, starts nothing, and takes over when the leader
+ends or dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ffe_core import times
+from ffe_core.storage.files import write_atomically
+
+_POLL_SECONDS = 0.3
+
+
+class Leadership:
+    """Tries for the lock until it is had; `on_lead` is called once, from a thread, when it is."""
+
+    def __init__(self, folder: Path, on_lead: Callable[[], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / "leader.lock", thread_local=False)
+        self._note = folder / "leader.json"
+        self._on_lead = on_lead
+        self._stop = threading.Event()
+        self._leads = threading.Event()
+        self._thread = threading.Thread(target=self._stand_by, name="leadership", daemon=True)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads."""
+        return self._leads.is_set()
+
+    def start(self) -> None:
+        """Take the lead now if it is free; otherwise stand by for it."""
+        if not self._try():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Give up the lead, or the wait for it."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._leads.is_set():
+            self._leads.clear()
+            self._lock.release()
+
+    def leader(self) -> str:
+        """Who leads, in words."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            return f"process {note['pid']} on {note['host']}, since {note['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+    def _stand_by(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            if self._try():
+                return
+
+    def _try(self) -> bool:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": times.iso(times.now())}
+        write_atomically(self._note, json.dumps(note))
+        self._leads.set()
+        self._on_lead()
+        return True

@@ -1,0 +1,81 @@
+"""The console's one service: settings, ledger, runs and leadership, opened with the server and drained with it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ffe_core.errors import FFEError
+from ffe_core.operations.leader import Leadership
+from ffe_core.operations.run_service import RunService
+from ffe_core.providers import PROVIDERS
+from ffe_core.settings import Config, Settings
+from ffe_core.storage.ledger import Ledger
+from ffe_core.storage.watchlists import Watchlists
+
+log = logging.getLogger(__name__)
+LEDGER_FILE = "console.db"
+
+
+class StandbyError(FFEError):
+    """This process is a standby: it reads everything and starts nothing; the message says who leads."""
+
+
+class ConsoleService:
+    """Everything the pages call. `open` it once a process; `drain` it when the server ends."""
+
+    def __init__(self, config: Config | Settings | None = None) -> None:
+        self.settings = Settings.load(config)
+        self.ledger = Ledger(self.settings.data_dir / LEDGER_FILE)
+        self.run_service = RunService(self.settings, self.ledger)
+        self.runs = self.run_service.runs
+        self.lake = self.run_service.lake
+        self.queue = self.run_service.ingester.dlq
+        self.watermarks = self.run_service.ingester.watermark_store
+        self.watchlists = Watchlists(self.ledger)
+        self.last_error: str | None = None
+        self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
+
+    def open(self) -> ConsoleService:
+        """Take the lead, or stand by for it."""
+        self._leadership.start()
+        return self
+
+    def drain(self) -> None:
+        """Interrupt what runs after the commit in flight, and give up the lead."""
+        self.run_service.close()
+        self._leadership.stop()
+        self.ledger.close()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process may start runs."""
+        return self._leadership.leads
+
+    @property
+    def leader(self) -> str:
+        """Who leads, in words."""
+        return self._leadership.leader()
+
+    def require_lead(self) -> None:
+        """StandbyError on a standby: for every verb that starts or changes something."""
+        if not self.leads:
+            raise StandbyError(f"this console is a standby and starts nothing; the leader is {self.leader}")
+
+    def health(self) -> dict[str, Any]:
+        """State for probes: ok, leader or standby, and the last error, free of secrets."""
+        return {
+            "status": "ok",
+            "role": "leader" if self.leads else "standby",
+            "leader": self.leader,
+            "last_error": self.last_error,
+        }
+
+    def _take_over(self) -> None:
+        """What a new leader does first: runs whose process died read "interrupted", the watermarks file is healed."""
+        try:
+            self.run_service.adopt_dead_runs()
+            self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)))
+        except FFEError as error:
+            self.last_error = str(error)
+            log.exception("taking over the data directory was not complete")

@@ -1,0 +1,80 @@
+"""Where the console's own state lives: one small database, SQLite unless another is named, through SQLAlchemy Core.
+
+Each kind of state has its own file that declares its tables on `metadata`; opening the ledger makes what is missing.
+Times are epoch seconds (float), what is nested is JSON. Every change is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ffe_core.errors import StorageError
+from ffe_core.redaction import redact
+
+metadata = sa.MetaData()
+_BUSY_SECONDS = 15
+
+
+class Ledger:
+    """A database with every table of `metadata`. Safe to use from any thread and from several processes."""
+
+    def __init__(self, url: str | Path) -> None:
+        self.url = f"sqlite:///{url}" if isinstance(url, Path) else url
+        if isinstance(url, Path):
+            _make_folder(url.parent)
+        self._engine = sa.create_engine(self.url, **_options(self.url))
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _tune_sqlite)
+        with self._guarded():
+            metadata.create_all(self._engine)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction: committed at the end, rolled back by an exception. StorageError if it cannot be made."""
+        with self._guarded(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection to read with. StorageError if the ledger cannot be read."""
+        with self._guarded(), self._engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            where = self._engine.url.render_as_string(hide_password=True)
+            raise StorageError(redact(f"the ledger {where} cannot be used ({cause}); try again shortly")) from error
+
+
+def _options(url: str) -> dict[str, Any]:
+    if not url.startswith("sqlite"):
+        return {"pool_pre_ping": True}
+    return {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"the data folder {folder} cannot be made: {error}") from error
