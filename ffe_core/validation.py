@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
+from operator import contains, itemgetter
 from typing import Any
 
 import numpy as np
@@ -79,7 +81,7 @@ def read_opens(records: Sequence[Any]) -> np.ndarray:
 
     A fraction of a second comes back as an odd second, which lies on no grid.
     """
-    micros = _read_dates([record.get("date") if isinstance(record, dict) else None for record in records])
+    micros = _read_dates(_column(_rows(records), "date"))
     opens = micros // 1_000_000
     return np.where((micros != _UNREADABLE) & (micros % 1_000_000 != 0), opens | 1, opens)
 
@@ -94,11 +96,11 @@ def validate(records: Sequence[Any], grid: int, opens: np.ndarray | None = None)
     `grid` is the distance in seconds at which bars may open; `opens` is `read_opens(records)` if already known.
     """
     opens = read_opens(records) if opens is None else opens
-    rows = [record if isinstance(record, dict) else {} for record in records]
+    rows = _rows(records)
     columns, flags = _read_values(rows)
     flags |= _time_flags(rows, opens, grid)
     flags |= _rule_flags(columns)
-    shape = _shape_flags(records)
+    shape = _shape_flags(records, rows)
     bad = _any([*flags.values(), *shape.values()], len(records))
     failures = [
         Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(opens[i]))
@@ -107,12 +109,27 @@ def validate(records: Sequence[Any], grid: int, opens: np.ndarray | None = None)
     return _deduplicated(records, columns, opens, np.flatnonzero(~bad), failures)
 
 
+def _rows(records: Sequence[Any]) -> Sequence[dict[str, Any]]:
+    """The records, an empty one in place of what is not a record with named fields."""
+    if set(map(type, records)) <= {dict}:
+        return records
+    return [record if isinstance(record, dict) else {} for record in records]
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """One field of every row, None where it is absent."""
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
+
+
 def _read_values(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Float columns of the five values (NaN where unreadable) and the flags of what could not be read."""
     columns: dict[str, np.ndarray] = {}
     flags: dict[str, np.ndarray] = {}
     for name in VALUES:
-        values, missing, unreadable = _read_numbers([row.get(name) for row in rows])
+        values, missing, unreadable = _read_numbers(_column(rows, name))
         if name == "volume":
             values, missing = np.where(missing, 0.0, values), np.zeros_like(missing)
         flags[f"missing_field:{name}"] = missing
@@ -175,7 +192,7 @@ def _time_flags(rows: Sequence[dict[str, Any]], opens: np.ndarray, grid: int) ->
     unreadable = opens == UNREADABLE
     flags = {"off_grid": (opens % grid != 0) & ~unreadable}
     if unreadable.any():
-        absent = np.array([row.get("date") is None for row in rows], dtype=bool)
+        absent = np.array([date is None for date in _column(rows, "date")], dtype=bool)
         flags["missing_field:date"] = unreadable & absent
         flags["time_unreadable"] = unreadable & ~absent
     return {code: mask for code, mask in flags.items() if mask.any()}
@@ -189,11 +206,14 @@ def _rule_flags(columns: Columns) -> dict[str, np.ndarray]:
     return {code: mask for code, mask in flags.items() if mask.any()}
 
 
-def _shape_flags(records: Sequence[Any]) -> dict[str, np.ndarray]:
+def _shape_flags(records: Sequence[Any], rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """What is wrong with a record as a whole: a provider hands on what it could not map."""
-    foreign = [not isinstance(record, dict) or ("raw" in record and len(record) == 1) for record in records]
-    partial = [isinstance(record, dict) and "incomplete_sources" in record for record in records]
-    flags = {"not_a_record": np.array(foreign, dtype=bool), "incomplete_sources": np.array(partial, dtype=bool)}
+    flags = {}
+    if rows is not records or 1 in map(len, rows):
+        foreign = [not isinstance(record, dict) or record.keys() == {"raw"} for record in records]
+        flags["not_a_record"] = np.array(foreign, dtype=bool)
+    partial = np.fromiter(map(contains, rows, repeat("incomplete_sources")), bool, len(rows))
+    flags["incomplete_sources"] = partial
     return {code: mask for code, mask in flags.items() if mask.any()}
 
 
