@@ -6,10 +6,12 @@ rule: AAPL really fell 52 % on 2000-09-29.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from itertools import repeat
 from operator import contains, itemgetter
 from typing import Any
@@ -44,9 +46,11 @@ _PRICE_RULES: dict[str, Callable[[Columns], np.ndarray]] = {
     "open_outside_range": lambda c: (c["open"] < c["low"]) | (c["open"] > c["high"]),
     "close_outside_range": lambda c: (c["close"] < c["low"]) | (c["close"] > c["high"]),
 }
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _UNREADABLE = np.iinfo(np.int64).min
+# What Arrow raises for a column it cannot take as a whole; a text that is no UTF-8 is a ValueError.
+_REFUSED = (ValueError, TypeError, NotImplementedError, OverflowError)
 
 
 @dataclass(slots=True)
@@ -143,16 +147,22 @@ def _read_numbers(values: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """(float64 values, missing, unreadable): the whole column in Arrow, one by one only where that refuses."""
     try:
         array = pa.array(values)
-        if pa.types.is_boolean(array.type):
-            raise pa.ArrowInvalid("a truth value is not a number")
+        if not _is_plain(array.type):
+            raise pa.ArrowInvalid(f"a column of {array.type} is read one by one")
         numbers = pc.cast(array, pa.float64())
         missing = np.asarray(numbers.is_null())
         return numbers.to_numpy(zero_copy_only=False), missing, np.zeros(len(values), bool)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+    except _REFUSED:
         read = [_number(value) for value in values]
         numbers = np.array([np.nan if number is None else number for number in read], dtype=np.float64)
         missing = np.array([value is None for value in values], dtype=bool)
         return numbers, missing, np.array([number is None for number in read], dtype=bool) & ~missing
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether Arrow reads such a column as `_number` reads each value: a verdict never depends on the neighbours."""
+    types = pa.types
+    return any(is_(kind) for is_ in (types.is_string, types.is_floating, types.is_integer, types.is_null))
 
 
 def _number(value: Any) -> float | None:
@@ -160,11 +170,13 @@ def _number(value: Any) -> float | None:
     if isinstance(value, str):
         readable = _NUMBER.fullmatch(value) or _NOT_FINITE.fullmatch(value)
         return float(value) if readable else None
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal | np.integer | np.floating) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
-            return float("inf")
+            return math.inf if value > 0 else -math.inf
+        except ValueError:
+            return None  # a signalling NaN
     return None
 
 
@@ -173,7 +185,7 @@ def _read_dates(dates: list[Any]) -> np.ndarray:
     try:
         stamps = pc.cast(pa.array(dates, pa.string()), TIMESTAMP)
         return np.asarray(pc.fill_null(pc.cast(stamps, pa.int64()), _UNREADABLE))
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except _REFUSED:
         return np.array([_date(value) for value in dates], dtype=np.int64)
 
 

@@ -1,0 +1,30 @@
+"""What does every test share? Settings that are nobody's own, and hypothesis at one pace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Deterministic and short here; `--hypothesis-profile=wide` looks further, differently each time.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "wide", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_settings() -> Iterator[None]:
+    """No FFE_ variable and no secrets file of whoever runs the tests reaches them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("FFE_"):
+                patch.delenv(name)
+        patch.setattr("ffe_core.settings.SECRETS_FILE", Path("no-such-folder/secrets.toml"))
+        yield
