@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ffe_core.cli import backfill, watermarks
 from ffe_core.errors import FFEError, InputError
-from ffe_core.redaction import RedactingFormatter, redact
+from ffe_core.redaction import log_redacted, redact
 
 VERBS = (backfill, watermarks)
 """Modules with `register(subparsers)`, which sets `run` to a function of the parsed arguments that returns a status."""
@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     arguments = _parser().parse_args(argv)
-    _log_to_stderr(arguments.verbose)
+    log_redacted(logging.INFO if arguments.verbose else logging.ERROR)
     try:
         return int(arguments.run(arguments))
     except InputError as error:
@@ -65,12 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     for verb in VERBS:
         verb.register(verbs)
     return parser
-
-
-def _log_to_stderr(verbose: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, handlers=[handler], force=True)
 
 
 def _say(message: str, status: int) -> int:

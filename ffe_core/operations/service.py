@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
-from ffe_core.errors import FFEError
+from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.run_service import RunService
 from ffe_core.providers import PROVIDERS
+from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings
 from ffe_core.storage.ledger import Ledger
 from ffe_core.storage.watchlists import Watchlists
@@ -79,3 +81,46 @@ class ConsoleService:
         except FFEError as error:
             self.last_error = str(error)
             log.exception("taking over the data directory was not complete")
+
+
+_shared: ConsoleService | None = None
+_shared_error: str | None = None
+_shared_lock = threading.Lock()
+
+
+def shared() -> ConsoleService:
+    """The one service of this process, opened on first use. Raises StorageError or InputError if it cannot be."""
+    global _shared, _shared_error
+    with _shared_lock:
+        if _shared is None:
+            try:
+                _shared = ConsoleService().open()
+                _shared_error = None
+            except (FFEError, InputError) as error:
+                _shared_error = redact(str(error))
+                raise
+        return _shared
+
+
+def try_shared() -> None:
+    """Open the shared service if it can be; the next call of `shared` tries again if not."""
+    try:
+        shared()
+    except (FFEError, InputError):
+        log.exception("the service cannot be opened; every page says so and tries again")
+
+
+def drain_shared() -> None:
+    """Drain the shared service, if it was opened."""
+    global _shared
+    with _shared_lock:
+        if _shared is not None:
+            _shared.drain()
+            _shared = None
+
+
+def shared_health() -> dict[str, Any]:
+    """Health of the shared service, also when it could not be opened."""
+    if _shared is not None:
+        return _shared.health()
+    return {"status": "unavailable", "role": None, "leader": None, "last_error": _shared_error}

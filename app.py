@@ -1,0 +1,34 @@
+"""The server: `streamlit run app.py` opens the service before any browser comes, and drains it at the end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from ffe_core.operations import service
+from ffe_core.redaction import log_redacted
+
+
+@asynccontextmanager
+async def lifespan(_: Any) -> AsyncIterator[None]:
+    """A data directory that cannot be used does not keep the server down: every page says so and tries again."""
+    log_redacted()
+    await anyio.to_thread.run_sync(service.try_shared)
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(service.drain_shared)
+
+
+def healthz(_: Request) -> JSONResponse:
+    """State, leader or standby, last error: 200 while the service is open, 503 otherwise."""
+    report = service.shared_health()
+    return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
+
+
+app = st.App("pages/console.py", lifespan=lifespan, routes=[Route("/healthz", healthz)])

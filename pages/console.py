@@ -1,0 +1,46 @@
+"""The console's frame: navigation, and what every page says about the state of the service."""
+
+import streamlit as st
+
+from pages.ui.frame import banner
+
+st.set_page_config(page_title="FFE console", page_icon=":material/candlestick_chart:", layout="wide")
+
+page = st.navigation(
+    {
+        "": [
+            st.Page(
+                "overview.py",
+                title="Overview",
+                icon=":material/space_dashboard:",
+                default=True,
+                help="What there is, how fresh it is, and what needs attention.",
+            )
+        ],
+        "Ingest": [
+            st.Page(
+                "backfill.py",
+                title="Backfill",
+                icon=":material/download:",
+                help="Choose series and a range, see what it costs, and start.",
+            ),
+            st.Page(
+                "runs.py",
+                title="Runs",
+                icon=":material/play_circle:",
+                help="Every backfill and replay: progress, outcome, retry and continue.",
+            ),
+            st.Page("run.py", title="Run", icon=":material/play_circle:", visibility="hidden"),
+        ],
+        "Inspect": [
+            st.Page(
+                "candles.py",
+                title="Candles",
+                icon=":material/candlestick_chart:",
+                help="Chart any stored series over any range.",
+            ),
+        ],
+    }
+)
+banner()
+page.run()

@@ -1,0 +1,26 @@
+"""What the pages share; import from here."""
+
+from pages.ui.frame import actor, banner, section, service
+from pages.ui.states import STATE_COLORS, state_badge, state_column
+from pages.ui.text import duration, number, relative, span, when
+from pages.ui.url import from_url, keep_in_url, listed, notes, one_of
+
+__all__ = [
+    "STATE_COLORS",
+    "actor",
+    "banner",
+    "duration",
+    "from_url",
+    "keep_in_url",
+    "listed",
+    "notes",
+    "number",
+    "one_of",
+    "relative",
+    "section",
+    "service",
+    "span",
+    "state_badge",
+    "state_column",
+    "when",
+]

@@ -1,0 +1,34 @@
+"""How a state looks, everywhere the same: one colour and one icon a meaning, readable without colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.storage import run_ledger as runs
+
+_LOOKS: dict[str, tuple[str, str]] = {
+    runs.QUEUED: ("gray", ":material/schedule:"),
+    runs.RUNNING: ("blue", ":material/sync:"),
+    runs.CANCELLING: ("orange", ":material/hourglass_bottom:"),
+    runs.CANCELLED: ("gray", ":material/block:"),
+    runs.INTERRUPTED: ("orange", ":material/power_off:"),
+    runs.COMPLETE: ("green", ":material/check_circle:"),
+    runs.GAPS: ("yellow", ":material/rule:"),
+    runs.FAILED: ("red", ":material/error:"),
+}
+STATE_COLORS: dict[str, str] = {state: color for state, (color, _) in _LOOKS.items()}
+
+
+def state_badge(state: str) -> None:
+    """A badge for a state."""
+    color, icon = _LOOKS.get(state, ("gray", ":material/help:"))
+    st.badge(state, icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def state_column(label: str = "State", width: Any = "small") -> Any:
+    """A dataframe column of states as coloured labels; each cell a list with the one state."""
+    return st.column_config.MultiselectColumn(
+        label, options=list(_LOOKS), color=[color for color, _ in _LOOKS.values()], width=width
+    )

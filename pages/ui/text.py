@@ -1,0 +1,51 @@
+"""How numbers, times and durations are written, everywhere the same."""
+
+from __future__ import annotations
+
+import time
+
+from ffe_core import times
+
+
+def number(value: float | None) -> str:
+    """With thousands separators; a dash for nothing."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def when(epoch: float | None, *, hint: bool = True) -> str:
+    """A UTC time to the minute, with how long ago it was."""
+    if epoch is None:
+        return "–"
+    text = f"{times.utc(int(epoch)):%Y-%m-%d %H:%M} UTC"
+    return f"{text} · {relative(epoch)}" if hint else text
+
+
+def relative(epoch: float, now: float | None = None) -> str:
+    """How long ago, or how soon."""
+    away = (time.time() if now is None else now) - epoch
+    if abs(away) < 5:
+        return "now"
+    return f"{duration(away)} ago" if away > 0 else f"in {duration(-away)}"
+
+
+def duration(seconds: float | None) -> str:
+    """A duration in its one or two largest units."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    for size, unit, below, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            whole, rest = divmod(int(seconds), size)
+            return f"{whole:,} {unit}" + (f" {rest // below} {small}" if whole < 10 and rest // below else "")
+    return f"{seconds:.0f} s"
+
+
+def span(start: int, end: int) -> str:
+    """A half-open range of opens as the days it covers, or with times where it does not cover whole days."""
+    if start % times.DAY == 0 and end % times.DAY == 0 and end > start:
+        first, last = times.utc(start), times.utc(end - times.DAY)
+        return f"{first:%Y-%m-%d}" if first == last else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return f"{times.utc(start):%Y-%m-%d %H:%M} to {times.utc(end):%Y-%m-%d %H:%M} UTC"
