@@ -88,13 +88,22 @@ class DeadLetterIndex:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._engine = sa.create_engine(
-            f"sqlite:///{folder / '.index.sqlite'}", poolclass=sa.NullPool, connect_args={"timeout": 60}
-        )
-        _metadata.create_all(self._engine)
+        self._file = folder / ".index.sqlite"
+        self._engine = sa.create_engine(f"sqlite:///{self._file}", poolclass=sa.NullPool, connect_args={"timeout": 60})
 
     def refresh(self) -> None:
-        """Read what is new or changed in the folder, forget what is gone."""
+        """Read what is new or changed in the folder, forget what is gone; a torn index is made anew."""
+        try:
+            self._refresh()
+        except sa.exc.DatabaseError as error:
+            if type(error) is not sa.exc.DatabaseError:
+                raise  # locked or full, not torn
+            log.warning("%s is torn (%s); made anew from the files", self._file, error.orig)
+            self._file.unlink()
+            self._refresh()
+
+    def _refresh(self) -> None:
+        _metadata.create_all(self._engine)
         found = {file.id: file for file in _files(self._folder)}
         with self._engine.begin() as connection:
             known = {row.id: row for row in connection.execute(sa.select(entries))}

@@ -106,7 +106,7 @@ class DeadLetterQueue:
             "records": [records[place] for place in places],
             "reasons": [list(reasons[place]) if reasons else [] for place in places],
         }
-        write_atomically(path, strict_json(content, indent=1) + "\n")
+        write_atomically(path, strict_json(content, indent=1, wrapping=2) + "\n")
         self._refreshed()
         log.warning("kept %d records that are not candles as dead letter %s", len(places), path.stem)
         return path.stem

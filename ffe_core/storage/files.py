@@ -12,6 +12,7 @@ from uuid import uuid4
 _DEEPEST = 100
 _LARGEST_INT_BITS = 10_000
 
+
 def write_atomically(path: Path, text: str) -> None:
     """Write beside the target, flush to disk, and rename over it."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
@@ -36,9 +37,12 @@ def set_aside(path: Path) -> Path:
     raise OSError(f"{path.parent} holds too many files set aside; remove the oldest *.torn-*")
 
 
-def strict_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
-    """JSON as the standard has it: non-finite numbers become text, what JSON cannot hold becomes its text."""
-    return json.dumps(strict(value), indent=indent, sort_keys=sort_keys, allow_nan=False)
+def strict_json(value: Any, *, indent: int | None = None, sort_keys: bool = False, wrapping: int = 0) -> str:
+    """JSON as the standard has it: non-finite numbers become text, what JSON cannot hold becomes its text.
+
+    `wrapping` levels around what is kept do not count as its depth, so that it reads the same wrapped and alone.
+    """
+    return json.dumps(strict(value, -wrapping), indent=indent, sort_keys=sort_keys, allow_nan=False)
 
 
 def strict(value: Any, depth: int = 0) -> Any:

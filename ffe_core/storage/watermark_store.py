@@ -59,8 +59,8 @@ class WatermarkStore:
     def set(self, asset_pair: str, timeframe: str, timestamp: str | datetime, provider: str | None = None) -> None:
         """Write a watermark by hand. Without a provider, healing never touches it. InputError for a bad time."""
         series = Series.of(asset_pair, timeframe, provider or "")
-        text = timestamp.isoformat() if isinstance(timestamp, datetime) else timestamp
-        times.parse_instant(text, "timestamp")
+        epoch = times.parse_instant(timestamp, "timestamp")
+        text = timestamp if isinstance(timestamp, str) else times.iso(epoch)
         self._update(lambda entries: entries.setdefault(series.key, {}).update(watermark=text))
 
     def entries(self) -> list[Entry]:

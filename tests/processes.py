@@ -1,0 +1,28 @@
+"""How does a test run code in processes of its own? Through a fresh interpreter: a fork after Delta was used panics."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start Python code with `sys.argv[1:]` = arguments, the project importable, its output kept."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
+    """Its standard output; AssertionError with its standard error if it failed."""
+    out, err = process.communicate(timeout=timeout)
+    assert process.returncode == 0, err[-4000:]
+    return out
+
+
+def at_once(code: str, arguments: Sequence[Sequence[object]]) -> list[str]:
+    """Run the code once for each list of arguments, all at the same time; their outputs."""
+    return [finish(process) for process in [start(code, *each) for each in arguments]]

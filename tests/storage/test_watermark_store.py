@@ -1,0 +1,178 @@
+"""Does the readable copy of the watermarks keep every update, survive a torn file, and heal from the log?"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from ffe_core import WatermarkStore
+from ffe_core.errors import StorageError
+from ffe_core.series import Marks, Series
+from tests.processes import at_once
+
+AT = 1_704_067_200
+STAMP = "2024-01-01T00:00:00+00:00"
+BTC = Series("BTCUSD", "1h", "coinbase")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> WatermarkStore:
+    return WatermarkStore(tmp_path / "watermarks")
+
+
+def test_unknown_is_none(store: WatermarkStore):
+    assert store.get("BTCUSD", "1h") is None
+    assert store.entries() == []
+
+
+def test_what_is_set_is_got_by_any_spelling_and_by_the_next_process(store: WatermarkStore, tmp_path: Path):
+    store.set("btc/usd", "1h", STAMP)
+    assert store.get("BTC-USD", "1h") == STAMP
+    assert WatermarkStore(str(tmp_path / "watermarks")).get("BTCUSD", "1h") == STAMP
+    assert store.get("BTCUSD", "4h") is None
+    assert store.get("BTCUSDT", "1h") is None
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))],
+)
+def test_an_aware_datetime_becomes_text(store: WatermarkStore, moment: datetime):
+    store.set("BTCUSD", "1h", moment)
+    assert store.get("BTCUSD", "1h") == STAMP
+
+
+def test_a_watermark_belongs_to_its_provider_and_without_one_the_newest_is_got(store: WatermarkStore):
+    store.set("BTCUSD", "1h", "2024-01-02T00:00:00+01:00", "coinbase")
+    store.set("BTCUSD", "1h", "2024-01-01T23:30:00Z", "oanda")
+    store.set("BTCUSD", "1h", STAMP)
+    assert store.get("BTCUSD", "1h", "coinbase") == "2024-01-02T00:00:00+01:00"
+    assert store.get("BTCUSD", "1h", "simulated") is None
+    assert store.get("BTCUSD", "1h") == "2024-01-01T23:30:00Z", "compared as instants, not as texts"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("../BTC", "1h", STAMP), "pair"),
+        (("", "1h", STAMP), "pair"),
+        (("BTCUSD", "2h", STAMP), "timeframe"),
+        (("BTCUSD", "1h", "yesterday"), "timestamp"),
+        (("BTCUSD", "1h", "2024-01-01T00:00:00"), "timestamp"),
+        (("BTCUSD", "1h", datetime(2024, 1, 1)), "timestamp"),  # noqa: DTZ001
+        (("BTCUSD", "1h", None), "timestamp"),
+    ],
+)
+def test_bad_input_is_refused_by_name_and_writes_nothing(store: WatermarkStore, arguments: tuple, named: str):
+    with pytest.raises(ValueError, match=rf"^{named}: "):
+        store.set(*arguments)
+    assert not store.file.exists()
+
+
+def test_a_copied_series_reads_back_and_a_forgotten_one_leaves(store: WatermarkStore):
+    store.put(BTC, Marks(AT, AT - 7200))
+    store.set("BTCUSD", "1h", STAMP)
+    (by_hand, copied) = store.entries()
+    assert (copied.series, copied.marks) == (BTC, Marks(AT, AT - 7200))
+    assert (by_hand.series.provider, by_hand.marks) == ("", Marks(AT, None))
+    store.put(BTC, Marks())
+    assert [entry.series.provider for entry in store.entries()] == [""]
+
+
+def test_healing_says_what_the_lake_says_and_leaves_what_was_set_by_hand(store: WatermarkStore):
+    store.set("EURUSD", "1d", STAMP)
+    store.put(Series("ETHUSD", "1h", "coinbase"), Marks(AT, AT))
+    store.put(BTC, Marks(AT, AT))
+    store.heal(lambda: {BTC: Marks(AT + 3600, AT), Series("XAUUSD", "4h", "oanda"): Marks()})
+    assert {entry.series.key: entry.marks for entry in store.entries()} == {
+        "BTCUSD/1h/coinbase": Marks(AT + 3600, AT),
+        "EURUSD/1d/": Marks(AT, None),
+    }
+
+
+TORN = [
+    b"",
+    b'{"BTCUSD/1h/coinbase": {"water',
+    b"[1, 2]",
+    b'{"BTCUSD/1h/coinbase": 5}',
+    b'{"BTCUSD/1h/coinbase": {"watermark": "soon"}}',
+    b'{"BTCUSD/1h/coinbase": {"watermark": [1]}}',
+    b'{"BTCUSD/9h/coinbase": {}}',
+    b'{"../x": {}}',
+    b"\xff\xfe\x00",
+    b"\x00" * 200,
+]
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_a_torn_file_is_set_aside_and_rebuilt(store: WatermarkStore, content: bytes):
+    store.file.write_bytes(content)
+    assert not store.is_readable
+    assert store.get("BTCUSD", "1h") is None
+    store.set("BTCUSD", "1h", STAMP)
+    assert store.is_readable
+    assert store.get("BTCUSD", "1h") == STAMP
+    (aside,) = store.storage_path.glob("watermarks.json.torn-*")
+    assert aside.read_bytes() == content
+
+
+def test_every_torn_file_is_kept(store: WatermarkStore):
+    for _ in range(3):
+        store.file.write_text("{")
+        store.heal(dict)
+    assert len(list(store.storage_path.glob("*.torn-*"))) == 3
+
+
+def test_the_file_is_plain_json_that_a_person_can_read(store: WatermarkStore):
+    store.put(BTC, Marks(AT, AT))
+    assert json.loads(store.file.read_text()) == {"BTCUSD/1h/coinbase": {"watermark": STAMP, "low": STAMP}}
+
+
+def test_a_folder_that_cannot_be_made_or_written_is_a_storage_error(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="watermark"):
+        WatermarkStore(tmp_path / "file" / "watermarks")
+    store = WatermarkStore(tmp_path / "watermarks")
+    store.file.mkdir()
+    with pytest.raises(StorageError, match="watermarks.json"):
+        store.set("BTCUSD", "1h", STAMP)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(store: WatermarkStore, monkeypatch: pytest.MonkeyPatch):
+    store.set("BTCUSD", "1h", STAMP)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ffe_core.storage.files.os.fsync", full)
+        with pytest.raises(StorageError, match="No space left"):
+            store.set("ETHUSD", "1h", STAMP)
+    assert [entry.series.asset_pair for entry in store.entries()] == ["BTCUSD"]
+    assert not list(store.storage_path.glob(".*.tmp"))
+
+
+_HUNDRED_UPDATES = """
+import sys
+from ffe_core import WatermarkStore
+store = WatermarkStore(sys.argv[1])
+for number in range(100):
+    store.set(f"P{sys.argv[2]}X{number}", "1h", "2024-01-01T00:00:00+00:00", "coinbase")
+"""
+
+
+def test_four_processes_at_once_keep_all_400_updates(tmp_path: Path):
+    at_once(_HUNDRED_UPDATES, [(tmp_path, worker) for worker in range(4)])
+    entries = WatermarkStore(tmp_path).entries()
+    assert len(entries) == 400
+    assert len({entry.series.asset_pair for entry in entries}) == 400
+
+
+def test_threads_on_one_store_keep_all_updates(store: WatermarkStore):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.put(Series(f"P{number}X", "1h", "a"), Marks(AT, AT)), range(80)))
+    assert len(store.entries()) == 80
