@@ -140,6 +140,20 @@ class DeadLetterIndex:
         with self._engine.connect() as connection:
             return np.array(list(connection.scalars(query)), dtype=np.int64)
 
+    def opens_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
+        """`opens` of every series that has any in [start, end), by the series' key."""
+        query = (
+            sa.select(records.c.series, records.c.open)
+            .where(records.c.open >= start, records.c.open < end)
+            .distinct()
+            .order_by(records.c.series, records.c.open)
+        )
+        found: dict[str, list[int]] = {}
+        with self._engine.connect() as connection:
+            for series, open_ in connection.execute(query):
+                found.setdefault(series, []).append(open_)
+        return {series: np.array(opens, dtype=np.int64) for series, opens in found.items()}
+
 
 def _files(folder: Path) -> Iterable[EntryFile]:
     for path in folder.glob("*.json"):

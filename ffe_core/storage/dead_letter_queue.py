@@ -78,6 +78,14 @@ class DeadLetterQueue:
         except (OSError, sa.exc.SQLAlchemyError) as failure:
             raise StorageError(f"dead letters in {self.storage_path} cannot be read: {failure}") from failure
 
+    def opens_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
+        """The same for every series that has any, by `Series.key`: one look at the folder for all of them."""
+        try:
+            with self._lock:
+                return self._refreshed().opens_by_series(start, end)
+        except (OSError, sa.exc.SQLAlchemyError) as failure:
+            raise StorageError(f"dead letters in {self.storage_path} cannot be read: {failure}") from failure
+
     def _fresh(self, series: str, prints: Sequence[str]) -> dict[str, int]:
         """Fingerprint -> place of each record that is not kept yet, the first of equal ones."""
         known = self._refreshed().known(series, prints) if prints else set()
