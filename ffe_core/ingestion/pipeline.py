@@ -7,6 +7,7 @@ letter before its chunk is committed; the marks move in the same commit as the c
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
-from ffe_core.errors import CommitConflict, FFEError
+from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.chunk import Chunk
 from ffe_core.ingestion.completeness import Completeness, completeness
@@ -32,6 +33,7 @@ from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.watermark_store import WatermarkStore
 
+log = logging.getLogger(__name__)
 _REPLANS = 20
 
 
@@ -79,8 +81,7 @@ class SeriesPipeline:
         return report
 
     def _begin(self, start: int, end: int) -> Report:
-        closed_before = self._provider.closed_before(self._series.timeframe, times.now())
-        self._closed = plan.closed_end(self._series, closed_before)
+        self._closed = self._provider.closed_before(self._series.timeframe, times.now())
         first, last = plan.on_grid(self._series, start, min(end, self._closed))
         report = Report(self._series, first, max(first, last))
         traffic.set(report.traffic)
@@ -137,11 +138,10 @@ class SeriesPipeline:
                 if chunk.is_due:
                     chunk = await self._flush(report, span, chunk)
                 self._progress(report)
-                if span.newest_first and reach:
+                if span.newest_first and reach and report.not_covered:
+                    report.not_covered = (span.start, report.not_covered[1])
                     break
-        except CommitConflict:
-            raise
-        except FFEError:
+        except ProviderError:
             await self._flush(report, span, chunk)
             raise
         finally:
@@ -149,7 +149,14 @@ class SeriesPipeline:
         await self._flush(report, span, chunk)
 
     async def _fetch(self, page: Page) -> Fetched:
-        return await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+        """One page; whatever else a provider raises counts as its failure, so that what came before is kept."""
+        try:
+            return await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+        except FFEError:
+            raise
+        except Exception as error:
+            log.exception("%s: the provider failed unexpectedly", self._series)
+            raise ProviderError(f"{self._series.provider} failed with {type(error).__name__}: {error}") from error
 
     def _expects(self, page: Page) -> bool:
         return self._calendar.expected_count(self._series.timeframe, page.start, page.end) > 0
@@ -190,10 +197,12 @@ class SeriesPipeline:
             chunk.tally.stored += done.new + done.restated
             chunk.tally.restated += done.restated
             chunk.tally.repeats += done.repeats
-            self._stores.watermarks.put(self._series, after)
-        self._held = report.marks = after
+        moved, self._held = after != self._held, after
+        report.marks = after
         report.tally.add(chunk.tally)
         self._cut_unfinished(report, chunk)
+        if moved:
+            self._stores.watermarks.put(self._series, after)
 
     def _bury(self, chunk: Chunk) -> None:
         """Keep the chunk's failures as dead letters, before its candles are committed."""

@@ -49,14 +49,6 @@ def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
     return ceil(start, series.grid), ceil(end, series.grid)
 
 
-def closed_end(series: Series, closed_before: int) -> int:
-    """Bars of the series that open before this instant are closed; `closed_before` says so for the UTC grid.
-
-    An hourly share bar may open, and so close, on the half hour: those that do not surely have closed wait.
-    """
-    return closed_before if series.grid == series.step else closed_before - series.grid
-
-
 def resume(marks: Marks, start: int, end: int, step: int) -> list[Span]:
     """Spans that extend what was read to cover [start, end): newer bars first, then history."""
     if marks.watermark is None or marks.low is None:

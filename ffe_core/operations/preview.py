@@ -39,6 +39,10 @@ class Preview:
     series: tuple[SeriesPreview, ...]
     seconds: float
     """Least time at the provider's rate limit; 0 where there is no limit."""
+    quota: int | None = None
+    """Requests a day the provider allows, where it says."""
+    quota_left: int | None = None
+    """What is known to be left of it today: other programs on the same key are not seen."""
 
     @property
     def requests(self) -> int:
@@ -51,14 +55,22 @@ class Preview:
         return sum(item.to_fetch for item in self.series)
 
 
-def preview(request: BackfillRequest, settings: Settings, lake: DeltaLakeManager, queue: DeadLetterQueue) -> Preview:
+def preview(
+    request: BackfillRequest,
+    settings: Settings,
+    lake: DeltaLakeManager,
+    queue: DeadLetterQueue,
+    runs: RunLedger | None = None,
+) -> Preview:
     """Plan a request without sending anything. InputError for missing credentials; StorageError if the lake is not
     readable."""
     provider = provider_class(request.provider)(config=settings)
     found = tuple(_one(series, request, provider, settings, lake, queue) for series in request.series)
     rate = provider.requests_per_second
     total = sum(item.requests for item in found)
-    return Preview(found, total / rate if rate else 0.0)
+    quota = provider.requests_per_day
+    used = runs.requests_since(request.provider, times.now() // times.DAY * times.DAY) if runs and quota else 0
+    return Preview(found, total / rate if rate else 0.0, quota, None if quota is None else max(0, quota - used))
 
 
 def _one(
@@ -70,7 +82,7 @@ def _one(
     queue: DeadLetterQueue,
 ) -> SeriesPreview:
     calendars = settings.calendars
-    closed = plan.closed_end(series, provider.closed_before(series.timeframe, times.now()))
+    closed = provider.closed_before(series.timeframe, times.now())
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     if start >= end:
         return SeriesPreview(series, start, start, skipped="no bar of this range has closed yet")

@@ -9,6 +9,7 @@ from typing import Any
 from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.run_service import RunService
+from ffe_core.operations.suggestions import PairSuggestions
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings
@@ -35,6 +36,7 @@ class ConsoleService:
         self.queue = self.run_service.ingester.dlq
         self.watermarks = self.run_service.ingester.watermark_store
         self.watchlists = Watchlists(self.ledger)
+        self.suggestions = PairSuggestions(self.settings)
         self.last_error: str | None = None
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 

@@ -31,7 +31,6 @@ _FIRST_MONTH = 946_684_800
 """2000-01-01: the first month that intraday shares can be asked for."""
 _CRYPTO_DAILY = "DIGITAL_CURRENCY_DAILY"
 """Takes no size and serves about the last 350 days."""
-_HALF_HOUR = 1800
 
 
 class AlphaVantageSettings(ProviderSettings):
@@ -40,6 +39,8 @@ class AlphaVantageSettings(ProviderSettings):
     base_url: str = "https://www.alphavantage.co"
     api_key: str = ""
     requests_per_second: float = 1.0
+    requests_per_day: int | None = 25
+    """The free key's; set it to what a premium key allows, or to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class AlphaVantageProvider(HttpProvider):
         own = self.settings.section(self.name, AlphaVantageSettings)
         key = self._secret("api_key", own.api_key, "ABCDEFGHIJ0123456")
         self._own = own
+        self._per_day = own.requests_per_day
         self._compact_only: set[str] = set()
         self._http = HttpClient(
             self.name,
@@ -107,11 +109,9 @@ class AlphaVantageProvider(HttpProvider):
         if kind == "equity" and timeframe == "4h":
             raise not_offered(self.name, f"4h bars of {pair}, a share", "use 1h or 1d")
 
-    def closed_before(self, timeframe: str, now: int) -> int:
-        """As everywhere, but an hourly share bar may open on the half hour and then ends on it."""
-        if timeframe != "1h":
-            return super().closed_before(timeframe, now)
-        return floor(now - self.settings.close_grace_seconds, _HALF_HOUR) - SOURCE_STEP + _HALF_HOUR
+    @property
+    def requests_per_day(self) -> int | None:
+        return self._per_day
 
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         if start >= end:

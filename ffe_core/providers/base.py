@@ -21,13 +21,16 @@ from ffe_core import times
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import normalize_pair
 from ffe_core.settings import Config, Settings
-from ffe_core.timeframes import ceil, seconds
+from ffe_core.timeframes import ceil, floor, seconds
 
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 """One candle as sent: the provider's own fields, plus `date` (bar open, aware ISO 8601), `open`, `high`, `low`,
 `close` and, where there is one, `volume`, each with the value as sent. What could not be mapped is left out."""
+
+
+_HALF_HOUR = 1800
 
 
 class ProviderSettings(BaseModel):
@@ -97,6 +100,11 @@ class Provider(ABC):
         """The rate this provider is asked at; None where there is no limit."""
         return None
 
+    @property
+    def requests_per_day(self) -> int | None:
+        """How many requests a day this provider allows; None where there is no such limit."""
+        return None
+
     def check(self, pair: str, timeframe: str) -> None:
         """Raise PermanentError when this provider cannot offer the series, before any request."""
         seconds(timeframe)
@@ -107,9 +115,14 @@ class Provider(ABC):
         return cls.volume_unit
 
     def closed_before(self, timeframe: str, now: int) -> int:
-        """Bars that open before this instant (epoch seconds, where a bar may open) are closed at `now`."""
+        """Bars that open before this instant (epoch seconds) are closed at `now`, later ones are not.
+
+        An hourly bar may open on the half hour (shares do), and then closes on it.
+        """
+        step = seconds(timeframe)
+        spacing = min(step, _HALF_HOUR) if timeframe == "1h" else step
         grace = 0 if self.flags_completion else self.settings.close_grace_seconds
-        return now - grace - (now - grace) % seconds(timeframe)
+        return floor(now - grace, spacing) - step + spacing
 
     @abstractmethod
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
