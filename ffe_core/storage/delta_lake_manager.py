@@ -26,6 +26,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, VALUES, partition_dates,
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.series import NO_MARK, Marks, Series
 from ffe_core.settings import Settings
+from ffe_core.storage.lake_files import Snapshot, Snapshots
 from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,12 @@ class Committed:
 
 
 class DeltaLakeManager:
-    """The Delta tables below one folder or URI; each method opens a handle of its own and keeps none."""
+    """The Delta tables below one folder or URI; each method opens a handle of its own and keeps none but to read."""
 
     def __init__(self, storage_path: str | Path | None = None, storage_options: dict[str, str] | None = None) -> None:
         self.storage_path = str(storage_path) if storage_path is not None else Settings.load().lake_uri
         self.storage_options = storage_options
+        self._snapshots = Snapshots(storage_options)
 
     def table_uri(self, table_name: str) -> str:
         """Where a table lies."""
@@ -83,6 +85,10 @@ class DeltaLakeManager:
             return None
         except (DeltaError, OSError, ValueError) as error:
             raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
+
+    def snapshot(self, table_name: str) -> Snapshot | None:
+        """The table as it is now, to read from; None if there is none. StorageError if it cannot be read."""
+        return self._snapshots.newest(self.table_uri(table_name))
 
     def create_or_update_table(
         self,
@@ -132,6 +138,8 @@ class DeltaLakeManager:
 
         Raises InputError if there is no such table, StorageError if it cannot be read.
         """
+        if as_of is not None and as_of.tzinfo is None:
+            raise InputError(f"as_of: {as_of} has no time zone; add one, for example {as_of.isoformat()}Z")
         table = self.open(table_name)
         if table is None:
             raise InputError(f"table: there is no {table_name} in {self.storage_path}; backfill a series first")
@@ -172,9 +180,9 @@ class DeltaLakeManager:
                 raise StorageError(f"table {name} cannot be made in {self.storage_path}: {error}") from error
             return created
 
-    def marks(self, series: Series) -> Marks:
-        """The series' marks as the log holds them."""
-        table = self.open(series.table)
+    def marks(self, series: Series, table: DeltaTable | None = None) -> Marks:
+        """The series' marks as the log holds them; as `table` has them if a handle is given."""
+        table = table if table is not None else self.open(series.table)
         return _marks(table, series) if table else Marks()
 
     def all_marks(self, providers: Sequence[str]) -> dict[Series, Marks]:
@@ -273,7 +281,10 @@ def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
 
 
 def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
-    return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
+    try:
+        return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"columns: a column mixes types that do not go together: {error}") from error
 
 
 def _marks(table: DeltaTable, series: Series) -> Marks:

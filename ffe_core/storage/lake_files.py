@@ -1,0 +1,303 @@
+"""Which data files of a table hold a series' bars, and how are their rows read?
+
+The log names the pair, the times and the versions in each file, so nothing else is opened. A month of 1m bars out of
+20 million rows of 40 pairs, as multiples of this reader: pyarrow dataset with `file_pruning_predicate` 2.4,
+`DeltaTable.scan` 2.4, `polars.scan_delta` 2.0; before compaction (31 files of 2,040) 3.4, 3.4 and 1.5.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+
+from ffe_core import times
+from ffe_core.calendars.intervals import intersect, merge
+from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
+from ffe_core.errors import StorageError
+from ffe_core.series import Series
+
+MICROS = 1_000_000
+_PAIR = "partition.partition_asset_pair"
+_EARLIEST, _LATEST = -(2**62), 2**62
+_FORMAT = ds.ParquetFileFormat()
+# What a data file holds itself: the partition columns are in its path only.
+_STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
+
+Ints = npt.NDArray[np.int64]
+
+
+class DamagedTable(StorageError):
+    """Data files that the log names cannot be read; `files` names them, `readable` says what of the series is left.
+
+    `readable` holds half-open ranges in epoch seconds.
+    """
+
+    def __init__(self, message: str, files: tuple[str, ...], readable: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(message)
+        self.files, self.readable = files, readable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Files:
+    """Columns over data files. Times are the statistics' own: a missing one reads as unbounded."""
+
+    paths: npt.NDArray[np.object_]
+    pairs: npt.NDArray[np.object_]
+    periods: npt.NDArray[np.datetime64]
+    """First day of each file's partition."""
+    rows: Ints
+    first: Ints
+    """First open, epoch seconds."""
+    last: Ints
+    oldest: Ints
+    """First `_extracted_at`, epoch microseconds, at most a millisecond early."""
+    newest: Ints
+    """Last `_extracted_at`, at most a millisecond late."""
+    providers: npt.NDArray[np.object_]
+    """First and last provider by name, shape (n, 2)."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def where(self, chosen: npt.NDArray[Any]) -> Files:
+        """The files picked by a mask or by places."""
+        return Files(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    def between(self, start: int, end: int) -> Files:
+        """The files that may hold bars that open in [start, end)."""
+        return self.where((self.first < end) & (self.last >= start))
+
+
+class Snapshot:
+    """One version of a Bronze table, for reading; immutable, and safe to use from several threads."""
+
+    def __init__(self, table: DeltaTable, storage_options: dict[str, str] | None = None) -> None:
+        self.table = table
+        self.version = table.version()
+        self.uri = table.table_uri
+        self._actions = pa.table(table.get_add_actions(flatten=True))
+        self._filesystem = _filesystem(table, storage_options, self._actions)
+
+    def files(self, series: Series | None = None) -> Files:
+        """All files, or those that may hold bars of a series."""
+        if series is None:
+            return _files(self._actions)
+        found = _files(self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), series.asset_pair)))
+        return found.where((found.providers[:, 0] <= series.provider) & (found.providers[:, 1] >= series.provider))
+
+    def rows(
+        self,
+        series: Series,
+        start: int,
+        end: int,
+        columns: Sequence[str],
+        files: Files | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table:
+        """All stored versions of the bars that open in [start, end) (epoch seconds), in no order.
+
+        `files` narrows what is looked through, `where` the rows. DamagedTable if a data file cannot be read.
+        """
+        chosen = (self.files(series) if files is None else files).between(start, end)
+        if len(chosen) == 0:
+            return _STORED.empty_table().select(list(columns))
+        wanted = _rows_wanted(series, start, end, chosen)
+        wanted = wanted if where is None else wanted & where
+        try:
+            return self._dataset(chosen.paths).to_table(columns=list(columns), filter=wanted)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(series, chosen, list(columns), error) from error
+
+    def _dataset(self, paths: Sequence[str] | npt.NDArray[np.object_]) -> ds.FileSystemDataset:
+        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=_FORMAT, filesystem=self._filesystem)
+
+    def _damaged(self, series: Series, read: Files, columns: list[str], error: Exception) -> StorageError:
+        """What to say after a failed read: which files it was, and what is left of the series."""
+        all_files = self.files(series)
+        lost = self._gone(all_files) | np.isin(all_files.paths, self._unreadable(read, columns))
+        if not lost.any():
+            return StorageError(f"{series}: {series.table} cannot be read: {error}")
+        broken = all_files.where(lost)
+        left = _left(all_files.where(~lost), broken, series.step)
+        return DamagedTable(_damage_text(series, broken, left), tuple(broken.paths), left)
+
+    def _gone(self, files: Files) -> npt.NDArray[np.bool_]:
+        infos = self._filesystem.get_file_info(list(files.paths))
+        return np.array([info.type != pafs.FileType.File for info in infos], dtype=bool)
+
+    def _unreadable(self, files: Files, columns: list[str]) -> list[str]:
+        broken = []
+        for path in files.paths:
+            try:
+                self._dataset([path]).to_table(columns=columns)
+            except (OSError, pa.ArrowException):
+                broken.append(path)
+        return broken
+
+
+class Snapshots:
+    """The newest snapshot of each table of a lake, kept until a commit follows it.
+
+    Opening a table costs more than reading a month of bars from it. On a local disk the name of the next commit says
+    whether there is one; elsewhere a table is opened anew each time.
+    """
+
+    def __init__(self, storage_options: dict[str, str] | None = None) -> None:
+        self._storage_options = storage_options
+        self._kept: dict[str, tuple[tuple[int, int], Snapshot]] = {}
+        self._lock = threading.Lock()
+
+    def newest(self, uri: str) -> Snapshot | None:
+        """The table as it is now; None if there is none. StorageError if it cannot be read."""
+        with self._lock:
+            kept = self._kept.get(uri)
+        if kept and _commit_mark(uri, kept[1].version) == kept[0] and not _commit_mark(uri, kept[1].version + 1):
+            return kept[1]
+        return self._open(uri)
+
+    def _open(self, uri: str) -> Snapshot | None:
+        try:
+            snapshot = Snapshot(DeltaTable(uri, storage_options=self._storage_options), self._storage_options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {uri} cannot be read: {error}") from error
+        mark = _commit_mark(uri, snapshot.version)
+        if mark:
+            with self._lock:
+                self._kept[uri] = (mark, snapshot)
+        return snapshot
+
+
+def _commit_mark(uri: str, version: int) -> tuple[int, int] | None:
+    """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
+    folder = _local(uri)
+    if folder is None:
+        return None
+    try:
+        found = os.stat(folder / "_delta_log" / f"{version:020}.json")
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _local(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if "://" in uri else Path(uri)
+
+
+def _filesystem(table: DeltaTable, storage_options: dict[str, str] | None, actions: pa.Table) -> pafs.FileSystem:
+    folder = _local(table.table_uri)
+    if folder is not None:
+        return pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
+    sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
+    return pafs.PyFileSystem(DeltaStorageHandler(table.table_uri, storage_options, sizes))
+
+
+def _files(actions: pa.Table) -> Files:
+    def texts(name: str) -> npt.NDArray[np.object_]:
+        return np.array(_column(actions, name, pa.string()).to_pylist(), dtype=object)
+
+    def moments(name: str, missing: int) -> Ints:
+        return np.asarray(_column(actions, name, TIMESTAMP).cast(pa.int64()).fill_null(missing))
+
+    providers = np.column_stack(
+        [
+            np.array([default if text is None else text for text in texts(f"{edge}.source_provider")], dtype=object)
+            for edge, default in (("min", ""), ("max", "\U0010ffff"))
+        ]
+    )
+    return Files(
+        paths=np.array([unquote(path) for path in texts("path")], dtype=object),
+        pairs=texts(_PAIR),
+        periods=np.array(_column(actions, "partition.partition_date", pa.date32()).to_pylist(), dtype="datetime64[D]"),
+        rows=np.asarray(_column(actions, "num_records", pa.int64()).fill_null(0)),
+        first=moments("min.timestamp", _EARLIEST) // MICROS,
+        last=moments("max.timestamp", _LATEST) // MICROS,
+        oldest=moments("min._extracted_at", _EARLIEST),
+        # Statistics are cut to milliseconds.
+        newest=moments("max._extracted_at", _LATEST) + 1000,
+        providers=providers,
+    )
+
+
+def _column(actions: pa.Table, name: str, kind: pa.DataType) -> Any:
+    """A column of the log's statistics; a table without rows, or written without statistics, has none."""
+    return actions[name].cast(kind) if name in actions.column_names else pa.nulls(actions.num_rows, kind)
+
+
+def _rows_wanted(series: Series, start: int, end: int, files: Files) -> pc.Expression:
+    wanted = (pc.field("timestamp") >= instant(start * MICROS)) & (pc.field("timestamp") < instant(end * MICROS))
+    if (files.providers == series.provider).all():
+        return wanted
+    return wanted & (pc.field("source_provider") == series.provider)
+
+
+def instant(micros: int) -> pa.Scalar:
+    """Epoch microseconds as an Arrow scalar to compare timestamps with."""
+    return pa.scalar(micros, pa.int64()).cast(TIMESTAMP)
+
+
+def epochs(column: Any) -> Ints:
+    """A timestamp[us] column as int64 epoch seconds."""
+    return micros(column) // MICROS
+
+
+def micros(column: Any) -> Ints:
+    """A timestamp[us] column as int64 epoch microseconds."""
+    return np.asarray(pc.cast(column, pa.int64()))
+
+
+def union(ranges: Ints) -> Ints:
+    """(n, 2) ranges in any order, overlapping or one inside another, as sorted ones that do not touch."""
+    ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
+    return merge(np.column_stack((ranges[:, 0], np.maximum.accumulate(ranges[:, 1]))))
+
+
+def _left(files: Files, lost: Files, step: int) -> tuple[tuple[int, int], ...]:
+    """Ranges between the lost files in which the series still has bars."""
+    if len(files) == 0:
+        return ()
+    kept, gone = _spans(files, step), _spans(lost, step)
+    edges = np.concatenate(([kept[0, 0]], gone.ravel(), [max(kept[-1, 1], gone[-1, 1])]))
+    found = []
+    for start, end in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
+        parts = intersect(kept, np.array([[start, end]])) if start < end else kept[:0]
+        if len(parts):
+            found.append((int(parts[0, 0]), int(parts[-1, 1])))
+    return tuple(found)
+
+
+def _spans(files: Files, step: int) -> Ints:
+    return union(np.column_stack((files.first, files.last + step)))
+
+
+def _damage_text(series: Series, broken: Files, left: tuple[tuple[int, int], ...]) -> str:
+    shown = "; ".join(
+        f"{path} ({times.iso(int(first))} to {times.iso(int(last))})"
+        for path, first, last in zip(broken.paths[:5], broken.first[:5], broken.last[:5], strict=True)
+    )
+    more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
+    still = " and ".join(f"{times.iso(start)} to {times.iso(end)}" for start, end in left[:5]) or "nothing"
+    return (
+        f"{series}: a data file of {series.table} is missing or damaged: {shown}{more}. Still readable: {still}."
+        " Put the file back from a backup; without one, remove it, take it out of the log with delta-rs"
+        " `DeltaTable.repair()`, and backfill the series in mode gaps"
+    )
