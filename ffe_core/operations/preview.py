@@ -16,6 +16,7 @@ from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.run_ledger import RunLedger
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,11 @@ class DeadLetterIndex:
                 found.update(connection.scalars(query))
         return found
 
+    def pending_count(self) -> int:
+        """How many records there are that wait for a person."""
+        with self._engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(records)) or 0)
+
     def opens(self, series: str, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' dead letters: sorted unique int64 epoch seconds."""
         query = (

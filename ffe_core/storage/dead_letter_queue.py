@@ -86,6 +86,14 @@ class DeadLetterQueue:
         except (OSError, sa.exc.SQLAlchemyError) as failure:
             raise StorageError(f"dead letters in {self.storage_path} cannot be read: {failure}") from failure
 
+    def pending_count(self) -> int:
+        """How many records wait for a person."""
+        try:
+            with self._lock:
+                return self._refreshed().pending_count()
+        except (OSError, sa.exc.SQLAlchemyError) as failure:
+            raise StorageError(f"dead letters in {self.storage_path} cannot be read: {failure}") from failure
+
     def _fresh(self, series: str, prints: Sequence[str]) -> dict[str, int]:
         """Fingerprint -> place of each record that is not kept yet, the first of equal ones."""
         known = self._refreshed().known(series, prints) if prints else set()

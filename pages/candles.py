@@ -1,0 +1,5 @@
+"""Candles: chart a stored series over a range."""
+
+import streamlit as st
+
+st.title("Candles")

@@ -1,0 +1,241 @@
+"""One run: its series live, its log lines, and what can be done about it."""
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.errors import FFEError, InputError
+from ffe_core.storage import run_ledger as states
+from pages.ui import (
+    actor,
+    duration,
+    from_url,
+    notes,
+    number,
+    section,
+    service,
+    span,
+    state_badge,
+    state_column,
+    when,
+)
+
+LEVELS = {"error": "E", "warning": "W", "info": "I"}
+
+
+def head(run: Any) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(f"Run {run['id']}", width="content")
+        state_badge(run["state"])
+        st.space("stretch")
+        actions(run)
+    origin = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
+    st.caption(
+        f"{run['kind'].capitalize()} from {run['provider']}, mode {run['mode']}, {span(run['start'], run['end'])} · "
+        f"started {when(run['created_at'])} by {run['actor']} ({run['source']}){origin}"
+    )
+    if run["error"]:
+        st.code(run["error"], language=None, wrap_lines=True)
+
+
+def actions(run: Any) -> None:
+    """What can be done about the run in the state it is in."""
+    console, run_id = service(), run["id"]
+    failed = any(row["state"] == states.FAILED for row in console.runs.series(run_id))
+    locked = not console.leads
+    if run["state"] in (states.QUEUED, states.RUNNING):
+        st.button("Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=confirm_cancel, disabled=locked)
+    if run["state"] in (states.INTERRUPTED, states.CANCELLED):
+        act("Continue", ":material/resume:", "run_continue", console.run_service.resume, run_id, locked)
+    if failed and run["state"] not in states.ACTIVE:
+        act("Retry failed", ":material/replay:", "run_retry", console.run_service.retry_failed, run_id, locked)
+
+
+def act(label: str, icon: str, key: str, verb: Any, run_id: int, locked: bool) -> None:
+    st.button(label, icon=icon, key=key, type="primary", on_click=again, args=(verb, run_id), disabled=locked)
+
+
+def again(verb: Any, run_id: int) -> None:
+    """Start the new run and go to it; a refusal is told on the page."""
+    try:
+        service().require_lead()
+        st.session_state.run_open = verb(run_id, actor())
+    except (FFEError, InputError) as error:
+        st.session_state.run_refused = str(error)
+
+
+def confirm_cancel() -> None:
+    st.session_state.run_confirm = True
+
+
+def cancel(run_id: int) -> None:
+    try:
+        service().run_service.cancel(run_id, actor())
+    except (FFEError, InputError) as error:
+        st.session_state.run_refused = str(error)
+
+
+@st.dialog("Cancel this run?")
+def cancel_dialog(run: Any, rows: list[Any]) -> None:
+    open_ = sum(row["state"] in states.ACTIVE for row in rows)
+    st.write(
+        f"Run {run['id']}: {open_} of {len(rows)} series have not ended. It stops within one page fetch; "
+        f"the {number(sum(row['records'] for row in rows))} candles it has committed stay, and you can continue it."
+    )
+    with st.container(horizontal=True):
+        st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run["id"],))
+        st.button("Keep it running", key="run_cancel_no")
+
+
+def totals(run: Any, rows: list[Any]) -> None:
+    seconds = (run["ended_at"] or time.time()) - (run["started_at"] or run["created_at"])
+    records = sum(row["records"] for row in rows)
+    planned, done = sum(row["pages_planned"] for row in rows), sum(row["pages_done"] for row in rows)
+    expected = sum(row["expected"] or 0 for row in rows)
+    accounted = sum((row["stored"] or 0) + (row["dead_lettered"] or 0) + (row["marked"] or 0) for row in rows)
+    active = run["state"] in states.ACTIVE
+    left = seconds * (planned - done) / done if active and done and planned > done else None
+    cells = st.columns(6)
+    cells[0].metric("Series ended", f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}")
+    cells[1].metric("New candles", number(records))
+    cells[2].metric("Rate", f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–")
+    cells[3].metric("Time left" if active else "Took", duration(left) if active else duration(seconds))
+    cells[4].metric("Accounted for", "–" if active or not expected else f"{number(accounted)} of {number(expected)}")
+    cells[5].metric("Unexplained", "–" if active else number(sum(row["unexplained"] or 0 for row in rows)))
+
+
+def series_row(row: Any) -> dict[str, Any]:
+    planned, done = row["pages_planned"], row["pages_done"]
+    share = 1.0 if row["state"] in (states.COMPLETE, states.GAPS) else done / planned if planned else 0.0
+    seconds = (row["ended_at"] or time.time()) - row["started_at"] if row["started_at"] else None
+    left = seconds * (planned - done) / done if seconds and done and planned > done and not row["ended_at"] else None
+    return {
+        "Pair": row["asset_pair"],
+        "Timeframe": row["timeframe"],
+        "State": [row["state"]],
+        "Progress": share,
+        "Doing": row["phase"] or "",
+        "Candles": row["records"],
+        "Per second": round(row["records"] / seconds) if seconds and seconds > 0.5 else None,
+        "Left": duration(left) if left else "",
+        "Dead letters": row["failed_records"],
+        "Unexplained": row["unexplained"],
+        "Requests": row["requests"],
+        "Retries": row["retries"],
+        "Watermark": when(row["watermark"], hint=False),
+        "Error": row["error"] or "",
+        "Next step": row["next_step"] or "",
+    }
+
+
+def series_table(rows: list[Any]) -> None:
+    st.subheader("Series")
+    numbers = {
+        name: st.column_config.NumberColumn(format="localized", width="small")
+        for name in ("Candles", "Per second", "Dead letters", "Unexplained", "Requests", "Retries")
+    }
+    st.dataframe(
+        [series_row(row) for row in rows],
+        key="run_series",
+        hide_index=True,
+        height="content" if len(rows) <= 12 else 460,
+        column_config={
+            **numbers,
+            "State": state_column(width=140),
+            "Progress": st.column_config.ProgressColumn(format="percent", width=90),
+            "Timeframe": st.column_config.TextColumn(width=80),
+        },
+    )
+
+
+def failures(rows: list[Any]) -> None:
+    """Errors in full: a cell would cut them off."""
+    for row in [row for row in rows if row["error"]][:5]:
+        with st.container(border=True):
+            st.write(f":red[:material/error:] **{row['asset_pair']} {row['timeframe']}** · {row['next_step'] or ''}")
+            st.code(row["error"], language=None, wrap_lines=True)
+
+
+def log_lines(run: Any) -> None:
+    st.subheader("Log")
+    lines = service().runs.lines(run["id"])
+    if not lines:
+        st.caption("No lines yet.")
+        return
+    text = "\n".join(
+        f"{time.strftime('%H:%M:%S', time.gmtime(line['at']))} {LEVELS.get(line['level'], '?')} {line['text']}"
+        for line in lines
+    )
+    with st.container(height=min(260, 40 + 24 * len(lines)), border=False):
+        st.code(text, language=None, wrap_lines=True)
+
+
+def links(rows: list[Any]) -> None:
+    first = next((row for row in rows if row["records"] or row["stored"]), None)
+    if first is None:
+        return
+    with st.container(horizontal=True):
+        st.page_link(
+            "candles.py",
+            label="Open the candles",
+            icon=":material/candlestick_chart:",
+            query_params={
+                "provider": first["provider"],
+                "pair": first["asset_pair"],
+                "timeframe": first["timeframe"],
+                "start": str(first["start"]),
+                "end": str(first["end"]),
+            },
+        )
+
+
+def body(run_id: int) -> None:
+    console = service()
+    run = console.runs.get(run_id)
+    rows = console.runs.series(run_id)
+    with section("The run"):
+        head(run)
+        totals(run, rows)
+    with section("The failures"):
+        failures(rows)
+    with section("The series"):
+        series_table(rows)
+        links(rows)
+    with section("The log"):
+        log_lines(run)
+    if st.session_state.pop("run_confirm", False):
+        cancel_dialog(run, rows)
+
+
+@st.fragment(run_every=1)
+def live(run_id: int) -> None:
+    """Redrawn every second while the run is active; a last full redraw when it has ended."""
+    run = service().runs.get(run_id)
+    body(run_id)
+    if st.session_state.get("run_open") is not None or (run and run["state"] not in states.ACTIVE):
+        st.rerun()
+
+
+def unknown(run_id: int | None) -> None:
+    st.title("Run")
+    notes()
+    text = "This address names no run." if run_id is None else f"There is no run {run_id}."
+    st.info(text, icon=":material/search_off:")
+    st.page_link("runs.py", label="See all runs", icon=":material/play_circle:")
+
+
+if (opened := st.session_state.pop("run_open", None)) is not None:
+    st.switch_page("run.py", query_params={"id": str(opened)})
+
+asked = from_url("id", int, None)
+with section("The run"):
+    shown = service().runs.get(asked) if asked is not None and 0 < asked < 2**31 else None
+    if shown is None:
+        unknown(asked)
+    else:
+        refused = st.session_state.pop("run_refused", None)
+        if refused:
+            st.error("That was refused.", icon=":material/error:")
+            st.code(refused, language=None, wrap_lines=True)
+        (live if shown["state"] in states.ACTIVE else body)(shown["id"])

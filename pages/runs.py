@@ -1,0 +1,170 @@
+"""Runs: every backfill and replay, newest first, with what it came to."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.pairs import normalize_pair
+from ffe_core.providers import PROVIDERS
+from ffe_core.storage import run_ledger as states
+from pages.ui import (
+    duration,
+    from_url,
+    keep_in_url,
+    listed,
+    notes,
+    one_of,
+    relative,
+    section,
+    service,
+    span,
+    state_column,
+)
+
+PAGE_SIZE = 25
+SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
+KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
+
+
+def prefill() -> None:
+    state = st.session_state
+    if "runs_states" in state and not st.query_params:
+        return
+    state.runs_states = from_url("state", listed(one_of(states.STATES)), [])
+    state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
+    state.runs_pair = from_url("pair", normalize_pair, "")
+    state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
+    state.runs_page = max(1, from_url("page", int, 1))
+
+
+def first_page() -> None:
+    st.session_state.runs_page = 1
+
+
+def filters() -> None:
+    state = st.session_state
+    cells = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    with cells[0]:
+        st.multiselect("State", states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
+    with cells[1]:
+        st.selectbox(
+            "Provider", list(PROVIDERS), index=None, key="runs_provider", placeholder="Any", on_change=first_page
+        )
+    with cells[2]:
+        st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
+    with cells[3]:
+        st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
+    keep_in_url(
+        state=",".join(state.runs_states),
+        provider=state.runs_provider,
+        pair=state.runs_pair,
+        since=next(key for key, label in KEYS.items() if label == state.runs_since).replace("any", ""),
+        page=state.runs_page if state.runs_page > 1 else None,
+    )
+
+
+def found() -> tuple[list[Any], int]:
+    state = st.session_state
+    days = SINCE[state.runs_since]
+    since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
+    pair = normalize_pair(state.runs_pair) if state.runs_pair else None
+    return service().runs.find(
+        states=state.runs_states,
+        provider=state.runs_provider,
+        asset_pair=pair,
+        since=since,
+        limit=PAGE_SIZE,
+        offset=PAGE_SIZE * (state.runs_page - 1),
+    )
+
+
+def row(run: Any) -> dict[str, Any]:
+    planned, done = run["pages_planned_total"] or 0, run["pages_done_total"] or 0
+    active = run["state"] in states.ACTIVE
+    share = (done / planned if planned else 0.0) if active else (run["series_done"] or 0) / (run["series_total"] or 1)
+    ended = run["ended_at"] or datetime.now(UTC).timestamp()
+    return {
+        "Run": run["id"],
+        "State": [run["state"]],
+        "What": f"{run['kind']} · {run['series_total'] or 0} series",
+        "Provider": run["provider"],
+        "Mode": run["mode"],
+        "Range": span(run["start"], run["end"]),
+        "Progress": share,
+        "Candles": run["records_total"],
+        "Dead letters": run["failed_total"],
+        "Unexplained": run["unexplained_total"],
+        "Started": relative(run["created_at"]),
+        "Took": duration(ended - run["started_at"]) if run["started_at"] else "–",
+        "By": run["actor"] if run["source"] == "console" else f"{run['actor']}, {run['source']}",
+    }
+
+
+def open_selected() -> None:
+    cells = st.session_state.runs_table["selection"]["cells"]
+    if cells:
+        st.session_state.runs_open = st.session_state.runs_ids[cells[0][0]]
+
+
+@st.fragment(run_every=2)
+def table() -> None:
+    """Redrawn every two seconds, so that what runs is seen to move."""
+    with section("The list of runs"):
+        rows, total = found()
+        if not rows:
+            empty(total)
+            return
+        st.session_state.runs_ids = [run["id"] for run in rows]
+        numbers = {
+            name: st.column_config.NumberColumn(format="localized", width="small")
+            for name in ("Candles", "Dead letters", "Unexplained")
+        }
+        st.dataframe(
+            [row(run) for run in rows],
+            key="runs_table",
+            hide_index=True,
+            height="content",
+            on_select=open_selected,
+            selection_mode="single-cell",
+            column_config={
+                **numbers,
+                "Run": st.column_config.NumberColumn(format="%d", width=50),
+                "State": state_column(width=140),
+                "Progress": st.column_config.ProgressColumn(format="percent", width=90),
+            },
+        )
+        st.caption(f"{total:,} runs. Click a row to open it.")
+    if st.session_state.get("runs_open") is not None:
+        st.rerun()
+
+
+def empty(total: int) -> None:
+    if total or any(st.query_params.values()):
+        st.info("No run matches these filters.", icon=":material/filter_alt_off:")
+        st.button("Clear filters", on_click=clear)
+    else:
+        st.info("Nothing has run yet. A backfill brings candles into the lake.", icon=":material/play_circle:")
+        if st.button("New backfill", type="primary", icon=":material/download:"):
+            st.switch_page("backfill.py")
+
+
+def clear() -> None:
+    for key in ("runs_states", "runs_provider", "runs_pair", "runs_since", "runs_page"):
+        st.session_state.pop(key, None)
+    st.query_params.clear()
+
+
+if (run_id := st.session_state.pop("runs_open", None)) is not None:
+    st.switch_page("run.py", query_params={"id": str(run_id)})
+
+st.title("Runs")
+prefill()
+notes()
+with section("The filters"):
+    filters()
+table()
+with section("The pages"):
+    _, matching = found()
+    if matching > PAGE_SIZE:
+        st.pagination(-(-matching // PAGE_SIZE), key="runs_page")
