@@ -92,8 +92,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             *parents, leaf = name.removeprefix(PREFIX).lower().split("__")
             node = tree
             for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = value
+                if not isinstance(node.get(parent), dict):
+                    node[parent] = {}
+                node = node[parent]
+            if not isinstance(node.get(leaf), dict):
+                node[leaf] = value
     return tree
 
 

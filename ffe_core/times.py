@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from math import floor
 
 from ffe_core.errors import InputError
 
 DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _END = -62_135_596_800, 253_402_300_800
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EXAMPLE = "use a date like 2024-01-31 or a time with a zone like 2024-01-31T12:00:00Z"
 
@@ -41,16 +44,17 @@ def parse_instant(value: Instant, field: str = "time", *, end: bool = False) -> 
     """
     if isinstance(value, bool):
         raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
-    if isinstance(value, int):
-        return value
     parsed = _parse_text(value, field) if isinstance(value, str) else value
+    if isinstance(parsed, int):
+        if not _FIRST <= parsed < _END:
+            raise InputError(f"{field}: {value} s lies outside the years 1 to 9999; {_EXAMPLE}")
+        return parsed
     if isinstance(parsed, datetime):
         if parsed.tzinfo is None:
             raise InputError(f"{field}: {value} has no time zone; add one, for example {parsed.isoformat()}Z")
-        return int(parsed.timestamp())
+        return floor((parsed - _EPOCH).total_seconds())
     if isinstance(parsed, date):
-        day = datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC) + timedelta(days=int(end))
-        return int(day.timestamp())
+        return (parsed.toordinal() - _EPOCH.toordinal() + end) * DAY
     raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
 
 

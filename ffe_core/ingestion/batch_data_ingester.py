@@ -15,7 +15,7 @@ import pyarrow as pa
 from ffe_core import times
 from ffe_core.calendars import calendar_for
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
-from ffe_core.errors import InputError, StorageError
+from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
 from ffe_core.ingestion.report import Progress, Report
@@ -67,9 +67,12 @@ class BatchDataIngester:
         data_provider = await self._get_data_provider(provider)
         start, end = times.parse_range(start_date, end_date)
         async with self._driven(provider, data_provider) as opened:
-            report = await self.run_series(
-                series, opened, start, end, mode=checked_mode, run_id=run_id, progress=progress
-            )
+            try:
+                report = await self.run_series(
+                    series, opened, start, end, mode=checked_mode, run_id=run_id, progress=progress
+                )
+            except FFEError as error:
+                report = Report(series, start, end, error=error)
         return report.as_dict()
 
     async def run_series(
@@ -147,9 +150,13 @@ class BatchDataIngester:
         )
 
     async def _write_to_delta(self, df: pd.DataFrame, table_name: str, asset_pair: str, timeframe: str) -> None:
-        """Append a frame made by `validate_and_clean` and `_add_metadata`, and move the watermark, in one commit."""
+        """Append a frame made by `validate_and_clean` and `_add_metadata`, and move the watermark, in one commit.
+
+        Of several rows of one bar the last counts.
+        """
         if df.empty:
             return
+        df = df.drop_duplicates("timestamp", keep="last")
         providers = set(df["source_provider"])
         if len(providers) != 1:
             raise InputError(f"source_provider: one provider a write, not {', '.join(sorted(map(str, providers)))}")

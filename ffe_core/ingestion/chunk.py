@@ -51,7 +51,8 @@ class Chunk:
     def is_due(self) -> bool:
         """Large or old enough to be committed."""
         old = time.monotonic() - self._since > _COMMIT_SECONDS
-        return self._rows >= _COMMIT_ROWS or (old and self._rows + self._waiting_records > 0)
+        taken = self._rows + len(self.failures)
+        return taken >= _COMMIT_ROWS or (old and taken + self._waiting_records > 0)
 
     def candles(self) -> pa.Table:
         """All valid candles so far, one a bar."""

@@ -40,4 +40,6 @@ class WholeRange(Provider):
             raise
         except Exception as error:
             raise ProviderError(f"{self.name} failed with {type(error).__name__}: {error}") from error
+        if not isinstance(records, list | tuple):
+            raise ProviderError(f"{self.name} gave {type(records).__name__} instead of a list of records")
         return Fetched(list(records))

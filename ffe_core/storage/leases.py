@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from ffe_core import times
-from ffe_core.errors import SeriesHeld
+from ffe_core.errors import SeriesHeld, StorageError
 from ffe_core.series import Series
 from ffe_core.storage.files import write_atomically
 
+log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 
 
@@ -40,7 +42,10 @@ class SeriesLease:
         """Take the lease at once, or raise SeriesHeld naming its holder."""
         self._take()
         note = {"holder": self._holder, "pid": os.getpid(), "since": times.iso(times.now())}
-        write_atomically(self._note, json.dumps(note))
+        try:
+            write_atomically(self._note, json.dumps(note))
+        except OSError as error:
+            log.warning("%s is held, but who holds it cannot be noted: %s", self.series, error)
         return self
 
     def _take(self) -> None:
@@ -49,6 +54,8 @@ class SeriesLease:
         except Timeout:
             holder = self.current_holder()
             raise SeriesHeld(f"{self.series} is held by {holder}; wait for it to end or stop it", holder) from None
+        except OSError as error:
+            raise StorageError(f"the lease of {self.series} cannot be taken: {error}") from error
 
     async def wait(self, seconds: float) -> Self:
         """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""

@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_a_storage_error(tmp_path: Pa
         WatermarkStore(tmp_path / "file" / "watermarks")
     store = WatermarkStore(tmp_path / "watermarks")
     store.file.mkdir()
-    with pytest.raises(StorageError, match="watermarks.json"):
+    with pytest.raises(StorageError, match=r"watermarks\.json cannot be"):
         store.set("BTCUSD", "1h", STAMP)
 
 
