@@ -26,7 +26,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, VALUES, partition_dates,
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.series import NO_MARK, Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.lake_files import Snapshot, Snapshots
+from ffe_core.storage.lake_files import Snapshot, Snapshots, marks_of
 from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
@@ -180,10 +180,10 @@ class DeltaLakeManager:
                 raise StorageError(f"table {name} cannot be made in {self.storage_path}: {error}") from error
             return created
 
-    def marks(self, series: Series, table: DeltaTable | None = None) -> Marks:
-        """The series' marks as the log holds them; as `table` has them if a handle is given."""
-        table = table if table is not None else self.open(series.table)
-        return _marks(table, series) if table else Marks()
+    def marks(self, series: Series) -> Marks:
+        """The series' marks as the log holds them."""
+        table = self.open(series.table)
+        return marks_of(table, series) if table else Marks()
 
     def all_marks(self, providers: Sequence[str]) -> dict[Series, Marks]:
         """Marks of every series in the lake that comes from one of the providers."""
@@ -193,7 +193,7 @@ class DeltaLakeManager:
             for pair in _pairs(table) if table else ():
                 for provider in providers:
                     series = Series(pair, timeframe, provider)
-                    found[series] = _marks(table, series)
+                    found[series] = marks_of(table, series)
         return {series: marks for series, marks in found.items() if marks != Marks()}
 
     def commit(
@@ -209,7 +209,7 @@ class DeltaLakeManager:
         for _ in range(_REOPENS):
             table = self.open(series.table)
             assert table is not None
-            if _marks(table, series) != before:
+            if marks_of(table, series) != before:
                 raise CommitConflict(f"{series}: another writer moved its marks; plan again from where they stand")
             fresh, done = _compare(table, series, rows)
             if fresh.num_rows == 0 and after == before:
@@ -285,14 +285,6 @@ def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
         return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"columns: a column mixes types that do not go together: {error}") from error
-
-
-def _marks(table: DeltaTable, series: Series) -> Marks:
-    def known(app_id: str) -> int | None:
-        version = table.transaction_version(app_id)
-        return None if version is None or version == NO_MARK else version
-
-    return Marks(known(series.key), known(series.low_key))
 
 
 def _pairs(table: DeltaTable) -> list[str]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
@@ -29,7 +30,7 @@ from ffe_core import times
 from ffe_core.calendars.intervals import intersect, merge
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
 from ffe_core.errors import StorageError
-from ffe_core.series import Series
+from ffe_core.series import NO_MARK, Marks, Series
 
 MICROS = 1_000_000
 _PAIR = "partition.partition_asset_pair"
@@ -92,13 +93,28 @@ class Snapshot:
         self.uri = table.table_uri
         self._actions = pa.table(table.get_add_actions(flatten=True))
         self._filesystem = _filesystem(table, storage_options, self._actions)
+        self._files: dict[Series, Files] = {}
+        self._marks: dict[Series, Marks] = {}
 
-    def files(self, series: Series | None = None) -> Files:
-        """All files, or those that may hold bars of a series."""
-        if series is None:
-            return _files(self._actions)
-        found = _files(self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), series.asset_pair)))
-        return found.where((found.providers[:, 0] <= series.provider) & (found.providers[:, 1] >= series.provider))
+    def all_files(self) -> Files:
+        """Every data file of the table."""
+        return _files(self._actions)
+
+    def files(self, series: Series) -> Files:
+        """The files that may hold bars of a series."""
+        if series not in self._files:
+            found = _files(
+                self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), series.asset_pair))
+            )
+            low, high = found.providers[:, 0], found.providers[:, 1]
+            self._files[series] = found.where((low <= series.provider) & (series.provider <= high))
+        return self._files[series]
+
+    def marks(self, series: Series) -> Marks:
+        """The series' marks in this version."""
+        if series not in self._marks:
+            self._marks[series] = marks_of(self.table, series)
+        return self._marks[series]
 
     def rows(
         self,
@@ -122,6 +138,16 @@ class Snapshot:
             return self._dataset(chosen.paths).to_table(columns=list(columns), filter=wanted)
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(series, chosen, list(columns), error) from error
+
+    def read_file(self, path: str, columns: Sequence[str]) -> pa.Table:
+        """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
+        with self._filesystem.open_input_file(path) as file:
+            return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
+
+    def damaged(self, series: Series, paths: Sequence[str], columns: Sequence[str], error: Exception) -> StorageError:
+        """What to say after files of a series could not be read: which it was, and what is left of the series."""
+        files = self.files(series)
+        return self._damaged(series, files.where(np.isin(files.paths, list(paths))), list(columns), error)
 
     def _dataset(self, paths: Sequence[str] | npt.NDArray[np.object_]) -> ds.FileSystemDataset:
         return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=_FORMAT, filesystem=self._filesystem)
@@ -182,6 +208,16 @@ class Snapshots:
             with self._lock:
                 self._kept[uri] = (mark, snapshot)
         return snapshot
+
+
+def marks_of(table: DeltaTable, series: Series) -> Marks:
+    """The series' marks as a handle sees them."""
+
+    def known(app_id: str) -> int | None:
+        version = table.transaction_version(app_id)
+        return None if version is None or version == NO_MARK else version
+
+    return Marks(known(series.key), known(series.low_key))
 
 
 def _commit_mark(uri: str, version: int) -> tuple[int, int] | None:

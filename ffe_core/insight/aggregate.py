@@ -1,0 +1,190 @@
+"""Which bar size suits a view, and what do its bars say of the stored ones they stand for?
+
+Sizes lie on a ladder of real ones, aligned to UTC: weeks begin on Monday, months, quarters and years on their first
+day. Aggregated bars can be aggregated again, so a long range is worked through piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ffe_core.calendars import MarketCalendar
+from ffe_core.calendars.intervals import Times
+from ffe_core.candles import TIMESTAMP, VALUES
+from ffe_core.errors import InputError
+from ffe_core.storage.lake_files import MICROS, Ints, epochs
+from ffe_core.timeframes import TIMEFRAMES, seconds
+from ffe_core.times import DAY
+
+_WEEK = 7 * DAY
+# The epoch began on a Thursday.
+_FIRST_MONDAY = 4 * DAY
+_DAYS_IN_400_YEARS = 146_097
+COUNTS = ("sources", "restated")
+
+
+@dataclass(frozen=True, slots=True)
+class BarSize:
+    """A rung of the ladder: so many `seconds`, or so many calendar `months`."""
+
+    name: str
+    seconds: int
+    """Length; the mean length where it is months."""
+    months: int = 0
+
+    @property
+    def is_timeframe(self) -> bool:
+        """Whether candles of this size are also stored."""
+        return self.name in TIMEFRAMES
+
+    def buckets(self, opens: Ints) -> Ints:
+        """Where the bar that holds each open begins (epoch seconds)."""
+        if self.months:
+            months = opens.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+            return _month_starts(months - months % self.months)
+        origin = _FIRST_MONDAY if self.seconds == _WEEK else 0
+        return opens - (opens - origin) % self.seconds
+
+    def after(self, buckets: Ints) -> Ints:
+        """Where the bar after each of these begins."""
+        if self.months:
+            months = buckets.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+            return _month_starts(months + self.months)
+        return buckets + self.seconds
+
+    def widened(self, start: int, end: int) -> tuple[int, int]:
+        """The range with the bars that it cuts taken whole."""
+        first, last = (int(at) for at in self.buckets(np.array([start, max(start, end - 1)])))
+        return first, int(self.after(np.array([last]))[0])
+
+
+def _month_starts(months: Ints) -> Ints:
+    return months.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+
+
+def _months(name: str, count: int) -> BarSize:
+    return BarSize(name, _DAYS_IN_400_YEARS * DAY * count // 4800, count)
+
+
+LADDER: tuple[BarSize, ...] = (
+    *(BarSize(name, length) for name, length in TIMEFRAMES.items()),
+    BarSize("1w", _WEEK),
+    _months("1M", 1),
+    _months("3M", 3),
+    _months("1y", 12),
+)
+"""Bar sizes, the smallest first: the timeframes, then "1w", "1M", "3M", "1y"."""
+
+
+def bar_size(name: str) -> BarSize:
+    """The rung of this name; InputError for another."""
+    for size in LADDER:
+        if size.name == name:
+            return size
+    raise InputError(f"bar size: {name!r} is unknown; use one of {', '.join(size.name for size in LADDER)}")
+
+
+def rungs(timeframe: str) -> list[BarSize]:
+    """The sizes that bars of a timeframe can be shown in, its own first."""
+    return [size for size in LADDER if size.seconds >= seconds(timeframe)]
+
+
+def ladder(start: int, end: int, timeframe: str, most: int = 1500, calendar: MarketCalendar | None = None) -> BarSize:
+    """The smallest size in which [start, end) of a series has at most `most` bars; the largest if none has.
+
+    With a calendar only the bars that the market should have are counted.
+    """
+    sizes = rungs(timeframe)
+    return next((size for size in sizes if _bars(start, end, size, calendar) <= most), sizes[-1])
+
+
+def coarser(size: BarSize) -> BarSize | None:
+    """The next rung up; None at the top."""
+    place = LADDER.index(size) + 1
+    return LADDER[place] if place < len(LADDER) else None
+
+
+def _bars(start: int, end: int, size: BarSize, calendar: MarketCalendar | None) -> int:
+    if calendar is not None and size.is_timeframe:
+        return calendar.expected_count(size.name, *clipped(calendar, start, end))
+    return -(-(end - start) // size.seconds)
+
+
+def clipped(calendar: MarketCalendar, start: int, end: int) -> tuple[int, int]:
+    """The part of a range that the calendar knows; an empty one may be reversed."""
+    first, last = calendar.horizon
+    return max(start, start if first is None else first), min(end, end if last is None else last)
+
+
+def aggregate(table: pa.Table, step: int, to: BarSize) -> pa.Table:
+    """Bars of a larger size: open first, high max, low min, close last, volume sum.
+
+    `table` holds bars of `step` seconds by time: timestamp and the five values, perhaps `sources` and `restated`, which
+    are added up (a bar without `sources` stands for itself). Returns timestamp, the five values, `sources` (how many
+    bars each stands for), `expected` (how many would fill it) and, if it was there, `restated`. InputError if `to` is
+    smaller than `step`.
+    """
+    if to.seconds < step:
+        raise InputError(f"bar size: {to.name} is smaller than the bars there are, of {step} s; use a larger one")
+    opens = epochs(table["timestamp"])
+    buckets = to.buckets(opens)
+    first = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1))
+    at = buckets[first]
+    columns = {"timestamp": stamps(at)}
+    columns |= {name: _fold(table, name, first) for name in VALUES}
+    columns["sources"] = _total(table, "sources", first)
+    columns["expected"] = pa.array((to.after(at) - at) // step, pa.int64())
+    if "restated" in table.column_names:
+        columns["restated"] = _total(table, "restated", first)
+    return pa.table(columns)
+
+
+def expected_sources(calendar: MarketCalendar, timeframe: str, buckets: Ints, ends: Ints, until: int) -> Ints:
+    """How many bars of `timeframe` should open in each [bucket, end) and before `until`, by the calendar."""
+    if len(buckets) == 0:
+        return buckets
+    start, end = clipped(calendar, int(buckets[0]), min(int(ends[-1]), until))
+    runs = calendar.expected_ranges(timeframe, start, end)
+    step = seconds(timeframe)
+    return _opens_before(runs, step, ends) - _opens_before(runs, step, buckets)
+
+
+def stamps(opens: Ints) -> pa.Array:
+    """Epoch seconds as a timestamp column."""
+    return pa.array(opens * MICROS, pa.int64()).cast(TIMESTAMP)
+
+
+def _opens_before(runs: Times, step: int, at: Ints) -> Ints:
+    """Of the bars in the runs, how many open before each instant."""
+    if len(runs) == 0:
+        return np.zeros(len(at), np.int64)
+    sizes = (runs[:, 1] - runs[:, 0]) // step
+    whole = np.concatenate(([0], np.cumsum(sizes)))
+    place = np.searchsorted(runs[:, 0], at, side="left")
+    run = np.maximum(place - 1, 0)
+    inside = np.clip(-((runs[run, 0] - at) // step), 0, sizes[run])
+    return np.where(place > 0, whole[run] + inside, 0)
+
+
+_FOLDS: dict[str, Callable[[npt.NDArray[np.float64], Ints], npt.NDArray[np.float64]]] = {
+    "open": lambda values, first: values[first],
+    "high": lambda values, first: np.maximum.reduceat(values, first),
+    "low": lambda values, first: np.minimum.reduceat(values, first),
+    "close": lambda values, first: values[np.append(first[1:], len(values)) - 1],
+    "volume": lambda values, first: np.add.reduceat(values, first),
+}
+
+
+def _fold(table: pa.Table, name: str, first: Ints) -> pa.Array:
+    values = table[name].to_numpy()
+    return pa.array(_FOLDS[name](values, first) if len(first) else values, pa.float64())
+
+
+def _total(table: pa.Table, name: str, first: Ints) -> pa.Array:
+    values = table[name].to_numpy() if name in table.column_names else np.ones(table.num_rows, np.int64)
+    return pa.array(np.add.reduceat(values, first) if len(first) else values, pa.int64())

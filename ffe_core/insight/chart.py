@@ -1,0 +1,210 @@
+"""What does a chart of a series need? At most so many bars of a real size, what is missing among them and why.
+
+Partitions are read one after another and aggregated as they come, so five years of minutes take no more memory than
+a month. Bars of the view are whole: its ends are widened to the bars they cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core import times
+from ffe_core.calendars import MarketCalendar
+from ffe_core.candles import VALUES
+from ffe_core.insight.aggregate import BarSize, aggregate, bar_size, coarser, expected_sources, ladder
+from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, nearest, pieces
+from ffe_core.insight.gaps import Gap, Holes, closures, held
+from ffe_core.insight.stored import require_stored
+from ffe_core.providers import PROVIDERS
+from ffe_core.series import Series
+from ffe_core.storage.dead_letter_queue import DeadLetterQueue
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake_files import Ints, Snapshot, epochs
+
+_MOST_GAPS = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChartView:
+    """A range of a series as a chart shows it. Times are epoch seconds, ranges half-open."""
+
+    series: Series
+    start: int
+    end: int
+    """The range in whole bars: it may be wider than what was asked."""
+    size: BarSize
+    bars: pa.Table
+    """By time: timestamp, open, high, low, close, volume, `sources` (stored bars it stands for), `expected` (bars it
+    should stand for by now), `restated` (those of `sources` with several versions); at the series' own size also
+    source_provider, _extracted_at, _ingestion_id, is_mock, _dead_letter_id."""
+    counts: dict[str, int]
+    """Bars of the series' own size: expected, stored, extra, and the missing by kind (see `gaps.KINDS`)."""
+    gaps: list[Gap]
+    """Runs of missing bars; past a thousand of them, those closer than a bar of the view are one."""
+    closures: list[tuple[int, int]]
+    """When the market is closed and no bar is shown: for range breaks. None for sizes above a day."""
+    restated: Ints
+    """Opens of the stored bars with several versions."""
+    restated_since: Ints
+    """Opens of the stored bars whose values have changed since `as_known_at`."""
+    dead_letters: Ints
+    """Opens of the dead letters that no stored bar replaces."""
+    volume_unit: str | None
+    """What volume counts; None if this provider has no volume."""
+    is_mock: bool
+    """Whether any of the bars is simulated."""
+    as_known_at: int | None
+    """The moment asked for, epoch microseconds."""
+    nearest: tuple[int | None, int | None] | None
+    """When there is no bar: the last stored open before the range, and the first one after its start."""
+
+
+def chart_view(
+    lake: DeltaLakeManager,
+    queue: DeadLetterQueue,
+    calendar: MarketCalendar,
+    series: Series,
+    start: int,
+    end: int,
+    as_known_at: Moment | None = None,
+    most: int = 1500,
+    *,
+    marked: Sequence[tuple[int, int]] = (),
+    size: str | None = None,
+    until: int | None = None,
+) -> ChartView:
+    """The view of [start, end), in bars of `size` if given, else the smallest size with at most `most` of them.
+
+    `marked` are ranges known to have no data. Bars that open from `until` on are not due yet (by default those that
+    have not ended). InputError for an unknown series or size, StorageError if something cannot be read.
+    """
+    snapshot = require_stored(lake, series)
+    chosen = bar_size(size) if size else ladder(start, end, series.timeframe, most, calendar)
+    due = times.now() - series.step + 1 if until is None else until
+    builder = _Builder(snapshot, calendar, series, chosen, due, marked)
+    view = builder.view(queue, start, end, as_known_at)
+    larger = coarser(chosen)
+    if size is None and larger is not None and view.bars.num_rows > most:
+        # More bars are stored than the calendar expects.
+        return chart_view(
+            lake, queue, calendar, series, start, end, as_known_at, most, marked=marked, size=larger.name, until=until
+        )
+    return view
+
+
+def bars_in(
+    lake: DeltaLakeManager, series: Series, start: int, end: int, size: str, as_known_at: Moment | None = None
+) -> pa.Table:
+    """The bars of [start, end) in a size of the ladder, as a second series on a chart needs them (see `aggregate`)."""
+    snapshot = require_stored(lake, series)
+    to = bar_size(size)
+    first, last = _whole(to, series, start, end)
+    parts = [
+        aggregate(_counted(piece.bars), series.step, to) for piece in pieces(snapshot, series, first, last, as_known_at)
+    ]
+    return aggregate(pa.concat_tables(parts), series.step, to)
+
+
+@dataclass(slots=True)
+class _Builder:
+    snapshot: Snapshot
+    calendar: MarketCalendar
+    series: Series
+    size: BarSize
+    until: int
+    marked: Sequence[tuple[int, int]]
+
+    def view(self, queue: DeadLetterQueue, start: int, end: int, as_known_at: Moment | None) -> ChartView:
+        series = self.series
+        start, end = _whole(self.size, series, start, end)
+        holes = Holes(series, self.calendar, self._covered(), self.marked)
+        dead = queue.opens(series, start, end)
+        parts, restated, since, stored = [], [], [], []
+        columns = (*VALUES, *LINEAGE) if self._is_native else (*VALUES, "is_mock")
+        is_mock = False
+        for piece in pieces(self.snapshot, series, start, end, as_known_at, columns):
+            opens = epochs(piece.bars["timestamp"])
+            self._count(holes, piece, opens, dead)
+            restated.append(opens[piece.bars["versions"].to_numpy() > 1])
+            since.append(piece.restated_since)
+            stored.append(held(dead, opens))
+            is_mock = is_mock or bool(pc.any(piece.bars["is_mock"]).as_py())
+            parts.append(self._shown(piece))
+        bars = self._joined(parts, end)
+        return ChartView(
+            series=series,
+            start=start,
+            end=end,
+            size=self.size,
+            bars=bars,
+            counts={"expected": holes.expected, "stored": holes.stored, "extra": holes.extra, **holes.missing},
+            gaps=holes.gaps(self.size.seconds, _MOST_GAPS),
+            closures=self._closures(start, end, epochs(bars["timestamp"])),
+            restated=np.concatenate(restated),
+            restated_since=np.concatenate(since),
+            dead_letters=dead[~np.logical_or.reduce(stored)],
+            volume_unit=volume_unit(series),
+            is_mock=is_mock,
+            as_known_at=moment_micros(as_known_at),
+            nearest=None if bars.num_rows else nearest(self.snapshot, series, start, as_known_at),
+        )
+
+    @property
+    def _is_native(self) -> bool:
+        return self.size.name == self.series.timeframe
+
+    def _covered(self) -> tuple[int, int]:
+        """What was asked for so far: between the marks, or between the bars themselves where there are no marks."""
+        marks = self.snapshot.marks(self.series)
+        files = self.snapshot.files(self.series)
+        low = int(files.first.min()) if marks.low is None else marks.low
+        last = int(files.last.max()) if marks.watermark is None else marks.watermark
+        return low, last + self.series.step
+
+    def _count(self, holes: Holes, piece: Piece, opens: Ints, dead: Ints) -> None:
+        end = min(piece.end, self.until)
+        if piece.start < end:
+            holes.add(piece.start, end, opens[opens < end], dead, piece.later)
+
+    def _shown(self, piece: Piece) -> pa.Table:
+        counted = _counted(piece.bars)
+        return counted if self._is_native else aggregate(counted, self.series.step, self.size)
+
+    def _joined(self, parts: list[pa.Table], end: int) -> pa.Table:
+        table = pa.concat_tables(parts)
+        if not self._is_native:
+            table = aggregate(table, self.series.step, self.size)
+        opens = epochs(table["timestamp"])
+        ends = opens + self.series.step if self._is_native else self.size.after(opens)
+        expected = expected_sources(self.calendar, self.series.timeframe, opens, ends, min(end, self.until))
+        column = table.schema.get_field_index("expected")
+        return table.set_column(column, "expected", pa.array(expected, pa.int64()))
+
+    def _closures(self, start: int, end: int, opens: Ints) -> list[tuple[int, int]]:
+        if not self.size.is_timeframe:
+            return []
+        return closures(self.calendar, self.size.name, start, end, opens, self.size.seconds)
+
+
+def volume_unit(series: Series) -> str | None:
+    """What the volume of a series counts; None if its provider has no volume."""
+    provider = PROVIDERS.get(series.provider)
+    return provider.volume_unit if provider else None
+
+
+def _whole(size: BarSize, series: Series, start: int, end: int) -> tuple[int, int]:
+    return (start, end) if size.name == series.timeframe else size.widened(start, end)
+
+
+def _counted(bars: pa.Table) -> pa.Table:
+    """Stored bars with the counts of shown ones: each stands for itself."""
+    restated = pc.cast(pc.greater(bars["versions"], 1), pa.int64())
+    ones = pa.array(np.ones(bars.num_rows, np.int64))
+    counts = {"sources": ones, "expected": ones, "restated": restated}
+    shown = {name: bars[name] for name in ("timestamp", *VALUES)}
+    return pa.table(shown | counts | {name: bars[name] for name in LINEAGE if name in bars.column_names})
