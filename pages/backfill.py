@@ -31,10 +31,6 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def read_pair(text: str) -> str:
-    return normalize_pair(text)
-
-
 def prefill() -> None:
     """Put what the address asks for into the form, once per address."""
     asked = tuple(sorted(st.query_params.items()))
@@ -43,8 +39,8 @@ def prefill() -> None:
     st.session_state.backfill_address = asked
     state = st.session_state
     state.backfill_provider = from_url("provider", one_of(PROVIDERS), state.get("backfill_provider", "simulated"))
-    state.backfill_pairs = from_url("pairs", listed(read_pair), state.get("backfill_pairs", []))
-    frames = from_url("timeframes", listed(one_of(TIMEFRAMES)), state.get("backfill_timeframes", ["1h"]))
+    state.backfill_pairs = listed("pairs", normalize_pair, state.get("backfill_pairs", []))
+    frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_timeframes = frames or ["1h"]
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
     state.backfill_exact = from_url("start", str, None), from_url("end", str, None)
@@ -199,7 +195,6 @@ def mode_form() -> None:
         key="backfill_mode",
         format_func=lambda mode: MODES[mode][0],
         captions=[sentence for _, sentence in MODES.values()],
-        horizontal=True,
     )
 
 

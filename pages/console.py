@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui.frame import banner
+from pages.ui.frame import banner, service
 
 st.set_page_config(page_title="FFE console", page_icon=":material/candlestick_chart:", layout="wide")
 
@@ -42,5 +42,7 @@ page = st.navigation(
         ],
     }
 )
+with st.sidebar:
+    st.caption(f"FFE console · {service().settings.data_dir}")
 banner()
 page.run()

@@ -155,7 +155,7 @@ def table_row(row: SeriesOverview) -> dict[str, Any]:
     return {
         "Pair": row.series.asset_pair,
         "Timeframe": row.series.timeframe,
-        "Provider": row.series.provider + (" (simulated data)" if row.is_mock else ""),
+        "Provider": row.series.provider,
         "Stored": row.stored,
         "Oldest": when(row.oldest, hint=False),
         "Watermark": when(row.watermark, hint=False),

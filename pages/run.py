@@ -135,8 +135,12 @@ def series_table(rows: list[Any]) -> None:
         name: st.column_config.NumberColumn(format="localized", width="small")
         for name in ("Candles", "Per second", "Dead letters", "Unexplained", "Requests", "Retries")
     }
+    shown = [series_row(row) for row in rows]
+    # A column with nothing in it is noise.
+    kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
     st.dataframe(
-        [series_row(row) for row in rows],
+        shown,
+        column_order=kept,
         key="run_series",
         hide_index=True,
         height="content" if len(rows) <= 12 else 460,

@@ -31,7 +31,7 @@ def prefill() -> None:
     state = st.session_state
     if "runs_states" in state and not st.query_params:
         return
-    state.runs_states = from_url("state", listed(one_of(states.STATES)), [])
+    state.runs_states = listed("state", one_of(states.STATES))
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
     state.runs_pair = from_url("pair", normalize_pair, "")
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
@@ -134,7 +134,7 @@ def table() -> None:
                 "Progress": st.column_config.ProgressColumn(format="percent", width=90),
             },
         )
-        st.caption(f"{total:,} runs. Click a row to open it.")
+        st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
     if st.session_state.get("runs_open") is not None:
         st.rerun()
 

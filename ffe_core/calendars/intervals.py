@@ -5,6 +5,8 @@ Every array of intervals here is int64 of shape (n, 2): start and end in epoch s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,3 +60,61 @@ def opens_in(runs: Times, step: int) -> Times:
     bars = (runs[:, 1] - runs[:, 0]) // step
     before = np.cumsum(bars) - bars
     return np.repeat(runs[:, 0] - before * step, bars) + np.arange(bars.sum(), dtype=np.int64) * step
+
+
+def union(*sets: Times) -> Times:
+    """The time that lies in any of the sets; each may be in any order and overlap itself."""
+    intervals = sets[0] if len(sets) == 1 else np.concatenate((NONE, *sets))
+    if len(intervals) <= 1:
+        return intervals
+    intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(intervals[:, 1])
+    breaks = np.flatnonzero(intervals[1:, 0] > reach[:-1])
+    starts = intervals[np.concatenate(([0], breaks + 1)), 0]
+    return np.column_stack((starts, reach[np.concatenate((breaks, [len(intervals) - 1]))]))
+
+
+def minus(left: Times, right: Times) -> Times:
+    """The time of `left` that does not lie in `right`."""
+    if len(left) == 0 or len(right) == 0:
+        return left
+    edges = np.concatenate(([min(left[0, 0], right[0, 0])], right.ravel(), [max(left[-1, 1], right[-1, 1])]))
+    outside = edges.reshape(-1, 2)
+    return intersect(left, outside[outside[:, 0] < outside[:, 1]])
+
+
+def total(intervals: Times) -> int:
+    """How long the intervals are together."""
+    return int((intervals[:, 1] - intervals[:, 0]).sum())
+
+
+def total_before(intervals: Times, points: Times) -> Times:
+    """How much of the intervals lies before each of the ascending points."""
+    lengths = np.concatenate(([0], np.cumsum(intervals[:, 1] - intervals[:, 0])))
+    begun = np.searchsorted(intervals[:, 0], points)
+    last = np.maximum(begun - 1, 0)
+    if len(intervals) == 0:
+        return np.zeros(len(points), dtype=np.int64)
+    beyond = np.where(begun > 0, np.maximum(intervals[last, 1] - points, 0), 0)
+    return lengths[begun] - beyond
+
+
+def runs_of(opens: Times, step: int) -> Times:
+    """Bars given by their ascending, distinct opens as runs [first open, last open + step)."""
+    if len(opens) == 0:
+        return NONE
+    breaks = np.flatnonzero(np.diff(opens) != step)
+    starts = opens[np.concatenate(([0], breaks + 1))]
+    return np.column_stack((starts, opens[np.concatenate((breaks, [len(opens) - 1]))] + step))
+
+
+def join_runs(runs: Sequence[Times], step: int) -> Times:
+    """Several sets of runs of bars `step` long as one, each bar once; runs on different grids stay apart.
+
+    Sorted by grid, then by time.
+    """
+    together = runs[0] if len(runs) == 1 else np.concatenate((NONE, *runs))
+    phases = np.unique(together[:, 0] % step)
+    if len(phases) <= 1:
+        return union(together)
+    return np.concatenate([union(together[together[:, 0] % step == phase]) for phase in phases])

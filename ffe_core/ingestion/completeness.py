@@ -1,63 +1,128 @@
-"""Whether a range is whole: every expected bar counted once as stored, dead lettered or unexplained, from the lake.
+"""Whether a range is whole: every expected bar counted once as stored, dead lettered, marked or unexplained.
 
-It reads timestamps slice by slice, so its memory does not grow with the range.
+`account` is the one definition: results of runs, previews, the coverage page and the command line all count with it.
+It works on ranges, and opens are read from the lake slice by slice, so memory does not grow with the range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
 from ffe_core.calendars import MarketCalendar
+from ffe_core.calendars.expected import ExpectedBars
+from ffe_core.calendars.intervals import NONE, Times, clip_opens, join_runs, minus, runs_of, total, total_before, union
 from ffe_core.series import Series
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.marked_holes import MarkedHoles
 
+Kind = Literal["dead_lettered", "marked", "unexplained"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Why an expected bar is not stored."""
+COUNTS = ("expected", "stored", "dead_lettered", "marked", "unexplained", "extra")
 _SLICE_BARS = 250_000
 
 
 @dataclass(slots=True)
 class Completeness:
-    """Counts over one range: `expected = stored + dead_lettered + unexplained`; `extra` is outside the sum."""
+    """Counts over one range: `expected = stored + dead_lettered + marked + unexplained`; `extra` is outside the sum."""
 
     expected: int = 0
     stored: int = 0
     dead_lettered: int = 0
+    marked: int = 0
     unexplained: int = 0
     extra: int = 0
     missing: list[tuple[int, int]] = field(default_factory=list)
     """Unexplained ranges [first open, last open + step), neighbours in market time merged."""
 
     def counts(self) -> dict[str, int]:
-        """The five counts by name."""
-        names = ("expected", "stored", "dead_lettered", "unexplained", "extra")
-        return {name: getattr(self, name) for name in names}
+        """The six counts by name."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """What became of the expected bars of one range [start, end): rank intervals of `bars`, each bar in one of four."""
+
+    bars: ExpectedBars
+    start: int
+    end: int
+    stored: Times
+    dead_lettered: Times
+    marked: Times
+    unexplained: Times
+    held: Times
+    """Runs of all stored bars, expected or not."""
+
+    def completeness(self) -> Completeness:
+        """The counts, and what is missing without a reason."""
+        stored = total(self.stored)
+        return Completeness(
+            expected=self.bars.count,
+            stored=stored,
+            **{kind: total(getattr(self, kind)) for kind in KINDS},
+            extra=total(self.held) // self.bars.step - stored,
+            missing=[(start, end) for start, end in self.bars.ranges(self.unexplained).tolist()],
+        )
+
+    def gaps(self, kind: Kind) -> tuple[Times, Times]:
+        """Ranges [first open, last open + step) of the bars missing for a reason, and how many bars are in each."""
+        ranks: Times = getattr(self, kind)
+        return self.bars.ranges(ranks), ranks[:, 1] - ranks[:, 0]
+
+    def by_period(self, edges: Times) -> dict[str, Times]:
+        """The six counts of each period between two neighbouring ascending instants, one number a period."""
+        ranks = self.bars.rank(edges)
+        found = {"expected": np.diff(ranks)}
+        for name in ("stored", *KINDS):
+            found[name] = np.diff(total_before(getattr(self, name), ranks))
+        found["extra"] = np.diff(_opens_before(self.held, self.bars.step, edges)) - found["stored"]
+        return found
+
+
+def account(bars: ExpectedBars, start: int, end: int, held: Times, dead: Times, marked: Times) -> Account:
+    """Count each expected bar of [start, end) once: stored, else dead lettered, else marked, else unexplained.
+
+    `held` are runs of stored bars, `dead` ascending opens, `marked` ranges [start, end); all in epoch seconds.
+    """
+    held = clip_opens(held, bars.step, start, end)
+    stored = bars.ranks_of(held)
+    buried = minus(bars.ranks_of(join_runs([runs_of(dead, bars.step)], bars.step)), stored)
+    known = union(stored, buried)
+    marks = minus(bars.ranks_within(marked), known)
+    return Account(bars, start, end, stored, buried, marks, minus(bars.all, union(known, marks)), held)
 
 
 def completeness(
-    series: Series, start: int, end: int, calendar: MarketCalendar, lake: DeltaLakeManager, queue: DeadLetterQueue
+    series: Series,
+    start: int,
+    end: int,
+    calendar: MarketCalendar,
+    lake: DeltaLakeManager,
+    queue: DeadLetterQueue,
+    holes: MarkedHoles | None = None,
 ) -> Completeness:
     """Count the bars that open in [start, end) (epoch seconds). Raises StorageError, CalendarHorizonError."""
-    found = Completeness()
+    bars = ExpectedBars.of(calendar, series.timeframe, start, end)
+    held = stored_runs(series, start, end, lake)
+    dead = queue.opens(series, start, end)
+    marked = holes.ranges(series, start, end) if holes else NONE
+    return account(bars, start, end, held, dead, marked).completeness()
+
+
+def stored_runs(series: Series, start: int, end: int, lake: DeltaLakeManager) -> Times:
+    """The stored bars that open in [start, end) as runs, read slice by slice."""
     table = lake.open(series.table)
-    last_seen: int | None = None
-    for first, last in _slices(start, end, series.step):
-        expected = calendar.expected_opens(series.timeframe, first, last)
-        stored = lake.stored_opens(series, first, last, table)
-        dead = np.setdiff1d(queue.opens(series, first, last), stored, assume_unique=True)
-        missing = ~np.isin(expected, stored, assume_unique=True)
-        dead_lettered = missing & np.isin(expected, dead, assume_unique=True)
-        unexplained = missing & ~dead_lettered
-        found.expected += len(expected)
-        found.stored += int((~missing).sum())
-        found.dead_lettered += int(dead_lettered.sum())
-        found.unexplained += int(unexplained.sum())
-        found.extra += len(stored) - int((~missing).sum())
-        _add_ranges(found.missing, expected, unexplained, series.step, last_seen)
-        last_seen = int(expected[-1]) if len(expected) else last_seen
-    return found
+    found = [
+        runs_of(lake.stored_opens(series, first, last, table), series.step)
+        for first, last in _slices(start, end, series.step)
+    ]
+    return join_runs(found, series.step)
 
 
 def _slices(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:
@@ -65,14 +130,12 @@ def _slices(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:
     return ((at, min(at + size, end)) for at in range(start, end, size))
 
 
-def _add_ranges(
-    ranges: list[tuple[int, int]], expected: np.ndarray, missing: np.ndarray, step: int, last_seen: int | None
-) -> None:
-    """Append the runs of `missing`, joining the first to the last range if no expected bar lies between them."""
-    edges = np.diff(np.concatenate(([0], missing.astype(np.int8), [0])))
-    for first, last in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1, strict=True):
-        begin, finish = int(expected[first]), int(expected[last]) + step
-        if first == 0 and ranges and last_seen is not None and ranges[-1][1] == last_seen + step:
-            ranges[-1] = (ranges[-1][0], finish)
-        else:
-            ranges.append((begin, finish))
+def _opens_before(runs: Times, step: int, edges: Times) -> Times:
+    """How many bars of the runs open before each of the ascending edges."""
+    counts = np.zeros(len(edges), dtype=np.int64)
+    phases = runs[:, 0] % step
+    for phase in np.unique(phases):
+        # On a run's own grid: an edge inside a bar comes after its open.
+        aligned = edges + (phase - edges) % step
+        counts += total_before(runs[phases == phase], aligned) // step
+    return counts

@@ -13,7 +13,6 @@ from ffe_core.insight.freshness import lag
 from ffe_core.insight.stored import stored_series
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage import run_ledger as states
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.run_ledger import RunLedger
 from ffe_core.storage.watermark_store import WatermarkStore
@@ -35,8 +34,6 @@ class SeriesOverview:
     """As the last run of the series counted it, for the range that was asked; None if it never ended one."""
     last_run: int | None
     last_state: str | None
-    error: str | None
-    is_mock: bool
 
     @property
     def is_stale(self) -> bool:
@@ -88,6 +85,4 @@ def _row(series: Series, stored: int, marks: Marks, last: sa.RowMapping | None, 
         last["unexplained"] if last else None,
         last["run_id"] if last else None,
         last["state"] if last else None,
-        last["error"] if last and last["state"] == states.FAILED else None,
-        series.provider == "simulated",
     )

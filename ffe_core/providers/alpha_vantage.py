@@ -16,7 +16,7 @@ from ffe_core import times
 from ffe_core.calendars import CalendarHorizonError, MarketCalendar, calendar_for
 from ffe_core.pairs import asset_class
 from ffe_core.providers import alpha_vantage_wire as wire
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, not_offered
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, not_offered
 from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
 from ffe_core.providers.http import HttpClient
 from ffe_core.providers.http_provider import HttpProvider, parts_of
@@ -38,7 +38,7 @@ class AlphaVantageSettings(ProviderSettings):
 
     base_url: str = "https://www.alphavantage.co"
     api_key: str = ""
-    requests_per_second: float = 1.0
+    requests_per_second: Rate = 1.0
     requests_per_day: int | None = 25
     """The free key's; set it to what a premium key allows, or to nothing."""
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, field_validator
@@ -33,11 +33,15 @@ Record = dict[str, Any]
 _HALF_HOUR = 1800
 
 
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Requests a second."""
+
+
 class ProviderSettings(BaseModel):
     """Settings every provider has; a provider's own subclass adds its keys and its defaults."""
 
     base_url: str = ""
-    requests_per_second: float = Field(default=1.0, gt=0)
+    requests_per_second: Rate = 1.0
 
     @field_validator("base_url")
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ffe_core.pairs import normalize_pair, split_pair
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Record, dates_of, records_of, windows
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, dates_of, records_of, windows
 from ffe_core.providers.http import HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
 from ffe_core.settings import Config, Settings
@@ -33,7 +33,7 @@ class CoinbaseSettings(ProviderSettings):
     """The section `coinbase`: no key; the published limit is 10 requests a second."""
 
     base_url: str = "https://api.coinbase.com"
-    requests_per_second: float = 10.0
+    requests_per_second: Rate = 10.0
 
 
 class CoinbaseDataProvider(HttpProvider):
@@ -69,7 +69,7 @@ class CoinbaseDataProvider(HttpProvider):
         product = product_id(pair)
         params = {
             "start": str(page.start),
-            "end": str(page.end - 1),
+            "end": str(page.end - seconds(timeframe)),
             "granularity": _GRANULARITIES[timeframe],
         }
         try:

@@ -277,7 +277,8 @@ def _proxy_for(base_url: str) -> str | None:
     if url.host in _LOOPBACK or urllib.request.proxy_bypass(url.host):
         return None
     proxies = urllib.request.getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def _retry_after(response: httpx.Response) -> float | None:

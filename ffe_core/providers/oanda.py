@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from ffe_core import times
 from ffe_core.pairs import normalize_pair, split_pair
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Record, records_of, windows
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, records_of, windows
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
 from ffe_core.settings import Config, Settings, variable
@@ -32,7 +32,7 @@ class OandaSettings(ProviderSettings):
 
     api_token: str = ""
     environment: Literal["practice", "live"] = "practice"
-    requests_per_second: float = 100.0
+    requests_per_second: Rate = 100.0
 
 
 class OandaDataProvider(HttpProvider):

@@ -20,6 +20,7 @@ def from_url(name: str, read: Callable[[str], Value], default: Value) -> Value:
         return read(text)
     except (ValueError, KeyError, TypeError, OverflowError):
         _noted(name)
+        st.query_params.pop(name, None)
         return default
 
 
@@ -35,9 +36,17 @@ def one_of(options: Iterable[str]) -> Callable[[str], str]:
     return read
 
 
-def listed(read: Callable[[str], Value]) -> Callable[[str], list[Value]]:
-    """A reader for `from_url` that takes a comma-separated list."""
-    return lambda text: [read(part.strip()) for part in text.split(",") if part.strip()]
+def listed(name: str, read: Callable[[str], Value], default: Iterable[Value] = ()) -> list[Value]:
+    """A comma-separated parameter of the address: what makes sense of it, with a note when some of it does not."""
+    text, found = st.query_params.get(name), []
+    if text is None:
+        return list(default)
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            found.append(read(part))
+        except (ValueError, KeyError):
+            _noted(name)
+    return found
 
 
 def keep_in_url(**values: str | int | None) -> None:
@@ -53,11 +62,10 @@ def notes() -> None:
     """Say once which parts of the address were not understood."""
     names = st.session_state.pop(_NOTES, [])
     if names:
-        st.caption(f":material/info: Not understood in the address, and left out: {', '.join(names)}.")
+        st.caption(f":material/info: Not understood in the address, in part or whole: {', '.join(names)}.")
 
 
 def _noted(name: str) -> None:
     st.session_state.setdefault(_NOTES, [])
     if name not in st.session_state[_NOTES]:
         st.session_state[_NOTES].append(name)
-    st.query_params.pop(name, None)

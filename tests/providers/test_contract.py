@@ -284,6 +284,16 @@ def test_a_base_url_without_a_scheme_is_refused_at_once(case: Case, tmp_path: Pa
         case.provider(url, settings(tmp_path))
 
 
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "fast"])
+def test_an_impossible_rate_is_refused_at_once(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: str
+) -> None:
+    variable = f"FFE_{case.name.upper()}__REQUESTS_PER_SECOND"
+    monkeypatch.setenv(variable, rate)
+    with pytest.raises(InputError, match=variable):
+        PROVIDERS[case.name](config=settings(tmp_path))
+
+
 # Faults
 
 
