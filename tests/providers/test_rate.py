@@ -1,0 +1,175 @@
+"""Is a provider ever asked faster than its pace allows, by whoever shares it?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ffe_core.providers import rate as rate_module
+from ffe_core.providers.rate import Pace, shared_pace
+
+START = 1_700_000_000.0
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = 0.0
+        select = self._selector.select
+        self._selector = _Jumping(self, self._selector, select)
+
+    def time(self) -> float:
+        return self.clock
+
+
+class _Jumping:
+    def __init__(self, loop: VirtualLoop, selector: Any, select: Callable[[float], Any]) -> None:
+        self._loop, self._inner, self._select = loop, selector, select
+
+    def select(self, timeout: float | None = None) -> Any:
+        self._loop.clock += timeout or 0.0
+        return self._select(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
+    virtual = VirtualLoop()
+    monkeypatch.setattr(rate_module, "time", SimpleNamespace(time=lambda: START + virtual.clock))
+    yield virtual
+    virtual.close()
+
+
+def sent_at(loop: VirtualLoop, *waits: Awaitable[Any]) -> list[float]:
+    """Seconds after the start at which each wait was over, sorted."""
+
+    async def one(wait: Awaitable[Any]) -> float:
+        await wait
+        return loop.time()
+
+    async def all_of_them() -> list[float]:
+        return sorted(await asyncio.gather(*map(one, waits)))
+
+    return loop.run_until_complete(all_of_them())
+
+
+@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rate=st.floats(0.01, 1000), count=st.integers(1, 20))
+def test_requests_go_out_at_the_rate_and_never_closer(loop: VirtualLoop, rate: float, count: int) -> None:
+    loop.clock = 0.0
+    pace = Pace(rate)
+    sent = sent_at(loop, *(pace.wait() for _ in range(count)))
+    assert sent[0] == 0
+    assert all(after - before >= 1 / rate - 1e-6 for before, after in pairwise(sent))
+    assert sent[-1] <= (count - 1) / rate * 1.05 + 1e-5
+
+
+def test_no_burst_follows_a_pause(loop: VirtualLoop) -> None:
+    pace = Pace(10.0)
+    sent_at(loop, pace.wait())
+    loop.clock += 60
+    sent = sent_at(loop, *(pace.wait() for _ in range(3)))
+    assert all(after - before >= 0.1 for before, after in pairwise(sent))
+
+
+def test_a_hold_back_stops_even_those_who_have_a_slot(loop: VirtualLoop) -> None:
+    pace = Pace(1.0)
+
+    async def hold_back_after(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        pace.hold_back(10.0)
+
+    sent = sent_at(loop, hold_back_after(1.5), *(pace.wait() for _ in range(6)))
+    sent.remove(1.5)
+    assert len(sent) == 6
+    assert [at for at in sent if 1.5 < at < 11.5] == []
+    assert all(after - before >= 1.0 for before, after in pairwise(sent))
+
+
+def test_a_shorter_hold_back_does_not_end_a_longer_one(loop: VirtualLoop) -> None:
+    pace = Pace(1.0)
+    pace.hold_back(30.0)
+    pace.hold_back(1.0)
+    assert sent_at(loop, pace.wait()) == [pytest.approx(30.0)]
+
+
+def test_two_paces_of_one_file_share_their_slots_and_hold_backs(loop: VirtualLoop, tmp_path: Path) -> None:
+    one, other = Pace(2.0, tmp_path / "pace"), Pace(2.0, tmp_path / "pace")
+    sent = sent_at(loop, one.wait(), other.wait(), one.wait(), other.wait())
+    assert all(after - before >= 0.5 - 1e-5 for before, after in pairwise(sent))
+    one.hold_back(20.0)
+    before = loop.time()
+    sent_at(loop, other.wait())
+    assert loop.time() - before == pytest.approx(20.0, abs=1e-3)
+
+
+def test_a_very_slow_rate_is_kept_too(loop: VirtualLoop, tmp_path: Path) -> None:
+    pace = Pace(0.001, tmp_path / "pace")
+    sent = sent_at(loop, pace.wait(), pace.wait())
+    assert sent[1] >= 1000
+
+
+@pytest.mark.parametrize("content", ["", "torn", "1.0", "9e12 9e12", "nan nan", "\x00\x00"])
+def test_a_damaged_file_or_a_clock_set_back_stalls_nobody(loop: VirtualLoop, tmp_path: Path, content: str) -> None:
+    (tmp_path / "pace").write_text(content)
+    pace = Pace(1.0, tmp_path / "pace")
+    assert sent_at(loop, pace.wait(), pace.wait()) == [0, pytest.approx(1.0, rel=0.05)]
+
+
+def test_where_nothing_can_be_written_the_pace_holds_for_this_process(
+    loop: VirtualLoop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    pace = Pace(1.0, tmp_path / "file" / "locks" / "pace")
+    with caplog.at_level(logging.WARNING):
+        sent = sent_at(loop, pace.wait(), pace.wait())
+    assert sent == [0, pytest.approx(1.0, rel=0.05)]
+    assert [record.message for record in caplog.records if "this process alone" in record.message] != []
+
+
+def test_one_address_has_one_pace_and_another_address_its_own(tmp_path: Path) -> None:
+    first = shared_pace("coinbase", "http://a", 1.0, tmp_path)
+    assert shared_pace("coinbase", "http://a", 1.0, tmp_path) is first
+    assert shared_pace("coinbase", "http://b", 1.0, tmp_path) is not first
+    assert shared_pace("oanda", "http://a", 1.0, tmp_path) is not first
+
+
+def test_nothing_is_written_before_the_first_request(tmp_path: Path) -> None:
+    shared_pace("coinbase", "http://a", 1.0, tmp_path / "locks")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _take_slots(file: Path, count: int) -> None:
+    pace = Pace(100.0, file)
+    for _ in range(count):
+        pace._change(pace._take)
+
+
+def test_processes_lose_no_slot_to_each_other(tmp_path: Path) -> None:
+    """The next free slot lies as many steps ahead as slots were taken, which a lost update would shorten."""
+    file = tmp_path / "pace"
+    begin = time.time()
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_take_slots, args=(file, 300)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert float(file.read_text().split()[0]) - begin >= 600 * 0.01
