@@ -6,6 +6,7 @@ environment and `[oanda] api_token = ...` in .streamlit/secrets.toml. The first 
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -96,8 +97,18 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
                     node[parent] = {}
                 node = node[parent]
             if not isinstance(node.get(leaf), dict):
-                node[leaf] = value
+                node[leaf] = _parsed(name, value)
     return tree
+
+
+def _parsed(name: str, value: str) -> Any:
+    """A variable that begins like a JSON list or object is one; anything else is text."""
+    if not value.strip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise InputError(f'{name}: {value!r} is not JSON ({error}); write it like ["12-25", "01-01"]') from None
 
 
 def _from_file(path: Path) -> dict[str, Any]:
