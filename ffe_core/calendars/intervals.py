@@ -90,11 +90,11 @@ def total(intervals: Times) -> int:
 
 def total_before(intervals: Times, points: Times) -> Times:
     """How much of the intervals lies before each of the ascending points."""
+    if len(intervals) == 0:
+        return np.zeros(len(points), dtype=np.int64)
     lengths = np.concatenate(([0], np.cumsum(intervals[:, 1] - intervals[:, 0])))
     begun = np.searchsorted(intervals[:, 0], points)
     last = np.maximum(begun - 1, 0)
-    if len(intervals) == 0:
-        return np.zeros(len(points), dtype=np.int64)
     beyond = np.where(begun > 0, np.maximum(intervals[last, 1] - points, 0), 0)
     return lengths[begun] - beyond
 
@@ -114,7 +114,12 @@ def join_runs(runs: Sequence[Times], step: int) -> Times:
     Sorted by grid, then by time.
     """
     together = runs[0] if len(runs) == 1 else np.concatenate((NONE, *runs))
-    phases = np.unique(together[:, 0] % step)
-    if len(phases) <= 1:
-        return union(together)
-    return np.concatenate([union(together[together[:, 0] % step == phase]) for phase in phases])
+    return np.concatenate((NONE, *(union(part) for part in by_grid(together, step).values())))
+
+
+def by_grid(runs: Times, step: int) -> dict[int, Times]:
+    """Runs of bars `step` long by the grid they lie on: their opens modulo `step`."""
+    offsets = runs[:, 0] % step
+    if len(runs) == 0 or (offsets == offsets[0]).all():
+        return {int(offset): runs for offset in offsets[:1]}
+    return {int(offset): runs[offsets == offset] for offset in np.unique(offsets)}

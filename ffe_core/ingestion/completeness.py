@@ -14,7 +14,18 @@ import numpy as np
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.calendars.intervals import NONE, Times, clip_opens, join_runs, minus, runs_of, total, total_before, union
+from ffe_core.calendars.intervals import (
+    NONE,
+    Times,
+    by_grid,
+    clip_opens,
+    join_runs,
+    minus,
+    runs_of,
+    total,
+    total_before,
+    union,
+)
 from ffe_core.series import Series
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
@@ -61,12 +72,11 @@ class Account:
 
     def completeness(self) -> Completeness:
         """The counts, and what is missing without a reason."""
-        stored = total(self.stored)
         return Completeness(
             expected=self.bars.count,
-            stored=stored,
+            stored=total(self.stored),
             **{kind: total(getattr(self, kind)) for kind in KINDS},
-            extra=total(self.held) // self.bars.step - stored,
+            extra=self.extra,
             missing=[(start, end) for start, end in self.bars.ranges(self.unexplained).tolist()],
         )
 
@@ -75,14 +85,26 @@ class Account:
         ranks: Times = getattr(self, kind)
         return self.bars.ranges(ranks), ranks[:, 1] - ranks[:, 0]
 
-    def by_period(self, edges: Times) -> dict[str, Times]:
-        """The six counts of each period between two neighbouring ascending instants, one number a period."""
-        ranks = self.bars.rank(edges)
+    def by_period(self, edges: Times, ranks: Times | None = None) -> dict[str, Times]:
+        """The six counts of each period between two neighbouring ascending instants, one number a period.
+
+        `ranks` are those of the edges, if they are known already.
+        """
+        ranks = self.bars.rank(edges) if ranks is None else ranks
         found = {"expected": np.diff(ranks)}
         for name in ("stored", *KINDS):
-            found[name] = np.diff(total_before(getattr(self, name), ranks))
-        found["extra"] = np.diff(_opens_before(self.held, self.bars.step, edges)) - found["stored"]
+            intervals = getattr(self, name)
+            found[name] = (
+                np.diff(total_before(intervals, ranks)) if len(intervals) else np.zeros_like(found["expected"])
+            )
+        held = np.diff(_opens_before(self.held, self.bars.step, edges)) if self.extra else found["stored"]
+        found["extra"] = held - found["stored"]
         return found
+
+    @property
+    def extra(self) -> int:
+        """Stored bars that the calendar does not expect."""
+        return total(self.held) // self.bars.step - total(self.stored)
 
 
 def account(bars: ExpectedBars, start: int, end: int, held: Times, dead: Times, marked: Times) -> Account:
@@ -133,9 +155,7 @@ def _slices(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:
 def _opens_before(runs: Times, step: int, edges: Times) -> Times:
     """How many bars of the runs open before each of the ascending edges."""
     counts = np.zeros(len(edges), dtype=np.int64)
-    phases = runs[:, 0] % step
-    for phase in np.unique(phases):
-        # On a run's own grid: an edge inside a bar comes after its open.
-        aligned = edges + (phase - edges) % step
-        counts += total_before(runs[phases == phase], aligned) // step
+    for offset, own in by_grid(runs, step).items():
+        # On the runs' own grid: an edge inside a bar comes after its open.
+        counts += total_before(own, edges + (offset - edges) % step) // step
     return counts

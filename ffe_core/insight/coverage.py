@@ -1,0 +1,270 @@
+"""Do we have all of it, and what is missing? Exact counts and gaps of any series, from the lake, as ranges.
+
+The lake's files are read once (see `StoredRuns`); everything else is arithmetic on ranges, so a look at a hundred
+pairs over years costs little, and no candle is ever an object. What counts as what is said in `ingestion.completeness`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ffe_core import times
+from ffe_core.calendars import MarketCalendar, calendar_for
+from ffe_core.calendars.expected import ExpectedBars
+from ffe_core.calendars.intervals import NONE, Times, intersect, minus, union
+from ffe_core.errors import InputError
+from ffe_core.ingestion import plan
+from ffe_core.ingestion.completeness import COUNTS, KINDS, Account, Completeness, Kind, account
+from ffe_core.providers import PROVIDERS
+from ffe_core.series import Marks, Series
+from ffe_core.settings import Settings
+from ffe_core.storage.dead_letter_queue import DeadLetterQueue
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.marked_holes import MarkedHoles
+from ffe_core.storage.stored_runs import ALWAYS, StoredRuns
+from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.timeframes import TIMEFRAMES, floor
+
+
+class Gap(NamedTuple):
+    """Missing bars that follow one another in market time: opens in [start, end), epoch seconds."""
+
+    series: Series
+    start: int
+    end: int
+    candles: int
+    kind: Kind
+    in_outage: bool = False
+    """Whether every pair of the provider lacks all of it."""
+
+
+class Outage(NamedTuple):
+    """A time [start, end) that every stored pair of a provider lacks at a timeframe, of two or more pairs."""
+
+    provider: str
+    timeframe: str
+    start: int
+    end: int
+    pairs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesCoverage:
+    """One series over opens in [start, end), epoch seconds; `account` is None where the calendar cannot say."""
+
+    series: Series
+    start: int
+    end: int
+    account: Account | None = None
+    trouble: str | None = None
+    """Why there are no counts: the calendar was asked beyond what it knows."""
+
+    @property
+    def counts(self) -> Completeness:
+        """The six counts; all 0 where there is no account."""
+        return self.account.completeness() if self.account else Completeness()
+
+    def gaps(self, kinds: Iterable[Kind] = KINDS) -> list[Gap]:
+        """Ranges of missing bars, by time, each of one kind."""
+        found: list[Gap] = []
+        for kind in kinds if self.account else ():
+            ranges, candles = self.account.gaps(kind)  # type: ignore[union-attr]
+            rows = zip(ranges.tolist(), candles.tolist(), strict=True)
+            found += [Gap(self.series, start, end, count, kind) for (start, end), count in rows]
+        return sorted(found, key=lambda gap: gap.start)
+
+
+class Coverage:
+    """Answers for every series of one lake; keep one a process, it remembers the files it has read."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lake: DeltaLakeManager,
+        queue: DeadLetterQueue,
+        holes: MarkedHoles,
+        watermarks: WatermarkStore,
+    ) -> None:
+        self._settings, self._queue, self._holes, self._watermarks = settings, queue, holes, watermarks
+        self._stored = StoredRuns(lake)
+        self._expected = lru_cache(maxsize=256)(ExpectedBars.of)
+        self._accounts: dict[tuple[Series, int, int], tuple[tuple[ExpectedBars, Times, bytes, bytes], Account]] = {}
+
+    def series(self) -> list[Series]:
+        """Every series with rows in the lake or with marks, sorted. StorageError if the lake cannot be read."""
+        stored = {series for timeframe in TIMEFRAMES for series in self._stored.read(timeframe)}
+        return sorted(stored | set(self._marks()))
+
+    def of(
+        self, series: Sequence[Series], start: int | None = None, end: int | None = None, now: int | None = None
+    ) -> list[SeriesCoverage]:
+        """Each series over opens in [start, end), epoch seconds, cut at the last closed bar.
+
+        Without a start, from the earliest instant asked for or stored; without an end, to the last bar stored. Raises
+        StorageError; a calendar asked beyond its horizon is told in the series' `trouble`.
+        """
+        looked = _Look(start, end, times.now() if now is None else now)
+        held = self._held(series, looked)
+        marks = self._marks()
+        ranges = {one: self._range(one, held.get(one, NONE), marks.get(one, Marks()), looked) for one in series}
+        widest = min((r[0] for r in ranges.values()), default=0), max((r[1] for r in ranges.values()), default=0)
+        dead = self._queue.opens_by_series(*widest)
+        marked = self._holes.ranges_by_series(*widest)
+        return [
+            self._one(
+                item,
+                *ranges[item],
+                held.get(item, NONE),
+                _between(dead.get(item.key, _NO_OPENS), *ranges[item]),
+                marked.get(item, NONE),
+            )
+            for item in series
+        ]
+
+    def _one(self, series: Series, start: int, end: int, held: Times, dead: Times, marked: Times) -> SeriesCoverage:
+        try:
+            bars = self._expected(calendar_of(series, self._settings), series.timeframe, start, end)
+        except InputError as error:
+            return SeriesCoverage(series, start, end, trouble=str(error))
+        key = (series, start, end)
+        known = self._accounts.get(key)
+        given = (bars, held, dead.tobytes(), marked.tobytes())
+        if known is None or known[0][0] is not bars or known[0][1] is not held or known[0][2:] != given[2:]:
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.clear()
+            known = self._accounts[key] = given, account(bars, start, end, held, dead, marked)
+        return SeriesCoverage(series, start, end, known[1])
+
+    def _held(self, series: Sequence[Series], looked: _Look) -> dict[Series, Times]:
+        found: dict[Series, Times] = {}
+        for timeframe in {item.timeframe for item in series}:
+            pairs = {item.asset_pair for item in series if item.timeframe == timeframe}
+            found |= self._stored.read(timeframe, pairs, looked.first, looked.last)
+        return found
+
+    def _marks(self) -> Mapping[Series, Marks]:
+        return {entry.series: entry.marks for entry in self._watermarks.entries() if entry.series.provider}
+
+    def _range(self, series: Series, held: Times, marks: Marks, looked: _Look) -> tuple[int, int]:
+        """What is looked at of a series, on its grid and closed."""
+        begins = [mark for mark in (marks.low, *held[:1, 0].tolist()) if mark is not None]
+        ends = [mark + series.step for mark in (marks.watermark,) if mark is not None]
+        ends += [int(held[:, 1].max())] if len(held) else []
+        start = looked.start if looked.start is not None else min(begins, default=0)
+        end = looked.end if looked.end is not None else max(ends, default=start)
+        first, last = plan.on_grid(series, start, min(end, closed_before(series, self._settings, looked.now)))
+        return first, max(first, last)
+
+
+class _Look(NamedTuple):
+    """What was asked for: a range that may be open at either end, and the present."""
+
+    start: int | None
+    end: int | None
+    now: int
+
+    @property
+    def first(self) -> int:
+        return ALWAYS[0] if self.start is None else self.start
+
+    @property
+    def last(self) -> int:
+        return ALWAYS[1] if self.end is None else self.end
+
+
+_REMEMBERED = 5_000
+"""Accounts kept for the next look: one a series and range."""
+_NO_OPENS: Times = np.empty(0, dtype=np.int64)
+
+
+def calendar_of(series: Series, settings: Settings) -> MarketCalendar:
+    """The calendar that a series follows by the settings. InputError for an override that cannot be."""
+    chosen = settings.calendars
+    return calendar_for(series.provider, series.asset_pair, chosen.overrides, chosen.fx_holidays)
+
+
+def closed_before(series: Series, settings: Settings, now: int) -> int:
+    """Bars of the series that open before this instant are closed at `now`, as its provider judges."""
+    provider = PROVIDERS.get(series.provider)
+    grace = 0 if provider is not None and provider.flags_completion else settings.close_grace_seconds
+    return floor(now - grace, series.grid) - series.step + series.grid
+
+
+def by_period(found: Sequence[SeriesCoverage], edges: Times) -> dict[str, Times]:
+    """The six counts, each (series, periods) int64, of the periods between neighbouring ascending instants.
+
+    Zeros where a series has no account.
+    """
+    ranks: dict[int, Times] = {}
+    matrix = {name: np.zeros((len(found), len(edges) - 1), dtype=np.int64) for name in COUNTS}
+    for row, one in enumerate(found):
+        if one.account is not None:
+            bars = one.account.bars
+            known = ranks.get(id(bars))
+            if known is None:
+                known = ranks.setdefault(id(bars), bars.rank(edges))
+            for name, counts in one.account.by_period(edges, known).items():
+                matrix[name][row] = counts
+    return matrix
+
+
+def outages(found: Sequence[SeriesCoverage]) -> list[Outage]:
+    """When every looked-at pair of a provider lacks all bars of a timeframe at once, of two or more pairs; by time."""
+    groups: dict[tuple[str, str], list[SeriesCoverage]] = {}
+    for one in found:
+        if one.account is not None and one.account.bars.count:
+            groups.setdefault((one.series.provider, one.series.timeframe), []).append(one)
+    found_outages = [outage for key, group in groups.items() for outage in _outages(*key, group)]
+    return sorted(found_outages, key=lambda outage: (outage.start, outage.provider, outage.timeframe))
+
+
+def largest_gaps(
+    found: Sequence[SeriesCoverage], most: int = 50, kinds: Iterable[Kind] = ("unexplained",)
+) -> list[Gap]:
+    """The gaps with the most bars across all series, largest first; those inside an outage say so."""
+    dark: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for outage in outages(found):
+        dark.setdefault((outage.provider, outage.timeframe), []).append((outage.start, outage.end))
+    gaps = [gap for one in found for gap in one.gaps(kinds)]
+    gaps.sort(key=lambda gap: (-gap.candles, gap.start, gap.series))
+    return [
+        gap._replace(in_outage=_is_inside(gap, dark.get((gap.series.provider, gap.series.timeframe), ())))
+        for gap in gaps[:most]
+    ]
+
+
+def _outages(provider: str, timeframe: str, group: Sequence[SeriesCoverage]) -> Iterable[Outage]:
+    """A pair whose market is closed at the time has no say."""
+    missing = {one.series.asset_pair: _missing(one.account) for one in group if one.account}
+    there = [minus(union(one.account.bars.runs), _missing(one.account)) for one in group if one.account]
+    for start, end in minus(_shared(list(missing.values())), union(*there)).tolist():
+        at = np.array([[start, end]], dtype=np.int64)
+        pairs = tuple(pair for pair, ranges in missing.items() if len(intersect(ranges, at)))
+        yield Outage(provider, timeframe, start, end, pairs)
+
+
+def _missing(found: Account) -> Times:
+    return found.bars.spans(union(found.unexplained, found.marked))
+
+
+def _shared(sets: Sequence[Times]) -> Times:
+    """The time that lies in two or more of the sets."""
+    starts = np.sort(np.concatenate([ranges[:, 0] for ranges in sets]))
+    ends = np.sort(np.concatenate([ranges[:, 1] for ranges in sets]))
+    edges = np.unique(np.concatenate((starts, ends)))
+    depth = np.searchsorted(starts, edges, side="right") - np.searchsorted(ends, edges, side="right")
+    deep = np.flatnonzero(depth[:-1] >= 2)
+    return union(np.column_stack((edges[deep], edges[deep + 1])))
+
+
+def _is_inside(gap: Gap, ranges: Iterable[tuple[int, int]]) -> bool:
+    return any(start <= gap.start and gap.end <= end for start, end in ranges)
+
+
+def _between(opens: Times, start: int, end: int) -> Times:
+    return opens[np.searchsorted(opens, start) : np.searchsorted(opens, end)]
