@@ -1,10 +1,14 @@
 """The console's frame: navigation, and what every page says about the state of the service."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.ui.frame import banner, service
 
-st.set_page_config(page_title="FFE console", page_icon=":material/candlestick_chart:", layout="wide")
+# A Material icon as the page's own would be fetched from the web.
+ICON = Path(__file__).parent / "ui" / "icon.svg"
+st.set_page_config(page_title="FFE console", page_icon=str(ICON), layout="wide")
 
 page = st.navigation(
     {

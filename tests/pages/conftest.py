@@ -1,0 +1,83 @@
+"""What do page tests share? The console run in this process over a data directory of its own, without a browser."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core.operations import service
+from ffe_core.operations.service import ConsoleService
+
+CONSOLE = Path(__file__).parents[2] / "pages" / "console.py"
+PAGES = sorted(path.stem for path in CONSOLE.parent.glob("*.py") if path.stem != "console")
+"""Every page there is."""
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The data directory of the console under test, not yet there; its service is drained after the test."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("FFE_DATA_DIR", str(folder))
+    service.drain_shared()
+    yield folder
+    service.drain_shared()
+
+
+@pytest.fixture
+def console(data_dir: Path) -> ConsoleService:
+    """The service the pages will use: fill it before a page is opened."""
+    return service.shared()
+
+
+@pytest.fixture
+def open_page(data_dir: Path) -> Open:
+    """`open_page("run", id="7")`: the page as first drawn for this address, ready to be worked with."""
+
+    def opened(page: str = "overview", **address: str) -> AppTest:
+        at = AppTest.from_file(str(CONSOLE), default_timeout=20)
+        if page != "overview":
+            at.run()
+            at.switch_page(f"{page}.py")
+        for name, value in address.items():
+            at.query_params[name] = value
+        return at.run()
+
+    return opened
+
+
+@pytest.fixture(autouse=True)
+def _nothing_unforeseen(caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest) -> Iterator[None]:
+    """No page may fail in a way that nobody foresaw; a test that provokes one asks for `failures_are_logged`."""
+    yield
+    if "failures_are_logged" not in request.fixturenames:
+        records = [record for when in ("setup", "call") for record in caplog.get_records(when)]
+        failures = [record for record in records if record.exc_info and record.levelno >= logging.ERROR]
+        assert not failures, [record.getMessage() for record in failures]
+
+
+@pytest.fixture
+def failures_are_logged() -> None:
+    """For a test that makes something fail on purpose: its failure may stand in the log."""
+
+
+def words(at: AppTest) -> str:
+    """Everything the page says, in one text."""
+    kinds = (
+        "title",
+        "header",
+        "subheader",
+        "markdown",
+        "caption",
+        "text",
+        "code",
+        "info",
+        "warning",
+        "error",
+        "success",
+    )
+    return "\n".join(str(element.value) for kind in kinds for element in getattr(at, kind))
