@@ -1,0 +1,142 @@
+"""The command line as a process: what it prints where, and how it ends."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RANGE = ["--start", "2024-01-01", "--end", "2024-01-31"]
+SERIES = ["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1h"]
+QUIET = {"FFE_SIMULATED__BROKEN_RECORDS": "0"}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ffe_core", *arguments]
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FFE_")}
+    return {**kept, "FFE_DATA_DIR": str(folder), **QUIET, **more}
+
+
+def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env=environment(folder, **more), capture_output=True, text=True, timeout=120
+    )
+
+
+def backfill(folder: Path, *arguments: str, pairs: str = "BTCUSD", **more: str) -> subprocess.CompletedProcess[str]:
+    series = ["--provider", "simulated", "--pairs", pairs, "--timeframes", "1h"]
+    return run(folder, "backfill", *series, *RANGE, *arguments, **more)
+
+
+def test_json_is_one_document_on_stdout_and_progress_goes_to_stderr(tmp_path: Path) -> None:
+    done = backfill(tmp_path, "--json")
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    assert document["total_records"] == 744
+    assert document["results"][0]["status"] == "success"
+    assert "BTCUSD 1h: complete, 744 candles" in done.stderr
+
+
+def test_a_second_run_has_nothing_to_do_and_exits_0(tmp_path: Path) -> None:
+    backfill(tmp_path)
+    again = backfill(tmp_path, "--json")
+    result = json.loads(again.stdout)["results"][0]
+    assert again.returncode == 0
+    assert (result["status"], result["reason"], result["requests"]) == ("no_data", "up_to_date", 0)
+
+
+def test_a_series_that_fails_exits_1_and_the_others_go_on(tmp_path: Path) -> None:
+    done = backfill(tmp_path, "--json", pairs="NOPEUSD,BTCUSD")
+    statuses = [result["status"] for result in json.loads(done.stdout)["results"]]
+    assert done.returncode == 1
+    assert statuses == ["error", "success"]
+
+
+def test_without_json_people_read_a_table_and_the_error_in_full(tmp_path: Path) -> None:
+    done = backfill(tmp_path, pairs="NOPEUSD")
+    assert "unexplained" in done.stdout.splitlines()[0]
+    assert "NOPEUSD 1h from simulated, 2024-01-01" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--provider", "nope", "--pairs", "BTCUSD", "--timeframes", "1h", *RANGE], "provider: 'nope'"),
+        (["--provider", "simulated", "--pairs", "../etc", "--timeframes", "1h", *RANGE], "pair: '../etc'"),
+        (["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "9h", *RANGE], "timeframe: '9h'"),
+        ([*SERIES, "--start", "2024-02-01"], "--end"),
+        (["--provider", "oanda", "--pairs", "EURUSD", "--timeframes", "1h", *RANGE], "FFE_OANDA__API_TOKEN"),
+        (
+            [*SERIES, "--start", "2024-02-01", "--end", "2024-01-01"],
+            "end: 2024-01-01",
+        ),
+    ],
+)
+def test_wrong_usage_exits_2_with_one_line_that_names_the_input(
+    tmp_path: Path, arguments: list[str], names: str
+) -> None:
+    done = run(tmp_path, "backfill", *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert names in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_dry_run_sends_nothing_and_stores_nothing(tmp_path: Path) -> None:
+    done = backfill(tmp_path, "--dry-run", "--json")
+    document = json.loads(done.stdout)
+    assert (document["series"][0]["to_fetch"], document["series"][0]["stored"]) == (744, 0)
+    assert not list(tmp_path.glob("lake/**/*.parquet"))
+
+
+def test_interrupted_it_says_how_to_go_on_and_the_same_command_completes_it(tmp_path: Path) -> None:
+    slow = environment(tmp_path, FFE_SIMULATED__LATENCY_SECONDS="30")
+    process = subprocess.Popen(
+        command("backfill", *SERIES, *RANGE), env=slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    wait_for(tmp_path / "locks", "*.lease")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues it" in said
+    assert json.loads(backfill(tmp_path, "--json").stdout)["results"][0]["stored"] == 744
+
+
+def test_on_a_terminal_a_bar_is_drawn(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        command("backfill", *SERIES, *RANGE), env=environment(tmp_path), stderr=theirs, stdout=subprocess.PIPE
+    )
+    os.close(theirs)
+    drawn = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "100%  1/1 series  744 candles" in drawn
+
+
+def test_watermarks_lists_every_series(tmp_path: Path) -> None:
+    backfill(tmp_path)
+    rows: list[dict[str, Any]] = json.loads(run(tmp_path, "watermarks", "--json").stdout)
+    assert [(row["asset_pair"], row["watermark"]) for row in rows] == [("BTCUSD", "2024-01-31T23:00:00+00:00")]
+
+
+def test_watermarks_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+    done = run(tmp_path, "watermarks")
+    assert done.returncode == 0
+    assert "backfill" in done.stdout
+
+
+def wait_for(folder: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern} in {folder}"
+        time.sleep(0.05)

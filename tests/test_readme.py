@@ -1,0 +1,54 @@
+"""What exists is documented: every verb, setting, page and provider stands in the README."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from ffe_core import cli
+from ffe_core.providers import PROVIDERS
+from ffe_core.settings import Settings, variable
+from ffe_core.storage.run_ledger import STATES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def settings_of(model: type[BaseModel], *path: str) -> list[str]:
+    """Names of all variables of a settings model, nested ones too."""
+    found = []
+    for name, field in model.model_fields.items():
+        nested = field.annotation if isinstance(field.annotation, type) else object
+        below = issubclass(nested, BaseModel)
+        found += settings_of(nested, *path, name) if below else [variable(*path, name)]
+    return found
+
+
+@pytest.mark.parametrize("name", settings_of(Settings))
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("verb", [module.__name__.rpartition(".")[2] for module in cli.VERBS])
+def test_every_verb_is_in_the_readme(verb: str) -> None:
+    assert f"| `{verb} " in README
+
+
+@pytest.mark.parametrize("name", list(PROVIDERS))
+def test_every_provider_is_in_the_readme(name: str) -> None:
+    assert f"| `{name}` |" in README
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_in_the_readme(state: str) -> None:
+    assert f"`{state}`" in README
+
+
+def test_every_page_is_in_the_readme() -> None:
+    titles = {path.stem.replace("_", " ").capitalize() for path in (ROOT / "pages").glob("*.py")}
+    missing = [title for title in titles - {"Console", "Run"} if f"| {title} |" not in README]
+    assert not missing
+
+
+def test_a_setting_that_the_readme_lacks_would_be_found() -> None:
+    assert f"`{variable('no', 'such_setting')}`" not in README
