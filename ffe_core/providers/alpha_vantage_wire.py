@@ -119,9 +119,9 @@ def _date(stamp: str, body: Any) -> str:
         if len(stamp) == len("2024-01-31"):
             return f"{date.fromisoformat(stamp).isoformat()}T00:00:00+00:00"
         local = datetime.fromisoformat(stamp)
-    except ValueError:
+        return (local if local.tzinfo else local.replace(tzinfo=_zone_of(body))).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
         return stamp
-    return (local if local.tzinfo else local.replace(tzinfo=_zone_of(body))).astimezone(UTC).isoformat()
 
 
 def _zone_of(body: Any) -> tzinfo:
@@ -137,9 +137,9 @@ def _zone(label: str) -> tzinfo:
     """The zone of a label as sent: "UTC", "US/Eastern", or "GMT+8", which is eight hours ahead of UTC."""
     if label in _ZONES:
         return _ZONES[label]
-    if offset := _OFFSET.fullmatch(label):
-        return timezone(timedelta(hours=int(offset[1])))
     try:
+        if offset := _OFFSET.fullmatch(label):
+            return timezone(timedelta(hours=int(offset[1])))
         return ZoneInfo(label)
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise PermanentError(

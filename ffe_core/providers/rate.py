@@ -23,6 +23,7 @@ _HEADROOM = 1.02
 """Slots lie this much wider apart than the rate asks, so that jitter on the way never exceeds a published limit."""
 _LONGEST_RESERVATION = 600.0
 _LOCK_TIMEOUT = 2.0
+_LOCK_POLL = 0.001
 _ROUNDING = 1e-3
 
 
@@ -81,7 +82,7 @@ class Pace:
 
     def _change_file(self, file: Path, change: Callable[[_State], _State]) -> _State:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT):
+        with FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT, poll_interval=_LOCK_POLL):
             before = _read(file)
             after = change(before)
             if after != before:
