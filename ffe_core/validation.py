@@ -104,7 +104,7 @@ def validate(records: Sequence[Any], grid: int, opens: np.ndarray | None = None)
     columns, flags = _read_values(rows)
     flags |= _time_flags(rows, opens, grid)
     flags |= _rule_flags(columns)
-    shape = _shape_flags(records, rows)
+    shape = _shape_flags(records, rows, opens)
     bad = _any([*flags.values(), *shape.values()], len(records))
     failures = [
         Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(opens[i]))
@@ -218,14 +218,13 @@ def _rule_flags(columns: Columns) -> dict[str, np.ndarray]:
     return {code: mask for code, mask in flags.items() if mask.any()}
 
 
-def _shape_flags(records: Sequence[Any], rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """What is wrong with a record as a whole: a provider hands on what it could not map."""
-    flags = {}
-    if rows is not records or 1 in map(len, rows):
-        foreign = [not isinstance(record, dict) or record.keys() == {"raw"} for record in records]
-        flags["not_a_record"] = np.array(foreign, dtype=bool)
+def _shape_flags(records: Sequence[Any], rows: Sequence[dict[str, Any]], opens: np.ndarray) -> dict[str, np.ndarray]:
+    """What is wrong with a record as a whole: a provider hands on what it could not map, and that has no time."""
+    foreign = np.zeros(len(records), dtype=bool)
+    for i in np.flatnonzero(opens == UNREADABLE).tolist():
+        foreign[i] = not isinstance(records[i], dict) or records[i].keys() == {"raw"}
     partial = np.fromiter(map(contains, rows, repeat("incomplete_sources")), bool, len(rows))
-    flags["incomplete_sources"] = partial
+    flags = {"not_a_record": foreign, "incomplete_sources": partial}
     return {code: mask for code, mask in flags.items() if mask.any()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class Chunk:
 
     def validate(self) -> None:
         """Check the waiting records; page bounds and closedness are judged on whole columns too."""
-        records: list[Any] = [record for _, page_records in self._waiting for record in page_records]
+        records: list[Any] = list(chain.from_iterable(page_records for _, page_records in self._waiting))
         if records:
             opens, kept = self._sorted_out(records)
             if not kept.all():
