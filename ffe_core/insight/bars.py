@@ -78,7 +78,7 @@ def pieces(
     moment = moment_micros(as_known_at)
     names = [*_KEYS, *(name for name in checked_columns(columns) if name not in _KEYS)]
     files = snapshot.files(series)
-    for first, last in _edges(files, start, end):
+    for first, last in ranges_of(files, start, end):
         yield _piece(snapshot.rows(series, first, last, names, files), first, last, moment)
 
 
@@ -89,7 +89,7 @@ def nearest(
     files = snapshot.files(series)
     if len(files) == 0:
         return None, None
-    edges = list(_edges(files, int(files.first.min()), int(files.last.max()) + series.step))
+    edges = list(ranges_of(files, int(files.first.min()), int(files.last.max()) + series.step))
     before = [(start, min(end, at)) for start, end in reversed(edges) if start < at]
     after = [(max(start, at), end) for start, end in edges if end > at]
     moment = moment_micros(as_known_at)
@@ -116,7 +116,7 @@ def checked_columns(columns: Sequence[str]) -> Sequence[str]:
     return columns
 
 
-def _edges(files: Files, start: int, end: int) -> Iterator[tuple[int, int]]:
+def ranges_of(files: Files, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The range cut where a stored partition begins, small partitions taken together."""
     begins = files.periods.astype(np.int64) * times.DAY
     first = start

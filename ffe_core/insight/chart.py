@@ -13,14 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.candles import VALUES
 from ffe_core.insight.aggregate import BarSize, aggregate, bar_size, coarser, expected_sources, ladder
 from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, nearest, pieces
-from ffe_core.insight.gaps import Gap, Holes, closures, held
-from ffe_core.insight.stored import require_stored
-from ffe_core.providers import PROVIDERS
+from ffe_core.insight.gaps import Gap, Holes, closures, ended, held
+from ffe_core.insight.stored import covered, require_stored, volume_unit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
@@ -85,7 +83,7 @@ def chart_view(
     """
     snapshot = require_stored(lake, series)
     chosen = bar_size(size) if size else ladder(start, end, series.timeframe, most, calendar)
-    due = times.now() - series.step + 1 if until is None else until
+    due = ended(series) if until is None else until
     builder = _Builder(snapshot, calendar, series, chosen, due, marked)
     view = builder.view(queue, start, end, as_known_at)
     larger = coarser(chosen)
@@ -122,14 +120,14 @@ class _Builder:
     def view(self, queue: DeadLetterQueue, start: int, end: int, as_known_at: Moment | None) -> ChartView:
         series = self.series
         start, end = _whole(self.size, series, start, end)
-        holes = Holes(series, self.calendar, self._covered(), self.marked)
+        holes = Holes(series, self.calendar, covered(self.snapshot, series), self.marked, self.until)
         dead = queue.opens(series, start, end)
         parts, restated, since, stored = [], [], [], []
         columns = (*VALUES, *LINEAGE) if self._is_native else (*VALUES, "is_mock")
         is_mock = False
         for piece in pieces(self.snapshot, series, start, end, as_known_at, columns):
             opens = epochs(piece.bars["timestamp"])
-            self._count(holes, piece, opens, dead)
+            holes.add(piece.start, piece.end, opens, dead, piece.later)
             restated.append(opens[piece.bars["versions"].to_numpy() > 1])
             since.append(piece.restated_since)
             stored.append(held(dead, opens))
@@ -158,19 +156,6 @@ class _Builder:
     def _is_native(self) -> bool:
         return self.size.name == self.series.timeframe
 
-    def _covered(self) -> tuple[int, int]:
-        """What was asked for so far: between the marks, or between the bars themselves where there are no marks."""
-        marks = self.snapshot.marks(self.series)
-        files = self.snapshot.files(self.series)
-        low = int(files.first.min()) if marks.low is None else marks.low
-        last = int(files.last.max()) if marks.watermark is None else marks.watermark
-        return low, last + self.series.step
-
-    def _count(self, holes: Holes, piece: Piece, opens: Ints, dead: Ints) -> None:
-        end = min(piece.end, self.until)
-        if piece.start < end:
-            holes.add(piece.start, end, opens[opens < end], dead, piece.later)
-
     def _shown(self, piece: Piece) -> pa.Table:
         counted = _counted(piece.bars)
         return counted if self._is_native else aggregate(counted, self.series.step, self.size)
@@ -189,12 +174,6 @@ class _Builder:
         if not self.size.is_timeframe:
             return []
         return closures(self.calendar, self.size.name, start, end, opens, self.size.seconds)
-
-
-def volume_unit(series: Series) -> str | None:
-    """What the volume of a series counts; None if its provider has no volume."""
-    provider = PROVIDERS.get(series.provider)
-    return provider.volume_unit if provider else None
 
 
 def _whole(size: BarSize, series: Series, start: int, end: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.insight.aggregate import clipped
 from ffe_core.series import Series
@@ -38,13 +39,15 @@ class Gap(NamedTuple):
 class Holes:
     """Counts the bars of one series, piece by piece in order of time.
 
-    `covered` is the range asked for so far, `marked` the ranges known to have no data, both in epoch seconds.
+    `covered` is the range asked for so far, `marked` the ranges known to have no data. Bars that open from `until` on
+    are not due yet and not counted; by default those that have not ended. All in epoch seconds.
     """
 
     series: Series
     calendar: MarketCalendar
     covered: tuple[int, int]
     marked: Sequence[tuple[int, int]] = ()
+    until: int | None = None
     expected: int = 0
     stored: int = 0
     extra: int = 0
@@ -55,6 +58,7 @@ class Holes:
         """Count the bars that open in [start, end), given the sorted opens in it that are stored, dead lettered, or
         stored only later."""
         size = self.series.step * _SLICE_BARS
+        end = min(end, ended(self.series) if self.until is None else self.until)
         for first in range(start, end, size):
             last = min(first + size, end)
             self._add(first, last, *(_between(opens, first, last) for opens in (stored, dead, later)))
@@ -101,6 +105,11 @@ class Holes:
             KINDS.index("not_ingested"): outside,
         }
         return np.select(list(reasons.values()), list(reasons), KINDS.index("unexplained"))
+
+
+def ended(series: Series) -> int:
+    """Bars that open before this instant have ended by now, epoch seconds."""
+    return times.now() - series.step + 1
 
 
 def closures(

@@ -51,6 +51,20 @@ def require_stored(lake: DeltaLakeManager, series: Series) -> Snapshot:
     return snapshot
 
 
+def covered(snapshot: Snapshot, series: Series) -> tuple[int, int]:
+    """What a stored series was asked for so far (epoch seconds, half-open): between its marks, or its bars without."""
+    marks, files = snapshot.marks(series), snapshot.files(series)
+    low = int(files.first.min()) if marks.low is None else marks.low
+    last = int(files.last.max()) if marks.watermark is None else marks.watermark
+    return low, last + series.step
+
+
+def volume_unit(series: Series) -> str | None:
+    """What the volume of a series counts; None if its provider has no volume."""
+    provider = PROVIDERS.get(series.provider)
+    return provider.volume_unit if provider else None
+
+
 def _is_stored(snapshot: Snapshot, series: Series) -> bool:
     return series.provider in _providers(snapshot, series, snapshot.files(series))
 

@@ -71,6 +71,8 @@ class Files:
     """Last `_extracted_at`, at most a millisecond late."""
     providers: npt.NDArray[np.object_]
     """First and last provider by name, shape (n, 2)."""
+    of_one_commit: npt.NDArray[np.bool_]
+    """Whether all rows were extracted by one ingestion in one millisecond: then no bar is in the file twice."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -271,7 +273,14 @@ def _files(actions: pa.Table) -> Files:
         # Statistics are cut to milliseconds.
         newest=moments("max._extracted_at", _LATEST) + 1000,
         providers=providers,
+        of_one_commit=_is_same(actions, "_ingestion_id") & _is_same(actions, "_extracted_at"),
     )
+
+
+def _is_same(actions: pa.Table, name: str) -> npt.NDArray[np.bool_]:
+    """Whether a column's first and last value are known to be one."""
+    low, high = (_column(actions, f"{edge}.{name}", SCHEMA.field(name).type) for edge in ("min", "max"))
+    return pc.fill_null(pc.equal(low, high), False).to_numpy(zero_copy_only=False)
 
 
 def _column(actions: pa.Table, name: str, kind: pa.DataType) -> Any:

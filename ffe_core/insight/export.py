@@ -1,0 +1,224 @@
+"""How does a whole range leave the lake? As one Parquet or CSV file, with a data sheet that says what is in it.
+
+Rows are written as they are read, a few partitions at a time, so memory grows neither with the range nor with the
+number of series. The data sheet is counted in the same pass, from the same version of each table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol, get_args
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from ffe_core import times
+from ffe_core.calendars import MarketCalendar
+from ffe_core.candles import SCHEMA as STORED
+from ffe_core.candles import VALUES
+from ffe_core.errors import InputError, StorageError
+from ffe_core.insight.bars import LINEAGE, Moment, moment_micros, pieces
+from ffe_core.insight.gaps import Holes
+from ffe_core.insight.stored import covered, require_stored, volume_unit
+from ffe_core.series import Series
+from ffe_core.storage.dead_letter_queue import DeadLetterQueue
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake_files import Snapshot, epochs, micros
+
+Format = Literal["parquet", "csv"]
+Target = str | Path | IO[bytes]
+
+SCHEMA = pa.schema(
+    [
+        STORED.field("timestamp"),
+        STORED.field("asset_pair"),
+        pa.field("timeframe", pa.string()),
+        *(STORED.field(name) for name in (*VALUES, *LINEAGE)),
+    ]
+)
+"""Columns of an export: a bar, whose it is, and where it comes from."""
+
+_TEXT = pa.schema([field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field for field in SCHEMA])
+
+
+class _Writer(Protocol):
+    def write_table(self, table: pa.Table) -> None: ...
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What went out of one series."""
+
+    holes: Holes
+    rows: int = 0
+    first: int | None = None
+    last: int | None = None
+    restated: int = 0
+    restated_since: int = 0
+    is_mock: bool = False
+
+
+def export(
+    lake: DeltaLakeManager,
+    queue: DeadLetterQueue,
+    calendar_of: Callable[[Series], MarketCalendar],
+    series: Sequence[Series],
+    start: int,
+    end: int,
+    target: Target,
+    as_known_at: Moment | None = None,
+    format: str = "parquet",
+    *,
+    marked_of: Callable[[Series], Sequence[tuple[int, int]]] = lambda series: (),
+) -> dict[str, Any]:
+    """Write the latest version of every bar that opens in [start, end) (epoch seconds); return the data sheet.
+
+    One series after another, each by time, columns as in `SCHEMA`. A path is replaced only once the file is whole; a
+    file object is written to as rows come. CSV has ISO 8601 times and floats that read back the same. The data sheet is
+    a dict ready for JSON. InputError for an unknown format or series, StorageError if something cannot be read.
+    """
+    if format not in get_args(Format):
+        raise InputError(f"format: {format!r} is unknown; use one of {', '.join(get_args(Format))}")
+    if not series:
+        raise InputError("series: none given; choose at least one to export")
+    snapshots = {one: require_stored(lake, one) for one in series}
+    counted = {}
+    with _opened(target) as file, _writer(file, format) as writer:
+        for one, snapshot in snapshots.items():
+            holes = Holes(one, calendar_of(one), covered(snapshot, one), marked_of(one))
+            counted[one] = _write(writer, snapshot, one, holes, (start, end), as_known_at, queue)
+    return _sheet(snapshots, counted, start, end, as_known_at, format)
+
+
+def _write(
+    writer: _Writer,
+    snapshot: Snapshot,
+    series: Series,
+    holes: Holes,
+    span: tuple[int, int],
+    as_known_at: Moment | None,
+    queue: DeadLetterQueue,
+) -> _Counted:
+    start, end = span
+    counted = _Counted(holes)
+    dead = queue.opens(series, start, end)
+    for piece in pieces(snapshot, series, start, end, as_known_at, (*VALUES, "asset_pair", *LINEAGE)):
+        opens = epochs(piece.bars["timestamp"])
+        holes.add(piece.start, piece.end, opens, dead, piece.later)
+        counted.restated_since += len(piece.restated_since)
+        if len(opens):
+            _count(counted, piece.bars, opens)
+            writer.write_table(_rows(piece.bars, series))
+    return counted
+
+
+def _count(counted: _Counted, bars: pa.Table, opens: np.ndarray) -> None:
+    counted.rows += len(opens)
+    counted.first = int(opens[0]) if counted.first is None else counted.first
+    counted.last = int(opens[-1])
+    counted.restated += int((bars["versions"].to_numpy() > 1).sum())
+    counted.is_mock = counted.is_mock or bool(bars["is_mock"].to_numpy(zero_copy_only=False).any())
+
+
+def _rows(bars: pa.Table, series: Series) -> pa.Table:
+    return bars.append_column("timeframe", pa.repeat(series.timeframe, bars.num_rows)).select(SCHEMA.names)
+
+
+@contextmanager
+def _opened(target: Target) -> Iterator[IO[bytes]]:
+    """The file to write to; a path gets its name when all is written."""
+    if not isinstance(target, str | Path):
+        yield target
+        return
+    path = Path(target)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writer(file: IO[bytes], format: str) -> Iterator[_Writer]:
+    if format == "parquet":
+        with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+            yield writer
+    else:
+        with pacsv.CSVWriter(file, _TEXT) as writer:
+            yield _CsvWriter(writer)
+
+
+class _CsvWriter:
+    """Writes times as ISO 8601, which CSV readers everywhere take for what they are."""
+
+    def __init__(self, writer: pacsv.CSVWriter) -> None:
+        self._writer = writer
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write rows with the columns of `SCHEMA`."""
+        moments = {
+            "timestamp": epochs(table["timestamp"]).astype("datetime64[s]"),
+            "_extracted_at": micros(table["_extracted_at"]).astype("datetime64[us]"),
+        }
+        for name, moment in moments.items():
+            text = np.datetime_as_string(moment, timezone="UTC")
+            table = table.set_column(SCHEMA.get_field_index(name), name, pa.array(text, pa.string()))
+        self._writer.write_table(table)
+
+
+def _sheet(
+    snapshots: dict[Series, Snapshot],
+    counted: dict[Series, _Counted],
+    start: int,
+    end: int,
+    as_known_at: Moment | None,
+    format: str,
+) -> dict[str, Any]:
+    moment = moment_micros(as_known_at)
+    return {
+        "start": times.iso(start),
+        "end": times.iso(end),
+        "as_known_at": None
+        if moment is None
+        else str(np.datetime_as_string(np.datetime64(moment, "us"), timezone="UTC")),
+        "exported_at": times.iso(times.now()),
+        "format": format,
+        "rows": sum(one.rows for one in counted.values()),
+        "columns": SCHEMA.names,
+        "series": [_described(series, one, snapshots[series]) for series, one in counted.items()],
+    }
+
+
+def _described(series: Series, counted: _Counted, snapshot: Snapshot) -> dict[str, Any]:
+    holes = counted.holes
+    return {
+        "asset_pair": series.asset_pair,
+        "timeframe": series.timeframe,
+        "source_provider": series.provider,
+        "is_mock": counted.is_mock,
+        "volume_unit": volume_unit(series) or "no volume from this provider",
+        "rows": counted.rows,
+        "first": None if counted.first is None else times.iso(counted.first),
+        "last": None if counted.last is None else times.iso(counted.last),
+        "table": series.table,
+        "table_version": snapshot.version,
+        "calendar": holes.calendar.name,
+        "coverage": {"expected": holes.expected, "stored": holes.stored, **holes.missing, "extra": holes.extra},
+        "gaps": [
+            {"start": times.iso(gap.start), "end": times.iso(gap.end), "candles": gap.candles, "kind": gap.kind}
+            for gap in holes.gaps()
+        ],
+        "restated": counted.restated,
+        "restated_since": counted.restated_since,
+    }

@@ -1,0 +1,126 @@
+"""How does somebody else's program read exactly this slice? Code to copy, for four tools.
+
+Each reads the latest version of every bar, as the console does, and names the partitions so that only their files are
+opened. None holds a credential.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ffe_core import times
+from ffe_core.candles import partition_dates
+from ffe_core.insight.bars import Moment, moment_micros
+from ffe_core.series import Series
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+
+_PANDAS = """\
+from datetime import date, datetime
+
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+rows = (
+    DeltaTable({uri!r})
+    .to_pyarrow_dataset()
+    .to_table(
+        filter=(ds.field("partition_asset_pair") == {pair!r})
+        & (ds.field("partition_date") >= date.fromisoformat({first!r}))
+        & (ds.field("partition_date") <= date.fromisoformat({last!r}))
+        & (ds.field("source_provider") == {provider!r})
+        & (ds.field("timestamp") >= datetime.fromisoformat({start!r}))
+        & (ds.field("timestamp") < datetime.fromisoformat({end!r})){known_pandas}
+    )
+    .to_pandas()
+)
+bars = rows.sort_values(["timestamp", "_extracted_at"]).drop_duplicates("timestamp", keep="last", ignore_index=True)
+"""
+_POLARS = """\
+from datetime import date, datetime
+
+import polars as pl
+
+bars = (
+    pl.scan_delta({uri!r})
+    .filter(
+        pl.col("partition_asset_pair") == {pair!r},
+        pl.col("partition_date").is_between(date.fromisoformat({first!r}), date.fromisoformat({last!r})),
+        pl.col("source_provider") == {provider!r},
+        pl.col("timestamp") >= datetime.fromisoformat({start!r}),
+        pl.col("timestamp") < datetime.fromisoformat({end!r}),{known_polars}
+    )
+    .sort("timestamp", "_extracted_at")
+    .unique("timestamp", keep="last", maintain_order=True)
+    .collect()
+)
+"""
+_SQL = """\
+SELECT * FROM {table}
+WHERE partition_asset_pair = '{pair}'
+  AND partition_date BETWEEN DATE '{first}' AND DATE '{last}'
+  AND source_provider = '{provider}'
+  AND timestamp >= {type} '{start}'
+  AND timestamp < {type} '{end}'{known}"""
+_DUCKDB = """\
+import duckdb
+from deltalake import DeltaTable
+
+candles = DeltaTable({uri!r}).to_pyarrow_dataset()
+bars = duckdb.sql(\"\"\"
+{sql}
+QUALIFY row_number() OVER (PARTITION BY timestamp ORDER BY _extracted_at DESC) = 1
+ORDER BY timestamp
+\"\"\").arrow()
+"""
+_SPARK = """\
+from pyspark.sql import SparkSession, Window
+from pyspark.sql import functions as F
+
+# The session needs Delta Lake: pip install delta-spark, then configure_spark_with_delta_pip.
+spark = SparkSession.builder.getOrCreate()
+spark.read.format("delta").load({uri!r}).createOrReplaceTempView("candles")
+rows = spark.sql(\"\"\"
+{sql}
+\"\"\")
+newest_first = Window.partitionBy("timestamp").orderBy(F.col("_extracted_at").desc())
+bars = (
+    rows.withColumn("version", F.row_number().over(newest_first))
+    .where("version = 1")
+    .drop("version")
+    .orderBy("timestamp")
+)
+"""
+
+
+def snippets(
+    lake: DeltaLakeManager, series: Series, start: int, end: int, as_known_at: Moment | None = None
+) -> dict[str, str]:
+    """Code by tool ("pandas", "polars", "DuckDB", "Spark") that leaves the bars of [start, end) in `bars`.
+
+    One row a bar by time, the latest version, or the one known at the moment given.
+    """
+    first, last = np.datetime_as_string(partition_dates(np.array([start, max(start, end - 1)]), series.timeframe))
+    moment = moment_micros(as_known_at)
+    known = None if moment is None else f"{np.datetime64(moment, 'us')}+00:00"
+    given = {
+        "uri": lake.table_uri(series.table),
+        "pair": series.asset_pair,
+        "provider": series.provider,
+        "first": str(first),
+        "last": str(last),
+        "start": times.iso(start),
+        "end": times.iso(end),
+    }
+    known_pandas = known and f'\n        & (ds.field("_extracted_at") <= datetime.fromisoformat({known!r}))'
+    known_polars = known and f'\n        pl.col("_extracted_at") <= datetime.fromisoformat({known!r}),'
+    return {
+        "pandas": _PANDAS.format(**given, known_pandas=known_pandas or ""),
+        "polars": _POLARS.format(**given, known_polars=known_polars or ""),
+        "DuckDB": _DUCKDB.format(**given, sql=_sql(given, "TIMESTAMPTZ", known)),
+        "Spark": _SPARK.format(**given, sql=_sql(given, "TIMESTAMP", known)),
+    }
+
+
+def _sql(given: dict[str, str], type_: str, known: str | None) -> str:
+    condition = f"\n  AND _extracted_at <= {type_} '{known}'" if known else ""
+    return _SQL.format(**given, table="candles", type=type_, known=condition)
