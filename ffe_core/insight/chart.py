@@ -7,7 +7,7 @@ a month. Bars of the view are whole: its ends are widened to the bars they cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,7 @@ class ChartView:
     """Whether any of the bars is simulated."""
     as_known_at: int | None
     """The moment asked for, epoch microseconds."""
-    nearest: tuple[int | None, int | None] | None
+    nearest: tuple[int | None, int | None] | None = None
     """When there is no bar: the last stored open before the range, and the first one after its start."""
 
 
@@ -82,16 +82,14 @@ def chart_view(
     have not ended). InputError for an unknown series or size, StorageError if something cannot be read.
     """
     snapshot = require_stored(lake, series)
-    chosen = bar_size(size) if size else ladder(start, end, series.timeframe, most, calendar)
     due = ended(series) if until is None else until
-    builder = _Builder(snapshot, calendar, series, chosen, due, marked)
-    view = builder.view(queue, start, end, as_known_at)
+    chosen = bar_size(size) if size else ladder(start, end, series.timeframe, most, calendar)
+    view = _drawn(snapshot, queue, calendar, series, chosen, (start, end), as_known_at, marked, due)
     larger = coarser(chosen)
-    if size is None and larger is not None and view.bars.num_rows > most:
-        # More bars are stored than the calendar expects.
-        return chart_view(
-            lake, queue, calendar, series, start, end, as_known_at, most, marked=marked, size=larger.name, until=until
-        )
+    # More bars may be stored than the calendar expects.
+    while size is None and larger is not None and view.bars.num_rows > most:
+        view = _drawn(snapshot, queue, calendar, series, larger, (start, end), as_known_at, marked, due)
+        larger = coarser(larger)
     return view
 
 
@@ -102,40 +100,60 @@ def bars_in(
     snapshot = require_stored(lake, series)
     to = bar_size(size)
     first, last = _whole(to, series, start, end)
-    parts = [
-        aggregate(_counted(piece.bars), series.step, to) for piece in pieces(snapshot, series, first, last, as_known_at)
-    ]
-    return aggregate(pa.concat_tables(parts), series.step, to)
+    shown = [_shown(piece, series, to) for piece in pieces(snapshot, series, first, last, as_known_at)]
+    return _one(shown, series, to)
+
+
+def _drawn(
+    snapshot: Snapshot,
+    queue: DeadLetterQueue,
+    calendar: MarketCalendar,
+    series: Series,
+    size: BarSize,
+    span: tuple[int, int],
+    as_known_at: Moment | None,
+    marked: Sequence[tuple[int, int]],
+    until: int,
+) -> ChartView:
+    start, end = _whole(size, series, *span)
+    holes = Holes(series, calendar, covered(snapshot, series), marked, until)
+    drawing = _Drawing(series, size, holes, queue.opens(series, start, end))
+    columns = (*VALUES, *LINEAGE) if _is_own(size, series) else (*VALUES, "is_mock")
+    for piece in pieces(snapshot, series, start, end, as_known_at, columns):
+        drawing.add(piece)
+    view = drawing.view(start, end, min(end, until), moment_micros(as_known_at))
+    if view.bars.num_rows:
+        return view
+    return replace(view, nearest=nearest(snapshot, series, start, as_known_at))
 
 
 @dataclass(slots=True)
-class _Builder:
-    snapshot: Snapshot
-    calendar: MarketCalendar
+class _Drawing:
+    """A view in the making: what each piece of it adds."""
+
     series: Series
     size: BarSize
-    until: int
-    marked: Sequence[tuple[int, int]]
+    holes: Holes
+    dead: Ints
+    is_mock: bool = False
+    shown: list[pa.Table] = field(default_factory=list)
+    restated: list[Ints] = field(default_factory=list)
+    restated_since: list[Ints] = field(default_factory=list)
 
-    def view(self, queue: DeadLetterQueue, start: int, end: int, as_known_at: Moment | None) -> ChartView:
-        series = self.series
-        start, end = _whole(self.size, series, start, end)
-        holes = Holes(series, self.calendar, covered(self.snapshot, series), self.marked, self.until)
-        dead = queue.opens(series, start, end)
-        parts, restated, since, stored = [], [], [], []
-        columns = (*VALUES, *LINEAGE) if self._is_native else (*VALUES, "is_mock")
-        is_mock = False
-        for piece in pieces(self.snapshot, series, start, end, as_known_at, columns):
-            opens = epochs(piece.bars["timestamp"])
-            holes.add(piece.start, piece.end, opens, dead, piece.later)
-            restated.append(opens[piece.bars["versions"].to_numpy() > 1])
-            since.append(piece.restated_since)
-            stored.append(held(dead, opens))
-            is_mock = is_mock or bool(pc.any(piece.bars["is_mock"]).as_py())
-            parts.append(self._shown(piece))
-        bars = self._joined(parts, end)
+    def add(self, piece: Piece) -> None:
+        opens = epochs(piece.bars["timestamp"])
+        self.holes.add(piece.start, piece.end, opens, self.dead, piece.later)
+        self.dead = self.dead[~held(self.dead, opens)]
+        self.is_mock = self.is_mock or bool(pc.any(piece.bars["is_mock"]).as_py())
+        self.shown.append(_shown(piece, self.series, self.size))
+        self.restated.append(opens[piece.bars["versions"].to_numpy() > 1])
+        self.restated_since.append(piece.restated_since)
+
+    def view(self, start: int, end: int, due: int, as_known_at: int | None) -> ChartView:
+        holes = self.holes
+        bars = self._bars(due)
         return ChartView(
-            series=series,
+            series=self.series,
             start=start,
             end=end,
             size=self.size,
@@ -143,41 +161,46 @@ class _Builder:
             counts={"expected": holes.expected, "stored": holes.stored, "extra": holes.extra, **holes.missing},
             gaps=holes.gaps(self.size.seconds, _MOST_GAPS),
             closures=self._closures(start, end, epochs(bars["timestamp"])),
-            restated=np.concatenate(restated),
-            restated_since=np.concatenate(since),
-            dead_letters=dead[~np.logical_or.reduce(stored)],
-            volume_unit=volume_unit(series),
-            is_mock=is_mock,
-            as_known_at=moment_micros(as_known_at),
-            nearest=None if bars.num_rows else nearest(self.snapshot, series, start, as_known_at),
+            restated=np.concatenate(self.restated),
+            restated_since=np.concatenate(self.restated_since),
+            dead_letters=self.dead,
+            volume_unit=volume_unit(self.series),
+            is_mock=self.is_mock,
+            as_known_at=as_known_at,
         )
 
-    @property
-    def _is_native(self) -> bool:
-        return self.size.name == self.series.timeframe
-
-    def _shown(self, piece: Piece) -> pa.Table:
-        counted = _counted(piece.bars)
-        return counted if self._is_native else aggregate(counted, self.series.step, self.size)
-
-    def _joined(self, parts: list[pa.Table], end: int) -> pa.Table:
-        table = pa.concat_tables(parts)
-        if not self._is_native:
-            table = aggregate(table, self.series.step, self.size)
-        opens = epochs(table["timestamp"])
-        ends = opens + self.series.step if self._is_native else self.size.after(opens)
-        expected = expected_sources(self.calendar, self.series.timeframe, opens, ends, min(end, self.until))
-        column = table.schema.get_field_index("expected")
-        return table.set_column(column, "expected", pa.array(expected, pa.int64()))
+    def _bars(self, due: int) -> pa.Table:
+        bars = _one(self.shown, self.series, self.size)
+        opens = epochs(bars["timestamp"])
+        ends = opens + self.series.step if _is_own(self.size, self.series) else self.size.after(opens)
+        expected = expected_sources(self.holes.calendar, self.series.timeframe, opens, ends, due)
+        column = bars.schema.get_field_index("expected")
+        return bars.set_column(column, "expected", pa.array(expected, pa.int64()))
 
     def _closures(self, start: int, end: int, opens: Ints) -> list[tuple[int, int]]:
         if not self.size.is_timeframe:
             return []
-        return closures(self.calendar, self.size.name, start, end, opens, self.size.seconds)
+        return closures(self.holes.calendar, self.size.name, start, end, opens, self.size.seconds)
+
+
+def _is_own(size: BarSize, series: Series) -> bool:
+    """Whether bars are shown as they are stored: an hourly one may open on the half hour, and stays there."""
+    return size.name == series.timeframe
 
 
 def _whole(size: BarSize, series: Series, start: int, end: int) -> tuple[int, int]:
-    return (start, end) if size.name == series.timeframe else size.widened(start, end)
+    return (start, end) if _is_own(size, series) else size.widened(start, end)
+
+
+def _shown(piece: Piece, series: Series, size: BarSize) -> pa.Table:
+    counted = _counted(piece.bars)
+    return counted if _is_own(size, series) else aggregate(counted, series.step, size)
+
+
+def _one(parts: list[pa.Table], series: Series, size: BarSize) -> pa.Table:
+    """Shown pieces as one table; a bar that lies in two of them is put together."""
+    table = pa.concat_tables(parts)
+    return table if _is_own(size, series) else aggregate(table, series.step, size)
 
 
 def _counted(bars: pa.Table) -> pa.Table:

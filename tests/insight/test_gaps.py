@@ -1,0 +1,128 @@
+"""Is every expected bar counted once, under the first reason that holds, and no closed hour shown that has a bar?"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek
+from ffe_core.insight.gaps import KINDS, Gap, Holes, closures
+from ffe_core.series import Series
+from tests.insight.lakes import DAY, HOUR, JANUARY
+
+FX = Series("EURUSD", "1h", "oanda")
+END = JANUARY + 9 * DAY
+_HOURS = st.integers(-30, 9 * 24 + 30).map(lambda hour: JANUARY + hour * HOUR)
+_OPENS = st.sets(st.integers(0, 9 * 24 - 1), max_size=9 * 24).map(lambda hours: {JANUARY + h * HOUR for h in hours})
+_RANGES = st.lists(st.tuples(_HOURS, st.integers(1, 60)).map(lambda at: (at[0], at[0] + at[1] * HOUR)), max_size=3)
+
+
+def _opens(chosen: set[int]) -> np.ndarray:
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_slices():
+    """So that runs cross from one slice into the next."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ffe_core.insight.gaps._SLICE_BARS", 7)
+        yield
+
+
+@given(_OPENS, _OPENS, _OPENS, _RANGES, st.tuples(_HOURS, _HOURS), _HOURS, st.integers(0, 9 * 24))
+def test_each_expected_bar_counts_once(stored, dead, later, marked, covered, until, cut):
+    later = later - stored
+    calendar = FxWeek()
+    expected = [at for at in calendar.expected_opens("1h", JANUARY, END).tolist() if at < until]
+
+    def reason(at: int) -> str:
+        if at in stored:
+            return "stored"
+        if at in later:
+            return "later"
+        if at in dead:
+            return "dead_lettered"
+        if any(start <= at < end for start, end in marked):
+            return "marked"
+        return "unexplained" if covered[0] <= at < covered[1] else "not_ingested"
+
+    wanted = [reason(at) for at in expected]
+    holes = Holes(FX, calendar, covered, marked, until)
+    middle = JANUARY + cut * HOUR
+    for start, end in ((JANUARY, middle), (middle, END)):
+        holes.add(start, end, *(_opens({at for at in some if start <= at < end}) for some in (stored, dead, later)))
+    assert holes.expected == len(expected)
+    assert holes.stored == wanted.count("stored")
+    assert holes.extra == len([at for at in stored if at < until]) - wanted.count("stored")
+    assert holes.missing == {kind: wanted.count(kind) for kind in KINDS}
+    found = holes.gaps()
+    assert [gap.kind for gap in found for _ in range(gap.candles)] == [one for one in wanted if one != "stored"]
+    for gap in found:
+        inside = [one for at, one in zip(expected, wanted, strict=True) if gap.start <= at < gap.end]
+        assert inside == [gap.kind] * gap.candles
+        assert gap.start in expected
+        assert gap.end - HOUR in expected
+    for left, right in pairwise(found):
+        between = [at for at in expected if left.end <= at < right.start]
+        assert between or left.kind != right.kind
+
+
+def test_a_gap_over_a_weekend_is_one():
+    friday = JANUARY + 4 * DAY + 20 * HOUR
+    sunday = JANUARY + 6 * DAY + 22 * HOUR
+    calendar = FxWeek()
+    stored = set(calendar.expected_opens("1h", JANUARY, END).tolist()) - {friday + HOUR, sunday}
+    holes = Holes(FX, calendar, (JANUARY, END), until=END)
+    holes.add(JANUARY, END, _opens(stored), _opens(set()), _opens(set()))
+    assert holes.gaps() == [Gap(friday + HOUR, sunday + HOUR, 2, "unexplained")]
+
+
+def test_too_many_gaps_are_joined_when_close_and_keep_their_counts():
+    opens = {JANUARY + hour * HOUR for hour in range(9 * 24) if hour % 2 and hour < 100}
+    dead = {JANUARY + 30 * HOUR}
+    holes = Holes(FX, AlwaysOpen(), (JANUARY, END), until=JANUARY + 100 * HOUR)
+    holes.add(JANUARY, END, _opens(opens), _opens(dead), _opens(set()))
+    assert len(holes.gaps()) == 50
+    assert holes.gaps(4 * HOUR, 50) == holes.gaps()
+    assert holes.gaps(4 * HOUR, 49) == [
+        Gap(JANUARY, JANUARY + 99 * HOUR, 49, "unexplained"),
+        Gap(JANUARY + 30 * HOUR, JANUARY + 31 * HOUR, 1, "dead_lettered"),
+    ]
+
+
+def test_bars_that_have_not_ended_are_not_missed(monkeypatch):
+    monkeypatch.setattr("ffe_core.times.now", lambda: JANUARY + 3 * HOUR)
+    holes = Holes(FX, AlwaysOpen(), (JANUARY, END))
+    holes.add(JANUARY, END, _opens(set()), _opens(set()), _opens(set()))
+    assert holes.missing["unexplained"] == 3
+
+
+def test_nothing_is_expected_beyond_what_a_calendar_knows():
+    holes = Holes(Series("AAPL", "1d", "oanda"), ExchangeHours(), (0, END), until=END)
+    holes.add(-30 * DAY, 5 * DAY, _opens(set()), _opens(set()), _opens(set()))
+    assert holes.missing["unexplained"] == holes.expected == len(ExchangeHours().expected_opens("1d", 0, 5 * DAY))
+    assert closures(ExchangeHours(), "1d", -30 * DAY, -10 * DAY, _opens(set()), DAY) == []
+
+
+_MARKETS = st.sampled_from([FxWeek(), ExchangeHours(), AlwaysOpen()])
+
+
+@given(_MARKETS, st.sampled_from([("1h", HOUR), ("4h", 4 * HOUR), ("1d", DAY)]), _OPENS)
+def test_closures_are_what_is_left_of_hours_and_bars(calendar, size, opens):
+    timeframe, length = size
+    opens = {at - at % length for at in opens}
+    found = closures(calendar, timeframe, JANUARY, END, _opens(opens), length)
+    expected = calendar.expected_opens(timeframe, JANUARY, END).tolist()
+    shown = np.zeros((END - JANUARY) // 1800, dtype=bool)
+    for at in {*expected, *opens}:
+        shown[(at - JANUARY) // 1800 : (at + length - JANUARY) // 1800] = True
+    cut = np.zeros_like(shown)
+    for start, end in found:
+        assert start < end
+        cut[(start - JANUARY) // 1800 : (end - JANUARY) // 1800] = True
+    assert (cut == ~shown).all()
+    assert all(left[1] < right[0] for left, right in pairwise(found))
