@@ -104,7 +104,7 @@ class DeltaLakeManager:
         A Bronze table takes the declared candle columns and only ever grows; other tables also take "overwrite".
         Raises InputError for another mode or columns that do not fit, StorageError if the write fails.
         """
-        bronze = table_name.startswith("raw_market_data_")
+        uri, bronze = self.table_uri(table_name), table_name.startswith("raw_market_data_")
         allowed = ("append",) if bronze else ("append", "overwrite")
         if mode not in allowed:
             raise InputError(f"mode: {mode!r} is not possible for {table_name}; use {' or '.join(allowed)}")
@@ -115,7 +115,7 @@ class DeltaLakeManager:
             self.ensure_table(timeframe_of(table_name))
         try:
             write_deltalake(
-                self.table_uri(table_name),
+                uri,
                 rows,
                 partition_by=list(partition_columns or []) or None,
                 mode=mode,
