@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,9 @@ from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_series
 from ffe_core.ingestion.report import Report
+from ffe_core.operations import run_log
 from ffe_core.operations.alive import Alive, is_alive
+from ffe_core.operations.run_log import RunLines
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
@@ -89,10 +92,14 @@ class RunService:
         self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
         self._thread.start()
         self._jobs: dict[int, Future[None]] = {}
-        self._cancelling: set[int] = set()
+        self._work: dict[int, asyncio.Task[None]] = {}
+        self._stopping: dict[int, str] = {}
         self._closing = False
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
+        self._shared_providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
+        run_log.collect()
 
     # -- verbs
 
@@ -104,12 +111,13 @@ class RunService:
         *,
         parent_id: int | None = None,
         lease_wait: float = 0.0,
+        parameters: Mapping[str, Any] | None = None,
+        first_in_line: bool = False,
     ) -> int:
         """Start a backfill; returns the run's number. InputError for missing credentials, SeriesHeld if a run of this
-        or another process works on one of its series."""
-        provider = provider_class(request.provider)(config=self.settings)
-        if not lease_wait:
-            self.check_free(request.series)
+        or another process works on one of its series. `first_in_line` gives it turns and connections that long
+        backfills do not share; `parameters` are kept with the run."""
+        provider = self._provider(request.provider, first_in_line)
         run = NewRun(
             "backfill",
             request.provider,
@@ -121,8 +129,13 @@ class RunService:
             source,
             self._alive.owner,
             parent_id,
+            parameters,
         )
-        return self.submit(run, lambda run_id: _Backfill(self, run_id, request, provider, lease_wait).work())
+        turns = self.turns(request.provider, first_in_line)
+        with self._starting:
+            if not lease_wait:
+                self.check_free(request.series)
+            return self.submit(run, lambda run_id: _Backfill(self, run_id, request, provider, turns, lease_wait).work())
 
     def submit(self, run: NewRun, job: Job) -> int:
         """Write a run down and work it off: the way for every kind of run. The job sets the states of its series."""
@@ -131,19 +144,18 @@ class RunService:
                 raise StorageError("the service is shutting down; start the run again when it is back")
             run_id = self.runs.add(replace(run, owner=self._alive.owner))
             self._jobs[run_id] = asyncio.run_coroutine_threadsafe(self._worked(run_id, job), self._loop)
+        self._jobs[run_id].add_done_callback(lambda _: self._jobs.pop(run_id, None))
         return run_id
 
     def cancel(self, run_id: int, actor: str) -> None:
         """Stop a run of this process within one page fetch; what is committed stays. InputError if it is not active."""
-        with self._lock:
-            job = self._jobs.get(run_id)
         run = self._existing(run_id)
-        if job is None or job.done() or run["state"] not in states.ACTIVE:
-            raise InputError(f"run: {run_id} is {run['state']}, there is nothing to cancel here")
-        self._cancelling.add(run_id)
-        self.runs.update(run_id, state=states.CANCELLING)
+        if run["state"] in states.ACTIVE and run["owner"] != self._alive.owner:
+            raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
+        if not self.runs.move(run_id, (states.QUEUED, states.RUNNING), state=states.CANCELLING):
+            raise InputError(f"run: {run_id} is {self._existing(run_id)['state']}, there is nothing to cancel")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
-        job.cancel()
+        self._loop.call_soon_threadsafe(self._stop_work, run_id, states.CANCELLED)
 
     def retry_failed(self, run_id: int, actor: str, source: str = "console") -> int:
         """A new run of just the series that failed; InputError if none did."""
@@ -165,6 +177,8 @@ class RunService:
 
     def check_free(self, series: Sequence[Series]) -> None:
         """SeriesHeld, naming the run or process, if one of the series is being worked on."""
+        if self.runs.working_on(series):
+            self.adopt_dead_runs()
         for item, run_id in self.runs.working_on(series).items():
             holder = f"run {run_id}"
             raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
@@ -184,9 +198,9 @@ class RunService:
         """Interrupt what runs after the commit in flight, and end the event loop."""
         with self._lock:
             self._closing = True
-            jobs = dict(self._jobs)
-        for job in jobs.values():
-            job.cancel()
+            active = list(self._jobs)
+        for run_id in active:
+            self._loop.call_soon_threadsafe(self._stop_work, run_id, states.INTERRUPTED)
         asyncio.run_coroutine_threadsafe(self._drained(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -200,26 +214,72 @@ class RunService:
             await asyncio.gather(*others, return_exceptions=True)
 
     async def _worked(self, run_id: int, job: Job) -> None:
-        """One run from queued to its end; its state is derived from those of its series."""
-        try:
-            await self._write(lambda: self.runs.update(run_id, state=states.RUNNING, started_at=time.time()))
-            await job(run_id)
-            await self._write(lambda: self._end(run_id))
-        except asyncio.CancelledError:
-            stopped = states.CANCELLED if run_id in self._cancelling else states.INTERRUPTED
-            await asyncio.shield(self._write(lambda: self._stop(run_id, stopped)))
-            raise
-        except Exception as error:
-            log.exception("run %d ended unexpectedly", run_id)
-            text = redact(f"{type(error).__name__}: {error}")
-            await self._write(lambda: self._stop(run_id, states.FAILED, text))
-        finally:
-            self._cancelling.discard(run_id)
+        """One run from queued to its end. It is never cancelled itself: its work is, and then its end written down."""
+        lines, ended = RunLines(), asyncio.Event()
+        run_log.current.set(lines)
+        writer = asyncio.create_task(self.keep_writing(lambda: self._write_lines(run_id, lines), ended))
+        work = self._work[run_id] = asyncio.create_task(self._begun(run_id, job))
+        if run_id in self._stopping:
+            work.cancel()
+        await asyncio.wait([work])
+        del self._work[run_id]
+        ended.set()
+        await writer
+        await self.persist(lambda: self._finish(run_id, work))
+        self._stopping.pop(run_id, None)
 
-    async def _write(self, change: Callable[[], None]) -> None:
-        await asyncio.to_thread(change)
+    async def _begun(self, run_id: int, job: Job) -> None:
+        begun = {"state": states.RUNNING, "started_at": time.time()}
+        await self.persist(lambda: self.runs.move(run_id, (states.QUEUED,), **begun))
+        await job(run_id)
+
+    def _stop_work(self, run_id: int, state: str) -> None:
+        """Cancel the work of a run, once: a second time would cut off what the first lets come to its end."""
+        if run_id not in self._stopping and run_id in self._jobs:
+            self._stopping[run_id] = state
+            if run_id in self._work:
+                self._work[run_id].cancel()
+
+    def _write_lines(self, run_id: int, lines: RunLines) -> None:
+        taken = lines.take()
+        try:
+            self.runs.add_lines(run_id, taken)
+        except StorageError:
+            lines.put_back(taken)
+            raise
+
+    async def keep_writing(self, change: Callable[[], object], ended: asyncio.Event) -> None:
+        """Change the ledger twice a second until the end, and then once more."""
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WRITE_SECONDS):
+                    await ended.wait()
+            await self.persist(change)
+
+    async def persist(self, change: Callable[[], object]) -> None:
+        """Change the ledger, again and again while it cannot be written; given up when the service closes."""
+        while True:
+            try:
+                await asyncio.to_thread(change)
+                return
+            except StorageError as error:
+                log.warning("the ledger could not be written: %s", error)
+                if self._closing:
+                    return
+            await asyncio.sleep(_WRITE_SECONDS)
+
+    def _finish(self, run_id: int, work: asyncio.Task[None]) -> None:
+        """Write down how the work of a run ended."""
+        if work.cancelled():
+            self._stop(run_id, self._stopping.get(run_id, states.INTERRUPTED))
+        elif (error := work.exception()) is not None:
+            log.error("run %d ended unexpectedly", run_id, exc_info=error)
+            self._stop(run_id, states.FAILED, redact(f"{type(error).__name__}: {error}"))
+        else:
+            self._end(run_id)
 
     def _end(self, run_id: int) -> None:
+        """The state of a run is the worst of its series."""
         found = {row["state"] for row in self.runs.series(run_id)}
         worst = next(
             (s for s in (states.FAILED, states.INTERRUPTED, states.CANCELLED, states.GAPS) if s in found), None
@@ -234,9 +294,14 @@ class RunService:
         self.runs.update(run_id, state=state, ended_at=now, error=error)
         self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
 
-    def turns(self, provider: str) -> asyncio.Semaphore:
-        """At most so many series of a provider are under way at once."""
-        return self._turns.setdefault(provider, asyncio.Semaphore(SERIES_AT_ONCE))
+    def turns(self, provider: str, first_in_line: bool = False) -> asyncio.Semaphore:
+        """At most so many series of a provider are under way at once; those first in line have turns of their own."""
+        return self._turns.setdefault((provider, first_in_line), asyncio.Semaphore(SERIES_AT_ONCE))
+
+    def _provider(self, name: str, shared: bool) -> Provider:
+        """A provider of its own for a long run; short ones share one, as each makes its own connections."""
+        made = provider_class(name)(config=self.settings)
+        return self._shared_providers.setdefault(name, made) if shared else made
 
     def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
         run = self._existing(run_id)
@@ -263,25 +328,36 @@ class _Backfill:
     """The work of one backfill run: its series concurrently, newer data before history, progress into the ledger."""
 
     def __init__(
-        self, service: RunService, run_id: int, request: BackfillRequest, provider: Provider, lease_wait: float
+        self,
+        service: RunService,
+        run_id: int,
+        request: BackfillRequest,
+        provider: Provider,
+        turns: asyncio.Semaphore,
+        lease_wait: float,
     ) -> None:
         self._service, self._run_id, self._request = service, run_id, request
-        self._provider, self._lease_wait = provider, lease_wait
+        self._provider, self._turns, self._lease_wait = provider, turns, lease_wait
         self._reports: dict[int, Report] = {}
+        self._newer: dict[int, Report] = {}
         self._changed: set[int] = set()
         self._pending: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     async def work(self) -> None:
-        writer = asyncio.create_task(self._write_progress())
+        ended = asyncio.Event()
+        writer = asyncio.create_task(self._service.keep_writing(self._flush, ended))
         try:
             async with self._provider as opened:
-                newer = [self._pass(number, opened, history=False) for number in self._behind()]
-                await asyncio.gather(*newer)
-                await asyncio.gather(*(self._pass(number, opened) for number in range(len(self._request.series))))
+                behind = await asyncio.to_thread(self._behind)
+                await asyncio.gather(*(self._newer_pass(number, opened) for number in behind))
+                everything = (number for number in range(len(self._request.series)) if not self._has_failed(number))
+                await asyncio.gather(*(self._pass(number, opened) for number in everything))
         finally:
-            writer.cancel()
-            await asyncio.shield(asyncio.to_thread(self._flush))
+            # A commit seen through after a cancellation is counted too.
+            self._changed |= set(self._reports)
+            ended.set()
+            await writer
 
     def _behind(self) -> Sequence[int]:
         """Series with both newer bars and history to fetch, when there are several: the newer bars go first."""
@@ -294,37 +370,46 @@ class _Backfill:
             if mark.low is not None and self._request.start < mark.low < self._request.end
         ]
 
-    async def _pass(self, number: int, opened: Provider, *, history: bool = True) -> None:
+    async def _newer_pass(self, number: int, opened: Provider) -> None:
+        """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
+        low = (await asyncio.to_thread(self._service.lake.marks, self._request.series[number])).low
+        report = await self._in_turn(number, opened, self._request.start if low is None else low)
+        if report.error is not None:
+            self._ended(number, report)
+        else:
+            self._newer[number] = report
+
+    async def _pass(self, number: int, opened: Provider) -> None:
+        report = await self._in_turn(number, opened, self._request.start)
+        if number in self._newer:
+            _with_earlier(report, self._newer.pop(number))
+        self._ended(number, report)
+
+    def _has_failed(self, number: int) -> bool:
+        return number in self._reports and self._reports[number].error is not None
+
+    async def _in_turn(self, number: int, opened: Provider, start: int) -> Report:
+        """One series from `start` on, whatever becomes of it."""
         series = self._request.series[number]
-        async with self._service.turns(series.provider):
-            self._set(number, state=states.RUNNING, started_at=time.time())
+        async with self._turns:
+            if number not in self._reports:
+                self._set(number, state=states.RUNNING, started_at=time.time())
             try:
-                report = await self._run(number, series, opened, history)
-            except SeriesHeld as error:
-                report = Report(series, self._request.start, self._request.end, error=error)
+                return await self._run(number, series, opened, start)
             except FFEError as error:
-                report = Report(series, self._request.start, self._request.end, error=error)
+                failure = error
             except Exception as error:
                 log.exception("%s ended unexpectedly", series)
                 failure = FFEError(redact(f"{type(error).__name__}: {error}"))
-                report = Report(series, self._request.start, self._request.end, error=failure)
-            if history or report.error is not None:
-                self._ended(number, report)
+            return Report(series, self._request.start, self._request.end, error=failure)
 
-    async def _run(self, number: int, series: Series, opened: Provider, history: bool) -> Report:
-        earlier = self._reports.get(number)
-        if earlier is not None and earlier.error is not None:
-            return earlier
-        start = self._request.start
-        if not history:
-            start = (await asyncio.to_thread(self._service.lake.marks, series)).low or start
-
+    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> Report:
         def progress(report: Report) -> None:
             with self._lock:
                 self._reports[number] = report
                 self._changed.add(number)
 
-        report = await self._service.ingester.run_series(
+        return await self._service.ingester.run_series(
             series,
             opened,
             start,
@@ -334,11 +419,6 @@ class _Backfill:
             progress=progress,
             lease_wait=self._lease_wait,
         )
-        if earlier is not None:
-            report.tally.add(earlier.tally)
-            report.traffic.requests += earlier.traffic.requests
-            report.traffic.retries += earlier.traffic.retries
-        return report
 
     def _ended(self, number: int, report: Report) -> None:
         with self._lock:
@@ -354,26 +434,49 @@ class _Backfill:
             result=report.as_dict(),
         )
         level = "error" if report.error else "info"
-        self._service.runs.log(self._run_id, level, report.error_text or summary(report))
+        if (lines := run_log.current.get()) is not None:
+            lines.add(level, report.error_text or summary(report))
 
     def _set(self, number: int, **values: Any) -> None:
         with self._lock:
             self._pending.setdefault(number, {}).update(values)
 
-    async def _write_progress(self) -> None:
-        while True:
-            await asyncio.sleep(_WRITE_SECONDS)
-            await asyncio.to_thread(self._flush)
-
     def _flush(self) -> None:
-        """Write what changed since the last time; a ledger that is busy for a moment is tried again next time."""
+        """Write what changed since the last time; StorageError leaves it to be written the next time."""
         with self._lock:
-            changes = {number: _columns(self._reports[number]) for number in self._changed}
-            for number, values in self._pending.items():
-                changes.setdefault(number, {}).update(values)
+            changed, pending = self._changed, self._pending
             self._changed, self._pending = set(), {}
-        if changes:
-            self._service.runs.update_series(self._run_id, changes)
+        changes = {number: self._row(number) for number in changed}
+        for number, values in pending.items():
+            changes.setdefault(number, {}).update(values)
+        try:
+            if changes:
+                self._service.runs.update_series(self._run_id, changes)
+        except StorageError:
+            with self._lock:
+                self._changed |= changed
+                self._pending = {
+                    n: {**pending.get(n, {}), **self._pending.get(n, {})} for n in {*pending, *self._pending}
+                }
+            raise
+
+    def _row(self, number: int) -> dict[str, Any]:
+        """A series as columns of the ledger, with what its newer pass did before."""
+        report, newer = self._reports[number], self._newer.get(number)
+        if newer is None or newer is report:
+            return _columns(report)
+        both = replace(report, tally=replace(report.tally), traffic=replace(report.traffic))
+        return _columns(_with_earlier(both, newer))
+
+
+def _with_earlier(report: Report, earlier: Report) -> Report:
+    """The report with the counts of an earlier pass over the same series added."""
+    report.tally.add(earlier.tally)
+    report.traffic.requests += earlier.traffic.requests
+    report.traffic.retries += earlier.traffic.retries
+    report.pages_done += earlier.pages_done
+    report.pages_planned += earlier.pages_planned
+    return report
 
 
 def state_of(report: Report) -> str:

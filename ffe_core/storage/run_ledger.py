@@ -142,6 +142,12 @@ class RunLedger:
         with self._ledger.write() as connection:
             connection.execute(runs.update().where(runs.c.id == run_id).values(**values))
 
+    def move(self, run_id: int, from_states: Sequence[str], **values: Any) -> bool:
+        """Change columns of a run if it is in one of these states now; whether it was."""
+        found = (runs.c.id == run_id) & runs.c.state.in_(from_states)
+        with self._ledger.write() as connection:
+            return connection.execute(runs.update().where(found).values(**values)).rowcount > 0
+
     def update_series(self, run_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
         """Change columns of some of a run's series, by their number, in one transaction."""
         with self._ledger.write() as connection:
@@ -154,8 +160,14 @@ class RunLedger:
 
     def log(self, run_id: int, level: str, text: str) -> None:
         """Add a line to a run's log, free of secrets."""
-        with self._ledger.write() as connection:
-            connection.execute(run_log.insert().values(run_id=run_id, at=time.time(), level=level, text=redact(text)))
+        self.add_lines(run_id, [(time.time(), level, text)])
+
+    def add_lines(self, run_id: int, lines: Sequence[tuple[float, str, str]]) -> None:
+        """Add lines (epoch seconds, level, text) to a run's log, free of secrets."""
+        if lines:
+            rows = [{"run_id": run_id, "at": at, "level": level, "text": redact(text)} for at, level, text in lines]
+            with self._ledger.write() as connection:
+                connection.execute(run_log.insert(), rows)
 
     def get(self, run_id: int) -> sa.RowMapping | None:
         """One run; None if there is none of this id."""
