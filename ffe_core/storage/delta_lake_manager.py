@@ -22,7 +22,7 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transactio
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from ffe_core import times
-from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, VALUES, partition_dates, table_name, timeframe_of
+from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, partition_dates, table_name, timeframe_of
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.series import NO_MARK, Marks, Series
 from ffe_core.settings import Settings
@@ -273,7 +273,8 @@ def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
         raise InputError(f"columns: {', '.join(missing)} missing; a Bronze table needs {', '.join(SCHEMA.names)}")
     if "_dead_letter_id" not in rows.column_names:
         rows = rows.append_column("_dead_letter_id", pa.nulls(rows.num_rows, pa.string()))
-    naive = [f.name for f in rows.schema if pa.types.is_timestamp(f.type) and f.type.tz is None]
+    stamps = [rows.schema.field(field.name) for field in SCHEMA if field.type == TIMESTAMP]
+    naive = [field.name for field in stamps if pa.types.is_timestamp(field.type) and field.type.tz is None]
     if naive:
         raise InputError(f"columns: {', '.join(naive)} hold times without a zone; make them UTC first")
     try:
