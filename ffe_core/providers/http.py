@@ -76,7 +76,8 @@ class HttpClient:
     """GET requests to one provider. Open it with `async with`; `get` may be called concurrently.
 
     `secret_query` goes into every request below the level that logs; `error_text` reads the provider's messages;
-    `access_hint` says what to check after a 401 or 403; `object_hook` builds JSON objects from their pairs.
+    `access_hint` says what to check after a 401 or 403; `object_hook` builds JSON objects from their pairs;
+    `even_pace` is for a provider that refuses any two requests closer than the rate says.
     """
 
     def __init__(
@@ -92,12 +93,13 @@ class HttpClient:
         error_text: ErrorText = lambda body: None,
         access_hint: str = "check the credentials in the settings",
         object_hook: Hook | None = None,
+        even_pace: bool = False,
     ) -> None:
         self.provider = provider
         self.base_url = base_url.rstrip("/")
         self._retry = settings.retry
         self._limits = settings.http
-        self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks")
+        self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks", even=even_pace)
         self._headers = {"User-Agent": "ffe-console", "Accept": "application/json", **(headers or {})}
         self._secret_query = dict(secret_query or {})
         self._max_connections = max_connections

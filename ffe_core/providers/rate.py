@@ -2,7 +2,8 @@
 
 The pace is a generic cell rate algorithm (ITU-T I.371): the next free instant is a single number, kept in a small
 file under a lock. Each request reserves the next slot and sleeps until it comes, so a late wake-up never shifts the
-others, and no burst ever goes out. Where the file cannot be written, the pace holds for this process alone.
+others, and no burst ever goes out. An even pace gives that up: it counts from when a request really went out, for a
+provider that forgives nothing. Where the file cannot be written, the pace holds for this process alone.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class _State:
 class Pace:
     """Reserves request slots `1 / rate` seconds apart; safe across threads, event loops and processes."""
 
-    def __init__(self, rate: float, file: Path | None = None) -> None:
+    def __init__(self, rate: float, file: Path | None = None, *, even: bool = False) -> None:
         self.rate = rate
+        self._even = even
         self._step = _HEADROOM / rate
         self._file = file
         self._state = _State()
@@ -53,7 +55,7 @@ class Pace:
             if delay <= 0:
                 return
             await asyncio.sleep(delay)
-            if self._change(lambda state: state).held_until <= slot + _ROUNDING:
+            if self._change(self._go).held_until <= slot + _ROUNDING:
                 return
 
     def hold_back(self, seconds: float) -> None:
@@ -67,6 +69,12 @@ class Pace:
         held_until = state.held_until if state.held_until < far else now
         free_at = state.free_at if state.free_at < far else now
         return _State(max(free_at, held_until, now) + self._step, held_until)
+
+    def _go(self, state: _State) -> _State:
+        """The state once a request goes out, late or not."""
+        if not self._even:
+            return state
+        return replace(state, free_at=max(state.free_at, time.time() + 1 / self.rate))
 
     def _change(self, change: Callable[[_State], _State]) -> _State:
         """The state after `change`, seen by every process that shares the file."""
@@ -98,15 +106,15 @@ def _read(file: Path) -> _State:
         return _State()
 
 
-_paces: dict[tuple[str, float], Pace] = {}
+_paces: dict[tuple[str, float, bool], Pace] = {}
 _paces_lock = threading.Lock()
 
 
-def shared_pace(provider: str, base_url: str, rate: float, folder: Path) -> Pace:
+def shared_pace(provider: str, base_url: str, rate: float, folder: Path, *, even: bool = False) -> Pace:
     """The one pace of a provider at an address; `folder` holds its file, shared by every process."""
     file = folder.absolute() / f"pace-{provider}-{zlib.crc32(base_url.encode()):08x}"
-    key = (str(file), rate)
+    key = (str(file), rate, even)
     with _paces_lock:
         if key not in _paces:
-            _paces[key] = Pace(rate, file)
+            _paces[key] = Pace(rate, file, even=even)
         return _paces[key]
