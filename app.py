@@ -22,7 +22,7 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await anyio.to_thread.run_sync(service.drain_shared)
+        await anyio.to_thread.run_sync(lambda: service.drain_shared(for_good=True))
 
 
 def healthz(_: Request) -> JSONResponse:

@@ -7,6 +7,7 @@ ends or dies.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from ffe_core import times
 from ffe_core.storage.files import write_atomically
 
+log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.3
 
 
@@ -39,7 +41,7 @@ class Leadership:
         return self._leads.is_set()
 
     def start(self) -> None:
-        """Take the lead now if it is free; otherwise stand by for it."""
+        """Take the lead now if it is free; otherwise stand by for it. OSError if the lock cannot be used."""
         if not self._try():
             self._thread.start()
 
@@ -62,8 +64,11 @@ class Leadership:
 
     def _stand_by(self) -> None:
         while not self._stop.wait(_POLL_SECONDS):
-            if self._try():
-                return
+            try:
+                if self._try():
+                    return
+            except OSError as error:
+                log.warning("the lead cannot be taken, trying again: %s", error)
 
     def _try(self) -> bool:
         try:
@@ -71,7 +76,11 @@ class Leadership:
         except Timeout:
             return False
         note = {"pid": os.getpid(), "host": socket.gethostname(), "since": times.iso(times.now())}
-        write_atomically(self._note, json.dumps(note))
+        try:
+            write_atomically(self._note, json.dumps(note))
+        except OSError:
+            self._lock.release()
+            raise
         self._leads.set()
         self._on_lead()
         return True

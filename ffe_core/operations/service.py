@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import Any
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.run_service import RunService
 from ffe_core.operations.suggestions import PairSuggestions
@@ -41,8 +41,12 @@ class ConsoleService:
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 
     def open(self) -> ConsoleService:
-        """Take the lead, or stand by for it."""
-        self._leadership.start()
+        """Take the lead, or stand by for it. OSError if the folder of locks cannot be used."""
+        try:
+            self._leadership.start()
+        except OSError:
+            self.drain()
+            raise
         return self
 
     def drain(self) -> None:
@@ -72,7 +76,7 @@ class ConsoleService:
             "status": "ok",
             "role": "leader" if self.leads else "standby",
             "leader": self.leader,
-            "last_error": self.last_error,
+            "last_error": redact(self.last_error or "") or None,
         }
 
     def _take_over(self) -> None:
@@ -87,6 +91,7 @@ class ConsoleService:
 
 _shared: ConsoleService | None = None
 _shared_error: str | None = None
+_is_over = False
 _shared_lock = threading.Lock()
 
 
@@ -95,8 +100,10 @@ def shared() -> ConsoleService:
     global _shared, _shared_error
     with _shared_lock:
         if _shared is None:
+            if _is_over:
+                raise StorageError("the server is shutting down; reload when it is back")
             try:
-                _shared = ConsoleService().open()
+                _shared = _opened()
                 _shared_error = None
             except (FFEError, InputError) as error:
                 _shared_error = redact(str(error))
@@ -104,18 +111,26 @@ def shared() -> ConsoleService:
         return _shared
 
 
+def _opened() -> ConsoleService:
+    try:
+        return ConsoleService().open()
+    except OSError as error:
+        raise StorageError(f"the data directory cannot be used: {error}") from error
+
+
 def try_shared() -> None:
     """Open the shared service if it can be; the next call of `shared` tries again if not."""
     try:
         shared()
-    except (FFEError, InputError):
-        log.exception("the service cannot be opened; every page says so and tries again")
+    except (FFEError, InputError) as error:
+        log.error("the service cannot be opened (%s); every page says so and tries again", error)
 
 
-def drain_shared() -> None:
-    """Drain the shared service, if it was opened."""
-    global _shared
+def drain_shared(*, for_good: bool = False) -> None:
+    """Drain the shared service, if it was opened; `for_good` when the server ends, so that no page opens it again."""
+    global _shared, _is_over
     with _shared_lock:
+        _is_over = for_good
         if _shared is not None:
             _shared.drain()
             _shared = None
