@@ -314,6 +314,6 @@ with section("The form"):
         else:
             with section("The preview"):
                 console = service()
-                shown = preview(asked_for, console.settings, console.lake, console.queue, console.runs)
+                shown = preview(asked_for, console.settings, console.lake, console.queue, console.runs, console.holes)
                 show_preview(shown)
     start_button(problems, shown)

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             return _show_preview(request, service, arguments.json)
         run_id = service.start(request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
-        _follow(service, run_id)
+        follow(service, run_id)
         results = [row["result"] for row in service.runs.series(run_id)]
     document = {
         "total_records": sum(result["records"] for result in results),
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(result["status"] == "error" for result in results))
 
 
-def _follow(service: RunService, run_id: int) -> None:
+def follow(service: RunService, run_id: int) -> None:
     """Wait for the run's end: a bar on a terminal, a line for each series that ends elsewhere."""
     told: set[int] = set()
     while True:
@@ -111,7 +111,7 @@ def _show(results: list[dict[str, Any]]) -> None:
 
 
 def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) -> int:
-    found = preview(request, service.settings, service.lake, service.ingester.dlq)
+    found = preview(request, service.settings, service.lake, service.ingester.dlq, service.runs, service.ingester.holes)
     rows = [
         {
             "asset_pair": item.series.asset_pair,

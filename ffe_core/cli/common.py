@@ -12,9 +12,7 @@ from typing import Any
 from ffe_core.operations.run_service import RunService
 from ffe_core.settings import Settings
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.ledger import Ledger
-
-LEDGER_FILE = "console.db"
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 
 
 def names(text: str) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from ffe_core.settings import Config, Settings
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue, Saved
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager, conform
 from ffe_core.storage.leases import SeriesLease
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from ffe_core.storage.marked_holes import MarkedHoles
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.validation import validate
 
@@ -34,12 +37,16 @@ from ffe_core.validation import validate
 class BatchDataIngester:
     """Brings one series' candles into the lake, whole and once; safe to run anywhere, any number of times."""
 
-    def __init__(self, delta_mgr: DeltaLakeManager, config: Config | Settings | None = None) -> None:
+    def __init__(
+        self, delta_mgr: DeltaLakeManager, config: Config | Settings | None = None, ledger: Ledger | None = None
+    ) -> None:
+        """`ledger` holds the marked holes; that of the data directory if none is given."""
         self.delta_mgr = delta_mgr
         self.config = config if config is not None else {}
         self.settings = Settings.load(config)
         self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
+        self._ledger = ledger
         if not self.watermark_store.is_readable:
             self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)))
 
@@ -94,11 +101,16 @@ class BatchDataIngester:
         """
         calendars = self.settings.calendars
         calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
-        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store)
+        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.holes)
         pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await self.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
+
+    @cached_property
+    def holes(self) -> MarkedHoles:
+        """The marked holes beside the lake; the ledger is opened on first use. StorageError if it cannot be."""
+        return MarkedHoles(self._ledger or Ledger(self.settings.data_dir / LEDGER_FILE))
 
     def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
         """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""

@@ -21,6 +21,7 @@ from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
+from ffe_core.ingestion.asked import Asked
 from ffe_core.ingestion.chunk import Chunk
 from ffe_core.ingestion.completeness import Completeness, completeness
 from ffe_core.ingestion.enrich import enrich
@@ -31,6 +32,7 @@ from ffe_core.providers.http import traffic
 from ffe_core.series import Marks, Series
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.marked_holes import MarkedHoles
 from ffe_core.storage.watermark_store import WatermarkStore
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class Stores:
     lake: DeltaLakeManager
     queue: DeadLetterQueue
     watermarks: WatermarkStore
+    holes: MarkedHoles | None = None
+    """Where explanations are read and vain questions remembered; without it nothing is marked."""
 
 
 class SeriesPipeline:
@@ -66,6 +70,7 @@ class SeriesPipeline:
         self._closed = 0
         self._held = Marks()  # the marks as the lake holds them, as far as this writer knows
         self._first_low = 0
+        self._asked = Asked()
 
     async def run(self, start: int, end: int, mode: plan.Mode) -> Report:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept."""
@@ -74,6 +79,7 @@ class SeriesPipeline:
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._replanning(report, mode)
             report.completeness = await self._measure(report)
+            await self._remember_asked(report)
         except FFEError as error:
             await self._fail(report, error)
         report.phase = "done"
@@ -118,7 +124,7 @@ class SeriesPipeline:
 
     async def _span(self, report: Report, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
-        pages = list(self._provider.pages(self._series.asset_pair, self._series.timeframe, span.start, span.end))
+        pages = span.pages(self._provider, self._series)
         report.pages_planned += len(pages)
         report.phase = "fetching"
         self._first_low = span.start
@@ -133,6 +139,7 @@ class SeriesPipeline:
         try:
             async for page, answer in answers:
                 reach = self._take(report, chunk, page, answer)
+                self._asked.add(page, answer, twice=span.confirm_empty)
                 if chunk.wants_validation:
                     await _seen_through(asyncio.to_thread(chunk.validate))
                 if chunk.is_due:
@@ -252,7 +259,14 @@ class SeriesPipeline:
             self._calendar,
             self._stores.lake,
             self._stores.queue,
+            self._stores.holes,
         )
+
+    async def _remember_asked(self, report: Report) -> None:
+        """What was asked for and is still missing: asked twice, it is offered for marking."""
+        if self._stores.holes is not None and report.completeness is not None:
+            once, twice, answered = self._asked.in_vain(report.completeness.missing)
+            await asyncio.to_thread(self._stores.holes.note_asked, self._series, once, twice, answered)
 
     async def _fail(self, report: Report, error: FFEError) -> None:
         report.error = error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ffe_core.errors import InputError
+from ffe_core.providers.base import Page, Provider
 from ffe_core.series import Marks, Series
 from ffe_core.timeframes import ceil
 
@@ -20,11 +21,26 @@ Advances = Literal["watermark", "low", "nothing"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Opens in [start, end) to fetch, epoch seconds; `advances` names the mark that follows what is committed."""
+    """Opens in [start, end) to fetch, epoch seconds; `advances` names the mark that follows what is committed.
+
+    `parts` are the ranges that are wanted of it, ascending, if not all.
+    """
 
     start: int
     end: int
     advances: Advances
+    parts: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def wanted(self) -> tuple[tuple[int, int], ...]:
+        """The ranges to ask for."""
+        return self.parts or ((self.start, self.end),)
+
+    def pages(self, provider: Provider, series: Series) -> list[Page]:
+        """The requests that fetch it, oldest first: for parts as few as the provider can answer them with."""
+        if self.parts:
+            return list(provider.gap_pages(series.asset_pair, series.timeframe, self.parts))
+        return list(provider.pages(series.asset_pair, series.timeframe, self.start, self.end))
 
     @property
     def newest_first(self) -> bool:
@@ -64,5 +80,6 @@ def refetch(start: int, end: int) -> list[Span]:
 
 
 def gaps(missing: Iterable[tuple[int, int]]) -> list[Span]:
-    """Only the missing ranges [first open, last open + step), newest first."""
-    return [Span(start, end, "nothing") for start, end in sorted(missing, reverse=True)]
+    """Only the missing ranges [first open, last open + step)."""
+    parts = tuple(sorted(missing))
+    return [Span(parts[0][0], parts[-1][1], "nothing", parts)] if parts else []

@@ -90,7 +90,7 @@ class Report:
             "watermark": None if self.marks.watermark is None else times.iso(self.marks.watermark),
             "start": times.iso(self.start),
             "end": times.iso(self.end),
-            **dict.fromkeys(("expected", "stored", "dead_lettered", "unexplained", "extra")),
+            **dict.fromkeys(("expected", "stored", "dead_lettered", "marked", "unexplained", "extra")),
             **(self.completeness.counts() if self.completeness else {}),
             "received": self.tally.received,
             "restated": self.tally.restated,

@@ -16,6 +16,7 @@ from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.marked_holes import MarkedHoles
 from ffe_core.storage.run_ledger import RunLedger
 
 
@@ -62,11 +63,12 @@ def preview(
     lake: DeltaLakeManager,
     queue: DeadLetterQueue,
     runs: RunLedger | None = None,
+    holes: MarkedHoles | None = None,
 ) -> Preview:
     """Plan a request without sending anything. InputError for missing credentials; StorageError if the lake is not
-    readable."""
+    readable. Without `holes` nothing counts as marked."""
     provider = provider_class(request.provider)(config=settings)
-    found = tuple(_one(series, request, provider, settings, lake, queue) for series in request.series)
+    found = tuple(_one(series, request, provider, settings, lake, queue, holes) for series in request.series)
     rate = provider.requests_per_second
     total = sum(item.requests for item in found)
     quota = provider.requests_per_day
@@ -81,6 +83,7 @@ def _one(
     settings: Settings,
     lake: DeltaLakeManager,
     queue: DeadLetterQueue,
+    holes: MarkedHoles | None,
 ) -> SeriesPreview:
     calendars = settings.calendars
     closed = provider.closed_before(series.timeframe, times.now())
@@ -90,14 +93,12 @@ def _one(
     try:
         provider.check(series.asset_pair, series.timeframe)
         calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
-        counted = completeness(series, start, end, calendar, lake, queue)
+        counted = completeness(series, start, end, calendar, lake, queue, holes)
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
     spans = _spans(request.mode, lake.marks(series), start, end, series.step, counted.missing)
-    fetched = [(span, calendar.expected_count(series.timeframe, span.start, span.end)) for span in spans]
-    requests = sum(
-        len(provider.pages(series.asset_pair, series.timeframe, span.start, span.end)) for span, bars in fetched if bars
-    )
+    fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
+    requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
     to_fetch = sum(bars for _, bars in fetched)
     skipped = (
         None if to_fetch else "up to date" if counted.unexplained == 0 else "nothing new; gaps mode fills the rest"

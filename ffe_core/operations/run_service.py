@@ -83,9 +83,10 @@ class RunService:
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self.settings = settings
+        self.ledger = ledger
         self.runs = RunLedger(ledger)
         self.lake = DeltaLakeManager(settings.lake_uri)
-        self.ingester = BatchDataIngester(self.lake, settings)
+        self.ingester = BatchDataIngester(self.lake, settings, ledger)
         self._folder = settings.data_dir / "locks"
         self._alive = Alive(self._folder)
         self._loop = asyncio.new_event_loop()
@@ -534,5 +535,5 @@ def _columns(report: Report) -> dict[str, Any]:
         "requests": report.traffic.requests,
         "retries": report.traffic.retries,
         "watermark": report.marks.watermark,
-        **{name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "unexplained")},
+        **{name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")},
     }

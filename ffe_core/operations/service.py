@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from ffe_core.errors import FFEError, InputError, StorageError
+from ffe_core.insight.coverage import Coverage
 from ffe_core.operations.leader import Leadership
+from ffe_core.operations.plans import Plans
 from ffe_core.operations.run_service import RunService
+from ffe_core.operations.scheduled_runs import ScheduledRuns
+from ffe_core.operations.scheduler import Scheduler
+from ffe_core.operations.schedules import Schedules
 from ffe_core.operations.suggestions import PairSuggestions
+from ffe_core.operations.webhook import Notices
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings
-from ffe_core.storage.ledger import Ledger
+from ffe_core.storage.audit import Audit
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from ffe_core.storage.schedules import ScheduleStore
 from ffe_core.storage.watchlists import Watchlists
 
 log = logging.getLogger(__name__)
-LEDGER_FILE = "console.db"
 
 
 class StandbyError(FFEError):
@@ -35,9 +43,19 @@ class ConsoleService:
         self.lake = self.run_service.lake
         self.queue = self.run_service.ingester.dlq
         self.watermarks = self.run_service.ingester.watermark_store
+        self.holes = self.run_service.ingester.holes
+        self.audit = Audit(self.ledger)
+        self.coverage = Coverage(self.settings, self.lake, self.queue, self.holes, self.watermarks)
         self.watchlists = Watchlists(self.ledger)
         self.suggestions = PairSuggestions(self.settings)
         self.last_error: str | None = None
+        store, plans = ScheduleStore(self.ledger), Plans(self.settings, self.watchlists)
+        runs = ScheduledRuns(self.run_service, self.ledger)
+        self.notices = Notices(self.settings, store)
+        self.scheduler = Scheduler(store, plans, runs, self.notices)
+        self.schedules = Schedules(
+            store, plans, runs, self.audit, is_listed=self.suggestions.is_listed, wake=self.scheduler.wake
+        )
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 
     def open(self) -> ConsoleService:
@@ -50,7 +68,9 @@ class ConsoleService:
         return self
 
     def drain(self) -> None:
-        """Interrupt what runs after the commit in flight, and give up the lead."""
+        """Fire nothing more, interrupt what runs after the commit in flight, and give up the lead."""
+        self.scheduler.stop()
+        self.notices.stop()
         self.run_service.close()
         self._leadership.stop()
         self.ledger.close()
@@ -76,14 +96,20 @@ class ConsoleService:
             "status": "ok",
             "role": "leader" if self.leads else "standby",
             "leader": self.leader,
-            "last_error": redact(self.last_error or "") or None,
+            "last_error": redact(self.last_error or self.scheduler.last_error or "") or None,
         }
 
     def _take_over(self) -> None:
-        """What a new leader does first: runs whose process died read "interrupted", the watermarks file is healed."""
+        """What a new leader does first: runs whose process died read "interrupted", what is due fires, and the
+        watermarks file is healed."""
+        self._try_to(self.run_service.adopt_dead_runs)
+        self.scheduler.start()
+        self.notices.start()
+        self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS))))
+
+    def _try_to(self, step: Callable[[], object]) -> None:
         try:
-            self.run_service.adopt_dead_runs()
-            self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)))
+            step()
         except FFEError as error:
             self.last_error = str(error)
             log.exception("taking over the data directory was not complete")

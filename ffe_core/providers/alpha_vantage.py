@@ -6,6 +6,7 @@ reached depends on the key. A 4h bar is built from 60min bars (`built_bars`), si
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,6 +94,7 @@ class AlphaVantageProvider(HttpProvider):
             error_text=wire.error_text,
             access_hint=f"check {variable(self.name, 'api_key')}",
             object_hook=wire.with_repeats,
+            even_pace=True,
         )
 
     @classmethod
@@ -117,6 +119,17 @@ class AlphaVantageProvider(HttpProvider):
         if start >= end:
             return []
         return _months(start, end) if _is_monthly(pair, timeframe) else [Page(start, end)]
+
+    def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
+        """One request for all the gaps that one answer fills: a month of a share, or a whole series."""
+        pages = self.pages(pair, timeframe, gaps[0][0], gaps[-1][1]) if gaps else []
+        starts, ends = [start for start, _ in gaps], [end for _, end in gaps]
+        found = []
+        for page in pages:
+            first, last = bisect_right(ends, page.start), bisect_left(starts, page.end)
+            if first < last:
+                found.append(Page(max(page.start, starts[first]), min(page.end, ends[last - 1])))
+        return found
 
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         self.check(pair, timeframe)

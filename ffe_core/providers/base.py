@@ -132,6 +132,10 @@ class Provider(ABC):
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         """The requests that cover the opens in [start, end), oldest first, without overlap."""
 
+    def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
+        """The requests that cover the opens in ranges [start, end), ascending and apart, and nothing else."""
+        return [page for start, end in gaps for page in self.pages(pair, timeframe, start, end)]
+
     @abstractmethod
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         """Ask for one page. Raises RetriableError after the last try, PermanentError or QuotaError."""

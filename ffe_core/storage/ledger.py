@@ -17,6 +17,8 @@ from ffe_core.errors import StorageError
 from ffe_core.redaction import redact
 
 metadata = sa.MetaData()
+LEDGER_FILE = "console.db"
+"""Its name in the data directory."""
 _BUSY_SECONDS = 15
 
 

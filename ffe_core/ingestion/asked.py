@@ -1,0 +1,36 @@
+"""What was a provider asked for in vain? Pages it answered, less what came of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ffe_core.calendars.intervals import Times, intersect, minus, union
+from ffe_core.providers.base import Fetched, Page
+
+
+@dataclass(slots=True)
+class Asked:
+    """The pages of one run that were answered, as ranges: asked for once, or twice because the first came back empty.
+
+    What a provider says it cannot reach back to was not answered.
+    """
+
+    _once: list[tuple[int, int]] = field(default_factory=list)
+    _twice: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, page: Page, answer: Fetched, *, twice: bool) -> None:
+        """Count a page; `twice` says that an empty one was asked for again before it was believed."""
+        start = min(max(page.start, answer.covers_from or page.start), page.end)
+        empty = not answer.records and answer.covers_from is None
+        (self._twice if twice and empty else self._once).append((start, page.end))
+
+    def in_vain(self, missing: list[tuple[int, int]]) -> tuple[Times, Times, Times]:
+        """Of the missing ranges what was asked for once and what twice, and what was asked for and is not missing."""
+        gaps, once, twice = (union(_ranges(ranges)) for ranges in (missing, self._once, self._twice))
+        return intersect(gaps, once), intersect(gaps, twice), minus(union(once, twice), gaps)
+
+
+def _ranges(pairs: list[tuple[int, int]]) -> Times:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
