@@ -1,0 +1,87 @@
+"""How much cpu does a candle cost, from dict with text prices to commit, against the same dicts to one parquet file?
+
+The floor is what anybody pays who keeps the candles at all: typed Arrow columns (time from text, floats from text)
+and one parquet file with the lake's compression. Ours is the whole pipeline: pages taken in order, every validation
+rule, comparison with the lake, dead letter check, guarded commit, watermark, and the completeness count at the end.
+The dicts are made before the clock starts, and a thousand candles go through before it, so that what a library
+imports at first use is nobody's cost. Cpu seconds are user and system time of all threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import tempfile
+from collections.abc import Sequence
+from typing import NoReturn
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ffe_core.providers.base import Record
+from ffe_core.timeframes import seconds
+from tests.benchmarks.candles import START, TIMEFRAME, MadeProvider, ingest
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+
+GOAL = 1.5
+_PAGE_SIZES = (300, 5000)
+_WARM_UP = 1_000
+_FIELDS = ("open", "high", "low", "close", "volume")
+
+
+def measure(options: Options) -> Numbers:
+    """Cpu seconds of one side for `candles` candles that come in pages of `page_size`."""
+    _measured(options["side"], _WARM_UP, options["page_size"])
+    return _measured(options["side"], options["candles"], options["page_size"])
+
+
+def _measured(side: str, candles: int, page_size: int) -> Numbers:
+    end = START + candles * seconds(TIMEFRAME)
+    with tempfile.TemporaryDirectory() as folder:
+        provider = MadeProvider(folder, page_size)
+        made = provider.prepare(START, end)
+        before = _cpu_seconds()
+        if side == "floor":
+            _floor(made, folder)
+        else:
+            asyncio.run(ingest(provider, end, folder))
+        return {"cpu": _cpu_seconds() - before}
+
+
+def _floor(records: list[Record], folder: str) -> None:
+    dates = pa.array([record["date"] for record in records])
+    columns = {"timestamp": dates.cast(pa.timestamp("us", tz="UTC"))}
+    for name in _FIELDS:
+        columns[name] = pa.array([record[name] for record in records]).cast(pa.float64())
+    table = pa.table(columns)
+    pq.write_table(table, f"{folder}/candles.parquet", compression="zstd", compression_level=3)
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def compare(size: int, repetitions: int) -> Verdict:
+    """The pipeline, with small pages and with large ones, against the floor."""
+    sides = {"floor": {"side": "floor", "candles": size, "page_size": _PAGE_SIZES[0]}}
+    for page_size in _PAGE_SIZES:
+        sides[f"pages of {page_size}"] = {"side": "pipeline", "candles": size, "page_size": page_size}
+    found = sample("tests.benchmarks.ingest_cpu", sides, repetitions)
+    floor = median(found["floor"], "cpu")
+    rows = [
+        [name, f"{(cpu := median(numbers, 'cpu')) * 1e6 / size:.2f}", f"{cpu / floor:.2f}", spread(numbers, "cpu", 2)]
+        for name, numbers in found.items()
+    ]
+    ratios = [Ratio(name, median(found[name], "cpu") / floor, GOAL) for name in found if name != "floor"]
+    head = ["side", "cpu s a million", "x floor", "each run"]
+    return Verdict(f"From dicts with text prices to commit, {size:,} candles", [head, *rows], ratios)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The command line; ends the process."""
+    run(__doc__, measure, compare, arguments, full=(1_000_000, 5), quick=(300_000, 1))
+
+
+if __name__ == "__main__":
+    main()

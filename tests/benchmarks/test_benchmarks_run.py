@@ -1,0 +1,42 @@
+"""Do the benchmarks still run? Each in a tiny form; its ratio says nothing at that size, and is not looked at."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+
+import pytest
+
+from tests.benchmarks import ingest_cpu, ingest_memory, request_rate
+from tests.benchmarks.harness import Ratio, Verdict
+
+RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("module", "size", "ratios"),
+    [(ingest_cpu, 600, 2), (ingest_memory, 300, 2), (request_rate, 3, 1)],
+    ids=["ingest_cpu", "ingest_memory", "request_rate"],
+)
+def test_a_benchmark_prints_its_ratios_beside_their_goals(
+    module: ModuleType, size: int, ratios: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        module.main(["--size", str(size), "--repetitions", "1"])
+    printed = capsys.readouterr().out
+    verdicts = RATIO.findall(printed)
+    assert len(verdicts) == ratios
+    assert ended.value.code == int("MISSED" in verdicts or "fault:" in printed)
+
+
+@pytest.mark.parametrize(
+    ("value", "at_least", "good"), [(1.5, False, True), (1.51, False, False), (0.95, True, True), (0.949, True, False)]
+)
+def test_a_goal_is_met_at_its_very_value(value: float, at_least: bool, good: bool) -> None:
+    ratio = Ratio("any", value, 0.95 if at_least else 1.5, at_least)
+    assert ratio.is_met is good
+    assert Verdict("any", [["head"]], [ratio]).is_good is good
+
+
+def test_a_fault_spoils_a_good_ratio() -> None:
+    assert not Verdict("any", [["head"]], [Ratio("any", 1.0, 1.5)], ["something was refused"]).is_good
