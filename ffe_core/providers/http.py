@@ -99,7 +99,8 @@ class HttpClient:
         self.base_url = base_url.rstrip("/")
         self._retry = settings.retry
         self._limits = settings.http
-        self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks", even=even_pace)
+        self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks")
+        self._even_pace = even_pace
         self._headers = {"User-Agent": "ffe-console", "Accept": "application/json", **(headers or {})}
         self._secret_query = dict(secret_query or {})
         self._max_connections = max_connections
@@ -172,7 +173,7 @@ class HttpClient:
     async def _send(self, http: httpx.AsyncClient, path: str, params: Mapping[str, str]) -> httpx.Response:
         try:
             async with asyncio.timeout(self._limits.total_timeout_seconds):
-                return await http.get(self.base_url + path, params=dict(params))
+                return await http.get(self.base_url + path, params=dict(params), extensions={"trace": self._trace})
         except (httpx.TimeoutException, TimeoutError):
             raise RetriableError(f"{self.provider} did not answer in time ({self._time_outs()})") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
@@ -180,6 +181,11 @@ class HttpClient:
         except httpx.RequestError as error:  # a broken compressed body among them
             why = redact(str(error)) or type(error).__name__
             raise RetriableError(f"{self.provider}: the connection to {self.base_url} failed ({why})") from None
+
+    async def _trace(self, event: str, _: Any) -> None:
+        """Counts an even pace from when a request is really on its way, after a connection was made for it."""
+        if self._even_pace and event.endswith("send_request_headers.complete"):
+            self._pace.hold_back(1 / self._pace.rate)
 
     def _time_outs(self) -> str:
         limits = self._limits

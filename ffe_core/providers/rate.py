@@ -2,19 +2,20 @@
 
 The pace is a generic cell rate algorithm (ITU-T I.371): the next free instant is a single number, kept in a small
 file under a lock. Each request reserves the next slot and sleeps until it comes, so a late wake-up never shifts the
-others, and no burst ever goes out. An even pace gives that up: it counts from when a request really went out, for a
-provider that forgives nothing. Where the file cannot be written, the pace holds for this process alone.
+others, and no burst ever goes out. Where the file cannot be written, the pace holds for this process alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -25,7 +26,7 @@ _HEADROOM = 1.02
 _LONGEST_RESERVATION = 600.0
 _LOCK_TIMEOUT = 2.0
 _LOCK_POLL = 0.001
-_ROUNDING = 1e-3
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,8 @@ class _State:
 class Pace:
     """Reserves request slots `1 / rate` seconds apart; safe across threads, event loops and processes."""
 
-    def __init__(self, rate: float, file: Path | None = None, *, even: bool = False) -> None:
+    def __init__(self, rate: float, file: Path | None = None) -> None:
         self.rate = rate
-        self._even = even
         self._step = _HEADROOM / rate
         self._file = file
         self._state = _State()
@@ -49,13 +49,14 @@ class Pace:
 
     async def wait(self) -> None:
         """Return when this request may go out. A hold-back that begins while it waits gives it a later slot."""
+        slot = -math.inf
         while True:
-            slot = self._change(self._take).free_at - self._step
+            slot = self._change(partial(self._take, instead_of=slot)).free_at - self._step
             delay = slot - time.time()
             if delay <= 0:
                 return
             await asyncio.sleep(delay)
-            if self._change(self._go).held_until <= slot + _ROUNDING:
+            if self._change(lambda state: state).held_until <= slot + _ROUNDING:
                 return
 
     def hold_back(self, seconds: float) -> None:
@@ -63,18 +64,15 @@ class Pace:
         until = time.time() + seconds
         self._change(lambda state: replace(state, held_until=max(until, state.held_until)))
 
-    def _take(self, state: _State) -> _State:
+    def _take(self, state: _State, instead_of: float = -math.inf) -> _State:
+        """The state after the next slot; a slot given up for it is free again if nobody has taken a later one."""
         now = time.time()
+        if abs(state.free_at - self._step - instead_of) < _ROUNDING:
+            state = replace(state, free_at=instead_of)
         far = now + _LONGEST_RESERVATION + 100 * self._step  # a clock set back must not stall everyone
         held_until = state.held_until if state.held_until < far else now
         free_at = state.free_at if state.free_at < far else now
         return _State(max(free_at, held_until, now) + self._step, held_until)
-
-    def _go(self, state: _State) -> _State:
-        """The state once a request goes out, late or not."""
-        if not self._even:
-            return state
-        return replace(state, free_at=max(state.free_at, time.time() + 1 / self.rate))
 
     def _change(self, change: Callable[[_State], _State]) -> _State:
         """The state after `change`, seen by every process that shares the file."""
@@ -106,15 +104,15 @@ def _read(file: Path) -> _State:
         return _State()
 
 
-_paces: dict[tuple[str, float, bool], Pace] = {}
+_paces: dict[tuple[str, float], Pace] = {}
 _paces_lock = threading.Lock()
 
 
-def shared_pace(provider: str, base_url: str, rate: float, folder: Path, *, even: bool = False) -> Pace:
+def shared_pace(provider: str, base_url: str, rate: float, folder: Path) -> Pace:
     """The one pace of a provider at an address; `folder` holds its file, shared by every process."""
     file = folder.absolute() / f"pace-{provider}-{zlib.crc32(base_url.encode()):08x}"
-    key = (str(file), rate, even)
+    key = (str(file), rate)
     with _paces_lock:
         if key not in _paces:
-            _paces[key] = Pace(rate, file, even=even)
+            _paces[key] = Pace(rate, file)
         return _paces[key]

@@ -73,8 +73,15 @@ def test_the_key_in_code_wins_over_the_settings(tmp_path: Path) -> None:
     assert AlphaVantageProvider(None, config)._own.api_key == "from-settings"
 
 
-def test_a_free_key_is_asked_once_a_second(tmp_path: Path) -> None:
-    assert AlphaVantageProvider(SECRET, settings(tmp_path)).requests_per_second == 1
+async def test_a_free_key_is_asked_once_a_second_and_that_is_never_too_often(tmp_path: Path) -> None:
+    with served(fx_days(60), per_second=1.0) as exchange:
+        async with AlphaVantageProvider(
+            SECRET, settings(tmp_path, alpha_vantage={"base_url": exchange.url})
+        ) as vantage:
+            assert vantage.requests_per_second == 1
+            for _ in range(3):
+                await vantage.fetch("EURUSD", "1d", Page(TODAY - 30 * DAY, TODAY))
+    assert (exchange.count(), exchange.rate_limited) == (3, 0)
 
 
 @pytest.mark.parametrize(("pair", "unit"), [("EURUSD", None), ("BTCUSD", "base units"), ("AAPL", "shares")])

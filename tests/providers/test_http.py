@@ -218,6 +218,18 @@ async def test_a_server_error_holds_nobody_back(
     assert held == []
 
 
+@pytest.mark.parametrize(("even", "held"), [(True, [0.01, 0.01]), (False, [])])
+async def test_an_even_pace_counts_from_when_each_request_was_sent(
+    server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, even: bool, held: list[float]
+) -> None:
+    seen: list[float] = []
+    async with client(server, tmp_path, rate=100.0, even_pace=even) as acme:
+        monkeypatch.setattr(acme._pace, "hold_back", seen.append)
+        await acme.get("/", {})
+        await acme.get("/", {})
+    assert seen == held
+
+
 async def test_the_check_may_refuse_a_200(server: Scripted, tmp_path: Path) -> None:
     def check(body: Any) -> None:
         if server.count() < 3:
