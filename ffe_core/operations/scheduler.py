@@ -167,7 +167,7 @@ class Scheduler:
         """Start the fires that wait for it, unless the former one of their schedule still runs."""
         fires = self._store.open_fires()
         startable = [fire for fire in fires if fire["run_id"] is None and fire["id"] not in self._unwritten]
-        schedules = self._schedules() if startable else {}
+        schedules = self._store.some(fire["schedule_id"] for fire in startable)
         busy = {fire["schedule_id"]: fire["run_id"] for fire in fires if fire["run_id"] is not None}
         queued = {fire["schedule_id"] for fire in fires if fire["outcome"] == states.WAITING}
         for fire in startable:
@@ -175,9 +175,6 @@ class Scheduler:
             if len(self._unwritten) >= _AT_ONCE:
                 self._write()
         self._write()
-
-    def _schedules(self) -> dict[int, Schedule]:
-        return {schedule.id: schedule for schedule in self._store.all()}
 
     def _write(self) -> None:
         """Write down what became of fires. Until that succeeds it is remembered, so that nothing starts twice."""
@@ -230,7 +227,8 @@ class Scheduler:
         ended = [fire for fire in fires if found.get(fire["run_id"]) not in runs_ledger.ACTIVE]
         if not ended:
             return
-        schedules, missed = self._schedules(), {row["schedule_id"] for row in self._store.unfilled()}
+        schedules = self._store.some(fire["schedule_id"] for fire in ended)
+        missed = {row["schedule_id"] for row in self._store.unfilled()}
         for fire in ended:
             schedule, state = schedules.get(fire["schedule_id"]), found.get(fire["run_id"])
             if schedule is not None and state in (runs_ledger.COMPLETE, runs_ledger.GAPS):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property, lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -119,6 +120,7 @@ class Cron:
     """As cron counts them: 0 is Sunday."""
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, expression: str) -> Cron:
         """InputError that names the field at fault, or says that the expression is never due."""
         fields = _SHORTHANDS.get(expression.strip().lower(), expression).lower().split()
@@ -155,20 +157,32 @@ class Cron:
         if until <= after:
             return _NONE
         days = np.arange((after + 1) // DAY, until // DAY + 1)
-        days = days[self._is_day(days)]
-        of_day = np.add.outer(np.array(self.hours) * 3600, np.array(self.minutes) * MINUTE).ravel()
-        dues = np.add.outer(days * DAY, of_day).ravel()
+        dues = np.add.outer(days[self._is_day(days)] * DAY, self._of_day).ravel()
         return dues[(dues > after) & (dues <= until)]
 
-    def _is_day(self, days: Times) -> Times:
+    @cached_property
+    def _of_day(self) -> Times:
+        """The seconds of a day at which it is due."""
+        return np.add.outer(np.array(self.hours) * 3600, np.array(self.minutes) * MINUTE).ravel()
+
+    @cached_property
+    def _chosen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which weekdays, months and days of the month count, as tables to look them up in."""
+        return _table(self.weekdays, 7), _table(self.months, 13), _table(self.days, 32)
+
+    def _is_day(self, days: Times) -> np.ndarray:
+        weekdays, months, days_of_month = self._chosen
         dates = days.astype("datetime64[D]")
-        months = dates.astype("datetime64[M]")
+        month = dates.astype("datetime64[M]")
+        of_month = (dates - month).astype(np.int64) + 1
         # Day 0 of the epoch was a Thursday, which cron counts as 4.
-        return np.asarray(
-            np.isin((days + 4) % 7, self.weekdays)
-            & np.isin(months.astype(np.int64) % 12 + 1, self.months)
-            & np.isin((dates - months).astype(np.int64) + 1, self.days)
-        )
+        return np.asarray(weekdays[(days + 4) % 7] & months[month.astype(np.int64) % 12 + 1] & days_of_month[of_month])
+
+
+def _table(values: Sequence[int], size: int) -> np.ndarray:
+    table = np.zeros(size, dtype=bool)
+    table[list(values)] = True
+    return table
 
 
 def _values(field: str, text: str, low: int, high: int, names: Sequence[str] = ()) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -147,6 +147,7 @@ class Book:
     rows: Sequence[Mapping[str, Any]] = field(default=())
 
 
+_IN_LIMIT = 500
 _COLUMNS = [schedules.c[column.name] for column in fields(Schedule)]
 
 
@@ -177,6 +178,15 @@ class ScheduleStore:
         with self._ledger.read() as connection:
             return _read(connection, sa.select(*_COLUMNS).where(_kept).order_by(sa.func.lower(schedules.c.name)))
 
+    def some(self, schedule_ids: Iterable[int]) -> dict[int, Schedule]:
+        """Those of these schedules that were not deleted, by id."""
+        wanted, found = list(set(schedule_ids)), []
+        with self._ledger.read() as connection:
+            for at in range(0, len(wanted), _IN_LIMIT):
+                query = sa.select(*_COLUMNS).where(_kept, schedules.c.id.in_(wanted[at : at + _IN_LIMIT]))
+                found += _read(connection, query)
+        return {schedule.id: schedule for schedule in found}
+
     def due(self, now: int) -> list[Schedule]:
         """Active schedules that are due at `now`, the longest due first."""
         wanted = _kept & schedules.c.paused_at.is_(None) & (schedules.c.next_due <= now)
@@ -200,7 +210,7 @@ class ScheduleStore:
                 guard &= schedules.c.accounted_until == schedule.accounted_until
             changed = connection.execute(schedules.update().where(guard).values(version=schedule.version + 1, **values))
             if changed.rowcount and book is not None:
-                _settle(connection, book, schedule.version + 1)
+                _settle(connection, [replace(book, schedule=replace(schedule, version=schedule.version + 1))])
             return bool(changed.rowcount)
 
     def count(self, schedule_id: int, failures: int) -> None:
@@ -210,11 +220,17 @@ class ScheduleStore:
 
     # -- fires
 
-    def settle(self, books: Iterable[Book]) -> None:
+    def settle(self, books: Sequence[Book]) -> None:
         """Account for several schedules in one transaction; one that was changed meanwhile is left for next time."""
-        with self._ledger.write() as connection:
-            for book in books:
-                _settle(connection, book, book.schedule.version)
+        if not books:
+            return
+        try:
+            with self._ledger.write() as connection:
+                _settle(connection, books)
+        except _ChangedMeanwhile:
+            if len(books) > 1:
+                for book in books:
+                    self.settle([book])
 
     def add_manual(self, schedule_id: int, at: float, run_id: int, actor: str, fills_from: int | None) -> None:
         """Write down a run that somebody started by hand; two in one second count as two."""
@@ -311,16 +327,37 @@ class ScheduleStore:
             return list(connection.execute(query.where(notices.c.event == event) if event else query).mappings())
 
 
-def _settle(connection: sa.Connection, book: Book, version: int) -> None:
-    """Move the account of a schedule and write its rows, unless the account is not where the book began."""
-    guard = (schedules.c.id == book.schedule.id) & (schedules.c.version == version)
-    moved = connection.execute(
-        schedules.update()
-        .where(guard, schedules.c.accounted_until == book.schedule.accounted_until)
-        .values(accounted_until=book.until, next_due=book.next_due)
+class _ChangedMeanwhile(Exception):
+    """The account of a schedule is not where a book began."""
+
+
+_MOVE = (
+    schedules.update()
+    .where(
+        schedules.c.id == sa.bindparam("of"),
+        schedules.c.version == sa.bindparam("as_of"),
+        schedules.c.accounted_until == sa.bindparam("begun"),
     )
-    if moved.rowcount and book.rows:
-        connection.execute(fires.insert(), [{**_EMPTY_FIRE, **row} for row in book.rows])
+    .values(accounted_until=sa.bindparam("to"), next_due=sa.bindparam("then"))
+)
+
+
+def _settle(connection: sa.Connection, books: Sequence[Book]) -> None:
+    """Move accounts and write their rows, all or none."""
+    moves = [
+        {
+            "of": book.schedule.id,
+            "as_of": book.schedule.version,
+            "begun": book.schedule.accounted_until,
+            "to": book.until,
+            "then": book.next_due,
+        }
+        for book in books
+    ]
+    if connection.execute(_MOVE, moves).rowcount != len(books):
+        raise _ChangedMeanwhile
+    if rows := [{**_EMPTY_FIRE, **row} for book in books for row in book.rows]:
+        connection.execute(fires.insert(), rows)
 
 
 _EMPTY_FIRE: dict[str, Any] = {
