@@ -1,25 +1,136 @@
-"""How far behind is a series, in its market's own time?"""
+"""How far behind is a series, in its market's own time, and is it well?
+
+Health has one definition, the first of these that holds:
+
+    never read    nothing has been committed for it, or its marks were forgotten
+    failing       its last run failed or was interrupted
+    gaps          bars are missing that nothing explains, between the first asked for or stored and the last
+    behind        it lags by more than three bars, and more than an hour, of open market
+    healthy       none of these
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
 from ffe_core import times
-from ffe_core.calendars import calendar_for
+from ffe_core.errors import InputError
+from ffe_core.ingestion.completeness import Completeness
+from ffe_core.insight.coverage import Coverage, SeriesCoverage, calendar_of
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
+from ffe_core.storage import run_ledger as states
+from ffe_core.storage.run_ledger import RunLedger
+from ffe_core.storage.watermark_store import WatermarkStore
+
+BEHIND_BARS, BEHIND_SECONDS = 3, 3_600
+
+
+class Health(StrEnum):
+    """How a series is, worst first but for those nobody has read."""
+
+    NEVER_READ = "never read"
+    FAILING = "failing"
+    GAPS = "gaps"
+    BEHIND = "behind"
+    HEALTHY = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """One series; times in epoch seconds, `lag` in market-open seconds."""
+
+    series: Series
+    marks: Marks
+    lag: int | None
+    counts: Completeness
+    start: int
+    end: int
+    """What the counts are of: opens in [start, end)."""
+    trouble: str | None
+    """Why there are no counts, if the calendar cannot say."""
+    last_run: int | None
+    last_state: str | None
+    last_run_at: float | None
+    health: Health
+
+    @property
+    def completeness(self) -> float | None:
+        """The share of the expected bars that are there or explained: 1.0 only if none is unexplained."""
+        counts = self.counts
+        return (counts.expected - counts.unexplained) / counts.expected if counts.expected else None
 
 
 def lag(series: Series, marks: Marks, settings: Settings, now: int | None = None) -> int | None:
     """Market-open seconds from the close of the bar at the watermark; 0 until the next bar is due, None without one.
 
-    A closed weekend is not lag.
+    A closed weekend is not lag. None, too, where the calendar does not know the time.
     """
     if marks.watermark is None:
         return None
     at = times.now() if now is None else now
-    calendars = settings.calendars
-    calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
     closed = marks.watermark + series.step
     due = at - settings.close_grace_seconds - series.step + 1
-    if closed >= due or calendar.expected_count(series.timeframe, closed, due) == 0:
-        return 0
-    return calendar.open_seconds(closed, at)
+    try:
+        calendar = calendar_of(series, settings)
+        if closed >= due or calendar.expected_count(series.timeframe, closed, due) == 0:
+            return 0
+        return calendar.open_seconds(closed, at)
+    except InputError:
+        return None
+
+
+def is_behind(series: Series, lag: int | None) -> bool:
+    """Whether a lag (market-open seconds) is more than the wait for the next bar or two."""
+    return lag is not None and lag > max(BEHIND_SECONDS, BEHIND_BARS * series.step)
+
+
+def health(series: Series, marks: Marks, lag: int | None, unexplained: int, last_state: str | None) -> Health:
+    """The one definition of health, as this file's first lines say it."""
+    if marks.watermark is None:
+        return Health.NEVER_READ
+    if last_state in (states.FAILED, states.INTERRUPTED):
+        return Health.FAILING
+    if unexplained:
+        return Health.GAPS
+    return Health.BEHIND if is_behind(series, lag) else Health.HEALTHY
+
+
+def freshness(
+    coverage: Coverage,
+    watermarks: WatermarkStore,
+    runs: RunLedger,
+    settings: Settings,
+    series: Sequence[Series] | None = None,
+    now: int | None = None,
+) -> list[Freshness]:
+    """A row for each series, or for every one that is stored or has marks. StorageError if something is unreadable."""
+    marks = {entry.series: entry.marks for entry in watermarks.entries() if entry.series.provider}
+    last = {one: dict(row) for one, row in runs.last_of_series().items()}
+    chosen = coverage.series() if series is None else series
+    return [
+        _row(found, marks.get(found.series, Marks()), last.get(found.series, {}), settings, now)
+        for found in coverage.of(chosen, now=now)
+    ]
+
+
+def _row(
+    found: SeriesCoverage, marks: Marks, last: Mapping[str, Any], settings: Settings, now: int | None
+) -> Freshness:
+    behind, counts, state = lag(found.series, marks, settings, now), found.counts, last.get("state")
+    return Freshness(
+        series=found.series,
+        marks=marks,
+        lag=behind,
+        counts=counts,
+        start=found.start,
+        end=found.end,
+        trouble=found.trouble,
+        last_run=last.get("run_id"),
+        last_state=state,
+        last_run_at=last.get("created_at"),
+        health=health(found.series, marks, behind, counts.unexplained, state),
+    )

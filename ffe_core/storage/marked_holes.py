@@ -101,7 +101,11 @@ class MarkedHoles:
 
     def get(self, ids: Sequence[int]) -> list[MarkedHole]:
         """The holes of these ids; those that are gone are left out."""
-        return self._select(holes.c.id.in_(ids))
+        return [
+            hole
+            for at in range(0, len(ids), _AT_ONCE)
+            for hole in self._select(holes.c.id.in_(ids[at : at + _AT_ONCE]))
+        ]
 
     def of(self, series: Series) -> list[MarkedHole]:
         """All marked holes of a series, by time."""

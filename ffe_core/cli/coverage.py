@@ -1,0 +1,219 @@
+"""`coverage`: what should be there, what is, and what explains the rest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from ffe_core import times
+from ffe_core.cli.common import actor, names, print_json, print_table
+from ffe_core.errors import InputError
+from ffe_core.ingestion.completeness import COUNTS
+from ffe_core.ingestion.multi_asset_batch_ingester import every_series
+from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
+from ffe_core.operations.holes import HoleVerbs
+from ffe_core.pairs import normalize_pair
+from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.series import Series
+from ffe_core.settings import Settings
+from ffe_core.storage.audit import Audit
+from ffe_core.storage.dead_letter_queue import DeadLetterQueue
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from ffe_core.storage.marked_holes import REASONS, MarkedHoles
+from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.timeframes import TIMEFRAMES, seconds
+
+_SHOWN_GAPS = 20
+
+
+def register(verbs: Any) -> None:
+    """Add the verb to the parser."""
+    parser = verbs.add_parser(
+        "coverage",
+        help="what should be there, what is, and what is missing",
+        description="What should be there by each market's calendar, what is, and what is missing.",
+    )
+    _filters(parser)
+    parser.set_defaults(run=run)
+    acts = parser.add_subparsers(metavar="mark|unmark", parser_class=type(parser))
+    mark = acts.add_parser("mark", help="explain missing bars", description="Explain bars that are missing now.")
+    _filters(mark)
+    mark.add_argument("--reason", required=True, metavar="REASON", help=", ".join(REASONS))
+    mark.add_argument("--note", default="", metavar="TEXT", help="what explains it, required for 'other'")
+    mark.add_argument("--asked-twice", action="store_true", help="only what the provider was asked for twice in vain")
+    mark.set_defaults(run=_mark)
+    unmark = acts.add_parser("unmark", help="take marks back", description="Take the marks of some series back.")
+    _filters(unmark)
+    unmark.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    unmark.set_defaults(run=_unmark)
+
+
+def _filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--provider", metavar="NAME", help=", ".join(PROVIDERS))
+    parser.add_argument("--pairs", type=names, metavar="A,B", help="for example BTCUSD,ETHUSD")
+    parser.add_argument("--timeframes", type=names, metavar="A,B", help=", ".join(TIMEFRAMES))
+    parser.add_argument("--start", metavar="TIME", help="a UTC date, or a time with a zone")
+    parser.add_argument("--end", metavar="TIME", help="a UTC date (included) or a time (excluded)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a row a series; 2 if a calendar was asked beyond what it knows."""
+    looked = _Looked(arguments)
+    found = looked.coverage.of(looked.series, looked.start, looked.end)
+    outages = {gap[:5] for gap in largest_gaps(found, most=2**31) if gap.in_outage}
+    if arguments.json:
+        print_json([_document(one, outages) for one in found])
+    else:
+        _show(found, outages)
+    return 2 if any(one.trouble for one in found) else 0
+
+
+def _mark(arguments: argparse.Namespace) -> int:
+    looked = _Looked(arguments)
+    verbs = looked.holes()
+    if arguments.asked_twice:
+        done = [verbs.mark_asked_twice(looked.series, arguments.reason, actor(), *_note(arguments))]
+    else:
+        if not arguments.pairs or not arguments.timeframes or not arguments.provider:
+            raise InputError("series: name --provider, --pairs and --timeframes of what is to be marked")
+        done = [
+            verbs.mark(series, arguments.reason, actor(), arguments.note, looked.start, looked.end)
+            for series in looked.series
+        ]
+    holes, candles = sum(one.holes for one in done), sum(one.candles for one in done)
+    if arguments.json:
+        print_json({"holes": holes, "candles": candles, "ids": [id_ for one in done for id_ in one.ids]})
+    else:
+        print(f"marked {holes:,} holes, {candles:,} candles")
+    return 0
+
+
+def _note(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return (arguments.note,) if arguments.note else ()
+
+
+def _unmark(arguments: argparse.Namespace) -> int:
+    looked = _Looked(arguments)
+    start, end = looked.start, looked.end
+    ids = [
+        state.hole.id
+        for state in looked.holes().states(looked.series)
+        if (end is None or state.hole.start < end) and (start is None or state.hole.end > start)
+    ]
+    if not ids:
+        raise InputError("range: no hole is marked there; see the coverage for what is")
+    removed = looked.holes().unmark(ids, actor(), arguments.reason)
+    if arguments.json:
+        print_json({"holes": removed})
+    else:
+        print(f"took {removed:,} marks back")
+    return 0
+
+
+class _Looked:
+    """What the filters choose: series, range, and where to look."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        settings = Settings.load()
+        folder = settings.data_dir
+        self._ledger = Ledger(folder / LEDGER_FILE)
+        self._marks = MarkedHoles(self._ledger)
+        self.coverage = Coverage(
+            settings,
+            DeltaLakeManager(settings.lake_uri),
+            DeadLetterQueue(folder / "dlq"),
+            self._marks,
+            WatermarkStore(folder / "watermarks"),
+        )
+        self.start = None if arguments.start is None else times.parse_instant(arguments.start, "start")
+        self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise InputError(f"end: {arguments.end} is not after start {arguments.start}; give a range")
+        self.series = _chosen(arguments, self.coverage.series())
+
+    def holes(self) -> HoleVerbs:
+        return HoleVerbs(self.coverage, self._marks, Audit(self._ledger))
+
+
+def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Series]:
+    """The known series that the filters let through; one named in full over a range need not be known."""
+    if arguments.provider is not None:
+        provider_class(arguments.provider)
+    pairs = {normalize_pair(pair) for pair in arguments.pairs or ()}
+    for timeframe in arguments.timeframes or ():
+        seconds(timeframe)
+    chosen = {
+        series
+        for series in known
+        if (arguments.provider in (None, series.provider))
+        and (not pairs or series.asset_pair in pairs)
+        and (not arguments.timeframes or series.timeframe in arguments.timeframes)
+    }
+    if arguments.provider and pairs and arguments.timeframes and arguments.start and arguments.end:
+        chosen |= set(every_series(arguments.pairs, arguments.timeframes, arguments.provider))
+    return sorted(chosen)
+
+
+def _document(one: SeriesCoverage, outages: set[Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "asset_pair": one.series.asset_pair,
+        "timeframe": one.series.timeframe,
+        "provider": one.series.provider,
+        "start": times.iso(one.start),
+        "end": times.iso(one.end),
+        **(one.counts.counts() if one.account else dict.fromkeys(COUNTS)),
+        "gaps": [_gap(gap, outages) for gap in one.gaps()],
+    }
+    return row | ({"error": one.trouble} if one.trouble else {})
+
+
+def _gap(gap: Gap, outages: set[Any]) -> dict[str, Any]:
+    return {
+        "start": times.iso(gap.start),
+        "end": times.iso(gap.end - gap.series.step),
+        "candles": gap.candles,
+        "kind": gap.kind,
+        "venue_outage": gap[:5] in outages,
+    }
+
+
+def _show(found: Sequence[SeriesCoverage], outages: set[Any]) -> None:
+    if not found:
+        print("no series yet: start with python -m ffe_core backfill --help")
+        return
+    header = ["pair", "timeframe", "provider", "start", "end", *(name.replace("_", " ") for name in COUNTS)]
+    print_table(header, [_cells(one) for one in found])
+    for one in found:
+        if one.trouble:
+            print(f"\n{one.series}: {one.trouble}")
+    gaps = largest_gaps(found, _SHOWN_GAPS)
+    if gaps:
+        print(f"\nThe largest gaps of {sum(len(one.gaps(['unexplained'])) for one in found):,} without a reason:")
+        rows = [
+            [
+                gap.series.asset_pair,
+                gap.series.timeframe,
+                gap.series.provider,
+                times.iso(gap.start),
+                times.iso(gap.end - gap.series.step),
+                f"{gap.candles:,}",
+                "venue outage" if gap.in_outage else "",
+            ]
+            for gap in gaps
+        ]
+        print_table(["pair", "timeframe", "provider", "first", "last", "candles", ""], rows)
+
+
+def _cells(one: SeriesCoverage) -> list[str]:
+    counts = one.counts.counts()
+    names_ = [
+        one.series.asset_pair,
+        one.series.timeframe,
+        one.series.provider,
+        times.iso(one.start),
+        times.iso(one.end),
+    ]
+    return [*names_, *(f"{counts[name]:,}" if one.account else "-" for name in COUNTS)]

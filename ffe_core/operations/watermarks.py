@@ -1,0 +1,250 @@
+"""How a series' marks are moved by hand: rewound, forgotten, and put back, each seen beforehand and explained.
+
+A move is a commit without rows that carries the new marks, who moved them and why, so the lake alone tells the story.
+Rows are never touched: after a rewind the next resume reads again and finds repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ffe_core import times
+from ffe_core.calendars.intervals import Times, join_runs
+from ffe_core.candles import SCHEMA
+from ffe_core.errors import FFEError, InputError
+from ffe_core.ingestion.completeness import stored_runs
+from ffe_core.insight.coverage import calendar_of
+from ffe_core.operations.run_service import BackfillRequest, RunService
+from ffe_core.providers import provider_class
+from ffe_core.series import Marks, Series
+from ffe_core.storage.audit import Audit, required_reason
+from ffe_core.storage.files import strict
+from ffe_core.storage.leases import SeriesLease
+
+REWIND, FORGET, UNDO = "rewind", "forget", "undo"
+_HISTORY_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """What a rewind would do; times in epoch seconds."""
+
+    series: Series
+    before: Marks
+    after: Marks
+    bars: int
+    """Expected bars that the next resume reads again, up to the watermark of now."""
+    stored: int
+    """How many of them are stored, and so come back as repeats or restatements."""
+    requests: int
+    seconds: float
+    """Least time at the provider's rate; 0 where it has no limit."""
+    trouble: str | None = None
+    """Why the cost is not known, if it is not: the provider's credentials are missing, for example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The last commit of a series, if it moved the marks by hand."""
+
+    verb: str
+    actor: str
+    reason: str
+    before: Marks
+    after: Marks
+    version: int
+    at: float
+
+
+class WatermarkVerbs:
+    """Moves marks under the series' lease, through the guard of every commit."""
+
+    def __init__(self, service: RunService, audit: Audit) -> None:
+        self._service, self._lake = service, service.lake
+        self._store, self._audit = service.ingester.watermark_store, audit
+
+    def preview(self, series: Series, to: times.Instant) -> Rewind:
+        """What rewinding to the bar that opens at `to` would do.
+
+        InputError with the nearest valid values for a bar that cannot be the watermark.
+        """
+        before = self._lake.marks(series)
+        target = self._valid(series, before, times.parse_instant(to, "to"))
+        assert before.watermark is not None
+        start, end = target + series.step, before.watermark + series.step
+        calendar = calendar_of(series, self._service.settings)
+        bars = calendar.expected_count(series.timeframe, start, end)
+        stored = len(self._lake.stored_opens(series, start, end))
+        requests, seconds, trouble = self._cost(series, start, end)
+        return Rewind(series, before, Marks(target, before.low), bars, stored, requests, seconds, trouble)
+
+    def rewind(self, series: Series, to: times.Instant, actor: str, reason: str) -> Marks:
+        """Move the watermark back to the bar that opens at `to`; the low mark stays. Returns the new marks.
+
+        InputError as `preview`, and without a reason; SeriesHeld while a run works on the series; CommitConflict if
+        another writer was faster.
+        """
+        why, wanted = required_reason(reason), times.parse_instant(to, "to")
+
+        def after(before: Marks) -> Marks:
+            return Marks(self._valid(series, before, wanted), before.low)
+
+        return self._move(series, REWIND, after, actor, why)
+
+    def forget(self, series: Series, actor: str, reason: str) -> Marks:
+        """Forget how far a series was read; its rows stay, and the next backfill reads everything it is asked for."""
+        why = required_reason(reason)
+
+        def after(before: Marks) -> Marks:
+            if before == Marks():
+                raise InputError(f"watermark: {series} has none; there is nothing to forget")
+            return Marks()
+
+        return self._move(series, FORGET, after, actor, why)
+
+    def undo(self, series: Series, actor: str, reason: str = "undone") -> Marks:
+        """Put the marks back as they were before the last move. InputError if anything was committed since."""
+
+        def after(before: Marks) -> Marks:
+            move = self.last_move(series)
+            if move is None or move.after != before:
+                raise InputError(
+                    f"undo: the last commit of {series} is no rewind and no forget; rewind it to where you want it"
+                )
+            return move.before
+
+        return self._move(series, UNDO, after, actor, required_reason(reason))
+
+    def last_move(self, series: Series) -> Move | None:
+        """The rewind or forget that can be undone: the last commit of the series, if it is one."""
+        table = self._lake.open(series.table)
+        if table is None:
+            return None
+        newest, looked = table.version(), 0
+        while looked <= newest:
+            commits = table.history(looked + _HISTORY_AT_ONCE)
+            for commit in commits[looked:]:
+                if commit.get("operation") == "WRITE" and commit.get("series", series.key) == series.key:
+                    return _move_of(commit)
+            if len(commits) < looked + _HISTORY_AT_ONCE:
+                return None
+            looked = len(commits)
+        return None
+
+    def bring_up_to_date(self, series: Series, actor: str, source: str = "console") -> int:
+        """Start a backfill from the watermark to now; returns the run's number. InputError without a watermark."""
+        marks = self._lake.marks(series)
+        if marks.watermark is None:
+            raise InputError(f"watermark: {series} has none; start a backfill and choose from when")
+        request = BackfillRequest(series.provider, (series,), marks.watermark, times.now())
+        return self._service.start(request, actor, source)
+
+    # -- inside
+
+    def _move(self, series: Series, verb: str, after: Callable[[Marks], Marks], actor: str, reason: str) -> Marks:
+        self._service.check_free([series])
+        with SeriesLease(self._service.settings.data_dir / "locks", series, f"{verb} by {actor}").acquire():
+            before = self._lake.marks(series)
+            marks = after(before)
+            note = {"verb": verb, "actor": actor, "reason": reason, **_spelled("before", before)}
+            done = self._lake.commit(series, SCHEMA.empty_table(), before, marks, {**note, **_spelled("after", marks)})
+            self._store.put(series, marks)
+        moved = strict({**_spelled("before", before), **_spelled("after", marks), "version": done.version})
+        self._audit.add(actor, verb, series.key, reason, **moved)
+        return marks
+
+    def _valid(self, series: Series, marks: Marks, to: int) -> int:
+        """`to`, if a bar that opens then is expected or stored, at or after the first and before the watermark."""
+        if marks.watermark is None or marks.low is None:
+            raise InputError(f"watermark: {series} has none; there is nothing to rewind")
+        bars = self._candidates(series, marks.low, marks.watermark)
+        earlier, later = _around(bars, series.step, to)
+        if earlier < to < later and _holds(bars, series.step, to):
+            return to
+        why = _why_not(series, marks.watermark, bars, to)
+        near = " and ".join(times.iso(at) for at in (earlier, later) if at in range(*_LIMITS))
+        nearest = f"the nearest that can are {near}" if near else "no other bar can"
+        raise InputError(f"to: {_told(to)} cannot be the watermark of {series}: {why}; {nearest}")
+
+    def _candidates(self, series: Series, low: int, watermark: int) -> Times:
+        """Runs of the bars that are expected or stored, from the first candle to the one before the watermark."""
+        held = stored_runs(series, low, watermark, self._lake)
+        first = int(held[:, 0].min()) if len(held) else low
+        calendar = calendar_of(series, self._service.settings)
+        return join_runs([calendar.expected_ranges(series.timeframe, first, watermark), held], series.step)
+
+    def _cost(self, series: Series, start: int, end: int) -> tuple[int, float, str | None]:
+        """Requests and least seconds of reading [start, end) again; 0 and why where the provider cannot say."""
+        try:
+            provider = provider_class(series.provider)(config=self._service.settings)
+            provider.check(series.asset_pair, series.timeframe)
+            requests = len(provider.pages(series.asset_pair, series.timeframe, start, end))
+        except (FFEError, InputError) as error:
+            return 0, 0.0, str(error)
+        rate = provider.requests_per_second
+        return requests, requests / rate if rate else 0.0, None
+
+
+_LIMITS = (-(2**62), 2**62)
+
+
+def _around(runs: Times, step: int, at: int) -> tuple[int, int]:
+    """The last open before `at` and the first after it; beyond `_LIMITS` where there is none."""
+    starts, ends = runs[:, 0], runs[:, 1]
+    before = starts + (np.minimum(at, ends) - starts - 1) // step * step
+    after = starts + np.maximum((at - starts) // step + 1, 0) * step
+    earlier, later = before[starts < at], after[after < ends]
+    return int(earlier.max(initial=_LIMITS[0] - 1)), int(later.min(initial=_LIMITS[1]))
+
+
+def _holds(runs: Times, step: int, at: int) -> bool:
+    return bool(((runs[:, 0] <= at) & (at < runs[:, 1]) & ((at - runs[:, 0]) % step == 0)).any())
+
+
+def _why_not(series: Series, watermark: int, runs: Times, at: int) -> str:
+    if at > times.now():
+        return "it lies in the future"
+    if at >= watermark:
+        return f"a rewind goes back, and the watermark is at {times.iso(watermark)}"
+    if len(runs) == 0 or at < runs[:, 0].min():
+        return "it lies before the first candle"
+    if at % series.grid:
+        return f"it is off the grid of {series.timeframe} bars"
+    return "its market is closed then"
+
+
+def _told(epoch: int) -> str:
+    try:
+        return times.iso(epoch)
+    except (ValueError, OverflowError, OSError):
+        return f"{epoch} s"
+
+
+def _spelled(when: str, marks: Marks) -> dict[str, str]:
+    """Marks as text for a commit's metadata."""
+    named = {f"{when}_watermark": marks.watermark, f"{when}_low": marks.low}
+    return {name: "" if mark is None else times.iso(mark) for name, mark in named.items()}
+
+
+def _read(when: str, commit: Mapping[str, Any]) -> Marks:
+    watermark, low = (commit.get(f"{when}_{name}") for name in ("watermark", "low"))
+    return Marks(*(times.parse_instant(text) if text else None for text in (watermark, low)))
+
+
+def _move_of(commit: Mapping[str, Any]) -> Move | None:
+    """A commit as a move, if it is a rewind or a forget."""
+    if commit.get("verb") not in (REWIND, FORGET):
+        return None
+    return Move(
+        verb=commit["verb"],
+        actor=commit.get("actor", ""),
+        reason=commit.get("reason", ""),
+        before=_read("before", commit),
+        after=_read("after", commit),
+        version=int(commit.get("version", 0)),
+        at=commit.get("timestamp", 0) / 1000,
+    )
