@@ -1,0 +1,155 @@
+"""What would become of dead letters if they were replayed now? The preview's answer, and what a replay acts on.
+
+Each record goes through the rules that every candle goes through, and is then compared with what the lake holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core.candles import VALUES
+from ffe_core.operations.mending import NOT_CLOSED
+from ffe_core.series import Series
+from ffe_core.storage.dead_letter_file import PENDING, Letter
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.validation import UNREADABLE, read_opens, validate
+
+Outcome = Literal["passes", "fails", "collides", "identical", "landed"]
+_EVER = 2**40
+_READ_BARS = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One record, judged. `open` in epoch seconds; `candle` and `stored` hold the five values by name.
+
+    passes: it would be stored. fails: `reasons` say why. collides: `stored` has other values for the bar. identical:
+    the same values are stored, or come again in the selection. landed: an earlier replay has stored it.
+    """
+
+    entry_id: str
+    number: int
+    revision: int
+    outcome: Outcome
+    reasons: tuple[str, ...] = ()
+    open: int | None = None
+    candle: dict[str, float] | None = None
+    stored: dict[str, float] | None = None
+
+    @property
+    def dead_letter_id(self) -> str:
+        """What a replayed row carries."""
+        return dead_letter_id(self.entry_id, self.number)
+
+
+def dead_letter_id(entry_id: str, number: int) -> str:
+    """Entry and record of a replayed row, as its `_dead_letter_id` says it."""
+    return f"{entry_id}#{number}"
+
+
+def against(verdict: Verdict, stored: dict[str, float]) -> Verdict:
+    """A record that passes, judged against a candle that will be stored before it."""
+    return replace(verdict, outcome="identical" if verdict.candle == stored else "collides", stored=stored)
+
+
+def landed(lake: DeltaLakeManager, series: Series, ids: Collection[str]) -> set[str]:
+    """Those of the dead letter ids that any stored version of any bar of the series carries."""
+    snapshot = lake.snapshot(series.table)
+    if snapshot is None or not ids:
+        return set()
+    carried = pc.field("_dead_letter_id").is_valid()
+    rows = snapshot.rows(series, -_EVER, _EVER, ["_dead_letter_id"], where=carried)
+    found = rows["_dead_letter_id"]
+    return set(found.filter(pc.is_in(found, pa.array(list(ids), pa.string()))).to_pylist())
+
+
+def judge(
+    lake: DeltaLakeManager,
+    series: Series,
+    letters: Sequence[tuple[str, Letter]],
+    closed_before: int,
+    already: Collection[str] = (),
+) -> list[Verdict]:
+    """Judge pending records of one series, in the order given; `already` are the ids that have landed.
+
+    Bars that open at `closed_before` (epoch seconds) or later have not closed.
+    """
+    letters = [item for item in letters if item[1].status == PENDING]
+    done = [dead_letter_id(entry_id, letter.number) in already for entry_id, letter in letters]
+    waiting = [item for item, is_done in zip(letters, done, strict=True) if not is_done]
+    judged = iter(_judged(lake, series, waiting, closed_before))
+    return [
+        Verdict(entry_id, letter.number, letter.revision, "landed") if is_done else next(judged)
+        for (entry_id, letter), is_done in zip(letters, done, strict=True)
+    ]
+
+
+def _judged(
+    lake: DeltaLakeManager, series: Series, letters: Sequence[tuple[str, Letter]], closed_before: int
+) -> list[Verdict]:
+    values = [letter.value for _, letter in letters]
+    opens = read_opens(values)
+    checked = validate(values, series.grid, opens)
+    reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
+    for place in np.flatnonzero((opens >= closed_before) & (opens != UNREADABLE)).tolist():
+        reasons.setdefault(place, (NOT_CLOSED,))
+    last = {int(opens[place]): place for place in range(len(letters)) if place not in reasons}
+    candles = _by_open(checked.candles)
+    stored = _stored(lake, series, sorted(last))
+    return [
+        _verdict(entry_id, letter, int(opens[place]), reasons.get(place, ()), last, candles, stored, place)
+        for place, (entry_id, letter) in enumerate(letters)
+    ]
+
+
+def _verdict(
+    entry_id: str,
+    letter: Letter,
+    open_: int,
+    reasons: tuple[str, ...],
+    last: dict[int, int],
+    candles: dict[int, dict[str, float]],
+    stored: dict[int, dict[str, float]],
+    place: int,
+) -> Verdict:
+    if reasons:
+        readable = None if open_ == UNREADABLE else open_
+        return Verdict(entry_id, letter.number, letter.revision, "fails", reasons, readable, stored=stored.get(open_))
+    candle, held = candles[open_], stored.get(open_)
+    same = last[open_] != place or held == candle
+    outcome: Outcome = "identical" if same else "passes" if held is None else "collides"
+    return Verdict(entry_id, letter.number, letter.revision, outcome, (), open_, candle, held)
+
+
+def _stored(lake: DeltaLakeManager, series: Series, opens: Sequence[int]) -> dict[int, dict[str, float]]:
+    """The stored candles of these bars; far-apart ones are read apart, so memory does not grow with the distance."""
+    found: dict[int, dict[str, float]] = {}
+    wanted = set(opens)
+    for start, end in _stretches(opens, series.step * _READ_BARS):
+        found |= {
+            open_: candle for open_, candle in _by_open(lake.current(series, start, end)).items() if open_ in wanted
+        }
+    return found
+
+
+def _stretches(opens: Sequence[int], longest: int) -> list[tuple[int, int]]:
+    """Half-open ranges around all the opens (sorted), none longer than `longest`."""
+    ranges: list[tuple[int, int]] = []
+    for open_ in opens:
+        if ranges and open_ - ranges[-1][0] < longest:
+            ranges[-1] = (ranges[-1][0], open_ + 1)
+        else:
+            ranges.append((open_, open_ + 1))
+    return ranges
+
+
+def _by_open(candles: pa.Table) -> dict[int, dict[str, float]]:
+    opens = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
+    rows: list[dict[str, Any]] = candles.select(list(VALUES)).to_pylist()
+    return dict(zip(opens.tolist(), rows, strict=True))
