@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from ffe_core.operations import service
 from ffe_core.redaction import log_redacted
+from pages.ui.download import download
 
 
 @asynccontextmanager
@@ -31,4 +32,4 @@ def healthz(_: Request) -> JSONResponse:
     return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
 
 
-app = st.App("pages/console.py", lifespan=lifespan, routes=[Route("/healthz", healthz)])
+app = st.App("pages/console.py", lifespan=lifespan, routes=[Route("/healthz", healthz), Route("/export", download)])

@@ -10,7 +10,7 @@ from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
-from pages.ui import actor, duration, from_url, keep_in_url, listed, notes, number, one_of, section, service, span
+from pages.ui import actor, duration, from_url, go, keep_in_url, listed, notes, number, one_of, section, service, span
 
 MODES = {
     "resume": (
@@ -239,7 +239,7 @@ def start() -> None:
     console = service()
     try:
         console.require_lead()
-        st.session_state.backfill_started = console.run_service.start(request(), actor())
+        go("run", id=str(console.run_service.start(request(), actor())))
     except (FFEError, InputError) as error:
         st.session_state.backfill_refused = str(error)
 
@@ -292,9 +292,6 @@ def remove_watchlist() -> None:
     service().watchlists.delete(st.session_state.backfill_remove_name)
     st.session_state.backfill_remove_name = None
 
-
-if run_id := st.session_state.pop("backfill_started", None):
-    st.switch_page("run.py", query_params={"id": str(run_id)})
 
 st.title("Backfill")
 prefill()

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui.frame import banner, service
+from pages.ui.travel import follow
 
 # A Material icon as the page's own would be fetched from the web.
 ICON = Path(__file__).parent / "ui" / "icon.svg"
@@ -49,4 +50,5 @@ page = st.navigation(
 with st.sidebar:
     st.caption(f"FFE console · {service().settings.data_dir}")
 banner()
+follow(page.url_path)
 page.run()

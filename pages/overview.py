@@ -9,7 +9,8 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.overview import Overview, SeriesOverview, overview
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.storage import run_ledger as states
-from pages.ui import actor, duration, number, relative, section, service, span, state_badge, state_column, when
+from ffe_core.storage.dead_letter_search import Wanted
+from pages.ui import actor, duration, go, number, relative, section, service, span, state_badge, state_column, when
 
 MOST = 6
 
@@ -60,22 +61,20 @@ def first_run(run_id: int) -> None:
     """The first simulated backfill, to its end and on to its chart."""
     run, rows = service().runs.get(run_id), service().runs.series(run_id)
     if run is None or run["state"] not in states.ACTIVE:
-        st.session_state.overview_done = True
+        to_the_chart(rows)
         st.rerun()
     done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
     st.progress(done / planned if planned else 0.0, text="Backfilling a simulated market")
 
 
-def to_the_chart(run_id: int) -> None:
-    del st.session_state["overview_first"]
-    st.session_state.pop("overview_done", None)
-    row = next((row for row in service().runs.series(run_id) if row["state"] != states.FAILED), None)
+def to_the_chart(rows: list[Any]) -> None:
+    """On to the chart of the first series that came in, or to the run if none did."""
+    row = next((row for row in rows if row["state"] != states.FAILED), None)
     if row is None:
-        st.switch_page("run.py", query_params={"id": str(run_id)})
-    st.switch_page(
-        "candles.py",
-        query_params={"provider": row["provider"], "pair": row["asset_pair"], "timeframe": row["timeframe"]},
-    )
+        go("run", id=str(st.session_state.overview_first))
+    else:
+        go("candles", provider=row["provider"], pair=row["asset_pair"], timeframe=row["timeframe"])
+    del st.session_state.overview_first
 
 
 def figures(shown: Overview) -> None:
@@ -92,7 +91,7 @@ def figures(shown: Overview) -> None:
             + (f" {worst.series.asset_pair} {worst.series.timeframe}." if worst and worst.lag else ""),
         )
     cells[3].metric("Running", number(active))
-    cells[4].metric("Pending dead letters", number(service().queue.pending_count()))
+    cells[4].metric("Pending dead letters", number(service().queue.count(Wanted(status="pending"))))
     cells[5].metric("Unexplained", number(shown.unexplained), help="Bars missing without a reason, as last counted.")
     if running:
         st.caption(f"Running since {relative(running[0]['created_at'])}: run {running[0]['id']}.")
@@ -168,11 +167,13 @@ def table_row(row: SeriesOverview) -> dict[str, Any]:
 def open_series() -> None:
     cells = st.session_state.overview_table["selection"]["cells"]
     if cells:
-        st.session_state.overview_open = cells[0][0]
+        series = st.session_state.overview_series[cells[0][0]]
+        go("candles", provider=series.provider, pair=series.asset_pair, timeframe=series.timeframe)
 
 
 def table(shown: Overview) -> None:
     st.subheader("Series")
+    st.session_state.overview_series = [row.series for row in shown.rows]
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
     st.dataframe(
         [table_row(row) for row in shown.rows],
@@ -184,19 +185,11 @@ def table(shown: Overview) -> None:
         column_config={**numbers, "Last run": state_column("Last run", width="medium")},
     )
     st.caption("Click a row to open its chart.")
-    if (opened := st.session_state.pop("overview_open", None)) is not None:
-        series = shown.rows[opened].series
-        st.switch_page(
-            "candles.py",
-            query_params={"provider": series.provider, "pair": series.asset_pair, "timeframe": series.timeframe},
-        )
 
 
 def page() -> None:
     console = service()
     if (run_id := st.session_state.get("overview_first")) is not None:
-        if st.session_state.get("overview_done"):
-            to_the_chart(run_id)
         st.title("Welcome")
         first_run(run_id)
         return

@@ -11,6 +11,8 @@ from pages.ui import (
     actor,
     duration,
     from_url,
+    go,
+    is_leaving,
     notes,
     number,
     section,
@@ -60,7 +62,7 @@ def again(verb: Any, run_id: int) -> None:
     """Start the new run and go to it; a refusal is told on the page."""
     try:
         service().require_lead()
-        st.session_state.run_open = verb(run_id, actor())
+        go("run", id=str(verb(run_id, actor())))
     except (FFEError, InputError) as error:
         st.session_state.run_refused = str(error)
 
@@ -217,7 +219,7 @@ def live(run_id: int) -> None:
     """Redrawn every second while the run is active; a last full redraw when it has ended."""
     run = service().runs.get(run_id)
     body(run_id)
-    if st.session_state.get("run_open") is not None or (run and run["state"] not in states.ACTIVE):
+    if is_leaving() or (run and run["state"] not in states.ACTIVE):
         st.rerun()
 
 
@@ -228,9 +230,6 @@ def unknown(run_id: int | None) -> None:
     st.info(text, icon=":material/search_off:")
     st.page_link("runs.py", label="See all runs", icon=":material/play_circle:")
 
-
-if (opened := st.session_state.pop("run_open", None)) is not None:
-    st.switch_page("run.py", query_params={"id": str(opened)})
 
 asked = from_url("id", int, None)
 with section("The run"):

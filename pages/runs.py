@@ -11,6 +11,8 @@ from ffe_core.storage import run_ledger as states
 from pages.ui import (
     duration,
     from_url,
+    go,
+    is_leaving,
     keep_in_url,
     listed,
     notes,
@@ -104,7 +106,7 @@ def row(run: Any) -> dict[str, Any]:
 def open_selected() -> None:
     cells = st.session_state.runs_table["selection"]["cells"]
     if cells:
-        st.session_state.runs_open = st.session_state.runs_ids[cells[0][0]]
+        go("run", id=str(st.session_state.runs_ids[cells[0][0]]))
 
 
 @st.fragment(run_every=2)
@@ -135,7 +137,7 @@ def table() -> None:
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
-    if st.session_state.get("runs_open") is not None:
+    if is_leaving():
         st.rerun()
 
 
@@ -154,9 +156,6 @@ def clear() -> None:
         st.session_state.pop(key, None)
     st.query_params.clear()
 
-
-if (run_id := st.session_state.pop("runs_open", None)) is not None:
-    st.switch_page("run.py", query_params={"id": str(run_id)})
 
 st.title("Runs")
 prefill()

@@ -3,6 +3,7 @@
 from pages.ui.frame import actor, banner, section, service
 from pages.ui.states import STATE_COLORS, state_badge, state_column
 from pages.ui.text import duration, number, relative, span, when
+from pages.ui.travel import go, is_leaving
 from pages.ui.url import from_url, keep_in_url, listed, notes, one_of
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "banner",
     "duration",
     "from_url",
+    "go",
+    "is_leaving",
     "keep_in_url",
     "listed",
     "notes",

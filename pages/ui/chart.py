@@ -1,0 +1,235 @@
+"""How candles are drawn: prices and volume, closures cut out, what is missing shaded by kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pyarrow as pa
+from plotly.subplots import make_subplots
+
+from ffe_core.insight.chart import ChartView
+from ffe_core.storage.lake_files import epochs, micros
+
+GAPS: dict[str, tuple[str, str]] = {
+    "unexplained": ("missing, unexplained", "rgba(210,60,60,0.22)"),
+    "dead_lettered": ("dead lettered", "rgba(220,140,30,0.28)"),
+    "marked": ("marked as explained", "rgba(120,130,140,0.20)"),
+    "later": ("not known at that moment", "rgba(90,120,200,0.16)"),
+    "not_ingested": ("never asked for", "rgba(120,130,140,0.10)"),
+}
+"""Kind of gap -> what it is called and its shade."""
+_MOST_SHADES = 300
+_INK = {
+    "light": {"up": "#1c7c44", "down": "#c62f35", "text": "#17202a", "grid": "#e9edf1", "faint": "#8a949e"},
+    "dark": {"up": "#5cbf82", "down": "#f0716f", "text": "#dde4ec", "grid": "#232d39", "faint": "#6c7a89"},
+}
+
+
+def figure(view: ChartView, theme: str, *, log: bool = False, second: tuple[str, pa.Table] | None = None) -> go.Figure:
+    """A figure of a view; `second` is a name and a table from `overlay`: its close as a line, the difference below."""
+    ink = _INK[theme if theme in _INK else "light"]
+    rows = 3 if second else 2
+    heights = [0.62, 0.18, 0.20] if second else [0.78, 0.22]
+    drawn = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
+    stamps = _stamps(view.bars)
+    drawn.add_trace(_candles(view, stamps, ink), 1, 1)
+    _add_restated(drawn, view, stamps)
+    _add_dead_letters(drawn, view)
+    if view.volume_unit is not None:
+        drawn.add_trace(_volume(view, stamps, ink), 2, 1)
+    if second:
+        _add_second(drawn, *second, ink)
+    _shade(drawn, view)
+    _lay_out(drawn, view, ink, log=log, second=second is not None)
+    return drawn
+
+
+def _stamps(table: pa.Table) -> np.ndarray:
+    return epochs(table["timestamp"]).astype("datetime64[s]")
+
+
+def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Candlestick:
+    values = {name: view.bars[name].to_numpy() for name in ("open", "high", "low", "close")}
+    return go.Candlestick(
+        x=stamps,
+        **values,
+        name="price",
+        increasing={"line": {"color": ink["up"], "width": 1}, "fillcolor": ink["up"]},
+        decreasing={"line": {"color": ink["down"], "width": 1}, "fillcolor": ink["down"]},
+        text=_lineage(view),
+        hoverinfo="x+y+text",
+        showlegend=False,
+    )
+
+
+def _lineage(view: ChartView) -> list[str]:
+    """Exact values and where they come from, for the bar under the pointer."""
+    bars = view.bars
+    lines = []
+    extracted = micros(bars["_extracted_at"]) if "_extracted_at" in bars.column_names else None
+    for i, row in enumerate(bars.select(["volume", "sources", "expected", "restated"]).to_pylist()):
+        parts = [f"volume {row['volume']:,.10g}"] if view.volume_unit else []
+        if row["expected"] > 1 or row["sources"] > 1:
+            parts.append(f"{row['sources']:,} of {row['expected']:,} source bars")
+        if row["restated"]:
+            parts.append("restated")
+        if extracted is not None:
+            moment = str(np.datetime64(int(extracted[i]), "us").astype("datetime64[s]")).replace("T", " ")
+            parts.append(f"{bars['source_provider'][i]} · extracted {moment} UTC")
+            parts.append(f"ingestion {str(bars['_ingestion_id'][i])[:18]}")
+            if bars["_dead_letter_id"][i].as_py():
+                parts.append("mended from a dead letter")
+        lines.append("<br>".join(parts))
+    return lines
+
+
+def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:
+    return go.Bar(
+        x=stamps,
+        y=view.bars["volume"].to_numpy(),
+        name="volume",
+        marker={"color": ink["faint"], "line": {"width": 0}},
+        hovertemplate="%{y:,.8~g} " + str(view.volume_unit) + "<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _add_restated(drawn: go.Figure, view: ChartView, stamps: np.ndarray) -> None:
+    changed = view.bars["restated"].to_numpy() > 0
+    if changed.any():
+        drawn.add_trace(
+            go.Scatter(
+                x=stamps[changed],
+                y=view.bars["high"].to_numpy()[changed],
+                mode="markers",
+                marker={"symbol": "triangle-down", "size": 8, "color": "#8a5cd6"},
+                name="restated",
+                hoverinfo="skip",
+            ),
+            1,
+            1,
+        )
+
+
+def _add_dead_letters(drawn: go.Figure, view: ChartView) -> None:
+    if len(view.dead_letters) and view.bars.num_rows:
+        shown = np.unique(view.size.buckets(view.dead_letters)) if view.size.is_timeframe else view.dead_letters
+        low = float(view.bars["low"].to_numpy().min())
+        drawn.add_trace(
+            go.Scatter(
+                x=shown.astype("datetime64[s]"),
+                y=np.full(len(shown), low),
+                mode="markers",
+                marker={"symbol": "x", "size": 8, "color": "#d98a1f"},
+                name="dead letter",
+                hovertemplate="%{x}<br>a record was kept as a dead letter<extra></extra>",
+            ),
+            1,
+            1,
+        )
+
+
+def _add_second(drawn: go.Figure, name: str, joined: pa.Table, ink: dict[str, str]) -> None:
+    stamps = _stamps(joined)
+    line = {"color": "#b85f00", "width": 1.4}
+    drawn.add_trace(
+        go.Scatter(x=stamps, y=joined["close_b"].to_numpy(), mode="lines", line=line, name=name, connectgaps=False),
+        1,
+        1,
+    )
+    drawn.add_trace(
+        go.Bar(
+            x=stamps,
+            y=joined["difference_bps"].to_numpy(),
+            marker={"color": "#b85f00", "line": {"width": 0}},
+            name="difference",
+            hovertemplate="%{y:,.2f} bps<extra></extra>",
+            showlegend=False,
+        ),
+        3,
+        1,
+    )
+
+
+def _shade(drawn: go.Figure, view: ChartView) -> None:
+    """Missing bars as shaded spans, the largest first where there are very many."""
+    gaps = sorted(view.gaps, key=lambda gap: gap.start - gap.end)[:_MOST_SHADES]
+    for gap in gaps:
+        drawn.add_shape(
+            type="rect",
+            x0=np.datetime64(gap.start, "s"),
+            x1=np.datetime64(gap.end, "s"),
+            y0=0,
+            y1=1,
+            xref="x",
+            yref="paper",
+            fillcolor=GAPS[gap.kind][1],
+            line={"width": 0},
+            layer="below",
+        )
+    for kind in {gap.kind for gap in gaps}:
+        name, shade = GAPS[kind]
+        drawn.add_trace(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="markers",
+                marker={"symbol": "square", "size": 11, "color": shade},
+                name=name,
+            ),
+            1,
+            1,
+        )
+
+
+def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: bool, second: bool) -> None:
+    breaks = [
+        {"bounds": [str(np.datetime64(start, "s")), str(np.datetime64(end, "s"))]} for start, end in view.closures
+    ]
+    half = view.size.seconds // 2  # a bar is drawn around its open
+    axis: dict[str, Any] = {"gridcolor": ink["grid"], "zeroline": False, "color": ink["text"]}
+    drawn.update_layout(
+        height=560 if not second else 660,
+        margin={"l": 4, "r": 76, "t": 24, "b": 30},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": ink["text"], "size": 12},
+        dragmode="select",
+        selectdirection="h",
+        hovermode="x",
+        hoverlabel={"align": "left"},
+        bargap=0.1,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": ink["faint"], "activecolor": ink["text"]},
+        newselection={"line": {"color": ink["faint"], "dash": "dot"}},
+    )
+    drawn.update_xaxes(
+        **axis,
+        rangeslider={"visible": False},
+        rangebreaks=breaks,
+        range=[str(np.datetime64(view.start - half, "s")), str(np.datetime64(view.end - half, "s"))],
+        showspikes=True,
+        spikemode="across",
+        spikethickness=1,
+        spikedash="dot",
+        spikecolor=ink["faint"],
+    )
+    drawn.update_yaxes(**axis, side="right", tickformat=",.10~g", showspikes=True, spikethickness=1, spikedash="dot")
+    drawn.update_yaxes(type="log" if log else "linear", row=1, col=1)
+    unit = view.volume_unit or "no volume from this provider"
+    drawn.update_yaxes(title={"text": unit, "font": {"size": 11}, "standoff": 12}, nticks=4, row=2, col=1)
+    if second:
+        drawn.update_yaxes(title={"text": "difference, bps", "font": {"size": 11}}, nticks=4, row=3, col=1)
+    if view.is_mock:
+        drawn.add_annotation(
+            text="SIMULATED DATA",
+            xref="paper",
+            yref="paper",
+            x=0.5,
+            y=0.62,
+            showarrow=False,
+            font={"size": 54, "color": ink["faint"]},
+            opacity=0.16,
+        )
