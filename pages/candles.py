@@ -162,20 +162,9 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             on_change=preset_chosen,
             args=(item.first, item.last, item.series.step),
         )
-        st.button(
-            ":material/chevron_left:", key="candles_prev", on_click=step_by, args=(-1,), help="Earlier", shortcut="Left"
-        )
-        st.button(
-            ":material/chevron_right:", key="candles_next", on_click=step_by, args=(1,), help="Later", shortcut="Right"
-        )
-        st.button(
-            ":material/undo:",
-            key="candles_undo",
-            on_click=back,
-            disabled=not st.session_state.get("candles_back"),
-            help="Back to the range before",
-            shortcut="Backspace",
-        )
+        press("chevron_left", "prev", "Earlier", "Left", lambda: step_by(-1))
+        press("chevron_right", "next", "Later", "Right", lambda: step_by(1))
+        press("undo", "undo", "Back to the range before", "B", back, not st.session_state.get("candles_back"))
         options(item, known)
 
 

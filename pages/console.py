@@ -44,6 +44,12 @@ page = st.navigation(
                 icon=":material/candlestick_chart:",
                 help="Chart any stored series over any range.",
             ),
+            st.Page(
+                "restatements.py",
+                title="Restatements",
+                icon=":material/history:",
+                help="Which bars were given other values later, when, and by how much.",
+            ),
         ],
     }
 )

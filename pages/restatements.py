@@ -1,0 +1,150 @@
+"""Restatements: which stored bars a provider gave other values for later, when, and by how much."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.insight.restatements import restatements
+from ffe_core.insight.stored import stored_series
+from ffe_core.operations.corrections import BY_HAND
+from ffe_core.series import Series
+from pages.ui import from_url, go, keep_in_url, notes, number, one_of, section, service
+
+SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year", "all": "Any time"}
+MOST = 2_000
+
+
+def filters(known: list[Series]) -> None:
+    state = st.session_state
+    if "restated_since" not in state or st.query_params:
+        by_key = {series.key: series for series in known}
+        key = from_url("series", one_of(by_key), None)
+        state.restated_series = by_key[key] if key else state.get("restated_series")
+        state.restated_since = from_url("since", one_of(SINCE), state.get("restated_since", "30"))
+    cells = st.columns([4, 2, 4], vertical_alignment="bottom")
+    with cells[0]:
+        st.selectbox(
+            "Series",
+            known,
+            index=None,
+            format_func=lambda series: f"{series.asset_pair} {series.timeframe} · {series.provider}",
+            key="restated_series",
+            placeholder="Any",
+            on_change=st.query_params.clear,
+        )
+    with cells[1]:
+        st.selectbox(
+            "Restated", list(SINCE), format_func=SINCE.get, key="restated_since", on_change=st.query_params.clear
+        )
+    keep_in_url(
+        series=state.restated_series.key if state.restated_series else None,
+        since=state.restated_since if state.restated_since != "30" else None,
+    )
+
+
+def found() -> pa.Table:
+    days = st.session_state.restated_since
+    since = None if days == "all" else datetime.now(UTC) - timedelta(days=int(days))
+    return restatements(service().lake, st.session_state.restated_series, since)
+
+
+def says(table: pa.Table) -> None:
+    providers: dict[str, set[tuple[Any, ...]]] = {}
+    keys = zip(*(table[name].to_pylist() for name in ("source_provider", "asset_pair", "timeframe", "timestamp")))
+    for provider, *bar in keys:
+        providers.setdefault(provider, set()).add(tuple(bar))
+    period = SINCE[st.session_state.restated_since].lower()
+    for provider, bars in sorted(providers.items()):
+        many = "" if len(bars) == 1 else "s"
+        st.markdown(f"**{provider}** gave other values for **{number(len(bars))} bar{many}** ({period})")
+
+
+def open_bar() -> None:
+    cells = st.session_state.restated_table["selection"]["cells"]
+    if cells:
+        provider, pair, timeframe, open_, step = st.session_state.restated_rows[cells[0][0]]
+        start, end = open_ - 60 * step, open_ + 61 * step
+        go("candles", provider=provider, pair=pair, timeframe=timeframe, start=times.iso(start), end=times.iso(end))
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    return [
+        {
+            "Pair": row["asset_pair"],
+            "Timeframe": row["timeframe"],
+            "Provider": row["source_provider"],
+            "Bar (UTC)": row["timestamp"],
+            "Restated (UTC)": row["restated_at"],
+            "Close before": row["close_old"],
+            "Close after": row["close_new"],
+            "Close, bps": row["close_change_bps"],
+            "Largest, bps": row["largest_change_bps"],
+            "By": "hand" if str(row["ingestion_id"]).startswith(BY_HAND) else "a run",
+            "Ingestion": row["ingestion_id"],
+        }
+        for row in table.to_pylist()
+    ]
+
+
+def table_of(table: pa.Table) -> None:
+    shown = table.slice(0, MOST)
+    st.session_state.restated_rows = [
+        (
+            row["source_provider"],
+            row["asset_pair"],
+            row["timeframe"],
+            int(row["timestamp"].timestamp()),
+            Series(row["asset_pair"], row["timeframe"], row["source_provider"]).step,
+        )
+        for row in shown.to_pylist()
+    ]
+    moment = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")
+    change = st.column_config.NumberColumn(format="%.2f", width="small")
+    st.dataframe(
+        rows_of(shown),
+        key="restated_table",
+        hide_index=True,
+        height=520,
+        on_select=open_bar,
+        selection_mode="single-cell",
+        column_config={
+            "Bar (UTC)": moment,
+            "Restated (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
+            "Close, bps": change,
+            "Largest, bps": change,
+        },
+    )
+    more = f" The newest {MOST:,} of {table.num_rows:,} are shown." if table.num_rows > MOST else ""
+    st.caption(f"Click a row to see the bar on its chart; both versions are kept for good.{more}")
+
+
+def page() -> None:
+    known = [item.series for item in stored_series(service().lake)]
+    if not known:
+        st.info("Nothing is stored yet, so nothing can have been restated.", icon=":material/history:")
+        if st.button("New backfill", type="primary", icon=":material/download:"):
+            st.switch_page("backfill.py")
+        return
+    filters(known)
+    notes()
+    with section("The restatements"):
+        table = found()
+        if table.num_rows == 0:
+            st.info(
+                "No bar was restated. Fetch a range again to see whether its provider has changed its mind.",
+                icon=":material/history:",
+            )
+            st.page_link(
+                "backfill.py", label="Fetch a range again", icon=":material/refresh:", query_params={"mode": "refetch"}
+            )
+            return
+        says(table)
+        table_of(table)
+
+
+st.title("Restatements")
+with section("The restatements"):
+    page()
