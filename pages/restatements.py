@@ -53,8 +53,8 @@ def found() -> pa.Table:
 
 def says(table: pa.Table) -> None:
     providers: dict[str, set[tuple[Any, ...]]] = {}
-    keys = zip(*(table[name].to_pylist() for name in ("source_provider", "asset_pair", "timeframe", "timestamp")))
-    for provider, *bar in keys:
+    for row in table.select(["source_provider", "asset_pair", "timeframe", "timestamp"]).to_pylist():
+        provider, *bar = row.values()
         providers.setdefault(provider, set()).add(tuple(bar))
     period = SINCE[st.session_state.restated_since].lower()
     for provider, bars in sorted(providers.items()):
