@@ -25,4 +25,10 @@ def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
 
 def at_once(code: str, arguments: Sequence[Sequence[object]]) -> list[str]:
     """Run the code once for each list of arguments, all at the same time; their outputs."""
-    return [finish(process) for process in [start(code, *each) for each in arguments]]
+    processes = [start(code, *each) for each in arguments]
+    try:
+        return [finish(process) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

@@ -440,7 +440,7 @@ class TestDeadLetters:
         report = run(tmp_path, provider, hour(0), hour(3))
         assert (report.tally.received, report.tally.outside, dead_letters(tmp_path)) == (3, 2, [])
 
-    @settings(max_examples=60)
+    @settings(max_examples=settings.default.max_examples // 4)
     @given(st.data())
     def test_received_is_always_stored_or_dead_lettered_or_a_repeat(
         self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -460,7 +460,7 @@ class TestDeadLetters:
         assert (first.tally.stored, first.tally.dead_lettered) == (stored(folder).num_rows, len(dead_letters(folder)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(st.data())
 def test_any_sequence_of_ranges_ends_with_the_union_and_no_hole(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -498,7 +498,7 @@ def assert_no_hole(folder: Path, provider: FakeProvider) -> None:
         assert found[-1] == marks.watermark
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 8)
 @given(lost=st.sets(st.integers(0, 39)), step=st.integers(1, 15))
 def test_gaps_restores_any_missing_rows(tmp_path_factory: pytest.TempPathFactory, lost: set[int], step: int):
     folder = tmp_path_factory.mktemp("lake")

@@ -146,7 +146,7 @@ def test_one_fault_is_survived_and_a_lasting_one_ends_its_series_alone(
     start, end = world.at(60), world.at(0)
     wanted = expected(world, world.candles(), start, end)
     other = Series(world.other_pair, world.timeframe, world.provider)
-    config = {"retry": {"attempts": 2, "base_delay_seconds": 0}, "http": {"read_timeout_seconds": 0.2}}
+    config = {"http": {"read_timeout_seconds": 1.0 if fault.name == "hang" else 20.0}}
     script = exchange.fault(fault, times=None, when=lambda seen: _asks(seen, world))
     both = world.multi(exchange, tmp_path, **config)
     arguments = ([world.pair, world.other_pair], [world.timeframe], times.iso(start), times.iso(end))

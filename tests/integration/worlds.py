@@ -80,12 +80,11 @@ class World:
         return Market(held)
 
     def config(self, exchange: Exchange, folder: Path, **more: Any) -> dict[str, Any]:
-        """Settings for a data directory and a stand-in: retries without waiting, short time-outs."""
+        """Settings for a data directory and a stand-in: retries without waiting."""
         secret = {"oanda": {"api_token": SECRET}, "alpha_vantage": {"api_key": SECRET}}.get(self.provider, {})
         return {
             "data_dir": str(folder),
             "retry": {"attempts": 2, "base_delay_seconds": 0},
-            "http": {"connect_timeout_seconds": 5, "read_timeout_seconds": 0.4, "total_timeout_seconds": 2},
             self.provider: {"base_url": exchange.url, "requests_per_second": 2000, **secret},
             **more,
         }

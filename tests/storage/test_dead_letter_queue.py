@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffe_core import DeadLetterQueue
@@ -218,6 +218,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_half_file(
     assert queue.save([RECORD], "e", BTC).saved == 1
 
 
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(st.lists(json_values(), max_size=6))
 def test_whatever_came_is_kept_once_and_never_again(tmp_path_factory: pytest.TempPathFactory, records: list[Any]):
     queue = DeadLetterQueue(tmp_path_factory.mktemp("dlq"))
