@@ -36,6 +36,12 @@ page = st.navigation(
                 help="Every backfill and replay: progress, outcome, retry and continue.",
             ),
             st.Page("run.py", title="Run", icon=":material/play_circle:", visibility="hidden"),
+            st.Page(
+                "schedules.py",
+                title="Schedules",
+                icon=":material/schedule:",
+                help="What runs by itself, when it is due next, and what became of every fire.",
+            ),
         ],
         "Inspect": [
             st.Page(

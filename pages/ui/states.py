@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.storage import run_ledger as runs
+from ffe_core.storage import schedules
 
 _LOOKS: dict[str, tuple[str, str]] = {
     runs.QUEUED: ("gray", ":material/schedule:"),
@@ -17,6 +18,13 @@ _LOOKS: dict[str, tuple[str, str]] = {
     runs.COMPLETE: ("green", ":material/check_circle:"),
     runs.GAPS: ("yellow", ":material/rule:"),
     runs.FAILED: ("red", ":material/error:"),
+    # What became of a fire that has no run, and the states of a schedule.
+    schedules.FIRING: ("blue", ":material/bolt:"),
+    schedules.WAITING: ("gray", ":material/hourglass_top:"),
+    schedules.SKIPPED: ("gray", ":material/fast_forward:"),
+    schedules.MISSED: ("orange", ":material/event_busy:"),
+    schedules.PAUSED: ("violet", ":material/pause_circle:"),
+    "active": ("green", ":material/schedule:"),
 }
 STATE_COLORS: dict[str, str] = {state: color for state, (color, _) in _LOOKS.items()}
 
