@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from ffe_core import times
-from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, partition_dates, table_name, timeframe_of
+from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.series import NO_MARK, Marks, Series
 from ffe_core.settings import Settings
@@ -213,7 +212,7 @@ class DeltaLakeManager:
             assert table is not None
             if marks_of(table, series) != before:
                 raise CommitConflict(f"{series}: another writer moved its marks; plan again from where they stand")
-            fresh, done = _compare(table, series, rows)
+            fresh, done = _compare(Snapshot(table, self.storage_options), series, rows)
             if fresh.num_rows == 0 and after == before:
                 return done
             try:
@@ -250,19 +249,22 @@ class DeltaLakeManager:
 
         Columns: timestamp, then `columns`. Empty if nothing is stored.
         """
-        table = table if table is not None else self.open(series.table)
-        if table is None:
+        snapshot = self._seen(series, table)
+        if snapshot is None:
             return SCHEMA.empty_table().select(["timestamp", *columns])
-        return _latest(_rows(table, series, start, end, ["timestamp", "_extracted_at", *columns])).select(
-            ["timestamp", *columns]
-        )
+        names = dict.fromkeys(("timestamp", "_extracted_at", *columns))
+        return _latest(snapshot.rows(series, start, end, list(names))).select(["timestamp", *columns])
 
     def stored_opens(self, series: Series, start: int, end: int, table: DeltaTable | None = None) -> np.ndarray:
         """Opens of the stored bars in [start, end): sorted unique int64 epoch seconds."""
-        table = table if table is not None else self.open(series.table)
-        if table is None:
+        snapshot = self._seen(series, table)
+        if snapshot is None:
             return np.empty(0, np.int64)
-        return _distinct(_epochs(_rows(table, series, start, end, ["timestamp"])["timestamp"]))
+        return _distinct(_epochs(snapshot.rows(series, start, end, ["timestamp"])["timestamp"]))
+
+    def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
+        """What the handle sees; without one, the series' table as it is now."""
+        return self.snapshot(series.table) if table is None else Snapshot(table, self.storage_options)
 
 
 def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
@@ -295,31 +297,6 @@ def _pairs(table: DeltaTable) -> list[str]:
     return sorted(set(actions["partition.partition_asset_pair"].to_pylist()))
 
 
-def _rows(table: DeltaTable, series: Series, start: int, end: int, columns: list[str]) -> pa.Table:
-    """Stored rows of a series in [start, end), all versions, read only from the files that can hold them."""
-    first, last = partition_dates(np.array([start, max(start, end - 1)]), series.timeframe)
-    # File statistics are cut to milliseconds: the upper bound has to be generous.
-    pruned = table.to_pyarrow_dataset(
-        file_pruning_predicate=(
-            f"partition_asset_pair = '{series.asset_pair}'"
-            f" AND partition_date >= '{first}' AND partition_date <= '{last}'"
-            f" AND timestamp >= '{times.iso(start)}' AND timestamp <= '{times.iso(end + 1)}'"
-        )
-    )
-    if not pruned.files:
-        return SCHEMA.empty_table().select(columns)
-    wanted = (
-        (pc.field("source_provider") == series.provider)
-        & (pc.field("timestamp") >= pa.scalar(start * 1_000_000, pa.timestamp("us")).cast(SCHEMA.field(0).type))
-        & (pc.field("timestamp") < pa.scalar(end * 1_000_000, pa.timestamp("us")).cast(SCHEMA.field(0).type))
-        & (pc.field("partition_asset_pair") == series.asset_pair)
-    )
-    try:
-        return pruned.to_table(columns=columns, filter=wanted)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StorageError(f"{series}: a data file of {series.table} cannot be read: {error}") from error
-
-
 def _latest(rows: pa.Table) -> pa.Table:
     """One row a bar, the one extracted last, sorted by time."""
     rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
@@ -329,14 +306,12 @@ def _latest(rows: pa.Table) -> pa.Table:
     return rows if last.all() else rows.filter(pa.array(last))
 
 
-def _compare(table: DeltaTable, series: Series, rows: pa.Table) -> tuple[pa.Table, Committed]:
+def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, Committed]:
     """The rows to append, and what the rest turned out to be, against what this handle sees."""
     if rows.num_rows == 0:
         return rows, Committed(0, 0, 0)
     opens = _epochs(rows["timestamp"])
-    stored = _latest(
-        _rows(table, series, int(opens.min()), int(opens.max()) + 1, ["timestamp", "_extracted_at", *VALUES])
-    )
+    stored = _latest(seen.rows(series, int(opens.min()), int(opens.max()) + 1, ["timestamp", "_extracted_at", *VALUES]))
     if stored.num_rows == 0:
         return rows, Committed(rows.num_rows, 0, 0)
     held = _epochs(stored["timestamp"])
