@@ -226,6 +226,10 @@ class Visitor:
         """Wait until the page says these words, in any case (a theme may draw them in capitals)."""
         poll(lambda: words.lower() in self.text().lower(), f"'{words}' on {self.page.url}", timeout)
 
+    def sees_dialog(self, words: str) -> None:
+        """Wait for a dialog that says these words."""
+        self.page.get_by_role("dialog").get_by_text(words).first.wait_for()
+
     def close(self) -> None:
         """Close the browser profile, as closing the tab does."""
         self._context.close()
