@@ -16,7 +16,7 @@ from ffe_core.series import Series
 from ffe_core.validation import UNREADABLE, Failure, read_opens, validate
 
 _VALIDATE_RECORDS = 20_000
-_COMMIT_ROWS = 200_000
+_COMMIT_ROWS = 400_000
 _COMMIT_SECONDS = 10.0
 
 
