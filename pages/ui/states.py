@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from ffe_core.insight.freshness import Health
 from ffe_core.storage import run_ledger as runs
 from ffe_core.storage import schedules
 
@@ -26,6 +27,13 @@ _LOOKS: dict[str, tuple[str, str]] = {
     schedules.PAUSED: ("violet", ":material/pause_circle:"),
     "active": ("green", ":material/schedule:"),
 }
+_HEALTH: dict[str, tuple[str, str]] = {
+    Health.NEVER_READ: ("gray", ":material/visibility_off:"),
+    Health.FAILING: ("red", ":material/error:"),
+    Health.GAPS: ("yellow", ":material/rule:"),
+    Health.BEHIND: ("orange", ":material/history_toggle_off:"),
+    Health.HEALTHY: ("green", ":material/check_circle:"),
+}
 STATE_COLORS: dict[str, str] = {state: color for state, (color, _) in _LOOKS.items()}
 
 
@@ -39,4 +47,17 @@ def state_column(label: str = "State", width: Any = "small") -> Any:
     """A dataframe column of states as coloured labels; each cell a list with the one state."""
     return st.column_config.MultiselectColumn(
         label, options=list(_LOOKS), color=[color for color, _ in _LOOKS.values()], width=width
+    )
+
+
+def health_badge(health: str) -> None:
+    """A badge for the health of a series."""
+    color, icon = _HEALTH[health]
+    st.badge(health, icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def health_column(label: str = "Health", width: Any = "small") -> Any:
+    """A dataframe column of healths as coloured labels; each cell a list with the one."""
+    return st.column_config.MultiselectColumn(
+        label, options=[str(h) for h in _HEALTH], color=[color for color, _ in _HEALTH.values()], width=width
     )

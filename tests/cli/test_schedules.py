@@ -53,7 +53,7 @@ def test_a_schedule_from_its_beginning_to_its_end(capsys: pytest.CaptureFixture[
 
     ran = document(capsys, "run", "Daily")
     assert (ran["schedule"], ran["run"], ran["state"]) == ("Daily", 1, "complete")
-    assert ran["results"][0]["records"] == 10
+    assert ran["results"][0]["records"] == 9
 
     assert document(capsys, "resume", str(added["id"]))["state"] == "active"
     assert schedules("list") == 0

@@ -1,0 +1,261 @@
+"""Does the page of schedules say what is so, and do its buttons what they say?"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ffe_core.operations.schedules import Draft
+from ffe_core.operations.service import ConsoleService
+from ffe_core.storage import schedules as states
+from ffe_core.storage.schedules import Schedule
+from pages.ui.schedule_text import short, signs, state_of, told
+from tests.pages.conftest import Open, words
+
+_DAILY = Draft(
+    "FX daily", "simulated", ("EURUSD", "GBPUSD"), ("1d",), trigger="cron 30 2 * * mon-fri", zone="America/New_York"
+)
+
+
+@pytest.fixture
+def daily(console: ConsoleService) -> Schedule:
+    return console.schedules.create(_DAILY, "ann")
+
+
+def fire(**values: Any) -> dict[str, Any]:
+    """A fire as the ledger has it."""
+    empty = dict.fromkeys(("late", "run_id", "run_state", "filled_by", "actor", "note"))
+    return {**empty, "kind": states.DUE, "outcome": states.RAN, "count": 1, **values}
+
+
+def test_without_schedules_the_page_says_what_to_do_next(open_page: Open) -> None:
+    at = open_page("schedules")
+    assert "Nothing runs by itself yet" in words(at)
+    at.button(key="sched_new").click().run()
+    assert "New schedule" in words(at)
+
+
+def test_the_list_shows_state_times_and_the_last_outcomes(open_page: Open, daily: Schedule) -> None:
+    at = open_page("schedules")
+    [row] = at.dataframe[0].value.to_dict("records")
+    assert (row["Name"], row["When"], list(row["State"])) == ("FX daily", "mon-fri at 02:30 UTC", ["active"])
+    assert row["Next five, UTC"].startswith("02:30 on ")
+    assert row["Next five, UTC"].endswith(" UTC")
+    assert row["Next five, local"].endswith(("EST", "EDT"))
+    assert row["What"] == "EURUSD, GBPUSD · 1d · simulated"
+    assert "Fired by process" in words(at)
+
+
+def test_a_paused_schedule_shows_by_whom_and_why(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
+    console.schedules.pause(daily.id, "provider maintenance", "ann")
+    [row] = open_page("schedules").dataframe[0].value.to_dict("records")
+    assert (row["Next five, UTC"], row["Next five, local"]) == ("paused by ann", "provider maintenance")
+    detail = words(open_page("schedules", id=str(daily.id)))
+    assert "Paused by ann" in detail
+    assert "provider maintenance" in detail
+    assert "If it were resumed now" in detail
+
+
+def test_the_form_shows_the_next_fires_and_what_each_would_fetch(open_page: Open) -> None:
+    at = open_page("schedules", new="1", provider="simulated", pairs="BTCUSD", timeframes="1h")
+    table = at.dataframe[0].value
+    assert len(table) == 5
+    assert int(table["Bars"][0].replace(",", "")) > 700
+    assert list(table["Bars"][1:]) == ["1"] * 4
+    assert at.button(key="sched_save").disabled
+    at.text_input(key="sched_name").set_value("Hourly").run()
+    assert not at.button(key="sched_save").disabled
+
+
+def test_a_schedule_is_made_and_opened(open_page: Open, console: ConsoleService) -> None:
+    at = open_page("schedules", new="1", pairs="BTCUSD")
+    at.text_input(key="sched_name").set_value("Hourly")
+    at.segmented_control(key="sched_when").set_value("time").run()
+    at.selectbox(key="sched_zone").set_value("Europe/Berlin").run()
+    at.button(key="sched_save").click().run()
+    [made] = console.schedules.store.all()
+    assert (made.name, made.trigger, made.zone) == ("Hourly", "cron 30 2 * * *", "Europe/Berlin")
+    assert at.query_params["id"] == str(made.id)
+    assert "Every day at 02:30 UTC" in words(at)
+    assert "It has not been due yet." in words(at)
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("0 0 30 2 *", "day 30 of month 2 never comes"),
+        ("0 25 * * *", "hour 25 does not exist"),
+        ("0 0 * *", "needs five fields"),
+    ],
+)
+def test_a_cron_that_cannot_be_is_said_at_its_field(open_page: Open, cron: str, said: str) -> None:
+    at = open_page("schedules", new="1", pairs="BTCUSD")
+    at.segmented_control(key="sched_when").set_value("cron").run()
+    at.text_input(key="sched_cron").set_value(cron).run()
+    assert said in words(at)
+    assert at.button(key="sched_save").disabled
+
+
+def test_numeric_weekdays_are_translated_with_a_visible_note(open_page: Open) -> None:
+    at = open_page("schedules", new="1", pairs="BTCUSD")
+    at.segmented_control(key="sched_when").set_value("cron").run()
+    at.text_input(key="sched_cron").set_value("0 6 * * 1-5").run()
+    assert "is read as mon-fri" in words(at)
+
+
+def test_a_pair_that_the_provider_lacks_is_said_at_its_field(open_page: Open) -> None:
+    at = open_page("schedules", new="1", pairs="NOPEUSD")
+    assert "simulated has no pair NOPEUSD" in words(at)
+
+
+def test_an_edit_keeps_what_is_not_touched(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
+    at = open_page("schedules", edit=str(daily.id))
+    at.text_input(key="sched_name").set_value("FX every day").run()
+    at.button(key="sched_save").click().run()
+    edited = console.schedules.get(daily.id)
+    assert edited.name == "FX every day"
+    assert (edited.trigger, edited.zone, edited.pairs) == (daily.trigger, daily.zone, daily.pairs)
+
+
+def test_a_stale_edit_is_refused_and_said(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
+    at = open_page("schedules", edit=str(daily.id))
+    at.text_input(key="sched_name").set_value("mine").run()
+    console.schedules.edit(daily.id, Draft.of(daily), "bob")
+    at.button(key="sched_save").click().run()
+    assert console.schedules.get(daily.id).name == "FX daily"
+    assert "changed by somebody else meanwhile" in words(at)
+
+
+def test_a_pause_asks_for_a_reason(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
+    at = open_page("schedules", id=str(daily.id))
+    at.button(key="sched_pause").click().run()
+    assert "Nothing of it fires until it is resumed" in words(at)
+    at.button(key="sched_pause_yes").click().run()
+    assert "say why" in words(at)
+    assert not console.schedules.get(daily.id).paused
+    at.button(key="sched_pause").click().run()
+    at.text_input(key="sched_reason").set_value("maintenance")
+    at.button(key="sched_pause_yes").click().run()
+    assert console.schedules.get(daily.id).paused_reason == "maintenance"
+    at.button(key="sched_resume").click().run()
+    assert not console.schedules.get(daily.id).paused
+
+
+def test_a_deletion_says_what_it_takes_and_what_stays(
+    open_page: Open, console: ConsoleService, daily: Schedule
+) -> None:
+    at = open_page("schedules", id=str(daily.id))
+    at.button(key="sched_delete").click().run()
+    assert "2 series will no longer be kept up to date by it" in words(at)
+    assert "all candles stay" in words(at)
+    at.button(key="sched_delete_yes").click().run()
+    assert console.schedules.store.all() == []
+    assert "Nothing runs by itself yet" in words(at)
+
+
+def test_a_copy_is_opened_paused(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
+    at = open_page("schedules", id=str(daily.id))
+    at.button(key="sched_copy").click().run()
+    assert "FX daily copy" in words(at)
+    assert [one.paused for one in console.schedules.store.all()] == [False, True]
+
+
+def test_run_now_leads_to_its_run(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
+    at = open_page("schedules", id=str(daily.id))
+    at.button(key="sched_run").click().run()
+    assert "Run 1 has started." in words(at)
+    console.run_service.wait(1)
+    at = open_page("schedules", id=str(daily.id))
+    history = at.dataframe[-1].value.to_dict("records")
+    assert history[0]["Run"] == "1"
+    assert history[0]["Note"].startswith("started by ")
+
+
+def test_what_was_missed_is_filled_with_one_button(open_page: Open, console: ConsoleService) -> None:
+    one = console.schedules.create(
+        Draft("gaps", "simulated", ("BTCUSD",), ("1d",), catch_up="none", mode="gaps"), "ann"
+    )
+    console.scheduler.stop()
+    ahead = time.time() + 30 * 86_400
+    console.scheduler._clock = lambda: ahead
+    console.scheduler.pulse()
+    at = open_page("schedules")
+    assert "gaps: 30 fires" in words(at)
+    at.button(key=f"sched_fill_{one.id}").click().run()
+    assert "Run 1 has started." in words(at)
+    assert console.schedules.store.unfilled() == []
+    assert "30 fires" not in words(at)
+    console.run_service.wait(1)
+
+
+def test_without_a_webhook_the_page_says_which_setting_is_missing(open_page: Open) -> None:
+    at = open_page("schedules")
+    assert "FFE_WEBHOOK__URL" in words(at)
+    assert at.button(key="sched_test").disabled
+
+
+def test_a_test_message_says_how_it_went(open_page: Open, monkeypatch: pytest.MonkeyPatch, data_dir: object) -> None:
+    monkeypatch.setenv("FFE_WEBHOOK__URL", "http://127.0.0.1:9/a-secret-path")
+    at = open_page("schedules")
+    assert "Sent to 127.0.0.1" in words(at)
+    at.button(key="sched_test").click().run()
+    assert "the webhook cannot be reached" in words(at)
+    assert "a-secret-path" not in words(at)
+
+
+def test_a_schedule_that_is_not_there_is_said(open_page: Open) -> None:
+    assert "There is no schedule 7" in words(open_page("schedules", id="7"))
+    assert "Not understood in the address" in words(open_page("schedules", id="seven"))
+
+
+def test_a_standby_shows_everything_and_changes_nothing(
+    open_page: Open, console: ConsoleService, daily: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConsoleService, "leads", False)
+    at = open_page("schedules", id=str(daily.id))
+    for key in ("sched_run", "sched_pause", "sched_edit", "sched_copy", "sched_delete"):
+        assert at.button(key=key).disabled
+
+
+def test_many_schedules_can_be_filtered(open_page: Open, console: ConsoleService) -> None:
+    for number in range(12):
+        console.schedules.create(Draft(f"schedule {number}", "simulated", (f"P{number}USD",), ("1d",)), "ann")
+    at = open_page("schedules")
+    assert len(at.dataframe[0].value) == 12
+    at.text_input(key="sched_find").set_value("p1usd").run()
+    assert len(at.dataframe[0].value) == 1
+
+
+def test_signs_read_without_colour() -> None:
+    fires = [
+        fire(run_state="complete"),
+        fire(run_state="failed"),
+        fire(),
+        fire(outcome=states.SKIPPED),
+        fire(outcome=states.MISSED),
+        fire(outcome=states.PAUSED),
+    ]
+    assert signs(fires) == "✓ ✗ … » – ‖"
+    assert [state_of(one) for one in fires] == ["complete", "failed", "running", "skipped", "missed", "paused"]
+
+
+def test_what_is_told_of_a_fire() -> None:
+    assert told(fire(outcome=states.LATE, late=21_600.0)) == "late by 6 h"
+    assert told(fire(kind=states.MANUAL, actor="ann")) == "started by ann"
+    assert (
+        told(fire(outcome=states.PAUSED, actor="ann", count=3, note="maintenance"))
+        == "paused by ann, 3 fires, maintenance"
+    )
+    assert told(fire(outcome=states.MISSED, count=1200, filled_by=7)) == "1,200 fires, filled by run 7"
+
+
+def test_times_in_few_letters() -> None:
+    now = 1_732_000_000.0  # Tuesday 2024-11-19 07:06:40 UTC
+    today = 1_732_000_000 - 1_732_000_000 % 86_400
+    assert short([today + 8 * 3600, today + 9 * 3600], "UTC", now) == "08:00, 09:00 UTC"
+    assert short([today + 90_000, today + 176_400], "UTC", now) == "01:00 on Wed, Thu UTC"
+    assert short([today + 8 * 3600, today + 86_400], "Europe/Berlin", now) == "09:00, Wed 01:00 CET"
+    assert short([today + 10 * 86_400], "UTC", now) == "00:00 on 11-29 UTC"
+    assert short([], "UTC", now) == "–"
