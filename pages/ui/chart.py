@@ -219,7 +219,9 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
     drawn.update_yaxes(**axis, side="right", tickformat=",.10~g", showspikes=True, spikethickness=1, spikedash="dot")
     drawn.update_yaxes(type="log" if log else "linear", row=1, col=1)
     unit = view.volume_unit or "no volume from this provider"
-    drawn.update_yaxes(title={"text": unit, "font": {"size": 11}, "standoff": 12}, nticks=4, row=2, col=1)
+    drawn.update_yaxes(
+        title={"text": unit, "font": {"size": 11}, "standoff": 12}, tickformat="~s", nticks=4, row=2, col=1
+    )
     if second:
         drawn.update_yaxes(title={"text": "difference, bps", "font": {"size": 11}}, nticks=4, row=3, col=1)
     if view.is_mock:
