@@ -45,6 +45,18 @@ page = st.navigation(
         ],
         "Inspect": [
             st.Page(
+                "watermarks.py",
+                title="Watermarks",
+                icon=":material/water:",
+                help="How far every series has been read, how well it is, and how to move that.",
+            ),
+            st.Page(
+                "coverage.py",
+                title="Coverage",
+                icon=":material/grid_on:",
+                help="What should be there, what is, what is missing and why.",
+            ),
+            st.Page(
                 "candles.py",
                 title="Candles",
                 icon=":material/candlestick_chart:",

@@ -9,6 +9,7 @@ from typing import Any
 
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.insight.coverage import Coverage
+from ffe_core.operations.holes import HoleVerbs
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.plans import Plans
 from ffe_core.operations.run_service import RunService
@@ -16,6 +17,7 @@ from ffe_core.operations.scheduled_runs import ScheduledRuns
 from ffe_core.operations.scheduler import Scheduler
 from ffe_core.operations.schedules import Schedules
 from ffe_core.operations.suggestions import PairSuggestions
+from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.operations.webhook import Notices
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
@@ -46,6 +48,8 @@ class ConsoleService:
         self.holes = self.run_service.ingester.holes
         self.audit = Audit(self.ledger)
         self.coverage = Coverage(self.settings, self.lake, self.queue, self.holes, self.watermarks)
+        self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
+        self.hole_verbs = HoleVerbs(self.coverage, self.holes, self.audit)
         self.watchlists = Watchlists(self.ledger)
         self.suggestions = PairSuggestions(self.settings)
         self.last_error: str | None = None

@@ -1,7 +1,7 @@
 """What the pages share; import from here."""
 
 from pages.ui.frame import actor, banner, section, service
-from pages.ui.states import STATE_COLORS, state_badge, state_column
+from pages.ui.states import STATE_COLORS, health_badge, health_column, state_badge, state_column
 from pages.ui.text import duration, number, relative, span, when
 from pages.ui.travel import go, is_leaving
 from pages.ui.url import from_url, keep_in_url, listed, notes, one_of
@@ -13,6 +13,8 @@ __all__ = [
     "duration",
     "from_url",
     "go",
+    "health_badge",
+    "health_column",
     "is_leaving",
     "keep_in_url",
     "listed",

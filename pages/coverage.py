@@ -1,0 +1,534 @@
+"""Coverage: what should be there, what is, what is missing and why; and how that is filled or explained."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.calendars.intervals import Times
+from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
+from ffe_core.operations.holes import HoleState
+from ffe_core.pairs import normalize_pair
+from ffe_core.series import Series
+from ffe_core.storage.marked_holes import NO_TRADES, REASONS
+from ffe_core.timeframes import TIMEFRAMES
+from pages.ui import actor, from_url, go, keep_in_url, notes, number, section, service, span, when
+from pages.ui.heatmap import figure
+
+ALL = "All"
+PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
+OWN = "Own range"
+MOST_DAYS, MOST_WEEKS = 100, 106
+MOST_PAIRS, MOST_GAPS = 60, 200
+KINDS = {"unexplained": "not explained", "marked": "marked", "dead_lettered": "dead lettered"}
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def read_day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def read_period(text: str) -> str:
+    if text not in (*PRESETS, OWN):
+        raise ValueError(text)
+    return text
+
+
+def prefill(known: Sequence[Series]) -> None:
+    """Filters from the address, or the first series there is."""
+    state = st.session_state
+    providers = sorted({series.provider for series in known})
+    asked = tuple(sorted(st.query_params.items()))
+    if state.get("coverage_address") != asked:
+        state.coverage_provider = from_url("provider", lambda text: known_of(text, providers), providers[0])
+        state.coverage_timeframe = from_url("timeframe", lambda text: known_of(text, TIMEFRAMES), None)
+        state.coverage_pair = from_url("pair", normalize_pair, None)
+        state.coverage_at = from_url("at", int, None)
+        state.coverage_list = from_url("watchlist", str, None)
+        state.coverage_preset = from_url("range", read_period, ALL)
+        first, last = from_url("from", read_day, None), from_url("to", read_day, None)
+        if first and last:
+            state.coverage_preset, state.coverage_dates = OWN, (first, last)
+    state.setdefault("coverage_dates", (today() - timedelta(days=30), today()))
+    frames = timeframes_of(known, state.coverage_provider)
+    if state.coverage_timeframe not in frames:
+        state.coverage_timeframe = "1h" if "1h" in frames else frames[0]
+
+
+def known_of(text: str, names: Any) -> str:
+    if text not in names:
+        raise ValueError(text)
+    return text
+
+
+def timeframes_of(known: Sequence[Series], provider: str) -> list[str]:
+    found = {series.timeframe for series in known if series.provider == provider}
+    return [timeframe for timeframe in TIMEFRAMES if timeframe in found]
+
+
+def nothing_chosen() -> None:
+    st.session_state.coverage_pair = st.session_state.coverage_at = None
+
+
+def filters(known: Sequence[Series]) -> None:
+    state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
+    if state.coverage_list not in lists:
+        state.coverage_list = None
+    cells = st.columns([2, 3, 2, 4])
+    with cells[0]:
+        names = sorted({series.provider for series in known})
+        st.selectbox("Provider", names, key="coverage_provider", on_change=nothing_chosen)
+    with cells[1]:
+        frames = timeframes_of(known, state.coverage_provider)
+        st.segmented_control("Timeframe", frames, key="coverage_timeframe", on_change=nothing_chosen, required=True)
+    with cells[2]:
+        st.selectbox(
+            "Watchlist",
+            lists,
+            index=None,
+            key="coverage_list",
+            placeholder="Any" if lists else "None saved yet",
+            disabled=not lists,
+        )
+    with cells[3]:
+        st.segmented_control("Range", [*PRESETS, OWN], key="coverage_preset", on_change=nothing_chosen, required=True)
+        if state.coverage_preset == OWN:
+            st.date_input(
+                "From and to, whole UTC days",
+                key="coverage_dates",
+                min_value=date(1950, 1, 1),
+                max_value=today() + timedelta(days=366),
+                format="YYYY-MM-DD",
+            )
+    remember()
+
+
+def remember() -> None:
+    state = st.session_state
+    own = state.coverage_preset == OWN and len(state.coverage_dates) == 2
+    keep_in_url(
+        provider=state.coverage_provider,
+        timeframe=state.coverage_timeframe,
+        watchlist=state.coverage_list,
+        range=None if own or state.coverage_preset == ALL else state.coverage_preset,
+        **{"from": str(state.coverage_dates[0]) if own else None, "to": str(state.coverage_dates[1]) if own else None},
+        pair=state.coverage_pair,
+        at=state.coverage_at,
+    )
+    state.coverage_address = tuple(sorted(st.query_params.items()))
+
+
+def asked_range() -> tuple[int | None, int | None]:
+    state = st.session_state
+    if state.coverage_preset == OWN:
+        if len(state.coverage_dates) != 2:
+            return None, None
+        first, last = state.coverage_dates
+        return times.parse_instant(first), times.parse_instant(last, end=True)
+    days = PRESETS[state.coverage_preset or ALL]
+    return (None, None) if days is None else (times.parse_instant(today() - timedelta(days=days - 1)), None)
+
+
+def chosen_series(known: Sequence[Series]) -> list[Series]:
+    state = st.session_state
+    watched = service().watchlists.get(state.coverage_list) if state.coverage_list else None
+    mine = [
+        series
+        for series in known
+        if (series.provider, series.timeframe) == (state.coverage_provider, state.coverage_timeframe)
+    ]
+    if watched is None:
+        return mine
+    pairs = watched.pairs if watched.provider == state.coverage_provider else ()
+    return [series for series in mine if series.asset_pair in pairs]
+
+
+def looked_at(known: Sequence[Series]) -> list[SeriesCoverage]:
+    """The chosen series over the chosen range; a preset reaches to the last closed bar, so that what lags shows."""
+    start, end = asked_range()
+    return service().coverage.of(chosen_series(known), start, times.now() if end is None and start else end)
+
+
+def edges_of(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
+    """The period of a cell and the instants between cells: days, weeks for long ranges, months for years."""
+    ends = min(one.start for one in found), max(max(one.end - 1, one.start) for one in found)
+    first, last = (np.datetime64(end, "s").astype("datetime64[D]") for end in ends)
+    days = int((last - first).astype(int)) + 1
+    if days <= MOST_DAYS:
+        period, edges = "day", np.arange(first, last + 2)
+    elif days <= MOST_WEEKS * 7:
+        # Weeks begin on Mondays; day 0 of the epoch was a Thursday.
+        period, edges = "week", np.arange(first - (first.astype(int) + 3) % 7, last + 8, 7)
+    else:
+        months = np.arange(first.astype("datetime64[M]"), last.astype("datetime64[M]") + 2)
+        period, edges = "month", months.astype("datetime64[D]")
+    return period, edges.astype("datetime64[s]").astype(np.int64)
+
+
+def totals(found: Sequence[SeriesCoverage]) -> None:
+    counts = [one.counts for one in found]
+    cells = st.columns(6)
+    for cell, (label, name) in zip(
+        cells,
+        (
+            ("Expected", "expected"),
+            ("Stored", "stored"),
+            ("Dead lettered", "dead_lettered"),
+            ("Marked", "marked"),
+            ("Unexplained", "unexplained"),
+            ("Extra", "extra"),
+        ),
+        strict=True,
+    ):
+        cell.metric(label, number(sum(getattr(one, name) for one in counts)))
+
+
+def pick() -> None:
+    """A click on a cell opens it; a click beside them closes it."""
+    points = st.session_state.coverage_map["selection"]["points"]
+    if points:
+        pair, start = points[0]["customdata"][:2]
+        st.session_state.coverage_pair, st.session_state.coverage_at = str(pair), int(start)
+    else:
+        nothing_chosen()
+
+
+def heatmap(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
+    with_counts = [one for one in found if one.account is not None][:MOST_PAIRS]
+    period, edges = edges_of(with_counts)
+    matrix = by_period(with_counts, edges)
+    st.plotly_chart(
+        figure([one.series.asset_pair for one in with_counts], edges, matrix),
+        key="coverage_map",
+        on_select=pick,
+        selection_mode="points",
+        config={"displayModeBar": False},
+    )
+    more = (
+        f" The first {MOST_PAIRS} of {len(found)} pairs; choose a watchlist for others."
+        if len(found) > MOST_PAIRS
+        else ""
+    )
+    st.caption(f"A cell is a {period}, UTC. An empty cell: its market was closed. Click a cell for its gaps.{more}")
+    return period, edges
+
+
+def troubles(found: Sequence[SeriesCoverage]) -> None:
+    """A calendar asked beyond what it knows is said, never cut."""
+    for one in found:
+        if one.trouble:
+            st.warning("A calendar does not know the whole range, so nothing is counted.", icon=":material/event_busy:")
+            st.code(f"{one.series}: {one.trouble}", language=None, wrap_lines=True)
+
+
+def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
+    """The pair of the chosen cell over its period, or over the whole range."""
+    state = st.session_state
+    one = next((item for item in found if item.series.asset_pair == state.coverage_pair), None)
+    if one is None or state.coverage_at is None:
+        return one
+    after = edges[edges > state.coverage_at]
+    end = int(after[0]) if len(after) else one.end
+    return service().coverage.of([one.series], max(one.start, state.coverage_at), min(one.end, end))[0]
+
+
+def cell(one: SeriesCoverage) -> None:
+    """The gaps of one pair, and what can be done about them."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{one.series.asset_pair} {one.series.timeframe}, {span(one.start, one.end)}", anchor=False)
+        st.button("Close", key="coverage_close", icon=":material/close:", type="tertiary", on_click=nothing_chosen)
+    gaps = one.gaps()
+    if not gaps:
+        st.success("Every expected bar of it is stored.", icon=":material/check_circle:")
+    else:
+        gap_list(gaps, "coverage_cell")
+    calendar_notes(one)
+
+
+def calendar_notes(one: SeriesCoverage) -> None:
+    calendar = calendar_of(one.series, service().settings)
+    first, last = calendar.horizon
+    known = "any time" if first is None else f"{when(first, hint=False)} to {when(last, hint=False)}"
+    st.caption(f"Calendar {calendar.name}, which knows {known}.")
+    special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
+    if special:
+        with st.expander(f"{len(special)} holidays and half days"):
+            st.dataframe([{"Day": s.date, "Kind": s.kind, "What": s.text} for s in special], hide_index=True)
+
+
+def gap_rows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Pair": gap.series.asset_pair,
+            "Timeframe": gap.series.timeframe,
+            "Provider": gap.series.provider,
+            "First missing": when(gap.start, hint=False),
+            "Last missing": when(gap.end - gap.series.step, hint=False),
+            "Bars": gap.candles,
+            "Why": "venue outage" if gap.in_outage else KINDS[gap.kind],
+        }
+        for gap in gaps
+    ]
+
+
+def gap_list(gaps: Sequence[Gap], key: str) -> None:
+    """Gaps to tick; what is ticked (or all of a single series) can be filled or explained."""
+    shown = list(gaps[:MOST_GAPS])
+    event = st.dataframe(
+        gap_rows(shown),
+        key=f"{key}_gaps",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        height="content" if len(shown) <= 8 else 320,
+        column_config={"Bars": st.column_config.NumberColumn(format="localized", width="small")},
+    )
+    ticked = [shown[row] for row in event.selection.rows if row < len(shown)]
+    one_series = len({gap.series for gap in gaps}) == 1
+    targets = [gap for gap in (ticked or (gaps if one_series else [])) if gap.kind == "unexplained"]
+    series = {gap.series for gap in targets}
+    bars = sum(gap.candles for gap in targets)
+    label = f"{number(bars)} bars in {number(len(targets))} gap{'' if len(targets) == 1 else 's'}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Fill from the provider",
+            key=f"{key}_fill",
+            type="primary",
+            icon=":material/download:",
+            on_click=fill,
+            args=(targets,),
+            disabled=len({(item.provider, item.timeframe) for item in series}) != 1,
+        )
+        st.button(
+            "Mark as explained",
+            key=f"{key}_mark",
+            icon=":material/edit_note:",
+            on_click=ask_mark,
+            args=(targets,),
+            disabled=not targets or not service().leads,
+        )
+        st.caption(label if targets else "Tick gaps that are not explained.")
+    if len(gaps) > len(shown):
+        st.caption(
+            f"The first {MOST_GAPS:,} of {len(gaps):,} gaps; the buttons take all of them unless some are ticked."
+        )
+
+
+def fill(gaps: Sequence[Gap]) -> None:
+    """The backfill form, filled in with exactly the range of the gaps."""
+    first = gaps[0].series
+    go(
+        "backfill",
+        provider=first.provider,
+        pairs=",".join(sorted({gap.series.asset_pair for gap in gaps})),
+        timeframes=first.timeframe,
+        start=stamp(min(gap.start for gap in gaps)),
+        end=stamp(max(gap.end for gap in gaps)),
+        mode="gaps",
+    )
+
+
+def stamp(epoch: int) -> str:
+    return f"{times.utc(epoch):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ask_mark(gaps: Sequence[Gap]) -> None:
+    st.session_state.coverage_ask = list(gaps)
+
+
+def close_when_done() -> None:
+    if st.session_state.get("coverage_done") or st.session_state.get("coverage_refused"):
+        st.rerun()
+
+
+@st.dialog("Mark as explained")
+def mark_dialog(gaps: list[Gap]) -> None:
+    close_when_done()
+    pairs = sorted({gap.series.asset_pair for gap in gaps})
+    st.write(
+        f"{number(sum(gap.candles for gap in gaps))} bars in {number(len(gaps))} gaps of "
+        f"{', '.join(pairs[:5])}{' and more' if len(pairs) > 5 else ''} leave the count of what is missing. They stay "
+        "visible, and open again by themselves if the data appears."
+    )
+    st.radio("Reason", REASONS, key="coverage_reason")
+    st.text_input("Note", key="coverage_note", placeholder="What explains it; required for “other”")
+    st.button("Mark", key="coverage_mark_yes", type="primary", on_click=mark, args=(gaps,))
+
+
+def mark(gaps: Sequence[Gap]) -> None:
+    state, verbs = st.session_state, service().hole_verbs
+
+    def all_of_them() -> str:
+        done = [
+            verbs.mark(gap.series, state.coverage_reason, actor(), state.coverage_note or "", gap.start, gap.end)
+            for gap in gaps
+        ]
+        return f"Marked {number(sum(one.candles for one in done))} bars."
+
+    tried(all_of_them)
+
+
+def tried(verb: Callable[[], str]) -> None:
+    """Do something; what it came to, or a refusal, is told on the page."""
+    try:
+        service().require_lead()
+        st.session_state.coverage_done = verb()
+    except (FFEError, InputError) as error:
+        st.session_state.coverage_refused = str(error)
+
+
+def told() -> None:
+    if done := st.session_state.pop("coverage_done", None):
+        st.success(done, icon=":material/check_circle:")
+    if refused := st.session_state.pop("coverage_refused", None):
+        st.error("That was refused.", icon=":material/error:")
+        st.code(refused, language=None, wrap_lines=True)
+
+
+def asked_twice(found: Sequence[SeriesCoverage]) -> None:
+    """What the provider does not have after two asks, marked in one go."""
+    offered = [(one, bars) for one in found if (bars := service().hole_verbs.offered(one))]
+    if not offered:
+        return
+    series = [one.series for one, _ in offered]
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f":material/help_center: **{number(sum(bars for _, bars in offered))} bars** of {number(len(offered))} "
+            f"pair{'' if len(offered) == 1 else 's'} were asked for twice, and the provider has nothing."
+        )
+        st.button(
+            "Mark them as having no trades",
+            key="coverage_asked_twice",
+            on_click=tried,
+            args=(lambda: mark_asked_twice(series),),
+            disabled=not service().leads,
+        )
+
+
+def mark_asked_twice(series: Sequence[Series]) -> str:
+    done = service().hole_verbs.mark_asked_twice(series, NO_TRADES, actor())
+    return f"Marked {number(done.candles)} bars in {number(done.holes)} holes."
+
+
+def largest() -> None:
+    """The largest gaps across everything, whatever is filtered above."""
+    console = service()
+    everything = console.coverage.of(console.coverage.series())
+    dark = outages(everything)
+    st.subheader("Largest gaps across everything", anchor=False)
+    gaps = largest_gaps(everything, most=25)
+    if gaps:
+        gap_list(gaps, "coverage_largest")
+    else:
+        st.success("Nothing is missing without a reason, in any series.", icon=":material/check_circle:")
+    if dark:
+        st.subheader("Venue outages", anchor=False)
+        st.caption("What every stored pair of a provider lacks at once.")
+        st.dataframe(
+            [
+                {
+                    "Provider": outage.provider,
+                    "Timeframe": outage.timeframe,
+                    "From": when(outage.start, hint=False),
+                    "Until": when(outage.end, hint=False),
+                    "Pairs": ", ".join(outage.pairs),
+                }
+                for outage in reversed(dark[-MOST_GAPS:])
+            ],
+            hide_index=True,
+        )
+
+
+def marks_list(known: Sequence[Series]) -> None:
+    """Every marked hole, newest first, with what has arrived in it since."""
+    states: list[HoleState] = service().hole_verbs.states(known)
+    if not states:
+        return
+    states.sort(key=lambda state: -state.hole.at)
+    shown = states[:MOST_GAPS]
+    st.subheader("Marked holes", anchor=False)
+    event = st.dataframe(
+        [
+            {
+                "Pair": state.hole.series.asset_pair,
+                "Timeframe": state.hole.series.timeframe,
+                "Provider": state.hole.series.provider,
+                "First": when(state.hole.start, hint=False),
+                "Bars": state.hole.candles,
+                "Arrived": state.arrived,
+                "State": state.state,
+                "Reason": state.hole.reason,
+                "Note": state.hole.note,
+                "By": state.hole.actor,
+                "Marked": when(state.hole.at, hint=False),
+            }
+            for state in shown
+        ],
+        key="coverage_marks",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+    )
+    ids = [shown[row].hole.id for row in event.selection.rows if row < len(shown)]
+    st.button(
+        "Take marks back",
+        key="coverage_unmark",
+        icon=":material/undo:",
+        on_click=tried,
+        args=(lambda: unmark(ids),),
+        disabled=not ids or not service().leads,
+    )
+    if len(states) > len(shown):
+        st.caption(f"The newest {MOST_GAPS:,} of {len(states):,}.")
+
+
+def unmark(ids: Sequence[int]) -> str:
+    return f"Took {number(service().hole_verbs.unmark(ids, actor()))} marks back."
+
+
+def empty() -> None:
+    st.info("Nothing is stored yet, so nothing can be missing. Start with a backfill.", icon=":material/grid_on:")
+    st.button(
+        "New backfill", key="coverage_new", type="primary", icon=":material/download:", on_click=go, args=("backfill",)
+    )
+
+
+def draw(known: Sequence[Series]) -> None:
+    prefill(known)
+    notes()
+    filters(known)
+    told()
+    with section("The heatmap"):
+        found = looked_at(known)
+        troubles(found)
+        if not any(one.account for one in found):
+            st.info("No series to show here: choose another watchlist, timeframe or range.", icon=":material/grid_off:")
+        else:
+            totals(found)
+            _, edges = heatmap(found)
+            chosen = chosen_cell(found, edges)
+            if chosen is not None and chosen.account is not None:
+                cell(chosen)
+            asked_twice(found)
+    with section("The largest gaps"):
+        largest()
+    with section("The marked holes"):
+        marks_list(known)
+    if asked := st.session_state.pop("coverage_ask", None):
+        mark_dialog(asked)
+
+
+st.title("Coverage")
+with section("The coverage"):
+    stored = service().coverage.series()
+    if stored:
+        draw(stored)
+    else:
+        empty()
