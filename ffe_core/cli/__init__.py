@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ffe_core.cli import backfill, watermarks
+from ffe_core.cli import backfill, coverage, dlq, schedules, watermarks
 from ffe_core.errors import FFEError, InputError
 from ffe_core.redaction import log_redacted, redact
 
-VERBS = (backfill, watermarks)
+VERBS = (backfill, coverage, dlq, schedules, watermarks)
 """Modules with `register(subparsers)`, which sets `run` to a function of the parsed arguments that returns a status."""
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
