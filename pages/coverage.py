@@ -343,12 +343,17 @@ def ask_mark(gaps: Sequence[Gap]) -> None:
     st.session_state.coverage_ask = list(gaps)
 
 
+def dismissed() -> None:
+    st.session_state.pop("coverage_ask", None)
+
+
 def close_when_done() -> None:
-    if st.session_state.get("coverage_done") or st.session_state.get("coverage_refused"):
+    """In the dialog: once its verb was tried, the whole page is drawn again, without the dialog."""
+    if "coverage_ask" not in st.session_state:
         st.rerun()
 
 
-@st.dialog("Mark as explained")
+@st.dialog("Mark as explained", on_dismiss=dismissed)
 def mark_dialog(gaps: list[Gap]) -> None:
     close_when_done()
     pairs = sorted({gap.series.asset_pair for gap in gaps})
@@ -372,6 +377,7 @@ def mark(gaps: Sequence[Gap]) -> None:
         ]
         return f"Marked {number(sum(one.candles for one in done))} bars."
 
+    dismissed()
     tried(all_of_them)
 
 
@@ -521,7 +527,7 @@ def draw(known: Sequence[Series]) -> None:
         largest()
     with section("The marked holes"):
         marks_list(known)
-    if asked := st.session_state.pop("coverage_ask", None):
+    if asked := st.session_state.get("coverage_ask"):
         mark_dialog(asked)
 
 

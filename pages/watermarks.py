@@ -224,9 +224,13 @@ def actions(row: Freshness) -> None:
             undo_button(series)
 
 
+def dismissed() -> None:
+    st.session_state.pop("watermarks_ask", None)
+
+
 def close_when_done() -> None:
     """In a dialog: once its verb was tried, the whole page is drawn again, without the dialog."""
-    if st.session_state.get("watermarks_done") or st.session_state.get("watermarks_refused"):
+    if "watermarks_ask" not in st.session_state:
         st.rerun()
 
 
@@ -244,7 +248,7 @@ def undo_button(series: Series) -> None:
         )
 
 
-@st.dialog("Rewind the watermark", width="medium")
+@st.dialog("Rewind the watermark", width="medium", on_dismiss=dismissed)
 def rewind_dialog(row: Freshness) -> None:
     """A new watermark, what it costs, and a reason."""
     close_when_done()
@@ -306,10 +310,11 @@ def diff(seen: Rewind) -> None:
 def rewind(series: Series, to: int | None) -> None:
     if to is not None:
         reason = st.session_state.watermarks_reason
+        dismissed()
         tried(lambda: service().watermark_verbs.rewind(series, to, actor(), reason), "The watermark is rewound.")
 
 
-@st.dialog("Forget how far this series was read?")
+@st.dialog("Forget how far this series was read?", on_dismiss=dismissed)
 def forget_dialog(row: Freshness) -> None:
     close_when_done()
     series = row.series
@@ -328,12 +333,12 @@ def forget_dialog(row: Freshness) -> None:
             args=(series,),
             disabled=not st.session_state.watermarks_reason.strip(),
         )
-        if st.button("Keep it", key="watermarks_forget_no"):
-            st.rerun()
+        st.button("Keep it", key="watermarks_forget_no", on_click=dismissed)
 
 
 def forget(series: Series) -> None:
     reason = st.session_state.watermarks_reason
+    dismissed()
     tried(lambda: service().watermark_verbs.forget(series, actor(), reason), "The marks are forgotten; the rows stay.")
 
 
@@ -384,7 +389,7 @@ with section("The watermarks"):
         selected = next((row for row in everything if row.series == st.session_state.watermarks_series), None)
         if selected is not None:
             actions(selected)
-        what, about = st.session_state.pop("watermarks_ask", (None, None))
+        what, about = st.session_state.get("watermarks_ask", (None, None))
         asked = next((row for row in everything if row.series == about), None)
         if asked is not None:
             {"rewind": rewind_dialog, "forget": forget_dialog}[what](asked)

@@ -1,0 +1,90 @@
+"""Watermarks page: a row a series, and marks moved only with a reason and after a look."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.service import ConsoleService
+from ffe_core.series import Series
+from tests.ingestion.fakes import HOUR, START
+from tests.pages.conftest import Open, words
+
+BTC = Series("BTCUSD", "1h", "simulated")
+KEY = "BTCUSD/1h/simulated"
+LAST = START + 71 * HOUR
+
+
+@pytest.fixture
+def filled(console: ConsoleService, monkeypatch: pytest.MonkeyPatch) -> ConsoleService:
+    """Three days of two simulated pairs."""
+    run = console.run_service.start(
+        BackfillRequest.of("simulated", ["BTCUSD", "EURUSD"], ["1h"], "2024-01-01", "2024-01-03"), "ann"
+    )
+    console.run_service.wait(run, 60)
+    return console
+
+
+def button(at: AppTest, key: str):  # type: ignore[no-untyped-def]
+    return at.button(key=key)
+
+
+def test_nothing_stored_says_what_to_do_next(open_page: Open) -> None:
+    at = open_page("watermarks")
+    assert "Nothing has been read yet" in words(at)
+    assert button(at, "watermarks_new").label == "New backfill"
+
+
+def test_a_row_for_each_series_with_its_health(filled: ConsoleService, open_page: Open) -> None:
+    frame = open_page("watermarks").dataframe[0].value
+    row = dict(zip(frame.columns, frame.iloc[0], strict=True))
+    assert list(frame["Pair"]) == ["BTCUSD", "EURUSD"]
+    assert (row["Stored"], row["Watermark"], list(row["Health"])) == (72, "2024-01-03 23:00", ["behind"])
+    assert row["Explained"] == 100
+
+
+def test_filters_come_from_the_address_and_nonsense_in_it_is_left_out(filled: ConsoleService, open_page: Open) -> None:
+    assert list(open_page("watermarks", pair="EUR-USD").dataframe[0].value["Pair"]) == ["EURUSD"]
+    assert "No series matches" in words(open_page("watermarks", health="healthy"))
+    at = open_page("watermarks", provider="nobody", series="x/y/z")
+    assert len(at.dataframe[0].value) == 2
+    assert "Not understood in the address" in words(at)
+
+
+def test_rewind_shows_the_difference_and_needs_a_reason_then_undo(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("watermarks", series=KEY)
+    button(at, "watermarks_rewind").click().run()
+    at.datetime_input(key="watermarks_to").set_value(datetime(2024, 1, 2, 12, tzinfo=UTC).replace(tzinfo=None)).run()
+    assert "- watermark 2024-01-03 23:00" in words(at)
+    assert "+ watermark 2024-01-02 12:00" in words(at)
+    assert [metric.value for metric in at.metric] == ["35", "35", "1", "under 1 s"]
+    assert button(at, "watermarks_rewind_yes").disabled
+    at.text_input(key="watermarks_reason").input("the provider mended its data").run()
+    button(at, "watermarks_rewind_yes").click().run()
+    assert filled.lake.marks(BTC).watermark == START + 36 * HOUR
+    at = open_page("watermarks", series=KEY)
+    button(at, "watermarks_undo").click().run()
+    assert "The rewind is undone" in words(at)
+    assert filled.lake.marks(BTC).watermark == LAST
+
+
+def test_a_bar_that_cannot_be_is_told_with_the_nearest(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("watermarks", series=KEY)
+    button(at, "watermarks_rewind").click().run()
+    at.datetime_input(key="watermarks_to").set_value(datetime(2023, 12, 1, tzinfo=UTC).replace(tzinfo=None)).run()
+    assert "the nearest that can are 2024-01-01T00:00:00+00:00" in words(at)
+    assert button(at, "watermarks_rewind_yes").disabled
+
+
+def test_forget_restates_the_target_and_the_rows_stay(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("watermarks", series=KEY)
+    button(at, "watermarks_forget").click().run()
+    assert "its 72 candles stay" in words(at)
+    at.text_input(key="watermarks_reason").input("start over").run()
+    button(at, "watermarks_forget_yes").click().run()
+    assert filled.lake.marks(BTC).watermark is None
+    frame = open_page("watermarks").dataframe[0].value
+    assert (frame["Stored"][0], list(frame["Health"][0])) == (72, ["never read"])
