@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from filelock import FileLock
 
 from ffe_core.errors import StorageError
 from ffe_core.redaction import redact
@@ -32,7 +33,7 @@ class Ledger:
         self._engine = sa.create_engine(self.url, **_options(self.url))
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _tune_sqlite)
-        with self._guarded():
+        with self._guarded(), _alone(self._engine):
             metadata.create_all(self._engine)
 
     @contextmanager
@@ -65,6 +66,24 @@ def _options(url: str) -> dict[str, Any]:
     if not url.startswith("sqlite"):
         return {"pool_pre_ping": True}
     return {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[None]:
+    """Held while a SQLite file is made: neither its first switch to WAL nor a look for a table waits for others."""
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file or file == ":memory:":
+        yield
+        return
+    lock = FileLock(f"{file}.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise StorageError(f"the ledger {file} cannot be locked: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
