@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from ffe_core.cli.common import actor, print_json, print_table, run_service
+from ffe_core.cli.common import actor, print_table, run_service
 from ffe_core.errors import InputError
 from ffe_core.operations.dead_letters import DeadLetters, Edit, described, readable
 from ffe_core.operations.mending import (
@@ -38,6 +38,7 @@ from ffe_core.storage.dead_letter_file import DISCARDED, PENDING, REPLAYED, SUPE
 from ffe_core.storage.dead_letter_index import FAILED_AGAIN
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue, Selection
 from ffe_core.storage.dead_letter_search import EntryRow, Wanted
+from ffe_core.storage.files import strict_json
 
 _POLL_SECONDS = 0.2
 _SHOWN = 100
@@ -125,7 +126,7 @@ def _list(arguments: argparse.Namespace) -> int:
     queue = _queue()
     rows = queue.entries(_wanted(arguments), arguments.limit, arguments.offset)
     if arguments.json:
-        print_json([readable(_as_dict(row)) for row in rows])
+        _print_json([_as_dict(row) for row in rows])
         return 0
     if not rows:
         print("no dead letters match")
@@ -143,7 +144,7 @@ def _show(arguments: argparse.Namespace) -> int:
     row = _as_dict(queue.rows([arguments.id])[0])
     letters = [described(entry, letter) for letter in entry.letters]
     if arguments.json:
-        print_json({**readable(row), "records": [_record(letter) for letter in letters]})
+        _print_json({**row, "records": [_record(letter) for letter in letters]})
         return 0
     print(f"{row['id']}\nkept {row['timestamp']} because: {_plain(entry.error)}\ncontext {entry.context!a}")
     for letter in letters[:_SHOWN]:
@@ -177,7 +178,7 @@ def _mend(arguments: argparse.Namespace) -> int:
         ],
     }
     if arguments.json:
-        print_json(readable(document))
+        _print_json(document)
     else:
         for verdict in verdicts:
             print(_in_words(verdict))
@@ -201,7 +202,7 @@ def _replay(arguments: argparse.Namespace) -> int:
             document = {name: sum(result.get(key, 0) for result in results) for name, key in names.items()}
             document |= {"run": run_id, "results": results}
     if arguments.json:
-        print_json(document)
+        _print_json(document)
     else:
         print(f"{document['replayed']:,} replayed, {document['failed']:,} failed, {document['collided']:,} collided")
     return int(failed)
@@ -228,7 +229,7 @@ def _mark(arguments: argparse.Namespace, status: str, done: str) -> int:
         else:
             marked = dead_letters.restore(selection, actor())
     if arguments.json:
-        print_json({done: marked, "entries": list(selection)})
+        _print_json({done: marked, "entries": list(selection)})
     else:
         print(f"{marked:,} {'would be ' if arguments.dry_run else ''}{done}")
     return 0
@@ -343,7 +344,7 @@ def _foresee(arguments: argparse.Namespace, dead_letters: DeadLetters, selection
         "records": [{"id": verdict.entry_id, "record": verdict.number, **_verdict(verdict)} for verdict in verdicts],
     }
     if arguments.json:
-        print_json(readable(document))
+        _print_json(document)
         return 0
     for verdict in verdicts[:_SHOWN]:
         print(_in_words(verdict))
@@ -409,6 +410,11 @@ def _print_letter(letter: dict[str, Any]) -> None:
     for step in letter["history"]:
         why = f": {step['why']}" if step.get("why") else ""
         print(f"  {_plain(step['at'])} {step['verb']} by {_plain(step['by'])}, {step['outcome']}{_plain(why)}")
+
+
+def _print_json(document: Any) -> None:
+    """One strict JSON document on stdout, in ASCII: what was received may hold what a terminal obeys."""
+    print(strict_json(readable(document), indent=2))
 
 
 def _plain(text: Any) -> str:

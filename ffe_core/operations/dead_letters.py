@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -220,7 +219,7 @@ class DeadLetters:
     def export_csv(self, selection: Selection) -> str:
         """The records as CSV; a cell that a spreadsheet would take for a formula begins with an apostrophe."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text)
         writer.writerow([*COLUMNS, *_FIELDS, "received"])
         for row in self.rows(selection):
             value = row["value"] if isinstance(row["value"], dict) else {}
@@ -365,7 +364,15 @@ def described(entry: Entry, letter: Letter) -> dict[str, Any]:
 
 def readable(value: Any) -> Any:
     """The value in strict JSON's terms, its text such as any encoding holds."""
-    return json.loads(storable(json.dumps(strict(value), ensure_ascii=False, allow_nan=False)))
+    return _encodable(strict(value))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(name): _encodable(item) for name, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value
 
 
 def _conflict(entry: Entry, edit: Edit) -> Conflict | None:

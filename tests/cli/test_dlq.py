@@ -1,0 +1,276 @@
+"""Does `dlq` show, mend, preview, replay, discard and restore, in words and as JSON, with the right exit status?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ffe_core import DeadLetterQueue, cli
+from tests.cli.test_backfill import command, environment
+from tests.ingestion.fakes import stored
+from tests.storage.dead_letters import BTC, SWAPPED, buried, good, upside_down
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(cli, "log_redacted", lambda level: None)
+    return tmp_path
+
+
+class Said:
+    """What a command said and how it ended."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def dlq(capsys: pytest.CaptureFixture[str]) -> Any:
+    """`dlq("list", "--json")`: the command run in this process."""
+
+    def run(*arguments: str) -> Said:
+        try:
+            status = cli.main(["dlq", *arguments])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Said(status, *capsys.readouterr())
+
+    return run
+
+
+def bury(folder: Path, *hours: int, **context: Any) -> str:
+    return buried(folder / "dlq", *hours, context={**BTC, **context})
+
+
+class TestList:
+    def test_each_entry_with_its_counts(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0, 1, run_id="7")
+        said = dlq("list", "--json")
+        (row,) = said.json
+        assert (row["id"], row["error"], row["records"], row["pending"]) == (entry_id, "validation_failed", 2, 2)
+        assert (row["status"], row["context"]) == ("pending", {**BTC, "run_id": "7"})
+        assert said.status == 0
+        assert entry_id in dlq("list").out
+
+    @pytest.mark.parametrize(
+        ("filters", "number"),
+        [
+            ([], 3),
+            (["--pair", "eth-usd"], 1),
+            (["--run", "7"], 1),
+            (["--reason", "high_below_low"], 3),
+            (["--code", "off_grid"], 0),
+            (["--status", "pending", "--timeframe", "1h", "--provider", "oanda"], 1),
+            (["--status", "replayed"], 0),
+            (["--text", "T05:00"], 1),
+            (["--day", "1999-01-01"], 0),
+            (["--limit", "2"], 2),
+            (["--limit", "2", "--offset", "2"], 1),
+        ],
+    )
+    def test_filters(self, dlq: Any, tmp_path: Path, filters: list[str], number: int):
+        bury(tmp_path, 0, asset_pair="ETHUSD")
+        bury(tmp_path, 1, run_id=7)
+        bury(tmp_path, 5, provider="oanda")
+        assert len(dlq("list", "--json", *filters).json) == number
+
+    def test_nothing_is_no_error(self, dlq: Any):
+        assert dlq("list", "--json").json == []
+        assert "no dead letters match" in dlq("list").out
+
+    def test_what_is_set_aside_is_named_on_stderr(self, dlq: Any, tmp_path: Path):
+        bury(tmp_path, 0)
+        (tmp_path / "dlq" / "torn\x1b[31m.json").write_text("{")
+        said = dlq("list")
+        assert "set aside: torn\\x1b[31m.json: it is not whole JSON" in said.err
+        assert said.status == 0
+
+
+class TestShow:
+    def test_each_record_with_its_reasons_in_words(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0)
+        (record,) = dlq("show", entry_id, "--json").json["records"]
+        assert (record["raw"], record["reasons"], record["status"]) == (upside_down(0), SWAPPED, "pending")
+        assert record["in_words"][0] == "high is below low"
+        text = dlq("show", entry_id).out
+        assert "because   high is below low" in text
+        assert '"high": "98.00"' in text
+
+    def test_hostile_content_never_reaches_the_terminal_as_it_is(self, dlq: Any, tmp_path: Path):
+        queue = DeadLetterQueue(tmp_path / "dlq")
+        record = {"open": "\x1b]0;owned\x07", "x": "\ud800", "deep": json.loads("[" * 80 + "]" * 80)}
+        context = {**BTC, "run_id": "\x1b[31m", "asset_pair": "../../etc"}
+        entry_id = queue.save([record, "\x9b"], "\x1b[2J", context, [["\x1b[0m"], ["b"]]).entry_id
+        for arguments in (["list"], ["show", entry_id], ["show", entry_id, "--json"], ["list", "--json"]):
+            said = dlq(*arguments)
+            assert said.status == 0
+            assert not {"\x1b", "\x9b", "\x07"} & set(said.out)
+            said.out.encode("utf-8")
+
+
+class TestMend:
+    @pytest.mark.parametrize(
+        ("how", "value"),
+        [
+            (["--swap-high-low"], good(0)),
+            (["--set", "high=102.00", "--set", 'low="98.00"'], {**good(0), "high": 102.0}),
+            (["--value", json.dumps(good(0, 7.0))], good(0, 7.0)),
+            (["--scale", "volume=1000", "--swap-high-low"], good(0, volume="1500")),
+            (
+                ["--drop-volume", "--swap-high-low"],
+                {name: value for name, value in good(0).items() if name != "volume"},
+            ),
+        ],
+    )
+    def test_ways_to_mend(self, dlq: Any, tmp_path: Path, how: list[str], value: dict[str, Any]):
+        entry_id = bury(tmp_path, 0)
+        said = dlq("mend", entry_id, "--record", "0", *how, "--why", "looked swapped", "--json")
+        assert said.status == 0
+        assert said.json["records"][0]["outcome"] == "passes"
+        (record,) = dlq("show", entry_id, "--json").json["records"]
+        assert (record["value"], record["raw"], record["revision"]) == (value, upside_down(0), 1)
+        assert record["history"][0]["why"] == "looked swapped"
+
+    def test_several_records_at_once(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0, 1, 2)
+        assert dlq("mend", entry_id, "--record", "0", "--record", "2", "--swap-high-low", "--json").json["mended"] == 2
+        records = dlq("show", entry_id, "--json").json["records"]
+        assert [record["revision"] for record in records] == [1, 0, 1]
+
+    def test_a_dry_run_saves_nothing(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0)
+        said = dlq("mend", entry_id, "--record", "0", "--set", "high=1", "--dry-run")
+        assert "still fails, because high is below low" in said.out
+        assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
+
+    @pytest.mark.parametrize(
+        ("how", "why"),
+        [
+            (["--set", "open=abc"], "open: 'abc': a field does not read as a number"),
+            (["--set", "date=2024-01-01T00:30:00Z"], "not on the timeframe's grid"),
+            (["--set", "open"], "--set high=43000.5"),
+            (["--value", "{"], "not JSON"),
+            (["--value", "[]"], "an object"),
+            (["--scale", "date=2"], "cannot be scaled"),
+            ([], "say how"),
+        ],
+    )
+    def test_a_bad_edit_exits_2_says_where_and_saves_nothing(self, dlq: Any, tmp_path: Path, how: list[str], why: str):
+        entry_id = bury(tmp_path, 0)
+        said = dlq("mend", entry_id, "--record", "0", *how)
+        assert (said.status, said.out) == (2, "")
+        assert why in said.err
+        assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
+
+    def test_a_stale_revision_exits_1_and_names_the_other(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0)
+        dlq("mend", entry_id, "--record", "0", "--swap-high-low")
+        said = dlq("mend", entry_id, "--record", "0", "--revision", "0", "--set", "open=5")
+        assert said.status == 1
+        assert "was mended meanwhile by" in said.err
+
+    @pytest.mark.parametrize("number", ["1", "-1", "x", "9" * 40])
+    def test_a_record_that_there_is_not(self, dlq: Any, tmp_path: Path, number: str):
+        entry_id = bury(tmp_path, 0)
+        for how in (["--swap-high-low"], ["--value", "{}"]):
+            assert dlq("mend", entry_id, f"--record={number}", *how).status == 2
+        assert dlq("mend", entry_id, "--swap-high-low").status == 2
+
+
+class TestReplay:
+    def test_a_dry_run_then_the_replay_then_once_more(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0, 1)
+        dlq("mend", entry_id, "--record", "0", "--swap-high-low")
+        counts = {"replayed": 1, "failed": 1, "collided": 0}
+        dry = dlq("replay", entry_id, "--dry-run", "--json")
+        assert {name: dry.json[name] for name in counts} == counts
+        assert [record["outcome"] for record in dry.json["records"]] == ["passes", "fails"]
+        assert stored(tmp_path).num_rows == 0
+        real = dlq("replay", entry_id, "--json")
+        assert {name: real.json[name] for name in counts} == counts
+        assert (dry.status, real.status) == (0, 0)
+        assert stored(tmp_path)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
+        again = dlq("replay", entry_id, "--json").json
+        assert (again["replayed"], again["failed"]) == (0, 1)
+        assert stored(tmp_path).num_rows == 1
+        assert dlq("list", "--json").json[0]["status"] == "partly replayed"
+
+    @pytest.mark.parametrize(("option", "replayed", "collided"), [([], 0, 1), (["--restate"], 1, 0)])
+    def test_a_collision(self, dlq: Any, tmp_path: Path, option: list[str], replayed: int, collided: int):
+        queue = DeadLetterQueue(tmp_path / "dlq")
+        first = queue.save([good(0)], "e", BTC).entry_id
+        second = queue.save([good(0, 7.0)], "e", BTC).entry_id
+        assert dlq("replay", first).status == 0
+        for more in (["--dry-run"], []):
+            document = dlq("replay", second, "--json", *option, *more).json
+            assert (document["replayed"], document["collided"]) == (replayed, collided)
+        status = dlq("show", second, "--json").json["records"][0]["status"]
+        assert status == ("replayed" if option else "superseded by stored")
+
+    def test_records_and_filters_choose_what_is_replayed(self, dlq: Any, tmp_path: Path):
+        queue = DeadLetterQueue(tmp_path / "dlq")
+        first = queue.save([good(0), good(1), good(2)], "e", BTC).entry_id
+        second = queue.save([good(0)], "e", {**BTC, "asset_pair": "ETHUSD"}).entry_id
+        assert dlq("replay", f"{first}#1", "--json").json["replayed"] == 1
+        assert dlq("replay", first, second, "--pair", "ETHUSD", "--json").json["replayed"] == 1
+        assert dlq("replay", "--text", "T02:00", "--json").json["replayed"] == 1
+        assert dlq("show", first, "--json").json["records"][0]["status"] == "pending"
+
+    @pytest.mark.parametrize(
+        "arguments", [[], ["nope"], ["../x"], ["--status", "lost"], ["--pair", "../x"], ["nope#0"], ["--json"]]
+    )
+    def test_what_cannot_be_chosen_exits_2(self, dlq: Any, tmp_path: Path, arguments: list[str]):
+        bury(tmp_path, 0)
+        said = dlq("replay", *arguments)
+        assert (said.status, said.out) == (2, "")
+        assert said.err
+
+    def test_nothing_left_to_do_exits_0(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0)
+        dlq("discard", entry_id, "--reason", "noise")
+        said = dlq("replay", entry_id, "--json")
+        assert (said.status, said.json) == (0, {"replayed": 0, "failed": 0, "collided": 0})
+
+    def test_a_series_that_fails_exits_1(self, dlq: Any, tmp_path: Path):
+        entry_id = DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC).entry_id
+        (tmp_path / "lake").write_text("in the way")
+        said = dlq("replay", entry_id, "--json")
+        assert said.status == 1
+        assert said.json["results"][0]["status"] == "error"
+
+
+class TestDiscardAndRestore:
+    def test_a_mark_that_can_be_taken_back(self, dlq: Any, tmp_path: Path):
+        first, second = bury(tmp_path, 0, 1), bury(tmp_path, 5, asset_pair="ETHUSD")
+        assert dlq("discard", first, "--reason", "noise", "--dry-run", "--json").json["discarded"] == 2
+        assert dlq("discard", first, "--reason", "noise", "--json").json == {"discarded": 2, "entries": [first]}
+        assert dlq("discard", "--code", "high_below_low", "--reason", "noise", "--json").json["entries"] == [second]
+        assert [row["status"] for row in dlq("list", "--json").json] == ["discarded"] * 2
+        assert "1 restored" in dlq("restore", f"{first}#1").out
+        assert dlq("restore", "--pair", "ETHUSD", "--json").json["restored"] == 1
+        assert dlq("list", "--json", "--status", "pending").json[0]["pending"] == 1
+
+    def test_a_reason_is_required(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 0)
+        assert dlq("discard", entry_id).status == 2
+        assert dlq("discard", entry_id, "--reason", " ").status == 2
+
+
+def test_as_a_process_one_document_on_stdout_and_the_rest_on_stderr(tmp_path: Path):
+    entry_id = bury(tmp_path, 0)
+    (tmp_path / "dlq" / "torn.json").write_text("{")
+    for arguments in (["list", "--json"], ["replay", entry_id, "--json"]):
+        done = subprocess.run(
+            command("dlq", *arguments), env=environment(tmp_path), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)
