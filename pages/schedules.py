@@ -351,7 +351,18 @@ def button(
 
 
 def ask(flag: str) -> None:
+    st.session_state.pop("sched_answered", None)
     st.session_state[flag] = True
+
+
+def answered() -> None:
+    st.session_state.sched_answered = True
+
+
+def close_when_answered() -> None:
+    """A button in a dialog redraws the dialog alone: the page, and so the end of the dialog, takes a rerun."""
+    if st.session_state.pop("sched_answered", False):
+        st.rerun()
 
 
 def settings(schedule: Schedule) -> None:
@@ -439,10 +450,12 @@ def pause_dialog(schedule: Schedule) -> None:
     st.text_input("Reason", key="sched_reason", max_chars=500, placeholder="Provider maintenance until Friday")
     with st.container(horizontal=True):
         st.button("Pause it", key="sched_pause_yes", type="primary", on_click=pause, args=(schedule.id,))
-        st.button("Let it run", key="sched_pause_no")
+        st.button("Let it run", key="sched_pause_no", on_click=answered)
+    close_when_answered()
 
 
 def pause(schedule_id: int) -> None:
+    answered()
     do(service().schedules.pause, schedule_id, st.session_state.sched_reason, actor())
 
 
@@ -458,11 +471,16 @@ def delete_dialog(schedule: Schedule) -> None:
             "Delete the schedule",
             key="sched_delete_yes",
             type="primary",
-            on_click=do,
-            args=(service().schedules.delete, schedule.id, actor()),
-            kwargs={"then": "list"},
+            on_click=delete,
+            args=(schedule.id,),
         )
-        st.button("Keep it", key="sched_delete_no")
+        st.button("Keep it", key="sched_delete_no", on_click=answered)
+    close_when_answered()
+
+
+def delete(schedule_id: int) -> None:
+    answered()
+    do(service().schedules.delete, schedule_id, actor(), then="list")
 
 
 # -- the form
