@@ -254,13 +254,14 @@ def rewind_dialog(row: Freshness) -> None:
     close_when_done()
     series, before = row.series, row.marks.watermark
     assert before is not None
+    suggested = service().watermark_verbs.suggestion(series) if "watermarks_to" not in st.session_state else None
     st.write(
         f"**{series.asset_pair} {series.timeframe}** from {series.provider} was read to **{when(before, hint=False)}**."
         " Choose an earlier bar: the next backfill reads on from there. No row is removed and no other series moves."
     )
     st.datetime_input(
         "New watermark (open of a bar, UTC)",
-        value=times.utc(before - before % times.DAY).replace(tzinfo=None),
+        value=times.utc(before if suggested is None else suggested).replace(tzinfo=None),
         key="watermarks_to",
         step=min(series.step, 3600),
         format="YYYY-MM-DD",

@@ -82,6 +82,15 @@ class WatermarkVerbs:
         requests, seconds, trouble = self._cost(series, start, end)
         return Rewind(series, before, Marks(target, before.low), bars, stored, requests, seconds, trouble)
 
+    def suggestion(self, series: Series) -> int | None:
+        """A bar to rewind to: the last that can be, a day or more before the watermark; None if there is none."""
+        marks = self._lake.marks(series)
+        if marks.watermark is None or marks.low is None:
+            return None
+        bars = self._candidates(series, marks.low, marks.watermark)
+        found, first = _around(bars, series.step, marks.watermark - times.DAY + 1)
+        return next((at for at in (found, first) if _LIMITS[0] <= at < marks.watermark), None)
+
     def rewind(self, series: Series, to: times.Instant, actor: str, reason: str) -> Marks:
         """Move the watermark back to the bar that opens at `to`; the low mark stays. Returns the new marks.
 

@@ -173,3 +173,15 @@ def test_bring_up_to_date_reads_on_from_the_watermark(
         assert kept(tmp_path) == list(hours(0, 100))
         with pytest.raises(InputError, match="has none"):
             verbs_of(service).bring_up_to_date(ETH, "ann")
+
+
+def test_the_suggestion_is_a_bar_that_can_be_a_day_back_or_the_next_best(tmp_path: Path, market: Market) -> None:
+    with opened(tmp_path) as service:
+        verbs = verbs_of(service)
+        assert verbs.suggestion(BTC) is None
+        done(service, asked())
+        assert verbs.suggestion(BTC) == LAST - 24 * HOUR
+        verbs.rewind(BTC, at(5), "ann", "x")
+        assert verbs.suggestion(BTC) == START
+        verbs.rewind(BTC, at(0), "ann", "x")
+        assert verbs.suggestion(BTC) is None

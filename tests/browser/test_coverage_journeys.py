@@ -1,0 +1,138 @@
+"""Can an analyst find what is missing and fill it, explain it, and have a series read again, in a real browser?"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from ffe_core import BatchDataIngester, DeltaLakeManager, times
+from ffe_core.insight.coverage import Coverage
+from ffe_core.operations.holes import HoleState, HoleVerbs
+from ffe_core.series import Series
+from ffe_core.storage.audit import Audit
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from tests.browser.conftest import Serve, Visit
+from tests.browser.driver import Server, Visitor, poll, settled
+from tests.browser.test_journeys import ends
+
+BTC, EURO = (Series(pair, "1h", "simulated") for pair in ("BTCUSD", "EURUSD"))
+GONE = ("2024-01-09T05:00:00+00:00", "2024-01-09T06:00:00+00:00", "2024-01-09T07:00:00+00:00")
+QUIET = {"FFE_SIMULATED__BROKEN_RECORDS": "0"}
+
+
+@pytest.fixture
+def holed(tmp_path: Path) -> Path:
+    """A data directory with two weeks of two simulated pairs, one without three hours of the ninth day."""
+    folder = tmp_path / "data"
+    single = ingester(folder)
+
+    def filled(series: Series) -> int:
+        asked = single.ingest_historical_data(series.asset_pair, "1h", "2024-01-01", "2024-01-14", "simulated")
+        return int(asyncio.run(asked)["unexplained"])
+
+    # In a thread of its own: Playwright's event loop runs in this one.
+    with ThreadPoolExecutor(1) as thread:
+        assert list(thread.map(filled, (BTC, EURO))) == [0, 0]
+    listed = ", ".join(f"'{at}'" for at in GONE)
+    DeltaTable(str(folder / "lake" / BTC.table)).delete(f"partition_asset_pair = 'BTCUSD' AND timestamp IN ({listed})")
+    return folder
+
+
+def ingester(folder: Path) -> BatchDataIngester:
+    return BatchDataIngester(
+        DeltaLakeManager(folder / "lake"), {"data_dir": folder, "simulated": {"broken_records": 0}}
+    )
+
+
+def coverage_of(server: Server) -> Coverage:
+    single = ingester(server.data_dir)
+    return Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
+
+
+def marked_holes(server: Server) -> list[HoleState]:
+    single = ingester(server.data_dir)
+    verbs = HoleVerbs(coverage_of(server), single.holes, Audit(Ledger(server.data_dir / LEDGER_FILE)))
+    return verbs.states([BTC])
+
+
+def click_cell(visitor: Visitor, pair: str, day: str) -> None:
+    """Click the cell of a pair and day, where the chart itself says it is."""
+    chart = visitor.page.locator(".st-key-coverage_map .js-plotly-plot")
+    chart.wait_for()
+    where = chart.evaluate(
+        """(chart, [pair, day]) => {
+            const {xaxis, yaxis} = chart._fullLayout, box = chart.getBoundingClientRect();
+            const x = xaxis._categories.indexOf(day), y = yaxis._categories.indexOf(pair);
+            return [box.x + xaxis._offset + xaxis.l2p(x), box.y + yaxis._offset + yaxis.l2p(y)];
+        }""",
+        [pair, day],
+    )
+    visitor.page.mouse.move(*where)
+    visitor.page.mouse.click(*where)
+    visitor.clicks += 1
+    settled(visitor.page)
+
+
+def test_from_a_click_on_the_heatmap_to_the_prefilled_backfill_to_green(
+    serve: Serve, visit: Visit, holed: Path
+) -> None:
+    server = serve(holed, QUIET)
+    visitor = visit(server, "/coverage?provider=simulated&timeframe=1h")
+    click_cell(visitor, "BTCUSD", "2024-01-09")
+    visitor.sees("BTCUSD 1h, 2024-01-09")
+    visitor.click("coverage_cell_fill")
+    visitor.page.wait_for_url(re.compile("/backfill"))
+    visitor.sees("3 candles to fetch")
+    for part in ("start=2024-01-09T05%3A00%3A00Z", "end=2024-01-09T08%3A00%3A00Z", "mode=gaps", "pairs=BTCUSD"):
+        assert part in visitor.page.url
+    visitor.click("backfill_start")
+    visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
+    ends(visitor, "complete")
+    assert [one.counts.unexplained for one in coverage_of(server).of([BTC, EURO])] == [0, 0]
+    visitor.open("/coverage?provider=simulated&timeframe=1h")
+    visitor.sees("Nothing is missing without a reason")
+
+
+def test_a_rewind_is_seen_as_a_difference_run_and_undone(serve: Serve, visit: Visit, holed: Path) -> None:
+    server = serve(holed, QUIET)
+    lake = DeltaLakeManager(holed / "lake")
+    before = lake.marks(EURO)
+    visitor = visit(server, "/watermarks?series=EURUSD/1h/simulated")
+    visitor.click("watermarks_rewind")
+    visitor.sees_dialog("No row is removed")
+    visitor.page.get_by_role("dialog").get_by_text("Bars read again").wait_for()
+    visitor.at("watermarks_reason").get_by_role("textbox").fill("the provider mended its data")
+    visitor.at("watermarks_reason").get_by_role("textbox").press("Enter")
+    settled(visitor.page)
+    visitor.click("watermarks_rewind_yes")
+    visitor.sees("The watermark is rewound")
+    after = lake.marks(EURO)
+    assert (after.watermark, after.low) == (times.parse_instant("2024-01-12T21:00Z"), before.low)
+    visitor.click("watermarks_undo")
+    visitor.sees("The rewind is undone")
+    assert lake.marks(EURO) == before
+    visitor.page.get_by_role("button", name="Undo").wait_for(state="detached")
+
+
+def test_a_mark_leaves_the_count_and_opens_again_when_the_data_arrives(serve: Serve, visit: Visit, holed: Path) -> None:
+    server = serve(holed, QUIET)
+    visitor = visit(server, "/coverage?provider=simulated&timeframe=1h&pair=BTCUSD")
+    visitor.click("coverage_cell_mark")
+    visitor.sees_dialog("open again by themselves")
+    visitor.page.get_by_role("dialog").get_by_text("venue outage").click()
+    settled(visitor.page)
+    visitor.click("coverage_mark_yes")
+    visitor.sees("Marked 3 bars")
+    assert [(state.hole.reason, state.state) for state in marked_holes(server)] == [("venue outage", "marked")]
+    visitor.open("/backfill?provider=simulated&pairs=BTCUSD&timeframes=1h&start=2024-01-09&end=2024-01-09&mode=refetch")
+    visitor.click("backfill_start")
+    visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
+    ends(visitor, "complete")
+    poll(lambda: [state.state for state in marked_holes(server)] == ["reopened"], "the mark to open again")
+    visitor.open("/coverage?provider=simulated&timeframe=1h")
+    visitor.sees("Marked holes")
