@@ -281,8 +281,7 @@ class Schedules:
         name = draft.name.strip()
         if not name or len(name) > _LONGEST:
             raise InputError(f"name: give 1 to {_LONGEST} characters, for example 'Majors every hour'")
-        if any(one.name == name and one.id != own_id for one in self.store.all()):
-            raise InputError(f"name: there is a schedule {name!r} already; choose another name")
+        self.store.check_name(name, own_id)
 
     def _check_series(self, draft: Draft) -> None:
         if draft.watchlist is None:

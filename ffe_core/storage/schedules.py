@@ -178,6 +178,11 @@ class ScheduleStore:
         with self._ledger.read() as connection:
             return _read(connection, sa.select(*_COLUMNS).where(_kept).order_by(sa.func.lower(schedules.c.name)))
 
+    def check_name(self, name: str, own_id: int | None = None) -> None:
+        """InputError if a schedule other than `own_id` has this name."""
+        with self._ledger.read() as connection:
+            _check_name(connection, name, own_id)
+
     def some(self, schedule_ids: Iterable[int]) -> dict[int, Schedule]:
         """Those of these schedules that were not deleted, by id."""
         wanted, found = list(set(schedule_ids)), []
