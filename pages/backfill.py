@@ -25,6 +25,7 @@ MODES = {
 }
 PRESETS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90, "Last year": 365, "Last 5 years": 1826}
 OWN_RANGE = "Own range"
+FIRST_DAY = date(1990, 1, 1)
 
 
 def today() -> date:
@@ -43,16 +44,29 @@ def prefill() -> None:
     frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_timeframes = frames or ["1h"]
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
-    state.backfill_exact = from_url("start", str, None), from_url("end", str, None)
-    first, last = (from_url(name, read_day, None) for name in ("start", "end"))
+    first = from_url("start", possible_day, None)
+    last = from_url("end", lambda text: possible_day(text, first), None)
     if first and last:
         state.backfill_preset, state.backfill_range = OWN_RANGE, (first, last)
+        state.backfill_exact = st.query_params["start"], st.query_params["end"]
     state.setdefault("backfill_preset", "Last 30 days")
     state.setdefault("backfill_range", (today() - timedelta(days=30), today()))
 
 
 def read_day(text: str) -> date:
     return datetime.fromisoformat(text).date()
+
+
+def possible_day(text: str, earliest: date | None = None) -> date:
+    """A day that the range can hold; ValueError for another."""
+    day = read_day(text)
+    if not (earliest or FIRST_DAY) <= day <= last_day():
+        raise ValueError(text)
+    return day
+
+
+def last_day() -> date:
+    return today() + timedelta(days=1)
 
 
 def dates() -> tuple[str, str] | None:
@@ -181,8 +195,8 @@ def range_form() -> list[str]:
             st.date_input(
                 "From and to, whole UTC days",
                 key="backfill_range",
-                min_value=date(1990, 1, 1),
-                max_value=today() + timedelta(days=1),
+                min_value=FIRST_DAY,
+                max_value=last_day(),
                 format="YYYY-MM-DD",
             )
     return [] if dates() else ["choose the end of the range"]

@@ -25,6 +25,7 @@ from pages.ui import (
 )
 
 PAGE_SIZE = 25
+MOST_PAGES = 1_000_000
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
 KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 
@@ -37,7 +38,14 @@ def prefill() -> None:
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
     state.runs_pair = from_url("pair", normalize_pair, "")
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
-    state.runs_page = max(1, from_url("page", int, 1))
+    state.runs_page = from_url("page", page_number, 1)
+
+
+def page_number(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_PAGES:
+        raise ValueError(text)
+    return number
 
 
 def first_page() -> None:

@@ -38,7 +38,7 @@ def console(data_dir: Path) -> ConsoleService:
 def open_page(data_dir: Path) -> Open:
     """`open_page("run", id="7")`: the page as first drawn for this address, ready to be worked with."""
 
-    def opened(page: str = "overview", **address: str) -> AppTest:
+    def opened(page: str = "overview", /, **address: str) -> AppTest:
         at = AppTest.from_file(str(CONSOLE), default_timeout=20)
         if page != "overview":
             at.run()
