@@ -24,6 +24,7 @@ from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui import actor, from_url, go, keep_in_url, notes, number, one_of, section, service, span, when
 from pages.ui.chart import GAPS, figure
+from pages.ui.dialogs import answered, close_when_answered
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
 ALL = "All"
@@ -382,8 +383,18 @@ def one_bar(series: Series, open_: int) -> None:
             args=(series, open_),
             disabled=not service().leads,
         )
-        if st.button("Correct it by hand", icon=":material/edit:", key="candles_correct", disabled=not service().leads):
-            correction(series, open_, {name: float(found[name].iloc[-1]) for name in VALUES})
+        st.button(
+            "Correct it by hand",
+            icon=":material/edit:",
+            key="candles_correct",
+            on_click=ask_for_correction,
+            args=(series, open_, {name: float(found[name].iloc[-1]) for name in VALUES}),
+            disabled=not service().leads,
+        )
+
+
+def ask_for_correction(series: Series, open_: int, latest: dict[str, float]) -> None:
+    st.session_state.candles_correcting = series, open_, latest
 
 
 def refetch(series: Series, open_: int) -> None:
@@ -407,10 +418,16 @@ def correction(series: Series, open_: int, latest: dict[str, float]) -> None:
         with cells[place % 2]:
             st.number_input(name.capitalize(), value=latest[name], format="%.10g", key=f"correct_{name}")
     st.text_input("Reason", key="correct_reason", placeholder="for example: typo confirmed by the provider")
-    st.button("Add this version", type="primary", key="correct_save", on_click=save_correction, args=(series, open_))
+    with st.container(horizontal=True):
+        st.button(
+            "Add this version", type="primary", key="correct_save", on_click=save_correction, args=(series, open_)
+        )
+        st.button("Leave it as it is", key="correct_no", on_click=answered)
+    close_when_answered()
 
 
 def save_correction(series: Series, open_: int) -> None:
+    answered()
     console, state = service(), st.session_state
     values = {name: float(state[f"correct_{name}"]) for name in VALUES}
     try:
@@ -515,3 +532,5 @@ def page() -> None:
 st.title("Candles")
 with section("The candles"):
     page()
+if correcting := st.session_state.pop("candles_correcting", None):
+    correction(*correcting)

@@ -22,6 +22,7 @@ from pages.ui import (
     state_column,
     when,
 )
+from pages.ui.dialogs import answered, close_when_answered
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 
@@ -72,6 +73,7 @@ def confirm_cancel() -> None:
 
 
 def cancel(run_id: int) -> None:
+    answered()
     try:
         service().run_service.cancel(run_id, actor())
     except (FFEError, InputError) as error:
@@ -87,7 +89,8 @@ def cancel_dialog(run: Any, rows: list[Any]) -> None:
     )
     with st.container(horizontal=True):
         st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run["id"],))
-        st.button("Keep it running", key="run_cancel_no")
+        st.button("Keep it running", key="run_cancel_no", on_click=answered)
+    close_when_answered()
 
 
 def totals(run: Any, rows: list[Any]) -> None:
@@ -210,8 +213,6 @@ def body(run_id: int) -> None:
         links(rows)
     with section("The log"):
         log_lines(run)
-    if st.session_state.pop("run_confirm", False):
-        cancel_dialog(run, rows)
 
 
 @st.fragment(run_every=1)
@@ -219,7 +220,7 @@ def live(run_id: int) -> None:
     """Redrawn every second while the run is active; a last full redraw when it has ended."""
     run = service().runs.get(run_id)
     body(run_id)
-    if is_leaving() or (run and run["state"] not in states.ACTIVE):
+    if is_leaving() or st.session_state.get("run_confirm") or (run and run["state"] not in states.ACTIVE):
         st.rerun()
 
 
@@ -241,4 +242,7 @@ with section("The run"):
         if refused:
             st.error("That was refused.", icon=":material/error:")
             st.code(refused, language=None, wrap_lines=True)
+        confirming = st.session_state.pop("run_confirm", False)
         (live if shown["state"] in states.ACTIVE else body)(shown["id"])
+        if confirming:
+            cancel_dialog(shown, service().runs.series(shown["id"]))
