@@ -321,7 +321,7 @@ class BarClose:
         """The trigger in words."""
         used = [frame for _, frame, _ in self.markets]
         sizes = [name for name in TIMEFRAMES if name in used]
-        return f"shortly after each {' and '.join(sizes)} bar closes" if sizes else "shortly after each bar closes"
+        return f"after each {' and '.join(sizes)} bar closes" if sizes else "after each bar closes"
 
     def dues(self, after: int, until: int) -> Times:
         found = [self._closes(*market, after, until) for market in self.markets]

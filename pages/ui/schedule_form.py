@@ -219,9 +219,9 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
         costs = []
     rows = [
         {
-            "UTC": when(due, hint=False),
-            "In": relative(due),
-            f"Shown in {zone}": local(due, zone),
+            "UTC": when(due, hint=False).removesuffix(" UTC"),
+            **({} if zone == "UTC" else {zone: local(due, zone)}),
+            "In": relative(due).removeprefix("in "),
             **_cost(costs, position),
         }
         for position, due in enumerate(dues)
