@@ -102,7 +102,7 @@ def cells_of(row: Freshness) -> dict[str, Any]:
         "Explained": None if row.completeness is None else int(row.completeness * 10_000) / 100,
         "Gaps": len(row.counts.missing),
         "Missing": row.counts.unexplained,
-        "Run": row.last_run,
+        "Run": "–" if row.last_run is None else str(row.last_run),
         "State": [row.last_state] if row.last_state else [],
     }
 
@@ -129,7 +129,7 @@ def table(rows: list[Freshness]) -> None:
             "Oldest": st.column_config.TextColumn("Oldest (UTC)", help="The earliest instant asked to completion."),
             "Watermark": st.column_config.TextColumn("Watermark (UTC)", help="Open of the last stored bar."),
             "State": state_column("Last run", width=140),
-            "Run": st.column_config.NumberColumn(format="%d", width=50),
+            "Run": st.column_config.TextColumn(width=50),
             "Lag": st.column_config.TextColumn(help="Open time of its market since the last stored bar closed."),
             "Explained": st.column_config.NumberColumn(
                 format="%.2f %%", help="Share of the expected bars that are stored, dead lettered or marked."

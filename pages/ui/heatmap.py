@@ -53,6 +53,10 @@ def figure(pairs: Sequence[str], edges: Times, counts: dict[str, Times]) -> go.F
             "tickvals": list(range(len(LEVELS))),
             "ticktext": [f"{sign} {level}" for sign, level in zip(SIGNS, LEVELS, strict=True)],
             "thickness": 14,
+            "lenmode": "pixels",
+            "len": 120,
+            "y": 1,
+            "yanchor": "top",
             "outlinewidth": 0,
         },
     )
