@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any, Protocol
 
@@ -33,6 +33,9 @@ from ffe_core.storage.schedules import Book, Schedule, ScheduleStore
 log = logging.getLogger(__name__)
 _AT_ONCE = 25
 """Fires are started and written down in groups of this many."""
+MOST_RUNS = 40
+"""Scheduled runs of one provider under way at once; the next fires start as these end. A provider lets only a few
+series be asked for at a time anyway, and so many runs are quickly interrupted when the server ends."""
 _TRIES = 5
 DOWN = "no console was running"
 ASLEEP = "the machine slept, or its clock was set forward"
@@ -62,9 +65,10 @@ class Scheduler:
         *,
         clock: Callable[[], float] = time.time,
         pulse_seconds: float = 0.5,
+        most_runs: int = MOST_RUNS,
     ) -> None:
         self._store, self._plans, self._runs, self._messages = store, plans, runs, messages
-        self._clock, self._pulse_seconds = clock, pulse_seconds
+        self._clock, self._pulse_seconds, self._most_runs = clock, pulse_seconds, most_runs
         self._why_missed = DOWN
         self._unwritten: dict[int, dict[str, Any]] = {}
         self._armed: int | None = None
@@ -167,14 +171,23 @@ class Scheduler:
         """Start the fires that wait for it, unless the former one of their schedule still runs."""
         fires = self._store.open_fires()
         startable = [fire for fire in fires if fire["run_id"] is None and fire["id"] not in self._unwritten]
-        schedules = self._store.some(fire["schedule_id"] for fire in startable)
+        if not startable:
+            return self._write()
+        schedules = self._store.some(fire["schedule_id"] for fire in fires)
         busy = {fire["schedule_id"]: fire["run_id"] for fire in fires if fire["run_id"] is not None}
         queued = {fire["schedule_id"] for fire in fires if fire["outcome"] == states.WAITING}
         for fire in startable:
-            self._unwritten[fire["id"]] = self._handled(fire, schedules.get(fire["schedule_id"]), busy, queued)
+            schedule = schedules.get(fire["schedule_id"])
+            if schedule is None or not self._is_full(schedule.provider, busy, schedules):
+                self._unwritten[fire["id"]] = self._handled(fire, schedule, busy, queued)
             if len(self._unwritten) >= _AT_ONCE:
                 self._write()
-        self._write()
+        return self._write()
+
+    def _is_full(self, provider: str, busy: Mapping[int, int], schedules: Mapping[int, Schedule]) -> bool:
+        """Whether as many scheduled runs of a provider are under way as there may be."""
+        under_way = sum(schedules[one].provider == provider for one in busy if one in schedules)
+        return under_way >= self._most_runs
 
     def _write(self) -> None:
         """Write down what became of fires. Until that succeeds it is remembered, so that nothing starts twice."""

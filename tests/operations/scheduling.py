@@ -115,8 +115,8 @@ class Told:
 class World:
     """One data directory, one scheduler at a time; `crash` replaces it by one that knows only the ledger."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self.clock, self.runs, self.told = clock, FakeRuns(), Told()
+    def __init__(self, folder: Path, clock: Clock, most_runs: int = 1_000) -> None:
+        self.clock, self.runs, self.told, self._most_runs = clock, FakeRuns(), Told(), most_runs
         self.ledger = Ledger(folder / "console.db")
         self.store = ScheduleStore(self.ledger)
         self.watchlists = Watchlists(self.ledger)
@@ -126,7 +126,9 @@ class World:
 
     def crash(self) -> None:
         """Another leader takes over."""
-        self.scheduler = Scheduler(self.store, self.plans, self.runs, self.told, clock=self.clock)
+        self.scheduler = Scheduler(
+            self.store, self.plans, self.runs, self.told, clock=self.clock, most_runs=self._most_runs
+        )
         self.scheduler.adopt()
 
     def add(self, name: str = "one", **values: Any) -> Schedule:

@@ -339,6 +339,32 @@ def test_hundreds_due_in_one_minute_all_start(world: World) -> None:
     assert {row["outcome"] for row in rows} == {states.RAN}
 
 
+def test_so_many_run_at_once_and_the_others_as_these_end(tmp_path: Path) -> None:
+    world = World(tmp_path, Clock.on(_START), most_runs=3)
+    world.runs.holds = True
+    made = [world.add(f"schedule {number}", pairs=(f"P{number}USD",)) for number in range(5)]
+    world.run_until(world.clock.at + 31)
+    assert [_what(world, one.id) for one in made] == [[states.RAN]] * 3 + [[states.FIRING]] * 2
+    world.runs.end(2)
+    world.clock.at += 10
+    world.scheduler.pulse()
+    assert [_what(world, one.id) for one in made[3:]] == [[states.LATE], [states.FIRING]]
+    world.verbs.pause(made[4].id, "maintenance", "ann")
+    world.runs.end(1)
+    world.scheduler.pulse()
+    assert _what(world, made[4].id) == [states.PAUSED]
+    assert len(world.runs.started) == 4
+
+
+def test_a_full_provider_leaves_the_others_alone(tmp_path: Path) -> None:
+    world = World(tmp_path, Clock.on(_START), most_runs=1)
+    world.runs.holds = True
+    for name, provider in (("one", "simulated"), ("two", "simulated"), ("three", "coinbase")):
+        world.add(name, provider=provider, pairs=("BTCUSD",) if name != "two" else ("ETHUSD",))
+    world.run_until(world.clock.at + 31)
+    assert sorted(run.request.provider for run in world.runs.started.values()) == ["coinbase", "simulated"]
+
+
 def test_the_timer_is_set_for_what_is_due_first(world: World) -> None:
     world.clock.at = 4_102_444_800.0  # far ahead, so that nothing is due while this test looks
     scheduler = world.scheduler
