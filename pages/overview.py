@@ -13,6 +13,8 @@ from ffe_core.storage.dead_letter_search import Wanted
 from pages.ui import actor, duration, go, number, relative, section, service, span, state_badge, state_column, when
 
 MOST = 6
+# Something that needs a person: its icon, what it is, what to do, the page for that and its address.
+Item = tuple[str, str, str, str, dict[str, str]]
 
 
 def start_simulated() -> None:
@@ -100,32 +102,59 @@ def figures(shown: Overview) -> None:
 def attention(shown: Overview) -> None:
     """What needs a person, each with its action; nothing when there is nothing."""
     st.subheader("Needs attention")
-    items = [item for row in shown.rows for item in reasons(row)]
+    items = [*of_schedules(), *of_dead_letters(), *(item for row in shown.rows for item in reasons(row))]
+    items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
     if not items:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
-    for number_, (text, label, page, params) in enumerate(items[:MOST]):
+    for number_, (icon, text, label, page, params) in enumerate(items[:MOST]):
         with st.container(horizontal=True, vertical_alignment="center", key=f"attention_{number_}"):
-            st.markdown(text)
+            st.markdown(icon, width="content")
+            st.text(text, width="content")
             st.page_link(page, label=label, icon=":material/arrow_forward:", query_params=params)
     if len(items) > MOST:
-        st.caption(f"and {len(items) - MOST:,} more, in the table below")
+        st.caption(f"And {len(items) - MOST:,} more.")
 
 
-def reasons(row: SeriesOverview) -> list[tuple[str, str, str, dict[str, str]]]:
-    name = f"**{row.series.asset_pair} {row.series.timeframe}** from {row.series.provider}"
+def of_schedules() -> list[Item]:
+    """Schedules whose last run failed, that paused themselves or that missed fires."""
+    return [
+        (
+            ":red[:material/event_busy:]",
+            item.text,
+            "Open the schedule",
+            "schedules.py",
+            {"id": str(item.schedule_id)},
+        )
+        for item in service().schedules.attention()
+    ]
+
+
+def of_dead_letters() -> list[Item]:
+    pending = service().queue.count(Wanted(status="pending"))
+    if not pending:
+        return []
+    many = "record waits" if pending == 1 else "records wait"
+    text = f"{pending:,} {many} among the dead letters"
+    return [(":orange[:material/mark_email_unread:]", text, "Review them", "dead_letters.py", {})]
+
+
+def reasons(row: SeriesOverview) -> list[Item]:
+    name = str(row.series)
     series = {"provider": row.series.provider, "pairs": row.series.asset_pair, "timeframes": row.series.timeframe}
     found = []
     if row.last_state == states.FAILED:
-        found.append((f":red[:material/error:] {name}: its last run failed", "Open the run", "run.py", run_of(row)))
+        icon = ":red[:material/error:]"
+        found.append((icon, f"{name}: its last run failed", "Open the run", "run.py", run_of(row)))
     elif row.last_state in (states.INTERRUPTED, states.CANCELLED):
-        text = f":orange[:material/power_off:] {name}: its last run was {row.last_state}"
-        found.append((text, "Open the run", "run.py", run_of(row)))
+        text = f"{name}: its last run was {row.last_state}"
+        found.append((":orange[:material/power_off:]", text, "Open the run", "run.py", run_of(row)))
     if row.unexplained:
-        text = f":orange[:material/rule:] {name}: {row.unexplained:,} bars missing without a reason"
-        found.append((text, "Fill the gaps", "backfill.py", {**series, "mode": "gaps"}))
+        text = f"{name}: {row.unexplained:,} bars missing without a reason"
+        where = {"provider": row.series.provider, "timeframe": row.series.timeframe}
+        found.append((":orange[:material/rule:]", text, "See the gaps", "coverage.py", where))
     if row.is_stale:
-        text = f":orange[:material/schedule:] {name}: {duration(row.lag)} of market time behind"
-        found.append((text, "Bring up to date", "backfill.py", {**series, "mode": "resume"}))
+        text = f"{name}: {duration(row.lag)} of market time behind"
+        found.append((":orange[:material/schedule:]", text, "Bring up to date", "backfill.py", series))
     return found
 
 

@@ -182,9 +182,14 @@ def log_lines(run: Any) -> None:
 
 def links(rows: list[Any]) -> None:
     first = next((row for row in rows if row["records"] or row["stored"]), None)
-    if first is None:
-        return
+    kept = sum(row["failed_records"] for row in rows)
     with st.container(horizontal=True):
+        if kept:
+            label = f"Open its {number(kept)} dead letter{'' if kept == 1 else 's'}"
+            run_id = {"run": str(rows[0]["run_id"])}
+            st.page_link("dead_letters.py", label=label, icon=":material/mark_email_unread:", query_params=run_id)
+        if first is None:
+            return
         st.page_link(
             "candles.py",
             label="Open the candles",
