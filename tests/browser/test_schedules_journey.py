@@ -51,7 +51,7 @@ def make_every_minute(visitor: Visitor, address: str, name: str) -> None:
     settled(visitor.page)
     visitor.sees("every minute")
     visitor.click("sched_save")
-    visitor.page.wait_for_url(re.compile(r"/schedules\?id=1$"))
+    visitor.page.wait_for_url(re.compile(r"/schedules\?schedule=1$"))
     settled(visitor.page)
     visitor.sees("It has not been due yet")
 
@@ -85,7 +85,7 @@ def test_a_schedule_fires_moves_the_watermark_and_outlives_the_server(serve: Ser
     another_ended(server, before)
     assert watermark(server) > first
 
-    visitor.open("/schedules?id=1")
+    visitor.open("/schedules?schedule=1")
     visitor.click("sched_pause")
     visitor.sees_dialog("Nothing of it fires until it is resumed")
     visitor.at("sched_reason").get_by_role("textbox").fill("Provider maintenance")
@@ -117,7 +117,7 @@ def test_an_overlap_is_skipped_and_shown(serve: Serve, visit: Visit, held: HeldM
     poll(lambda: any(fire["outcome"] == "skipped" for fire in fires(server)), "a fire to be skipped", _PATIENCE)
     [skipped] = [fire for fire in fires(server) if fire["outcome"] == "skipped"]
     assert "the former one, still ran" in skipped["note"]
-    visitor.open("/schedules?id=1")
+    visitor.open("/schedules?schedule=1")
     visitor.sees("lines. Click one to open its run.")
     held.let_go()
 

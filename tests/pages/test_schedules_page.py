@@ -52,7 +52,7 @@ def test_a_paused_schedule_shows_by_whom_and_why(open_page: Open, console: Conso
     console.schedules.pause(daily.id, "provider maintenance", "ann")
     [row] = open_page("schedules").dataframe[0].value.to_dict("records")
     assert (row["Next five, UTC"], row["Next five, local"]) == ("paused by ann", "provider maintenance")
-    detail = words(open_page("schedules", id=str(daily.id)))
+    detail = words(open_page("schedules", schedule=str(daily.id)))
     assert "Paused by ann" in detail
     assert "provider maintenance" in detail
     assert "If it were resumed now" in detail
@@ -77,7 +77,7 @@ def test_a_schedule_is_made_and_opened(open_page: Open, console: ConsoleService)
     at.button(key="sched_save").click().run()
     [made] = console.schedules.store.all()
     assert (made.name, made.trigger, made.zone) == ("Hourly", "cron 30 2 * * *", "Europe/Berlin")
-    assert at.query_params["id"] == str(made.id)
+    assert at.query_params["schedule"] == str(made.id)
     assert "Every day at 02:30 UTC" in words(at)
     assert "It has not been due yet." in words(at)
 
@@ -129,7 +129,7 @@ def test_a_stale_edit_is_refused_and_said(open_page: Open, console: ConsoleServi
 
 
 def test_a_pause_asks_for_a_reason(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
-    at = open_page("schedules", id=str(daily.id))
+    at = open_page("schedules", schedule=str(daily.id))
     at.button(key="sched_pause").click().run()
     assert "Nothing of it fires until it is resumed" in words(at)
     at.button(key="sched_pause_yes").click().run()
@@ -146,7 +146,7 @@ def test_a_pause_asks_for_a_reason(open_page: Open, console: ConsoleService, dai
 def test_a_deletion_says_what_it_takes_and_what_stays(
     open_page: Open, console: ConsoleService, daily: Schedule
 ) -> None:
-    at = open_page("schedules", id=str(daily.id))
+    at = open_page("schedules", schedule=str(daily.id))
     at.button(key="sched_delete").click().run()
     assert "2 series will no longer be kept up to date by it" in words(at)
     assert "all candles stay" in words(at)
@@ -156,18 +156,18 @@ def test_a_deletion_says_what_it_takes_and_what_stays(
 
 
 def test_a_copy_is_opened_paused(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
-    at = open_page("schedules", id=str(daily.id))
+    at = open_page("schedules", schedule=str(daily.id))
     at.button(key="sched_copy").click().run()
     assert "FX daily copy" in words(at)
     assert [one.paused for one in console.schedules.store.all()] == [False, True]
 
 
 def test_run_now_leads_to_its_run(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
-    at = open_page("schedules", id=str(daily.id))
+    at = open_page("schedules", schedule=str(daily.id))
     at.button(key="sched_run").click().run()
     assert "Run 1 has started." in words(at)
     console.run_service.wait(1)
-    at = open_page("schedules", id=str(daily.id))
+    at = open_page("schedules", schedule=str(daily.id))
     history = at.dataframe[-1].value.to_dict("records")
     assert history[0]["Run"] == "1"
     assert history[0]["Note"].startswith("started by ")
@@ -206,15 +206,15 @@ def test_a_test_message_says_how_it_went(open_page: Open, monkeypatch: pytest.Mo
 
 
 def test_a_schedule_that_is_not_there_is_said(open_page: Open) -> None:
-    assert "There is no schedule 7" in words(open_page("schedules", id="7"))
-    assert "Not understood in the address" in words(open_page("schedules", id="seven"))
+    assert "There is no schedule 7" in words(open_page("schedules", schedule="7"))
+    assert "Not understood in the address" in words(open_page("schedules", schedule="seven"))
 
 
 def test_a_standby_shows_everything_and_changes_nothing(
     open_page: Open, console: ConsoleService, daily: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ConsoleService, "leads", False)
-    at = open_page("schedules", id=str(daily.id))
+    at = open_page("schedules", schedule=str(daily.id))
     for key in ("sched_run", "sched_pause", "sched_edit", "sched_copy", "sched_delete"):
         assert at.button(key=key).disabled
 
