@@ -1,5 +1,6 @@
 """The server: `streamlit run app.py` opens the service before any browser comes, and drains it at the end."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,8 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     """A data directory that cannot be used does not keep the server down: every page says so and tries again."""
     log_redacted()
     await anyio.to_thread.run_sync(service.try_shared)
+    # What is loaded by now stays for good: collections need not look at it again.
+    gc.freeze()
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.storage import run_ledger as states
 from ffe_core.storage.dead_letter_search import Wanted
 from pages.ui import actor, duration, go, number, relative, section, service, span, state_badge, state_column, when
+from pages.ui.tables import table_of
 
 MOST = 6
 # Something that needs a person: its icon, what it is, what to do, the page for that and its address.
@@ -205,7 +206,7 @@ def table(shown: Overview) -> None:
     st.session_state.overview_series = [row.series for row in shown.rows]
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
     st.dataframe(
-        [table_row(row) for row in shown.rows],
+        table_of([table_row(row) for row in shown.rows]),
         key="overview_table",
         hide_index=True,
         height="content" if len(shown.rows) <= 12 else 440,

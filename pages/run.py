@@ -23,16 +23,17 @@ from pages.ui import (
     when,
 )
 from pages.ui.dialogs import answered, close_when_answered
+from pages.ui.tables import table_of
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 
 
-def head(run: Any) -> None:
+def head(run: Any, rows: list[Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(f"Run {run['id']}", width="content")
         state_badge(run["state"])
         st.space("stretch")
-        actions(run)
+        actions(run, rows)
     origin = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
     st.caption(
         f"{run['kind'].capitalize()} from {run['provider']}, mode {run['mode']}, {span(run['start'], run['end'])} · "
@@ -42,10 +43,10 @@ def head(run: Any) -> None:
         st.code(run["error"], language=None, wrap_lines=True)
 
 
-def actions(run: Any) -> None:
+def actions(run: Any, rows: list[Any]) -> None:
     """What can be done about the run in the state it is in."""
     console, run_id = service(), run["id"]
-    failed = any(row["state"] == states.FAILED for row in console.runs.series(run_id))
+    failed = any(row["state"] == states.FAILED for row in rows)
     locked = not console.leads
     if run["state"] in (states.QUEUED, states.RUNNING):
         st.button("Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=confirm_cancel, disabled=locked)
@@ -144,7 +145,7 @@ def series_table(rows: list[Any]) -> None:
     # A column with nothing in it is noise.
     kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
     st.dataframe(
-        shown,
+        table_of(shown),
         column_order=kept,
         key="run_series",
         hide_index=True,
@@ -204,12 +205,10 @@ def links(rows: list[Any]) -> None:
         )
 
 
-def body(run_id: int) -> None:
-    console = service()
-    run = console.runs.get(run_id)
-    rows = console.runs.series(run_id)
+def body(run: Any) -> None:
+    rows = service().runs.series(run["id"])
     with section("The run"):
-        head(run)
+        head(run, rows)
         totals(run, rows)
     with section("The failures"):
         failures(rows)
@@ -224,8 +223,9 @@ def body(run_id: int) -> None:
 def live(run_id: int) -> None:
     """Redrawn every second while the run is active; a last full redraw when it has ended."""
     run = service().runs.get(run_id)
-    body(run_id)
-    if is_leaving() or st.session_state.get("run_confirm") or (run and run["state"] not in states.ACTIVE):
+    if run is not None:
+        body(run)
+    if is_leaving() or st.session_state.get("run_confirm") or run is None or run["state"] not in states.ACTIVE:
         st.rerun()
 
 
@@ -248,6 +248,9 @@ with section("The run"):
             st.error("That was refused.", icon=":material/error:")
             st.code(refused, language=None, wrap_lines=True)
         confirming = st.session_state.pop("run_confirm", False)
-        (live if shown["state"] in states.ACTIVE else body)(shown["id"])
+        if shown["state"] in states.ACTIVE:
+            live(shown["id"])
+        else:
+            body(shown)
         if confirming:
             cancel_dialog(shown, service().runs.series(shown["id"]))

@@ -23,6 +23,7 @@ from pages.ui import (
     span,
     state_column,
 )
+from pages.ui.tables import table_of
 
 PAGE_SIZE = 25
 MOST_PAGES = 1_000_000
@@ -131,7 +132,7 @@ def table() -> None:
             for name in ("Candles", "Dead letters", "Unexplained")
         }
         st.dataframe(
-            [row(run) for run in rows],
+            table_of([row(run) for run in rows]),
             key="runs_table",
             hide_index=True,
             height="content",
