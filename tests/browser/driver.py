@@ -53,8 +53,11 @@ class Server:
     `log` is everything it said; `tracebacks` are what no test may leave behind.
     """
 
-    def __init__(self, data_dir: Path, env: Mapping[str, str] | None = None, *arguments: str) -> None:
+    def __init__(
+        self, data_dir: Path, env: Mapping[str, str] | None = None, *arguments: str, script: str = "app.py"
+    ) -> None:
         self.data_dir, self._env, self._arguments = data_dir, dict(env or {}), arguments
+        self._script = script
         self.port = _free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._log_file = data_dir.parent / f"{data_dir.name}-server-{self.port}.log"
@@ -64,7 +67,7 @@ class Server:
         """Start it, with more variables if given, and wait until it answers (also when it says "unavailable")."""
         self._env.update(env)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("FFE_")}
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+        command = [sys.executable, "-m", "streamlit", "run", self._script, "--server.port", str(self.port)]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._arguments],
@@ -80,7 +83,8 @@ class Server:
         assert self._process is not None
         assert self._process.poll() is None, f"the server ended with {self._process.returncode}: {self.log[-4000:]}"
         try:
-            return bool(self.health())
+            with urlopen(f"{self.base}/_stcore/health", timeout=10):
+                return True
         except (URLError, ConnectionError):
             return False
 
@@ -159,9 +163,9 @@ def chromium(path: str) -> Iterator[Browser]:
             browser.close()
 
 
-def settled(page: Page, timeout: float = 30.0) -> None:
+def settled(page: Page, timeout: float = 30.0, quiet: float = _QUIET_MS) -> None:
     """Wait until the page has drawn everything that what was just done to it asks for."""
-    page.wait_for_timeout(_QUIET_MS)
+    page.wait_for_timeout(quiet)
     page.wait_for_selector(_CONNECTED, timeout=timeout * 1000)
     page.wait_for_function("what => !document.querySelector(what)", arg=_UNSETTLED, timeout=timeout * 1000, polling=50)
 

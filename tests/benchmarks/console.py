@@ -1,0 +1,233 @@
+"""What does the console cost: a run that is watched, pages over much data, a first look, a server at rest?
+
+Every number is taken from the real server in a process of its own. A run is started through the agent API and watched
+by ten sessions that ask over the websocket for what a browser asks for. Pages are loaded by a fresh browser profile
+each, from a server that has had one visitor before; the bare page is a Streamlit script with one dataframe of as many
+rows as the Overview has series. Memory at rest is the server's resident memory after its visitors have seen the
+Overview and left.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.request import Request, urlopen
+
+import numpy as np
+import psutil
+import pyarrow as pa
+from playwright.sync_api import Browser
+
+from ffe_core import BatchDataIngester, DeltaLakeManager
+from ffe_core.candles import TIMESTAMP, VALUES
+from ffe_core.ingestion.enrich import enrich
+from ffe_core.series import Marks, Series
+from ffe_core.storage.files import strict_json
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from ffe_core.storage.run_ledger import ACTIVE, COMPLETE, NewRun, RunLedger
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.sessions import Sessions
+from tests.browser.driver import Server, Visitor, chromium, chromium_path, poll, settled
+
+_MODULE = "tests.benchmarks.console"
+_START = 1_388_534_400
+_HOUR = 3_600
+_SERIES = 200
+_FOLLOWERS = 10
+_REST_MB = 231
+_LOADS = 5
+_BARE = """
+import streamlit as st
+st.set_page_config(layout="wide")
+st.title("Bare")
+st.dataframe([{{"Pair": f"C{{n:03}}USD", "Timeframe": "1h", "Stored": n}} for n in range({rows})], hide_index=True)
+"""
+
+
+# --- A run, followed
+
+
+def _followed(options: Options) -> Numbers:
+    """Seconds that a run takes by the ledger's clock while so many sessions watch it."""
+    with _server({"FFE_SIMULATED__REQUESTS_PER_SECOND": str(rate)} if (rate := options["rate"]) else {}) as server:
+        session = _interact(server, page="backfill", query_params=_form(options["pairs"], options["last"]))
+        _interact(server, session_id=session, trigger={"key": "backfill_start"})
+        runs = RunLedger(Ledger(server.data_dir / LEDGER_FILE))
+        row = poll(lambda: runs.get(1), "the run")
+        with Sessions(server.base, options["followers"], "run", "id=1") as sessions:
+            poll(lambda: (runs.get(1) or row)["state"] not in ACTIVE, "the run to end", 600)
+        ended = runs.get(1)
+        assert ended is not None
+        assert ended["state"] == COMPLETE, ended["state"]
+        return {"seconds": ended["ended_at"] - ended["started_at"], "redraws": sessions.redraws}
+
+
+def _form(pairs: int, last: str) -> dict[str, list[str]]:
+    names = ",".join(f"C{number:02}USD" for number in range(pairs))
+    form = {"provider": "simulated", "pairs": names, "timeframes": "1m", "start": "2024-01-01", "end": last}
+    return {name: [value] for name, value in form.items()}
+
+
+def _interact(server: Server, **body: Any) -> str:
+    """One request to the agent API; the session's id. The answer is not parsed: that would be the client's cost."""
+    request = Request(
+        f"{server.base}/_stcore/agent/interact", strict_json(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urlopen(request, timeout=60) as answer:
+        text = answer.read().decode()
+    found = re.search(r'"session_id":\s*"([^"]+)"', text)
+    assert found, text[:500]
+    return found[1]
+
+
+# --- Pages over much data
+
+
+def _load(options: Options) -> Numbers:
+    """Milliseconds from asking for a page to its last drawing, in fresh browsers, and the server's memory after it."""
+    path = chromium_path()
+    assert path, "no Chromium: install it or set FFE_CHROMIUM"
+    folder = Path(options["folder"])
+    with _server({}, folder, options.get("script", "app.py")) as server, chromium(path) as browser:
+        first, *later = (_one_load(browser, server, options["page"]) for _ in range(1 + _LOADS))
+        memory = psutil.Process(server.pid).memory_info().rss / 2**20
+        return {"first": first, "ms": sorted(later)[len(later) // 2], "memory": memory}
+
+
+def _one_load(browser: Browser, server: Server, page: str) -> float:
+    visitor = Visitor(browser, server.base)
+    began = time.perf_counter()
+    visitor.page.goto(server.base + page)
+    visitor.page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
+    settled(visitor.page, quiet=0)
+    took = (time.perf_counter() - began) * 1000
+    visitor.close()
+    return took
+
+
+def _click_to_complete(options: Options) -> Numbers:
+    """Seconds from the click on "Start backfill" to "complete" on the screen: 30 days of one pair, hourly."""
+    path = chromium_path()
+    assert path, "no Chromium: install it or set FFE_CHROMIUM"
+    with _server({}) as server, chromium(path) as browser:
+        visitor = Visitor(browser, server.base)
+        visitor.open("/backfill?provider=simulated&pairs=BTCUSD&timeframes=1h&start=2024-01-01&end=2024-01-30")
+        began = time.perf_counter()
+        visitor.at("backfill_start").get_by_role("button").click()
+        done = visitor.page.locator(".stMarkdownBadge").filter(has_text=re.compile(r"\bcomplete$"))
+        done.first.wait_for(timeout=60_000)
+        return {"seconds": time.perf_counter() - began}
+
+
+@contextmanager
+def _server(env: dict[str, str], folder: Path | None = None, script: str = "app.py") -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as temporary:
+        arguments = ("--server.enableAgentApi=true",)
+        server = Server(folder or Path(temporary) / "data", env, *arguments, script=script)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+
+# --- What the pages are over
+
+
+def fill_lake(folder: Path, candles: int) -> None:
+    """200 hourly series with so many candles together, one commit each, every one with its watermark."""
+    opens = _START + np.arange(candles // _SERIES) * _HOUR
+    columns = {name: pa.array(40_000 + opens % 977 / 7 + place) for place, name in enumerate(VALUES)}
+    table = pa.table({"timestamp": pa.array(opens * 1_000_000).cast(TIMESTAMP), **columns})
+    lake = DeltaLakeManager(folder / "lake")
+    ingester = BatchDataIngester(lake, {"data_dir": str(folder)})
+    marks = Marks(int(opens[-1]), _START)
+    series = [Series(f"C{number:03}USD", "1h", "coinbase") for number in range(_SERIES)]
+    for item in series:
+        lake.commit(item, enrich(table, item, "made", is_mock=False), Marks(), marks)
+    ingester.watermark_store.heal(lambda: dict.fromkeys(series, marks))
+
+
+def fill_run(folder: Path, count: int) -> None:
+    """One complete run of so many series."""
+    folder.mkdir(parents=True)
+    ledger = Ledger(folder / LEDGER_FILE)
+    runs = RunLedger(ledger)
+    series = [Series(f"C{number:03}USD", "1h", "coinbase") for number in range(count)]
+    runs.add(NewRun("backfill", "coinbase", "resume", _START, _START + 8_760 * _HOUR, series, "bench", "console", "1"))
+    done = dict.fromkeys(("records", "received", "expected", "stored"), 8_760)
+    ended = {"state": COMPLETE, "pages_done": 26, "pages_planned": 26, "unexplained": 0, "dead_lettered": 0}
+    times_ = {"started_at": 1.7e9, "ended_at": 1.7e9 + 60}
+    runs.update_series(1, {number: {**done, **ended, **times_} for number in range(count)})
+    runs.update(1, state=COMPLETE, **times_)
+    ledger.close()
+
+
+def measure(options: Options) -> Numbers:
+    """One side in this process."""
+    return {"followed": _followed, "load": _load, "click": _click_to_complete}[options["what"]](options)
+
+
+def _sides(folder: Path, candles: int) -> dict[str, Options]:
+    """Everything that is measured; the data it needs is made on the way."""
+    fill_lake(folder / "lake", candles)
+    for count in (5, 500):
+        fill_run(folder / f"run-{count}", count)
+    (folder / "bare.py").write_text(_BARE.format(rows=_SERIES))
+    load = {"what": "load"}
+    sides: dict[str, Options] = {
+        "bare page": {**load, "folder": str(folder / "bare"), "page": "/", "script": str(folder / "bare.py")},
+        "overview": {**load, "folder": str(folder / "lake"), "page": "/"},
+        "run page, 5 series": {**load, "folder": str(folder / "run-5"), "page": "/run?id=1"},
+        "run page, 500 series": {**load, "folder": str(folder / "run-500"), "page": "/run?id=1"},
+        "click to complete": {"what": "click"},
+    }
+    days = max(1, candles * 120 // 20_000_000)
+    busy = {"what": "followed", "pairs": 8, "last": _day(days), "rate": None}
+    paced = {"what": "followed", "pairs": 4, "last": _day(28), "rate": 3.0}
+    for followers in (0, _FOLLOWERS):
+        sides[f"cpu-bound run, {followers} watch"] = {**busy, "followers": followers}
+        sides[f"rate-limited run, {followers} watch"] = {**paced, "followers": followers}
+    return sides
+
+
+def _day(number: int) -> str:
+    return str(np.datetime64("2024-01-01") + number - 1)
+
+
+def compare(size: int, repetitions: int) -> Verdict:
+    """Every side, and the ratios that have a goal."""
+    with tempfile.TemporaryDirectory() as name:
+        found = sample(_MODULE, _sides(Path(name), size), repetitions)
+    rows = [
+        [side, what, f"{median(numbers, what):,.1f}", spread(numbers, what, 1)]
+        for side, numbers in found.items()
+        for what in numbers[0]
+    ]
+
+    def ratio(what: str, over: str, number: str) -> float:
+        return median(found[what], number) / median(found[over], number)
+
+    def watched(run: str) -> float:
+        return ratio(f"{run} run, {_FOLLOWERS} watch", f"{run} run, 0 watch", "seconds")
+
+    ratios = [
+        Ratio("cpu-bound run, ten watch / none", watched("cpu-bound"), 1.2),
+        Ratio("rate-limited run, ten watch / none", watched("rate-limited"), 1.05),
+        Ratio("run page, 500 series / 5", ratio("run page, 500 series", "run page, 5 series", "ms"), 2.0),
+        Ratio(f"overview of {size:,} candles / bare page", ratio("overview", "bare page", "ms"), 2.0),
+        Ratio(f"server at rest / {_REST_MB} MB", median(found["overview"], "memory") / _REST_MB, 1.0),
+    ]
+    return Verdict("The console", [["side", "number", "median", "each run"], *rows], ratios)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    run(__doc__, measure, compare, arguments, full=(20_000_000, 3), quick=(200_000, 1))
+
+
+if __name__ == "__main__":
+    main()
