@@ -63,6 +63,12 @@ page = st.navigation(
                 help="Chart any stored series over any range.",
             ),
             st.Page(
+                "dead_letters.py",
+                title="Dead letters",
+                icon=":material/mark_email_unread:",
+                help="Records that broke a rule: see why, mend them, try them, replay them.",
+            ),
+            st.Page(
                 "restatements.py",
                 title="Restatements",
                 icon=":material/history:",

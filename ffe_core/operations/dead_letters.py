@@ -289,18 +289,17 @@ class DeadLetters:
         source: str,
         parameters: Mapping[str, Any],
     ) -> NewRun:
-        rows = self.queue.rows([entry_id for selection in selections.values() for entry_id in selection])
-        opens = [open_ for row in rows for open_ in (row.first_open, row.last_open) if open_ is not None]
-        now = times.now()
+        chosen = {entry_id: numbers for selection in selections.values() for entry_id, numbers in selection.items()}
         step_ = max(series.step for series in selections)
+        first, last = self.queue.span(chosen) or (times.now(), times.now() - step_)
         providers = {series.provider for series in selections}
-        frozen = {id_: _as_ranges(numbers) for chosen in selections.values() for id_, numbers in chosen.items()}
+        frozen = {entry_id: _as_ranges(numbers) for entry_id, numbers in chosen.items()}
         return NewRun(
             kind,
             providers.pop() if len(providers) == 1 else "several",
             kind,
-            min(opens, default=now),
-            max(opens, default=now - step_) + step_,
+            first,
+            last + step_,
             list(selections),
             actor,
             source,

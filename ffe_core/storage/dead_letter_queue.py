@@ -141,6 +141,11 @@ class DeadLetterQueue:
             raise InputError(f"entry: there is no dead letter {min(missing)!r}; `dlq list` shows which there are")
         return found
 
+    def span(self, selection: Selection) -> tuple[int, int] | None:
+        """First and last bar open among these records, epoch seconds; None if no time can be read."""
+        with self._guarded("read"):
+            return search.span(self._refreshed(), selection)
+
     def select(self, wanted: Wanted | None = None) -> dict[str, tuple[int, ...]]:
         """Every matching record, as a list that does not change any more: entry id -> numbers, the oldest first."""
         wanted = wanted or Wanted()

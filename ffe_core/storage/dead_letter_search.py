@@ -118,9 +118,6 @@ class EntryRow:
     error: str
     context: dict[str, Any]
     status: str
-    first_open: int | None
-    last_open: int | None
-    """First and last bar open of its records, epoch seconds, where any time can be read."""
     counts: dict[str, int]
     """How many records have each status; "all" for all of them."""
     matching: int
@@ -193,6 +190,21 @@ def rows_of(index: DeadLetterIndex, ids: Sequence[str]) -> list[EntryRow]:
     """The entries of these ids that there are, in this order."""
     with index.reading() as connection:
         return [row for at in range(0, len(ids), 500) for row in _full(connection, ids[at : at + 500], {})]
+
+
+def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tuple[int, int] | None:
+    """First and last bar open among some records."""
+    edges: list[int] = []
+    with index.reading() as connection:
+        for id_, numbers in selection.items():
+            for at in range(0, len(numbers), 500):
+                query = (
+                    sa.select(sa.func.min(records.c.open), sa.func.max(records.c.open))
+                    .join(entries, entries.c.key == records.c.entry)
+                    .where(entries.c.id == id_, records.c.number.in_(numbers[at : at + 500]))
+                )
+                edges += [edge for row in connection.execute(query) for edge in row if edge is not None]
+    return (min(edges), max(edges)) if edges else None
 
 
 def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50) -> list[Group]:
@@ -362,8 +374,6 @@ def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, 
             row["error"],
             json.loads(row["context"]),
             row["status"],
-            row["first_open"],
-            row["last_open"],
             counts[row["key"]],
             matching.get(row["id"], 0),
         )
