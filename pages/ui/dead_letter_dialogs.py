@@ -103,15 +103,19 @@ def _restate(chosen: Chosen) -> list[Series]:
     return [series for series in counts if series is not None]
 
 
-def _held(series: list[Series]) -> float:
-    """If a run works on one of the series, say which and offer to queue; the seconds to wait then."""
+def _held(series: list[Series]) -> None:
+    """If a run works on one of the series, say which and offer to queue."""
     try:
         service().run_service.check_free(series)
     except SeriesHeld as error:
         st.warning("A run works on a series of the list.", icon=":material/lock:")
         st.code(str(error), language=None, wrap_lines=True)
-        return _QUEUE_SECONDS if st.checkbox("Start when it has ended", key="dl_queue") else 0.0
-    return 0.0
+        st.checkbox("Start when it has ended", key="dl_queue")
+
+
+def _wait() -> float:
+    """How long to queue, in seconds, as was chosen in the dialog."""
+    return _QUEUE_SECONDS if st.session_state.get("dl_queue") else 0.0
 
 
 @st.dialog("Replay these records?", width="large")
@@ -124,17 +128,17 @@ def _replay_dialog(chosen: Chosen, edits: list[Edit]) -> None:
     if edits:
         st.write(f"{several(len(edits), 'mended record')} will be saved first.")
     verdicts = _foreseen(chosen, edits)
-    restate = _collision(verdicts)
+    _collision(verdicts)
     st.write("Those that pass are stored, each exactly once. What still fails stays pending, with one more attempt.")
-    wait = _held(series)
-    st.text_input("Reason", key="dl_reason", max_chars=500, placeholder="Optional; kept with every record")
+    _held(series)
+    st.text_input("Reason", key="dl_replay_reason", max_chars=500, placeholder="Optional; kept with every record")
     with st.container(horizontal=True):
         st.button(
             f"Replay {several(size, 'record')}",
             type="primary",
             key="dl_replay_yes",
             on_click=_replay,
-            args=(chosen, edits, restate, wait),
+            args=(chosen, edits),
         )
         st.button("Leave them", key="dl_replay_no", on_click=_answered)
     _close_when_answered()
@@ -150,27 +154,29 @@ def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[Verdict] | None:
     return verdicts
 
 
-def _collision(verdicts: list[Verdict] | None) -> bool:
-    """What a collision comes to: True to append a restatement."""
-    if verdicts is not None and not any(verdict.outcome == "collides" for verdict in verdicts):
-        return False
-    choice = st.radio(
-        "Where another candle is stored",
-        ["Keep the stored candle", "Append the mended one as a restatement"],
-        key="dl_collision",
-        captions=["The record ends as superseded by stored.", "Both versions stay; the mended one is current."],
-    )
-    return bool(choice) and choice.startswith("Append")
+_RESTATE = "Append the mended one as a restatement"
 
 
-def _replay(chosen: Chosen, edits: list[Edit], restate: bool, wait: float) -> None:
+def _collision(verdicts: list[Verdict] | None) -> None:
+    """Where a candle may be in the way: what a collision comes to."""
+    if verdicts is None or any(verdict.outcome == "collides" for verdict in verdicts):
+        st.radio(
+            "Where another candle is stored",
+            ["Keep the stored candle", _RESTATE],
+            key="dl_collision",
+            captions=["The record ends as superseded by stored.", "Both versions stay; the mended one is current."],
+        )
+
+
+def _replay(chosen: Chosen, edits: list[Edit]) -> None:
     def run() -> int:
         if edits:
             verbs().mend(edits, actor(), st.session_state.get("dl_why", ""))
         for name in ("dl_drafts", "dl_chosen"):
             st.session_state.pop(name, None)
-        reason = st.session_state.get("dl_reason", "")
-        return verbs().replay(chosen, actor(), restate=restate, reason=reason, lease_wait=wait)
+        reason = st.session_state.get("dl_replay_reason", "")
+        restate = st.session_state.get("dl_collision") == _RESTATE
+        return verbs().replay(chosen, actor(), restate=restate, reason=reason, lease_wait=_wait())
 
     do(run, then="run")
 
@@ -186,13 +192,13 @@ def _refetch_dialog(chosen: Chosen, _: list[Edit]) -> None:
         "Just the bars of these records are fetched again. A record whose bar is stored afterwards has found its"
         " candle and ends as superseded by stored; the others stay pending."
     )
-    wait = _held(series)
+    _held(series)
     with st.container(horizontal=True):
         st.button(
             f"Fetch {several(size, 'bar')} again",
             type="primary",
             key="dl_refetch_yes",
-            on_click=lambda: do(lambda: verbs().refetch(chosen, actor(), lease_wait=wait), then="run"),
+            on_click=lambda: do(lambda: verbs().refetch(chosen, actor(), lease_wait=_wait()), then="run"),
         )
         st.button("Leave them", key="dl_refetch_no", on_click=_answered)
     _close_when_answered()
@@ -238,7 +244,7 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
     days = st.number_input("Untouched for at least so many days", min_value=0, value=90, key="dl_purge_days")
     rows = verbs().purgeable(days)
     records = sum(row.records for row in rows)
-    st.text(f"{several(len(rows), 'entry').replace('entrys', 'entries')} with {several(records, 'record')}")
+    st.text(f"{number(len(rows))} {'entry' if len(rows) == 1 else 'entries'} with {several(records, 'record')}")
     st.text_input("Reason", key="dl_purge_reason", max_chars=500, placeholder="Older than our retention")
     with st.container(horizontal=True):
         st.button(
@@ -254,7 +260,7 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
 
 
 def _purge(entry_ids: list[str], days: float) -> None:
-    do(verbs().purge, entry_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} entries deleted.")
+    do(verbs().purge, entry_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
 
 
 def _nothing(words: str) -> None:

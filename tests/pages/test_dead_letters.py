@@ -1,0 +1,345 @@
+"""Does the page show, narrow, mend, preview, replay, discard and restore dead letters, and survive hostile ones?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core.operations.dead_letters import DeadLetters, Edit
+from ffe_core.operations.service import ConsoleService
+from ffe_core.storage.dead_letter_search import Wanted
+from tests.ingestion.fakes import stored
+from tests.pages.conftest import Open, words
+from tests.storage.dead_letters import BTC, SWAPPED, buried, good, upside_down
+
+WAIT = 60
+
+
+def bury(console: ConsoleService, *hours: int, **context: Any) -> str:
+    return buried(console.queue.storage_path, *hours, context={**BTC, **context})
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    return at.button(key=key).click().run()
+
+
+def table(at: AppTest, start: str) -> str:
+    """The key of the table whose key begins so."""
+    return next(str(element.key) for element in at.dataframe if (element.key or "").startswith(start))
+
+
+def frame(at: AppTest, start: str) -> Any:
+    """What stands in the table whose key begins so."""
+    return next(element.value for element in at.dataframe if (element.key or "").startswith(start))
+
+
+def holding(at: AppTest, column: str) -> Any:
+    """What stands in the table with this column."""
+    return next(element.value for element in at.dataframe if column in element.value)
+
+
+def verdicts(at: AppTest) -> list[str]:
+    return list(holding(at, "Verdict")["Verdict"])
+
+
+def ran(console: ConsoleService) -> str:
+    """The state of the newest run, at its end."""
+    run_id = console.runs.find()[0][0]["id"]
+    console.run_service.wait(run_id, WAIT)
+    run = console.runs.get(run_id)
+    assert run
+    return str(run["state"])
+
+
+class TestTheList:
+    def test_nothing_kept_says_what_the_page_is_for(self, open_page: Open):
+        assert "whole as received, instead of being lost" in words(open_page("dead_letters"))
+
+    def test_groups_with_counts_and_records_with_reasons(self, console: ConsoleService, open_page: Open):
+        bury(console, 0, 1)
+        bury(console, 0, asset_pair="ETHUSD")
+        at = open_page("dead_letters")
+        groups = frame(at, "dl_groups_reason")
+        assert dict(zip(groups["Reason"], groups["Records"], strict=True)) == {
+            "high is below low": 3,
+            "open is not between low and high": 3,
+            "close is not between low and high": 3,
+        }
+        records = frame(at, "dl_records")
+        assert list(records["Pair"]) == ["ETHUSD", "BTCUSD", "BTCUSD"]
+        assert records["Because"][0].startswith("high is below low; ")
+
+    @pytest.mark.parametrize(
+        ("address", "count"),
+        [
+            ({"pair": "ETHUSD"}, 1),
+            ({"reason": "high_below_low", "pair": "BTCUSD"}, 2),
+            ({"q": "T01:00"}, 1),
+            ({"status": "any"}, 3),
+            ({"by": "day", "status": "new"}, 3),
+        ],
+    )
+    def test_the_address_holds_the_filters(
+        self, console: ConsoleService, open_page: Open, address: dict[str, str], count: int
+    ):
+        bury(console, 0, 1)
+        bury(console, 0, asset_pair="ETHUSD")
+        assert len(frame(open_page("dead_letters", **address), "dl_records")) == count
+
+    def test_a_filter_goes_to_the_address_and_can_be_cleared(self, console: ConsoleService, open_page: Open):
+        bury(console, 0)
+        at = open_page("dead_letters")
+        at.selectbox(key="dl_status").select("replayed").run()
+        assert at.query_params["status"] == "replayed"
+        assert "Nothing matches" in words(at)
+        press(at, "dl_clear")
+        assert len(frame(at, "dl_records")) == 1
+
+    def test_pages_of_fifty(self, console: ConsoleService, open_page: Open):
+        bury(console, *range(120))
+        assert len(frame(open_page("dead_letters", page="3"), "dl_records")) == 20
+        assert "not so many pages" in words(open_page("dead_letters", page="9"))
+
+    def test_files_set_aside_are_named_with_the_reason(self, console: ConsoleService, open_page: Open):
+        bury(console, 0)
+        (console.queue.storage_path / "torn.json").write_text("{")
+        at = open_page("dead_letters")
+        assert at.expander[0].label == "1 file set aside"
+        files = holding(at, "File")
+        assert list(files["File"]) == ["torn.json"]
+        assert "not whole JSON" in files["Why"][0]
+        assert len(frame(at, "dl_records")) == 1
+
+
+class TestOneRecord:
+    def test_raw_record_reasons_lake_and_history(self, console: ConsoleService, open_page: Open):
+        entry_id = bury(console, 0, 1, run_id="7")
+        at = open_page("dead_letters", entry=entry_id, record="1")
+        said = words(at)
+        assert "Record 1 of 2" in said
+        assert json.dumps(upside_down(1), indent=2) in said
+        assert "Nothing is stored around this bar" in said
+        assert "Nothing was done about it yet" in said
+        rules = holding(at, "Rule")
+        assert list(rules["Rule"]) == SWAPPED
+        assert any("Run 7" in link.label for link in at.get("page_link"))
+
+    @pytest.mark.parametrize("entry_id", ["nope", "../../etc/passwd", "", "\x00", "x" * 3000])
+    def test_an_entry_that_there_is_not(self, open_page: Open, entry_id: str):
+        assert "There is no such dead letter" in words(open_page("dead_letters", entry=entry_id))
+
+    @pytest.mark.parametrize(("record", "shown"), [("99", "Record 1 of 2"), ("-1", "Record 0 of 2"), ("x", "Record 0")])
+    def test_a_record_that_there_is_not_is_the_nearest(
+        self, console: ConsoleService, open_page: Open, record: str, shown: str
+    ):
+        assert shown in words(open_page("dead_letters", entry=bury(console, 0, 1), record=record))
+
+
+class TestMending:
+    def test_mend_in_the_grid_preview_and_replay(self, console: ConsoleService, open_page: Open, data_dir: Path):
+        entry_id = bury(console, 0)
+        at = open_page("dead_letters", entry=entry_id)
+        assert verdicts(at) == ["would still fail"]
+        grid = f"dl_grid_{at.session_state.dl_round}"
+        edited = {0: {"high": "102.00", "low": "98.00"}}
+        at.session_state[grid] = {"edited_rows": edited, "added_rows": [], "deleted_rows": []}
+        at.run()
+        assert verdicts(at) == ["would be stored"]
+        press(at, "dl_save_replay")
+        assert "1 record of BTCUSD 1h from coinbase" in words(at)
+        press(at, "dl_replay_yes")
+        assert ran(console) == "complete"
+        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
+        letter = console.queue.read(entry_id).letters[0]
+        assert (letter.status, letter.value, letter.raw) == ("replayed", good(0), upside_down(0))
+        history = holding(open_page("dead_letters", entry=entry_id), "Outcome")
+        assert list(history["What"]) == ["replay", "mend"]
+
+    def test_one_fix_for_fifty(self, console: ConsoleService, open_page: Open, data_dir: Path):
+        bury(console, *range(50))
+        at = press(open_page("dead_letters"), "dl_mend")
+        assert set(verdicts(at)) == {"would still fail"}
+        press(at, "dl_swap")
+        assert set(verdicts(at)) == {"would be stored"}
+        press(at, "dl_save")
+        assert "50 saved as new revisions" in words(at)
+        press(at, "dl_save_replay")
+        press(at, "dl_replay_yes")
+        assert ran(console) == "complete"
+        assert stored(data_dir).num_rows == 50
+
+    def test_as_json(self, console: ConsoleService, open_page: Open):
+        entry_id = bury(console, 0)
+        at = open_page("dead_letters", entry=entry_id)
+        key = f"dl_json_{at.session_state.dl_round}_0"
+        at.text_area(key=key).set_value("{").run()
+        press(at, "dl_json_take")
+        assert "this is not JSON" in words(at)
+        at.text_area(key=key).set_value(json.dumps(good(0))).run()
+        press(at, "dl_json_take")
+        assert verdicts(at) == ["would be stored"]
+        press(at, "dl_save")
+        assert console.queue.read(entry_id).letters[0].value == good(0)
+
+    @pytest.mark.parametrize(
+        ("cells", "why"),
+        [
+            ({"open": "abc"}, "open: 'abc': a field does not read as a number"),
+            ({"date": "2024-01-01T00:30:00Z"}, "not on the timeframe's grid"),
+            ({"close": ""}, "close: None: a required field"),
+        ],
+    )
+    def test_what_cannot_be_read_is_said_at_its_field_and_nothing_saved(
+        self, console: ConsoleService, open_page: Open, cells: dict[str, str], why: str
+    ):
+        entry_id = bury(console, 0)
+        at = open_page("dead_letters", entry=entry_id)
+        at.session_state[f"dl_grid_{at.session_state.dl_round}"] = {"edited_rows": {0: cells}}
+        at.run()
+        press(at, "dl_save")
+        assert why in words(at)
+        assert console.queue.read(entry_id).history == []
+
+    def test_a_fix_that_does_not_fit_is_said_and_changes_nothing(self, console: ConsoleService, open_page: Open):
+        entry_id = console.queue.save([{"open": 1}], "e", BTC).entry_id
+        at = open_page("dead_letters", entry=str(entry_id))
+        press(at, "dl_swap")
+        assert "high: the record has none" in words(at)
+
+    @pytest.mark.parametrize(("button", "high"), [("dl_take_theirs", "555"), ("dl_take_mine", "102.00")])
+    def test_two_windows_the_second_is_refused_with_both_versions(
+        self, console: ConsoleService, open_page: Open, button: str, high: str
+    ):
+        entry_id = bury(console, 0)
+        at = press(open_page("dead_letters", entry=entry_id), "dl_swap")
+        other = DeadLetters(console.run_service)
+        other.mend([Edit(entry_id, 0, 0, good(0, high="555"))], "bob")
+        press(at, "dl_save")
+        assert "somebody else has mended it meanwhile" in words(at)
+        assert {'"high": "555"', '"high": "102.00"'} <= {
+            line.strip().rstrip(",") for code in at.code for line in code.value.splitlines()
+        }
+        assert console.queue.read(entry_id).letters[0].revision == 1
+        press(at, button)
+        assert console.queue.read(entry_id).letters[0].revision == 1, "choosing saves nothing"
+        if button == "dl_take_mine":
+            press(at, "dl_save")
+        assert console.queue.read(entry_id).letters[0].value["high"] == high
+
+    def test_a_collision_shows_both_and_offers_the_choice(
+        self, console: ConsoleService, open_page: Open, data_dir: Path
+    ):
+        first = console.queue.save([good(0)], "e", BTC).entry_id
+        verbs = DeadLetters(console.run_service)
+        console.run_service.wait(verbs.replay({str(first): (0,)}, "ann"), WAIT)
+        second = console.queue.save([good(0, 7.0)], "e", BTC).entry_id
+        at = open_page("dead_letters", entry=str(second))
+        row = holding(at, "Verdict").iloc[0]
+        assert row["Verdict"] == "would collide with a stored candle"
+        assert (row["Mended"][:3], row["Stored"][:5]) == ("O 7", "O 100")
+        press(at, "dl_save_replay")
+        at.radio(key="dl_collision").set_value("Append the mended one as a restatement")
+        press(at, "dl_replay_yes")
+        assert ran(console) == "complete"
+        assert stored(data_dir).num_rows == 2
+
+
+class TestVerbs:
+    def test_discard_needs_a_reason_and_restore_takes_it_back(self, console: ConsoleService, open_page: Open):
+        entry_id = bury(console, 0, 1)
+        at = press(open_page("dead_letters"), "dl_discard")
+        assert "2 records of BTCUSD 1h from coinbase" in words(at)
+        press(at, "dl_discard_yes")
+        assert "reason: say why" in words(at)
+        press(at, "dl_discard")
+        at.text_input(key="dl_discard_reason").set_value("noise")
+        press(at, "dl_discard_yes")
+        assert "2 discarded" in words(at)
+        assert console.queue.read(entry_id).history[-1]["why"] == "noise"
+        at = open_page("dead_letters", status="discarded")
+        press(at, "dl_restore")
+        assert "2 pending again" in words(at)
+        assert console.queue.count(Wanted(status="pending")) == 2
+
+    def test_only_ticked_rows_are_meant(self, console: ConsoleService, open_page: Open):
+        bury(console, 0, 1, 2)
+        at = open_page("dead_letters")
+        at.session_state[table(at, "dl_records")] = {"selection": {"rows": [2], "columns": [], "cells": []}}
+        at.run()
+        assert "1 ticked" in words(at)
+        press(at, "dl_discard")
+        at.text_input(key="dl_discard_reason").set_value("noise")
+        press(at, "dl_discard_yes")
+        (row,) = console.queue.find(Wanted(status="discarded")).rows
+        assert row.number == 2
+
+    def test_the_list_is_frozen_when_the_button_is_pressed(
+        self, console: ConsoleService, open_page: Open, data_dir: Path
+    ):
+        first = console.queue.save([good(0)], "e", BTC).entry_id
+        at = press(open_page("dead_letters"), "dl_replay")
+        assert "1 record of BTCUSD" in words(at)
+        console.queue.save([good(5)], "e", BTC)
+        press(at, "dl_replay_yes")
+        ran(console)
+        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{first}#0"]
+
+    def test_a_held_series_names_the_run_and_offers_to_queue(self, console: ConsoleService, open_page: Open):
+        entry_id = str(console.queue.save([good(0)], "e", BTC).entry_id)
+        series = console.queue.read(entry_id).series
+        assert series
+        with console.run_service.ingester.lease(series, "99").acquire():
+            at = press(open_page("dead_letters"), "dl_replay")
+            assert "held by run 99" in words(at)
+            press(at, "dl_replay_yes")
+            assert "held by run 99" in words(at), "without the tick nothing starts"
+            assert console.runs.find()[1] == 0
+            press(at, "dl_replay")
+            at.checkbox(key="dl_queue").check()
+            press(at, "dl_replay_yes")
+            assert console.runs.find()[1] == 1
+        assert ran(console) == "complete"
+
+    def test_purge_restates_what_and_how_many(self, console: ConsoleService, open_page: Open):
+        long_ago = "2020-01-01T00:00:00+00:00"
+        step = {"verb": "discard", "at": long_ago, "by": "ann", "why": "noise", "records": [0, 1]}
+        content = {"timestamp": long_ago, "error": "e", "context": BTC, "records": [1, 2], "history": [step]}
+        (console.queue.storage_path / "old.json").write_text(json.dumps(content))
+        bury(console, 0)
+        at = press(open_page("dead_letters"), "dl_purge")
+        assert "1 entry with 2 records" in words(at)
+        at.text_input(key="dl_purge_reason").set_value("old")
+        press(at, "dl_purge_yes")
+        assert "1 deleted for good" in words(at)
+        assert console.queue.count() == 1
+        assert console.audit.find(verb="purge dead letters")[0]["reason"] == "old"
+
+
+HOSTILE = {
+    "html": {"date": "<img src=x onerror=alert(1)>", "open": "<script>alert(1)</script>"},
+    "markdown": {"date": "![x](http://evil.example/x.png)", "open": "[x](javascript:alert(1))", "high": ":red[x] $x$"},
+    "long": {"date": "x" * 1_000_000},
+    "deep": {"date": json.loads("[" * 95 + "]" * 95)},
+    "numbers": {"open": float("nan"), "high": float("inf"), "low": 10**400},
+    "text": {"date": "\ud800", "open": "\x00\x1b[31m", "high": "\u202e"},
+    "not a record": None,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_content_is_text_on_every_view(console: ConsoleService, open_page: Open, kind: str):
+    nasty = "../../<script>![x](http://evil.example)\ud800"
+    for context in (BTC, {"asset_pair": nasty, "timeframe": nasty, "provider": nasty, "run_id": nasty}):
+        saved = console.queue.save([HOSTILE[kind], good(0)], nasty, context, [[nasty], ["x"]])
+        at = open_page("dead_letters", by="asset_pair")
+        assert len(frame(at, "dl_records")) >= 2
+        at = open_page("dead_letters", entry=str(saved.entry_id))
+        assert not at.exception
+        kinds = ("markdown", "caption", "error", "info", "warning", "title", "subheader")
+        marked = "\n".join(str(element.value) for kind_ in kinds for element in getattr(at, kind_))
+        assert "evil.example" not in marked
+        assert "<script>" not in marked
