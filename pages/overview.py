@@ -124,7 +124,7 @@ def of_schedules() -> list[Item]:
             item.text,
             "Open the schedule",
             "schedules.py",
-            {"id": str(item.schedule_id)},
+            {"schedule": str(item.schedule_id)},
         )
         for item in service().schedules.attention()
     ]
