@@ -91,14 +91,18 @@ class Account:
         `ranks` are those of the edges, if they are known already.
         """
         ranks = self.bars.rank(edges) if ranks is None else ranks
+        found = dict.fromkeys(COUNTS, np.zeros(len(edges) - 1, dtype=np.int64))
+        return found | self.by_period_where_any(edges, ranks)
+
+    def by_period_where_any(self, edges: Times, ranks: Times) -> dict[str, Times]:
+        """The same without the counts that are 0 in every period."""
         found = {"expected": np.diff(ranks)}
         for name in ("stored", *KINDS):
-            intervals = getattr(self, name)
-            found[name] = (
-                np.diff(total_before(intervals, ranks)) if len(intervals) else np.zeros_like(found["expected"])
-            )
-        held = np.diff(_opens_before(self.held, self.bars.step, edges)) if self.extra else found["stored"]
-        found["extra"] = held - found["stored"]
+            if len(intervals := getattr(self, name)):
+                found[name] = np.diff(total_before(intervals, ranks))
+        if self.extra:
+            held = np.diff(_opens_before(self.held, self.bars.step, edges))
+            found["extra"] = held - found.get("stored", 0)
         return found
 
     @property
@@ -114,6 +118,8 @@ def account(bars: ExpectedBars, start: int, end: int, held: Times, dead: Times, 
     """
     held = clip_opens(held, bars.step, start, end)
     stored = bars.ranks_of(held)
+    if len(dead) == 0 and len(marked) == 0:
+        return Account(bars, start, end, stored, NONE, NONE, minus(bars.all, stored), held)
     buried = minus(bars.ranks_of(join_runs([runs_of(dead, bars.step)], bars.step)), stored)
     known = union(stored, buried)
     marks = minus(bars.ranks_within(marked), known)

@@ -208,7 +208,7 @@ def by_period(found: Sequence[SeriesCoverage], edges: Times) -> dict[str, Times]
             known = ranks.get(id(bars))
             if known is None:
                 known = ranks.setdefault(id(bars), bars.rank(edges))
-            for name, counts in one.account.by_period(edges, known).items():
+            for name, counts in one.account.by_period_where_any(edges, known).items():
                 matrix[name][row] = counts
     return matrix
 
