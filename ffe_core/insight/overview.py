@@ -9,17 +9,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ffe_core.insight.freshness import lag
+from ffe_core.insight.freshness import is_behind, lag
 from ffe_core.insight.stored import stored_series
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.run_ledger import RunLedger
 from ffe_core.storage.watermark_store import WatermarkStore
-
-STALE_BARS = 3
-"""A series this many bars behind, and at least an hour, needs attention."""
-
 
 @dataclass(frozen=True, slots=True)
 class SeriesOverview:
@@ -38,7 +34,7 @@ class SeriesOverview:
     @property
     def is_stale(self) -> bool:
         """Behind by more than a few bars of market time."""
-        return self.lag is not None and self.lag > max(3_600, STALE_BARS * self.series.step)
+        return is_behind(self.series, self.lag)
 
 
 @dataclass(frozen=True, slots=True)
