@@ -17,6 +17,7 @@ from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.run_ledger import RunLedger
 from ffe_core.storage.watermark_store import WatermarkStore
 
+
 @dataclass(frozen=True, slots=True)
 class SeriesOverview:
     """One series; times in epoch seconds, `lag` in market-open seconds."""
