@@ -1,71 +1,131 @@
 """Candles: chart any stored series over any range, as it is and as it was known."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from ffe_core import times
 from ffe_core.candles import VALUES
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import InputError
 from ffe_core.insight.chart import ChartView, bars_in, chart_view
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
-from ffe_core.insight.versions import versions
-from ffe_core.operations.corrections import correct
-from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
-from ffe_core.timeframes import TIMEFRAMES
-from pages.ui import actor, from_url, go, keep_in_url, notes, number, one_of, section, service, span, when
-from pages.ui.chart import GAPS, figure
-from pages.ui.dialogs import answered, close_when_answered
+from ffe_core.storage.lake_files import DamagedTable, micros
+from pages.ui import from_url, keep_in_url, notes, number, one_of, section, service, span, when
+from pages.ui.candle_bar import correction, one_bar, refusal, run_of
+from pages.ui.chart import GAPS, MOST_SHADES, figure
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
-ALL = "All"
 FIRST_BARS = 400
-DETAILS = ("Bars", "Gaps", "Download", "Use elsewhere")
+DETAILS = {"bars": "Bars", "gaps": "Gaps", "download": "Download", "elsewhere": "Use elsewhere"}
+EARLIEST, LATEST = 0, 4_102_444_800
+"""No chart reaches beyond the years 1970 to 2099."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_BUTTONS = 3
 
 
-def read_instant(text: str) -> int:
-    return int(text) if text.lstrip("-").isdigit() else times.parse_instant(text)
+def read_instant(text: str, *, end: bool = False) -> int:
+    instant = times.parse_instant(int(text) if text.lstrip("-").isdigit() else text, end=end)
+    if not EARLIEST <= instant <= LATEST:
+        raise ValueError(text)
+    return instant
+
+
+def read_end(text: str) -> int:
+    return read_instant(text, end=True)
+
+
+def read_moment(text: str) -> int:
+    """A moment of knowledge in epoch microseconds."""
+    whole = read_instant(text)
+    return whole * 1_000_000 if text.isdigit() or "." not in text else moment_of(datetime.fromisoformat(text))
+
+
+def moment_of(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def label(series: Series) -> str:
     return f"{series.asset_pair} {series.timeframe} · {series.provider}"
 
 
-def asked_series(known: list[SeriesSummary]) -> Series | None:
-    """The series of the address, if it names one; a note when it is none that is stored."""
-    if "pair" not in st.query_params:
-        return None
-    pair = from_url("pair", normalize_pair, None)
-    timeframe = from_url("timeframe", one_of(TIMEFRAMES), None)
-    provider = from_url("provider", one_of(PROVIDERS), None)
-    matching = [
-        item.series
-        for item in known
-        if item.series.asset_pair == pair
-        and timeframe in (None, item.series.timeframe)
-        and provider in (None, item.series.provider)
-    ]
-    if not matching:
-        st.info("The series in the address is not stored. These are:", icon=":material/search_off:")
-        return None
-    return matching[0]
+def asked_for() -> dict[str, str]:
+    """What the address says of a series; empty if it names none."""
+    given = {name: st.query_params.get(name, "") for name in ("pair", "timeframe", "provider")}
+    return {name: text for name, text in given.items() if text}
 
 
-def choose(known: list[SeriesSummary]) -> SeriesSummary:
+def canonical(pair: str) -> str:
+    try:
+        return normalize_pair(pair)
+    except InputError:
+        return pair
+
+
+def asked_series(known: list[SeriesSummary], asked: dict[str, str]) -> Series | None:
+    """The first stored series that the address may mean; None if there is none."""
+    wanted = asked | ({"pair": canonical(asked["pair"])} if "pair" in asked else {})
+    for item in known:
+        own = {"pair": item.series.asset_pair, "timeframe": item.series.timeframe, "provider": item.series.provider}
+        if own | wanted == own:
+            return item.series
+    return None
+
+
+def choose(known: list[SeriesSummary]) -> SeriesSummary | None:
+    """The series to show; None if the address names one that is not stored."""
     options = [item.series for item in known]
-    if "candles_series" not in st.session_state or st.session_state.candles_series not in options:
-        st.session_state.candles_series = asked_series(known) or options[0]
+    if st.session_state.get("candles_series") not in options:
+        asked = asked_for()
+        wanted = asked_series(known, asked) if asked else options[0]
+        if wanted is None:
+            return None
+        st.session_state.candles_series = wanted
     chosen = st.session_state.candles_series
     return next(item for item in known if item.series == chosen)
+
+
+def what_there_is(known: list[SeriesSummary]) -> None:
+    """For an address that names a series that is not stored."""
+    st.warning("The series in the address is not stored. This is what there is:", icon=":material/search_off:")
+    st.text("Asked for: " + ", ".join(f"{name} {text[:80]}" for name, text in asked_for().items()))
+    rows = [
+        {
+            "Pair": item.series.asset_pair,
+            "Timeframe": item.series.timeframe,
+            "Provider": item.series.provider,
+            "From": when(item.first, hint=False),
+            "To": when(item.last, hint=False),
+            "Rows": item.rows,
+        }
+        for item in known
+    ]
+
+    picked = st.dataframe(
+        rows,
+        key="candles_known_series",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={"Rows": st.column_config.NumberColumn(format="localized")},
+    )
+    if chosen := picked["selection"]["rows"]:
+        st.query_params.clear()
+        st.session_state.candles_address = ()
+        st.session_state.candles_series = known[chosen[0]].series
+        st.rerun()
+    st.caption("Tick a row to see its chart.")
+    st.page_link("backfill.py", label="Backfill another series", icon=":material/download:")
 
 
 def address_changed() -> bool:
@@ -81,7 +141,7 @@ def address_changed() -> bool:
 def shown_range(item: SeriesSummary) -> tuple[int, int]:
     """The range to show: what was chosen, else the address, else the newest few hundred bars."""
     if "candles_range" not in st.session_state:
-        end = from_url("end", read_instant, item.last + item.series.step)
+        end = from_url("end", read_end, item.last + item.series.step)
         start = from_url("start", read_instant, max(item.first, end - FIRST_BARS * item.series.step))
         st.session_state.candles_range = (start, end) if start < end else whole(item)
     chosen: tuple[int, int] = st.session_state.candles_range
@@ -97,7 +157,14 @@ def show(start: int, end: int) -> None:
     state = st.session_state
     state.setdefault("candles_back", []).append(state.candles_range)
     del state.candles_back[:-50]
-    state.candles_range = (start, end)
+    state.candles_range = within(start, end)
+
+
+def within(start: int, end: int) -> tuple[int, int]:
+    """The range moved to where a chart can be."""
+    width = min(end - start, LATEST - EARLIEST)
+    first = min(max(start, EARLIEST), LATEST - width)
+    return first, first + width
 
 
 def back() -> None:
@@ -111,18 +178,16 @@ def step_by(windows: float) -> None:
     show(start + move, end + move)
 
 
-def preset_chosen(first: int, last: int, step: int) -> None:
+def preset_chosen(last_end: int) -> None:
     chosen = st.session_state.candles_preset
-    if chosen == ALL:
-        show(first, last + step)
-    elif chosen:
-        end = min(st.session_state.candles_range[1], last + step)
+    if chosen:
+        end = min(st.session_state.candles_range[1], last_end)
         show(end - PRESETS[chosen] * times.DAY, end)
     st.session_state.candles_preset = None
 
 
-def dates_chosen() -> None:
-    chosen = st.session_state.candles_dates
+def dates_chosen(key: str) -> None:
+    chosen = st.session_state[key]
     if isinstance(chosen, tuple) and len(chosen) == 2:
         first, last = (int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) for day in chosen)
         show(first, last + times.DAY)
@@ -158,11 +223,12 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
     with second, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.segmented_control(
             "Range",
-            [*PRESETS, ALL],
+            list(PRESETS),
             key="candles_preset",
             on_change=preset_chosen,
-            args=(item.first, item.last, item.series.step),
+            args=(item.last + item.series.step,),
         )
+        press("fit_width", "all", "Everything there is", "A", lambda: show(*whole(item)))
         press("chevron_left", "prev", "Earlier", "Left", lambda: step_by(-1))
         press("chevron_right", "next", "Later", "Right", lambda: step_by(1))
         press("undo", "undo", "Back to the range before", "B", back, not st.session_state.get("candles_back"))
@@ -184,17 +250,21 @@ def press(icon: str, key: str, meaning: str, shortcut: str, verb: Callable[[], N
 def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
     with st.popover("More", icon=":material/tune:"):
         start, end = st.session_state.candles_range
+        key = f"candles_dates_{start}_{end}"
         st.date_input(
             "From and to, UTC days",
             (times.utc(start).date(), times.utc(max(start, end - 1)).date()),
-            key=f"candles_dates_{start}_{end}",
+            key=key,
             format="YYYY-MM-DD",
-            min_value=datetime(1970, 1, 1, tzinfo=UTC).date(),
-            on_change=copy_dates,
-            args=(f"candles_dates_{start}_{end}",),
+            min_value=times.utc(EARLIEST).date(),
+            max_value=times.utc(LATEST).date(),
+            on_change=dates_chosen,
+            args=(key,),
         )
         st.toggle("Logarithmic prices", key="candles_log")
         others = [one.series for one in known if one.series != item.series]
+        if st.session_state.get("candles_second") not in others:
+            st.session_state.candles_second = None
         st.selectbox(
             "Lay another series over it",
             others,
@@ -203,19 +273,36 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             key="candles_second",
             placeholder="None",
         )
-        st.datetime_input("As known at (UTC)", value=None, key="candles_known", step=60, format="YYYY-MM-DD")
-        if st.session_state.get("candles_known") and item.series:
+        st.datetime_input(
+            "As known at (UTC)",
+            key="candles_known",
+            value=None,
+            step=60,
+            format="YYYY-MM-DD",
+            min_value=times.utc(EARLIEST).replace(tzinfo=None),
+            max_value=times.utc(LATEST).replace(tzinfo=None),
+            on_change=moment_chosen,
+        )
+        if known_at():
             st.toggle("Lay the present over that moment", key="candles_now_over")
 
 
-def copy_dates(key: str) -> None:
-    st.session_state.candles_dates = st.session_state[key]
-    dates_chosen()
+def moment_chosen() -> None:
+    picked = st.session_state.candles_known
+    st.session_state.candles_moment = None if picked is None else moment_of(picked.replace(tzinfo=UTC))
+
+
+def known_as_of(moment: int | None) -> None:
+    """Show what was known at a moment (epoch microseconds), or what is known now."""
+    state = st.session_state
+    state.candles_moment = moment
+    state.candles_known = None if moment is None else (_EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None)
+    state.candles_now_over = moment is not None
 
 
 def known_at() -> datetime | None:
-    moment = st.session_state.get("candles_known")
-    return moment.replace(tzinfo=UTC) if moment else None
+    moment = st.session_state.get("candles_moment")
+    return None if moment is None else _EPOCH + timedelta(microseconds=moment)
 
 
 def remember(series: Series) -> None:
@@ -229,7 +316,9 @@ def remember(series: Series) -> None:
         end=times.iso(end).replace("+00:00", "Z"),
         known=moment.isoformat().replace("+00:00", "Z") if moment else None,
         over=second.key if second else None,
+        now="1" if moment and st.session_state.get("candles_now_over") else None,
         log="1" if st.session_state.get("candles_log") else None,
+        tab=tab if (tab := st.session_state.get("candles_details")) != "bars" else None,
     )
     st.session_state.candles_address = tuple(sorted(st.query_params.items()))
 
@@ -237,8 +326,9 @@ def remember(series: Series) -> None:
 def prefill_options(known: list[SeriesSummary]) -> None:
     state = st.session_state
     state.candles_log = from_url("log", one_of(["1"]), "") == "1"
-    moment = from_url("known", times.parse_instant, None)
-    state.candles_known = None if moment is None else times.utc(moment).replace(tzinfo=None)
+    known_as_of(from_url("known", read_moment, None))
+    state.candles_now_over = from_url("now", one_of(["1"]), "") == "1"
+    state.candles_details = from_url("tab", one_of(DETAILS), "bars")
     by_key = {one.series.key: one.series for one in known}
     over = from_url("over", one_of(by_key), None)
     state.candles_second = by_key[over] if over else None
@@ -247,7 +337,7 @@ def prefill_options(known: list[SeriesSummary]) -> None:
 def view_of(series: Series, start: int, end: int) -> ChartView:
     console = service()
     marked = [(int(first), int(last)) for first, last in console.holes.ranges(series, start, end)]
-    return chart_view(
+    view = chart_view(
         console.lake,
         console.queue,
         calendar_of(series, console.settings),
@@ -257,23 +347,50 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
         known_at(),
         marked=marked,
     )
+    return replace(view, volume_unit=PROVIDERS[series.provider].volume_unit_of(series.asset_pair))
 
 
 def second_of(view: ChartView) -> tuple[str, Any] | None:
-    """What is laid over the chart: another series, or the present over a past moment."""
+    """What is laid over the chart: another series, or the present over a past moment; its failure is told alone."""
     lake, other = service().lake, st.session_state.get("candles_second")
-    if other is not None:
-        return label(other), overlay(view.bars, bars_in(lake, other, view.start, view.end, view.size.name, known_at()))
-    if known_at() and st.session_state.get("candles_now_over"):
-        return "as known now", overlay(view.bars, bars_in(lake, view.series, view.start, view.end, view.size.name))
+    with section("The series laid over it"):
+        if other is not None:
+            laid = bars_in(lake, other, view.start, view.end, view.size.name, known_at())
+            return label(other), overlay(view.bars, laid)
+        if known_at() and st.session_state.get("candles_now_over"):
+            return "as known now", overlay(view.bars, bars_in(lake, view.series, view.start, view.end, view.size.name))
     return None
 
 
-def chart(view: ChartView) -> None:
+def what_differs(view: ChartView, second: tuple[str, Any]) -> None:
+    _, joined = second
+    different = joined.filter(joined["is_different"])
+    text = f"{number(different.num_rows)} of {number(joined.num_rows)} bars differ"
+    if 0 < different.num_rows <= 5:
+        text += ": " + ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in different["timestamp"].to_pylist())
+    st.caption(f":material/difference: Laid over: {text}.")
+
+
+def runs_in(view: ChartView) -> dict[str, int]:
+    """Which run brought each ingestion of the view; nothing where bars stand for several."""
+    if "_ingestion_id" not in view.bars.column_names:
+        return {}
+    with section("The runs behind the bars"):
+        moments = dict(
+            zip(view.bars["_ingestion_id"].to_pylist(), micros(view.bars["_extracted_at"]).tolist(), strict=True)
+        )
+        return run_of(view.series, moments)
+    return {}
+
+
+def chart(view: ChartView, runs: dict[str, int]) -> None:
     theme = st.context.theme.type or "light"
     key = f"candles_chart_{view.start}_{view.end}"
+    second = second_of(view)
+    if second:
+        what_differs(view, second)
     st.plotly_chart(
-        figure(view, theme, log=st.session_state.get("candles_log", False), second=second_of(view)),
+        figure(view, theme, log=st.session_state.get("candles_log", False), second=second, runs=runs),
         key=key,
         theme=None,
         on_select=lambda: drill(key),
@@ -285,7 +402,7 @@ def chart(view: ChartView) -> None:
 def what_is_shown(view: ChartView) -> None:
     counts = view.counts
     parts = [
-        f"**{number(view.bars.num_rows)} bars of {view.size.name}**",
+        f"**{number(view.bars.num_rows)} bar{'s' * (view.bars.num_rows != 1)} of {view.size.name}**",
         span(view.start, view.end),
         f"{number(counts['stored'])} of {number(counts['expected'])} expected candles stored",
     ]
@@ -294,10 +411,14 @@ def what_is_shown(view: ChartView) -> None:
     parts += [f"{number(counts['extra'])} outside market hours"] if counts["extra"] else []
     if view.as_known_at is not None:
         parts.append(f"as known at {when(view.as_known_at / 1_000_000, hint=False)}")
-        parts.append(f"{number(len(view.restated_since))} restated since")
+        parts.append(f"**{number(len(view.restated_since))} restated since**")
     mock = " :violet-badge[:material/science: simulated]" if view.is_mock else ""
     st.markdown(" · ".join(parts) + mock)
-    st.caption("Drag over the chart to look closer. Times are UTC; a bar is named by its open.")
+    more = f" The widest {MOST_SHADES} of {number(len(view.gaps))} gaps are shaded." * (len(view.gaps) > MOST_SHADES)
+    st.caption(
+        "Drag over the chart to look closer. Times are UTC; a bar is named by its open. "
+        f"Keys: ← → earlier and later, A everything, B back.{more}"
+    )
 
 
 def nothing_here(view: ChartView) -> None:
@@ -338,104 +459,54 @@ def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, st
     }
 
 
-def bars_table(view: ChartView) -> None:
+def bars_table(view: ChartView, runs: dict[str, int]) -> None:
     own = view.size.name == view.series.timeframe
     frame = view.bars.to_pandas().sort_values("timestamp", ascending=False)
-    names = ["timestamp", *VALUES, *(["_extracted_at", "_ingestion_id", "_dead_letter_id"] if own else ["sources"])]
+    names = [
+        "timestamp",
+        *VALUES,
+        *(["_extracted_at", "run", "_ingestion_id", "_dead_letter_id"] if own else ["sources"]),
+    ]
+    if own:
+        frame["run"] = frame["_ingestion_id"].map(runs).astype("Int64")
+    if view.as_known_at is not None and own:
+        names.append("since")
+        since = pd.to_datetime(view.restated_since, unit="s", utc=True)
+        frame["since"] = frame["timestamp"].isin(since)
     picked = st.dataframe(
         frame[[*names, "restated"]],
-        key=f"candles_table_{view.start}_{view.end}_{view.size.name}",
+        key=f"candles_table_{view.start}_{view.end}_{view.size.name}_{view.as_known_at}",
         hide_index=True,
         height=320,
         on_select="rerun" if own else "ignore",
         selection_mode="single-row",
-        column_config={
-            "timestamp": st.column_config.DatetimeColumn("Opens (UTC)", format="YYYY-MM-DD HH:mm"),
-            **{name: st.column_config.NumberColumn(name.capitalize(), format="%.8g") for name in VALUES},
-            "_extracted_at": st.column_config.DatetimeColumn("Extracted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
-            "_ingestion_id": st.column_config.TextColumn("Ingestion", width="small"),
-            "_dead_letter_id": st.column_config.TextColumn("Dead letter", width="small"),
-            "sources": st.column_config.NumberColumn("Source bars", format="localized"),
-            "restated": st.column_config.NumberColumn("Restated"),
-        },
+        column_config=columns_of(view),
     )
     if not own:
         st.caption(f"Bars of {view.size.name} stand for several stored ones. Look closer to see each with its lineage.")
         return
     rows = picked["selection"]["rows"]
     if rows:
-        open_ = int(frame["timestamp"].iloc[rows[0]].timestamp())
-        one_bar(view.series, open_)
+        one_bar(view.series, int(frame["timestamp"].iloc[rows[0]].timestamp()), view.as_known_at, known_as_of)
     else:
-        st.caption("Tick a row to see all versions of the bar, fetch it again, or correct it.")
+        st.caption("Tick a row to see all versions of the bar, fetch it again, correct it, or see its dead letters.")
 
 
-def one_bar(series: Series, open_: int) -> None:
-    st.markdown(f"**{when(open_, hint=False)}**, every version, the latest last")
-    found = versions(service().lake, series, open_).to_pandas()
-    st.dataframe(found.drop(columns=["timestamp", "is_mock"]), hide_index=True)
-    with st.container(horizontal=True):
-        st.button(
-            "Fetch this bar again",
-            icon=":material/refresh:",
-            key="candles_refetch",
-            on_click=refetch,
-            args=(series, open_),
-            disabled=not service().leads,
-        )
-        st.button(
-            "Correct it by hand",
-            icon=":material/edit:",
-            key="candles_correct",
-            on_click=ask_for_correction,
-            args=(series, open_, {name: float(found[name].iloc[-1]) for name in VALUES}),
-            disabled=not service().leads,
-        )
-
-
-def ask_for_correction(series: Series, open_: int, latest: dict[str, float]) -> None:
-    st.session_state.candles_correcting = series, open_, latest
-
-
-def refetch(series: Series, open_: int) -> None:
-    try:
-        console = service()
-        console.require_lead()
-        request = BackfillRequest(series.provider, (series,), open_, open_ + series.step, "refetch")
-        go("run", id=str(console.run_service.start(request, actor())))
-    except (FFEError, InputError) as error:
-        st.session_state.candles_refused = str(error)
-
-
-@st.dialog("Correct a bar by hand")
-def correction(series: Series, open_: int, latest: dict[str, float]) -> None:
-    st.write(
-        f"{label(series)}, {when(open_, hint=False)}. A new version is added with your name and reason; "
-        "the one there is now stays and can still be seen."
-    )
-    cells = st.columns(2)
-    for place, name in enumerate(VALUES):
-        with cells[place % 2]:
-            st.number_input(name.capitalize(), value=latest[name], format="%.10g", key=f"correct_{name}")
-    st.text_input("Reason", key="correct_reason", placeholder="for example: typo confirmed by the provider")
-    with st.container(horizontal=True):
-        st.button(
-            "Add this version", type="primary", key="correct_save", on_click=save_correction, args=(series, open_)
-        )
-        st.button("Leave it as it is", key="correct_no", on_click=answered)
-    close_when_answered()
-
-
-def save_correction(series: Series, open_: int) -> None:
-    answered()
-    console, state = service(), st.session_state
-    values = {name: float(state[f"correct_{name}"]) for name in VALUES}
-    try:
-        console.require_lead()
-        correct(console.run_service.ingester, console.audit, series, open_, values, actor(), state.correct_reason)
-        st.toast("A new version of the bar was added", icon=":material/check:")
-    except (FFEError, InputError) as error:
-        state.candles_refused = str(error)
+def columns_of(view: ChartView) -> dict[str, Any]:
+    values = {name: st.column_config.NumberColumn(name.capitalize(), format="%.10g") for name in VALUES}
+    unit = view.volume_unit or "no volume from this provider"
+    values["volume"] = st.column_config.NumberColumn("Volume", format="%.10g", help=f"Unit: {unit}")
+    return {
+        "timestamp": st.column_config.DatetimeColumn("Opens (UTC)", format="YYYY-MM-DD HH:mm"),
+        **values,
+        "_extracted_at": st.column_config.DatetimeColumn("Extracted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+        "run": st.column_config.NumberColumn("Run", width="small"),
+        "_ingestion_id": st.column_config.TextColumn("Ingestion", width="small"),
+        "_dead_letter_id": st.column_config.TextColumn("Dead letter", width="small"),
+        "sources": st.column_config.NumberColumn("Source bars", format="localized"),
+        "since": st.column_config.CheckboxColumn("Restated since"),
+        "restated": st.column_config.NumberColumn("Restated"),
+    }
 
 
 def gaps_table(view: ChartView) -> None:
@@ -462,16 +533,26 @@ def gaps_table(view: ChartView) -> None:
         )
 
 
-def download(view: ChartView) -> None:
+def download(view: ChartView, known: list[SeriesSummary]) -> None:
     st.caption("The whole range as stored, one row a bar with its lineage, not the bars of the view.")
-    query = {"series": view.series.key, "start": str(view.start), "end": str(view.end)}
-    if view.as_known_at is not None:
-        query["known"] = str(view.as_known_at)
-    text = "&".join(f"{name}={value}" for name, value in query.items())
+    chosen = st.multiselect(
+        "Series in one file",
+        [item.series for item in known],
+        default=[view.series],
+        format_func=label,
+        key=f"candles_together_{view.series.key}",
+    )
+    if not chosen:
+        st.info("Choose at least one series.", icon=":material/checklist:")
+        return
+    query = [("series", one.key) for one in chosen] + [("start", view.start), ("end", view.end)]
+    query += [("known", view.as_known_at)] if view.as_known_at is not None else []
+    text = urlencode(query, safe="/")
     with st.container(horizontal=True):
         st.link_button("Parquet", f"/export?{text}&format=parquet", icon=":material/download:")
         st.link_button("CSV", f"/export?{text}&format=csv", icon=":material/download:")
         st.link_button("Data sheet", f"/export?{text}&format=sheet", icon=":material/description:")
+    st.caption("The data sheet names sources, coverage, gaps, restatements, the moment of knowledge and volume units.")
 
 
 def elsewhere(view: ChartView) -> None:
@@ -481,20 +562,39 @@ def elsewhere(view: ChartView) -> None:
         tab.code(text, language="python")
 
 
-def details(view: ChartView) -> None:
+def details(view: ChartView, known: list[SeriesSummary], runs: dict[str, int]) -> None:
     chosen = st.segmented_control(
-        "Details", DETAILS, default="Bars", key="candles_details", label_visibility="collapsed"
+        "Details",
+        list(DETAILS),
+        format_func=DETAILS.__getitem__,
+        key="candles_details",
+        label_visibility="collapsed",
+        required=True,
     )
-    with section(chosen or "The details"):
+    with section(DETAILS[chosen or "bars"]):
         match chosen:
-            case "Bars":
-                bars_table(view)
-            case "Gaps":
+            case "gaps":
                 gaps_table(view)
-            case "Download":
-                download(view)
-            case "Use elsewhere":
+            case "download":
+                download(view, known)
+            case "elsewhere":
                 elsewhere(view)
+            case _:
+                bars_table(view, runs)
+
+
+def damaged(error: DamagedTable, series: Series) -> None:
+    """Which file is gone, and the ranges that can still be read."""
+    st.error("A data file of this series is missing or damaged.", icon=":material/broken_image:")
+    st.code(str(error), language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        for start, end in error.readable[-_MOST_BUTTONS:]:
+            st.button(
+                f"Show {span(start, end)}",
+                key=f"candles_readable_{start}",
+                on_click=show,
+                args=(max(start, end - FIRST_BARS * series.step), end),
+            )
 
 
 def empty() -> None:
@@ -511,26 +611,31 @@ def page() -> None:
     if address_changed():
         prefill_options(known)
     item = choose(known)
+    if item is None:
+        notes()
+        what_there_is(known)
+        return
     shown_range(item)
     notes()
     controls(item, known)
     remember(item.series)
-    refused = st.session_state.pop("candles_refused", None)
-    if refused:
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    refusal()
     with section("The chart"):
-        view = view_of(item.series, *st.session_state.candles_range)
+        try:
+            view = view_of(item.series, *st.session_state.candles_range)
+        except DamagedTable as error:
+            damaged(error, item.series)
+            return
         what_is_shown(view)
         if view.bars.num_rows == 0:
             nothing_here(view)
             return
-        chart(view)
-        details(view)
+        runs = runs_in(view)
+        chart(view, runs)
+        details(view, known, runs)
 
 
 st.title("Candles")
 with section("The candles"):
     page()
-if correcting := st.session_state.pop("candles_correcting", None):
-    correction(*correcting)
+correction()

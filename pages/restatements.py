@@ -4,13 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from ffe_core import times
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import stored_series
 from ffe_core.operations.corrections import BY_HAND
+from ffe_core.operations.lineage import origins
 from ffe_core.series import Series
+from ffe_core.storage.lake_files import micros
 from pages.ui import from_url, go, keep_in_url, notes, number, one_of, section, service
 
 SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year", "all": "Any time"}
@@ -23,8 +26,10 @@ def filters(known: list[Series]) -> None:
         by_key = {series.key: series for series in known}
         key = from_url("series", one_of(by_key), None)
         state.restated_series = by_key[key] if key else state.get("restated_series")
+        providers = sorted({series.provider for series in known})
+        state.restated_provider = from_url("provider", one_of(providers), state.get("restated_provider"))
         state.restated_since = from_url("since", one_of(SINCE), state.get("restated_since", "30"))
-    cells = st.columns([4, 2, 4], vertical_alignment="bottom")
+    cells = st.columns([4, 3, 2, 3], vertical_alignment="bottom")
     with cells[0]:
         st.selectbox(
             "Series",
@@ -37,10 +42,20 @@ def filters(known: list[Series]) -> None:
         )
     with cells[1]:
         st.selectbox(
+            "Provider",
+            sorted({series.provider for series in known}),
+            index=None,
+            key="restated_provider",
+            placeholder="Any",
+            on_change=st.query_params.clear,
+        )
+    with cells[2]:
+        st.selectbox(
             "Restated", list(SINCE), format_func=SINCE.get, key="restated_since", on_change=st.query_params.clear
         )
     keep_in_url(
         series=state.restated_series.key if state.restated_series else None,
+        provider=state.restated_provider,
         since=state.restated_since if state.restated_since != "30" else None,
     )
 
@@ -48,7 +63,24 @@ def filters(known: list[Series]) -> None:
 def found() -> pa.Table:
     days = st.session_state.restated_since
     since = None if days == "all" else datetime.now(UTC) - timedelta(days=int(days))
-    return restatements(service().lake, st.session_state.restated_series, since)
+    table = restatements(service().lake, st.session_state.restated_series, since)
+    provider = st.session_state.restated_provider
+    return table.filter(pc.field("source_provider") == provider) if provider else table
+
+
+def runs_of(table: pa.Table) -> dict[str, int | None]:
+    """Which run brought each new version."""
+    moments: dict[Series, dict[str, int]] = {}
+    names = ("asset_pair", "timeframe", "source_provider", "ingestion_id")
+    keys = zip(*(table[name].to_pylist() for name in names), micros(table["restated_at"]).tolist(), strict=True)
+    for pair, timeframe, provider, ingestion, at in keys:
+        moments.setdefault(Series(pair, timeframe, provider), {})[ingestion] = at
+    console = service()
+    return {
+        ingestion: origin.run
+        for series, rows in moments.items()
+        for ingestion, origin in origins(console.lake, console.ledger, series, rows).items()
+    }
 
 
 def says(table: pa.Table) -> None:
@@ -70,7 +102,14 @@ def open_bar() -> None:
         go("candles", provider=provider, pair=pair, timeframe=timeframe, start=times.iso(start), end=times.iso(end))
 
 
+def by(ingestion: str, run: int | None) -> str:
+    if ingestion.startswith(BY_HAND):
+        return "by hand"
+    return "not known" if run is None else f"run {run}"
+
+
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    runs = runs_of(table)
     return [
         {
             "Pair": row["asset_pair"],
@@ -82,7 +121,7 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
             "Close after": row["close_new"],
             "Close, bps": row["close_change_bps"],
             "Largest, bps": row["largest_change_bps"],
-            "By": "hand" if str(row["ingestion_id"]).startswith(BY_HAND) else "a run",
+            "By": by(row["ingestion_id"], runs.get(row["ingestion_id"])),
             "Ingestion": row["ingestion_id"],
         }
         for row in table.to_pylist()
@@ -118,7 +157,7 @@ def table_of(table: pa.Table) -> None:
         },
     )
     more = f" The newest {MOST:,} of {table.num_rows:,} are shown." if table.num_rows > MOST else ""
-    st.caption(f"Click a row to see the bar on its chart; both versions are kept for good.{more}")
+    st.caption(f"Click a cell to see the bar on its chart; both versions are kept for good.{more}")
 
 
 def page() -> None:

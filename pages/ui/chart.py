@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 from plotly.subplots import make_subplots
 
 from ffe_core.insight.chart import ChartView
-from ffe_core.storage.lake_files import epochs, micros
+from ffe_core.storage.lake_files import epochs
 
 GAPS: dict[str, tuple[str, str]] = {
     "unexplained": ("missing, unexplained", "rgba(210,60,60,0.22)"),
@@ -20,21 +21,32 @@ GAPS: dict[str, tuple[str, str]] = {
     "not_ingested": ("never asked for", "rgba(120,130,140,0.10)"),
 }
 """Kind of gap -> what it is called and its shade."""
-_MOST_SHADES = 300
+MOST_SHADES = 300
+"""So many gaps are shaded, the widest first."""
 _INK = {
     "light": {"up": "#1c7c44", "down": "#c62f35", "text": "#17202a", "grid": "#e9edf1", "faint": "#8a949e"},
     "dark": {"up": "#5cbf82", "down": "#f0716f", "text": "#dde4ec", "grid": "#232d39", "faint": "#6c7a89"},
 }
 
 
-def figure(view: ChartView, theme: str, *, log: bool = False, second: tuple[str, pa.Table] | None = None) -> go.Figure:
-    """A figure of a view; `second` is a name and a table from `overlay`: its close as a line, the difference below."""
+def figure(
+    view: ChartView,
+    theme: str,
+    *,
+    log: bool = False,
+    second: tuple[str, pa.Table] | None = None,
+    runs: Mapping[str, int] | None = None,
+) -> go.Figure:
+    """A figure of a view; `second` is a name and a table from `overlay`: its close as a line, the difference below.
+
+    `runs` says which run brought an ingestion id, for the lineage under the pointer.
+    """
     ink = _INK[theme if theme in _INK else "light"]
     rows = 3 if second else 2
     heights = [0.62, 0.18, 0.20] if second else [0.78, 0.22]
     drawn = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
     stamps = _stamps(view.bars)
-    drawn.add_trace(_candles(view, stamps, ink), 1, 1)
+    drawn.add_trace(_candles(view, stamps, ink, runs or {}), 1, 1)
     _add_restated(drawn, view, stamps)
     _add_dead_letters(drawn, view)
     if view.volume_unit is not None:
@@ -50,7 +62,7 @@ def _stamps(table: pa.Table) -> np.ndarray:
     return epochs(table["timestamp"]).astype("datetime64[s]")
 
 
-def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Candlestick:
+def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str], runs: Mapping[str, int]) -> go.Candlestick:
     values = {name: view.bars[name].to_numpy() for name in ("open", "high", "low", "close")}
     return go.Candlestick(
         x=stamps,
@@ -58,31 +70,35 @@ def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Can
         name="price",
         increasing={"line": {"color": ink["up"], "width": 1}, "fillcolor": ink["up"]},
         decreasing={"line": {"color": ink["down"], "width": 1}, "fillcolor": ink["down"]},
-        text=_lineage(view),
+        text=_lineage(view, runs),
         hoverinfo="x+y+text",
         showlegend=False,
     )
 
 
-def _lineage(view: ChartView) -> list[str]:
-    """Exact values and where they come from, for the bar under the pointer."""
-    bars = view.bars
-    lines = []
-    extracted = micros(bars["_extracted_at"]) if "_extracted_at" in bars.column_names else None
-    for i, row in enumerate(bars.select(["volume", "sources", "expected", "restated"]).to_pylist()):
-        parts = [f"volume {row['volume']:,.10g}"] if view.volume_unit else []
-        if row["expected"] > 1 or row["sources"] > 1:
-            parts.append(f"{row['sources']:,} of {row['expected']:,} source bars")
-        if row["restated"]:
-            parts.append("restated")
-        if extracted is not None:
-            moment = str(np.datetime64(int(extracted[i]), "us").astype("datetime64[s]")).replace("T", " ")
-            parts.append(f"{bars['source_provider'][i]} · extracted {moment} UTC")
-            parts.append(f"ingestion {str(bars['_ingestion_id'][i])[:18]}")
-            if bars["_dead_letter_id"][i].as_py():
-                parts.append("mended from a dead letter")
-        lines.append("<br>".join(parts))
-    return lines
+def _lineage(view: ChartView, runs: Mapping[str, int]) -> list[str]:
+    """What a bar stands for and where it comes from, for the bar under the pointer."""
+    return ["<br>".join([*_counts(view, row), *_origin(row, runs)]) for row in view.bars.to_pylist()]
+
+
+def _counts(view: ChartView, row: Mapping[str, Any]) -> list[str]:
+    parts = [f"volume {row['volume']:,.10g} {view.volume_unit}"] if view.volume_unit else []
+    if row["expected"] > 1 or row["sources"] > 1:
+        parts.append(f"{row['sources']:,} of {row['expected']:,} source bars")
+    if row["restated"]:
+        parts.append("restated" if row["sources"] == 1 else f"{row['restated']:,} of them restated")
+    return parts
+
+
+def _origin(row: Mapping[str, Any], runs: Mapping[str, int]) -> list[str]:
+    if "_extracted_at" not in row:
+        return []
+    run = runs.get(row["_ingestion_id"])
+    parts = [
+        f"{row['source_provider']} · extracted {row['_extracted_at']:%Y-%m-%d %H:%M:%S} UTC",
+        f"ingestion {str(row['_ingestion_id'])[:18]}" + (f" · run {run}" if run else ""),
+    ]
+    return [*parts, "mended from a dead letter"] if row["_dead_letter_id"] else parts
 
 
 def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:
@@ -155,7 +171,7 @@ def _add_second(drawn: go.Figure, name: str, joined: pa.Table, ink: dict[str, st
 
 def _shade(drawn: go.Figure, view: ChartView) -> None:
     """Missing bars as shaded spans, the largest first where there are very many."""
-    gaps = sorted(view.gaps, key=lambda gap: gap.start - gap.end)[:_MOST_SHADES]
+    gaps = sorted(view.gaps, key=lambda gap: gap.start - gap.end)[:MOST_SHADES]
     for gap in gaps:
         drawn.add_shape(
             type="rect",
@@ -216,7 +232,15 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
         spikedash="dot",
         spikecolor=ink["faint"],
     )
-    drawn.update_yaxes(**axis, side="right", tickformat=",.10~g", showspikes=True, spikethickness=1, spikedash="dot")
+    drawn.update_yaxes(
+        **axis,
+        side="right",
+        tickformat=",.10~g",
+        hoverformat=",.10~g",
+        showspikes=True,
+        spikethickness=1,
+        spikedash="dot",
+    )
     drawn.update_yaxes(type="log" if log else "linear", row=1, col=1)
     unit = view.volume_unit or "no volume from this provider"
     drawn.update_yaxes(

@@ -1,0 +1,252 @@
+"""Candles page: what an address asks for is shown, and what cannot be shown says what is left and what is next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import PropertyMock
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core import times
+from ffe_core.candles import VALUES
+from ffe_core.insight.versions import versions
+from ffe_core.operations.corrections import correct
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.service import ConsoleService
+from ffe_core.series import Series
+from ffe_core.storage.lake_files import micros
+from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
+from tests.pages.conftest import Open, words
+
+BTC = Series("BTCUSD", "1h", "simulated")
+ETH = Series("ETHUSD", "1h", "simulated")
+CHECKED = JANUARY + 30 * HOUR
+
+
+@pytest.fixture
+def stored(console: ConsoleService) -> ConsoleService:
+    """Three days of two simulated pairs, brought by run 1."""
+    asked = BackfillRequest.of("simulated", ["BTCUSD", "ETHUSD"], ["1h"], "2024-01-01", "2024-01-03")
+    console.run_service.wait(console.run_service.start(asked, "ann"), 60)
+    return console
+
+
+def calm(at: AppTest) -> AppTest:
+    assert not at.exception, at.exception
+    assert "cannot be shown" not in words(at)
+    return at
+
+
+def corrected(console: ConsoleService, open_: int = CHECKED, close: float = 1.0) -> int:
+    """Correct a bar by hand; the last moment (epoch microseconds) at which the old values were known."""
+    values = {**dict.fromkeys(VALUES, close), "high": close + 1}
+    correct(console.run_service.ingester, console.audit, BTC, open_, values, "ann", "typo")
+    return int(micros(versions(console.lake, BTC, open_)["_extracted_at"])[-1]) - 1
+
+
+def selected(at: AppTest, open_: int) -> AppTest:
+    """The page with a bar's row ticked."""
+    frame = at.dataframe[0].value
+    row = int((frame["timestamp"] == times.utc(open_)).to_numpy().argmax())
+    proto = at.dataframe[0].proto
+    at.session_state[key_of(proto.id)] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    return calm(at.run())
+
+
+def key_of(element_id: str) -> str:
+    return "candles_table" + element_id.split("candles_table", 1)[1]
+
+
+def test_nothing_stored_says_what_to_do_next(open_page: Open) -> None:
+    at = open_page("candles")
+    assert "Nothing is stored yet" in words(at)
+    assert "New backfill" in [button.label for button in at.button]
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_bars_say_which_run_brought_them(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    assert "72 bars of 1h" in words(at)
+    assert set(at.dataframe[0].value["run"]) == {1}
+
+
+@pytest.mark.parametrize(
+    "address", [{"pair": "XAUUSD"}, {"pair": "<script>"}, {"pair": "BTCUSD", "provider": "oanda"}, {"timeframe": "1d"}]
+)
+@pytest.mark.usefixtures("stored")
+def test_an_unknown_series_lists_what_there_is(open_page: Open, address: dict[str, str]) -> None:
+    at = calm(open_page("candles", **address))
+    assert "not stored" in words(at)
+    assert at.dataframe[0].value["Pair"].tolist() == ["BTCUSD", "ETHUSD"]
+    at.session_state["candles_known_series"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    assert calm(at.run()).query_params["pair"] == "ETHUSD"
+    assert "72 bars of 1h" in words(at)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"start": "-1", "end": "-1"},
+        {"start": "-9999"},
+        {"end": "99999999999"},
+        {"start": "0001-01-01", "end": "9999-12-31"},
+        {"known": "0001-01-01"},
+        {"known": "9999-12-31T00:00:00Z"},
+        {"known": "2024-01-01T00:00:00.123456"},
+        {"over": "NOPE"},
+        {"over": "BTCUSD/1h/simulated"},
+        {"log": "yes", "tab": "<b>", "now": "?"},
+    ],
+)
+@pytest.mark.usefixtures("stored")
+def test_an_address_that_makes_no_sense_falls_back_and_shows_the_series(
+    open_page: Open, address: dict[str, str]
+) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", **address))
+    assert "bars of 1h" in words(at)
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_bare_end_date_is_a_whole_day(open_page: Open) -> None:
+    assert "48 bars of 1h" in words(calm(open_page("candles", pair="BTCUSD", start="2024-01-01", end="2024-01-02")))
+
+
+@pytest.mark.usefixtures("stored")
+def test_days_picked_in_the_options_become_the_range(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    at.date_input[0].set_value((datetime(2024, 1, 2, tzinfo=UTC).date(), datetime(2024, 1, 2, tzinfo=UTC).date()))
+    assert "24 bars of 1h" in words(calm(at.run()))
+    assert at.query_params["start"] == "2024-01-02T00:00:00Z"
+
+
+@pytest.mark.usefixtures("stored")
+def test_back_and_all_return(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", start="2024-01-02", end="2024-01-02"))
+    at.button(key="candles_all").click().run()
+    assert "72 bars of 1h" in words(calm(at))
+    at.button(key="candles_undo").click().run()
+    assert "24 bars of 1h" in words(calm(at))
+    at.button(key="candles_prev").click().run()
+    assert at.query_params["start"] == "2024-01-01T00:00:00Z"
+
+
+def test_a_range_with_nothing_names_what_is_nearest(stored: ConsoleService, open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", start="2023-01-01", end="2023-01-02"))
+    assert "Nothing is stored in this range" in words(at)
+    at.button(key="candles_after").click().run()
+    assert "48 bars of 1h" in words(calm(at))
+
+
+def test_a_single_candle_is_drawn(console: ConsoleService, open_page: Open) -> None:
+    put(console.lake, BTC, flat([JANUARY]), is_mock=True)
+    at = calm(open_page("candles"))
+    assert "1 bar of 1h" in words(at)
+    assert "simulated" in words(at)
+
+
+def test_as_known_at_a_moment_counts_what_was_restated_since(stored: ConsoleService, open_page: Open) -> None:
+    moment = corrected(stored)
+    at = calm(open_page("candles", pair="BTCUSD", known=datetime.fromtimestamp(moment / 1e6, UTC).isoformat(), now="1"))
+    said = words(at)
+    assert "1 restated since" in said
+    assert "1 of 72 bars differ: 2024-01-02 06:00" in said
+    frame = at.dataframe[0].value
+    assert frame[frame["since"]]["timestamp"].tolist() == [times.utc(CHECKED)]
+    assert at.query_params["now"] == "1"
+
+
+def test_a_bar_shows_its_versions_with_hand_and_reason(stored: ConsoleService, open_page: Open) -> None:
+    moment = corrected(stored)
+    at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
+    shown = at.dataframe[1].value
+    assert shown["version"].tolist() == [1, 2]
+    assert shown["run"].tolist()[0] == 1
+    assert (shown["by"][1], shown["reason"][1]) == ("ann", "typo")
+    at.button(key="candles_before_change").click().run()
+    assert "1 restated since" in words(calm(at))
+    assert at.session_state["candles_moment"] == moment
+
+
+def test_a_bar_is_fetched_again_as_a_run(stored: ConsoleService, open_page: Open) -> None:
+    at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
+    at.button(key="candles_refetch").click().run()
+    stored.run_service.wait(2, 60)
+    run = stored.runs.get(2)
+    assert run is not None
+    assert (run["mode"], run["start"], run["end"]) == ("refetch", CHECKED, CHECKED + HOUR)
+    assert "Run 2" in [title.value for title in at.title]
+
+
+def test_a_correction_that_breaks_a_rule_is_refused_in_its_dialog(stored: ConsoleService, open_page: Open) -> None:
+    at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
+    at.button(key="candles_correct").click().run()
+    at.number_input(key="correct_high").set_value(0.5)
+    at.text_input(key="correct_reason").set_value("typo")
+    at.button(key="correct_save").click().run()
+    assert "nothing was added" in words(at)
+    assert versions(stored.lake, BTC, CHECKED).num_rows == 1
+    at.number_input(key="correct_high").set_value(1e9)
+    at.button(key="correct_save").click().run()
+    assert versions(stored.lake, BTC, CHECKED).num_rows == 2
+
+
+def test_a_standby_fetches_and_corrects_nothing(
+    stored: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConsoleService, "leads", PropertyMock(return_value=False))
+    at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
+    assert at.button(key="candles_refetch").disabled
+    assert at.button(key="candles_correct").disabled
+
+
+def lose(console: ConsoleService, series: Series, day: int) -> Path:
+    """Delete the data file that holds the partition of a day; its path."""
+    snapshot = console.lake.snapshot(series.table)
+    assert snapshot is not None
+    files = snapshot.files(series)
+    path = Path(console.lake.table_uri(series.table)) / str(files.paths[int((files.first >= day).argmax())])
+    path.unlink()
+    return path
+
+
+def test_a_lost_data_file_is_named_and_the_rest_can_be_shown(console: ConsoleService, open_page: Open) -> None:
+    for month in range(2):
+        start = JANUARY + month * 31 * DAY
+        put(console.lake, BTC, flat(range(start, start + 3 * DAY, HOUR)))
+    path = lose(console, BTC, JANUARY + 31 * DAY)
+    at = open_page("candles", pair="BTCUSD")
+    said = words(at)
+    assert path.name in said
+    assert "Still readable: 2024-01-01T00:00:00+00:00" in said
+    next(button for button in at.button if button.label.startswith("Show 2024-01-01")).click().run()
+    assert "72 bars of 1h" in words(calm(at))
+
+
+def test_a_second_series_that_fails_leaves_the_chart(console: ConsoleService, open_page: Open) -> None:
+    put(console.lake, BTC, flat(range(JANUARY, JANUARY + DAY, HOUR)))
+    put(console.lake, ETH, flat(range(JANUARY, JANUARY + DAY, HOUR)))
+    lose(console, ETH, JANUARY)
+    at = open_page("candles", pair="BTCUSD", over="ETHUSD/1h/simulated")
+    said = words(at)
+    assert "The series laid over it cannot be shown" in said
+    assert "24 bars of 1h" in said
+    assert len(at.get("plotly_chart")) == 1
+
+
+@pytest.mark.usefixtures("stored")
+def test_several_series_go_into_one_download(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", tab="download"))
+    at.multiselect[0].set_value([BTC, ETH])
+    calm(at.run())
+    links = [link.proto.url for link in at.get("link_button")]
+    assert len(links) == 3
+    assert all("series=BTCUSD/1h/simulated&series=ETHUSD/1h/simulated&start=" in link for link in links)
+
+
+def test_where_a_provider_sends_no_volume_the_page_says_so(console: ConsoleService, open_page: Open) -> None:
+    put(console.lake, Series("EURUSD", "1h", "alpha_vantage"), flat(range(JANUARY, JANUARY + DAY, HOUR)))
+    at = calm(open_page("candles"))
+    assert "no volume from this provider" in at.get("plotly_chart")[0].proto.spec
+    assert "no volume from this provider" in str(at.dataframe[0].proto.columns)

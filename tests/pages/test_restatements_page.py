@@ -1,0 +1,44 @@
+"""Restatements page: what was restated, by how much and by whom, and the way to the bar."""
+
+from __future__ import annotations
+
+from ffe_core.candles import VALUES
+from ffe_core.operations.corrections import correct
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.service import ConsoleService
+from ffe_core.series import Series
+from tests.insight.lakes import HOUR, JANUARY
+from tests.pages.conftest import Open, words
+
+BTC = Series("BTCUSD", "1h", "simulated")
+
+
+def revised(console: ConsoleService) -> None:
+    """A day brought by run 1, a bar of it corrected by hand, and brought back to what it was by run 2."""
+    asked = BackfillRequest.of("simulated", ["BTCUSD", "ETHUSD"], ["1h"], "2024-01-01", "2024-01-01")
+    console.run_service.wait(console.run_service.start(asked, "ann"), 60)
+    values = {**dict.fromkeys(VALUES, 10.0), "high": 11.0}
+    correct(console.run_service.ingester, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo")
+    again = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-01", "refetch")
+    console.run_service.wait(console.run_service.start(again, "ann"), 60)
+
+
+def test_each_restatement_says_which_run_or_hand_brought_it(console: ConsoleService, open_page: Open) -> None:
+    revised(console)
+    at = open_page("restatements")
+    assert not at.exception
+    assert "**simulated** gave other values for **1 bar** (last 30 days)" in words(at)
+    frame = at.dataframe[0].value
+    assert frame["By"].tolist() == ["run 2", "by hand"]
+    assert frame["Close after"][1] == 10.0
+    assert frame["Close, bps"][0] > 0 > frame["Close, bps"][1]
+
+
+def test_the_filters_live_in_the_address(console: ConsoleService, open_page: Open) -> None:
+    revised(console)
+    at = open_page("restatements", provider="simulated", since="7", series="ETHUSD/1h/simulated")
+    assert "No bar was restated" in words(at)
+    assert at.selectbox(key="restated_series").value == Series("ETHUSD", "1h", "simulated")
+    at.selectbox(key="restated_series").set_value(None).run()
+    assert len(at.dataframe[0].value) == 2
+    assert (at.query_params["provider"], at.query_params["since"]) == ("simulated", "7")
