@@ -11,20 +11,17 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.fs import DeltaStorageHandler
 
 from ffe_core import times
 from ffe_core.calendars.intervals import intersect, merge
@@ -32,10 +29,15 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
 from ffe_core.errors import StorageError
 from ffe_core.series import NO_MARK, Marks, Series
 
+# Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
+# without their memory.
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+    import pyarrow.fs as pafs
+
 MICROS = 1_000_000
 _PAIR = "partition.partition_asset_pair"
 _EARLIEST, _LATEST = -(2**62), 2**62
-_FORMAT = ds.ParquetFileFormat()
 # What a data file holds itself: the partition columns are in its path only.
 _STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
 
@@ -94,9 +96,13 @@ class Snapshot:
         self.version = table.version()
         self.uri = table.table_uri
         self._actions = pa.table(table.get_add_actions(flatten=True))
-        self._filesystem = _filesystem(table, storage_options, self._actions)
+        self._storage_options = storage_options
         self._files: dict[Series, Files] = {}
         self._marks: dict[Series, Marks] = {}
+
+    @cached_property
+    def _filesystem(self) -> pafs.FileSystem:
+        return _filesystem(self.table, self._storage_options, self._actions)
 
     def all_files(self) -> Files:
         """Every data file of the table."""
@@ -143,6 +149,8 @@ class Snapshot:
 
     def read_file(self, path: str, columns: Sequence[str]) -> pa.Table:
         """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
+        import pyarrow.parquet as pq
+
         with self._filesystem.open_input_file(path) as file:
             return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
 
@@ -152,7 +160,10 @@ class Snapshot:
         return self._damaged(series, files.where(np.isin(files.paths, list(paths))), list(columns), error)
 
     def _dataset(self, paths: Sequence[str] | npt.NDArray[np.object_]) -> ds.FileSystemDataset:
-        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=_FORMAT, filesystem=self._filesystem)
+        import pyarrow.dataset as ds
+
+        parquet = ds.ParquetFileFormat()
+        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=parquet, filesystem=self._filesystem)
 
     def _damaged(self, series: Series, read: Files, columns: list[str], error: Exception) -> StorageError:
         """What to say after a failed read: which files it was, and what is left of the series."""
@@ -165,6 +176,8 @@ class Snapshot:
         return DamagedTable(_damage_text(series, broken, left), tuple(broken.paths), left)
 
     def _gone(self, files: Files) -> npt.NDArray[np.bool_]:
+        import pyarrow.fs as pafs
+
         infos = self._filesystem.get_file_info(list(files.paths))
         return np.array([info.type != pafs.FileType.File for info in infos], dtype=bool)
 
@@ -242,6 +255,9 @@ def _local(uri: str) -> Path | None:
 
 
 def _filesystem(table: DeltaTable, storage_options: dict[str, str] | None, actions: pa.Table) -> pafs.FileSystem:
+    import pyarrow.fs as pafs
+    from deltalake.fs import DeltaStorageHandler
+
     folder = _local(table.table_uri)
     if folder is not None:
         return pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
