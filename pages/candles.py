@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from ffe_core import times
@@ -350,20 +352,31 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
     return replace(view, volume_unit=PROVIDERS[series.provider].volume_unit_of(series.asset_pair))
 
 
-def second_of(view: ChartView) -> tuple[str, Any] | None:
+def second_of(view: ChartView) -> tuple[str, pa.Table] | None:
     """What is laid over the chart: another series, or the present over a past moment; its failure is told alone."""
     lake, other = service().lake, st.session_state.get("candles_second")
     with section("The series laid over it"):
         if other is not None:
             laid = bars_in(lake, other, view.start, view.end, view.size.name, known_at())
-            return label(other), overlay(view.bars, laid)
+            return beside(view, other, laid)
         if known_at() and st.session_state.get("candles_now_over"):
             return "as known now", overlay(view.bars, bars_in(lake, view.series, view.start, view.end, view.size.name))
     return None
 
 
-def what_differs(view: ChartView, second: tuple[str, Any]) -> None:
-    _, joined = second
+def beside(view: ChartView, other: Series, laid: pa.Table) -> tuple[str, pa.Table]:
+    """Another series next to the view; another pair is brought to its price at their first common bar."""
+    joined = overlay(view.bars, laid)
+    common = joined.filter(joined["difference_bps"].is_valid())
+    if other.asset_pair == view.series.asset_pair or common.num_rows == 0:
+        return label(other), joined
+    factor = common["close_a"][0].as_py() / common["close_b"][0].as_py()
+    for name in VALUES[:4]:
+        laid = laid.set_column(laid.schema.get_field_index(name), name, pc.multiply(laid[name], factor))
+    return f"{label(other)}, times {factor:.6g}", overlay(view.bars, laid)
+
+
+def what_differs(joined: pa.Table) -> None:
     different = joined.filter(joined["is_different"])
     text = f"{number(different.num_rows)} of {number(joined.num_rows)} bars differ"
     if 0 < different.num_rows <= 5:
@@ -387,8 +400,9 @@ def chart(view: ChartView, runs: dict[str, int]) -> None:
     theme = st.context.theme.type or "light"
     key = f"candles_chart_{view.start}_{view.end}"
     second = second_of(view)
-    if second:
-        what_differs(view, second)
+    other = st.session_state.get("candles_second")
+    if second and (other is None or other.asset_pair == view.series.asset_pair):
+        what_differs(second[1])
     st.plotly_chart(
         figure(view, theme, log=st.session_state.get("candles_log", False), second=second, runs=runs),
         key=key,
@@ -414,6 +428,8 @@ def what_is_shown(view: ChartView) -> None:
         parts.append(f"**{number(len(view.restated_since))} restated since**")
     mock = " :violet-badge[:material/science: simulated]" if view.is_mock else ""
     st.markdown(" · ".join(parts) + mock)
+    if view.bars.num_rows == 0:
+        return
     more = f" The widest {MOST_SHADES} of {number(len(view.gaps))} gaps are shaded." * (len(view.gaps) > MOST_SHADES)
     st.caption(
         "Drag over the chart to look closer. Times are UTC; a bar is named by its open. "

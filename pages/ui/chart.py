@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from ffe_core.insight.chart import ChartView
 from ffe_core.storage.lake_files import epochs
+from ffe_core.times import DAY
 
 GAPS: dict[str, tuple[str, str]] = {
     "unexplained": ("missing, unexplained", "rgba(210,60,60,0.22)"),
@@ -21,6 +22,7 @@ GAPS: dict[str, tuple[str, str]] = {
     "not_ingested": ("never asked for", "rgba(120,130,140,0.10)"),
 }
 """Kind of gap -> what it is called and its shade."""
+_MOST_TICKS = 9
 MOST_SHADES = 300
 """So many gaps are shaded, the widest first."""
 _INK = {
@@ -47,6 +49,8 @@ def figure(
     drawn = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
     stamps = _stamps(view.bars)
     drawn.add_trace(_candles(view, stamps, ink, runs or {}), 1, 1)
+    if _is_sparse(view):
+        drawn.add_trace(_width_of_a_bar(view), 1, 1)
     _add_restated(drawn, view, stamps)
     _add_dead_letters(drawn, view)
     if view.volume_unit is not None:
@@ -73,6 +77,22 @@ def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str], runs: Map
         text=_lineage(view, runs),
         hoverinfo="x+y+text",
         showlegend=False,
+    )
+
+
+def _is_sparse(view: ChartView) -> bool:
+    """Whether no two bars are neighbours: Plotly makes candles as wide as the smallest distance between two."""
+    opens = epochs(view.bars["timestamp"])
+    return len(opens) > 0 and (len(opens) == 1 or int(np.diff(opens).min()) > view.size.seconds)
+
+
+def _width_of_a_bar(view: ChartView) -> go.Candlestick:
+    """Two neighbours without a price, so that candles are drawn one bar wide."""
+    last = epochs(view.bars["timestamp"])[-1:]
+    at = np.concatenate((last, last + view.size.seconds)).astype("datetime64[s]")
+    nothing: list[None] = [None, None]
+    return go.Candlestick(
+        x=at, open=nothing, high=nothing, low=nothing, close=nothing, hoverinfo="skip", showlegend=False
     )
 
 
@@ -105,6 +125,7 @@ def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:
     return go.Bar(
         x=stamps,
         y=view.bars["volume"].to_numpy(),
+        width=None if view.size.months else view.size.seconds * 900,
         name="volume",
         marker={"color": ink["faint"], "line": {"width": 0}},
         hovertemplate="%{y:,.8~g} " + str(view.volume_unit) + "<extra></extra>",
@@ -172,11 +193,12 @@ def _add_second(drawn: go.Figure, name: str, joined: pa.Table, ink: dict[str, st
 def _shade(drawn: go.Figure, view: ChartView) -> None:
     """Missing bars as shaded spans, the largest first where there are very many."""
     gaps = sorted(view.gaps, key=lambda gap: gap.start - gap.end)[:MOST_SHADES]
+    half = view.size.seconds // 2  # a bar is drawn around its open
     for gap in gaps:
         drawn.add_shape(
             type="rect",
-            x0=np.datetime64(gap.start, "s"),
-            x1=np.datetime64(gap.end, "s"),
+            x0=np.datetime64(gap.start - half, "s"),
+            x1=np.datetime64(gap.end - half, "s"),
             y0=0,
             y1=1,
             xref="x",
@@ -200,11 +222,32 @@ def _shade(drawn: go.Figure, view: ChartView) -> None:
         )
 
 
+def _edges(view: ChartView) -> tuple[int, int]:
+    """What the time axis spans; one bar alone gets room around it."""
+    room = 10 * view.size.seconds if view.end - view.start <= view.size.seconds else 0
+    return view.start - room, view.end + room
+
+
+def _ticks(view: ChartView) -> dict[str, Any]:
+    """Where closures are cut out, days are named at their first bar: Plotly would put labels into the cut."""
+    opens = epochs(view.bars["timestamp"])
+    if not view.closures or len(opens) == 0 or opens[-1] - opens[0] < 2 * DAY:
+        return {}
+    firsts = np.flatnonzero(np.diff(opens // DAY, prepend=-1))
+    kept: list[int] = []
+    for place in firsts.tolist():
+        if not kept or place - kept[-1] >= max(1, len(opens) / _MOST_TICKS):
+            kept.append(place)
+    at = opens[kept].astype("datetime64[s]")
+    return {"tickmode": "array", "tickvals": at, "tickformat": "%b %-d<br>%Y"}
+
+
 def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: bool, second: bool) -> None:
+    half = view.size.seconds // 2
     breaks = [
-        {"bounds": [str(np.datetime64(start, "s")), str(np.datetime64(end, "s"))]} for start, end in view.closures
+        {"bounds": [str(np.datetime64(start - half, "s")), str(np.datetime64(end - half, "s"))]}
+        for start, end in view.closures
     ]
-    half = view.size.seconds // 2  # a bar is drawn around its open
     axis: dict[str, Any] = {"gridcolor": ink["grid"], "zeroline": False, "color": ink["text"]}
     drawn.update_layout(
         height=560 if not second else 660,
@@ -225,7 +268,8 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
         **axis,
         rangeslider={"visible": False},
         rangebreaks=breaks,
-        range=[str(np.datetime64(view.start - half, "s")), str(np.datetime64(view.end - half, "s"))],
+        range=[str(np.datetime64(edge - half, "s")) for edge in _edges(view)],
+        **_ticks(view),
         showspikes=True,
         spikemode="across",
         spikethickness=1,
@@ -235,6 +279,9 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
     drawn.update_yaxes(
         **axis,
         side="right",
+        ticks="outside",
+        ticklen=5,
+        tickcolor="rgba(0,0,0,0)",
         tickformat=",.10~g",
         hoverformat=",.10~g",
         showspikes=True,
@@ -257,5 +304,5 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
             y=0.62,
             showarrow=False,
             font={"size": 54, "color": ink["faint"]},
-            opacity=0.16,
+            opacity=0.28,
         )

@@ -6,6 +6,7 @@ import asyncio
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -17,6 +18,7 @@ from ffe_core.series import Series
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, poll, settled
 from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.insight.lakes import flat, put
 
 HOUR = 3600
 MARCH_1 = 1_677_628_800  # 2023-03-01
@@ -177,6 +179,36 @@ def test_two_providers_are_laid_over_each_other(tmp_path: Path, serve: Serve, vi
     chart = visitor.page.locator(".js-plotly-plot")
     poll(lambda: "difference, bps" in str(chart.text_content()), "the difference")
     assert "BTCUSD 1h · simulated" in str(chart.text_content())
+
+
+def test_as_known_at_shows_exactly_the_bars_that_changed_since(tmp_path: Path, serve: Serve, visit: Visit) -> None:
+    data_dir, series = tmp_path / "data", Series.of("BTCUSD", "1h", "coinbase")
+    lake = DeltaLakeManager(data_dir / "lake")
+    opens = range(MARCH_1, MARCH_1 + 48 * HOUR, HOUR)
+    first = put(lake, series, flat(opens))
+    second = put(lake, series, flat(opens[10:13], 200.0), "again")
+    third = put(lake, series, flat(opens[12:14], 300.0), "once more")
+    table = lake.open(series.table)
+    assert table is not None
+    table.optimize.compact()
+    table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+    server = serve()
+    since_then = {first: [10, 11, 12, 13], second: [12, 13]}
+    for moment, hours in since_then.items():
+        changed, when = len(hours), ", ".join(f"2023-03-01 {hour}:00" for hour in hours)
+        visitor = visit(server, f"/candles?pair=BTCUSD&known={iso_micros(moment)}&now=1")
+        drawn(visitor)
+        visitor.sees(f"{changed} restated since")
+        visitor.sees(f"{changed} of 48 bars differ: {when}.")
+        assert "as known now" in str(visitor.page.locator(".js-plotly-plot").text_content())
+    visitor = visit(server, f"/candles?pair=BTCUSD&known={iso_micros(third)}&now=1")
+    visitor.sees("0 restated since")
+    visitor.sees("0 of 48 bars differ")
+
+
+def iso_micros(moment: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def test_a_range_with_nothing_says_what_is_nearest(tmp_path: Path, serve: Serve, visit: Visit) -> None:
