@@ -1,0 +1,113 @@
+"""How does every page look, empty and full, light and dark? `python -m tests.browser.screenshots OUT` takes them all.
+
+The full data directory is made offline: a simulated market with its broken records, a pair that does not exist, holes
+that an exchange really has, a record mended by hand, a schedule. Pictures are 1440 x 900, the reference size.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.service import ConsoleService
+from tests.browser.driver import ROOT, Server, Visitor, chromium, chromium_path, settled
+from tests.exchanges import CoinbaseExchange, Market, generated
+
+SCHEMES = ("light", "dark")
+_HOUR, _DAY = 3600, 86_400
+_SHOWN = {"provider": "coinbase", "pair": "BTCUSD", "timeframe": "1h"}
+_FORM = {"provider": "simulated", "pairs": "BTCUSD,ETHUSD,SOLUSD", "timeframes": "1h,4h"}
+
+
+def pages() -> list[str]:
+    """Every page, the Overview first."""
+    return ["overview", *sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem not in _FRAME)]
+
+
+_FRAME = ("console", "overview")
+_FULL: Mapping[str, Mapping[str, str]] = {
+    "run": {"id": "2"},
+    "backfill": _FORM,
+    "candles": _SHOWN,
+    "restatements": _SHOWN,
+}
+"""What the address of a page asks for when there is something to show."""
+
+
+def fill(folder: Path) -> None:
+    """Runs that completed, failed and found holes, over the days before now."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = today - timedelta(days=60)
+    with CoinbaseExchange(Market(_held(int(first.timestamp()), int(today.timestamp()))), rate=None) as exchange:
+        config = {"data_dir": str(folder), "coinbase": {"base_url": exchange.url, "requests_per_second": 1000}}
+        console = ConsoleService(config).open()
+        try:
+            for provider, pairs, timeframes, days in (
+                ("simulated", ["BTCUSD", "ETHUSD", "EURUSD", "XAUUSD", "AAPL"], ["1h", "1d"], 60),
+                ("simulated", ["BTCUSD", "NOPEUSD", "GBPUSD"], ["15m"], 30),
+                ("coinbase", ["BTCUSD", "ETHUSD", "SOLUSD"], ["1h"], 60),
+            ):
+                start, end = str((today - timedelta(days=days)).date()), str((today - timedelta(days=1)).date())
+                request = BackfillRequest.of(provider, pairs, timeframes, start, end)
+                console.run_service.wait(console.run_service.start(request, "ann"), 120)
+            console.watchlists.save("Majors", "coinbase", ["BTCUSD", "ETHUSD", "SOLUSD"], ["1h"], "ann")
+        finally:
+            console.drain()
+
+
+def _held(start: int, end: int) -> dict[tuple[str, int], dict[int, object]]:
+    hours = {
+        symbol: dict(generated(start, end, _HOUR, price=price))
+        for symbol, price in (("BTC-USD", 64_000.0), ("ETH-USD", 3_100.0), ("SOL-USD", 150.0))
+    }
+    for at in range(start + 20 * _DAY, start + 20 * _DAY + 9 * _HOUR, _HOUR):
+        del hours["BTC-USD"][at]
+    return {(symbol, _HOUR): candles for symbol, candles in hours.items()}
+
+
+def take(browser: Browser, server: Server, out: Path, kind: str) -> list[Path]:
+    """Every page of a server in both schemes; what a page may not do (see `Visitor.faults`) ends it all."""
+    taken = []
+    for scheme in SCHEMES:
+        visitor = Visitor(browser, server.base, scheme)
+        for page in pages():
+            address = _FULL.get(page, {}) if kind == "full" else {}
+            query = "&".join(f"{name}={value}" for name, value in address.items())
+            visitor.open("/" if page == "overview" else f"/{page}?{query}")
+            visitor.page.wait_for_load_state("networkidle")
+            settled(visitor.page)
+            taken.append(out / f"{page}-{kind}-{scheme}.png")
+            visitor.page.screenshot(path=taken[-1])
+        visitor.close()
+        if visitor.faults:
+            raise SystemExit("\n".join(visitor.faults))
+    return taken
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Take all pictures into a folder."""
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write to")
+    out: Path = parser.parse_args(arguments).out
+    path = chromium_path() or sys.exit("no Chromium: install it or set FFE_CHROMIUM")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, chromium(path) as browser:
+        fill(Path(name) / "full")
+        for kind in ("empty", "full"):
+            server = Server(Path(name) / kind).start()
+            try:
+                for picture in take(browser, server, out, kind):
+                    print(picture)
+            finally:
+                server.stop()
+
+
+if __name__ == "__main__":
+    main()
