@@ -256,6 +256,8 @@ class RunService:
                 async with asyncio.timeout(_WRITE_SECONDS):
                     await ended.wait()
             await self.persist(change)
+        # The end may have come while the last change was being written.
+        await self.persist(change)
 
     async def persist(self, change: Callable[[], object]) -> None:
         """Change the ledger, again and again while it cannot be written; given up when the service closes."""
@@ -280,8 +282,11 @@ class RunService:
             self._end(run_id)
 
     def _end(self, run_id: int) -> None:
-        """The state of a run is the worst of its series."""
+        """The state of a run is the worst of its series; one that did not say how it ended has failed."""
         found = {row["state"] for row in self.runs.series(run_id)}
+        if found & set(states.ACTIVE):
+            self._stop(run_id, states.FAILED, "the run ended without saying what became of every series")
+            return
         worst = next(
             (s for s in (states.FAILED, states.INTERRUPTED, states.CANCELLED, states.GAPS) if s in found), None
         )

@@ -392,6 +392,38 @@ def test_a_ledger_locked_for_a_while_loses_nothing(
         assert any("72 candles stored" in line for line in lines_of(service, run_id))
 
 
+def test_an_end_that_comes_while_progress_is_being_written_is_written_too(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, first = RunLedger.update_series, []
+
+    def slow(self: RunLedger, run_id: int, changes: dict[int, dict[str, object]]) -> None:
+        if not first:
+            first.append(run_id)
+            market.goes_on.set()
+            poll(lambda: any("stored" in line["text"] for line in self.lines(run_id)), "the series to end")
+        plain(self, run_id, changes)
+
+    monkeypatch.setattr(RunLedger, "update_series", slow)
+    with opened(tmp_path) as service:
+        run_id = held_up(service, market)
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id) == ("complete", {"BTCUSD": "complete"})
+        assert service.runs.series(run_id)[0]["stored"] == 72
+
+
+def test_a_series_that_nobody_spoke_for_is_never_complete(tmp_path: Path) -> None:
+    async def silent(run_id: int) -> None:
+        """Does nothing and says nothing."""
+
+    with opened(tmp_path) as service:
+        series = [Series("BTCUSD", "1h", "coinbase")]
+        run = NewRun("replay", "coinbase", "replay", START, START + HOUR, series, "ann", "console", "")
+        run_id = service.submit(run, silent)
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id) == ("failed", {"BTCUSD": "failed"})
+
+
 def test_a_job_that_breaks_is_a_failed_run_with_its_reason(tmp_path: Path) -> None:
     async def breaks(run_id: int) -> None:
         raise ZeroDivisionError("by nought")
