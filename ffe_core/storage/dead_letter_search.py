@@ -383,34 +383,29 @@ def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, 
 
 
 def _kept_groups(connection: sa.Connection, dimension: str, status: str, most: int) -> list[Group]:
-    query = (
-        sa.select(groups)
-        .where(groups.c.dimension == dimension, groups.c.status == status)
-        .where(sa.func.instr(groups.c.value, ":") == 0 if dimension == "reason" else sa.true())
-        .order_by(groups.c["count"].desc(), groups.c.value)
-        .limit(most)
-    )
-    found = connection.execute(query).mappings().all()
-    trends = _kept_trends(connection, dimension, status, [row["value"] for row in found])
-    return [
-        Group(row["value"], row["count"], row["first_seen"], row["last_seen"], _trend(trends.get(row["value"], {})))
-        for row in found
-    ]
-
-
-def _kept_trends(
-    connection: sa.Connection, dimension: str, status: str, values: list[str]
-) -> dict[str, dict[str, int]]:
-    query = sa.select(days).where(
-        days.c.dimension == dimension,
-        days.c.status == status,
-        days.c.value.in_(values),
-        days.c.day >= _last_days()[0],
-    )
+    found = connection.execute(_LARGEST, {"dimension": dimension, "status": status, "most": most}).all()
+    last_days = _last_days()
+    asked = {"dimension": dimension, "status": status, "most": most, "first": last_days[0]}
     trends: dict[str, dict[str, int]] = {}
-    for row in connection.execute(query).mappings():
-        trends.setdefault(row["value"], {})[row["day"]] = row["count"]
-    return trends
+    for value, day, number in connection.execute(_TRENDS, asked):
+        trends.setdefault(value, {})[day] = number
+    return [Group(*row, _trend(trends.get(row[0], {}), last_days)) for row in found]
+
+
+_LARGEST = (
+    sa.select(groups.c.value, groups.c["count"], groups.c.first_seen, groups.c.last_seen)
+    .where(groups.c.dimension == sa.bindparam("dimension"), groups.c.status == sa.bindparam("status"))
+    # A reason is counted by its rule; `rule:field` is kept for filters only.
+    .where(sa.or_(groups.c.dimension != "reason", sa.func.instr(groups.c.value, ":") == 0))
+    .order_by(groups.c["count"].desc(), groups.c.value)
+    .limit(sa.bindparam("most"))
+)
+_TRENDS = sa.select(days.c.value, days.c.day, days.c["count"]).where(
+    days.c.dimension == sa.bindparam("dimension"),
+    days.c.status == sa.bindparam("status"),
+    days.c.day >= sa.bindparam("first"),
+    days.c.value.in_(sa.select(_LARGEST.subquery().c.value)),
+)
 
 
 def _counted_groups(connection: sa.Connection, dimension: str, wanted: Wanted, most: int) -> list[Group]:
@@ -422,7 +417,8 @@ def _counted_groups(connection: sa.Connection, dimension: str, wanted: Wanted, m
         found[value] = (known[0] + number, min(known[1], first), max(known[2], last))
         trends.setdefault(value, {})[day] = number
     largest = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))[:most]
-    return [Group(value, *counted, _trend(trends[value])) for value, counted in largest]
+    last_days = _last_days()
+    return [Group(value, *counted, _trend(trends[value], last_days)) for value, counted in largest]
 
 
 def _by_value_and_day(dimension: str, wanted: Wanted) -> sa.Select[Any]:
@@ -446,8 +442,8 @@ def _by_value_and_day(dimension: str, wanted: Wanted) -> sa.Select[Any]:
     return query.where(cells.c.reason != "", sa.func.instr(cells.c.reason, ":") == 0)
 
 
-def _trend(by_day: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(by_day.get(day, 0) for day in _last_days())
+def _trend(by_day: Mapping[str, int], last_days: Sequence[str]) -> tuple[int, ...]:
+    return tuple(by_day.get(day, 0) for day in last_days)
 
 
 def _last_days() -> list[str]:

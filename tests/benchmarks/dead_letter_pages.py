@@ -26,6 +26,7 @@ from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, r
 
 MODULE = "tests.benchmarks.dead_letter_pages"
 FEW, RECORDS = 10, 100
+_DAYS = 90
 PAIRS = ("BTCUSD", "ETHUSD", "EURUSD", "XAUUSD", "SPX500USD")
 REASONS = (
     ["high_below_low", "open_outside_range"],
@@ -44,10 +45,10 @@ PAGES: dict[str, Callable[[DeadLetterQueue], object]] = {
 
 
 def fill(folder: Path, files: int) -> None:
-    """So many files of a hundred records, kept over the last months by many runs."""
+    """So many files of a hundred records, each kept by a run of its own, all over the same ninety days."""
     chance, now = random.Random(1), datetime.now(UTC)
     for number in range(files):
-        stamp = (now - timedelta(minutes=13 * number)).isoformat(timespec="microseconds")
+        stamp = (now - timedelta(days=_DAYS * number / files)).isoformat(timespec="microseconds")
         first = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=RECORDS * number)
         content = {
             "timestamp": stamp,
@@ -56,7 +57,7 @@ def fill(folder: Path, files: int) -> None:
                 "asset_pair": PAIRS[number % len(PAIRS)],
                 "timeframe": ("1h", "1d", "5m")[number % 3],
                 "provider": ("coinbase", "oanda")[number % 2],
-                "run_id": str(number // 2),
+                "run_id": str(number),
             },
             "records": [_record(first + timedelta(hours=hour), chance) for hour in range(RECORDS)],
             "reasons": [chance.choice(REASONS) for _ in range(RECORDS)],
