@@ -24,7 +24,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import DamagedTable, micros
 from pages.ui import from_url, keep_in_url, notes, number, one_of, section, service, span, when
-from pages.ui.candle_bar import correction, one_bar, refusal, run_of
+from pages.ui.candle_bar import correction, dead_letters_of, one_bar, refusal, run_of
 from pages.ui.chart import GAPS, MOST_SHADES, figure
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
@@ -349,6 +349,7 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
         known_at(),
         marked=marked,
     )
+    pa.default_memory_pool().release_unused()  # each view is read by new threads, whose pools would add up
     return replace(view, volume_unit=PROVIDERS[series.provider].volume_unit_of(series.asset_pair))
 
 
@@ -547,6 +548,8 @@ def gaps_table(view: ChartView) -> None:
             icon=":material/download:",
             query_params=backfill_of(view.series, first, last, "gaps"),
         )
+    if view.counts["dead_lettered"]:
+        dead_letters_of(view.series)
 
 
 def download(view: ChartView, known: list[SeriesSummary]) -> None:

@@ -106,19 +106,31 @@ def _verbs(series: Series, open_: int, latest: dict[str, float]) -> None:
 
 
 def _dead_letters(series: Series, ids: list[str]) -> None:
-    """The entry that the bar was mended from, else those of its series."""
-    of_series = {
-        "pair": series.asset_pair,
-        "timeframe": series.timeframe,
-        "provider": series.provider,
-        "status": "any",
-    }
-    entry, _, record = ids[-1].partition("#") if ids else ("", "", "")
+    """The record that the bar was mended from, else those of its series."""
+    if not ids:
+        dead_letters_of(series)
+        return
+    entry, _, record = ids[-1].partition("#")
     st.page_link(
         "dead_letters.py",
-        label="The dead letter it came from" if ids else "Dead letters of the series",
+        label="The dead letter it came from",
         icon=":material/mail:",
-        query_params={"entry": entry, "record": record} if ids else of_series,
+        query_params={"entry": entry, "record": record},
+    )
+
+
+def dead_letters_of(series: Series) -> None:
+    """A link to a series' dead letters, whatever became of them."""
+    st.page_link(
+        "dead_letters.py",
+        label="Dead letters of the series",
+        icon=":material/mail:",
+        query_params={
+            "pair": series.asset_pair,
+            "timeframe": series.timeframe,
+            "provider": series.provider,
+            "status": "any",
+        },
     )
 
 

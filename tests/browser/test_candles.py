@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -153,7 +154,7 @@ def tick_first_row(visitor: Visitor) -> None:
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_a_download_is_what_the_lake_holds(kind: str, tmp_path: Path, serve: Serve, visit: Visit) -> None:
     data_dir = tmp_path / "data"
-    ingest(data_dir, ["BTCUSD"], "1h", "2024-01-01", "2024-01-31", "simulated")
+    ingest(data_dir, ["BTCUSD", "ETHUSD"], "1h", "2024-01-01", "2024-01-31", "simulated")
     visitor = visit(serve(), "/candles?pair=BTCUSD&start=2024-01-01T00:00:00Z&end=2024-02-01T00:00:00Z")
     drawn(visitor)
     visitor.click(visitor.at("candles_details").get_by_text("Download"))
@@ -167,6 +168,10 @@ def test_a_download_is_what_the_lake_holds(kind: str, tmp_path: Path, serve: Ser
         lines = body.decode().splitlines()
         assert len(lines) == held.num_rows + 1
         assert lines[1].startswith(f'"2024-01-01T00:00:00Z","BTCUSD","1h",{held["open"][0].as_py()}')
+    both = str(link).replace("&start=", "&series=ETHUSD/1h/simulated&start=").replace(f"format={kind}", "format=sheet")
+    with urlopen(visitor.base + both) as answer:
+        sheet = json.load(answer)
+    assert [(one["asset_pair"], one["rows"]) for one in sheet["series"]] == [("BTCUSD", 744), ("ETHUSD", 744)]
 
 
 def test_two_providers_are_laid_over_each_other(tmp_path: Path, serve: Serve, visit: Visit) -> None:

@@ -250,3 +250,20 @@ def test_where_a_provider_sends_no_volume_the_page_says_so(console: ConsoleServi
     at = calm(open_page("candles"))
     assert "no volume from this provider" in at.get("plotly_chart")[0].proto.spec
     assert "no volume from this provider" in str(at.dataframe[0].proto.columns)
+
+
+def dead(console: ConsoleService, open_: int) -> None:
+    """A record of the series that was not stored."""
+    record = {"date": times.iso(open_), **dict.fromkeys(VALUES, -1.0)}
+    context = {"asset_pair": "BTCUSD", "timeframe": "1h", "provider": "simulated"}
+    console.queue.save([record], "validation_failed", context, [["not_positive:open"]])
+
+
+def test_a_hole_with_a_dead_letter_leads_to_it(console: ConsoleService, open_page: Open) -> None:
+    opens = [at for at in range(JANUARY, JANUARY + DAY, HOUR) if at != JANUARY + 5 * HOUR]
+    put(console.lake, BTC, flat(opens))
+    dead(console, JANUARY + 5 * HOUR)
+    at = calm(open_page("candles", pair="BTCUSD", tab="gaps"))
+    assert "1 dead lettered" in words(at)
+    (link,) = [link for link in at.get("page_link") if "dead_letters" in link.proto.page]
+    assert "pair=BTCUSD" in link.proto.query_string
