@@ -54,10 +54,15 @@ class Server:
     """
 
     def __init__(
-        self, data_dir: Path, env: Mapping[str, str] | None = None, *arguments: str, script: str = "app.py"
+        self,
+        data_dir: Path,
+        env: Mapping[str, str] | None = None,
+        *arguments: str,
+        script: str = "app.py",
+        cwd: Path = ROOT,
     ) -> None:
         self.data_dir, self._env, self._arguments = data_dir, dict(env or {}), arguments
-        self._script = script
+        self._script, self._cwd = script, cwd
         self.port = _free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._log_file = data_dir.parent / f"{data_dir.name}-server-{self.port}.log"
@@ -71,7 +76,7 @@ class Server:
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._arguments],
-                cwd=ROOT,
+                cwd=self._cwd,
                 env={**inherited, "FFE_DATA_DIR": str(self.data_dir), **self._env},
                 stdout=log,
                 stderr=subprocess.STDOUT,

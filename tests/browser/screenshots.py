@@ -1,7 +1,8 @@
 """How does every page look, empty and full, light and dark? `python -m tests.browser.screenshots OUT` takes them all.
 
-The full data directory is made offline: a simulated market with its broken records, a pair that does not exist, holes
-that an exchange really has, a record mended by hand, a schedule. Pictures are 1440 x 900, the reference size.
+The full data directory is made offline: a simulated market with its broken records, a pair that does not exist, an
+exchange with a hole that later restates some bars, a watchlist and schedules. Pictures are 1440 x 900, the reference
+size.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import sys
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from playwright.sync_api import Browser
 
 from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.schedules import Draft
 from ffe_core.operations.service import ConsoleService
 from tests.browser.driver import ROOT, Server, Visitor, chromium, chromium_path, settled
 from tests.exchanges import CoinbaseExchange, Market, generated
@@ -57,7 +62,12 @@ def fill(folder: Path) -> None:
                 start, end = str((today - timedelta(days=days)).date()), str((today - timedelta(days=1)).date())
                 request = BackfillRequest.of(provider, pairs, timeframes, start, end)
                 console.run_service.wait(console.run_service.start(request, "ann"), 120)
+            _restate(exchange.market)
+            console.run_service.wait(console.run_service.start(replace(request, mode="refetch"), "ben"), 120)
             console.watchlists.save("Majors", "coinbase", ["BTCUSD", "ETHUSD", "SOLUSD"], ["1h"], "ann")
+            console.schedules.create(Draft("Majors, every hour", watchlist="Majors"), "ann")
+            daily = Draft("Shares after the close", "simulated", ("AAPL",), ("1d",))
+            console.schedules.pause(console.schedules.create(daily, "ben").id, "until the key is renewed", "ben")
         finally:
             console.drain()
 
@@ -70,6 +80,12 @@ def _held(start: int, end: int) -> dict[tuple[str, int], dict[int, object]]:
     for at in range(start + 20 * _DAY, start + 20 * _DAY + 9 * _HOUR, _HOUR):
         del hours["BTC-USD"][at]
     return {(symbol, _HOUR): candles for symbol, candles in hours.items()}
+
+
+def _restate(market: Market) -> None:
+    """What an exchange does when it corrects volumes of the past."""
+    for at, candle in list(market.candles("ETH-USD", _HOUR).items())[-200:-194]:
+        market.put("ETH-USD", _HOUR, at, candle._replace(volume=str(Decimal(candle.volume) * 2)))
 
 
 def take(browser: Browser, server: Server, out: Path, kind: str) -> list[Path]:
@@ -91,6 +107,13 @@ def take(browser: Browser, server: Server, out: Path, kind: str) -> list[Path]:
     return taken
 
 
+def _server(folder: Path, kind: str) -> Server:
+    """A server that names its data directory as short as anybody would."""
+    with suppress(FileExistsError):
+        (folder / ".streamlit").symlink_to(ROOT / ".streamlit")
+    return Server(folder / kind, {"FFE_DATA_DIR": kind}, script=str(ROOT / "app.py"), cwd=folder)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Take all pictures into a folder."""
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -101,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name, chromium(path) as browser:
         fill(Path(name) / "full")
         for kind in ("empty", "full"):
-            server = Server(Path(name) / kind).start()
+            server = _server(Path(name), kind).start()
             try:
                 for picture in take(browser, server, out, kind):
                     print(picture)
