@@ -5,12 +5,26 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
-from ffe_core.operations.preview import Preview, preview
+from ffe_core.operations.preview import Preview, SeriesPreview, preview
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
-from pages.ui import actor, duration, from_url, go, keep_in_url, listed, notes, number, one_of, section, service, span
+from pages.ui import (
+    actor,
+    duration,
+    from_url,
+    go,
+    keep_in_url,
+    listed,
+    many,
+    notes,
+    number,
+    one_of,
+    section,
+    service,
+    span,
+)
 
 MODES = {
     "resume": (
@@ -127,6 +141,8 @@ def series_form() -> list[str]:
             options,
             key="backfill_pairs",
             accept_new_options=True,
+            # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
+            select_all=False,
             placeholder="Choose or type, for example BTCUSD",
         )
         wrong += pair_problems(st.session_state.backfill_pairs)
@@ -224,7 +240,7 @@ def show_preview(found: Preview) -> None:
     minutes = f", at least {duration(found.seconds)} at the provider's rate" if found.seconds >= 1 else ""
     st.markdown(
         f"**{number(found.to_fetch)} candles** to fetch in {number(len(found.series))} series · "
-        f"{number(found.requests)} requests{minutes}"
+        f"{many(found.requests, 'request')}{minutes}"
     )
     if found.quota_left is not None:
         st.caption(f"Known quota left today: {number(found.quota_left)} of {number(found.quota)} requests.")
@@ -237,7 +253,7 @@ def show_preview(found: Preview) -> None:
             "Stored": item.stored,
             "To fetch": item.to_fetch,
             "Requests": item.requests,
-            "Note": item.skipped or "",
+            "Note": item.skipped or beyond_the_range(item),
         }
         for item in found.series
     ]
@@ -246,6 +262,11 @@ def show_preview(found: Preview) -> None:
         for name in ("Expected", "Stored", "To fetch", "Requests")
     }
     st.dataframe(rows, hide_index=True, column_config={**numbers, "Note": st.column_config.TextColumn(width="large")})
+
+
+def beyond_the_range(item: SeriesPreview) -> str:
+    """Why there is more to fetch than the range has bars."""
+    return "up to what is stored already, so that no hole is left" if item.to_fetch > item.expected else ""
 
 
 def start() -> None:

@@ -16,7 +16,7 @@ from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series
 from ffe_core.storage.marked_holes import NO_TRADES, REASONS
 from ffe_core.timeframes import TIMEFRAMES
-from pages.ui import actor, from_url, go, keep_in_url, notes, number, section, service, span, when
+from pages.ui import actor, from_url, go, keep_in_url, many, notes, number, section, service, span, when
 from pages.ui.heatmap import figure
 
 ALL = "All"
@@ -255,8 +255,8 @@ def cell(one: SeriesCoverage) -> None:
 def calendar_notes(one: SeriesCoverage) -> None:
     calendar = calendar_of(one.series, service().settings)
     first, last = calendar.horizon
-    known = "any time" if first is None else f"{when(first, hint=False)} to {when(last, hint=False)}"
-    st.caption(f"Calendar {calendar.name}, which knows {known}.")
+    known = "" if first is None else f", known from {when(first, hint=False)} to {when(last, hint=False)}"
+    st.caption(f"Calendar {calendar.name}{known}.")
     special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
     if special:
         with st.expander(f"{len(special)} holidays and half days"):
@@ -295,7 +295,7 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
     targets = [gap for gap in (ticked or (gaps if one_series else [])) if gap.kind == "unexplained"]
     series = {gap.series for gap in targets}
     bars = sum(gap.candles for gap in targets)
-    label = f"{number(bars)} bars in {number(len(targets))} gap{'' if len(targets) == 1 else 's'}"
+    label = f"{many(bars, 'bar')} in {many(len(targets), 'gap')}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Fill from the provider",
@@ -358,7 +358,7 @@ def mark_dialog(gaps: list[Gap]) -> None:
     close_when_done()
     pairs = sorted({gap.series.asset_pair for gap in gaps})
     st.write(
-        f"{number(sum(gap.candles for gap in gaps))} bars in {number(len(gaps))} gaps of "
+        f"{many(sum(gap.candles for gap in gaps), 'bar')} in {many(len(gaps), 'gap')} of "
         f"{', '.join(pairs[:5])}{' and more' if len(pairs) > 5 else ''} leave the count of what is missing. They stay "
         "visible, and open again by themselves if the data appears."
     )
@@ -375,7 +375,7 @@ def mark(gaps: Sequence[Gap]) -> None:
             verbs.mark(gap.series, state.coverage_reason, actor(), state.coverage_note or "", gap.start, gap.end)
             for gap in gaps
         ]
-        return f"Marked {number(sum(one.candles for one in done))} bars."
+        return f"Marked {many(sum(one.candles for one in done), 'bar')}."
 
     dismissed()
     tried(all_of_them)
@@ -420,7 +420,7 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
 
 def mark_asked_twice(series: Sequence[Series]) -> str:
     done = service().hole_verbs.mark_asked_twice(series, NO_TRADES, actor())
-    return f"Marked {number(done.candles)} bars in {number(done.holes)} holes."
+    return f"Marked {many(done.candles, 'bar')} in {many(done.holes, 'hole')}."
 
 
 def largest() -> None:

@@ -108,7 +108,8 @@ def totals(run: Any, rows: list[Any]) -> None:
     cells[2].metric("Rate", f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–")
     cells[3].metric("Time left" if active else "Took", duration(left) if active else duration(seconds))
     cells[4].metric("Accounted for", "–" if active or not expected else f"{number(accounted)} of {number(expected)}")
-    cells[5].metric("Unexplained", "–" if active else number(sum(row["unexplained"] or 0 for row in rows)))
+    missing = [row["unexplained"] for row in rows if row["unexplained"] is not None]
+    cells[5].metric("Unexplained", number(sum(missing)) if missing and not active else "–")
 
 
 def series_row(row: Any) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def log_lines(run: Any) -> None:
     st.subheader("Log")
     lines = service().runs.lines(run["id"])
     if not lines:
-        st.caption("No lines yet.")
+        st.caption("No lines yet." if run["state"] in states.ACTIVE else "No lines.")
         return
     text = "\n".join(
         f"{time.strftime('%H:%M:%S', time.gmtime(line['at']))} {LEVELS.get(line['level'], '?')} {line['text']}"
@@ -184,11 +185,16 @@ def log_lines(run: Any) -> None:
 def links(rows: list[Any]) -> None:
     first = next((row for row in rows if row["records"] or row["stored"]), None)
     kept = sum(row["failed_records"] for row in rows)
+    holed = next((row for row in rows if row["unexplained"] and row["watermark"] is not None), None)
     with st.container(horizontal=True):
         if kept:
             label = f"Open its {number(kept)} dead letter{'' if kept == 1 else 's'}"
             run_id = {"run": str(rows[0]["run_id"])}
             st.page_link("dead_letters.py", label=label, icon=":material/mark_email_unread:", query_params=run_id)
+        if holed:
+            # What a run has come to with gaps is mended there: filled again, or marked with a reason.
+            shown = {"provider": holed["provider"], "timeframe": holed["timeframe"]}
+            st.page_link("coverage.py", label="Look at the gaps", icon=":material/grid_on:", query_params=shown)
         if first is None:
             return
         st.page_link(

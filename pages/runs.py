@@ -92,8 +92,8 @@ def found() -> tuple[list[Any], int]:
 
 def row(run: Any) -> dict[str, Any]:
     planned, done = run["pages_planned_total"] or 0, run["pages_done_total"] or 0
-    active = run["state"] in states.ACTIVE
-    share = (done / planned if planned else 0.0) if active else (run["series_done"] or 0) / (run["series_total"] or 1)
+    whole = run["state"] in (states.COMPLETE, states.GAPS)
+    share = 1.0 if whole else done / planned if planned else 0.0
     ended = run["ended_at"] or datetime.now(UTC).timestamp()
     return {
         "Run": run["id"],

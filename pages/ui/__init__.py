@@ -2,7 +2,7 @@
 
 from pages.ui.frame import actor, banner, section, service
 from pages.ui.states import STATE_COLORS, health_badge, health_column, state_badge, state_column
-from pages.ui.text import duration, number, relative, span, when
+from pages.ui.text import duration, many, number, relative, span, when
 from pages.ui.travel import go, is_leaving
 from pages.ui.url import from_url, keep_in_url, listed, notes, one_of
 
@@ -18,6 +18,7 @@ __all__ = [
     "is_leaving",
     "keep_in_url",
     "listed",
+    "many",
     "notes",
     "number",
     "one_of",

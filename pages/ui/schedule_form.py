@@ -149,7 +149,13 @@ def _series_fields(places: dict[str, Any]) -> None:
         known = console.suggestions.pairs(st.session_state.sched_provider)
         options = list(dict.fromkeys([*st.session_state.sched_pairs, *known]))
         st.multiselect(
-            "Pairs", options, key="sched_pairs", accept_new_options=True, placeholder="Choose or type, like BTCUSD"
+            "Pairs",
+            options,
+            key="sched_pairs",
+            accept_new_options=True,
+            # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
+            select_all=False,
+            placeholder="Choose or type, like BTCUSD",
         )
         places["pairs"] = st.container()
     st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes")

@@ -12,6 +12,11 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
+def many(value: int, thing: str) -> str:
+    """How many of a thing, in words that agree: "1 bar", "2,000 bars"."""
+    return f"{number(value)} {thing}{'' if value == 1 else 's'}"
+
+
 def when(epoch: float | None, *, hint: bool = True) -> str:
     """A UTC time to the minute, with how long ago it was."""
     if epoch is None:

@@ -60,7 +60,7 @@ def test_a_click_on_a_cell_opens_its_gaps_and_they_lead_to_exactly_that_backfill
 def test_a_gap_is_marked_with_a_reason_and_taken_back(holed: ConsoleService, open_page: Open) -> None:
     at = open_page("coverage", pair="BTCUSD")
     at.button(key="coverage_cell_mark").click().run()
-    assert "2 bars in 1 gaps of BTCUSD" in words(at)
+    assert "2 bars in 1 gap of BTCUSD" in words(at)
     at.radio(key="coverage_reason").set_value("venue outage")
     at.button(key="coverage_mark_yes").click().run()
     assert [state.hole.reason for state in holed.hole_verbs.states([BTC])] == ["venue outage"]
@@ -75,7 +75,7 @@ def test_what_was_asked_twice_is_offered_for_marking(holed: ConsoleService, open
     at = open_page("coverage")
     assert "asked for twice" in words(at)
     at.button(key="coverage_asked_twice").click().run()
-    assert "Marked 2 bars in 1 holes" in words(at)
+    assert "Marked 2 bars in 1 hole" in words(at)
 
 
 def test_a_calendar_asked_beyond_what_it_knows_is_said(console: ConsoleService, open_page: Open) -> None:
