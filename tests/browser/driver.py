@@ -81,7 +81,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        poll(self._answers, f"the server to answer; it said: {self.log[-2000:]}", 60)
+        poll(self._answers, f"the server to answer; it said: {self.log[-2000:]}", 120)
         return self
 
     def _answers(self) -> bool:
@@ -90,7 +90,7 @@ class Server:
         try:
             with urlopen(f"{self.base}/_stcore/health", timeout=10):
                 return True
-        except (URLError, ConnectionError):
+        except (URLError, ConnectionError, TimeoutError):
             return False
 
     def health(self) -> dict[str, Any]:
