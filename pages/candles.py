@@ -1,7 +1,6 @@
 """Candles: chart any stored series over any range, as it is and as it was known."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +19,6 @@ from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
 from ffe_core.pairs import normalize_pair
-from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import DamagedTable, micros
 from pages.ui import from_url, keep_in_url, notes, number, one_of, section, service, span, when
@@ -350,7 +348,7 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
         marked=marked,
     )
     pa.default_memory_pool().release_unused()  # each view is read by new threads, whose pools would add up
-    return replace(view, volume_unit=PROVIDERS[series.provider].volume_unit_of(series.asset_pair))
+    return view
 
 
 def second_of(view: ChartView) -> tuple[str, pa.Table] | None:

@@ -85,13 +85,15 @@ def runs_of(table: pa.Table) -> dict[str, int | None]:
 
 def says(table: pa.Table) -> None:
     providers: dict[str, set[tuple[Any, ...]]] = {}
-    for row in table.select(["source_provider", "asset_pair", "timeframe", "timestamp"]).to_pylist():
-        provider, *bar = row.values()
-        providers.setdefault(provider, set()).add(tuple(bar))
+    for row in table.select(["source_provider", "asset_pair", "timeframe", "timestamp", "ingestion_id"]).to_pylist():
+        provider, *bar, ingestion_id = row.values()
+        who = "By hand" if str(ingestion_id).startswith(BY_HAND) else provider
+        providers.setdefault(who, set()).add(tuple(bar))
     period = SINCE[st.session_state.restated_since].lower()
     for provider, bars in sorted(providers.items()):
         many = "" if len(bars) == 1 else "s"
-        st.markdown(f"**{provider}** gave other values for **{number(len(bars))} bar{many}** ({period})")
+        gave = "corrected" if provider == "By hand" else "gave other values for"
+        st.markdown(f"**{provider}** {gave} **{number(len(bars))} bar{many}** ({period})")
 
 
 def open_bar() -> None:
@@ -146,7 +148,7 @@ def table_of(table: pa.Table) -> None:
         rows_of(shown),
         key="restated_table",
         hide_index=True,
-        height=520,
+        height="content" if shown.num_rows <= 14 else 520,
         on_select=open_bar,
         selection_mode="single-cell",
         column_config={

@@ -62,7 +62,7 @@ def covered(snapshot: Snapshot, series: Series) -> tuple[int, int]:
 def volume_unit(series: Series) -> str | None:
     """What the volume of a series counts; None if its provider has no volume."""
     provider = PROVIDERS.get(series.provider)
-    return provider.volume_unit if provider else None
+    return provider.volume_unit_of(series.asset_pair) if provider else None
 
 
 def _is_stored(snapshot: Snapshot, series: Series) -> bool:

@@ -31,12 +31,20 @@ def service() -> ConsoleService:
 
 def banner() -> None:
     """On a standby, say so on every page, and who leads."""
+    if not service().leads:
+        _standby()
+
+
+@st.fragment(run_every=2)
+def _standby() -> None:
+    """Looked at again every two seconds: an open page sees that its server took over."""
     console = service()
-    if not console.leads:
-        st.warning(
-            f"This console is a standby: it shows everything and starts nothing. The leader is {console.leader}.",
-            icon=":material/visibility:",
-        )
+    if console.leads:
+        st.rerun()
+    st.warning(
+        f"This console is a standby: it shows everything and starts nothing. The leader is {console.leader}.",
+        icon=":material/visibility:",
+    )
 
 
 def actor() -> str:
