@@ -39,6 +39,8 @@ _START = 1_388_534_400
 _HOUR = 3_600
 _SERIES = 200
 _YEAR_SERIES = 20
+_COINS = ("BTCUSD", "ETHUSD", "SOLUSD", "XRPUSD", "ADAUSD", "DOGEUSD", "LTCUSD", "LINKUSD")
+"""Pairs that trade every minute."""
 _FOLLOWERS = 10
 _REST_MB = 231
 _LOADS = 5
@@ -69,7 +71,7 @@ def _followed(options: Options) -> Numbers:
 
 
 def _form(pairs: int, last: str) -> dict[str, list[str]]:
-    names = ",".join(f"C{number:02}USD" for number in range(pairs))
+    names = ",".join(_COINS[:pairs])
     form = {"provider": "simulated", "pairs": names, "timeframes": "1m", "start": "2024-01-01", "end": last}
     return {name: [value] for name, value in form.items()}
 
@@ -189,7 +191,7 @@ def _sides(folder: Path, candles: int) -> dict[str, Options]:
         "run page, 500 series": {**load, "folder": str(folder / "run-500"), "page": "/run?id=1"},
         "click to complete": {"what": "click"},
     }
-    days = max(1, candles * 120 // 20_000_000)
+    days = max(1, candles * 480 // 20_000_000)
     busy = {"what": "followed", "pairs": 8, "last": _day(days), "rate": None}
     paced = {"what": "followed", "pairs": 4, "last": _day(28), "rate": 3.0}
     for followers in (0, _FOLLOWERS):
