@@ -202,5 +202,4 @@ def _save(series: Series, open_: int) -> None:
     except (FFEError, InputError) as error:
         state.correct_refused = str(error)
         return
-    st.toast("A new version of the bar was added", icon=":material/check:")
     _leave()
