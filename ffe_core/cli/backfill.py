@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _show_preview(request, service, arguments.json)
         run_id = service.start(request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
         follow(service, run_id)
-        results = [row["result"] for row in service.runs.series(run_id)]
+        results = [row["result"] or _unfinished(row) for row in service.runs.series(run_id)]
     document = {
         "total_records": sum(result["records"] for result in results),
         "total_failed": sum(result["failed_records"] for result in results),
@@ -58,6 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(results)
     return int(any(result["status"] == "error" for result in results))
+
+
+def _unfinished(row: Any) -> dict[str, Any]:
+    """The result of a series that a run which ended as a whole never came to report on."""
+    kept = ("asset_pair", "timeframe", "provider", "records", "failed_records", "expected", "stored", "unexplained")
+    why = row["error"] or f"the run was {row['state']} before the series ended; run the same command again"
+    return {**{name: row[name] for name in kept}, "status": "error", "watermark": None, "error": why}
 
 
 def follow(service: RunService, run_id: int) -> None:

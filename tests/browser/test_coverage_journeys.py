@@ -103,6 +103,24 @@ def test_a_rewind_is_seen_as_a_difference_run_and_undone(serve: Serve, visit: Vi
     lake = DeltaLakeManager(holed / "lake")
     before = lake.marks(EURO)
     visitor = visit(server, "/watermarks?series=EURUSD/1h/simulated")
+    rewind(visitor)
+    after = lake.marks(EURO)
+    assert (after.watermark, after.low) == (times.parse_instant("2024-01-12T21:00Z"), before.low)
+    visitor.click("watermarks_undo")
+    visitor.sees("The rewind is undone")
+    assert lake.marks(EURO) == before
+    visitor.page.get_by_role("button", name="Undo").wait_for(state="detached")
+    rewind(visitor)
+    held = lake.stored_opens(EURO, before.low or 0, after.watermark or 0)
+    visitor.click("watermarks_update")
+    visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
+    ends(visitor, "complete")
+    assert (lake.marks(EURO).watermark or 0) >= (before.watermark or 0)
+    assert list(lake.stored_opens(EURO, before.low or 0, after.watermark or 0)) == list(held)
+
+
+def rewind(visitor: Visitor) -> None:
+    """Rewind the series on the page to the suggested bar."""
     visitor.click("watermarks_rewind")
     visitor.sees_dialog("No row is removed")
     visitor.page.get_by_role("dialog").get_by_text("Bars read again").wait_for()
@@ -111,12 +129,6 @@ def test_a_rewind_is_seen_as_a_difference_run_and_undone(serve: Serve, visit: Vi
     settled(visitor.page)
     visitor.click("watermarks_rewind_yes")
     visitor.sees("The watermark is rewound")
-    after = lake.marks(EURO)
-    assert (after.watermark, after.low) == (times.parse_instant("2024-01-12T21:00Z"), before.low)
-    visitor.click("watermarks_undo")
-    visitor.sees("The rewind is undone")
-    assert lake.marks(EURO) == before
-    visitor.page.get_by_role("button", name="Undo").wait_for(state="detached")
 
 
 def test_a_mark_leaves_the_count_and_opens_again_when_the_data_arrives(serve: Serve, visit: Visit, holed: Path) -> None:
