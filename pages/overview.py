@@ -11,6 +11,7 @@ from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.storage import run_ledger as states
 from ffe_core.storage.dead_letter_search import Wanted
 from pages.ui import actor, duration, go, number, relative, section, service, span, state_badge, state_column, when
+from pages.ui.frame import tell_refusal
 from pages.ui.tables import table_of
 
 MOST = 6
@@ -53,10 +54,7 @@ def welcome() -> None:
 
 
 def refusal() -> None:
-    refused = st.session_state.pop("overview_refused", None)
-    if refused:
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    tell_refusal("overview_refused")
 
 
 @st.fragment(run_every=0.5)

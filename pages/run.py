@@ -23,6 +23,7 @@ from pages.ui import (
     when,
 )
 from pages.ui.dialogs import answered, close_when_answered
+from pages.ui.frame import tell_refusal
 from pages.ui.tables import table_of
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
@@ -249,10 +250,7 @@ with section("The run"):
     if shown is None:
         unknown(asked)
     else:
-        refused = st.session_state.pop("run_refused", None)
-        if refused:
-            st.error("That was refused.", icon=":material/error:")
-            st.code(refused, language=None, wrap_lines=True)
+        tell_refusal("run_refused")
         confirming = st.session_state.pop("run_confirm", False)
         if shown["state"] in states.ACTIVE:
             live(shown["id"])

@@ -18,6 +18,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake_files import micros
 from pages.ui import actor, go, service, when
 from pages.ui.dialogs import answered, close_when_answered
+from pages.ui.frame import tell_refusal
 
 
 def run_of(series: Series, rows: Mapping[str, int]) -> dict[str, int]:
@@ -146,10 +147,7 @@ def _refetch(series: Series, open_: int) -> None:
 
 def refusal() -> None:
     """Say once why a verb was refused."""
-    refused = st.session_state.pop("candles_refused", None)
-    if refused:
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    tell_refusal("candles_refused")
 
 
 # -- correcting by hand

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
-from pages.ui.frame import service
+from pages.ui.frame import service, tell_refusal
 from pages.ui.url import keep_in_url
 
 
@@ -35,10 +35,7 @@ def go(**address: Any) -> None:
 
 
 def refusal() -> None:
-    refused = st.session_state.pop("sched_refused", None)
-    if refused:
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    tell_refusal("sched_refused")
     started = st.session_state.pop("sched_started", None)
     if started is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
