@@ -1,9 +1,14 @@
 """The server: `streamlit run app.py` opens the service before any browser comes, and drains it at the end."""
 
+import ctypes
 import gc
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+# Read when Arrow is loaded: its own pool keeps what it has freed, the system's hands it back.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 import anyio
 import streamlit as st
@@ -14,6 +19,21 @@ from starlette.routing import Route
 from ffe_core.operations import service
 from ffe_core.redaction import log_redacted
 from pages.ui.download import download
+
+_M_ARENA_MAX = -8
+"""From glibc's malloc.h."""
+
+
+def _few_arenas() -> None:
+    """Every page is drawn in a thread of its own, and glibc gives each its own arena, which is never handed back whole.
+
+    A C library that knows no such setting (musl, macOS, Windows) has no such arenas either.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+_few_arenas()
 
 
 @asynccontextmanager

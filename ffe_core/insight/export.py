@@ -17,7 +17,6 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
@@ -152,6 +151,9 @@ def _opened(target: Target) -> Iterator[IO[bytes]]:
 @contextmanager
 def _writer(file: IO[bytes], format: str) -> Iterator[_Writer]:
     if format == "parquet":
+        # It brings along file systems of every cloud, which a server that exports nothing has no use for.
+        import pyarrow.parquet as pq
+
         with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
             yield writer
     else:

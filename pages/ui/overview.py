@@ -1,0 +1,248 @@
+"""Overview: what there is, how fresh it is, and what needs attention."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.overview import Overview, SeriesOverview, overview
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.storage import run_ledger as states
+from ffe_core.storage.dead_letter_search import Wanted
+from pages.ui import actor, duration, go, number, relative, section, service, span, state_badge, state_column, when
+from pages.ui.frame import tell_refusal
+from pages.ui.tables import table_of
+
+MOST = 6
+# Something that needs a person: its icon, what it is, what to do, the page for that and its address.
+Item = tuple[str, str, str, str, dict[str, str]]
+
+
+def start_simulated() -> None:
+    """A month of two simulated markets: enough to see everything, gone with the data folder."""
+    today = datetime.now(UTC).date()
+    try:
+        console = service()
+        console.require_lead()
+        request = BackfillRequest.of(
+            "simulated", ["BTCUSD", "EURUSD"], ["1h"], str(today - timedelta(days=30)), str(today)
+        )
+        st.session_state.overview_first = console.run_service.start(request, actor())
+    except (FFEError, InputError) as error:
+        st.session_state.overview_refused = str(error)
+
+
+def welcome() -> None:
+    st.title("Welcome")
+    st.write(
+        "Nothing is stored yet. Bring candles into a lake of your own: whole, once, and with every gap explained. "
+        "Try it with a simulated market first. It needs no key and no network."
+    )
+    with st.container(horizontal=True):
+        st.button(
+            "Try a simulated backfill",
+            key="overview_try",
+            type="primary",
+            icon=":material/science:",
+            on_click=start_simulated,
+            disabled=not service().leads,
+        )
+        if st.button("Set up a real one", key="overview_real", icon=":material/download:"):
+            st.switch_page("backfill.py")
+    refusal()
+
+
+def refusal() -> None:
+    tell_refusal("overview_refused")
+
+
+@st.fragment(run_every=0.5)
+def first_run(run_id: int) -> None:
+    """The first simulated backfill, to its end and on to its chart."""
+    run, rows = service().runs.get(run_id), service().runs.series(run_id)
+    if run is None or run["state"] not in states.ACTIVE:
+        to_the_chart(rows)
+        st.rerun()
+    done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
+    st.progress(done / planned if planned else 0.0, text="Backfilling a simulated market")
+
+
+def to_the_chart(rows: list[Any]) -> None:
+    """On to the chart of the first series that came in, or to the run if none did."""
+    row = next((row for row in rows if row["state"] != states.FAILED), None)
+    if row is None:
+        go("run", id=str(st.session_state.overview_first))
+    else:
+        go("candles", provider=row["provider"], pair=row["asset_pair"], timeframe=row["timeframe"])
+    del st.session_state.overview_first
+
+
+def figures(shown: Overview) -> None:
+    running, active = service().runs.find(states=states.ACTIVE, limit=1)
+    worst = shown.worst
+    cells = st.columns(6)
+    cells[0].metric("Series", number(len(shown.rows)))
+    cells[1].metric("Candles stored", number(shown.stored))
+    with cells[2]:
+        st.metric(
+            "Worst lag",
+            "–" if worst is None else "none" if not worst.lag else duration(worst.lag),
+            help="In market time: a closed weekend is not lag."
+            + (f" {worst.series.asset_pair} {worst.series.timeframe}." if worst and worst.lag else ""),
+        )
+    cells[3].metric("Running", number(active))
+    cells[4].metric("Pending dead letters", number(service().queue.count(Wanted(status="pending"))))
+    cells[5].metric("Unexplained", number(shown.unexplained), help="Bars missing without a reason, as last counted.")
+    if running:
+        st.caption(f"Running since {relative(running[0]['created_at'])}: run {running[0]['id']}.")
+
+
+def attention(shown: Overview) -> None:
+    """What needs a person, each with its action; nothing when there is nothing."""
+    st.subheader("Needs attention")
+    items = [*of_schedules(), *of_dead_letters(), *(item for row in shown.rows for item in reasons(row))]
+    items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
+    if not items:
+        st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
+    for number_, (icon, text, label, page, params) in enumerate(items[:MOST]):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"attention_{number_}"):
+            st.markdown(icon, width="content")
+            st.text(text, width="content")
+            st.page_link(page, label=label, icon=":material/arrow_forward:", query_params=params)
+    if len(items) > MOST:
+        st.caption(f"And {len(items) - MOST:,} more.")
+
+
+def of_schedules() -> list[Item]:
+    """Schedules whose last run failed, that paused themselves or that missed fires."""
+    return [
+        (
+            ":red[:material/event_busy:]",
+            item.text,
+            "Open the schedule",
+            "schedules.py",
+            {"schedule": str(item.schedule_id)},
+        )
+        for item in service().schedules.attention()
+    ]
+
+
+def of_dead_letters() -> list[Item]:
+    pending = service().queue.count(Wanted(status="pending"))
+    if not pending:
+        return []
+    many = "record waits" if pending == 1 else "records wait"
+    text = f"{pending:,} {many} among the dead letters"
+    return [(":orange[:material/mark_email_unread:]", text, "Review them", "dead_letters.py", {})]
+
+
+def reasons(row: SeriesOverview) -> list[Item]:
+    name = str(row.series)
+    series = {"provider": row.series.provider, "pairs": row.series.asset_pair, "timeframes": row.series.timeframe}
+    found = []
+    if row.last_state == states.FAILED:
+        icon = ":red[:material/error:]"
+        found.append((icon, f"{name}: its last run failed", "Open the run", "run.py", run_of(row)))
+    elif row.last_state in (states.INTERRUPTED, states.CANCELLED):
+        text = f"{name}: its last run was {row.last_state}"
+        found.append((":orange[:material/power_off:]", text, "Open the run", "run.py", run_of(row)))
+    if row.unexplained:
+        text = f"{name}: {row.unexplained:,} bars missing without a reason"
+        where = {"provider": row.series.provider, "timeframe": row.series.timeframe}
+        found.append((":orange[:material/rule:]", text, "See the gaps", "coverage.py", where))
+    if row.is_stale:
+        text = f"{name}: {duration(row.lag)} of market time behind"
+        found.append((":orange[:material/schedule:]", text, "Bring up to date", "backfill.py", series))
+    return found
+
+
+def run_of(row: SeriesOverview) -> dict[str, str]:
+    return {"id": str(row.last_run)}
+
+
+def recent_runs() -> None:
+    st.subheader("Recent runs")
+    runs, total = service().runs.find(limit=5)
+    for run in runs:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link(
+                "run.py", label=f"Run {run['id']}", icon=":material/play_circle:", query_params={"id": str(run["id"])}
+            )
+            state_badge(run["state"])
+            st.caption(
+                f"{run['provider']} · {run['series_total'] or 0} series · {span(run['start'], run['end'])} · "
+                f"{number(run['records_total'])} candles · {relative(run['created_at'])}"
+            )
+    if total > len(runs):
+        st.page_link("runs.py", label=f"All {total:,} runs", icon=":material/list:")
+
+
+def table_row(row: SeriesOverview) -> dict[str, Any]:
+    return {
+        "Pair": row.series.asset_pair,
+        "Timeframe": row.series.timeframe,
+        "Provider": row.series.provider,
+        "Stored": row.stored,
+        "Oldest": when(row.oldest, hint=False),
+        "Watermark": when(row.watermark, hint=False),
+        "Behind": "–" if row.lag is None else "up to date" if row.lag == 0 else duration(row.lag),
+        "Unexplained": row.unexplained,
+        "Last run": [row.last_state] if row.last_state else [],
+    }
+
+
+def open_series() -> None:
+    cells = st.session_state.overview_table["selection"]["cells"]
+    if cells:
+        series = st.session_state.overview_series[cells[0][0]]
+        go("candles", provider=series.provider, pair=series.asset_pair, timeframe=series.timeframe)
+
+
+def table(shown: Overview) -> None:
+    st.subheader("Series")
+    st.session_state.overview_series = [row.series for row in shown.rows]
+    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
+    st.dataframe(
+        table_of([table_row(row) for row in shown.rows]),
+        key="overview_table",
+        hide_index=True,
+        height="content" if len(shown.rows) <= 12 else 440,
+        on_select=open_series,
+        selection_mode="single-cell",
+        column_config={**numbers, "Last run": state_column("Last run", width="medium")},
+    )
+    st.caption("Click a row to open its chart.")
+
+
+def page() -> None:
+    console = service()
+    if (run_id := st.session_state.get("overview_first")) is not None:
+        st.title("Welcome")
+        first_run(run_id)
+        return
+    shown = overview(console.lake, console.watermarks, console.runs, console.settings)
+    if not shown.rows:
+        welcome()
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Overview", width="content")
+        st.space("stretch")
+        if st.button("New backfill", key="overview_new", type="primary", icon=":material/download:"):
+            st.switch_page("backfill.py")
+    refusal()
+    with section("The figures"):
+        figures(shown)
+    left, right = st.columns(2, gap="large")
+    with left, section("What needs attention"):
+        attention(shown)
+    with right, section("The recent runs"):
+        recent_runs()
+    with section("The series"):
+        table(shown)
+
+
+def show() -> None:
+    """The whole page."""
+    with section("The overview"):
+        page()
