@@ -18,6 +18,7 @@ from pages.ui import (
     keep_in_url,
     listed,
     many,
+    note,
     notes,
     number,
     one_of,
@@ -25,6 +26,8 @@ from pages.ui import (
     service,
     span,
 )
+from pages.ui.frame import heading
+from pages.ui.tables import show_table
 
 MODES = {
     "resume": (
@@ -58,24 +61,42 @@ def prefill() -> None:
     frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_timeframes = frames or ["1h"]
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
-    first = from_url("start", possible_day, None)
-    last = from_url("end", lambda text: possible_day(text, first), None)
-    if first and last:
-        state.backfill_preset, state.backfill_range = OWN_RANGE, (first, last)
-        state.backfill_exact = st.query_params["start"], st.query_params["end"]
+    prefill_range()
     state.setdefault("backfill_preset", "Last 30 days")
     state.setdefault("backfill_range", (today() - timedelta(days=30), today()))
 
 
+def prefill_range() -> None:
+    """The range of the address: up to today if it names no end, an open one to finish if its end cannot be."""
+    state, names_end = st.session_state, "end" in st.query_params
+    first = from_url("start", possible_day, None)
+    last = from_url("end", lambda text: possible_day(text, first), None)
+    if first is None:
+        if last is not None:
+            note("end", str(last), InputError("a start is missing"))
+        return
+    state.backfill_preset, state.backfill_exact = OWN_RANGE, None
+    if last is not None:
+        state.backfill_range = first, last
+        state.backfill_exact = st.query_params["start"], st.query_params["end"]
+    else:
+        state.backfill_range = (first,) if names_end else (first, max(first, today()))
+
+
 def read_day(text: str) -> date:
-    return datetime.fromisoformat(text).date()
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        raise InputError("use a day like 2024-01-31, or a time like 2024-01-31T12:00:00Z") from None
 
 
-def possible_day(text: str, earliest: date | None = None) -> date:
-    """A day that the range can hold; ValueError for another."""
+def possible_day(text: str, start: date | None = None) -> date:
+    """A day that the range can hold; InputError for another."""
     day = read_day(text)
-    if not (earliest or FIRST_DAY) <= day <= last_day():
-        raise ValueError(text)
+    if start is not None and day < start:
+        raise InputError(f"lies before the start, {start}")
+    if not FIRST_DAY <= day <= last_day():
+        raise InputError(f"choose a day between {FIRST_DAY} and {last_day()}")
     return day
 
 
@@ -261,7 +282,7 @@ def show_preview(found: Preview) -> None:
         name: st.column_config.NumberColumn(format="localized", width="small")
         for name in ("Expected", "Stored", "To fetch", "Requests")
     }
-    st.dataframe(rows, hide_index=True, column_config={**numbers, "Note": st.column_config.TextColumn(width="large")})
+    show_table(rows, column_config={**numbers, "Note": st.column_config.TextColumn(width="large")})
 
 
 def beyond_the_range(item: SeriesPreview) -> str:
@@ -328,7 +349,7 @@ def remove_watchlist() -> None:
     st.session_state.backfill_remove_name = None
 
 
-st.title("Backfill")
+heading("Backfill")
 prefill()
 notes()
 with section("The form"):
@@ -345,7 +366,6 @@ with section("The form"):
             problems = ["the range cannot be"]
         else:
             with section("The preview"):
-                console = service()
-                shown = preview(asked_for, console.settings, console.lake, console.queue, console.runs, console.holes)
+                shown = preview(asked_for, service().run_service)
                 show_preview(shown)
     start_button(problems, shown)

@@ -24,6 +24,8 @@ from ffe_core.storage.lake_files import DamagedTable, micros
 from pages.ui import from_url, keep_in_url, notes, number, one_of, section, service, span, when
 from pages.ui.candle_bar import correction, dead_letters_of, one_bar, refusal, run_of
 from pages.ui.chart import GAPS, MOST_SHADES, figure
+from pages.ui.frame import heading
+from pages.ui.tables import show_table
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
 FIRST_BARS = 400
@@ -111,10 +113,9 @@ def what_there_is(known: list[SeriesSummary]) -> None:
         for item in known
     ]
 
-    picked = st.dataframe(
+    picked = show_table(
         rows,
         key="candles_known_series",
-        hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
         column_config={"Rows": st.column_config.NumberColumn(format="localized")},
@@ -488,10 +489,9 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
         names.append("since")
         since = pd.to_datetime(view.restated_since, unit="s", utc=True)
         frame["since"] = frame["timestamp"].isin(since)
-    picked = st.dataframe(
+    picked = show_table(
         frame[[*names, "restated"]],
         key=f"candles_table_{view.start}_{view.end}_{view.size.name}_{view.as_known_at}",
-        hide_index=True,
         height=320,
         on_select="rerun" if own else "ignore",
         selection_mode="single-row",
@@ -537,7 +537,7 @@ def gaps_table(view: ChartView) -> None:
         }
         for gap in view.gaps
     ]
-    st.dataframe(rows, hide_index=True, column_config={"Candles": st.column_config.NumberColumn(format="localized")})
+    show_table(rows, column_config={"Candles": st.column_config.NumberColumn(format="localized")})
     if view.counts["unexplained"]:
         first, last = view.gaps[0].start, view.gaps[-1].end
         st.page_link(
@@ -652,7 +652,7 @@ def page() -> None:
         details(view, known, runs)
 
 
-st.title("Candles")
+heading("Candles")
 with section("The candles"):
     page()
 correction()

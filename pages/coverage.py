@@ -14,10 +14,12 @@ from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_o
 from ffe_core.operations.holes import HoleState
 from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series
-from ffe_core.storage.marked_holes import NO_TRADES, REASONS
+from ffe_core.storage.marked_holes import REASONS
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui import actor, from_url, go, keep_in_url, many, notes, number, section, service, span, when
+from pages.ui.frame import heading, tell_refusal
 from pages.ui.heatmap import figure
+from pages.ui.tables import show_table
 
 ALL = "All"
 PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
@@ -260,7 +262,7 @@ def calendar_notes(one: SeriesCoverage) -> None:
     special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
     if special:
         with st.expander(f"{len(special)} holidays and half days"):
-            st.dataframe([{"Day": s.date, "Kind": s.kind, "What": s.text} for s in special], hide_index=True)
+            show_table([{"Day": s.date, "Kind": s.kind, "What": s.text} for s in special])
 
 
 def gap_rows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
@@ -281,10 +283,9 @@ def gap_rows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
 def gap_list(gaps: Sequence[Gap], key: str) -> None:
     """Gaps to tick; what is ticked (or all of a single series) can be filled or explained."""
     shown = list(gaps[:MOST_GAPS])
-    event = st.dataframe(
+    event = show_table(
         gap_rows(shown),
         key=f"{key}_gaps",
-        hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
         height="content" if len(shown) <= 8 else 320,
@@ -393,9 +394,7 @@ def tried(verb: Callable[[], str]) -> None:
 def told() -> None:
     if done := st.session_state.pop("coverage_done", None):
         st.success(done, icon=":material/check_circle:")
-    if refused := st.session_state.pop("coverage_refused", None):
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    tell_refusal("coverage_refused")
 
 
 def asked_twice(found: Sequence[SeriesCoverage]) -> None:
@@ -409,8 +408,10 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
             f":material/help_center: **{number(sum(bars for _, bars in offered))} bars** of {number(len(offered))} "
             f"pair{'' if len(offered) == 1 else 's'} were asked for twice, and the provider has nothing."
         )
+        st.space("stretch")
+        st.selectbox("Reason", REASONS, key="coverage_twice_reason", label_visibility="collapsed", width=220)
         st.button(
-            "Mark them as having no trades",
+            "Mark all of them",
             key="coverage_asked_twice",
             on_click=tried,
             args=(lambda: mark_asked_twice(series),),
@@ -419,7 +420,7 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
 
 
 def mark_asked_twice(series: Sequence[Series]) -> str:
-    done = service().hole_verbs.mark_asked_twice(series, NO_TRADES, actor())
+    done = service().hole_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
     return f"Marked {many(done.candles, 'bar')} in {many(done.holes, 'hole')}."
 
 
@@ -437,7 +438,7 @@ def largest() -> None:
     if dark:
         st.subheader("Venue outages", anchor=False)
         st.caption("What every stored pair of a provider lacks at once.")
-        st.dataframe(
+        show_table(
             [
                 {
                     "Provider": outage.provider,
@@ -448,7 +449,6 @@ def largest() -> None:
                 }
                 for outage in reversed(dark[-MOST_GAPS:])
             ],
-            hide_index=True,
         )
 
 
@@ -460,7 +460,7 @@ def marks_list(known: Sequence[Series]) -> None:
     states.sort(key=lambda state: -state.hole.at)
     shown = states[:MOST_GAPS]
     st.subheader("Marked holes", anchor=False)
-    event = st.dataframe(
+    event = show_table(
         [
             {
                 "Pair": state.hole.series.asset_pair,
@@ -478,7 +478,6 @@ def marks_list(known: Sequence[Series]) -> None:
             for state in shown
         ],
         key="coverage_marks",
-        hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
     )
@@ -531,7 +530,7 @@ def draw(known: Sequence[Series]) -> None:
         mark_dialog(asked)
 
 
-st.title("Coverage")
+heading("Coverage")
 with section("The coverage"):
     stored = service().coverage.series()
     if stored:

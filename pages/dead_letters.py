@@ -18,6 +18,8 @@ from pages.ui.dead_letter_bench import MOST, bench, forget
 from pages.ui.dead_letter_dialogs import Chosen, ask, do, open_dialog, told
 from pages.ui.dead_letter_record import record
 from pages.ui.dead_letter_text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
+from pages.ui.frame import heading, heading_row
+from pages.ui.tables import show_table
 
 PAGE_SIZE = 50
 ANY = "any"
@@ -59,9 +61,7 @@ def clear() -> None:
 
 def list_view() -> None:
     asked = wanted()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.title("Dead letters", width="content")
-        st.space("stretch")
+    with heading_row("Dead letters"):
         st.button(
             "Purge",
             key="dl_purge",
@@ -154,10 +154,9 @@ def groups(asked: Wanted) -> None:
     if not found:
         return
     st.session_state.dl_group_values = [group.value for group in found]
-    st.dataframe(
+    show_table(
         [group_row(by, group) for group in found],
         key=f"dl_groups_{by}_{digest([group.value for group in found])}",
-        hide_index=True,
         height="content" if len(found) <= 6 else 250,
         on_select=lambda: open_group(by),
         selection_mode="single-cell",
@@ -205,10 +204,9 @@ def records(asked: Wanted) -> None:
     st.session_state.dl_rows = [(row.entry_id, row.number) for row in found.rows]
     bar_of_actions = st.container(horizontal=True, vertical_alignment="center")
     with st.container(key="dl_table"):
-        st.dataframe(
+        show_table(
             [shown(row) for row in found.rows],
             key=key,
-            hide_index=True,
             height="content" if len(found.rows) <= 12 else 460,
             on_select=lambda: open_record(key),
             selection_mode=["multi-row", "single-cell"],
@@ -368,9 +366,8 @@ def set_aside() -> None:
         st.caption(
             "They lie in the folder and are no dead letters. They stay where they are; nothing else is affected."
         )
-        st.dataframe(
+        show_table(
             [{"File": item.name[:200], "Why": item.reason} for item in found],
-            hide_index=True,
             height="content" if len(found) <= 10 else 300,
             column_config={"Why": st.column_config.TextColumn(width="large")},
         )
@@ -406,7 +403,7 @@ def work_view() -> None:
 
 
 def back() -> None:
-    st.title("Dead letters", width="content")
+    heading("Dead letters")
     st.button("Back to the list", key="dl_back", icon=":material/arrow_back:", type="tertiary", on_click=leave)
 
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.candles import VALUES
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import stored_series
 from ffe_core.operations.corrections import BY_HAND
@@ -15,6 +16,8 @@ from ffe_core.operations.lineage import origins
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import micros
 from pages.ui import from_url, go, keep_in_url, notes, number, one_of, section, service
+from pages.ui.frame import heading
+from pages.ui.tables import show_table
 
 SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year", "all": "Any time"}
 MOST = 2_000
@@ -119,6 +122,7 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
             "Provider": row["source_provider"],
             "Bar (UTC)": row["timestamp"],
             "Restated (UTC)": row["restated_at"],
+            "Changed": ", ".join(name for name in VALUES if row[f"{name}_old"] != row[f"{name}_new"]),
             "Close before": row["close_old"],
             "Close after": row["close_new"],
             "Close, bps": row["close_change_bps"],
@@ -144,10 +148,9 @@ def table_of(table: pa.Table) -> None:
     ]
     moment = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")
     change = st.column_config.NumberColumn(format="%.2f", width="small")
-    st.dataframe(
+    show_table(
         rows_of(shown),
         key="restated_table",
-        hide_index=True,
         height="content" if shown.num_rows <= 14 else 520,
         on_select=open_bar,
         selection_mode="single-cell",
@@ -186,6 +189,6 @@ def page() -> None:
         table_of(table)
 
 
-st.title("Restatements")
+heading("Restatements")
 with section("The restatements"):
     page()

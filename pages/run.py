@@ -1,11 +1,14 @@
 """One run: its series live, its log lines, and what can be done about it."""
 
+import math
 import time
 from typing import Any
 
 import streamlit as st
 
+from ffe_core import times
 from ffe_core.errors import FFEError, InputError
+from ffe_core.operations.run_service import CHANGE_REQUEST
 from ffe_core.storage import run_ledger as states
 from pages.ui import (
     actor,
@@ -18,22 +21,19 @@ from pages.ui import (
     section,
     service,
     span,
-    state_badge,
     state_column,
     when,
 )
-from pages.ui.dialogs import answered, close_when_answered
-from pages.ui.frame import tell_refusal
-from pages.ui.tables import table_of
+from pages.ui.dialogs import answered, close_when_answered, unanswered
+from pages.ui.frame import heading, heading_row, tell_refusal
+from pages.ui.tables import show_table, table_of
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
+MOST_FAILURES = 5
 
 
 def head(run: Any, rows: list[Any]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(f"Run {run['id']}", width="content")
-        state_badge(run["state"])
-        st.space("stretch")
+    with heading_row(f"Run {run['id']}", run["state"]):
         actions(run, rows)
     origin = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
     st.caption(
@@ -47,18 +47,57 @@ def head(run: Any, rows: list[Any]) -> None:
 def actions(run: Any, rows: list[Any]) -> None:
     """What can be done about the run in the state it is in."""
     console, run_id = service(), run["id"]
-    failed = any(row["state"] == states.FAILED for row in rows)
     locked = not console.leads
     if run["state"] in (states.QUEUED, states.RUNNING):
         st.button("Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=confirm_cancel, disabled=locked)
+    if run["state"] in states.ACTIVE or run["kind"] != "backfill":
+        return
     if run["state"] in (states.INTERRUPTED, states.CANCELLED):
         act("Continue", ":material/resume:", "run_continue", console.run_service.resume, run_id, locked)
-    if failed and run["state"] not in states.ACTIVE:
-        act("Retry failed", ":material/replay:", "run_retry", console.run_service.retry_failed, run_id, locked)
+    failed = [row for row in rows if row["state"] == states.FAILED]
+    for_good = [row for row in failed if row["next_step"] == CHANGE_REQUEST]
+    if for_good:
+        st.button(
+            "Change the request",
+            icon=":material/edit:",
+            key="run_change",
+            type="primary" if for_good == failed else "secondary",
+            on_click=change,
+            args=(run, for_good),
+        )
+    if failed:
+        verb, kind = console.run_service.retry_failed, "secondary" if for_good == failed else "primary"
+        act("Retry failed", ":material/replay:", "run_retry", verb, run_id, locked, kind)
 
 
-def act(label: str, icon: str, key: str, verb: Any, run_id: int, locked: bool) -> None:
-    st.button(label, icon=icon, key=key, type="primary", on_click=again, args=(verb, run_id), disabled=locked)
+def act(label: str, icon: str, key: str, verb: Any, run_id: int, locked: bool, kind: str = "primary") -> None:
+    st.button(
+        label,
+        icon=icon,
+        key=key,
+        type=kind,  # type: ignore[arg-type]
+        on_click=again,
+        args=(verb, run_id),
+        disabled=locked,
+    )
+
+
+def change(run: Any, rows: list[Any]) -> None:
+    """Open the form with the series that asking again would not help."""
+    first, last = run["start"], run["end"]
+    if first % times.DAY == 0 and last % times.DAY == 0:
+        asked_for = f"{times.utc(first):%Y-%m-%d}", f"{times.utc(last - times.DAY):%Y-%m-%d}"
+    else:
+        asked_for = times.iso(first), times.iso(last)
+    go(
+        "backfill",
+        provider=run["provider"],
+        pairs=",".join(dict.fromkeys(row["asset_pair"] for row in rows)),
+        timeframes=",".join(dict.fromkeys(row["timeframe"] for row in rows)),
+        start=asked_for[0],
+        end=asked_for[1],
+        mode=run["mode"],
+    )
 
 
 def again(verb: Any, run_id: int) -> None:
@@ -71,6 +110,7 @@ def again(verb: Any, run_id: int) -> None:
 
 
 def confirm_cancel() -> None:
+    unanswered()
     st.session_state.run_confirm = True
 
 
@@ -113,7 +153,8 @@ def totals(run: Any, rows: list[Any]) -> None:
     cells[5].metric("Unexplained", number(sum(missing)) if missing and not active else "–")
 
 
-def series_row(row: Any) -> dict[str, Any]:
+def series_row(row: Any, told: bool) -> dict[str, Any]:
+    """A line of the list; an error that stands in full above it is not repeated."""
     planned, done = row["pages_planned"], row["pages_done"]
     share = 1.0 if row["state"] in (states.COMPLETE, states.GAPS) else done / planned if planned else 0.0
     seconds = (row["ended_at"] or time.time()) - row["started_at"] if row["started_at"] else None
@@ -122,7 +163,7 @@ def series_row(row: Any) -> dict[str, Any]:
         "Pair": row["asset_pair"],
         "Timeframe": row["timeframe"],
         "State": [row["state"]],
-        "Progress": share,
+        "Progress": math.floor(100 * share) / 100,
         "Doing": row["phase"] or "",
         "Candles": row["records"],
         "Per second": round(row["records"] / seconds) if seconds and seconds > 0.5 else None,
@@ -132,8 +173,8 @@ def series_row(row: Any) -> dict[str, Any]:
         "Requests": row["requests"],
         "Retries": row["retries"],
         "Watermark": when(row["watermark"], hint=False),
-        "Error": row["error"] or "",
-        "Next step": row["next_step"] or "",
+        "Next step": "" if told else row["next_step"] or "",
+        "Error": "" if told else row["error"] or "",
     }
 
 
@@ -143,14 +184,14 @@ def series_table(rows: list[Any]) -> None:
         name: st.column_config.NumberColumn(format="localized", width="small")
         for name in ("Candles", "Per second", "Dead letters", "Unexplained", "Requests", "Retries")
     }
-    shown = [series_row(row) for row in rows]
+    told = sum(row["error"] is not None for row in rows) <= MOST_FAILURES
+    shown = [series_row(row, told and row["error"] is not None) for row in rows]
     # A column with nothing in it is noise.
     kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
-    st.dataframe(
+    show_table(
         table_of(shown),
         column_order=kept,
         key="run_series",
-        hide_index=True,
         height="content" if len(rows) <= 12 else 460,
         column_config={
             **numbers,
@@ -163,10 +204,13 @@ def series_table(rows: list[Any]) -> None:
 
 def failures(rows: list[Any]) -> None:
     """Errors in full: a cell would cut them off."""
-    for row in [row for row in rows if row["error"]][:5]:
+    failed = [row for row in rows if row["error"]]
+    for row in failed[:MOST_FAILURES]:
         with st.container(border=True):
             st.write(f":red[:material/error:] **{row['asset_pair']} {row['timeframe']}** · {row['next_step'] or ''}")
             st.code(row["error"], language=None, wrap_lines=True)
+    if len(failed) > MOST_FAILURES:
+        st.caption(f"And {number(len(failed) - MOST_FAILURES)} more, each with its error in the list.")
 
 
 def log_lines(run: Any) -> None:
@@ -237,7 +281,7 @@ def live(run_id: int) -> None:
 
 
 def unknown(run_id: int | None) -> None:
-    st.title("Run")
+    heading("Run")
     notes()
     text = "This address names no run." if run_id is None else f"There is no run {run_id}."
     st.info(text, icon=":material/search_off:")

@@ -1,5 +1,6 @@
 """Runs: every backfill and replay, newest first, with what it came to."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,8 @@ from pages.ui import (
     span,
     state_column,
 )
-from pages.ui.tables import table_of
+from pages.ui.frame import heading
+from pages.ui.tables import show_table, table_of
 
 PAGE_SIZE = 25
 MOST_PAGES = 1_000_000
@@ -91,9 +93,6 @@ def found() -> tuple[list[Any], int]:
 
 
 def row(run: Any) -> dict[str, Any]:
-    planned, done = run["pages_planned_total"] or 0, run["pages_done_total"] or 0
-    whole = run["state"] in (states.COMPLETE, states.GAPS)
-    share = 1.0 if whole else done / planned if planned else 0.0
     ended = run["ended_at"] or datetime.now(UTC).timestamp()
     return {
         "Run": run["id"],
@@ -102,7 +101,8 @@ def row(run: Any) -> dict[str, Any]:
         "Provider": run["provider"],
         "Mode": run["mode"],
         "Range": span(run["start"], run["end"]),
-        "Progress": share,
+        # Rounded down: only what is done reads 100 %.
+        "Progress": math.floor(100 * (run["progress"] or 0)) / 100,
         "Candles": run["records_total"],
         "Dead letters": run["failed_total"],
         "Unexplained": run["unexplained_total"],
@@ -131,10 +131,9 @@ def table() -> None:
             name: st.column_config.NumberColumn(format="localized", width="small")
             for name in ("Candles", "Dead letters", "Unexplained")
         }
-        st.dataframe(
+        show_table(
             table_of([row(run) for run in rows]),
             key="runs_table",
-            hide_index=True,
             height="content",
             on_select=open_selected,
             selection_mode="single-cell",
@@ -166,7 +165,7 @@ def clear() -> None:
     st.query_params.clear()
 
 
-st.title("Runs")
+heading("Runs")
 prefill()
 notes()
 with section("The filters"):

@@ -12,11 +12,13 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.storage.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui import actor, from_url, listed, notes, number, one_of, section, service, when
+from pages.ui.frame import heading, heading_row
 from pages.ui.schedule_acts import do, go, refusal
 from pages.ui.schedule_detail import detail_view, words
 from pages.ui.schedule_form import draft, fields, fill_in, preview
 from pages.ui.schedule_text import LEGEND, series_of, short, signs, state_of
 from pages.ui.states import state_column
+from pages.ui.tables import show_table
 
 PAGE_SIZE = 50
 FEW = 10
@@ -28,9 +30,7 @@ LAST = 10
 
 def list_view() -> None:
     locked = not service().leads
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.title("Schedules", width="content")
-        st.space("stretch")
+    with heading_row("Schedules"):
         st.button(
             "New schedule",
             key="sched_new",
@@ -64,15 +64,16 @@ def table() -> None:
         shown = found[PAGE_SIZE * (st.session_state.get("sched_list_page", 1) - 1) :][:PAGE_SIZE]
         last = service().schedules.store.last_fires([one.id for one in shown], LAST)
         st.session_state.sched_ids = [one.id for one in shown]
-        st.dataframe(
+        show_table(
             [row(one, last[one.id]) for one in shown],
             key="sched_table",
-            hide_index=True,
+            column_order=columns(shown),
             height="content" if len(shown) <= 14 else 530,
             on_select=open_selected,
             selection_mode="single-cell",
             column_config={
                 "Name": st.column_config.TextColumn(width=140),
+                "What": st.column_config.TextColumn(width=200),
                 "State": state_column(width=75),
                 "Last": state_column("Last", width=95),
                 f"Last {LAST}": st.column_config.TextColumn(width=130, help=LEGEND),
@@ -87,6 +88,12 @@ def table() -> None:
         st.caption(f":material/timer: Fired by {service().leader}.")
     if st.session_state.get("sched_open") is not None:
         st.rerun()
+
+
+def columns(shown: list[Schedule]) -> list[str]:
+    """The local times only where they differ."""
+    local = ["Next five, local"] if any(one.zone != "UTC" for one in shown) else []
+    return ["Name", "State", "What", "When", "Last", f"Last {LAST}", "Next five, UTC", *local]
 
 
 def matching(every: list[Schedule]) -> list[Schedule]:
@@ -111,8 +118,10 @@ def row(schedule: Schedule, fires: list[Any]) -> dict[str, Any]:
         "Last": [state_of(fires[-1])] if fires else [],
         f"Last {LAST}": signs(fires),
         "When": words,
-        "Next five, UTC": f"paused by {schedule.paused_by}" if schedule.paused else short(dues, "UTC", now),
-        "Next five, local": schedule.paused_reason if schedule.paused else short(dues, schedule.zone, now),
+        "Next five, UTC": f"paused by {schedule.paused_by}: {schedule.paused_reason or 'no reason'}"
+        if schedule.paused
+        else short(dues, "UTC", now),
+        "Next five, local": "" if schedule.paused else short(dues, schedule.zone, now),
         "What": series_of(schedule),
     }
 
@@ -201,7 +210,7 @@ def messages(locked: bool) -> None:
             for notice in service().schedules.store.notices(10)
         ]
         if rows:
-            st.dataframe(rows, hide_index=True, height="content")
+            show_table(rows, height="content")
 
 
 def send_test() -> None:
@@ -216,7 +225,7 @@ def send_test() -> None:
 
 
 def form_view(schedule: Schedule | None) -> None:
-    st.title("Schedules")
+    heading("Schedules")
     notes()
     st.subheader("New schedule" if schedule is None else "Edit schedule")
     fill_in(
@@ -278,8 +287,6 @@ def asked(name: str) -> Schedule | None:
 
 if (opened := st.session_state.pop("sched_open", None)) is not None:
     go(schedule=opened)
-if (run_id := st.session_state.pop("sched_run_open", None)) is not None:
-    st.switch_page("run.py", query_params={"id": str(run_id)})
 
 with section("The schedules"):
     if "new" in st.query_params:

@@ -29,6 +29,8 @@ from pages.ui import (
     state_column,
     when,
 )
+from pages.ui.frame import heading, tell_refusal
+from pages.ui.tables import show_table
 
 HEALTHS = [str(health) for health in Health]
 
@@ -97,7 +99,7 @@ def cells_of(row: Freshness) -> dict[str, Any]:
         "Health": [str(row.health)],
         "Oldest": when(row.marks.low, hint=False).removesuffix(" UTC"),
         "Watermark": when(row.marks.watermark, hint=False).removesuffix(" UTC"),
-        "Lag": duration(row.lag) if row.lag else "none" if row.lag == 0 else "–",
+        "Lag": duration(row.lag) if row.lag else "up to date" if row.lag == 0 else "–",
         "Stored": row.counts.stored + row.counts.extra,
         "Explained": None if row.completeness is None else int(row.completeness * 10_000) / 100,
         "Gaps": len(row.counts.missing),
@@ -117,10 +119,9 @@ def table(rows: list[Freshness]) -> None:
     numbers = {
         name: st.column_config.NumberColumn(format="localized", width="small") for name in ("Stored", "Gaps", "Missing")
     }
-    st.dataframe(
+    show_table(
         [cells_of(row) for row in rows],
         key="watermarks_table",
-        hide_index=True,
         on_select=choose,
         selection_mode="single-row",
         column_config={
@@ -347,9 +348,7 @@ def told() -> None:
     """What the last verb came to."""
     if done := st.session_state.pop("watermarks_done", None):
         st.success(done, icon=":material/check_circle:")
-    if refused := st.session_state.pop("watermarks_refused", None):
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    tell_refusal("watermarks_refused")
 
 
 def empty() -> None:
@@ -370,7 +369,7 @@ def clear() -> None:
     st.session_state.watermarks_pair = ""
 
 
-st.title("Watermarks")
+heading("Watermarks")
 prefill()
 notes()
 with section("The watermarks"):

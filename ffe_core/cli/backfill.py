@@ -118,7 +118,7 @@ def _show(results: list[dict[str, Any]]) -> None:
 
 
 def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) -> int:
-    found = preview(request, service.settings, service.lake, service.ingester.dlq, service.runs, service.ingester.holes)
+    found = preview(request, service)
     rows = [
         {
             "asset_pair": item.series.asset_pair,

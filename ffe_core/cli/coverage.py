@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([_document(one, outages) for one in found])
     else:
-        _show(found, outages)
+        _show(found, outages, bool(looked.known))
     return 2 if any(one.trouble for one in found) else 0
 
 
@@ -132,7 +132,8 @@ class _Looked:
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise InputError(f"end: {arguments.end} is not after start {arguments.start}; give a range")
-        self.series = _chosen(arguments, self.coverage.series())
+        self.known = self.coverage.series()
+        self.series = _chosen(arguments, self.known)
 
     def holes(self) -> HoleVerbs:
         return HoleVerbs(self.coverage, self._marks, Audit(self._ledger))
@@ -180,9 +181,13 @@ def _gap(gap: Gap, outages: set[Any]) -> dict[str, Any]:
     }
 
 
-def _show(found: Sequence[SeriesCoverage], outages: set[Any]) -> None:
+def _show(found: Sequence[SeriesCoverage], outages: set[Any], any_known: bool) -> None:
     if not found:
-        print("no series yet: start with python -m ffe_core backfill --help")
+        print(
+            "no series matches these filters; without them every series is listed"
+            if any_known
+            else "no series yet: start with python -m ffe_core backfill --help"
+        )
         return
     header = ["pair", "timeframe", "provider", "start", "end", *(name.replace("_", " ") for name in COUNTS)]
     print_table(header, [_cells(one) for one in found])

@@ -158,6 +158,8 @@ def _cell(value: Any) -> str:
 def _span(seconds: int | None) -> str:
     if seconds is None:
         return "-"
+    if seconds == 0:
+        return "up to date"
     if seconds < 3600:
         return f"{seconds // 60} min"
     return f"{seconds / 3600:,.1f} h" if seconds < 172_800 else f"{seconds / 86_400:,.1f} d"

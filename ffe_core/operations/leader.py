@@ -58,7 +58,8 @@ class Leadership:
         """Who leads, in words."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
-            return f"process {note['pid']} on {note['host']}, since {note['since']}"
+            since = times.utc(times.parse_instant(note["since"]))
+            return f"process {note['pid']} on {note['host']}, since {since:%Y-%m-%d %H:%M} UTC"
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
 

@@ -9,15 +9,10 @@ from ffe_core.calendars import calendar_for
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.completeness import completeness
-from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.run_service import BackfillRequest, RunService
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.series import Marks, Series
-from ffe_core.settings import Settings
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.marked_holes import MarkedHoles
-from ffe_core.storage.run_ledger import RunLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +52,20 @@ class Preview:
         return sum(item.to_fetch for item in self.series)
 
 
-def preview(
-    request: BackfillRequest,
-    settings: Settings,
-    lake: DeltaLakeManager,
-    queue: DeadLetterQueue,
-    runs: RunLedger | None = None,
-    holes: MarkedHoles | None = None,
-) -> Preview:
-    """Plan a request without sending anything. InputError for missing credentials; StorageError if the lake is not
-    readable. Without `holes` nothing counts as marked."""
-    provider = provider_class(request.provider)(config=settings)
-    found = tuple(_one(series, request, provider, settings, lake, queue, holes) for series in request.series)
+def preview(request: BackfillRequest, service: RunService) -> Preview:
+    """Plan a request as the service would run it, without sending anything. InputError for missing credentials;
+    StorageError if the lake is not readable."""
+    provider = provider_class(request.provider)(config=service.settings)
+    found = tuple(_one(series, request, provider, service) for series in request.series)
     rate = provider.requests_per_second
     total = sum(item.requests for item in found)
     quota = provider.requests_per_day
-    used = runs.requests_since(request.provider, times.now() // times.DAY * times.DAY) if runs and quota else 0
+    used = service.runs.requests_since(request.provider, times.now() // times.DAY * times.DAY) if quota else 0
     return Preview(found, total / rate if rate else 0.0, quota, None if quota is None else max(0, quota - used))
 
 
-def _one(
-    series: Series,
-    request: BackfillRequest,
-    provider: Provider,
-    settings: Settings,
-    lake: DeltaLakeManager,
-    queue: DeadLetterQueue,
-    holes: MarkedHoles | None,
-) -> SeriesPreview:
-    calendars = settings.calendars
+def _one(series: Series, request: BackfillRequest, provider: Provider, service: RunService) -> SeriesPreview:
+    calendars, ingester = service.settings.calendars, service.ingester
     closed = provider.closed_before(series.timeframe, times.now())
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     if start >= end:
@@ -93,10 +73,11 @@ def _one(
     try:
         provider.check(series.asset_pair, series.timeframe)
         calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
-        counted = completeness(series, start, end, calendar, lake, queue, holes)
+        counted = completeness(series, start, end, calendar, service.lake, ingester.dlq, ingester.holes)
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
-    spans = _spans(request.mode, lake.marks(series), start, end, series.step, counted.missing)
+    marks = service.lake.marks(series)
+    spans = _spans(request.mode, marks, start, end, series.step, counted.missing)
     fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
     requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
     to_fetch = sum(bars for _, bars in fetched)

@@ -44,6 +44,8 @@ from ffe_core.storage.ledger import Ledger
 from ffe_core.storage.run_ledger import NewRun, RunLedger
 
 log = logging.getLogger(__name__)
+CHANGE_REQUEST = "asking again would give the same answer: mend the request or the credentials"
+"""The next step about a series that failed for good."""
 _WRITE_SECONDS = 0.5
 """How often the progress of a run is written to the ledger."""
 
@@ -273,12 +275,12 @@ class RunService:
 
     def _finish(self, run_id: int, work: asyncio.Task[None]) -> None:
         """Write down how the work of a run ended."""
-        if work.cancelled():
-            self._stop(run_id, self._stopping.get(run_id, states.INTERRUPTED))
-        elif (error := work.exception()) is not None:
+        if not work.cancelled() and (error := work.exception()) is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)
             self._stop(run_id, states.FAILED, redact(f"{type(error).__name__}: {error}"))
-        else:
+        elif work.cancelled() and any(row["state"] in states.ACTIVE for row in self.runs.series(run_id)):
+            self._stop(run_id, self._stopping.get(run_id, states.INTERRUPTED))
+        else:  # also when the cancellation came after the end of the last series
             self._end(run_id)
 
     def _end(self, run_id: int) -> None:
@@ -503,7 +505,7 @@ def next_step(report: Report) -> str | None:
         case None:
             return None
         case PermanentError():
-            return "asking again would give the same answer: mend the request or the credentials"
+            return CHANGE_REQUEST
         case QuotaError():
             return "retry failed when the provider's quota has reset"
         case RetriableError():

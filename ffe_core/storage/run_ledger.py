@@ -200,7 +200,7 @@ class RunLedger:
         """One page of runs, newest first, and how many match; each with sums over its series.
 
         Sums: `series_total`, `series_done`, `series_failed`, `records_total`, `failed_total`, `unexplained_total`,
-        `pages_done_total`, `pages_planned_total`.
+        and `progress`, the mean over its series, 0 to 1.
         """
         wanted: list[sa.ColumnElement[bool]] = [runs.c.state.in_(states)] if states else []
         wanted += [runs.c.provider == provider] if provider else []
@@ -277,6 +277,9 @@ def _sums() -> sa.Select[Any]:
     def count(*states: str) -> sa.ColumnElement[int]:
         return sa.func.sum(sa.case((run_series.c.state.in_(states), 1), else_=0))
 
+    # A series that has not planned its pages yet has got nowhere, however far the others are.
+    part = sa.cast(run_series.c.pages_done, sa.Float) / sa.func.nullif(run_series.c.pages_planned, 0)
+    progress = sa.case((run_series.c.state.in_((COMPLETE, GAPS)), 1.0), else_=sa.func.coalesce(part, 0.0))
     return sa.select(
         run_series.c.run_id,
         sa.func.count().label("series_total"),
@@ -285,6 +288,5 @@ def _sums() -> sa.Select[Any]:
         sa.func.sum(run_series.c.records).label("records_total"),
         sa.func.sum(run_series.c.failed_records).label("failed_total"),
         sa.func.sum(run_series.c.unexplained).label("unexplained_total"),
-        sa.func.sum(run_series.c.pages_done).label("pages_done_total"),
-        sa.func.sum(run_series.c.pages_planned).label("pages_planned_total"),
+        sa.func.avg(progress).label("progress"),
     ).group_by(run_series.c.run_id)

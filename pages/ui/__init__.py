@@ -4,7 +4,7 @@ from pages.ui.frame import actor, banner, section, service
 from pages.ui.states import STATE_COLORS, health_badge, health_column, state_badge, state_column
 from pages.ui.text import duration, many, number, relative, span, when
 from pages.ui.travel import go, is_leaving
-from pages.ui.url import from_url, keep_in_url, listed, notes, one_of
+from pages.ui.url import from_url, keep_in_url, listed, note, notes, one_of
 
 __all__ = [
     "STATE_COLORS",
@@ -19,6 +19,7 @@ __all__ = [
     "keep_in_url",
     "listed",
     "many",
+    "note",
     "notes",
     "number",
     "one_of",

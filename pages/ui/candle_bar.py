@@ -19,6 +19,7 @@ from ffe_core.storage.lake_files import micros
 from pages.ui import actor, go, service, when
 from pages.ui.dialogs import answered, close_when_answered
 from pages.ui.frame import tell_refusal
+from pages.ui.tables import show_table
 
 
 def run_of(series: Series, rows: Mapping[str, int]) -> dict[str, int]:
@@ -68,7 +69,7 @@ def _versions(frame: pd.DataFrame, came: Mapping[str, Origin], known: list[bool]
         shown["reason"] = [origin.reason for origin in by]
     if not all(known):
         shown.insert(1, "known", known)
-    st.dataframe(shown, hide_index=True, key="candles_versions", column_config=_columns())
+    show_table(shown, key="candles_versions", column_config=_columns())
 
 
 def _columns() -> dict[str, Any]:

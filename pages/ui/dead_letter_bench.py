@@ -31,6 +31,7 @@ from ffe_core.storage.dead_letter_file import PENDING
 from pages.ui.dead_letter_dialogs import Chosen, ask, do
 from pages.ui.dead_letter_text import FIELDS, VERDICTS, candle, cell, field, judged, payload, reasons, several, verbs
 from pages.ui.frame import actor, section, service
+from pages.ui.tables import show_table
 
 MOST = 500
 _LONGEST_JSON = 50_000
@@ -165,7 +166,6 @@ def _grid(drafts: list[Draft]) -> list[Draft]:
     st.data_editor(
         rows,
         key=key,
-        hide_index=True,
         height="content" if len(rows) <= 10 else 390,
         disabled=["#", "Series"],
         column_config={
@@ -236,10 +236,9 @@ def _preview(drafts: list[Draft]) -> None:
     order = list(VERDICTS)
     verdicts.sort(key=lambda verdict: order.index(verdict.outcome))
     rows = [_verdict_row(verdict, places[verdict.entry_id, verdict.number]) for verdict in verdicts]
-    st.dataframe(
+    show_table(
         rows,
         key="dl_verdicts",
-        hide_index=True,
         height="content" if len(rows) <= 6 else 250,
         # A column with nothing in it is noise.
         column_order=[name for name in rows[0] if any(row[name] for row in rows)] if rows else [],

@@ -16,7 +16,8 @@ from ffe_core.operations.dead_letters import Edit, StaleEdit
 from ffe_core.operations.verdicts import Verdict
 from ffe_core.series import Series
 from pages.ui.dead_letter_text import judged, several, verbs
-from pages.ui.frame import actor, service
+from pages.ui.dialogs import answered, close_when_answered, unanswered
+from pages.ui.frame import actor, service, tell_refusal
 from pages.ui.text import number
 from pages.ui.travel import go
 
@@ -35,7 +36,7 @@ def ask(dialog: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit
         st.session_state.dl_refused = str(error)
         return
     st.session_state.dl_asking = dialog, frozen, list(edits)
-    st.session_state.pop("dl_answered", None)
+    unanswered()
 
 
 def open_dialog() -> None:
@@ -48,7 +49,7 @@ def open_dialog() -> None:
 
 def do(verb: Callable[..., Any], *arguments: Any, then: str | None = None, **options: Any) -> None:
     """Call a verb that changes something; a refusal is told on the page."""
-    st.session_state.dl_answered = True
+    answered()
     try:
         service().require_lead()
         result = verb(*arguments, **options)
@@ -67,19 +68,7 @@ def told() -> None:
     """What the last verb came to."""
     if (done := st.session_state.pop("dl_done", None)) is not None:
         st.success(done, icon=":material/check_circle:")
-    if (refused := st.session_state.pop("dl_refused", None)) is not None:
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
-
-
-def _close_when_answered() -> None:
-    """A button in a dialog redraws the dialog alone: the end of the dialog takes a rerun of the page."""
-    if st.session_state.pop("dl_answered", False):
-        st.rerun()
-
-
-def _answered() -> None:
-    st.session_state.dl_answered = True
+    tell_refusal("dl_refused")
 
 
 def _size(chosen: Chosen) -> int:
@@ -140,8 +129,8 @@ def _replay_dialog(chosen: Chosen, edits: list[Edit]) -> None:
             on_click=_replay,
             args=(chosen, edits),
         )
-        st.button("Leave them", key="dl_replay_no", on_click=_answered)
-    _close_when_answered()
+        st.button("Leave them", key="dl_replay_no", on_click=answered)
+    close_when_answered()
 
 
 def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[Verdict] | None:
@@ -200,8 +189,8 @@ def _refetch_dialog(chosen: Chosen, _: list[Edit]) -> None:
             key="dl_refetch_yes",
             on_click=lambda: do(lambda: verbs().refetch(chosen, actor(), lease_wait=_wait()), then="run"),
         )
-        st.button("Leave them", key="dl_refetch_no", on_click=_answered)
-    _close_when_answered()
+        st.button("Leave them", key="dl_refetch_no", on_click=answered)
+    close_when_answered()
 
 
 @st.dialog("Discard these records?", width="large")
@@ -221,8 +210,8 @@ def _discard_dialog(chosen: Chosen, _: list[Edit]) -> None:
             on_click=_discard,
             args=(chosen,),
         )
-        st.button("Leave them", key="dl_discard_no", on_click=_answered)
-    _close_when_answered()
+        st.button("Leave them", key="dl_discard_no", on_click=answered)
+    close_when_answered()
 
 
 def _discard(chosen: Chosen) -> None:
@@ -255,8 +244,8 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
             on_click=_purge,
             args=([row.id for row in rows], days),
         )
-        st.button("Keep them", key="dl_purge_no", on_click=_answered)
-    _close_when_answered()
+        st.button("Keep them", key="dl_purge_no", on_click=answered)
+    close_when_answered()
 
 
 def _purge(entry_ids: list[str], days: float) -> None:
@@ -265,8 +254,8 @@ def _purge(entry_ids: list[str], days: float) -> None:
 
 def _nothing(words: str) -> None:
     st.write(words)
-    st.button("Close", key="dl_nothing", on_click=_answered)
-    _close_when_answered()
+    st.button("Close", key="dl_nothing", on_click=answered)
+    close_when_answered()
 
 
 _DIALOGS: dict[str, Callable[[Chosen, list[Edit]], None]] = {

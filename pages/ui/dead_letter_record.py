@@ -24,6 +24,7 @@ from pages.ui.dead_letter_bench import bench
 from pages.ui.dead_letter_dialogs import ask, do
 from pages.ui.dead_letter_text import bar, cell, payload, several, status_badge, status_of, verbs
 from pages.ui.frame import actor, section, service
+from pages.ui.tables import show_table
 from pages.ui.text import when
 
 AROUND = 30
@@ -95,9 +96,8 @@ def _why(letter: Letter) -> None:
     if not rows:
         st.caption(f"{WORDS[NO_REASON].capitalize()}.")
         return
-    st.dataframe(
+    show_table(
         rows,
-        hide_index=True,
         height="content",
         column_config={
             "Rule": st.column_config.TextColumn(width=190),
@@ -178,9 +178,8 @@ def _candles(table: pa.Table, name: str, up: str, down: str) -> go.Candlestick:
 def _neighbours(held: pa.Table, open_: int, series: Series) -> None:
     near = range(open_ - _NEIGHBOURS * series.step, open_ + (_NEIGHBOURS + 1) * series.step, series.step)
     rows = dict(zip(epochs(held["timestamp"]).tolist(), held.to_pylist(), strict=True))
-    st.dataframe(
+    show_table(
         [_neighbour(at, rows.get(at), at == open_) for at in sorted({*near, open_})],
-        hide_index=True,
         height="content",
         column_config={
             "": st.column_config.TextColumn(width=25),
@@ -204,7 +203,7 @@ def _history(entry: Entry, letter: Letter) -> None:
     if not steps:
         st.caption("Nothing was done about it yet.")
         return
-    st.dataframe(
+    show_table(
         [
             {
                 "When (UTC)": str(step["at"])[:19].replace("T", " "),
@@ -219,7 +218,6 @@ def _history(entry: Entry, letter: Letter) -> None:
             for step in reversed(steps)
         ],
         key="dl_history",
-        hide_index=True,
         height="content" if len(steps) <= 8 else 320,
         column_config={"Run": st.column_config.TextColumn(width=50)},
     )

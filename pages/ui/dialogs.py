@@ -7,6 +7,11 @@ import streamlit as st
 _ANSWERED = "_dialog_answered"
 
 
+def unanswered() -> None:
+    """Called by what opens a dialog: an answer that a cut script left behind is not one to this."""
+    st.session_state.pop(_ANSWERED, None)
+
+
 def answered() -> None:
     """Called by what a dialog's button does."""
     st.session_state[_ANSWERED] = True

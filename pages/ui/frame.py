@@ -13,7 +13,10 @@ from streamlit.runtime.scriptrunner import RerunException, StopException
 from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.service import ConsoleService, shared
 from ffe_core.redaction import redact
+from pages.ui.states import state_badge
 
+_HEADING_HEIGHT = 36
+"""Pixels of a button."""
 log = logging.getLogger(__name__)
 
 
@@ -56,6 +59,23 @@ def actor() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "console"
+
+
+def heading(title: str) -> None:
+    """The title of a page that has nothing beside it, as high as one that has."""
+    with st.container(height=_HEADING_HEIGHT, border=False, horizontal=True, vertical_alignment="center"):
+        st.title(title, width="content")
+
+
+@contextmanager
+def heading_row(title: str, state: str | None = None) -> Iterator[None]:
+    """The title of a page and a state after it; what is drawn inside stands to the right."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(title, width="content")
+        if state is not None:
+            state_badge(state)
+        st.space("stretch")
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Overview: what there is, how fresh it is, and what needs attention."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,26 @@ from ffe_core.insight.overview import Overview, SeriesOverview, overview
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.storage import run_ledger as states
 from ffe_core.storage.dead_letter_search import Wanted
-from pages.ui import actor, duration, go, number, relative, section, service, span, state_badge, state_column, when
-from pages.ui.frame import tell_refusal
-from pages.ui.tables import table_of
+from pages.ui import (
+    actor,
+    duration,
+    go,
+    many,
+    number,
+    relative,
+    section,
+    service,
+    span,
+    state_badge,
+    state_column,
+    when,
+)
+from pages.ui.frame import heading, heading_row, tell_refusal
+from pages.ui.tables import show_table, table_of
 
 MOST = 6
+ROWS = "Every version of a restated bar is a row. Watermarks and Coverage count bars."
+STOPPED = (states.FAILED, states.INTERRUPTED, states.CANCELLED)
 # Something that needs a person: its icon, what it is, what to do, the page for that and its address.
 Item = tuple[str, str, str, str, dict[str, str]]
 
@@ -34,7 +50,7 @@ def start_simulated() -> None:
 
 
 def welcome() -> None:
-    st.title("Welcome")
+    heading("Welcome")
     st.write(
         "Nothing is stored yet. Bring candles into a lake of your own: whole, once, and with every gap explained. "
         "Try it with a simulated market first. It needs no key and no network."
@@ -83,7 +99,7 @@ def figures(shown: Overview) -> None:
     worst = shown.worst
     cells = st.columns(6)
     cells[0].metric("Series", number(len(shown.rows)))
-    cells[1].metric("Candles stored", number(shown.stored))
+    cells[1].metric("Candles stored", number(shown.stored), help=ROWS)
     with cells[2]:
         st.metric(
             "Worst lag",
@@ -101,7 +117,7 @@ def figures(shown: Overview) -> None:
 def attention(shown: Overview) -> None:
     """What needs a person, each with its action; nothing when there is nothing."""
     st.subheader("Needs attention")
-    items = [*of_schedules(), *of_dead_letters(), *(item for row in shown.rows for item in reasons(row))]
+    items = [*of_schedules(), *of_dead_letters(), *of_series(shown.rows)]
     items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
     if not items:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
@@ -137,28 +153,41 @@ def of_dead_letters() -> list[Item]:
     return [(":orange[:material/mark_email_unread:]", text, "Review them", "dead_letters.py", {})]
 
 
-def reasons(row: SeriesOverview) -> list[Item]:
-    name = str(row.series)
-    series = {"provider": row.series.provider, "pairs": row.series.asset_pair, "timeframes": row.series.timeframe}
-    found = []
-    if row.last_state == states.FAILED:
-        icon = ":red[:material/error:]"
-        found.append((icon, f"{name}: its last run failed", "Open the run", "run.py", run_of(row)))
-    elif row.last_state in (states.INTERRUPTED, states.CANCELLED):
-        text = f"{name}: its last run was {row.last_state}"
-        found.append((":orange[:material/power_off:]", text, "Open the run", "run.py", run_of(row)))
-    if row.unexplained:
-        text = f"{name}: {row.unexplained:,} bars missing without a reason"
-        where = {"provider": row.series.provider, "timeframe": row.series.timeframe}
-        found.append((":orange[:material/rule:]", text, "See the gaps", "coverage.py", where))
-    if row.is_stale:
-        text = f"{name}: {duration(row.lag)} of market time behind"
-        found.append((":orange[:material/schedule:]", text, "Bring up to date", "backfill.py", series))
-    return found
+def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
+    """What is wrong with series; those with the same trouble and the same remedy are one item."""
+    for members in grouped((row for row in rows if row.last_state in STOPPED), lambda row: row.last_run):
+        first, count = members[0], len(members)
+        icon = ":red[:material/error:]" if first.last_state == states.FAILED else ":orange[:material/power_off:]"
+        was = "failed" if first.last_state == states.FAILED else f"was {first.last_state}"
+        text = f"{first.series}: its last run {was}" if count == 1 else f"Run {first.last_run} {was}: {count:,} series"
+        yield icon, text, "Open the run", "run.py", {"id": str(first.last_run)}
+    for members in grouped((row for row in rows if row.unexplained and row.last_state != states.FAILED), same_kind):
+        first, bars = members[0].series, many(sum(row.unexplained or 0 for row in members), "bar")
+        where = {"provider": first.provider, "timeframe": first.timeframe}
+        text = f"{name_of(members)}: {bars} unexplained"
+        yield ":orange[:material/rule:]", text, "See the gaps", "coverage.py", where
+    for members in grouped((row for row in rows if row.is_stale), same_kind):
+        first, most = members[0].series, duration(max(row.lag or 0 for row in members))
+        form = {"provider": first.provider, "timeframes": first.timeframe}
+        form["pairs"] = ",".join(row.series.asset_pair for row in members)
+        text = f"{name_of(members)}: {'' if len(members) == 1 else 'up to '}{most} behind"
+        yield ":orange[:material/schedule:]", text, "Bring up to date", "backfill.py", form
 
 
-def run_of(row: SeriesOverview) -> dict[str, str]:
-    return {"id": str(row.last_run)}
+def grouped(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Any]) -> list[list[SeriesOverview]]:
+    groups: dict[Any, list[SeriesOverview]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
+
+
+def same_kind(row: SeriesOverview) -> tuple[str, str]:
+    return row.series.provider, row.series.timeframe
+
+
+def name_of(rows: Sequence[SeriesOverview]) -> str:
+    first = rows[0].series
+    return str(first) if len(rows) == 1 else f"{len(rows):,} pairs {first.timeframe} from {first.provider}"
 
 
 def recent_runs() -> None:
@@ -202,11 +231,13 @@ def open_series() -> None:
 def table(shown: Overview) -> None:
     st.subheader("Series")
     st.session_state.overview_series = [row.series for row in shown.rows]
-    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
-    st.dataframe(
+    numbers = {
+        "Stored": st.column_config.NumberColumn(format="localized", help=ROWS),
+        "Unexplained": st.column_config.NumberColumn(format="localized"),
+    }
+    show_table(
         table_of([table_row(row) for row in shown.rows]),
         key="overview_table",
-        hide_index=True,
         height="content" if len(shown.rows) <= 12 else 440,
         on_select=open_series,
         selection_mode="single-cell",
@@ -218,22 +249,20 @@ def table(shown: Overview) -> None:
 def page() -> None:
     console = service()
     if (run_id := st.session_state.get("overview_first")) is not None:
-        st.title("Welcome")
+        heading("Welcome")
         first_run(run_id)
         return
     shown = overview(console.lake, console.watermarks, console.runs, console.settings)
     if not shown.rows:
         welcome()
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.title("Overview", width="content")
-        st.space("stretch")
+    with heading_row("Overview"):
         if st.button("New backfill", key="overview_new", type="primary", icon=":material/download:"):
             st.switch_page("backfill.py")
     refusal()
     with section("The figures"):
         figures(shown)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([11, 9], gap="large")
     with left, section("What needs attention"):
         attention(shown)
     with right, section("The recent runs"):

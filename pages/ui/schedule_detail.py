@@ -8,11 +8,14 @@ import streamlit as st
 
 from ffe_core.errors import InputError
 from ffe_core.storage.schedules import Schedule
+from pages.ui import travel
+from pages.ui.dialogs import answered, close_when_answered, unanswered
 from pages.ui.frame import actor, section, service
 from pages.ui.schedule_acts import do, go, refusal
 from pages.ui.schedule_form import MODES, coming
 from pages.ui.schedule_text import local, series_of, state_of, told
 from pages.ui.states import state_badge, state_column
+from pages.ui.tables import show_table
 from pages.ui.text import number, relative, when
 
 PAGE_SIZE = 50
@@ -112,18 +115,8 @@ def button(
 
 
 def ask(flag: str) -> None:
-    st.session_state.pop("sched_answered", None)
+    unanswered()
     st.session_state[flag] = True
-
-
-def answered() -> None:
-    st.session_state.sched_answered = True
-
-
-def close_when_answered() -> None:
-    """A button in a dialog redraws the dialog alone: the page, and so the end of the dialog, takes a rerun."""
-    if st.session_state.pop("sched_answered", False):
-        st.rerun()
 
 
 def settings(schedule: Schedule) -> None:
@@ -141,9 +134,8 @@ def settings(schedule: Schedule) -> None:
         "Failures in a row": number(schedule.failures),
         "Long backfills": "not waited for" if schedule.priority else "waited for",
     }
-    st.dataframe(
+    show_table(
         [{"What": name, "Value": value} for name, value in told_.items()],
-        hide_index=True,
         height="content",
         column_config={
             "What": st.column_config.TextColumn(width=150),
@@ -163,10 +155,9 @@ def history(schedule: Schedule) -> None:
             st.caption("It has not been due yet.")
             return
         st.session_state.sched_runs = [fire["run_id"] or fire["filled_by"] for fire in fires]
-        st.dataframe(
+        show_table(
             [fire_row(fire, schedule.zone) for fire in fires],
             key="sched_history",
-            hide_index=True,
             height="content" if len(fires) <= 12 else 460,
             on_select=open_run,
             selection_mode="single-cell",
@@ -181,7 +172,7 @@ def history(schedule: Schedule) -> None:
         st.caption(f"{total:,} line{'' if total == 1 else 's'}. Click one to open its run.")
         if total > PAGE_SIZE:
             st.pagination(-(-total // PAGE_SIZE), key="sched_page")
-    if st.session_state.get("sched_run_open") is not None:
+    if travel.is_leaving():
         st.rerun()
 
 
@@ -200,8 +191,9 @@ def fire_row(fire: Any, zone: str) -> dict[str, Any]:
 
 def open_run() -> None:
     cells = st.session_state.sched_history["selection"]["cells"]
-    if cells:
-        st.session_state.sched_run_open = st.session_state.sched_runs[cells[0][0]]
+    run = st.session_state.sched_runs[cells[0][0]] if cells else None
+    if run is not None:
+        travel.go("run", id=str(run))
 
 
 @st.dialog("Pause this schedule?")

@@ -17,6 +17,7 @@ from ffe_core.storage.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui.frame import section, service
 from pages.ui.schedule_text import local
+from pages.ui.tables import show_table
 from pages.ui.text import number, relative, when
 
 WHENS = {
@@ -232,7 +233,7 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
         }
         for position, due in enumerate(dues)
     ]
-    st.dataframe(rows, hide_index=True, height="content")
+    show_table(rows, height="content")
     if chosen.mode == "gaps":
         st.caption("Bars and requests at most: only what is missing then is asked for.")
 

@@ -7,30 +7,36 @@ from typing import TypeVar
 
 import streamlit as st
 
+from ffe_core.errors import InputError
+
 Value = TypeVar("Value")
 _NOTES = "_url_notes"
+_MOST_SHOWN = 12
+_LONGEST = 80
 
 
 def from_url(name: str, read: Callable[[str], Value], default: Value) -> Value:
-    """A parameter of the address, or the default with a note when it makes no sense."""
+    """A parameter of the address, or the default with a note when it makes no sense: `read` raises ValueError for that,
+    InputError to say why."""
     text = st.query_params.get(name)
     if text is None:
         return default
     try:
         return read(text)
-    except (ValueError, KeyError, TypeError, OverflowError):
-        _noted(name)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        note(name, text, error)
         st.query_params.pop(name, None)
         return default
 
 
 def one_of(options: Iterable[str]) -> Callable[[str], str]:
     """A reader for `from_url` that takes one of the options."""
-    known = set(options)
+    known = dict.fromkeys(options)
 
     def read(text: str) -> str:
         if text not in known:
-            raise ValueError(text)
+            few = [*known][:_MOST_SHOWN]
+            raise InputError(f"use {', '.join(few)}" if few else "there is none yet")
         return text
 
     return read
@@ -44,8 +50,8 @@ def listed(name: str, read: Callable[[str], Value], default: Iterable[Value] = (
     for part in filter(None, map(str.strip, text.split(","))):
         try:
             found.append(read(part))
-        except (ValueError, KeyError):
-            _noted(name)
+        except (ValueError, KeyError) as error:
+            note(name, part, error)
     return found
 
 
@@ -58,14 +64,16 @@ def keep_in_url(**values: str | int | None) -> None:
             st.query_params[name] = str(value)
 
 
+def note(name: str, text: str, error: Exception) -> None:
+    """Remember that a parameter was left out, for `notes` to say."""
+    why = f" ({error})" if isinstance(error, InputError) else ""
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    st.session_state.setdefault(_NOTES, {})[f"{name}={shown}{why}"] = None
+
+
 def notes() -> None:
-    """Say once which parts of the address were not understood."""
-    names = st.session_state.pop(_NOTES, [])
-    if names:
-        st.caption(f":material/info: Not understood in the address, in part or whole: {', '.join(names)}.")
-
-
-def _noted(name: str) -> None:
-    st.session_state.setdefault(_NOTES, [])
-    if name not in st.session_state[_NOTES]:
-        st.session_state[_NOTES].append(name)
+    """Say once which parts of the address were not understood, and why."""
+    lines = st.session_state.pop(_NOTES, {})
+    if lines:
+        st.caption(":material/info: Not understood in the address, and left out:")
+        st.text("\n".join(lines))

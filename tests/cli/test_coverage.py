@@ -54,6 +54,7 @@ def test_coverage_names_counts_and_gaps(folder: Path) -> None:
         ],
     }
     assert printed(folder, "coverage", "--provider", "oanda") == []
+    assert "no series matches these filters" in run(folder, "coverage", "--provider", "oanda").stdout
     [row] = printed(folder, "coverage", *ONE, "--start", "2023-12-31", "--end", "2024-01-01")
     assert (row["expected"], row["unexplained"]) == (48, 26)
     [row] = printed(folder, "coverage", "--provider", "oanda", *ONE[2:], "--start", "2024-01-08", "--end", "2024-01-08")

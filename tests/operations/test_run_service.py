@@ -125,7 +125,8 @@ def test_cancel_stops_within_one_page_and_keeps_what_was_committed(tmp_path: Pat
         service.cancel(run_id, "ben")
         service.wait(run_id, WAIT)
         assert states_of(service, run_id) == ("cancelled", {"BTCUSD": "cancelled"})
-        assert len(market.asked_by_pair) == pages_before
+        # The next page may have been on its way when the count was taken.
+        assert len(market.asked_by_pair) <= pages_before + 1
         there = kept(tmp_path)
         assert there == list(hours(0, len(there)))
         assert service.runs.series(run_id)[0]["records"] == len(there)
@@ -308,7 +309,7 @@ def test_the_preview_is_what_the_run_then_does(
         if before:
             done(service, asked(start=before[0], days=before[1]))
         request = asked("BTCUSD", "ETHUSD", days=9, mode=mode)
-        shown = preview(request, service.settings, service.lake, service.ingester.dlq, service.runs)
+        shown = preview(request, service)
         market.asked_by_pair.clear()
         run_id = done(service, request)
         rows = service.runs.series(run_id)
@@ -316,7 +317,7 @@ def test_the_preview_is_what_the_run_then_does(
         assert [item.expected for item in shown.series] == [row["expected"] for row in rows]
         assert [item.to_fetch for item in shown.series] == [row["received"] for row in rows]
         assert [item.stored + row["records"] for item, row in zip(shown.series, rows, strict=True)] == [216, 216]
-        after = preview(request, service.settings, service.lake, service.ingester.dlq, service.runs)
+        after = preview(request, service)
         if mode != "refetch":
             assert (after.to_fetch, after.requests) == (0, 0)
             assert {item.skipped for item in after.series} == {"up to date"}
@@ -324,7 +325,7 @@ def test_the_preview_is_what_the_run_then_does(
 
 def test_the_preview_says_why_a_series_is_skipped(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
-        shown = preview(asked("NOPEUSD", "BTCUSD"), service.settings, service.lake, service.ingester.dlq)
+        shown = preview(asked("NOPEUSD", "BTCUSD"), service)
         assert "no pair NOPEUSD" in (shown.series[0].skipped or "")
         assert shown.series[0].requests == 0
         assert shown.series[1].skipped is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.operations.service import ConsoleService
-from tests.pages.conftest import Open
+from tests.pages.conftest import Open, words
 
 
 def ran(console: ConsoleService, start: str, end: str) -> int:
@@ -51,7 +52,7 @@ def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(
     shown = {metric.label: metric.value for metric in open_page("run", id=str(run_id)).metric}
     assert shown["Unexplained"] == shown["Accounted for"] == "–"
     listed = open_page("runs").dataframe[0].value
-    assert list(listed["Progress"]) == [1 / 3]
+    assert list(listed["Progress"]) == [0.33]
 
 
 def test_a_run_with_gaps_leads_to_them(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
@@ -60,3 +61,71 @@ def test_a_run_with_gaps_leads_to_them(console: ConsoleService, data_dir: Path, 
     with sqlite3.connect(data_dir / "console.db") as ledger:
         ledger.execute("update run_series set state = 'finished with gaps', unexplained = 3")
     assert "Look at the gaps" in links(open_page("run", id=str(run_id)))
+
+
+def test_a_series_that_got_nowhere_keeps_the_run_from_reading_as_done(
+    console: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-02")
+    console.run_service.wait(console.run_service.start(request, "ann"), 30)
+    assert list(open_page("runs").dataframe[0].value["Progress"]) == [0.5]
+
+
+def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
+    console: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h", "4h"], "2024-01-01", "2024-01-02")
+    run_id = console.run_service.start(request, "ann")
+    console.run_service.wait(run_id, 30)
+    at = open_page("run", id=str(run_id))
+    assert kinds(at) == {"Change the request": "primary", "Retry failed": "secondary"}
+    with sqlite3.connect(data_dir / "console.db") as ledger:
+        ledger.execute(
+            "update run_series set next_step = 'retry failed' where asset_pair = 'NOPEUSD' and timeframe = '4h'"
+        )
+    at = open_page("run", id=str(run_id))
+    assert kinds(at) == {"Change the request": "secondary", "Retry failed": "primary"}
+    at.button(key="run_change").click().run()
+    form = at.session_state
+    assert (form.backfill_pairs, form.backfill_preset) == (["NOPEUSD"], "Own range")
+    assert [str(day) for day in form.backfill_range] == ["2024-01-01", "2024-01-02"]
+
+
+def kinds(at: AppTest) -> dict[str, str]:
+    return {button.label: button.proto.type for button in at.button}
+
+
+def test_only_a_backfill_is_retried_from_its_run(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
+    run_id = ran(console, "2024-01-01", "2024-01-02")
+    with sqlite3.connect(data_dir / "console.db") as ledger:
+        ledger.execute("update runs set kind = 'replay', state = 'failed'")
+        ledger.execute("update run_series set state = 'failed', error = 'no'")
+    assert kinds(open_page("run", id=str(run_id))) == {}
+
+
+def test_an_error_that_stands_in_full_is_not_repeated_in_the_list(console: ConsoleService, open_page: Open) -> None:
+    request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-02")
+    run_id = console.run_service.start(request, "ann")
+    console.run_service.wait(run_id, 30)
+    at = open_page("run", id=str(run_id))
+    assert "NOPEUSD" in words(at)
+    assert not {"Error", "Next step"} & set(at.dataframe[0].proto.column_order)
+
+
+def test_an_address_that_cannot_be_says_why_and_keeps_what_can(open_page: Open, console: ConsoleService) -> None:
+    at = open_page("backfill", provider="nobody", pairs="BTCUSD,///", start="2024-02-01", end="2024-01-01")
+    said = words(at)
+    assert "provider=nobody (use simulated, " in said
+    assert "pairs=/// (pair: '///' cannot be a pair" in said
+    assert "end=2024-01-01 (lies before the start, 2024-02-01)" in said
+    assert at.session_state.backfill_pairs == ["BTCUSD"]
+    assert [str(day) for day in at.session_state.backfill_range] == ["2024-02-01"]
+    assert "Not yet: choose the end of the range." in said
+
+
+def test_a_start_without_an_end_reaches_up_to_today_and_an_end_alone_is_left_out(open_page: Open) -> None:
+    at = open_page("backfill", start="2024-02-01")
+    assert [str(day) for day in at.session_state.backfill_range] == ["2024-02-01", str(datetime.now(UTC).date())]
+    at = open_page("backfill", end="2024-02-01")
+    assert "end=2024-02-01 (a start is missing)" in words(at)
+    assert at.session_state.backfill_preset == "Last 30 days"

@@ -31,7 +31,18 @@ def test_each_restatement_says_which_run_or_hand_brought_it(console: ConsoleServ
     frame = at.dataframe[0].value
     assert frame["By"].tolist() == ["run 2", "by hand"]
     assert frame["Close after"][1] == 10.0
+    assert frame["Changed"][1] == "open, high, low, close, volume"
     assert frame["Close, bps"][0] > 0 > frame["Close, bps"][1]
+
+
+def test_a_change_of_the_volume_alone_is_named(console: ConsoleService, open_page: Open) -> None:
+    asked = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-01")
+    console.run_service.wait(console.run_service.start(asked, "ann"), 60)
+    stored = console.lake.current(BTC, JANUARY + HOUR, JANUARY + 2 * HOUR).to_pylist()[0]
+    values = {name: stored[name] for name in VALUES} | {"volume": 7.0}
+    correct(console.run_service.ingester, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo")
+    frame = open_page("restatements").dataframe[0].value
+    assert (frame["Changed"][0], frame["Close, bps"][0]) == ("volume", 0.0)
 
 
 def test_the_filters_live_in_the_address(console: ConsoleService, open_page: Open) -> None:
