@@ -1,4 +1,4 @@
-"""`dlq`: look at dead letters, mend them, replay them, discard and restore them.
+"""`dlq`: look at dead letters, mend them, replay them, ask for them again, discard, restore and purge them.
 
 Records count from 0. `ID` names an entry, `ID#3` one of its records. Where a verb takes several, filters choose instead
 of, or among, the entries named; what they choose is a frozen list before anything starts.
@@ -72,11 +72,18 @@ def register(verbs: Any) -> None:
         "--restate", action="store_true", help="on a collision append, instead of keeping the stored"
     )
     replaying.add_argument("--dry-run", action="store_true", help="say what would become of them, and stop")
+    asking = _several(own, "refetch", _refetch, "ask the provider again for just the bars of pending records")
+    asking.add_argument("--dry-run", action="store_true", help="say how many it would be, and stop")
     discarding = _several(own, "discard", _discard, "mark pending records as not wanted; restore takes it back")
     discarding.add_argument("--reason", dest="why", required=True, metavar="TEXT", help="why")
     discarding.add_argument("--dry-run", action="store_true", help="say how many it would be, and stop")
     restoring = _several(own, "restore", _restore, "make discarded records pending again")
     restoring.add_argument("--dry-run", action="store_true", help="say how many it would be, and stop")
+    purging = _add(own, "purge", _purge, "delete for good the entries in which nothing is pending")
+    purging.add_argument("--days", type=_count, required=True, metavar="N", help="only what nobody touched for so long")
+    purging.add_argument("--reason", dest="why", required=True, metavar="TEXT", help="why, for the audit")
+    purging.add_argument("--dry-run", action="store_true", help="say how many it would be, and stop")
+    _add_filters(purging, ("--code",))
 
 
 def _add(own: Any, name: str, run: Any, words: str) -> argparse.ArgumentParser:
@@ -89,7 +96,7 @@ def _add(own: Any, name: str, run: Any, words: str) -> argparse.ArgumentParser:
 def _several(own: Any, name: str, run: Any, words: str) -> argparse.ArgumentParser:
     parser = _add(own, name, run, words)
     parser.add_argument("ids", nargs="*", metavar="ID", help="an entry, or one record of it as ID#N")
-    # `discard --reason` says why; there the filter has only its other name.
+    # `--reason` of `discard` says why; there the filter has only its other name.
     _add_filters(parser, ("--code",) if run is _discard else ("--reason", "--code"))
     return parser
 
@@ -208,6 +215,43 @@ def _replay(arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
+def _refetch(arguments: argparse.Namespace) -> int:
+    with _dead_letters() as (service, dead_letters):
+        selection = _selection(arguments, dead_letters.queue, PENDING)
+        asked = sum(map(len, selection.values()))
+        document: dict[str, Any] = {"records": asked, "superseded": 0, "pending": asked}
+        failed = False
+        if selection and not arguments.dry_run:
+            wait = service.settings.lease_wait_seconds
+            run_id = dead_letters.refetch(selection, actor(), "command line", lease_wait=wait)
+            results = _follow(service, run_id)
+            failed = any(result.get("status") == "error" for result in results)
+            pending = _still_pending(dead_letters.queue, selection)
+            document |= {"superseded": asked - pending, "pending": pending, "run": run_id, "results": results}
+    if arguments.json:
+        _print_json(document)
+    elif arguments.dry_run:
+        print(f"{asked:,} would be asked for")
+    else:
+        print(f"{asked:,} asked for, {document['superseded']:,} are stored now, {document['pending']:,} still pending")
+    return int(failed)
+
+
+def _purge(arguments: argparse.Namespace) -> int:
+    with _dead_letters() as (_, dead_letters):
+        rows = dead_letters.purgeable(arguments.days, _wanted(arguments))
+        gone = [row.id for row in rows]
+        if not arguments.dry_run:
+            gone = dead_letters.purge(gone, arguments.days, actor(), arguments.why)
+    records = sum(row.records for row in rows if row.id in gone)
+    if arguments.json:
+        _print_json({"purged": len(gone), "records": records, "entries": gone, "dry_run": arguments.dry_run})
+    else:
+        would = "would be " if arguments.dry_run else ""
+        print(f"{len(gone):,} entries with {records:,} records {would}deleted for good")
+    return 0
+
+
 def _discard(arguments: argparse.Namespace) -> int:
     return _mark(arguments, PENDING, "discarded")
 
@@ -233,6 +277,14 @@ def _mark(arguments: argparse.Namespace, status: str, done: str) -> int:
     else:
         print(f"{marked:,} {'would be ' if arguments.dry_run else ''}{done}")
     return 0
+
+
+def _still_pending(queue: DeadLetterQueue, selection: Selection) -> int:
+    return sum(
+        queue.read(entry_id).letters[number].status == PENDING
+        for entry_id, numbers in selection.items()
+        for number in numbers
+    )
 
 
 def _queue() -> DeadLetterQueue:

@@ -1,4 +1,4 @@
-"""Does `dlq` show, mend, preview, replay, discard and restore, in words and as JSON, with the right exit status?"""
+"""Does every verb of `dlq` do what it says, in words and as JSON, with the right exit status?"""
 
 from __future__ import annotations
 
@@ -263,6 +263,53 @@ class TestDiscardAndRestore:
         entry_id = bury(tmp_path, 0)
         assert dlq("discard", entry_id).status == 2
         assert dlq("discard", entry_id, "--reason", " ").status == 2
+
+
+class TestRefetch:
+    def test_what_the_provider_sends_now_takes_the_place_of_the_records(self, dlq: Any, tmp_path: Path):
+        entry_id = bury(tmp_path, 3, 4, provider="simulated")
+        asked = dlq("refetch", entry_id, "--dry-run", "--json").json
+        assert asked == {"records": 2, "superseded": 0, "pending": 2}
+        assert "1 would be asked for" in dlq("refetch", f"{entry_id}#1", "--dry-run").out
+        said = dlq("refetch", entry_id, "--json")
+        assert (said.status, said.json["superseded"], said.json["pending"]) == (0, 2, 0)
+        assert said.json["results"][0]["records"] == 2
+        assert dlq("list", "--json").json[0]["superseded"] == 2
+        assert "0 asked for" in dlq("refetch", entry_id).out
+
+    def test_missing_credentials_exit_2(self, dlq: Any, tmp_path: Path):
+        said = dlq("refetch", bury(tmp_path, 3, provider="oanda"))
+        assert (said.status, "FFE_OANDA__API_TOKEN" in said.err) == (2, True)
+
+    def test_a_provider_that_does_not_answer_exits_1_and_nothing_is_lost(
+        self, dlq: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("FFE_COINBASE__BASE_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("FFE_RETRY__ATTEMPTS", "1")
+        said = dlq("refetch", bury(tmp_path, 3), "--json")
+        assert (said.status, said.json["pending"]) == (1, 1)
+        assert "127.0.0.1" in said.err or "cannot be reached" in said.err
+
+
+class TestPurge:
+    def test_only_what_has_ended_and_is_old_enough_goes(self, dlq: Any, tmp_path: Path):
+        ended, pending = bury(tmp_path, 0, 1), bury(tmp_path, 5)
+        dlq("discard", ended, "--reason", "noise")
+        assert "0 entries" in dlq("purge", "--days", "1", "--reason", "old").out
+        would = dlq("purge", "--days", "0", "--reason", "old", "--dry-run", "--json").json
+        assert would == {"purged": 1, "records": 2, "entries": [ended], "dry_run": True}
+        assert dlq("purge", "--days", "0", "--reason", "old", "--pair", "ETHUSD", "--json").json["purged"] == 0
+        assert dlq("purge", "--days", "0", "--reason", "old", "--json").json["entries"] == [ended]
+        assert [row["id"] for row in dlq("list", "--json").json] == [pending]
+
+    @pytest.mark.parametrize("arguments", [["--days", "-1", "--reason", "x"], ["--reason", "x"], ["--days", "1"]])
+    def test_wrong_usage_exits_2(self, dlq: Any, tmp_path: Path, arguments: list[str]):
+        assert dlq("purge", *arguments).status == 2
+
+    def test_a_blank_reason_deletes_nothing(self, dlq: Any, tmp_path: Path):
+        dlq("discard", bury(tmp_path, 0), "--reason", "noise")
+        assert dlq("purge", "--days", "0", "--reason", " ").status == 2
+        assert len(dlq("list", "--json").json) == 1
 
 
 def test_as_a_process_one_document_on_stdout_and_the_rest_on_stderr(tmp_path: Path):
