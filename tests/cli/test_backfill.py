@@ -103,7 +103,13 @@ def test_a_dry_run_sends_nothing_and_stores_nothing(tmp_path: Path) -> None:
 def test_interrupted_it_says_how_to_go_on_and_the_same_command_completes_it(tmp_path: Path) -> None:
     slow = environment(tmp_path, FFE_SIMULATED__LATENCY_SECONDS="30")
     process = subprocess.Popen(
-        command("backfill", *SERIES, *RANGE), env=slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command("backfill", *SERIES, *RANGE),
+        env=slow,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell that started the tests in the background has them ignore it, and the command would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(tmp_path / "locks", "*.lease")
     process.send_signal(signal.SIGINT)
