@@ -4,11 +4,12 @@ from pages.ui.frame import actor, banner, section, service
 from pages.ui.states import STATE_COLORS, health_badge, health_column, state_badge, state_column
 from pages.ui.text import duration, many, number, relative, span, when
 from pages.ui.travel import go, is_leaving
-from pages.ui.url import from_url, keep_in_url, listed, note, notes, one_of
+from pages.ui.url import arrived, from_url, keep_in_url, listed, note, notes, one_of
 
 __all__ = [
     "STATE_COLORS",
     "actor",
+    "arrived",
     "banner",
     "duration",
     "from_url",

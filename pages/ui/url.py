@@ -11,8 +11,21 @@ from ffe_core.errors import InputError
 
 Value = TypeVar("Value")
 _NOTES = "_url_notes"
+_ADDRESS = "_url_address"
 _MOST_SHOWN = 12
 _LONGEST = 80
+
+
+def arrived(widget: str) -> bool:
+    """Whether the page is to be filled in from its address: somebody came by it, it did not write it itself.
+
+    `widget` is the key of one of its widgets. Streamlit forgets it with the page, so coming back to the same address
+    is an arrival too. What a user chooses in between stays: the address follows, by `keep_in_url`.
+    """
+    here = _here()
+    is_new = widget not in st.session_state or st.session_state.get(_ADDRESS) != here
+    st.session_state[_ADDRESS] = here
+    return is_new
 
 
 def from_url(name: str, read: Callable[[str], Value], default: Value) -> Value:
@@ -62,6 +75,11 @@ def keep_in_url(**values: str | int | None) -> None:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != str(value):
             st.query_params[name] = str(value)
+    st.session_state[_ADDRESS] = _here()
+
+
+def _here() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(st.query_params.items()))
 
 
 def note(name: str, text: str, error: Exception) -> None:
