@@ -18,6 +18,7 @@ from ffe_core.storage.schedules import Schedule
 SCHEDULER = "the scheduler"
 """The actor of what the scheduler does by itself."""
 _REFUSED = re.compile(r"answered HTTP 40[13]\b|the key is refused|_(?:API_TOKEN|API_KEY): missing")
+_FETCHES = ("backfill", "refetch")
 _IN_LIMIT = 500
 
 
@@ -48,7 +49,7 @@ class Runs(Protocol):
         """Why a failed run failed."""
 
     def new_dead_letters(self, since: float) -> int:
-        """Dead letters kept by runs that ended after `since`."""
+        """Dead letters kept by runs that fetched and ended after `since`; what a replay failed on is not new."""
 
 
 class ScheduledRuns:
@@ -94,9 +95,11 @@ class ScheduledRuns:
         return Failure(texts[0] + more, any(_REFUSED.search(text) for text in texts))
 
     def new_dead_letters(self, since: float) -> int:
-        counted = sa.func.coalesce(sa.func.sum(ledger.run_series.c.failed_records), 0)
+        counted = sa.select(sa.func.coalesce(sa.func.sum(ledger.run_series.c.failed_records), 0))
+        fetched = ledger.runs.c.kind.in_(_FETCHES) & (ledger.run_series.c.ended_at > since)
+        joined = counted.join(ledger.runs, ledger.runs.c.id == ledger.run_series.c.run_id)
         with self._database.read() as connection:
-            return int(connection.scalar(sa.select(counted).where(ledger.run_series.c.ended_at > since)) or 0)
+            return int(connection.scalar(joined.where(fetched)) or 0)
 
 
 def _is_of(parameters: Mapping[str, Any], kind: str, due: int) -> bool:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from ffe_core.operations.dead_letters import DeadLetters
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.operations.schedules import Draft
 from ffe_core.operations.service import ConsoleService
 from ffe_core.storage import run_ledger as run_states
 from ffe_core.storage import schedules as states
+from ffe_core.storage.dead_letter_search import Wanted
 from ffe_core.storage.schedules import Schedule
 from tests.exchanges import CoinbaseExchange, Exchange, Fault, Market, OandaExchange, generated
 from tests.operations.scheduling import Clock
@@ -190,6 +192,22 @@ def test_new_dead_letters_are_counted(tmp_path: Path) -> None:
         console.service.scheduler.pulse()
         [row] = console.service.schedules.store.notices()
         assert (row["event"], row["details"]) == ("dead letters", {"count": counted})
+    finally:
+        console.service.drain()
+
+
+def test_a_replay_that_fails_again_makes_no_new_dead_letters(tmp_path: Path) -> None:
+    console = Console(tmp_path, simulated={"broken_records": 0.5})
+    try:
+        before, one = time.time(), console.add("one", "simulated", "BTCUSD")
+        console.fire()
+        console.wait(one)
+        counted = console.service.schedules._runs.new_dead_letters(before)
+        dead_letters = DeadLetters(console.service.run_service)
+        run_id = dead_letters.replay(console.service.queue.select(Wanted(status="pending")), "ann")
+        console.service.run_service.wait(run_id, 60)
+        assert console.service.runs.series(run_id)[0]["failed_records"] > 0
+        assert console.service.schedules._runs.new_dead_letters(before) == counted
     finally:
         console.service.drain()
 
