@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,19 +76,20 @@ def _mark(arguments: argparse.Namespace) -> int:
     looked = _Looked(arguments)
     verbs = looked.holes()
     if arguments.asked_twice:
-        done = [verbs.mark_asked_twice(looked.series, arguments.reason, actor(), *_note(arguments))]
+        done = verbs.mark_asked_twice(looked.series, arguments.reason, actor(), *_note(arguments))
     else:
         if not arguments.pairs or not arguments.timeframes or not arguments.provider:
             raise InputError("series: name --provider, --pairs and --timeframes of what is to be marked")
-        done = [
-            verbs.mark(series, arguments.reason, actor(), arguments.note, looked.start, looked.end)
-            for series in looked.series
-        ]
-    holes, candles = sum(one.holes for one in done), sum(one.candles for one in done)
+        asked = every_series(arguments.pairs, arguments.timeframes, arguments.provider)
+        done = verbs.mark_each(
+            [(series, looked.start, looked.end) for series in asked], arguments.reason, actor(), arguments.note
+        )
+    for line in done.left_out:
+        sys.stderr.write(f"{line}\n")
     if arguments.json:
-        print_json({"holes": holes, "candles": candles, "ids": [id_ for one in done for id_ in one.ids]})
+        print_json({"holes": done.holes, "candles": done.candles, "ids": list(done.ids)})
     else:
-        print(f"marked {holes:,} holes, {candles:,} candles")
+        print(f"marked {done.holes:,} holes, {done.candles:,} candles")
     return 0
 
 

@@ -5,12 +5,13 @@ Only what is missing and unexplained now is marked, never a whole range: what go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ffe_core.calendars.intervals import intersect, total_before
+from ffe_core import times
+from ffe_core.calendars.intervals import Times, intersect, total_before
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
 from ffe_core.series import Series
@@ -20,6 +21,11 @@ from ffe_core.storage.marked_holes import OTHER, MarkedHole, MarkedHoles, check_
 MARK, UNMARK = "mark", "unmark"
 _LONGEST_NOTE = 500
 
+Asked = tuple[Series, int | None, int | None]
+"""A series and a range [start, end) of it, epoch seconds; as far as it reaches without them."""
+_Gaps = list[tuple[int, int, int]]
+"""Each start, end and number of candles."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marked:
@@ -28,6 +34,8 @@ class Marked:
     holes: int
     candles: int
     ids: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Why nothing was marked of what else was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +73,24 @@ class HoleVerbs:
 
         InputError for an unknown reason, for "other" without a note, and if nothing there is unexplained.
         """
+        return self.mark_each([(series, start, end)], reason, actor, note)
+
+    def mark_each(self, asked: Iterable[Asked], reason: str, actor: str, note: str = "") -> Marked:
+        """Explain what is missing in several ranges; one where nothing is left to explain stops no other.
+
+        InputError as for `mark`: here only if nothing is unexplained in any of them.
+        """
         check_reason(reason)
-        found = self._coverage.of([series], start, end)[0]
-        if found.trouble:
-            raise InputError(found.trouble)
-        gaps = [(gap.start, gap.end, gap.candles) for gap in found.gaps(["unexplained"])]
-        if not gaps:
-            raise InputError(f"range: nothing is missing without a reason in {series}; see the coverage for its gaps")
-        return self._mark(series, gaps, reason, actor, note)
+        ranges: dict[Series, list[tuple[int | None, int | None]]] = {}
+        for series, start, end in asked:
+            ranges.setdefault(series, []).append((start, end))
+        # All are looked at first, so that what cannot be read is known before anything is marked.
+        found = {series: self._unexplained(series, of_it) for series, of_it in ranges.items()}
+        left_out = tuple(why for _, whys in found.values() for why in whys)
+        if not any(gaps for gaps, _ in found.values()):
+            raise InputError("\n".join(left_out) or "series: none given; name at least one")
+        done = [self._mark(one, gaps, reason, actor, note) for one, (gaps, _) in found.items() if gaps]
+        return _together(done, left_out)
 
     def mark_asked_twice(
         self, series: Sequence[Series], reason: str, actor: str, note: str = "asked twice, the provider has nothing"
@@ -89,7 +107,7 @@ class HoleVerbs:
         ]
         if not done:
             raise InputError("range: nothing was asked for twice in vain; fill the gaps first, then mark what is left")
-        return Marked(sum(one.holes for one in done), sum(one.candles for one in done), _ids(done))
+        return _together(done)
 
     def offered(self, found: SeriesCoverage) -> int:
         """How many unexplained bars of a series were asked for twice in vain, and so can be marked at once."""
@@ -121,23 +139,51 @@ class HoleVerbs:
         still = np.diff(total_before(found.account.marked, edges).reshape(-1, 2)).ravel().tolist()
         return [HoleState(hole, hole.candles - left) for hole, left in zip(holes, still, strict=True)]
 
-    def _asked_twice(self, found: SeriesCoverage) -> list[tuple[int, int, int]]:
-        """The unexplained parts of a series that were asked for twice, as (start, end, candles)."""
+    def _unexplained(self, series: Series, ranges: Sequence[tuple[int | None, int | None]]) -> tuple[_Gaps, list[str]]:
+        """The unexplained parts of some ranges of a series, and what is to be said of ranges that have none."""
+        starts, ends = zip(*ranges, strict=True)
+        found = self._coverage.of([series], _outermost(starts, min), _outermost(ends, max))[0]
         if found.account is None:
-            return []
-        bars = found.account.bars
-        twice = bars.ranks_within(self._holes.asked_twice(found.series))
-        ranks = intersect(found.account.unexplained, twice)
-        candles = (ranks[:, 1] - ranks[:, 0]).tolist()
-        return [(start, end, count) for (start, end), count in zip(bars.ranges(ranks).tolist(), candles, strict=True)]
+            return [], [f"{series}: {found.trouble}"]
+        whole = [(found.start if start is None else start, found.end if end is None else end) for start, end in ranges]
+        edges = np.array(whole, dtype=np.int64)
+        left = np.diff(total_before(found.account.unexplained, found.account.bars.rank(edges.ravel())).reshape(-1, 2))
+        nothing = [_nothing_left(series, *ranges[at]) for at in np.flatnonzero(left.ravel() == 0).tolist()]
+        return _within(found, edges), nothing
 
-    def _mark(self, series: Series, gaps: Sequence[tuple[int, int, int]], reason: str, actor: str, note: str) -> Marked:
+    def _asked_twice(self, found: SeriesCoverage) -> _Gaps:
+        """The unexplained parts of a series that were asked for twice."""
+        return _within(found, self._holes.asked_twice(found.series))
+
+    def _mark(self, series: Series, gaps: _Gaps, reason: str, actor: str, note: str) -> Marked:
         said = _checked_note(reason, note)
         ids = self._holes.add(series, gaps, reason, said, actor)
         candles = sum(count for _, _, count in gaps)
         details = {"holes": len(ids), "candles": candles, "start": gaps[0][0], "end": gaps[-1][1], "note": said}
         self._audit.add(actor, MARK, series.key, reason, **details)
         return Marked(len(ids), candles, tuple(ids))
+
+
+def _within(found: SeriesCoverage, ranges: Times) -> _Gaps:
+    """The unexplained parts of a series that lie in some ranges."""
+    if found.account is None:
+        return []
+    bars = found.account.bars
+    ranks = intersect(found.account.unexplained, bars.ranks_within(ranges))
+    candles = (ranks[:, 1] - ranks[:, 0]).tolist()
+    return [(start, end, count) for (start, end), count in zip(bars.ranges(ranks).tolist(), candles, strict=True)]
+
+
+def _outermost(edges: Sequence[int | None], pick: Callable[[list[int]], int]) -> int | None:
+    """The first or the last of some edges; None if one of them is open."""
+    known = [edge for edge in edges if edge is not None]
+    return pick(known) if len(known) == len(edges) else None
+
+
+def _nothing_left(series: Series, start: int | None, end: int | None) -> str:
+    edges = ["its beginning" if start is None else times.iso(start), "its end" if end is None else times.iso(end)]
+    where = "" if start is None and end is None else f", {edges[0]} to {edges[1]}"
+    return f"range: nothing is missing without a reason in {series}{where}; see the coverage for its gaps"
 
 
 def _checked_note(reason: str, note: str) -> str:
@@ -151,5 +197,6 @@ def _candles(holes: Sequence[MarkedHole]) -> int:
     return sum(hole.candles for hole in holes)
 
 
-def _ids(done: Sequence[Marked]) -> tuple[int, ...]:
-    return tuple(id_ for one in done for id_ in one.ids)
+def _together(done: Sequence[Marked], left_out: tuple[str, ...] = ()) -> Marked:
+    ids = tuple(id_ for one in done for id_ in one.ids)
+    return Marked(len(ids), sum(one.candles for one in done), ids, left_out)

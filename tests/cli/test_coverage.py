@@ -72,6 +72,17 @@ def test_marking_and_taking_it_back(folder: Path) -> None:
     assert printed(folder, "coverage")[0]["unexplained"] == 2
 
 
+def test_marking_several_series_marks_what_it_can_and_says_the_rest(folder: Path) -> None:
+    more = ["--provider", "coinbase", "--pairs", "ETHUSD,BTC-USD", "--timeframes", "1h", "--reason", "venue outage"]
+    done = run(folder, "coverage", "mark", *more, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["candles"] == 2
+    assert "nothing is missing without a reason in ETHUSD 1h from coinbase" in done.stderr
+    done = run(folder, "coverage", "mark", *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(f"in {pair} 1h from coinbase" in done.stderr for pair in ("BTCUSD", "ETHUSD"))
+
+
 def test_wrong_usage_of_coverage_exits_2_and_says_what_to_do(folder: Path) -> None:
     for arguments, said in (
         (["coverage", "--provider", "nobody"], "nobody"),

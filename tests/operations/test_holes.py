@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Coverage
 from ffe_core.operations.holes import HoleVerbs
+from ffe_core.series import Series
 from ffe_core.storage.audit import Audit
 from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 from ffe_core.storage.marked_holes import NO_TRADES, OTHER, VENUE_OUTAGE, MarkedHoles
@@ -115,6 +117,31 @@ def test_bad_reasons_and_empty_ranges_are_refused(tmp_path: Path, verbs: HoleVer
         verbs.mark(BTC, OTHER, "ann")
     with pytest.raises(InputError, match="nothing is missing"):
         verbs.mark(BTC, NO_TRADES, "ann", start=START + 10 * HOUR, end=START + 12 * HOUR)
+
+
+def test_of_several_ranges_each_is_marked_on_its_own(tmp_path: Path, verbs: HoleVerbs) -> None:
+    run(tmp_path, lacking(5, 6, 30, 40), START, END)
+    five, thirty, forty = ((BTC, START + at * HOUR, START + (at + 2) * HOUR) for at in (5, 30, 40))
+    verbs.mark(BTC, NO_TRADES, "ben", "", *thirty[1:])
+    done = verbs.mark_each([five, thirty, forty], VENUE_OUTAGE, "ann")
+    assert (done.holes, done.candles, len(done.ids)) == (2, 3, 2)
+    [left] = done.left_out
+    assert "nothing is missing without a reason in BTCUSD 1h from coinbase, 2024-01-02T06:00:00+00:00 to" in left
+    assert counts(verbs) == (4, 0)
+    with pytest.raises(InputError, match=r"(?s)2024-01-01T05:00.*2024-01-02T16:00"):
+        verbs.mark_each([five, forty], VENUE_OUTAGE, "ann")
+
+
+def test_a_calendar_that_cannot_say_keeps_no_other_series_from_being_marked(tmp_path: Path, verbs: HoleVerbs) -> None:
+    run(tmp_path, lacking(5), START, END)
+    share = (
+        Series("AAPL", "1d", "alpha_vantage"),
+        times.parse_instant("1960-01-01"),
+        times.parse_instant("1960-02-01"),
+    )
+    done = verbs.mark_each([share, (BTC, None, None)], NO_TRADES, "ann")
+    assert (done.candles, len(done.left_out)) == (1, 1)
+    assert "AAPL 1d from alpha_vantage: " in done.left_out[0]
 
 
 def test_asks_are_remembered_as_ranges_however_many_runs_there_were(tmp_path: Path) -> None:
