@@ -11,18 +11,20 @@ import contextvars
 import itertools
 import json
 import logging
+import re
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 
 from ffe_core import times
-from ffe_core.errors import PermanentError, ProviderError, QuotaError, RetriableError
+from ffe_core.errors import InputError, PermanentError, ProviderError, QuotaError, RetriableError
 from ffe_core.providers.rate import shared_pace
-from ffe_core.redaction import redact
+from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -96,7 +98,8 @@ class HttpClient:
         even_pace: bool = False,
     ) -> None:
         self.provider = provider
-        self.base_url = base_url.rstrip("/")
+        self.base_url, self._login = _without_login(base_url.rstrip("/"))
+        self._shown = _shown(base_url.rstrip("/"))
         self._retry = settings.retry
         self._limits = settings.http
         self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks")
@@ -115,6 +118,7 @@ class HttpClient:
         http = httpx.AsyncClient(
             transport=_SecretQuery(self._transport(), self._secret_query),
             headers=self._headers,
+            auth=self._login,
             timeout=httpx.Timeout(
                 self._limits.read_timeout_seconds, connect=self._limits.connect_timeout_seconds, pool=None
             ),
@@ -177,10 +181,10 @@ class HttpClient:
         except (httpx.TimeoutException, TimeoutError):
             raise RetriableError(f"{self.provider} did not answer in time ({self._time_outs()})") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise PermanentError(f"{self.provider}: base URL {redact(self.base_url)!r} is not a URL") from None
+            raise PermanentError(f"{self.provider}: base URL {self._shown!r} is not a URL") from None
         except httpx.RequestError as error:  # a broken compressed body among them
             why = redact(str(error)) or type(error).__name__
-            raise RetriableError(f"{self.provider}: the connection to {self.base_url} failed ({why})") from None
+            raise RetriableError(f"{self.provider}: the connection to {self._shown} failed ({why})") from None
 
     async def _trace(self, event: str, _: Any) -> None:
         """Counts an even pace from when a request is really on its way, after a connection was made for it."""
@@ -220,7 +224,7 @@ class HttpClient:
         if status in (401, 403):
             message = f"{message}; {self._access_hint}"
         elif text is None:
-            message = f"{message}; check that {self.base_url} is the base URL of {self.provider}"
+            message = f"{message}; check that {self._shown} is the base URL of {self.provider}"
         return Refused(message, status, text)
 
     def _wait_after(self, error: RetriableError, attempt: int) -> float:
@@ -237,7 +241,14 @@ class HttpClient:
     def _transport(self) -> httpx.AsyncHTTPTransport:
         count = self._max_connections
         limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-        return httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy_for(self.base_url))
+        proxy = _proxy_for(self.base_url)
+        try:
+            return httpx.AsyncHTTPTransport(limits=limits, proxy=proxy)
+        except (httpx.InvalidURL, ValueError, ImportError):
+            raise InputError(
+                f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: {_shown(proxy or '')!r} is not a proxy that can be used;"
+                " give an address like http://proxy.example.com:3128"
+            ) from None
 
 
 class _SecretQuery(httpx.AsyncBaseTransport):
@@ -274,6 +285,29 @@ _BROKEN = object()
 def _head(response: httpx.Response) -> str:
     """The beginning of a body; redacted before it is cut, so that no half of a secret is left."""
     return redact(" ".join(response.text.split()))[:_EXCERPT] or "an empty body"
+
+
+def _without_login(url: str) -> tuple[str, httpx.BasicAuth | None]:
+    """An address without the login in it, which goes into a header instead, so that no logged URL holds it."""
+    scheme, mark, rest = url.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    login, _, host = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    auth = httpx.BasicAuth(unquote(user), unquote(password)) if login else None
+    return f"{scheme}{mark}{host}{rest[len(authority) :]}", auth
+
+
+def _shown(url: str) -> str:
+    """An address as messages name it: scheme, host, port and path. The password in it is a secret from then on.
+
+    Whatever comes before the last @ is taken for the login: an unquoted password may hold a slash.
+    """
+    scheme, mark, rest = url.partition("://")
+    login, _, place = rest.rpartition("@")
+    user, _, password = login.partition(":")
+    for secret in (password or user, unquote(password or user)):
+        register(secret)
+    return scheme + mark + re.split("[?#]", place, maxsplit=1)[0]
 
 
 def _proxy_for(base_url: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import logging
@@ -15,15 +16,16 @@ import httpx
 import pytest
 
 from ffe_core import times
-from ffe_core.errors import PermanentError, QuotaError, RetriableError
+from ffe_core.errors import InputError, PermanentError, ProviderError, QuotaError, RetriableError
 from ffe_core.providers import http
 from ffe_core.providers.http import HttpClient, Refused, Traffic, other_shape, traffic
-from ffe_core.redaction import register
+from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
 from tests.exchanges import Answer, Exchange, Fault, Market, Seen
 from tests.providers.contract import settings
 
 SECRET = "query-s3cret-42"
+LOGIN_AS_SENT = base64.b64encode(b"ann:hunter@2secret").decode()
 
 
 class Scripted(Exchange):
@@ -340,6 +342,46 @@ async def test_a_secret_reaches_the_server_and_nothing_else(
     assert SECRET[:5] not in said
 
 
+LOGINS = {
+    "ann:hunter2secret": ["hunter2secret"],
+    "ann:hunter%402secret": ["hunter%402secret", "hunter@2secret"],
+    "ann:hunter2/secret": ["hunter2/secret"],
+    "hunter2secret": ["hunter2secret"],
+}
+
+
+@pytest.mark.parametrize(("login", "passwords"), LOGINS.items())
+async def test_a_login_in_the_base_url_is_in_no_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, login: str, passwords: list[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Scripted(Market()) as gone:
+        host = gone.url.removeprefix("http://")
+    acme = HttpClient("acme", Settings.load(settings(tmp_path, **once())), f"http://{login}@{host}/a?b=c", 1000.0)
+    async with acme:
+        with pytest.raises(ProviderError) as caught:
+            await acme.get("/x", {})
+    said = repr(caught.value) + caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
+    assert f"http://{host}/a" in str(caught.value)
+    assert not any(password in said for password in passwords)
+    assert [redact(password) for password in passwords] == ["***"] * len(passwords)
+
+
+async def test_a_login_in_the_base_url_reaches_the_server_and_nothing_else(
+    server: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.fault(Fault.http(404, "Nothing here"), number=2)
+    url = server.url.replace("//", "//ann:hunter%402secret@")
+    async with HttpClient("acme", Settings.load(settings(tmp_path)), url, 1000.0) as acme:
+        await acme.get("/x", {})
+        with pytest.raises(Refused, match=rf"check that {server.url} is the base URL of acme") as caught:
+            await acme.get("/x", {})
+    assert {seen.headers["authorization"] for seen in server.requests} == {f"Basic {LOGIN_AS_SENT}"}
+    said = repr(caught.value) + caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
+    assert not any(secret in said for secret in ("hunter", LOGIN_AS_SENT))
+
+
 def test_a_body_of_another_shape_is_quoted_without_secrets_or_halves_of_them() -> None:
     register(SECRET)
     for padding in range(250, 320):
@@ -368,3 +410,14 @@ def test_the_proxy_of_the_environment_is_used_except_for_this_machine(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert http._proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize("proxy", ["http://ann:hunter2/secret@proxy:1", "ftp://ann:hunter2secret@proxy:1"])
+async def test_a_proxy_that_is_none_is_refused_without_its_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setattr(http, "_proxy_for", lambda base_url: proxy)
+    acme = HttpClient("acme", Settings.load(settings(tmp_path)), "http://api.example.com", 1000.0)
+    with pytest.raises(InputError, match=r"HTTPS_PROXY.*//proxy:1' is not a proxy") as caught:
+        await acme.__aenter__()
+    assert "hunter2" not in str(caught.value)
