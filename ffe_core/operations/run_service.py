@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import sqlalchemy as sa
+
 from ffe_core import times
 from ffe_core.errors import (
     FFEError,
@@ -151,10 +153,15 @@ class RunService:
         return run_id
 
     def cancel(self, run_id: int, actor: str) -> None:
-        """Stop a run of this process within one page fetch; what is committed stays. InputError if it is not active."""
+        """Stop a run of this process within one page fetch; what is committed stays. One whose process is gone reads
+        "interrupted" at once. InputError if it is not active, or belongs to another process that lives."""
         run = self._existing(run_id)
         if run["state"] in states.ACTIVE and run["owner"] != self._alive.owner:
-            raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
+            if is_alive(self._folder, run["owner"]):
+                raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
+            if run_id in self._adopt_runs_of([run["owner"]]):
+                self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
+                return
         if not self.runs.move(run_id, (states.QUEUED, states.RUNNING), state=states.CANCELLING):
             raise InputError(f"run: {run_id} is {self._existing(run_id)['state']}, there is nothing to cancel")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
@@ -180,22 +187,37 @@ class RunService:
 
     def check_free(self, series: Sequence[Series]) -> None:
         """SeriesHeld, naming the run or process, if one of the series is being worked on."""
-        if self.runs.working_on(series):
-            self.adopt_dead_runs()
-        for item, run_id in self.runs.working_on(series).items():
+        for item, run_id in self.working_on(series).items():
             holder = f"run {run_id}"
             raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
         for item in series:
             self.ingester.lease(item).check_free()
 
+    def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
+        """Those of the series that a run works on, with its number; a run whose process is gone works on none."""
+        if self.runs.working_on(series):
+            self.adopt_dead_runs()
+        return self.runs.working_on(series)
+
     def adopt_dead_runs(self) -> list[int]:
         """Mark as interrupted every run whose process is gone; returns their numbers."""
-        active, _ = self.runs.find(states=states.ACTIVE, limit=1_000)
-        dead = [run["id"] for run in active if not is_alive(self._folder, run["owner"])]
-        for run_id in dead:
+        query = sa.select(states.runs.c.owner).where(states.runs.c.state.in_(states.ACTIVE)).distinct()
+        with self.ledger.read() as connection:
+            others = set(connection.scalars(query)) - {self._alive.owner}
+        return self._adopt_runs_of([owner for owner in others if not is_alive(self._folder, owner)])
+
+    def _adopt_runs_of(self, dead: Sequence[str]) -> list[int]:
+        """Mark as interrupted what these owners left active. They have to be known as gone already: a run that is
+        looked up before may end well, and its process with it, in between."""
+        if not dead:
+            return []
+        left = states.runs.c.owner.in_(dead) & states.runs.c.state.in_(states.ACTIVE)
+        with self.ledger.read() as connection:
+            adopted = list(connection.scalars(sa.select(states.runs.c.id).where(left)))
+        for run_id in adopted:
             self.runs.interrupt(run_id, "the process that ran it ended; continue picks up where the marks stand")
             self.runs.log(run_id, "warning", "interrupted: its process ended")
-        return dead
+        return adopted
 
     def close(self) -> None:
         """Interrupt what runs after the commit in flight, and end the event loop."""

@@ -42,8 +42,11 @@ class Runs(Protocol):
     def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
         """The state of each run that there is."""
 
+    def adopt_dead(self) -> None:
+        """Note as interrupted every run whose process is gone."""
+
     def busy(self, series: Sequence[Series]) -> Mapping[Series, int]:
-        """Those of the series that an active run works on, with its number."""
+        """Those of the series that a run of a living process works on, with its number."""
 
     def failure(self, run_id: int) -> Failure:
         """Why a failed run failed."""
@@ -83,8 +86,11 @@ class ScheduledRuns:
                 found.update({row.id: row.state for row in rows})
         return found
 
+    def adopt_dead(self) -> None:
+        self._service.adopt_dead_runs()
+
     def busy(self, series: Sequence[Series]) -> Mapping[Series, int]:
-        return self._service.runs.working_on(series)
+        return self._service.working_on(series)
 
     def failure(self, run_id: int) -> Failure:
         run = self._service.runs.get(run_id)

@@ -9,6 +9,7 @@ schedule's account, and only then started; a new leader finds fires without a ru
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -37,6 +38,8 @@ MOST_RUNS = 40
 """Scheduled runs of one provider under way at once; the next fires start as these end. A provider lets only a few
 series be asked for at a time anyway, and so many runs are quickly interrupted when the server ends."""
 _TRIES = 5
+_ADOPT_SECONDS = 3.0
+"""How often the runs of dead processes are looked for."""
 DOWN = "no console was running"
 ASLEEP = "the machine slept, or its clock was set forward"
 
@@ -72,6 +75,7 @@ class Scheduler:
         self._why_missed = DOWN
         self._unwritten: dict[int, dict[str, Any]] = {}
         self._armed: int | None = None
+        self._adopts_at = -math.inf
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep_pulsing, name="schedules", daemon=True)
         self._timer = BackgroundScheduler(
@@ -116,8 +120,9 @@ class Scheduler:
         self._store.update_fires(found)
 
     def pulse(self) -> None:
-        """Note the runs that have ended, account for what is due, start it, and set the timer for what comes next."""
+        """Note the runs that have ended, or died, account for what is due, start it, and set the timer for the next."""
         now = self._clock()
+        self._adopt_dead_runs()
         self._review()
         due = self._store.due(int(now))
         for at in range(0, len(due), _AT_ONCE):
@@ -130,14 +135,17 @@ class Scheduler:
     # -- the pulse
 
     def _keep_pulsing(self) -> None:
-        self._guarded(self.adopt)
+        adopted = False
         while not self._stop.is_set():
-            self._guarded(self.pulse)
+            # A fire whose run is not known yet would be started a second time.
+            adopted = adopted or self._guarded(self.adopt)
+            if adopted:
+                self._guarded(self.pulse)
             self._wake.wait(self._pulse_seconds)
             self._wake.clear()
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        """One step of the engine; what goes wrong is said and tried again with the next pulse."""
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """One step of the engine, and whether it went well; what goes wrong is said and tried again."""
         try:
             step()
             self.last_error = None
@@ -145,6 +153,18 @@ class Scheduler:
             if str(error) != self.last_error:
                 log.exception("schedules: a step failed and is tried again")
             self.last_error = str(error)
+        return self.last_error is None
+
+    def _adopt_dead_runs(self) -> None:
+        """Every few seconds: a run whose process was killed would otherwise hold its series, or its schedule, for
+        good. What goes wrong is said and tried again; it keeps nothing from firing."""
+        if time.monotonic() < self._adopts_at:
+            return
+        try:
+            self._runs.adopt_dead()
+        except (FFEError, OSError) as error:
+            log.warning("schedules: runs of dead processes cannot be looked for, it is tried again: %s", error)
+        self._adopts_at = time.monotonic() + _ADOPT_SECONDS
 
     def _arm(self) -> None:
         """Have APScheduler wake the engine when the first schedule is due."""

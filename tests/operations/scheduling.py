@@ -63,6 +63,7 @@ class FakeRuns:
     why: Failure = field(default_factory=lambda: Failure("the provider answered HTTP 500"))
     refuse: Exception | None = None
     dead_letters: int = 0
+    adoptions: int = 0
 
     def start(self, schedule: Schedule, request: BackfillRequest, kind: str, due: int, actor: str) -> int:
         if self.refuse is not None:
@@ -84,6 +85,9 @@ class FakeRuns:
 
     def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
         return {n: self.ended.get(n, run_states.RUNNING) for n in run_ids if n in self.started}
+
+    def adopt_dead(self) -> None:
+        self.adoptions += 1
 
     def busy(self, series: Sequence[Series]) -> Mapping[Series, int]:
         return {one: self.busy_series[one] for one in series if one in self.busy_series}

@@ -13,6 +13,7 @@ import pytest
 
 from ffe_core.errors import InputError, PermanentError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion.report import Report
+from ffe_core.operations import run_service
 from ffe_core.operations.preview import preview
 from ffe_core.operations.run_service import RunService, next_step
 from ffe_core.series import Series
@@ -212,6 +213,53 @@ def test_runs_of_a_dead_process_read_interrupted_and_those_of_a_living_one_do_no
             service.cancel(run_id, "ann")
         market.goes_on.set()
         other.wait(run_id, WAIT)
+
+
+def orphaned(service: RunService, owner: str = "4711-gone") -> int:
+    """A run of ETHUSD whose process is gone without a word."""
+    series = [Series("ETHUSD", "1h", "coinbase")]
+    return service.runs.add(
+        NewRun("backfill", "coinbase", "resume", START, START + HOUR, series, "ann", "console", owner)
+    )
+
+
+def test_cancelling_a_run_whose_process_died_ends_it_and_it_can_be_continued(tmp_path: Path, market: Market) -> None:
+    with opened(tmp_path) as service:
+        run_id = orphaned(service)
+        service.cancel(run_id, "ben")
+        assert states_of(service, run_id) == ("interrupted", {"ETHUSD": "interrupted"})
+        run = service.runs.get(run_id)
+        assert run is not None
+        assert "the process that ran it ended" in run["error"]
+        assert "ben cancelled it, but its process had ended before" in lines_of(service, run_id)
+        with pytest.raises(InputError, match="interrupted, there is nothing to cancel"):
+            service.cancel(run_id, "ben")
+        again = service.resume(run_id, "ann")
+        service.wait(again, WAIT)
+        assert states_of(service, again)[0] == "complete"
+
+
+@pytest.mark.parametrize("verb", ["adopt", "cancel"])
+def test_a_process_that_ends_after_its_run_did_not_interrupt_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """The run is still active when it is found, and has ended well when its process is found gone."""
+    with opened(tmp_path) as service:
+        run_id = orphaned(service)
+
+        def ends_now(folder: Path, owner: str) -> bool:
+            service.runs.update_series(run_id, {0: {"state": states.COMPLETE}})
+            service.runs.update(run_id, state=states.COMPLETE)
+            return False
+
+        monkeypatch.setattr(run_service, "is_alive", ends_now)
+        if verb == "adopt":
+            assert service.adopt_dead_runs() == []
+        else:
+            with pytest.raises(InputError, match="complete, there is nothing to cancel"):
+                service.cancel(run_id, "ben")
+        assert states_of(service, run_id) == ("complete", {"ETHUSD": "complete"})
+        assert lines_of(service, run_id) == []
 
 
 def test_a_dead_run_does_not_hold_its_series(tmp_path: Path, market: Market) -> None:

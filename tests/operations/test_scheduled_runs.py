@@ -3,6 +3,7 @@ own, and hundreds at once."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from ffe_core.operations.dead_letters import DeadLetters
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.operations.schedules import Draft
 from ffe_core.operations.service import ConsoleService
+from ffe_core.series import Series
 from ffe_core.storage import run_ledger as run_states
 from ffe_core.storage import schedules as states
 from ffe_core.storage.dead_letter_search import Wanted
+from ffe_core.storage.run_ledger import NewRun
 from ffe_core.storage.schedules import Schedule
 from tests.exchanges import CoinbaseExchange, Exchange, Fault, Market, OandaExchange, generated
 from tests.operations.scheduling import Clock
@@ -179,6 +182,20 @@ def test_a_run_is_found_by_its_fire(console: Console) -> None:
     assert runs.find(one, states.MANUAL, fire["due"]) is None
     assert runs.find(one, states.DUE, fire["due"] + 60) is None
     assert runs.find(other, states.DUE, fire["due"]) != fire["run_id"]
+
+
+def test_a_run_whose_process_died_does_not_hold_up_a_fire(console: Console) -> None:
+    one = console.add("one", "simulated", "BTCUSD")
+    series = [Series("BTCUSD", "1h", "simulated")]
+    orphan = console.service.runs.add(
+        NewRun("backfill", "simulated", "resume", 0, 1, series, "ann", "command line", "4711-gone")
+    )
+    console.service.scheduler._adopts_at = math.inf
+    console.fire()
+    assert console.wait(one) == run_states.COMPLETE
+    run = console.service.runs.get(orphan)
+    assert run is not None
+    assert run["state"] == run_states.INTERRUPTED
 
 
 def test_new_dead_letters_are_counted(tmp_path: Path) -> None:

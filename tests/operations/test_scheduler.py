@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -387,6 +388,50 @@ def test_the_timer_is_set_for_what_is_due_first(world: World) -> None:
         scheduler._timer.shutdown()
 
 
+def test_runs_of_dead_processes_are_looked_for_every_few_seconds(world: World) -> None:
+    for _ in range(5):
+        world.scheduler.pulse()
+    assert world.runs.adoptions == 1
+    world.scheduler._adopts_at = time.monotonic()
+    world.scheduler.pulse()
+    assert world.runs.adoptions == 2
+
+
+def test_an_adoption_that_fails_is_said_tried_again_and_keeps_nothing_from_firing(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = world.add()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.runs, "adopt_dead", _locked)
+        world.run_until(world.clock.at + 31)
+    assert _what(world, one.id) == [states.RAN]
+    assert "the ledger is locked" in caplog.text
+    world.scheduler._adopts_at = time.monotonic()
+    world.scheduler.pulse()
+    assert world.runs.adoptions == 1
+
+
+def test_nothing_starts_before_the_fires_of_a_former_leader_are_looked_through(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def adopt() -> None:
+        done.append("adopt")
+        if len(done) < 3:
+            raise StorageError("the ledger is locked")
+
+    def pulse() -> None:
+        done.append("pulse")
+        world.scheduler._stop.set()
+
+    monkeypatch.setattr(world.scheduler, "adopt", adopt)
+    monkeypatch.setattr(world.scheduler, "pulse", pulse)
+    monkeypatch.setattr(world.scheduler, "_pulse_seconds", 0.001)
+    world.scheduler._keep_pulsing()
+    assert done == ["adopt"] * 3 + ["pulse"]
+
+
 def test_a_step_that_fails_is_said_and_does_not_end_the_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails() -> None:
         raise StorageError("the ledger cannot be used")
@@ -403,3 +448,7 @@ class _Died(BaseException):
 
 def _dies(*_: object) -> None:
     raise _Died
+
+
+def _locked() -> None:
+    raise StorageError("the ledger is locked")

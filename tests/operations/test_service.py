@@ -80,6 +80,22 @@ def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Pat
         standby.drain()
 
 
+def test_the_leader_notices_that_another_process_died_with_its_run(tmp_path: Path) -> None:
+    console = opened(tmp_path)
+    try:
+        series = [Series("BTCUSD", "1h", "simulated")]
+        other = Alive(tmp_path / "locks")
+        run_id = console.runs.add(
+            NewRun("backfill", "simulated", "resume", 0, 1, series, "ann", "command line", other.owner)
+        )
+        time.sleep(1)
+        assert states_of(console.run_service, run_id)[0] == "queued"
+        other.release()
+        poll(lambda: states_of(console.run_service, run_id)[0] == "interrupted", "the run to read interrupted")
+    finally:
+        console.drain()
+
+
 def test_a_lead_that_cannot_be_noted_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "leader.json").mkdir()
     taken: list[int] = []
