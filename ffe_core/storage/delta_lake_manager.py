@@ -32,6 +32,11 @@ log = logging.getLogger(__name__)
 
 _COMMIT_RETRIES = 100
 _REOPENS = 20
+# What is stored is compared in one go where the new rows lie as dense as a market is open. Two gaps years apart are
+# read without what lies between, and where there are many, so many bars at a time.
+_DENSE = 8
+_FAR_BARS = 50_000
+_MOST_BARS = 1_000_000
 # Every tenth commit: opening a table between two checkpoints is what small appends spend most of their time on.
 _CONFIGURATION = {"delta.checkpointInterval": "10"}
 _PACKED = {"compression": "ZSTD", "compression_level": 3}
@@ -311,7 +316,7 @@ def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, 
     if rows.num_rows == 0:
         return rows, Committed(0, 0, 0)
     opens = _epochs(rows["timestamp"])
-    stored = _latest(seen.rows(series, int(opens.min()), int(opens.max()) + 1, ["timestamp", "_extracted_at", *VALUES]))
+    stored = _stored_at(seen, series, opens)
     if stored.num_rows == 0:
         return rows, Committed(rows.num_rows, 0, 0)
     held = _epochs(stored["timestamp"])
@@ -324,6 +329,28 @@ def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, 
     fresh = _extracted_after(rows, restated, np.asarray(stored["_extracted_at"].cast(pa.int64()))[at])
     done = Committed(int((~known).sum()), int(restated.sum()), int(same.sum()))
     return fresh.filter(pa.array(~same)), done
+
+
+def _stored_at(seen: Snapshot, series: Series, opens: np.ndarray) -> pa.Table:
+    """The latest stored version of each bar at `opens`, sorted by time."""
+    found = []
+    for piece in _pieces(opens, series.step):
+        first, last = int(piece.min()), int(piece.max())
+        stored = _latest(seen.rows(series, first, last + 1, ["timestamp", "_extracted_at", *VALUES]))
+        if stored.num_rows > len(piece):
+            stored = stored.filter(pa.array(np.isin(_epochs(stored["timestamp"]), piece)))
+        found.append(stored)
+    return pa.concat_tables(found)
+
+
+def _pieces(opens: np.ndarray, step: int) -> list[np.ndarray]:
+    """The opens in ascending pieces, so that memory goes by their number and not by the range they span."""
+    first = opens.min()
+    if opens.max() - first <= _DENSE * step * len(opens):
+        return [opens]
+    opens = np.sort(opens)
+    windows = (opens - first) // (_MOST_BARS * step)
+    return np.split(opens, np.flatnonzero((np.diff(opens) > _FAR_BARS * step) | (np.diff(windows) > 0)) + 1)
 
 
 def _extracted_after(rows: pa.Table, restated: np.ndarray, stored: np.ndarray) -> pa.Table:

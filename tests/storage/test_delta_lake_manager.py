@@ -16,6 +16,8 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
 from ffe_core.errors import CommitConflict, StorageError
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Marks, Series
+from ffe_core.storage import delta_lake_manager
+from ffe_core.storage.lake_files import Snapshot
 from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, hours, opens, record, records, stored
 
@@ -152,6 +154,35 @@ class TestCommit:
         done = lake.commit(BTC, rows(hours(3, 7), volume="77"), marks(0, 4), marks(0, 6))
         assert (done.new, done.restated, done.repeats) == (2, 2, 0)
         assert lake.current(BTC, START, START + 10 * HOUR)["volume"].to_pylist() == [1.5] * 3 + [77.0] * 4
+
+    @pytest.mark.parametrize(
+        ("dense", "apart", "at_most", "read"),
+        [(8, 10, 10_000, 24), (8, 9, 10_000, 15), (8, 10_000, 8, 12), (8, 10_000, 10_000, 98), (30, 1, 1, 98)],
+        ids=["cut at 10", "cut at 9", "cut every 8", "near enough", "dense enough"],
+    )
+    def test_what_lies_far_between_is_not_read(
+        self, lake: DeltaLakeManager, monkeypatch: pytest.MonkeyPatch, dense: int, apart: int, at_most: int, read: int
+    ):
+        lake.commit(BTC, rows(hours(0, 100)), Marks(), marks(0, 99))
+        lake.commit(BTC, rows(hours(50, 51), volume="3"), marks(0, 99), marks(0, 99))
+        monkeypatch.setattr(delta_lake_manager, "_DENSE", dense)
+        monkeypatch.setattr(delta_lake_manager, "_FAR_BARS", apart)
+        monkeypatch.setattr(delta_lake_manager, "_MOST_BARS", at_most)
+        seen: list[int] = []
+        real = Snapshot.rows
+
+        def counted(*arguments: Any, **more: Any) -> pa.Table:
+            found = real(*arguments, **more)
+            seen.append(found.num_rows)
+            return found
+
+        monkeypatch.setattr(Snapshot, "rows", counted)
+        asked = [rows(hours(n, n + 1)) for n in (97, 130, 4, 3, 9, 13)]
+        asked += [rows(hours(n, n + 1), volume="3") for n in (50, 40, 200)]
+        done = lake.commit(BTC, pa.concat_tables(asked), marks(0, 99), marks(0, 99))
+        assert (done.new, done.restated, done.repeats) == (2, 1, 6)
+        assert sum(seen) == read
+        assert lake.current(BTC, START + 40 * HOUR, START + 41 * HOUR)["volume"].to_pylist() == [3.0]
 
     def test_zero_rows_can_move_a_mark(self, lake: DeltaLakeManager):
         lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
