@@ -1,7 +1,8 @@
 """How instants and ranges are read and written: aware, UTC, half-open.
 
 A date means that whole UTC day, the end date included; a datetime is taken as given, its end excluded; one without
-a zone is refused. Inside the core an instant is an int: epoch seconds, UTC.
+a zone is refused. Inside the core an instant is an int: epoch seconds, UTC. The last one is the last second of 9999,
+so that every end of a range can be written too.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def iso(epoch: int) -> str:
 
 
 def parse_instant(value: Instant, field: str = "time", *, end: bool = False) -> int:
-    """Epoch seconds of a date, datetime, ISO text or epoch; a bare date given as an `end` is the day after it.
+    """Epoch seconds of a date, datetime, ISO text or epoch; a bare date given as an `end` is the day after it,
+    the last one's its last second.
 
     Raises InputError naming `field` for unreadable text and for a datetime without a zone.
     """
@@ -54,13 +56,16 @@ def parse_instant(value: Instant, field: str = "time", *, end: bool = False) -> 
             raise InputError(f"{field}: {value} has no time zone; add one, for example {parsed.isoformat()}Z")
         return floor((parsed - _EPOCH).total_seconds())
     if isinstance(parsed, date):
-        return (parsed.toordinal() - _EPOCH.toordinal() + end) * DAY
+        return min((parsed.toordinal() - _EPOCH.toordinal() + end) * DAY, _END - 1)
     raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
 
 
 def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[int, int]:
-    """Half-open range in epoch seconds; InputError for reversed ends or a start in the future."""
-    first, last = parse_instant(start, "start"), parse_instant(end, "end", end=True)
+    """Half-open range in epoch seconds; InputError for reversed ends or a start in the future.
+
+    What a zone shifts out of the years 1 to 9999 is cut to them.
+    """
+    first, last = max(parse_instant(start, "start"), _FIRST), min(parse_instant(end, "end", end=True), _END - 1)
     if last <= first:
         raise InputError(f"end: {end} is not after start {start}; give a range such as 2024-01-01 to 2024-01-31")
     if first > (now() if now_ is None else now_):

@@ -69,7 +69,13 @@ def test_a_date_as_an_end_is_the_day_after_it():
     assert parse_instant("2024-01-01", end=True) == AT + DAY
     assert parse_instant(date(2024, 2, 28), end=True) == parse_instant("2024-02-29")
     assert parse_instant("2024-01-01T12:00:00Z", end=True) == NOON
-    assert parse_instant("9999-12-31", end=True) == parse_instant("9999-12-31") + DAY
+
+
+@pytest.mark.parametrize("last_day", ["9999-12-31", date.max])
+def test_the_end_of_the_last_day_is_the_last_instant_that_can_be_written(last_day: Any):
+    end = parse_instant(last_day, end=True)
+    assert end == parse_instant(last_day) + DAY - 1
+    assert iso(end) == "9999-12-31T23:59:59+00:00"
 
 
 class TestRanges:
@@ -83,6 +89,10 @@ class TestRanges:
         assert parse_range("2024-01-01", "2999-01-01", NOON)[0] == AT
         with pytest.raises(InputError, match=r"^start: 2024-01-02 lies in the future"):
             parse_range("2024-01-02", "2024-01-03", NOON)
+
+    def test_what_a_zone_shifts_out_of_the_years_is_cut_to_what_can_be_written(self):
+        first, last = parse_range("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+        assert (iso(first), iso(last)) == ("0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00")
 
     @pytest.mark.parametrize("end", ["2023-12-31", "2024-01-01T00:00:00Z", AT - 1])
     def test_an_end_that_is_not_after_the_start_is_refused(self, end: Any):

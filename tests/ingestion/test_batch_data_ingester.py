@@ -320,6 +320,17 @@ class TestStorageThatFails:
         lease.release()
         assert asyncio.run(single.ingest_historical_data(**GOOD))["status"] == "success"
 
+    def test_an_open_end_is_no_trouble_to_a_series_that_fails_nor_to_the_others(self, tmp_path: Path):
+        many = MultiAssetBatchIngester(
+            DeltaLakeManager(tmp_path / "lake"), {"data_dir": str(tmp_path), "lease_wait_seconds": 0}
+        )
+        with many.ingester.lease(Series.of("BTCUSD", "1d", "simulated")).acquire():
+            result = asyncio.run(
+                many.ingest_all_assets(["BTCUSD", "ETHUSD"], ["1d"], "2024-01-01", "9999-12-31", "simulated")
+            )
+        assert [one["status"] for one in result["results"]] == ["error", "success"]
+        assert "9999-12-31T23:59:59+00:00" in result["results"][0]["error"]
+
     def test_a_lake_that_cannot_be_written_is_returned(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "file").write_text("")
         single = BatchDataIngester(DeltaLakeManager(tmp_path / "file" / "lake"), {"data_dir": str(tmp_path)})
