@@ -1,6 +1,8 @@
 """Backfill: choose series and a range, see what it would do, start."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import streamlit as st
 
@@ -12,6 +14,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui import (
     actor,
+    arrived,
     duration,
     from_url,
     go,
@@ -26,7 +29,8 @@ from pages.ui import (
     service,
     span,
 )
-from pages.ui.frame import heading
+from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
+from pages.ui.frame import heading, tell_refusal
 from pages.ui.tables import show_table
 
 MODES = {
@@ -50,12 +54,11 @@ def today() -> date:
 
 
 def prefill() -> None:
-    """Put what the address asks for into the form, once per address."""
-    asked = tuple(sorted(st.query_params.items()))
-    if st.session_state.get("backfill_address") == asked:
-        return
-    st.session_state.backfill_address = asked
+    """Put what the address asks for into the form, when somebody comes by it."""
     state = st.session_state
+    state.setdefault("backfill_range", (today() - timedelta(days=30), today()))
+    if not arrived("backfill_provider"):
+        return
     state.backfill_provider = from_url("provider", one_of(PROVIDERS), state.get("backfill_provider", "simulated"))
     state.backfill_pairs = listed("pairs", normalize_pair, state.get("backfill_pairs", []))
     frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
@@ -63,7 +66,6 @@ def prefill() -> None:
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
     prefill_range()
     state.setdefault("backfill_preset", "Last 30 days")
-    state.setdefault("backfill_range", (today() - timedelta(days=30), today()))
 
 
 def prefill_range() -> None:
@@ -129,15 +131,25 @@ def remember() -> None:
         start=asked[0] if asked and state.backfill_preset == OWN_RANGE else None,
         end=asked[1] if asked and state.backfill_preset == OWN_RANGE else None,
     )
-    st.session_state.backfill_address = tuple(sorted(st.query_params.items()))
 
 
 def use_watchlist() -> None:
-    watchlist = service().watchlists.get(st.session_state.backfill_watchlist or "")
-    if watchlist:
-        st.session_state.backfill_provider = watchlist.provider
-        st.session_state.backfill_pairs = list(watchlist.pairs)
-        st.session_state.backfill_timeframes = list(watchlist.timeframes)
+    def fill_in() -> None:
+        watchlist = service().watchlists.get(st.session_state.backfill_watchlist or "")
+        if watchlist:
+            st.session_state.backfill_provider = watchlist.provider
+            st.session_state.backfill_pairs = list(watchlist.pairs)
+            st.session_state.backfill_timeframes = list(watchlist.timeframes)
+
+    tried(fill_in)
+
+
+def tried(verb: Callable[[], Any]) -> None:
+    """Do something; why it was refused is told on the page."""
+    try:
+        verb()
+    except (FFEError, InputError) as error:
+        st.session_state.backfill_refused = str(error)
 
 
 def provider_changed() -> None:
@@ -291,13 +303,10 @@ def beyond_the_range(item: SeriesPreview) -> str:
 
 
 def start() -> None:
-    """Start the run and remember where to go; a refusal is told beside the button."""
+    """Start the run and remember where to go."""
     console = service()
-    try:
-        console.require_lead()
-        go("run", id=str(console.run_service.start(request(), actor())))
-    except (FFEError, InputError) as error:
-        st.session_state.backfill_refused = str(error)
+    console.require_lead()
+    go("run", id=str(console.run_service.start(request(), actor())))
 
 
 def start_button(wrong: list[str], found: Preview | None) -> None:
@@ -311,42 +320,68 @@ def start_button(wrong: list[str], found: Preview | None) -> None:
             key="backfill_start",
             type="primary",
             icon=":material/play_arrow:",
-            on_click=start,
+            on_click=lambda: tried(start),
             disabled=bool(wrong),
         )
         save_popover()
         if wrong:
             st.caption(f"Not yet: {wrong[0]}.")
-    refused = st.session_state.pop("backfill_refused", None)
-    if refused:
-        st.error("The backfill was not started.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+    tell_refusal("backfill_refused")
+    if done := st.session_state.pop("backfill_done", None):
+        st.success(done, icon=":material/bookmark_added:")
 
 
 def save_popover() -> None:
-    with st.popover("Save as watchlist", icon=":material/bookmark_add:"):
-        st.text_input("Name", key="backfill_save_name", max_chars=60)
-        st.button("Save", key="backfill_save", on_click=save_watchlist)
+    with st.popover("Save as watchlist", icon=":material/bookmark_add:"), section("The watchlists"):
+        locked = not service().leads
         names = [watchlist.name for watchlist in service().watchlists.all()]
+        name = st.text_input("Name", key="backfill_save_name", max_chars=60).strip()
+        if name in names:
+            st.caption("There is a list of this name: it is replaced, wherever it is used.")
+        label = "Replace" if name in names else "Save"
+        st.button(label, key="backfill_save", on_click=lambda: tried(save_watchlist), disabled=locked)
         if names:
             chosen = st.selectbox("Or remove one", names, index=None, key="backfill_remove_name")
-            st.button("Remove", key="backfill_remove", disabled=not chosen, on_click=remove_watchlist)
+            st.button("Remove", key="backfill_remove", disabled=not chosen or locked, on_click=ask_remove)
 
 
 def save_watchlist() -> None:
-    state = st.session_state
-    try:
-        saved = service().watchlists.save(
-            state.backfill_save_name, state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, actor()
-        )
-        st.toast(f"Saved: {len(saved.series())} series", icon=":material/bookmark_added:")
-    except (FFEError, InputError) as error:
-        st.session_state.backfill_refused = str(error)
+    state, console = st.session_state, service()
+    console.require_lead()
+    saved = console.watchlists.save(
+        state.backfill_save_name, state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, actor()
+    )
+    state.backfill_done = f"Saved {saved.name}: {many(len(saved.series()), 'series', 'series')}"
 
 
-def remove_watchlist() -> None:
-    service().watchlists.delete(st.session_state.backfill_remove_name)
+def ask_remove() -> None:
+    unanswered()
+    st.session_state.backfill_removing = st.session_state.backfill_remove_name
+
+
+@dialog("Remove this watchlist?")
+def remove_dialog(name: str) -> None:
+    console = service()
+    watchlist = console.watchlists.get(name)
+    st.text(f"{name}: {many(len(watchlist.series()) if watchlist else 0, 'series', 'series')}")
+    users = [one.name for one in console.schedules.store.all() if one.watchlist == name]
+    if users:
+        st.warning("Schedules use it, and would pause themselves when they are next due:", icon=":material/schedule:")
+        st.text("\n".join(users))
+    st.write("Only the list goes. Its series and their candles stay.")
+    with st.container(horizontal=True):
+        st.button("Remove it", key="backfill_remove_yes", type="primary", on_click=lambda: tried(lambda: remove(name)))
+        st.button("Keep it", key="backfill_remove_no", on_click=answered)
+    close_when_answered()
+
+
+def remove(name: str) -> None:
+    answered()
+    console = service()
+    console.require_lead()
+    console.watchlists.delete(name)
     st.session_state.backfill_remove_name = None
+    st.session_state.backfill_done = f"Removed {name}"
 
 
 heading("Backfill")
@@ -369,3 +404,5 @@ with section("The form"):
                 shown = preview(asked_for, service().run_service)
                 show_preview(shown)
     start_button(problems, shown)
+if (removing := st.session_state.pop("backfill_removing", None)) is not None:
+    remove_dialog(removing)

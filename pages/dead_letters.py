@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import InputError
+from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.mending import in_words
 from ffe_core.storage.dead_letter_file import DISCARDED, PARTLY_REPLAYED, PENDING
 from ffe_core.storage.dead_letter_index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
@@ -18,7 +18,7 @@ from pages.ui.dead_letter_bench import MOST, bench, forget
 from pages.ui.dead_letter_dialogs import Chosen, ask, do, open_dialog, told
 from pages.ui.dead_letter_record import record
 from pages.ui.dead_letter_text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
-from pages.ui.frame import heading, heading_row
+from pages.ui.frame import heading_row
 from pages.ui.tables import show_table
 
 PAGE_SIZE = 50
@@ -377,9 +377,14 @@ def set_aside() -> None:
 
 
 def work(chosen: Callable[[], Chosen]) -> None:
-    """Go to the bench with a list that is frozen now."""
+    """Go to the bench with a list that is frozen now; why there is none is told on the page."""
+    try:
+        frozen = chosen()
+    except (FFEError, InputError) as error:
+        st.session_state.dl_refused = str(error)
+        return
     forget()
-    st.session_state.dl_work = chosen()
+    st.session_state.dl_work = frozen
     keep_in_url(view="mend")
 
 
@@ -403,7 +408,7 @@ def work_view() -> None:
 
 
 def back() -> None:
-    heading("Dead letters")
+    st.title("Dead letters", width="content")
     st.button("Back to the list", key="dl_back", icon=":material/arrow_back:", type="tertiary", on_click=leave)
 
 

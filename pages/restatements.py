@@ -15,7 +15,7 @@ from ffe_core.operations.corrections import BY_HAND
 from ffe_core.operations.lineage import origins
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import micros
-from pages.ui import from_url, go, keep_in_url, notes, number, one_of, section, service
+from pages.ui import arrived, from_url, go, keep_in_url, notes, number, one_of, section, service
 from pages.ui.frame import heading
 from pages.ui.tables import show_table
 
@@ -25,13 +25,13 @@ MOST = 2_000
 
 def filters(known: list[Series]) -> None:
     state = st.session_state
-    if "restated_since" not in state or st.query_params:
+    if arrived("restated_since"):
         by_key = {series.key: series for series in known}
         key = from_url("series", one_of(by_key), None)
-        state.restated_series = by_key[key] if key else state.get("restated_series")
+        state.restated_series = by_key[key] if key else None
         providers = sorted({series.provider for series in known})
-        state.restated_provider = from_url("provider", one_of(providers), state.get("restated_provider"))
-        state.restated_since = from_url("since", one_of(SINCE), state.get("restated_since", "30"))
+        state.restated_provider = from_url("provider", one_of(providers), None)
+        state.restated_since = from_url("since", one_of(SINCE), "30")
     cells = st.columns([4, 3, 2, 3], vertical_alignment="bottom")
     with cells[0]:
         st.selectbox(
@@ -41,7 +41,6 @@ def filters(known: list[Series]) -> None:
             format_func=lambda series: f"{series.asset_pair} {series.timeframe} · {series.provider}",
             key="restated_series",
             placeholder="Any",
-            on_change=st.query_params.clear,
         )
     with cells[1]:
         st.selectbox(
@@ -50,12 +49,9 @@ def filters(known: list[Series]) -> None:
             index=None,
             key="restated_provider",
             placeholder="Any",
-            on_change=st.query_params.clear,
         )
     with cells[2]:
-        st.selectbox(
-            "Restated", list(SINCE), format_func=SINCE.get, key="restated_since", on_change=st.query_params.clear
-        )
+        st.selectbox("Restated", list(SINCE), format_func=SINCE.get, key="restated_since")
     keep_in_url(
         series=state.restated_series.key if state.restated_series else None,
         provider=state.restated_provider,

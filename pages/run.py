@@ -16,6 +16,7 @@ from pages.ui import (
     from_url,
     go,
     is_leaving,
+    many,
     notes,
     number,
     section,
@@ -24,7 +25,7 @@ from pages.ui import (
     state_column,
     when,
 )
-from pages.ui.dialogs import answered, close_when_answered, unanswered
+from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
 from pages.ui.frame import heading, heading_row, tell_refusal
 from pages.ui.tables import show_table, table_of
 
@@ -122,7 +123,7 @@ def cancel(run_id: int) -> None:
         st.session_state.run_refused = str(error)
 
 
-@st.dialog("Cancel this run?")
+@dialog("Cancel this run?")
 def cancel_dialog(run: Any, rows: list[Any]) -> None:
     open_ = sum(row["state"] in states.ACTIVE for row in rows)
     st.write(
@@ -227,15 +228,17 @@ def log_lines(run: Any) -> None:
         st.code(text, language=None, wrap_lines=True)
 
 
-def links(rows: list[Any]) -> None:
+def links(run: Any, rows: list[Any]) -> None:
     first = next((row for row in rows if row["records"] or row["stored"]), None)
     kept = sum(row["failed_records"] for row in rows)
     holed = next((row for row in rows if row["unexplained"] and row["watermark"] is not None), None)
     with st.container(horizontal=True):
-        if kept:
-            label = f"Open its {number(kept)} dead letter{'' if kept == 1 else 's'}"
-            run_id = {"run": str(rows[0]["run_id"])}
-            st.page_link("dead_letters.py", label=label, icon=":material/mark_email_unread:", query_params=run_id)
+        if run["kind"] == "replay":
+            label, which = "Open the dead letters", {}  # those it judged were kept by earlier runs
+        else:
+            label, which = f"Open its {many(kept, 'dead letter')}", {"run": str(run["id"])}
+        if kept or run["kind"] == "replay":
+            st.page_link("dead_letters.py", label=label, icon=":material/mark_email_unread:", query_params=which)
         if holed:
             # What a run has come to with gaps is mended there: filled again, or marked with a reason.
             shown = {"provider": holed["provider"], "timeframe": holed["timeframe"]}
@@ -265,7 +268,7 @@ def body(run: Any) -> None:
         failures(rows)
     with section("The series"):
         series_table(rows)
-        links(rows)
+        links(run, rows)
     with section("The log"):
         log_lines(run)
 
@@ -273,11 +276,12 @@ def body(run: Any) -> None:
 @st.fragment(run_every=1)
 def live(run_id: int) -> None:
     """Redrawn every second while the run is active; a last full redraw when it has ended."""
-    run = service().runs.get(run_id)
-    if run is not None:
-        body(run)
-    if is_leaving() or st.session_state.get("run_confirm") or run is None or run["state"] not in states.ACTIVE:
-        st.rerun()
+    with section("The run"):
+        run = service().runs.get(run_id)
+        if run is not None:
+            body(run)
+        if is_leaving() or st.session_state.get("run_confirm") or run is None or run["state"] not in states.ACTIVE:
+            st.rerun()
 
 
 def unknown(run_id: int | None) -> None:

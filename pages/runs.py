@@ -10,6 +10,7 @@ from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage import run_ledger as states
 from pages.ui import (
+    arrived,
     duration,
     from_url,
     go,
@@ -35,7 +36,7 @@ KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "L
 
 def prefill() -> None:
     state = st.session_state
-    if "runs_states" in state and not st.query_params:
+    if not arrived("runs_states"):
         return
     state.runs_states = listed("state", one_of(states.STATES))
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)

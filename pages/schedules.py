@@ -110,7 +110,7 @@ def matching(every: list[Schedule]) -> list[Schedule]:
 
 
 def row(schedule: Schedule, fires: list[Any]) -> dict[str, Any]:
-    words, dues = coming_up(schedule)
+    words, dues, trouble = coming_up(schedule)
     now = time.time()
     return {
         "Name": schedule.name,
@@ -120,19 +120,22 @@ def row(schedule: Schedule, fires: list[Any]) -> dict[str, Any]:
         "When": words,
         "Next five, UTC": f"paused by {schedule.paused_by}: {schedule.paused_reason or 'no reason'}"
         if schedule.paused
-        else short(dues, "UTC", now),
+        else trouble or short(dues, "UTC", now),
         "Next five, local": "" if schedule.paused else short(dues, schedule.zone, now),
         "What": series_of(schedule),
     }
 
 
-def coming_up(schedule: Schedule) -> tuple[str, list[int]]:
-    """Its trigger in words and its next five dues; worked out again only when they have changed."""
+def coming_up(schedule: Schedule) -> tuple[str, list[int], str]:
+    """Its trigger in words, its next five dues, and why there are none; worked out again only when they change."""
     known = st.session_state.setdefault("sched_coming_up", {})
     key = (schedule.version, schedule.next_due)
     if schedule.id not in known or known[schedule.id][0] != key:
-        dues = [] if schedule.paused else service().schedules.next_dues(schedule)
-        known[schedule.id] = (key, words(schedule), dues)
+        try:
+            dues, trouble = [] if schedule.paused else service().schedules.next_dues(schedule), ""
+        except InputError as error:  # its watchlist is gone, say
+            dues, trouble = [], str(error)
+        known[schedule.id] = (key, words(schedule), dues, trouble)
     return known[schedule.id][1:]
 
 
@@ -228,10 +231,8 @@ def form_view(schedule: Schedule | None) -> None:
     heading("Schedules")
     notes()
     st.subheader("New schedule" if schedule is None else "Edit schedule")
-    fill_in(
-        prefilled() if schedule is None else Draft.of(schedule),
-        "new" if schedule is None else (schedule.id, schedule.version),
-    )
+    if fill_in(prefilled() if schedule is None else Draft.of(schedule), "new" if schedule is None else schedule.id):
+        st.session_state.sched_version = schedule.version if schedule else None
     left, right = st.columns([3, 2], gap="large")
     with left, section("The form"):
         problems = fields(schedule.id if schedule else None)
@@ -268,7 +269,8 @@ def save(schedule: Schedule | None) -> None:
     if schedule is None:
         do(verbs.create, draft(), actor(), then="open")
     else:
-        do(verbs.edit, schedule.id, draft(), actor(), schedule.version, then="open")
+        # As it was when the fields were filled in: what somebody else has changed since is not written over.
+        do(verbs.edit, schedule.id, draft(), actor(), st.session_state.sched_version, then="open")
 
 
 # -- the page

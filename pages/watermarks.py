@@ -15,6 +15,7 @@ from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui import (
     actor,
+    arrived,
     duration,
     from_url,
     go,
@@ -29,6 +30,7 @@ from pages.ui import (
     state_column,
     when,
 )
+from pages.ui.dialogs import dialog
 from pages.ui.frame import heading, tell_refusal
 from pages.ui.tables import show_table
 
@@ -42,7 +44,7 @@ def read_series(text: str) -> Series:
 
 def prefill() -> None:
     state = st.session_state
-    if "watermarks_provider" in state and not st.query_params:
+    if not arrived("watermarks_provider"):
         return
     state.watermarks_provider = from_url("provider", one_of(PROVIDERS), None)
     state.watermarks_pair = from_url("pair", normalize_pair, "")
@@ -249,7 +251,7 @@ def undo_button(series: Series) -> None:
         )
 
 
-@st.dialog("Rewind the watermark", width="medium", on_dismiss=dismissed)
+@dialog("Rewind the watermark", width="medium", on_dismiss=dismissed)
 def rewind_dialog(row: Freshness) -> None:
     """A new watermark, what it costs, and a reason."""
     close_when_done()
@@ -316,7 +318,7 @@ def rewind(series: Series, to: int | None) -> None:
         tried(lambda: service().watermark_verbs.rewind(series, to, actor(), reason), "The watermark is rewound.")
 
 
-@st.dialog("Forget how far this series was read?", on_dismiss=dismissed)
+@dialog("Forget how far this series was read?", on_dismiss=dismissed)
 def forget_dialog(row: Freshness) -> None:
     close_when_done()
     series = row.series

@@ -194,7 +194,7 @@ def _mend(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     with _dead_letters() as (service, dead_letters):
-        selection = _selection(arguments, dead_letters.queue, PENDING)
+        selection = _belonging(arguments, dead_letters)
         if arguments.dry_run:
             return _foresee(arguments, dead_letters, selection)
         document: dict[str, Any] = {"replayed": 0, "failed": 0, "collided": 0}
@@ -217,7 +217,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _refetch(arguments: argparse.Namespace) -> int:
     with _dead_letters() as (service, dead_letters):
-        selection = _selection(arguments, dead_letters.queue, PENDING)
+        selection = _belonging(arguments, dead_letters)
         asked = sum(map(len, selection.values()))
         document: dict[str, Any] = {"records": asked, "superseded": 0, "pending": asked}
         failed = False
@@ -328,6 +328,17 @@ def _selection(arguments: argparse.Namespace, queue: DeadLetterQueue, status: st
         wanted_numbers = [number for number in numbers if letters[number].status == status]
         chosen[entry_id] = tuple(number for number in wanted_numbers if among is None or number in among)
     return {entry_id: numbers for entry_id, numbers in chosen.items() if numbers}
+
+
+def _belonging(arguments: argparse.Namespace, dead_letters: DeadLetters) -> Selection:
+    """Pending records of a series; what filters choose besides is left out and told, what is named is refused later."""
+    selection = _selection(arguments, dead_letters.queue, PENDING)
+    if arguments.ids:
+        return selection
+    kept = dead_letters.belonging(selection)
+    if left := sum(map(len, selection.values())) - sum(map(len, kept.values())):
+        sys.stderr.write(f"left out {left:,} whose context names no series\n")
+    return kept
 
 
 def _named(ids: Sequence[str], queue: DeadLetterQueue) -> dict[str, list[int]]:

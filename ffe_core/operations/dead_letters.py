@@ -265,6 +265,10 @@ class DeadLetters:
             entry = self.queue.read(entry_id)
             yield from ((entry_id, letter) for letter in _chosen(entry, numbers))
 
+    def belonging(self, selection: Selection) -> Selection:
+        """The part of a list whose entries say which series they are of: only that can be replayed or fetched."""
+        return {row.id: selection[row.id] for row in self.queue.rows(list(selection)) if row.series is not None}
+
     def _by_series(self, selection: Selection) -> dict[Series, dict[str, tuple[int, ...]]]:
         """The list split by series; InputError for an entry without one, or a record that there is not."""
         if not any(selection.values()):

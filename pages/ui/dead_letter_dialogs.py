@@ -16,7 +16,7 @@ from ffe_core.operations.dead_letters import Edit, StaleEdit
 from ffe_core.operations.verdicts import Verdict
 from ffe_core.series import Series
 from pages.ui.dead_letter_text import judged, several, verbs
-from pages.ui.dialogs import answered, close_when_answered, unanswered
+from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
 from pages.ui.frame import actor, service, tell_refusal
 from pages.ui.text import number
 from pages.ui.travel import go
@@ -27,7 +27,7 @@ _QUEUE_SECONDS = 6 * 3600.0
 _MOST_SERIES = 12
 
 
-def ask(dialog: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit] = ()) -> None:
+def ask(which: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit] = ()) -> None:
     """Open a dialog over a list that is frozen now."""
     try:
         service().require_lead()
@@ -35,7 +35,7 @@ def ask(dialog: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit
     except (FFEError, InputError) as error:
         st.session_state.dl_refused = str(error)
         return
-    st.session_state.dl_asking = dialog, frozen, list(edits)
+    st.session_state.dl_asking = which, frozen, list(edits)
     unanswered()
 
 
@@ -43,8 +43,8 @@ def open_dialog() -> None:
     """Draw the dialog that was asked for, if any."""
     asking = st.session_state.pop("dl_asking", None)
     if asking is not None:
-        dialog, chosen, edits = asking
-        _DIALOGS[dialog](chosen, edits)
+        which, chosen, edits = asking
+        _DIALOGS[which](chosen, edits)
 
 
 def do(verb: Callable[..., Any], *arguments: Any, then: str | None = None, **options: Any) -> None:
@@ -73,6 +73,14 @@ def told() -> None:
 
 def _size(chosen: Chosen) -> int:
     return sum(map(len, chosen.values()))
+
+
+def _belonging(chosen: Chosen) -> Chosen:
+    """What belongs to a series; how much else there is, is said."""
+    kept = dict(verbs().belonging(chosen))
+    if left := _size(chosen) - _size(kept):
+        st.caption(f"{several(left, 'record')} left out: their context names no series. Discard them, or leave them.")
+    return kept
 
 
 def _by_series(chosen: Chosen) -> Counter[Series | None]:
@@ -107,8 +115,9 @@ def _wait() -> float:
     return _QUEUE_SECONDS if st.session_state.get("dl_queue") else 0.0
 
 
-@st.dialog("Replay these records?", width="large")
-def _replay_dialog(chosen: Chosen, edits: list[Edit]) -> None:
+@dialog("Replay these records?", width="large")
+def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
+    chosen = _belonging(everything)
     size = _size(chosen)
     if not size:
         _nothing("No pending record was chosen.")
@@ -170,8 +179,9 @@ def _replay(chosen: Chosen, edits: list[Edit]) -> None:
     do(run, then="run")
 
 
-@st.dialog("Ask the provider again?", width="large")
-def _refetch_dialog(chosen: Chosen, _: list[Edit]) -> None:
+@dialog("Ask the provider again?", width="large")
+def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
+    chosen = _belonging(everything)
     size = _size(chosen)
     if not size:
         _nothing("No pending record was chosen.")
@@ -193,7 +203,7 @@ def _refetch_dialog(chosen: Chosen, _: list[Edit]) -> None:
     close_when_answered()
 
 
-@st.dialog("Discard these records?", width="large")
+@dialog("Discard these records?", width="large")
 def _discard_dialog(chosen: Chosen, _: list[Edit]) -> None:
     size = _size(chosen)
     if not size:
@@ -224,7 +234,7 @@ def _discard(chosen: Chosen) -> None:
     )
 
 
-@st.dialog("Purge old entries?", width="large")
+@dialog("Purge old entries?", width="large")
 def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
     st.write(
         "Files in which nothing is pending are deleted for good: what was replayed stays in the lake, what was"

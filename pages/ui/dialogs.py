@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import streamlit as st
 
+from pages.ui.frame import section
+
 _ANSWERED = "_dialog_answered"
+
+
+def dialog(title: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`st.dialog` with a body whose failure is told in its place: it is drawn outside of any section of its page."""
+
+    def decorated(draw: Callable[..., None]) -> Callable[..., None]:
+        @st.dialog(title, **options)
+        @wraps(draw)
+        def guarded(*arguments: Any) -> None:
+            with section("The dialog"):
+                draw(*arguments)
+
+        return guarded
+
+    return decorated
 
 
 def unanswered() -> None:

@@ -76,12 +76,13 @@ def refusal() -> None:
 @st.fragment(run_every=0.5)
 def first_run(run_id: int) -> None:
     """The first simulated backfill, to its end and on to its chart."""
-    run, rows = service().runs.get(run_id), service().runs.series(run_id)
-    if run is None or run["state"] not in states.ACTIVE:
-        to_the_chart(rows)
-        st.rerun()
-    done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
-    st.progress(done / planned if planned else 0.0, text="Backfilling a simulated market")
+    with section("The backfill"):
+        run, rows = service().runs.get(run_id), service().runs.series(run_id)
+        if run is None or run["state"] not in states.ACTIVE:
+            to_the_chart(rows)
+            st.rerun()
+        done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
+        st.progress(done / planned if planned else 0.0, text="Backfilling a simulated market")
 
 
 def to_the_chart(rows: list[Any]) -> None:

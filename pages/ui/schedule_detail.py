@@ -9,14 +9,14 @@ import streamlit as st
 from ffe_core.errors import InputError
 from ffe_core.storage.schedules import Schedule
 from pages.ui import travel
-from pages.ui.dialogs import answered, close_when_answered, unanswered
+from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
 from pages.ui.frame import actor, section, service
 from pages.ui.schedule_acts import do, go, refusal
 from pages.ui.schedule_form import MODES, coming
 from pages.ui.schedule_text import local, series_of, state_of, told
 from pages.ui.states import state_badge, state_column
 from pages.ui.tables import show_table
-from pages.ui.text import number, relative, when
+from pages.ui.text import number, plain, relative, when
 
 PAGE_SIZE = 50
 
@@ -47,7 +47,7 @@ def detail_view(schedule: Schedule) -> None:
 def head(schedule: Schedule) -> None:
     verbs, locked = service().schedules, not service().leads
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header(schedule.name, width="content", anchor=False)
+        st.header(plain(schedule.name), width="content", anchor=False)
         state_badge("paused" if schedule.paused else "active")
         st.space("stretch")
         button(
@@ -196,7 +196,7 @@ def open_run() -> None:
         travel.go("run", id=str(run))
 
 
-@st.dialog("Pause this schedule?")
+@dialog("Pause this schedule?")
 def pause_dialog(schedule: Schedule) -> None:
     st.text(schedule.name)
     st.write("Nothing of it fires until it is resumed. Every fire meanwhile is on record as paused, with your reason.")
@@ -212,7 +212,7 @@ def pause(schedule_id: int) -> None:
     do(service().schedules.pause, schedule_id, st.session_state.sched_reason, actor())
 
 
-@st.dialog("Delete this schedule?")
+@dialog("Delete this schedule?")
 def delete_dialog(schedule: Schedule) -> None:
     _, fires = service().schedules.store.fires(schedule.id, limit=1)
     count = len(service().schedules.plans.series(schedule)) if schedule.watchlist is None else None

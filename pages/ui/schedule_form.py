@@ -41,11 +41,12 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _PREFIX = "sched_"
 
 
-def fill_in(draft: Draft, marker: object) -> None:
-    """Put a draft into the fields, once for each marker."""
+def fill_in(draft: Draft, marker: object) -> bool:
+    """Put a draft into the fields, once for each marker; again when the page was left meanwhile. Whether it was
+    done."""
     state = st.session_state
-    if state.get("sched_marker") == marker:
-        return
+    if state.get("sched_marker") == marker and "sched_name" in state:
+        return False
     state.sched_marker = marker
     state.sched_from_list = draft.watchlist is not None
     for name in ("name", "watchlist", "zone", "since", "mode", "overlap", "catch_up", "pause_after", "priority"):
@@ -53,6 +54,7 @@ def fill_in(draft: Draft, marker: object) -> None:
     state.sched_provider = draft.provider or "simulated"
     state.sched_pairs, state.sched_timeframes = list(draft.pairs), list(draft.timeframes)
     _fill_in_trigger(draft.trigger)
+    return True
 
 
 def _fill_in_trigger(trigger: str) -> None:
@@ -139,12 +141,14 @@ def _series_fields(places: dict[str, Any]) -> None:
     st.toggle("A saved watchlist", key="sched_from_list", help="What is on the list when it fires counts.")
     if st.session_state.sched_from_list:
         shown = list(dict.fromkeys([*lists, *filter(None, [st.session_state.sched_watchlist])]))
-        st.selectbox("Watchlist", shown, index=None, key="sched_watchlist", placeholder="Choose a list")
+        st.selectbox(
+            "Watchlist", shown, index=None, key="sched_watchlist", persist_state="session", placeholder="Choose a list"
+        )
         places["watchlist"] = places["provider"] = places["pairs"] = places["timeframes"] = st.container()
         return
     first, second = st.columns([1, 2])
     with first:
-        st.selectbox("Provider", list(PROVIDERS), key="sched_provider")
+        st.selectbox("Provider", list(PROVIDERS), key="sched_provider", persist_state="session")
         places["provider"] = st.container()
     with second:
         known = console.suggestions.pairs(st.session_state.sched_provider)
@@ -153,13 +157,14 @@ def _series_fields(places: dict[str, Any]) -> None:
             "Pairs",
             options,
             key="sched_pairs",
+            persist_state="session",
             accept_new_options=True,
             # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
             select_all=False,
             placeholder="Choose or type, like BTCUSD",
         )
         places["pairs"] = st.container()
-    st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes")
+    st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes", persist_state="session")
     places["timeframes"] = st.container()
 
 
@@ -167,16 +172,24 @@ def _when_fields(places: dict[str, Any]) -> None:
     st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True)
     match st.session_state.sched_when:
         case "every":
-            st.number_input("Minutes", 1, 1440, key="sched_minutes")
+            st.number_input("Minutes", 1, 1440, key="sched_minutes", persist_state="session")
         case "time":
             first, second = st.columns([1, 2])
-            first.time_input("Time, UTC", key="sched_time", step=300)
+            first.time_input("Time, UTC", key="sched_time", persist_state="session", step=300)
             second.pills(
-                "Days", WEEKDAYS, selection_mode="multi", key="sched_days", help="None chosen means every day."
+                "Days",
+                WEEKDAYS,
+                selection_mode="multi",
+                key="sched_days",
+                persist_state="session",
+                help="None chosen means every day.",
             )
         case "cron":
             st.text_input(
-                "Minute, hour, day, month, weekday, in UTC", key="sched_cron", help="Weekdays by name: mon to sun."
+                "Minute, hour, day, month, weekday, in UTC",
+                key="sched_cron",
+                persist_state="session",
+                help="Weekdays by name: mon to sun.",
             )
     places["trigger"] = st.container()
     zones = ["UTC", *sorted(available_timezones() - {"UTC"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from ffe_core import times
@@ -12,9 +13,14 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
-def many(value: int, thing: str) -> str:
+def many(value: int, thing: str, things: str | None = None) -> str:
     """How many of a thing, in words that agree: "1 bar", "2,000 bars"."""
-    return f"{number(value)} {thing}{'' if value == 1 else 's'}"
+    return f"{number(value)} {thing if value == 1 else things or f'{thing}s'}"
+
+
+def plain(text: str) -> str:
+    """Somebody's own words, for a place that would take them for markdown."""
+    return re.sub(r"([^\w\s])", r"\\\1", text)
 
 
 def when(epoch: float | None, *, hint: bool = True) -> str:

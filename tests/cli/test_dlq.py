@@ -234,6 +234,15 @@ class TestReplay:
         assert (said.status, said.out) == (2, "")
         assert said.err
 
+    def test_what_a_filter_chooses_beside_is_left_out_and_told(self, dlq: Any, tmp_path: Path):
+        DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC)
+        lost = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", {"note": "by a script"}).entry_id
+        said = dlq("replay", "--status", "pending", "--json")
+        assert (said.status, said.json["replayed"]) == (0, 1)
+        assert "left out 1 whose context names no series" in said.err
+        named = dlq("replay", lost)
+        assert (named.status, "names no pair" in named.err) == (2, True)
+
     def test_nothing_left_to_do_exits_0(self, dlq: Any, tmp_path: Path):
         entry_id = bury(tmp_path, 0)
         dlq("discard", entry_id, "--reason", "noise")

@@ -6,10 +6,14 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from ffe_core.errors import StorageError
 from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.schedules import Draft
 from ffe_core.operations.service import ConsoleService
+from ffe_core.storage.watchlists import Watchlists
 from tests.pages.conftest import Open, words
 
 
@@ -129,3 +133,58 @@ def test_a_start_without_an_end_reaches_up_to_today_and_an_end_alone_is_left_out
     at = open_page("backfill", end="2024-02-01")
     assert "end=2024-02-01 (a start is missing)" in words(at)
     assert at.session_state.backfill_preset == "Last 30 days"
+
+
+def test_a_watchlist_goes_only_after_saying_what_uses_it(console: ConsoleService, open_page: Open) -> None:
+    console.watchlists.save("Majors", "simulated", ["BTCUSD", "ETHUSD"], ["1h"], "ann")
+    console.schedules.create(Draft("every hour", watchlist="Majors", trigger="bar close"), "ann")
+    at = open_page("backfill")
+    at.selectbox(key="backfill_remove_name").select("Majors").run()
+    at.button(key="backfill_remove").click().run()
+    said = words(at)
+    assert "Majors: 2 series" in said
+    assert "every hour" in said
+    assert console.watchlists.get("Majors") is not None
+    at.button(key="backfill_remove_yes").click().run()
+    assert console.watchlists.get("Majors") is None
+    assert "Removed Majors" in words(at)
+
+
+def test_saving_under_a_name_that_is_taken_says_that_it_replaces(console: ConsoleService, open_page: Open) -> None:
+    console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    at = open_page("backfill", pairs="ETHUSD")
+    at.text_input(key="backfill_save_name").set_value("Majors").run()
+    assert "it is replaced" in words(at)
+    assert at.button(key="backfill_save").label == "Replace"
+    at.button(key="backfill_save").click().run()
+    kept = console.watchlists.get("Majors")
+    assert kept is not None
+    assert kept.pairs == ("ETHUSD",)
+    assert "Saved Majors: 1 series" in words(at)
+
+
+def test_a_standby_saves_and_removes_no_watchlist(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    monkeypatch.setattr(ConsoleService, "leads", False)
+    at = open_page("backfill", pairs="BTCUSD")
+    at.selectbox(key="backfill_remove_name").select("Majors").run()
+    assert at.button(key="backfill_remove").disabled
+    assert at.button(key="backfill_save").disabled
+
+
+def test_a_ledger_that_fails_under_a_choice_is_told_on_the_page(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    at = open_page("backfill", pairs="ETHUSD")
+
+    def fails(*_: object) -> None:
+        raise StorageError("the ledger cannot be used; try again shortly")
+
+    monkeypatch.setattr(Watchlists, "get", fails)
+    at.selectbox(key="backfill_watchlist").select("Majors").run()
+    assert not at.exception
+    assert "the ledger cannot be used" in words(at)
+    assert at.multiselect(key="backfill_pairs").value == ["ETHUSD"]

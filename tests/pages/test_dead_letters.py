@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from ffe_core.errors import StorageError
 from ffe_core.operations.dead_letters import DeadLetters, Edit
 from ffe_core.operations.service import ConsoleService
 from ffe_core.storage.dead_letter_search import Wanted
@@ -287,6 +288,30 @@ class TestVerbs:
         press(at, "dl_replay_yes")
         ran(console)
         assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{first}#0"]
+
+    def test_records_of_no_series_are_left_out_and_counted(
+        self, console: ConsoleService, open_page: Open, data_dir: Path
+    ):
+        entry_id = console.queue.save([good(0)], "e", BTC).entry_id
+        console.queue.save([{"a": 1}, {"a": 2}], "e", {"note": "by a script"})
+        at = press(open_page("dead_letters"), "dl_replay")
+        assert "2 records left out: their context names no series" in words(at)
+        press(at, "dl_replay_yes")
+        ran(console)
+        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
+
+    def test_a_failure_inside_a_dialog_is_told_there(
+        self, console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+    ):
+        console.queue.save([good(0)], "e", BTC)
+
+        def fails(*_: object) -> None:
+            raise StorageError("the lake is out of reach")
+
+        monkeypatch.setattr(DeadLetters, "preview", fails)
+        at = press(open_page("dead_letters"), "dl_replay")
+        assert not at.exception
+        assert "the lake is out of reach" in words(at)
 
     def test_a_held_series_names_the_run_and_offers_to_queue(self, console: ConsoleService, open_page: Open):
         entry_id = str(console.queue.save([good(0)], "e", BTC).entry_id)

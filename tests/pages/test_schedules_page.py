@@ -128,6 +128,47 @@ def test_a_stale_edit_is_refused_and_said(open_page: Open, console: ConsoleServi
     assert "changed by somebody else meanwhile" in words(at)
 
 
+def test_what_somebody_else_changes_meanwhile_takes_no_typed_field_away(
+    open_page: Open, console: ConsoleService, daily: Schedule
+) -> None:
+    at = open_page("schedules", edit=str(daily.id))
+    at.text_input(key="sched_name").set_value("Mine").run()
+    console.schedules.pause(daily.id, "maintenance", "ben")
+    at.run()
+    assert at.text_input(key="sched_name").value == "Mine"
+    at.button(key="sched_save").click().run()
+    assert "was changed by somebody else meanwhile" in words(at)
+    assert console.schedules.get(daily.id).name == "FX daily"
+
+
+def test_from_a_list_and_back_the_chosen_series_are_still_there(open_page: Open, console: ConsoleService) -> None:
+    console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    at = open_page("schedules", new="1", pairs="ETHUSD", timeframes="1d")
+    at.toggle(key="sched_from_list").set_value(True).run()
+    at.selectbox(key="sched_watchlist").set_value("Majors").run()
+    at.toggle(key="sched_from_list").set_value(False).run()
+    assert not at.exception
+    assert at.multiselect(key="sched_pairs").value == ["ETHUSD"]
+    assert at.session_state.sched_timeframes == ["1d"]
+    at.toggle(key="sched_from_list").set_value(True).run()
+    assert at.selectbox(key="sched_watchlist").value == "Majors"
+
+
+def test_a_schedule_whose_list_is_gone_takes_no_other_away(open_page: Open, console: ConsoleService) -> None:
+    console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    console.schedules.create(Draft("from a list", watchlist="Majors", trigger="bar close"), "ann")
+    console.schedules.create(_DAILY, "ann")
+    console.watchlists.delete("Majors")
+    rows = {row["Name"]: row["Next five, UTC"] for row in open_page("schedules").dataframe[0].value.to_dict("records")}
+    assert "Majors" in rows["from a list"]
+    assert rows["FX daily"].endswith("UTC")
+
+
+def test_a_name_is_text(open_page: Open, console: ConsoleService) -> None:
+    made = console.schedules.create(Draft("![x](http://a/b.png) **b**", "simulated", ("BTCUSD",), ("1h",)), "ann")
+    assert open_page("schedules", schedule=str(made.id)).header[0].value == r"\!\[x\]\(http\:\/\/a\/b\.png\) \*\*b\*\*"
+
+
 def test_a_pause_asks_for_a_reason(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
     at = open_page("schedules", schedule=str(daily.id))
     at.button(key="sched_pause").click().run()

@@ -1,0 +1,95 @@
+"""Do a page and its address stay together: what a link says is shown, what a person chooses then stays chosen?"""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.service import ConsoleService
+from tests.pages.conftest import Open, words
+
+
+@pytest.fixture
+def filled(console: ConsoleService) -> ConsoleService:
+    """Two days of two pairs at two timeframes, brought by 30 runs."""
+    for _ in range(30):
+        request = BackfillRequest.of("simulated", ["BTCUSD", "EURUSD"], ["1h", "4h"], "2024-01-01", "2024-01-02")
+        console.run_service.wait(console.run_service.start(request, "ann"), 60)
+    return console
+
+
+def address(at: AppTest) -> dict[str, str]:
+    values = {name: at.query_params[name] for name in at.query_params}
+    return {name: value if isinstance(value, str) else value[0] for name, value in values.items()}
+
+
+def test_one_choice_after_another_holds_and_the_address_follows(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("watermarks")
+    at.selectbox(key="watermarks_provider").select("simulated").run()
+    at.selectbox(key="watermarks_health").select("behind").run()
+    at.selectbox(key="watermarks_provider").select("coinbase").run()
+    assert (at.selectbox(key="watermarks_provider").value, at.selectbox(key="watermarks_health").value) == (
+        "coinbase",
+        "behind",
+    )
+    assert address(at) == {"provider": "coinbase", "health": "behind"}
+    at.button(key="watermarks_clear").click().run()
+    assert len(at.dataframe[0].value) == 4
+    assert address(at) == {}
+
+
+def test_after_a_link_the_filters_of_the_runs_can_be_changed(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("runs", provider="simulated", page="2")
+    assert len(at.dataframe[0].value) == 5
+    at.selectbox(key="runs_since").select("Last 7 days").run()
+    assert len(at.dataframe[0].value) == 25
+    at.selectbox(key="runs_provider").select("coinbase").run()
+    assert "No run matches" in words(at)
+
+
+def test_after_a_link_the_filters_of_the_restatements_can_be_changed(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("restatements", provider="simulated", since="7")
+    at.selectbox(key="restated_since").select("all").run()
+    at.selectbox(key="restated_provider").set_value(None).run()
+    assert (at.selectbox(key="restated_since").value, at.selectbox(key="restated_provider").value) == ("all", None)
+
+
+@pytest.mark.parametrize(
+    ("page", "asked"),
+    [
+        ("backfill", {"pairs": "BTCUSD", "start": "2024-01-01", "end": "2024-01-31"}),
+        ("runs", {"provider": "simulated"}),
+        ("watermarks", {"series": "BTCUSD/1h/simulated"}),
+        ("coverage", {"provider": "simulated", "timeframe": "1h"}),
+        ("candles", {"provider": "simulated", "pair": "BTCUSD", "timeframe": "1h"}),
+        ("restatements", {"provider": "simulated"}),
+        ("dead_letters", {"status": "any"}),
+        ("schedules", {"new": "1"}),
+    ],
+)
+def test_coming_back_to_the_same_address_shows_the_same(
+    filled: ConsoleService, open_page: Open, page: str, asked: dict[str, str]
+) -> None:
+    at = open_page(page, **asked)
+    first, there = words(at), address(at)
+    at.switch_page("overview.py").run()
+    at.switch_page(f"{page}.py")
+    for name, value in there.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    assert "cannot be shown" not in words(at)
+    assert words(at).splitlines()[0] == first.splitlines()[0]
+    assert address(at) == there
+
+
+def test_the_backfill_form_of_a_link_can_be_changed(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("backfill", pairs="BTCUSD", timeframes="1h", mode="gaps", start="2024-01-01", end="2024-01-31")
+    at.radio(key="backfill_mode").set_value("refetch").run()
+    at.multiselect(key="backfill_pairs").set_value(["BTCUSD", "EURUSD"]).run()
+    assert (at.radio(key="backfill_mode").value, at.multiselect(key="backfill_pairs").value) == (
+        "refetch",
+        ["BTCUSD", "EURUSD"],
+    )
+    assert len(at.dataframe[0].value) == 2
