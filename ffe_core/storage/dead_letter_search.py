@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -148,7 +148,7 @@ class Group:
 def find(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset: int) -> Page:
     """A page of records, the newest entry first."""
     if wanted.text:
-        return _searched(index, wanted, read, limit, offset)
+        return _searched_page(index, wanted, read, limit, offset)
     total = count(index, wanted)
     with index.reading() as connection:
         found = list(_window(connection, wanted, limit, offset))
@@ -174,14 +174,10 @@ def count(index: DeadLetterIndex, wanted: Wanted) -> int:
 def entry_rows(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | None, offset: int) -> list[EntryRow]:
     """Entries with at least one matching record, the newest first."""
     with index.reading() as connection:
-        ids: dict[str, int] = {}
-        for id_, matching in _entries(connection, wanted):
-            if wanted.text:
-                matching = sum(1 for _ in _found(connection, id_, wanted, read))
-            if matching:
-                ids[id_] = matching
-            if limit is not None and len(ids) >= offset + limit:
-                break
+        holding: Iterator[tuple[str, int]] = _entries(connection, wanted)
+        if wanted.text:
+            holding = ((id_, len(rows)) for id_, rows in _searched(connection, wanted, read))
+        ids = dict(islice(holding, None if limit is None else offset + limit))
         chosen = list(ids)[offset:]
         return [row for at in range(0, len(chosen), 500) for row in _full(connection, chosen[at : at + 500], ids)]
 
@@ -226,9 +222,8 @@ def select(index: DeadLetterIndex, wanted: Wanted, read: Read) -> Iterator[tuple
             for id_, found in groupby(rows, key=itemgetter(0)):
                 yield id_, tuple(row[1] for row in found)
             return
-        for id_, _ in list(_entries(connection, wanted, newest_first=False)):
-            if numbers := tuple(row.number for row in _found(connection, id_, wanted, read)):
-                yield id_, numbers
+        for id_, found_rows in _searched(connection, wanted, read, newest_first=False):
+            yield id_, tuple(row.number for row in found_rows)
 
 
 def _all_numbers(wanted: Wanted) -> sa.Select[Any]:
@@ -322,19 +317,32 @@ def _record_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _found(connection: sa.Connection, id_: str, wanted: Wanted, read: Read) -> Iterator[Row]:
-    """An entry's matching records, a text included; with their values if there is a text."""
-    if not wanted.text:
-        yield from _records(connection, id_, wanted)
-        return
-    letters = read(id_).letters
-    needle = wanted.text.casefold()
+def _searched(
+    connection: sa.Connection, wanted: Wanted, read: Read, *, newest_first: bool = True
+) -> Iterator[tuple[str, list[Row]]]:
+    """Entries that hold the text wanted, each with its matching records and their values.
+
+    Every query is read to its end before a file is: one under way would keep dead letters from being saved.
+    """
+    for id_, _ in list(_entries(connection, wanted, newest_first=newest_first)):
+        if rows := _found(connection, id_, wanted, read):
+            yield id_, rows
+
+
+def _found(connection: sa.Connection, id_: str, wanted: Wanted, read: Read) -> list[Row]:
+    try:
+        letters = read(id_).letters
+    except (InputError, FileNotFoundError):
+        return []  # removed since the search began
     if not letters:
-        return
-    for row in _records(connection, id_, wanted):
+        return []
+    needle = wanted.text.casefold()
+    rows = []
+    for row in list(_records(connection, id_, wanted)):
         letter = letters[row.number]
         if _contains(letter.raw, needle) or (letter.revision and _contains(letter.value, needle)):
-            yield replace(row, value=letter.value)
+            rows.append(replace(row, value=letter.value))
+    return rows
 
 
 def may_hold(file_text: str, text: str) -> bool:
@@ -347,11 +355,11 @@ def _contains(value: Any, needle: str) -> bool:
     return needle in json.dumps(strict(value), ensure_ascii=False).casefold()
 
 
-def _searched(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset: int) -> Page:
+def _searched_page(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset: int) -> Page:
     rows: list[Row] = []
     with index.reading() as connection:
-        for id_, _ in _entries(connection, wanted):
-            rows += _found(connection, id_, wanted, read)
+        for _, found in _searched(connection, wanted, read):
+            rows += found
             if len(rows) > offset + limit:
                 return Page(rows[offset : offset + limit], None, True)
     return Page(rows[offset:], len(rows), False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -311,6 +313,52 @@ class TestFinding:
         matching = {row.entry_id for row in queue.find(Wanted(text=f"x{value}x")).rows}
         # In JSON a quote, a backslash and a control character are spelled with a backslash; so are they searched for.
         assert matching == ({"with"} if json.dumps(value, ensure_ascii=False)[1:-1] == value else set())
+
+    @pytest.mark.parametrize("search", ["find", "entries", "select"])
+    def test_a_dead_letter_is_kept_while_a_long_search_reads(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch, search: str
+    ):
+        for number in range(150):
+            put(folder, f"e{number}")
+        queue.refresh()
+        reading, saved, was_saved = threading.Event(), threading.Event(), []
+        read = queue.read
+
+        def slow(entry_id: str) -> Any:
+            if not reading.is_set():
+                reading.set()
+                was_saved.append(saved.wait(20))
+            return read(entry_id)
+
+        monkeypatch.setattr(queue, "read", slow)
+        with ThreadPoolExecutor() as pool:
+            searching = pool.submit(getattr(queue, search), Wanted(text="nowhere é"))
+            assert reading.wait(20)
+            buried(folder, 9)
+            saved.set()
+            searching.result()
+        assert was_saved == [True]
+
+    @pytest.mark.parametrize("search", ["find", "entries", "select"])
+    def test_what_is_removed_while_a_search_reads_is_not_found(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch, search: str
+    ):
+        for name in ("a", "b", "c"):
+            put(folder, name, records=[{"note": "é"}])
+        read = queue.read
+
+        def removing(entry_id: str) -> Any:
+            (folder / "b.json").unlink(missing_ok=True)
+            return read(entry_id)
+
+        queue.refresh()
+        monkeypatch.setattr(queue, "read", removing)
+        ids = {
+            "find": lambda wanted: {row.entry_id for row in queue.find(wanted).rows},
+            "entries": lambda wanted: {row.id for row in queue.entries(wanted)},
+            "select": lambda wanted: set(queue.select(wanted)),
+        }
+        assert ids[search](Wanted(text="é")) == {"a", "c"}
 
     def test_what_cannot_be_asked_for_is_said(self, queue: DeadLetterQueue):
         with pytest.raises(InputError, match="status: 'lost' is unknown"):
