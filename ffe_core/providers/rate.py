@@ -2,7 +2,8 @@
 
 The pace is a generic cell rate algorithm (ITU-T I.371): the next free instant is a single number, kept in a small
 file under a lock. Each request reserves the next slot and sleeps until it comes, so a late wake-up never shifts the
-others, and no burst ever goes out. Where the file cannot be written, the pace holds for this process alone.
+others, and no burst ever goes out. Where the file cannot be written, the pace holds for this process alone; where
+somebody holds its lock for too long, for one request.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 _HEADROOM = 1.02
@@ -35,6 +36,14 @@ class _State:
 
     free_at: float = 0.0
     held_until: float = 0.0
+
+    def later(self, own: _State) -> _State:
+        """This, or what a process that was kept from the file reserved meanwhile, whichever is later."""
+        return _State(max(self.free_at, own.free_at), max(self.held_until, own.held_until))
+
+    def rounded(self) -> _State:
+        """As the file holds it."""
+        return _State(round(self.free_at, 6), round(self.held_until, 6))
 
 
 class Pace:
@@ -79,7 +88,10 @@ class Pace:
         with self._lock:
             if self._file is not None:
                 try:
-                    return self._change_file(self._file, change)
+                    self._state = self._change_file(self._file, change)
+                    return self._state
+                except Timeout:  # an OSError too, but one that passes
+                    log.warning("the request pace is locked by somebody else; one request is paced without it")
                 except OSError as error:
                     log.warning("the request pace holds for this process alone: %s", error)
                     self._file = None
@@ -89,9 +101,9 @@ class Pace:
     def _change_file(self, file: Path, change: Callable[[_State], _State]) -> _State:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT, poll_interval=_LOCK_POLL):
-            before = _read(file)
-            after = change(before)
-            if after != before:
+            on_file = _read(file)
+            after = change(on_file.later(self._state)).rounded()
+            if after != on_file:
                 file.write_text(f"{after.free_at:.6f} {after.held_until:.6f}", encoding="ascii")
             return after
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -152,6 +153,29 @@ def test_where_nothing_can_be_written_the_pace_holds_for_this_process(
         sent = sent_at(loop, pace.wait(), pace.wait())
     assert sent == [0, pytest.approx(1.0, rel=0.05)]
     assert [record.message for record in caplog.records if "this process alone" in record.message] != []
+
+
+def test_a_lock_held_too_long_costs_one_request_its_place_and_not_the_process_its_pace(
+    loop: VirtualLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rate_module, "_LOCK_TIMEOUT", 0)
+    one, other = Pace(1.0, tmp_path / "pace"), Pace(1.0, tmp_path / "pace")
+    sent = sent_at(loop, one.wait())
+    with FileLock(tmp_path / "pace.lock"):
+        sent += sent_at(loop, one.wait())
+    sent += sent_at(loop, *(pace.wait() for _ in range(3) for pace in (one, other)))
+    assert all(after - before >= 1.0 for before, after in pairwise(sent))
+    assert "one request is paced without it" in caplog.text
+
+
+def test_a_hold_back_that_could_not_be_shared_is_shared_later(
+    loop: VirtualLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_module, "_LOCK_TIMEOUT", 0)
+    one, other = Pace(1.0, tmp_path / "pace"), Pace(1.0, tmp_path / "pace")
+    with FileLock(tmp_path / "pace.lock"):
+        one.hold_back(20.0)
+    assert sent_at(loop, one.wait(), other.wait())[0] == pytest.approx(20.0)
 
 
 def test_one_address_has_one_pace_and_another_address_its_own(tmp_path: Path) -> None:
