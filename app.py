@@ -24,16 +24,14 @@ _M_ARENA_MAX = -8
 """From glibc's malloc.h."""
 
 
-def _few_arenas() -> None:
-    """Every page is drawn in a thread of its own, and glibc gives each its own arena, which is never handed back whole.
-
-    A C library that knows no such setting (musl, macOS, Windows) has no such arenas either.
-    """
+def _libc(function: str, *arguments: int) -> None:
+    """Call a function of glibc; another C library (musl, macOS, Windows) knows no such thing, and needs none."""
     with suppress(OSError, TypeError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+        getattr(ctypes.CDLL(None), function)(*arguments)
 
 
-_few_arenas()
+# Every page is drawn in a thread of its own, and each would get an arena of its own that is never handed back whole.
+_libc("mallopt", _M_ARENA_MAX, 2)
 
 
 @asynccontextmanager
@@ -41,8 +39,10 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     """A data directory that cannot be used does not keep the server down: every page says so and tries again."""
     log_redacted()
     await anyio.to_thread.run_sync(service.try_shared)
-    # What is loaded by now stays for good: collections need not look at it again.
+    # What is loaded by now stays for good: collections need not look at it again. What it took to load it may go.
+    gc.collect()
     gc.freeze()
+    _libc("malloc_trim", 0)
     try:
         yield
     finally:

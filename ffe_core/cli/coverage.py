@@ -21,6 +21,7 @@ from ffe_core.settings import Settings
 from ffe_core.storage.audit import Audit
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.file_runs import FileRuns
 from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 from ffe_core.storage.marked_holes import REASONS, MarkedHoles
 from ffe_core.storage.watermark_store import WatermarkStore
@@ -129,6 +130,7 @@ class _Looked:
             DeadLetterQueue(folder / "dlq"),
             self._marks,
             WatermarkStore(folder / "watermarks"),
+            FileRuns(self._ledger),
         )
         self.start = None if arguments.start is None else times.parse_instant(arguments.start, "start")
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)

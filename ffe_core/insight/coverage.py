@@ -25,6 +25,7 @@ from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.file_runs import FileRuns
 from ffe_core.storage.marked_holes import MarkedHoles
 from ffe_core.storage.stored_runs import ALWAYS, StoredRuns
 from ffe_core.storage.watermark_store import WatermarkStore
@@ -89,9 +90,10 @@ class Coverage:
         queue: DeadLetterQueue,
         holes: MarkedHoles,
         watermarks: WatermarkStore,
+        remembered: FileRuns | None = None,
     ) -> None:
         self._settings, self._queue, self._holes, self._watermarks = settings, queue, holes, watermarks
-        self._stored = StoredRuns(lake)
+        self._stored = StoredRuns(lake, remembered)
         self._expected = lru_cache(maxsize=256)(ExpectedBars.of)
         self._accounts: dict[tuple[Series, int, int], tuple[tuple[ExpectedBars, Times, bytes, bytes], Account]] = {}
 

@@ -1,6 +1,6 @@
 """What an analyst wants at nine in the morning: a row a series, sums, and what needs attention.
 
-Only small things are read: watermarks.json, the tables' logs and the ledger; never a data file.
+What is stored and what is missing is what the Coverage page says, so a data file is read once at most.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from ffe_core.insight.coverage import Coverage, SeriesCoverage
 from ffe_core.insight.freshness import is_behind, lag
-from ffe_core.insight.stored import stored_series
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake_files import DamagedTable
 from ffe_core.storage.run_ledger import RunLedger
 from ffe_core.storage.watermark_store import WatermarkStore
 
@@ -23,12 +23,13 @@ class SeriesOverview:
     """One series; times in epoch seconds, `lag` in market-open seconds."""
 
     series: Series
-    stored: int
+    stored: int | None
+    """Bars; None where nothing can be counted."""
     oldest: int | None
     watermark: int | None
     lag: int | None
     unexplained: int | None
-    """As the last run of the series counted it, for the range that was asked; None if it never ended one."""
+    """Between the first bar asked for or stored and the last; None where nothing can be counted."""
     last_run: int | None
     last_state: str | None
 
@@ -43,11 +44,13 @@ class Overview:
     """Everything on one page."""
 
     rows: tuple[SeriesOverview, ...]
+    trouble: str | None = None
+    """Why nothing could be counted: a data file cannot be read, say."""
 
     @property
     def stored(self) -> int:
-        """Rows stored over all series."""
-        return sum(row.stored for row in self.rows)
+        """Bars stored over all series."""
+        return sum(row.stored or 0 for row in self.rows)
 
     @property
     def worst(self) -> SeriesOverview | None:
@@ -56,30 +59,38 @@ class Overview:
 
     @property
     def unexplained(self) -> int:
-        """Bars missing without a reason, as the last runs counted them."""
+        """Bars missing without a reason."""
         return sum(row.unexplained or 0 for row in self.rows)
 
 
-def overview(lake: DeltaLakeManager, watermarks: WatermarkStore, runs: RunLedger, settings: Settings) -> Overview:
-    """A row for every series that is stored or was run. StorageError if the lake or the ledger cannot be read."""
-    stored = {summary.series: summary.rows for summary in stored_series(lake)}
+def overview(coverage: Coverage, watermarks: WatermarkStore, runs: RunLedger, settings: Settings) -> Overview:
+    """A row for every series that is stored or was run. StorageError if the ledger or a table's log cannot be read;
+    a data file that cannot is told as `trouble`."""
+    trouble = None
+    try:
+        counted = {one.series: one for one in coverage.of(coverage.series())}
+    except DamagedTable as error:
+        counted, trouble = {}, str(error)
     marks = {entry.series: entry.marks for entry in watermarks.entries() if entry.series.provider}
     last = runs.last_of_series()
-    known = sorted({*stored, *marks, *last})
+    known = sorted({*counted, *marks, *last})
     rows = (
-        _row(series, stored.get(series, 0), marks.get(series, Marks()), last.get(series), settings) for series in known
+        _row(series, counted.get(series), marks.get(series, Marks()), last.get(series), settings) for series in known
     )
-    return Overview(tuple(rows))
+    return Overview(tuple(rows), trouble)
 
 
-def _row(series: Series, stored: int, marks: Marks, last: sa.RowMapping | None, settings: Settings) -> SeriesOverview:
+def _row(
+    series: Series, found: SeriesCoverage | None, marks: Marks, last: sa.RowMapping | None, settings: Settings
+) -> SeriesOverview:
+    counts = found.counts if found and found.account else None
     return SeriesOverview(
         series,
-        stored,
+        counts.stored + counts.extra if counts else None if marks.watermark is not None else 0,
         marks.low,
         marks.watermark,
         lag(series, marks, settings),
-        last["unexplained"] if last else None,
+        counts.unexplained if counts else None,
         last["run_id"] if last else None,
         last["state"] if last else None,
     )

@@ -23,6 +23,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings
 from ffe_core.storage.audit import Audit
+from ffe_core.storage.file_runs import FileRuns
 from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 from ffe_core.storage.schedules import ScheduleStore
 from ffe_core.storage.watchlists import Watchlists
@@ -47,7 +48,8 @@ class ConsoleService:
         self.watermarks = self.run_service.ingester.watermark_store
         self.holes = self.run_service.ingester.holes
         self.audit = Audit(self.ledger)
-        self.coverage = Coverage(self.settings, self.lake, self.queue, self.holes, self.watermarks)
+        remembered = FileRuns(self.ledger)
+        self.coverage = Coverage(self.settings, self.lake, self.queue, self.holes, self.watermarks, remembered)
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
         self.hole_verbs = HoleVerbs(self.coverage, self.holes, self.audit)
         self.watchlists = Watchlists(self.ledger)

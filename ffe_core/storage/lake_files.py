@@ -64,6 +64,8 @@ class Files:
     periods: npt.NDArray[np.datetime64]
     """First day of each file's partition."""
     rows: Ints
+    sizes: Ints
+    """Bytes of each file."""
     first: Ints
     """First open, epoch seconds."""
     last: Ints
@@ -146,6 +148,14 @@ class Snapshot:
             return self._dataset(chosen.paths).to_table(columns=list(columns), filter=wanted)
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(series, chosen, list(columns), error) from error
+
+    def are_whole(self, files: Files) -> npt.NDArray[np.bool_]:
+        """Which files are there at the size that the log says; on a remote store that is taken for granted."""
+        folder = _local(self.uri)
+        if folder is None:
+            return np.ones(len(files), dtype=bool)
+        sizes = (_size(folder / path) for path in files.paths)
+        return np.fromiter(sizes, dtype=np.int64, count=len(files)) == files.sizes
 
     def read_file(self, path: str, columns: Sequence[str]) -> pa.Table:
         """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
@@ -254,6 +264,14 @@ def _local(uri: str) -> Path | None:
     return None if "://" in uri else Path(uri)
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file; -2 for one that is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -2
+
+
 def _filesystem(table: DeltaTable, storage_options: dict[str, str] | None, actions: pa.Table) -> pafs.FileSystem:
     import pyarrow.fs as pafs
     from deltalake.fs import DeltaStorageHandler
@@ -283,6 +301,7 @@ def _files(actions: pa.Table) -> Files:
         pairs=texts(_PAIR),
         periods=np.array(_column(actions, "partition.partition_date", pa.date32()).to_pylist(), dtype="datetime64[D]"),
         rows=np.asarray(_column(actions, "num_records", pa.int64()).fill_null(0)),
+        sizes=np.asarray(_column(actions, "size_bytes", pa.int64()).fill_null(-1)),
         first=moments("min.timestamp", _EARLIEST) // MICROS,
         last=moments("max.timestamp", _LATEST) // MICROS,
         oldest=moments("min._extracted_at", _EARLIEST),

@@ -1,11 +1,12 @@
 """Which bars does each data file hold? Runs of opens, read once a file: a data file never changes.
 
-A look after a commit reads only the files that commit added. Nothing is kept on disk, so it is built anew from the
-lake by starting again.
+A look after a commit reads only the files that commit added; what is remembered of the others spares a new process
+from reading them again.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,10 @@ import pyarrow.compute as pc
 
 from ffe_core.calendars.intervals import NONE, Times, join_runs
 from ffe_core.candles import table_name
+from ffe_core.errors import StorageError
 from ffe_core.series import Series
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.file_runs import ByProvider, FileRuns
 from ffe_core.storage.lake_files import MICROS, Files, Ints, Snapshot, micros
 from ffe_core.timeframes import seconds
 
@@ -26,7 +29,7 @@ ALWAYS = (-(2**60), 2**60)
 """A range that holds every open."""
 # More only wait for one another: half of a small file's time is spent in the interpreter.
 _READERS = 2
-_ByProvider = dict[str, Times]
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -35,15 +38,16 @@ class _Table:
 
     snapshot: Snapshot
     files: Files
-    runs: dict[str, _ByProvider] = field(default_factory=dict)
+    runs: dict[str, ByProvider] = field(default_factory=dict)
     joined: dict[Series, tuple[list[str], Times]] = field(default_factory=dict)
 
 
 class StoredRuns:
     """The stored bars of every series of a lake, as ranges. Safe to use from several threads."""
 
-    def __init__(self, lake: DeltaLakeManager) -> None:
+    def __init__(self, lake: DeltaLakeManager, remembered: FileRuns | None = None) -> None:
         self._lake = lake
+        self._remembered = remembered
         self._tables: dict[str, _Table] = {}
         self._lock = threading.Lock()
 
@@ -72,21 +76,45 @@ class StoredRuns:
         known = self._tables.get(timeframe)
         if known is None or known.snapshot is not snapshot:
             files = snapshot.all_files()
-            runs, joined = (known.runs, known.joined) if known else ({}, {})
+            runs, joined = (known.runs, known.joined) if known else (self._known_before(snapshot, files), {})
             known = _Table(snapshot, files, {path: runs[path] for path in files.paths if path in runs}, joined)
             self._tables[timeframe] = known
         return known
+
+    def _known_before(self, snapshot: Snapshot, files: Files) -> dict[str, ByProvider]:
+        """What an earlier process has read of files that are still whole."""
+        if self._remembered is None:
+            return {}
+        whole = files.where(snapshot.are_whole(files))
+        try:
+            return self._remembered.load(snapshot.uri, _sizes(whole))
+        except StorageError as error:
+            log.warning("what is remembered of the lake's files cannot be read, so they are read again: %s", error)
+            return {}
+
+    def _remember(self, snapshot: Snapshot, files: Files, found: dict[str, ByProvider]) -> None:
+        if self._remembered is not None:
+            try:
+                self._remembered.save(snapshot.uri, _sizes(files), found)
+            except StorageError as error:
+                log.warning("what the lake's files hold could not be remembered: %s", error)
 
     def _read(self, table: _Table, files: Files, timeframe: str) -> None:
         fresh = files.where(np.array([path not in table.runs for path in files.paths], dtype=bool))
         if len(fresh) == 0:
             return
 
-        def one(place: int) -> _ByProvider:
+        def one(place: int) -> ByProvider:
             return _runs_in(table.snapshot, fresh, place, timeframe)
 
         with ThreadPoolExecutor(_READERS) as readers:
-            table.runs.update(zip(fresh.paths.tolist(), readers.map(one, range(len(fresh))), strict=True))
+            found = dict(zip(fresh.paths.tolist(), readers.map(one, range(len(fresh))), strict=True))
+        table.runs.update(found)
+        self._remember(table.snapshot, fresh, found)
+
+
+def _sizes(files: Files) -> dict[str, int]:
+    return dict(zip(files.paths.tolist(), files.sizes.tolist(), strict=True))
 
 
 def _joined(table: _Table, files: Files, timeframe: str) -> dict[Series, Times]:
@@ -106,7 +134,7 @@ def _joined(table: _Table, files: Files, timeframe: str) -> dict[Series, Times]:
     return found
 
 
-def _runs_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> _ByProvider:
+def _runs_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
     """Runs of one file by provider; the provider's column is read only where the log does not name just one."""
     path, step = files.paths[place], seconds(timeframe)
     first, last = files.providers[place]

@@ -29,7 +29,6 @@ from pages.ui.frame import heading, heading_row, tell_refusal
 from pages.ui.tables import show_table, table_of
 
 MOST = 6
-ROWS = "Every version of a restated bar is a row. Watermarks and Coverage count bars."
 STOPPED = (states.FAILED, states.INTERRUPTED, states.CANCELLED)
 # Something that needs a person: its icon, what it is, what to do, the page for that and its address.
 Item = tuple[str, str, str, str, dict[str, str]]
@@ -100,7 +99,7 @@ def figures(shown: Overview) -> None:
     worst = shown.worst
     cells = st.columns(6)
     cells[0].metric("Series", number(len(shown.rows)))
-    cells[1].metric("Candles stored", number(shown.stored), help=ROWS)
+    cells[1].metric("Candles stored", "–" if shown.trouble else number(shown.stored))
     with cells[2]:
         st.metric(
             "Worst lag",
@@ -110,7 +109,9 @@ def figures(shown: Overview) -> None:
         )
     cells[3].metric("Running", number(active))
     cells[4].metric("Pending dead letters", number(service().queue.count(Wanted(status="pending"))))
-    cells[5].metric("Unexplained", number(shown.unexplained), help="Bars missing without a reason, as last counted.")
+    cells[5].metric(
+        "Unexplained", "–" if shown.trouble else number(shown.unexplained), help="Bars missing without a reason."
+    )
     if running:
         st.caption(f"Running since {relative(running[0]['created_at'])}: run {running[0]['id']}.")
 
@@ -120,7 +121,7 @@ def attention(shown: Overview) -> None:
     st.subheader("Needs attention")
     items = [*of_schedules(), *of_dead_letters(), *of_series(shown.rows)]
     items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
-    if not items:
+    if not items and not shown.trouble:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
     for number_, (icon, text, label, page, params) in enumerate(items[:MOST]):
         with st.container(horizontal=True, vertical_alignment="center", key=f"attention_{number_}"):
@@ -232,10 +233,7 @@ def open_series() -> None:
 def table(shown: Overview) -> None:
     st.subheader("Series")
     st.session_state.overview_series = [row.series for row in shown.rows]
-    numbers = {
-        "Stored": st.column_config.NumberColumn(format="localized", help=ROWS),
-        "Unexplained": st.column_config.NumberColumn(format="localized"),
-    }
+    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
     show_table(
         table_of([table_row(row) for row in shown.rows]),
         key="overview_table",
@@ -253,7 +251,7 @@ def page() -> None:
         heading("Welcome")
         first_run(run_id)
         return
-    shown = overview(console.lake, console.watermarks, console.runs, console.settings)
+    shown = overview(console.coverage, console.watermarks, console.runs, console.settings)
     if not shown.rows:
         welcome()
         return
@@ -261,6 +259,9 @@ def page() -> None:
         if st.button("New backfill", key="overview_new", type="primary", icon=":material/download:"):
             st.switch_page("backfill.py")
     refusal()
+    if shown.trouble:
+        st.warning("Part of the lake cannot be read, so nothing is counted.", icon=":material/broken_image:")
+        st.code(shown.trouble, language=None, wrap_lines=True)
     with section("The figures"):
         figures(shown)
     left, right = st.columns([11, 9], gap="large")

@@ -26,7 +26,9 @@ from playwright.sync_api import Browser
 from ffe_core import BatchDataIngester, DeltaLakeManager
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.insight.coverage import Coverage
 from ffe_core.series import Marks, Series
+from ffe_core.storage.file_runs import FileRuns
 from ffe_core.storage.files import strict_json
 from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 from ffe_core.storage.run_ledger import ACTIVE, COMPLETE, NewRun, RunLedger
@@ -142,7 +144,8 @@ def _server(env: dict[str, str], folder: Path | None = None, script: str = "app.
 
 
 def fill_lake(folder: Path, count: int, candles: int) -> None:
-    """So many hourly series with so many candles each, one commit each, every one with its watermark."""
+    """So many hourly series with so many candles each, one commit each, every one with its watermark; looked at once,
+    as by the console that filled the lake."""
     opens = _START + np.arange(candles) * _HOUR
     columns = {name: pa.array(40_000 + opens % 977 / 7 + place) for place, name in enumerate(VALUES)}
     table = pa.table({"timestamp": pa.array(opens * 1_000_000).cast(TIMESTAMP), **columns})
@@ -153,6 +156,10 @@ def fill_lake(folder: Path, count: int, candles: int) -> None:
     for item in series:
         lake.commit(item, enrich(table, item, "made", is_mock=False), Marks(), marks)
     ingester.watermark_store.heal(lambda: dict.fromkeys(series, marks))
+    ledger = Ledger(folder / LEDGER_FILE)
+    stores = ingester.dlq, ingester.holes, ingester.watermark_store
+    Coverage(ingester.settings, lake, *stores, FileRuns(ledger)).of(series)
+    ledger.close()
 
 
 def fill_run(folder: Path, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,11 +17,15 @@ from ffe_core import times
 from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek, MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.calendars.intervals import join_runs, opens_in, runs_of
+from ffe_core.errors import StorageError
 from ffe_core.ingestion.completeness import COUNTS, KINDS, account, completeness
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
+from ffe_core.storage.file_runs import FileRuns
+from ffe_core.storage.lake_files import DamagedTable, Snapshot
+from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 from ffe_core.storage.marked_holes import NO_TRADES
 from ffe_core.storage.stored_runs import StoredRuns
 from ffe_core.timeframes import seconds
@@ -183,9 +188,64 @@ def test_files_read_once_give_the_same_runs_as_a_look_at_every_row(batches: list
             }
 
 
-def test_a_second_look_reads_only_the_files_that_are_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ffe_core.storage.lake_files import Snapshot
+def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = files_read(monkeypatch)
+    put(tmp_path, BTC, list(hours(0, 10)))
+    put(tmp_path, ETH, list(hours(3, 9)))
 
+    def counts() -> dict[str, int]:
+        single = ingester(tmp_path)
+        remembered = FileRuns(Ledger(tmp_path / LEDGER_FILE))
+        coverage = Coverage(
+            single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store, remembered
+        )
+        return {one.series.asset_pair: one.counts.stored for one in coverage.of(coverage.series())}
+
+    assert (counts(), len(read)) == ({"BTCUSD": 10, "ETHUSD": 6}, 2)
+    assert (counts(), len(read)) == ({"BTCUSD": 10, "ETHUSD": 6}, 2)
+    put(tmp_path, BTC, list(hours(10, 12)))
+    assert (counts(), len(read)) == ({"BTCUSD": 12, "ETHUSD": 6}, 3)
+    DeltaTable(str(tmp_path / "lake" / BTC.table)).optimize.compact()
+    assert counts() == {"BTCUSD": 12, "ETHUSD": 6}
+    with sqlite3.connect(tmp_path / LEDGER_FILE) as ledger:
+        kept = {path for (path,) in ledger.execute("select path from file_runs")}
+    assert len(kept) == 2, "of files that compaction replaced nothing is kept"
+
+
+def test_what_is_remembered_of_a_file_that_was_cut_off_or_is_gone_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, BTC, list(hours(0, 10)))
+    lake, remembered = ingester(tmp_path).delta_mgr, FileRuns(Ledger(tmp_path / LEDGER_FILE))
+    assert len(StoredRuns(lake, remembered).read("1h")) == 1
+    [file] = (tmp_path / "lake").rglob("*.parquet")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    with pytest.raises(DamagedTable):
+        StoredRuns(lake, remembered).read("1h")
+    file.unlink()
+    with pytest.raises(DamagedTable):
+        StoredRuns(lake, remembered).read("1h")
+    file.write_bytes(whole)
+    assert len(StoredRuns(lake, remembered).read("1h")) == 1
+
+
+def test_without_a_ledger_to_remember_in_the_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, BTC, list(hours(0, 10)))
+
+    def fails(*_: object) -> None:
+        raise StorageError("the ledger cannot be used")
+
+    monkeypatch.setattr(FileRuns, "load", fails)
+    monkeypatch.setattr(FileRuns, "save", fails)
+    remembered = FileRuns(Ledger(tmp_path / LEDGER_FILE))
+    assert len(StoredRuns(ingester(tmp_path).delta_mgr, remembered).read("1h")) == 1
+
+
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The data files that are read from now on."""
     read: list[str] = []
     inner = Snapshot.read_file
 
@@ -194,6 +254,11 @@ def test_a_second_look_reads_only_the_files_that_are_new(tmp_path: Path, monkeyp
         return inner(self, path, columns)
 
     monkeypatch.setattr(Snapshot, "read_file", counted)
+    return read
+
+
+def test_a_second_look_reads_only_the_files_that_are_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = files_read(monkeypatch)
     coverage = looked(tmp_path)
     put(tmp_path, BTC, list(hours(0, 10)))
     assert coverage.of([BTC])[0].counts.stored == 10

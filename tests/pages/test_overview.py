@@ -1,11 +1,16 @@
-"""Does the Overview say in a few lines what needs a person, however many series there are?"""
+"""Does the Overview count as Coverage does, and say in few lines what needs a person, however many series there are?"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ffe_core.insight.overview import SeriesOverview
+from ffe_core.operations.run_service import BackfillRequest
+from ffe_core.operations.service import ConsoleService
 from ffe_core.series import Series
 from ffe_core.storage import run_ledger as states
 from pages.ui.overview import of_series
+from tests.pages.conftest import Open, words
 
 HOUR = 3600
 
@@ -60,3 +65,36 @@ def test_what_did_not_end_well_is_told_by_run() -> None:
         ("ETHUSD 1h from coinbase: its last run was interrupted", {"id": "8"}),
         ("SOLUSD 1h from coinbase: its last run was cancelled", {"id": "9"}),
     ]
+
+
+def backfilled(console: ConsoleService, start: str, end: str, mode: str = "resume") -> None:
+    request = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], start, end, mode)
+    console.run_service.wait(console.run_service.start(request, "ann"), 60)
+
+
+def figures(open_page: Open) -> dict[str, str]:
+    return {metric.label: metric.value for metric in open_page().metric}
+
+
+def test_what_the_last_run_did_not_look_at_counts_too(console: ConsoleService, open_page: Open) -> None:
+    """Ten days apart: what lies between is missing, though every run was complete."""
+    backfilled(console, "2024-01-01", "2024-01-02", "refetch")
+    backfilled(console, "2024-01-12", "2024-01-13", "refetch")
+    [found] = console.coverage.of(console.coverage.series())
+    assert found.counts.unexplained > 0
+    shown = figures(open_page)
+    assert shown["Unexplained"] == f"{found.counts.unexplained:,}"
+    assert shown["Candles stored"] == f"{found.counts.stored:,}"
+    assert "fresh and explained" not in words(open_page())
+
+
+def test_a_data_file_that_cannot_be_read_is_told_and_the_rest_of_the_page_goes_on(
+    console: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    backfilled(console, "2024-01-01", "2024-01-02")
+    next((data_dir / "lake").rglob("*.parquet")).unlink()
+    at = open_page()
+    assert "Part of the lake cannot be read, so nothing is counted" in words(at)
+    shown = figures(open_page)
+    assert (shown["Series"], shown["Candles stored"], shown["Unexplained"]) == ("1", "–", "–")
+    assert len(at.dataframe[0].value) == 1
