@@ -21,10 +21,9 @@ class Asked:
     _twice: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, page: Page, answer: Fetched, *, twice: bool) -> None:
-        """Count a page; `twice` says that an empty one was asked for again before it was believed."""
+        """Count a page; `twice` says that it came back empty, and again when it was asked for once more."""
         start = min(max(page.start, answer.covers_from or page.start), page.end)
-        empty = not answer.records and answer.covers_from is None
-        (self._twice if twice and empty else self._once).append((start, page.end))
+        (self._twice if twice else self._once).append((start, page.end))
 
     def in_vain(self, missing: list[tuple[int, int]]) -> tuple[Times, Times, Times]:
         """Of the missing ranges what was asked for once and what twice, and what was asked for and is not missing."""

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from typing import Any
 
-from ffe_core.providers.base import Fetched, Page
+from ffe_core.providers.base import Fetched, Page, Record
+from ffe_core.validation import UNREADABLE, read_opens
 
 Fetch = Callable[[Page], Coroutine[Any, Any, Fetched]]
 Answers = AsyncGenerator[tuple[Page, Fetched], None]
@@ -34,20 +35,44 @@ async def in_order(pages: Iterable[Page], fetch: Fetch, ahead: int) -> Answers:
         await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
 
 
+def is_empty(page: Page, answer: Fetched, *, whole_bodies: bool) -> bool:
+    """Whether an answer says nothing of its page: no records, or only some that open outside of it.
+
+    With `whole_bodies` they always may (`Provider.sends_whole_bodies`). A record whose time cannot be read says that
+    something is there.
+    """
+    if answer.covers_from is not None:
+        return False
+    if whole_bodies or not answer.records:
+        return not answer.records
+    return not _speaks_of(page, answer.records[:1]) and not _speaks_of(page, answer.records)
+
+
+def _speaks_of(page: Page, records: list[Record]) -> bool:
+    opens = read_opens(records)
+    return bool(((opens == UNREADABLE) | ((opens >= page.start) & (opens < page.end))).any())
+
+
 async def believed(
-    pages: Iterable[Page], fetch: Fetch, ahead: int, expects: Callable[[Page], bool], *, confirm_empty: bool
+    pages: Iterable[Page],
+    fetch: Fetch,
+    ahead: int,
+    is_doubtful: Callable[[Page, Fetched], bool],
+    *,
+    confirm_empty: bool,
 ) -> Answers:
-    """Pages in order; one that is empty though bars are expected is asked for once more.
+    """Pages in order; one whose answer is doubtful, empty though bars are expected, is asked for once more.
 
     With `confirm_empty` at once; otherwise when a later page has data, so that the quiet end of a range costs nothing.
+    One that was answered with records of other pages is asked for again at once too: it is no quiet end.
     """
     doubtful: list[Page] = []
     async with aclosing(in_order(pages, fetch, ahead)) as answers:
         async for page, answer in answers:
-            empty = not answer.records and answer.covers_from is None and expects(page)
-            if empty and confirm_empty:
-                answer = await fetch(page)
-            elif empty:
+            doubt = is_doubtful(page, answer)
+            if doubt and (confirm_empty or answer.records):
+                answer = _both(answer, await fetch(page))
+            elif doubt:
                 doubtful.append(page)
                 continue
             if answer.records and doubtful:
@@ -58,3 +83,9 @@ async def believed(
             yield page, answer
     for page in doubtful:
         yield page, Fetched()
+
+
+def _both(first: Fetched, second: Fetched) -> Fetched:
+    """The second answer, and what only the first one held: every record is counted, one sent with both of them once."""
+    held = set(map(repr, second.records))
+    return Fetched([*second.records, *(one for one in first.records if repr(one) not in held)], second.covers_from)

@@ -25,7 +25,7 @@ from ffe_core.ingestion.asked import Asked
 from ffe_core.ingestion.chunk import Chunk
 from ffe_core.ingestion.completeness import Completeness, completeness
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.ingestion.fetch import believed
+from ffe_core.ingestion.fetch import believed, is_empty
 from ffe_core.ingestion.report import Progress, Report
 from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.http import traffic
@@ -132,14 +132,14 @@ class SeriesPipeline:
             reversed(pages) if span.newest_first else pages,
             self._fetch,
             self._provider.max_in_flight,
-            self._expects,
+            self._is_doubtful,
             confirm_empty=span.confirm_empty,
         )
         chunk = self._chunk()
         try:
             async for page, answer in answers:
                 reach = self._take(report, chunk, page, answer)
-                self._asked.add(page, answer, twice=span.confirm_empty)
+                self._asked.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
                     await _seen_through(asyncio.to_thread(chunk.validate))
                 if chunk.is_due:
@@ -165,8 +165,13 @@ class SeriesPipeline:
             log.exception("%s: the provider failed unexpectedly", self._series)
             raise ProviderError(f"{self._series.provider} failed with {type(error).__name__}: {error}") from error
 
-    def _expects(self, page: Page) -> bool:
-        return self._calendar.expected_count(self._series.timeframe, page.start, page.end) > 0
+    def _is_empty(self, page: Page, answer: Fetched) -> bool:
+        return is_empty(page, answer, whole_bodies=self._provider.sends_whole_bodies)
+
+    def _is_doubtful(self, page: Page, answer: Fetched) -> bool:
+        """Whether an answer is empty though bars are expected."""
+        expected = self._calendar.expected_count
+        return self._is_empty(page, answer) and expected(self._series.timeframe, page.start, page.end) > 0
 
     def _chunk(self) -> Chunk:
         return Chunk(self._series, self._closed, self._provider.flags_completion)

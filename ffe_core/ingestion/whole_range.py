@@ -15,6 +15,7 @@ class WholeRange(Provider):
     """Wraps any async context manager with `get_historical_data(asset_pair=, start=, end=, timeframe=)`."""
 
     name = "custom"
+    sends_whole_bodies = True
 
     def __init__(self, name: str, inner: Any, settings: Settings) -> None:
         super().__init__(settings)

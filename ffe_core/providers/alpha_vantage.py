@@ -74,6 +74,7 @@ class AlphaVantageProvider(HttpProvider):
     """
 
     name = "alpha_vantage"
+    sends_whole_bodies = True
     max_in_flight = 4
 
     def __init__(self, api_key: str | None = None, config: Config | Settings | None = None) -> None:

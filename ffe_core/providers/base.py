@@ -77,6 +77,8 @@ class Provider(ABC):
     is_mock: ClassVar[bool] = False
     flags_completion: ClassVar[bool] = False
     """True when each record says itself, as `complete`, whether its bar is closed; then the clock has no say."""
+    sends_whole_bodies: ClassVar[bool] = False
+    """True when an answer may hold all there is, whatever was asked; then records outside of the page are expected."""
     max_in_flight: ClassVar[int] = 32
     """Requests under way at once, at most."""
     volume_unit: ClassVar[str | None] = None
