@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.export import export
@@ -21,6 +23,18 @@ from ffe_core.redaction import redact
 from ffe_core.series import Series
 
 _KINDS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "sheet": "application/json"}
+_MICROS = 1_000_000
+_LONGEST_ECHO = 40
+
+
+class _Once(FileResponse):
+    """A file that is gone once it was sent, or could not be: a background task runs only if all goes well."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            Path(self.path).unlink(missing_ok=True)
 
 
 async def download(request: Request) -> Response:
@@ -34,7 +48,7 @@ async def download(request: Request) -> Response:
         return PlainTextResponse(redact(str(error)), status_code=400)
     except FFEError as error:
         return PlainTextResponse(redact(str(error)), status_code=503)
-    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
+    return _Once(path, media_type=kind, filename=name)
 
 
 def _written(request: Request) -> tuple[Path, str, str]:
@@ -44,10 +58,12 @@ def _written(request: Request) -> tuple[Path, str, str]:
         raise InputError(f"format: {format_!r} is unknown; use one of {', '.join(_KINDS)}")
     series = [Series.of(*_three(key)) for key in query.getlist("series")]
     start, end = _whole(query.get("start"), "start"), _whole(query.get("end"), "end")
-    known = query.get("known")
-    path = Path(tempfile.mkstemp(prefix="ffe-export-")[1])
+    known = _whole(query["known"], "known", _MICROS) if "known" in query else None
+    descriptor, name = tempfile.mkstemp(prefix="ffe-export-")
+    os.close(descriptor)
+    path = Path(name)
     try:
-        _write(path, series, start, end, None if known is None else _whole(known, "known"), format_)
+        _write(path, series, start, end, known, format_)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -87,8 +103,15 @@ def _three(key: str) -> tuple[str, str, str]:
     return pair, rest[0], rest[1]
 
 
-def _whole(text: str | None, field: str) -> int:
+def _whole(text: str | None, field: str, a_second: int = 1) -> int:
+    """A time since 1970 as a whole number, so many of them `a_second`. InputError naming the field."""
     try:
-        return int(text or "")
+        found = int(text or "")
+        times.parse_instant(found // a_second)
     except ValueError:
-        raise InputError(f"{field}: {text!r} is not a time in whole numbers since 1970") from None
+        shown = (text or "")[:_LONGEST_ECHO]
+        unit = "seconds" if a_second == 1 else "microseconds"
+        raise InputError(
+            f"{field}: {shown!r} is no time of the years 1 to 9999; give whole {unit} since 1970"
+        ) from None
+    return found

@@ -1,0 +1,92 @@
+"""Downloads: what an address asks for comes as a file, nothing stays behind, and nonsense is told, not thrown."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from ffe_core.operations.service import ConsoleService
+from pages.ui.download import download
+from tests.pages.test_page_states import backfilled
+
+Get = Callable[..., httpx.Response]
+DESCRIPTORS = Path("/proc/self/fd")
+BTC = "series=BTCUSD/1h/simulated"
+RANGE = "&start=1704067200&end=1704326400"
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+
+
+@pytest.fixture
+def get(console: ConsoleService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Get:
+    """`get("?query", **headers)`: what `/export` of a filled console answers; it writes to `tmp_path/temporary`."""
+    backfilled(console)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    app = Starlette(routes=[Route("/export", download)])
+
+    async def asked(query: str, headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as client:
+            return await client.get(f"/export?{query}", headers=headers)
+
+    return lambda query, **headers: asyncio.run(asked(query, headers))
+
+
+def left_behind(tmp_path: Path) -> list[str]:
+    """Files that are still there, and those that are gone and still held open."""
+    held = [os.readlink(one) for one in DESCRIPTORS.iterdir() if one.is_symlink()] if DESCRIPTORS.is_dir() else []
+    return [*os.listdir(tmp_path / "temporary"), *(name for name in held if "ffe-export" in name)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "sheet"])
+def test_an_export_leaves_no_file_and_no_descriptor_behind(get: Get, tmp_path: Path, kind: str) -> None:
+    for _ in range(3):
+        assert get(f"{BTC}{RANGE}&format={kind}").status_code == 200
+    assert not left_behind(tmp_path)
+
+
+def test_a_part_that_is_not_there_leaves_nothing_behind_either(get: Get, tmp_path: Path) -> None:
+    answer = get(f"{BTC}{RANGE}&format=csv", Range="bytes=999999999-")
+    assert answer.status_code == 416
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["9" * 20, f"-{'9' * 14}", "9" * 5000, str(LAST_SECOND + 1), "1.5", "²", ""])
+@pytest.mark.parametrize("field", ["start", "end"])
+def test_a_time_that_cannot_be_is_named(get: Get, tmp_path: Path, field: str, number: str) -> None:
+    other = {"start": "end", "end": "start"}[field]
+    answer = get(f"{BTC}&format=csv&{field}={number}&{other}=1704067200")
+    assert (answer.status_code, answer.text.partition(":")[0]) == (400, field)
+    assert len(answer.text) < 200
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["9" * 25, f"-{'9' * 25}", "soon", ""])
+def test_a_moment_that_cannot_be_is_named(get: Get, number: str) -> None:
+    answer = get(f"{BTC}{RANGE}&format=csv&known={number}")
+    assert (answer.status_code, answer.text.partition(":")[0]) == (400, "known")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "sheet"])
+def test_all_of_time_can_be_asked_for(get: Get, kind: str) -> None:
+    known = f"{LAST_SECOND}999999"
+    answer = get(f"{BTC}&start={FIRST_SECOND}&end={LAST_SECOND}&format={kind}&known={known}")
+    assert answer.status_code == 200, answer.text
+    assert len(answer.content) > 1000
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "series=", "series=a/b", "series=NOPE/1h/simulated", "series=BTCUSD/2h/x", "series=../../x/1h/simulated"],
+)
+def test_a_series_that_cannot_be_is_refused_with_the_reason(get: Get, query: str) -> None:
+    answer = get(f"{query}{RANGE}")
+    assert answer.status_code == 400
+    assert answer.text
