@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.benchmarks import coverage, ingest_cpu, ingest_memory, request_rate
+from tests.benchmarks import chart_month, coverage, dead_letter_pages, ingest_cpu, ingest_memory, request_rate
 from tests.benchmarks.harness import Ratio, Verdict
 
 RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", re.MULTILINE)
@@ -15,8 +15,15 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
 
 @pytest.mark.parametrize(
     ("module", "size", "ratios"),
-    [(ingest_cpu, 600, 2), (ingest_memory, 300, 2), (request_rate, 3, 1), (coverage, 10, 4)],
-    ids=["ingest_cpu", "ingest_memory", "request_rate", "coverage"],
+    [
+        (ingest_cpu, 600, 2),
+        (ingest_memory, 300, 2),
+        (request_rate, 3, 1),
+        (coverage, 10, 4),
+        (chart_month, 60_000, 1),
+        (dead_letter_pages, 30, 11),
+    ],
+    ids=["ingest_cpu", "ingest_memory", "request_rate", "coverage", "chart_month", "dead_letter_pages"],
 )
 def test_a_benchmark_prints_its_ratios_beside_their_goals(
     module: ModuleType, size: int, ratios: int, capsys: pytest.CaptureFixture[str]
