@@ -246,10 +246,12 @@ class Scheduler:
             self._store.update_fires([{"id": fire["id"], "outcome": states.FIRING}])
         run_id = self._runs.start(schedule, without(request, frozenset(held)), fire["kind"], fire["due"], SCHEDULER)
         busy[schedule.id] = run_id
-        if fire["fills_from"] is not None:
-            self._store.fill(schedule.id, fire["fills_from"], fire["due"], run_id)
-        left_out = ", ".join(f"{one} (run {other})" for one, other in held.items())
-        return _ran(fire, run_id, now - fire["due"], f"without what another run works on: {left_out}" if held else None)
+        started = _ran(fire, run_id, now - fire["due"], None)
+        if held:
+            # What is left out is not fetched, so the run does not stand in for any missed fire.
+            left_out = ", ".join(f"{one} (run {other})" for one, other in held.items())
+            started |= {"note": f"without what another run works on: {left_out}", "fills_from": None}
+        return started
 
     # -- what came of it
 
@@ -261,7 +263,7 @@ class Scheduler:
         if not ended:
             return
         schedules = self._store.some(fire["schedule_id"] for fire in ended)
-        missed = {row["schedule_id"] for row in self._store.unfilled()}
+        missed = {row["schedule_id"] for row in self._store.unfilled(under_way=True)}
         for fire in ended:
             schedule, state = schedules.get(fire["schedule_id"]), found.get(fire["run_id"])
             if schedule is not None and state in (runs_ledger.COMPLETE, runs_ledger.GAPS):
@@ -276,9 +278,10 @@ class Scheduler:
     def _succeeded(self, schedule: Schedule, fire: Fire, has_missed: bool) -> None:
         if schedule.failures:
             self._store.count(schedule.id, 0)
-        if has_missed and schedule.mode == "resume":
-            # It went on from the watermark, so whatever was missed before it is in the lake now.
-            self._store.fill(schedule.id, 0, int(fire["at"]), fire["run_id"])
+        # One that went on from the watermark has brought whatever was missed before it.
+        first = 0 if schedule.mode == "resume" else fire["fills_from"]
+        if has_missed and first is not None:
+            self._store.fill(schedule.id, first, fire["id"], fire["run_id"])
 
     def _failed(self, schedule: Schedule, fire: Fire) -> None:
         failure, failures = self._runs.failure(fire["run_id"]), schedule.failures + 1
@@ -334,4 +337,4 @@ def _held_up(fire: Fire, schedule: Schedule, former: int, queued: set[int]) -> d
 
 def _same(fire: Fire) -> dict[str, Any]:
     """The columns every change of a fire names, as they are."""
-    return {name: fire[name] for name in ("id", "outcome", "run_id", "late", "actor", "note")}
+    return {name: fire[name] for name in ("id", "outcome", "run_id", "late", "fills_from", "actor", "note")}

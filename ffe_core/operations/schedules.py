@@ -182,14 +182,14 @@ class Schedules:
         return self._by_hand(self.get(schedule_id), actor, None)
 
     def fill_missed(self, schedule_id: int, actor: str) -> int:
-        """One run that fetches what all missed fires would have; returns its number. InputError if none is missed."""
+        """One run that fetches what all missed fires would have; returns its number. They count as fetched once it
+        has ended well. InputError if none is missed, or if a run is fetching it already."""
         schedule, missed = self.get(schedule_id), self.store.unfilled(schedule_id)
-        if not missed:
-            raise InputError(f"schedule: {schedule.name} has missed nothing that was not fetched since")
-        first, last = missed[0]["due"], missed[-1]["until"]
-        run_id = self._by_hand(schedule, actor, first)
-        self.store.fill(schedule_id, first, last, run_id)
-        return run_id
+        if missed:
+            return self._by_hand(schedule, actor, missed[0]["due"])
+        if self.store.unfilled(schedule_id, under_way=True):
+            raise InputError(f"schedule: {self._filling(schedule)} what {schedule.name} missed; wait for it to end")
+        raise InputError(f"schedule: {schedule.name} has missed nothing that was not fetched since")
 
     # -- what there is
 
@@ -230,6 +230,12 @@ class Schedules:
         last = self.store.last_fires(every, 5)
         ended = ([row for row in rows if row["run_state"] is not None] for rows in last.values())
         return [rows[-1] for rows in ended if rows]
+
+    def _filling(self, schedule: Schedule) -> str:
+        """What is fetching, or about to fetch, what a schedule missed, with its verb."""
+        open_ = [fire for fire in self.store.open_fires() if fire["schedule_id"] == schedule.id]
+        runs = [fire["run_id"] for fire in open_ if fire["fills_from"] is not None and fire["run_id"] is not None]
+        return f"run {runs[0]} is fetching" if runs else "a fire that is about to start will fetch"
 
     def _by_hand(self, schedule: Schedule, actor: str, fills_from: int | None) -> int:
         now = self._clock()

@@ -289,21 +289,26 @@ class ScheduleStore:
                 for one in schedule_ids
             }
 
-    def unfilled(self, schedule_id: int | None = None) -> list[sa.RowMapping]:
-        """Missed fires whose data nobody has fetched since, oldest first."""
+    def unfilled(self, schedule_id: int | None = None, *, under_way: bool = False) -> list[sa.RowMapping]:
+        """Missed fires whose data nobody has fetched since, oldest first; `under_way`: also those that an open fire
+        stands in for, which will have been if it ends well."""
         wanted = (fires.c.outcome == MISSED) & fires.c.filled_by.is_(None)
         wanted &= fires.c.schedule_id.in_(sa.select(schedules.c.id).where(_kept))
         if schedule_id is not None:
             wanted &= fires.c.schedule_id == schedule_id
+        # Looked for first: a run that ends well in between has filled them by the time they are read.
+        standing_in = [] if under_way else self.open_fires()
         with self._ledger.read() as connection:
-            return list(connection.execute(sa.select(fires).where(wanted).order_by(fires.c.due)).mappings())
+            missed = connection.execute(sa.select(fires).where(wanted).order_by(fires.c.due)).mappings()
+            return [row for row in missed if not any(_stands_in(fire, row) for fire in standing_in)]
 
-    def fill(self, schedule_id: int, first: int, last: int, run_id: int) -> None:
-        """Note the run that fetches what the missed fires in [first, last] would have."""
-        between = (fires.c.due >= first) & (fires.c.until <= last)
+    def fill(self, schedule_id: int, first: int, before: int, run_id: int) -> None:
+        """Note the run that has fetched what missed fires would have: those due from `first` on that were on record
+        before the fire of id `before`."""
         missed = (fires.c.schedule_id == schedule_id) & (fires.c.outcome == MISSED) & fires.c.filled_by.is_(None)
+        recorded = (fires.c.due >= first) & (fires.c.id < before)
         with self._ledger.write() as connection:
-            connection.execute(fires.update().where(missed & between).values(filled_by=run_id))
+            connection.execute(fires.update().where(missed & recorded).values(filled_by=run_id))
 
     # -- notices
 
@@ -332,6 +337,13 @@ class ScheduleStore:
         query = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
         with self._ledger.read() as connection:
             return list(connection.execute(query.where(notices.c.event == event) if event else query).mappings())
+
+
+def _stands_in(fire: sa.RowMapping, missed: sa.RowMapping) -> bool:
+    """Whether a fire asks for what a missed one would have, on record before it."""
+    if fire["fills_from"] is None or fire["schedule_id"] != missed["schedule_id"]:
+        return False
+    return bool(fire["fills_from"] <= missed["due"] and missed["id"] < fire["id"])
 
 
 class _ChangedMeanwhile(Exception):

@@ -74,6 +74,7 @@ def test_an_outage_is_caught_up_as_told(world: World, catch_up: str, outcomes: l
     world.crash()
     world.clock.at += 6 * 3600
     world.scheduler.pulse()
+    world.scheduler.pulse()
     assert _what(world, one.id) == outcomes
     missed = [row for row in world.fires(one.id) if row["outcome"] == states.MISSED]
     assert [row["note"] for row in missed] == ["no console was running"]
@@ -85,6 +86,53 @@ def test_an_outage_is_caught_up_as_told(world: World, catch_up: str, outcomes: l
     if catch_up == "latest":
         assert world.runs.started[1].request.start == world.outcomes(one.id)[-1][0] - DAY
         assert missed[0]["filled_by"] is None
+
+
+def _filling(world: World, **values: object) -> int:
+    """A schedule whose fire stands in for five missed ones, in a run that is under way; its id."""
+    values = {"trigger": "cron 0 * * * *", "catch_up": "fill", "mode": "gaps", "since": "1d", **values}
+    one = world.add(**values)
+    world.crash()
+    world.runs.holds = True
+    world.clock.at += 6 * 3600
+    world.scheduler.pulse()
+    return one.id
+
+
+@pytest.mark.parametrize(
+    ("state", "is_filled"),
+    [
+        (run_states.COMPLETE, True),
+        (run_states.GAPS, True),
+        (run_states.FAILED, False),
+        (run_states.CANCELLED, False),
+        (run_states.INTERRUPTED, False),
+    ],
+)
+def test_what_was_missed_counts_as_fetched_once_its_run_ended_well(world: World, state: str, is_filled: bool) -> None:
+    schedule_id = _filling(world)
+    assert world.fires(schedule_id)[0]["filled_by"] is None
+    assert world.store.unfilled(schedule_id) == []
+    world.crash()
+    world.runs.end(1, state)
+    world.scheduler.pulse()
+    assert world.fires(schedule_id)[0]["filled_by"] == (1 if is_filled else None)
+    assert [row["count"] for row in world.store.unfilled(schedule_id)] == ([] if is_filled else [5])
+
+
+def test_a_fire_that_could_not_start_leaves_what_was_missed_to_a_person(world: World) -> None:
+    world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
+    schedule_id = _filling(world)
+    assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
+
+
+def test_a_run_without_some_of_its_series_has_not_fetched_what_was_missed(world: World) -> None:
+    world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
+    schedule_id = _filling(world, pairs=("BTCUSD", "ETHUSD"))
+    assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
+    world.runs.end(1)
+    world.scheduler.pulse()
+    assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
 
 
 def test_after_an_outage_a_fire_of_this_minute_stands_in_for_the_latest(world: World) -> None:

@@ -232,18 +232,71 @@ def test_a_fire_waits_for_a_run_started_by_hand(world: World) -> None:
 
 
 def test_what_was_missed_is_filled_once(world: World) -> None:
-    one = world.add(trigger="cron 0 * * * *", catch_up="none", mode="gaps", since="1d")
-    world.clock.at += 9 * DAY + 120
-    world.scheduler.pulse()
-    [missed] = world.store.unfilled(one.id)
+    one = _missed(world)
+    [missed] = world.store.unfilled(one)
     assert missed["count"] == 9 * 24
-    run_id = world.verbs.fill_missed(one.id, "ann")
+    run_id = world.verbs.fill_missed(one, "ann")
     request = world.runs.started[run_id].request
     assert (request.start, request.end) == (missed["due"] - DAY, int(world.clock.at))
     assert len(world.runs.started) == 1
-    assert world.store.unfilled(one.id) == []
+    world.scheduler.pulse()
+    assert world.fires(one)[0]["filled_by"] == run_id
+    assert world.store.unfilled(one) == []
     with pytest.raises(InputError, match="has missed nothing"):
-        world.verbs.fill_missed(one.id, "ann")
+        world.verbs.fill_missed(one, "ann")
+
+
+def _missed(world: World) -> int:
+    """A schedule that missed its fires of nine days; its id."""
+    one = world.add(trigger="cron 0 * * * *", catch_up="none", mode="gaps", since="1d")
+    world.clock.at += 9 * DAY + 120
+    world.scheduler.pulse()
+    return one.id
+
+
+def test_while_one_run_fills_what_was_missed_no_second_is_offered_or_started(world: World) -> None:
+    one = _missed(world)
+    world.runs.holds = True
+    run_id = world.verbs.fill_missed(one, "ann")
+    assert world.store.unfilled(one) == []
+    assert [item.kind for item in world.verbs.attention()] == []
+    with pytest.raises(InputError, match=f"run {run_id} is fetching what one missed; wait for it to end"):
+        world.verbs.fill_missed(one, "bob")
+    world.runs.end(run_id, run_states.FAILED)
+    world.scheduler.pulse()
+    assert [row["filled_by"] for row in world.store.unfilled(one)] == [None]
+    assert {item.kind for item in world.verbs.attention()} == {"failed", "missed"}
+    again = world.verbs.fill_missed(one, "bob")
+    world.runs.end(again)
+    world.scheduler.pulse()
+    assert world.fires(one)[0]["filled_by"] == again
+
+
+def test_a_success_of_another_run_counts_though_the_filling_one_fails(world: World) -> None:
+    one = _missed(world)
+    world.runs.holds = True
+    filling = world.verbs.fill_missed(one, "ann")
+    world.verbs.edit(one, replace(Draft.of(world.verbs.get(one)), mode="resume"), "ann")
+    other = world.verbs.run_now(one, "ann")
+    world.runs.end(other)
+    world.scheduler.pulse()
+    world.runs.end(filling, run_states.FAILED)
+    world.scheduler.pulse()
+    assert world.fires(one)[0]["filled_by"] == other
+    assert world.store.unfilled(one) == []
+
+
+def test_what_is_missed_after_a_filling_run_began_is_offered_beside_it(world: World) -> None:
+    one = _missed(world)
+    world.runs.holds = True
+    world.verbs.fill_missed(one, "ann")
+    world.crash()
+    world.clock.at += 7200
+    world.scheduler.pulse()
+    assert [row["count"] for row in world.store.unfilled(one)] == [2]
+    world.runs.end(1)
+    world.scheduler.pulse()
+    assert [row["count"] for row in world.store.unfilled(one)] == [2]
 
 
 def test_attention_names_what_needs_a_person(world: World) -> None:
