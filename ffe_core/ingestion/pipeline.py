@@ -73,8 +73,12 @@ class SeriesPipeline:
         self._asked = Asked()
 
     async def run(self, start: int, end: int, mode: plan.Mode) -> Report:
-        """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept."""
+        """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
+
+        CalendarHorizonError, before any request, for a range that the series' calendar does not know.
+        """
         report = self._begin(start, end)
+        self._calendar.expected_ranges(self._series.timeframe, report.start, report.end)
         try:
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._replanning(report, mode)
@@ -82,6 +86,9 @@ class SeriesPipeline:
             await self._remember_asked(report)
         except FFEError as error:
             await self._fail(report, error)
+        except Exception as error:
+            log.exception("%s ended unexpectedly", self._series)
+            await self._fail(report, FFEError(f"{type(error).__name__}: {error}"))
         report.phase = "done"
         self._progress(report)
         return report
@@ -126,6 +133,8 @@ class SeriesPipeline:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
         pages = span.pages(self._provider, self._series)
         report.pages_planned += len(pages)
+        report.fills_gaps = bool(span.parts)
+        self._asked.want(span.wanted)
         report.phase = "fetching"
         self._first_low = span.start
         answers = believed(
@@ -278,7 +287,8 @@ class SeriesPipeline:
         try:
             report.marks = await asyncio.to_thread(self._stores.lake.marks, self._series)
             report.completeness = await self._measure(report)
-        except FFEError:
+        except Exception as another:
+            log.info("%s: how whole it is cannot be told: %s", self._series, another)
             report.completeness = None  # the first failure is the one to report
 
 

@@ -16,7 +16,7 @@ from ffe_core import times
 from ffe_core.errors import CommitConflict, PermanentError, QuotaError, RetriableError, StorageError
 from ffe_core.ingestion import chunk as chunk_module
 from ffe_core.providers.base import Fetched, Page
-from ffe_core.series import Marks
+from ffe_core.series import Marks, Series
 from tests.ingestion.fakes import (
     BTC,
     HOUR,
@@ -319,6 +319,47 @@ class TestFailures:
         assert adds_up(report)
         run(single, FakeProvider({}), hour(0), hour(10))
         assert single.watermark_store.get("BTCUSD", "1h", "coinbase") == times.iso(hour(9))
+
+    def test_a_failure_of_another_kind_keeps_the_counts_of_what_is_committed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(chunk_module, "_VALIDATE_RECORDS", 1)
+        monkeypatch.setattr(chunk_module, "_COMMIT_ROWS", 1)
+        validated, validate = iter(range(100)), chunk_module.validate
+
+        def broken(*arguments: Any) -> Any:
+            if next(validated) == 2:
+                raise RuntimeError("broken")
+            return validate(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(chunk_module, "validate", broken)
+            report = run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50))
+        assert (report.status, report.tally.stored, report.tally.received) == ("error", 20, 20)
+        assert (report.marks, report.completeness.stored) == (Marks(hour(19), hour(0)), 20)
+        assert "RuntimeError: broken" in report.as_dict()["error"]
+        assert run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50)).tally.stored == 30
+
+    def test_counting_that_fails_keeps_the_counts_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        def broken(*_: Any) -> Any:
+            raise RuntimeError("broken")
+
+        monkeypatch.setattr("ffe_core.ingestion.pipeline.completeness", broken)
+        report = run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50))
+        assert (report.status, report.tally.stored, report.marks) == ("error", 50, Marks(hour(49), hour(0)))
+        assert report.completeness is None
+
+    @pytest.mark.parametrize("mode", ["resume", "gaps", "refetch"])
+    def test_a_range_the_calendar_does_not_know_is_refused_before_any_request(self, tmp_path: Path, mode: Any):
+        series = Series("EURUSD", "1d", "oanda")
+        provider = FakeProvider(records(range(START, START + 40 * 24 * HOUR, 24 * HOUR)), step=24 * HOUR)
+        run(tmp_path, provider, hour(24 * 30), hour(24 * 35), series)
+        provider.asked.clear()
+        before = ingester(tmp_path).delta_mgr.marks(series)
+        with pytest.raises(ValueError, match=r"^start: 1960-01-01 .*fx calendar"):
+            run(tmp_path, provider, times.parse_instant("1960-01-01"), hour(24 * 40), series, mode=mode)
+        assert provider.asked == []
+        assert ingester(tmp_path).delta_mgr.marks(series) == before
 
     def test_a_faster_writer_makes_it_plan_again(self, tmp_path: Path):
         single, provider = ingester(tmp_path), FakeProvider(records(hours(0, 30)))
