@@ -10,10 +10,12 @@ from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.insight.versions import versions
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.audit import Audit, required_reason
 from ffe_core.storage.delta_lake_manager import Committed, DeltaLakeManager
+from ffe_core.storage.lake_files import micros
 from ffe_core.validation import REASONS, validate
 
 BY_HAND = "by-hand-"
@@ -28,12 +30,15 @@ def correct(
     values: Mapping[str, float | None],
     actor: str,
     reason: str,
+    began_from: int | None,
 ) -> Committed:
     """Append a new version of the stored bar that opens at `open_` (epoch seconds) with these five values.
 
-    The values have to pass the same rules as a provider's. InputError for values that do not or that change nothing,
-    for a bar that is not stored, or for no reason; SeriesHeld while a run works on the series; StorageError if it
-    cannot be written.
+    `began_from` is when the version was extracted (epoch microseconds) that they were made of, None if there was none:
+    all five are stored, so those that somebody changed meanwhile would be undone. The values have to pass the same
+    rules as a provider's. InputError for values that do not or that change nothing, for a bar that is not stored or
+    has a newer version, or for no reason; SeriesHeld while a run works on the series; StorageError if it cannot be
+    written.
     """
     why = required_reason(reason)
     checked = validate([{"date": times.iso(open_), **values}], series.grid)
@@ -45,7 +50,7 @@ def correct(
     note = {"verb": "correct", "ingestion_id": ingestion, "actor": actor, "reason": why}
     is_mock = series.provider in PROVIDERS and PROVIDERS[series.provider].is_mock
     with ingester.lease(series).acquire():
-        _require_change(lake, series, open_, values)
+        _require_change(lake, series, open_, values, began_from)
         marks = lake.marks(series)
         rows = enrich(checked.candles, series, ingestion, is_mock=is_mock)
         done = lake.commit(series, rows, marks, marks, note)
@@ -53,9 +58,25 @@ def correct(
     return done
 
 
-def _require_change(lake: DeltaLakeManager, series: Series, open_: int, values: Mapping[str, float | None]) -> None:
-    stored = lake.current(series, open_, open_ + 1).select(VALUES).to_pylist()
-    if not stored:
+def _require_change(
+    lake: DeltaLakeManager, series: Series, open_: int, values: Mapping[str, float | None], began_from: int | None
+) -> None:
+    found = versions(lake, series, open_)
+    if not found.num_rows:
         raise InputError(f"bar: {series} has none at {times.iso(open_)}; only a stored bar can be corrected")
-    if stored[0] == {name: values.get(name) for name in VALUES}:
+    stored, moments = found.select(VALUES).to_pylist(), micros(found["_extracted_at"]).tolist()
+    if moments[-1] != began_from:
+        before = stored[moments.index(began_from)] if began_from in moments else None
+        what = _changes(before, stored[-1])
+        raise InputError(f"bar: {series} at {times.iso(open_)} {what}; look at it again, then correct it")
+    if stored[-1] == {name: values.get(name) for name in VALUES}:
         raise InputError("values: they are the ones stored already; change at least one and save again")
+
+
+def _changes(before: Mapping[str, float] | None, now: Mapping[str, float]) -> str:
+    """What happened to a bar between two versions, in words."""
+    if before is None:
+        return f"was stored meanwhile ({', '.join(f'{name} {now[name]:.15g}' for name in VALUES)})"
+    changed = [name for name in VALUES if before[name] != now[name]]
+    what = ", ".join(f"{name} from {before[name]:.15g} to {now[name]:.15g}" for name in changed)
+    return f"was changed meanwhile ({what or 'to the same values in the end'})"

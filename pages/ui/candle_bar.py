@@ -39,7 +39,7 @@ def one_bar(series: Series, open_: int, known_at: int | None, show_as_of: Callab
     frame = table.to_pandas()
     _versions(frame, came, [known_at is None or moment <= known_at for moment in moments])
     with st.container(horizontal=True):
-        _verbs(series, open_, {name: float(frame[name].iloc[-1]) for name in VALUES})
+        _verbs(series, open_, {name: float(frame[name].iloc[-1]) for name in VALUES}, moments[-1])
         _dead_letters(series, frame["_dead_letter_id"].dropna().tolist())
         if len(moments) > 1:
             st.button(
@@ -88,7 +88,7 @@ def _columns() -> dict[str, Any]:
     }
 
 
-def _verbs(series: Series, open_: int, latest: dict[str, float]) -> None:
+def _verbs(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
     st.button(
         "Fetch this bar again",
         icon=":material/refresh:",
@@ -102,7 +102,7 @@ def _verbs(series: Series, open_: int, latest: dict[str, float]) -> None:
         icon=":material/edit:",
         key="candles_correct",
         on_click=_ask,
-        args=(series, open_, latest),
+        args=(series, open_, latest, extracted),
         disabled=not service().leads,
     )
 
@@ -154,8 +154,8 @@ def refusal() -> None:
 # -- correcting by hand
 
 
-def _ask(series: Series, open_: int, latest: dict[str, float]) -> None:
-    st.session_state.candles_correcting = series, open_, latest
+def _ask(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
+    st.session_state.candles_correcting = series, open_, latest, extracted
 
 
 def _forget() -> None:
@@ -170,7 +170,7 @@ def correction() -> None:
 
 
 @st.dialog("Correct a bar by hand", on_dismiss=_forget)
-def _dialog(series: Series, open_: int, latest: dict[str, float]) -> None:
+def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
     st.text(f"{series.asset_pair} {series.timeframe} · {series.provider}, {when(open_, hint=False)}")
     st.write("A new version is added with your name and reason; the one there is now stays and can still be seen.")
     cells = st.columns(2)
@@ -182,7 +182,9 @@ def _dialog(series: Series, open_: int, latest: dict[str, float]) -> None:
         st.error("That was refused; nothing was added.", icon=":material/error:")
         st.code(refused, language=None, wrap_lines=True)
     with st.container(horizontal=True):
-        st.button("Add this version", type="primary", key="correct_save", on_click=_save, args=(series, open_))
+        st.button(
+            "Add this version", type="primary", key="correct_save", on_click=_save, args=(series, open_, extracted)
+        )
         st.button("Leave it as it is", key="correct_no", on_click=_leave)
     close_when_answered()
 
@@ -192,12 +194,13 @@ def _leave() -> None:
     answered()
 
 
-def _save(series: Series, open_: int) -> None:
+def _save(series: Series, open_: int, began_from: int) -> None:
     console, state = service(), st.session_state
+    ingester, audit = console.run_service.ingester, console.audit
     values = {name: state[f"correct_{name}"] for name in VALUES}
     try:
         console.require_lead()
-        correct(console.run_service.ingester, console.audit, series, open_, values, actor(), state.correct_reason)
+        correct(ingester, audit, series, open_, values, actor(), state.correct_reason, began_from)
     except (FFEError, InputError) as error:
         state.correct_refused = str(error)
         return

@@ -33,8 +33,22 @@ def ledger_of(service: RunService) -> Ledger:
     return service.runs._ledger
 
 
-def corrected(service: RunService, open_: int = OPEN, reason: str = "typo", **values: float | None) -> None:
-    correct(service.ingester, audit_of(service), BTC, open_, {**BETTER, **values}, "ann", reason)
+def corrected(
+    service: RunService,
+    open_: int = OPEN,
+    reason: str = "typo",
+    began_from: int | None = None,
+    **values: float | None,
+) -> None:
+    """Correct a bar, beginning from its latest version unless told otherwise."""
+    began_from = began_from or latest(service, open_)
+    correct(service.ingester, audit_of(service), BTC, open_, {**BETTER, **values}, "ann", reason, began_from)
+
+
+def latest(service: RunService, open_: int = OPEN) -> int | None:
+    """The moment (epoch microseconds) at which the latest version of a bar was extracted; None if it has none."""
+    moments = micros(versions(service.lake, BTC, open_)["_extracted_at"]).tolist()
+    return moments[-1] if moments else None
 
 
 def came_from(service: RunService) -> list[Origin | None]:
@@ -86,6 +100,40 @@ def test_what_cannot_be_a_correction_is_refused_and_nothing_is_written(
             corrected(service, **change)  # type: ignore[arg-type]
         assert service.lake.snapshot(BTC.table).version == version  # type: ignore[union-attr]
         assert audit_of(service).find(target=BTC.key) == []
+
+
+@pytest.mark.usefixtures("market")
+def test_a_correction_that_began_from_an_older_version_is_refused_and_says_what_changed(tmp_path: Path) -> None:
+    with opened(tmp_path) as service:
+        done(service, asked())
+        corrected(service)
+        began = latest(service)
+        corrected(service, volume=4.0, reason="by somebody else")
+        with pytest.raises(InputError, match=r"^bar: BTCUSD .* was changed meanwhile \(volume from 3 to 4\); look"):
+            corrected(service, close=11.5, began_from=began)
+        assert versions(service.lake, BTC, OPEN).num_rows == 3
+        corrected(service, close=11.5, volume=4.0)
+        assert versions(service.lake, BTC, OPEN)["volume"].to_pylist()[-1] == 4.0
+
+
+@pytest.mark.usefixtures("market")
+def test_a_bar_that_was_changed_and_changed_back_is_another_version(tmp_path: Path) -> None:
+    with opened(tmp_path) as service:
+        done(service, asked())
+        corrected(service)
+        began = latest(service)
+        corrected(service, volume=4.0)
+        corrected(service)
+        with pytest.raises(InputError, match=r"meanwhile \(to the same values in the end\)"):
+            corrected(service, close=11.5, began_from=began)
+
+
+@pytest.mark.usefixtures("market")
+def test_a_correction_that_began_from_no_version_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path) as service:
+        done(service, asked())
+        with pytest.raises(InputError, match=r"was stored meanwhile \(open .*, volume .*\); look at it again"):
+            correct(service.ingester, audit_of(service), BTC, OPEN, BETTER, "ann", "typo", None)
 
 
 @pytest.mark.usefixtures("market")

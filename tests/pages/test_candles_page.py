@@ -42,8 +42,14 @@ def calm(at: AppTest) -> AppTest:
 def corrected(console: ConsoleService, open_: int = CHECKED, close: float = 1.0) -> int:
     """Correct a bar by hand; the last moment (epoch microseconds) at which the old values were known."""
     values = {**dict.fromkeys(VALUES, close), "high": close + 1}
-    correct(console.run_service.ingester, console.audit, BTC, open_, values, "ann", "typo")
-    return int(micros(versions(console.lake, BTC, open_)["_extracted_at"])[-1]) - 1
+    before = latest(console, open_)
+    correct(console.run_service.ingester, console.audit, BTC, open_, values, "ann", "typo", before)
+    return latest(console, open_) - 1
+
+
+def latest(console: ConsoleService, open_: int) -> int:
+    """The moment (epoch microseconds) at which the latest version of a bar was extracted."""
+    return int(micros(versions(console.lake, BTC, open_)["_extracted_at"])[-1])
 
 
 def selected(at: AppTest, open_: int) -> AppTest:
@@ -189,6 +195,19 @@ def test_a_correction_that_breaks_a_rule_is_refused_in_its_dialog(stored: Consol
     assert versions(stored.lake, BTC, CHECKED).num_rows == 1
     at.number_input(key="correct_high").set_value(1e9)
     at.button(key="correct_save").click().run()
+    assert versions(stored.lake, BTC, CHECKED).num_rows == 2
+
+
+def test_a_correction_does_not_undo_one_that_came_while_its_dialog_was_open(
+    stored: ConsoleService, open_page: Open
+) -> None:
+    at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
+    at.button(key="candles_correct").click().run()
+    corrected(stored)
+    at.number_input(key="correct_high").set_value(1e9)
+    at.text_input(key="correct_reason").set_value("typo")
+    at.button(key="correct_save").click().run()
+    assert "was changed meanwhile (open from " in words(at)
     assert versions(stored.lake, BTC, CHECKED).num_rows == 2
 
 

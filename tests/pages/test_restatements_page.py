@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ffe_core.candles import VALUES
+from ffe_core.insight.versions import versions
 from ffe_core.operations.corrections import correct
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.operations.service import ConsoleService
 from ffe_core.series import Series
+from ffe_core.storage.lake_files import micros
 from tests.insight.lakes import HOUR, JANUARY
 from tests.pages.conftest import Open, words
 
@@ -17,10 +19,15 @@ def revised(console: ConsoleService) -> None:
     """A day brought by run 1, a bar of it corrected by hand, and brought back to what it was by run 2."""
     asked = BackfillRequest.of("simulated", ["BTCUSD", "ETHUSD"], ["1h"], "2024-01-01", "2024-01-01")
     console.run_service.wait(console.run_service.start(asked, "ann"), 60)
-    values = {**dict.fromkeys(VALUES, 10.0), "high": 11.0}
-    correct(console.run_service.ingester, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo")
+    corrected(console, {**dict.fromkeys(VALUES, 10.0), "high": 11.0})
     again = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-01", "refetch")
     console.run_service.wait(console.run_service.start(again, "ann"), 60)
+
+
+def corrected(console: ConsoleService, values: dict[str, float]) -> None:
+    """Correct the second bar by hand."""
+    before = int(micros(versions(console.lake, BTC, JANUARY + HOUR)["_extracted_at"])[-1])
+    correct(console.run_service.ingester, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo", before)
 
 
 def test_each_restatement_says_which_run_or_hand_brought_it(console: ConsoleService, open_page: Open) -> None:
@@ -39,8 +46,7 @@ def test_a_change_of_the_volume_alone_is_named(console: ConsoleService, open_pag
     asked = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-01")
     console.run_service.wait(console.run_service.start(asked, "ann"), 60)
     stored = console.lake.current(BTC, JANUARY + HOUR, JANUARY + 2 * HOUR).to_pylist()[0]
-    values = {name: stored[name] for name in VALUES} | {"volume": 7.0}
-    correct(console.run_service.ingester, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo")
+    corrected(console, {name: stored[name] for name in VALUES} | {"volume": 7.0})
     frame = open_page("restatements").dataframe[0].value
     assert (frame["Changed"][0], frame["Close, bps"][0]) == ("volume", 0.0)
 
