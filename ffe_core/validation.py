@@ -247,15 +247,13 @@ def _deduplicated(
     order = good[np.argsort(opens[good], kind="stable")]
     last = np.ones(len(order), bool)
     last[:-1] = opens[order][1:] != opens[order][:-1]
-    kept = order[last]
-    repeats = 0
-    for i in order[~last]:
-        winner = kept[np.searchsorted(opens[kept], opens[i])]
-        if all(columns[name][i] == columns[name][winner] for name in VALUES):
-            repeats += 1
-        else:
-            failures.append(Failure(records[i], ["superseded"], int(i), _open_of(opens[i])))
-    return Checked(_table(opens[kept], {name: columns[name][kept] for name in VALUES}), failures, repeats)
+    kept, others = order[last], order[~last]
+    kept_opens = opens[kept]
+    winners = kept[np.searchsorted(kept_opens, opens[others])]
+    same = np.logical_and.reduce([columns[name][others] == columns[name][winners] for name in VALUES])
+    failures += [Failure(records[i], ["superseded"], i, _open_of(opens[i])) for i in others[~same].tolist()]
+    candles = _table(kept_opens, {name: columns[name][kept] for name in VALUES})
+    return Checked(candles, failures, int(same.sum()))
 
 
 def _table(opens: np.ndarray, columns: Columns) -> pa.Table:
