@@ -52,6 +52,8 @@ class Report:
     completeness: Completeness | None = None
     not_covered: tuple[int, int] | None = None
     """What the provider cannot reach back to, if any of the range."""
+    fills_gaps: bool = False
+    """Only missing bars were asked for; stored ones between them may have come along."""
     error: FFEError | None = None
     phase: str = "queued"
     pages_done: int = 0
@@ -76,7 +78,8 @@ class Report:
             return None
         if self.not_covered:
             return "not_covered"
-        return "provider_empty" if self.pages_done and not self.tally.received else "up_to_date"
+        in_vain = self.pages_done and (self.fills_gaps or not self.tally.received)
+        return "provider_empty" if in_vain else "up_to_date"
 
     def as_dict(self) -> dict[str, Any]:
         """The result as the public API returns it: plain values, times as ISO 8601 text."""

@@ -135,7 +135,8 @@ class Provider(ABC):
         """The requests that cover the opens in [start, end), oldest first, without overlap."""
 
     def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
-        """The requests that cover the opens in ranges [start, end), ascending and apart, and nothing else."""
+        """The requests that cover the opens in ranges [start, end), ascending and apart; what lies between may come
+        with them where that costs fewer requests."""
         return [page for start, end in gaps for page in self.pages(pair, timeframe, start, end)]
 
     @abstractmethod
@@ -181,6 +182,17 @@ def windows(start: int, end: int, step: int, size: int) -> list[Page]:
     """The bars of the UTC grid that open in [start, end), cut into pages of at most `size` bars of `step` seconds."""
     first, last = ceil(start, step), ceil(end, step)
     return [Page(at, min(at + step * size, last)) for at in range(first, last, step * size)]
+
+
+def joined_windows(ranges: Sequence[tuple[int, int]], step: int, size: int) -> list[Page]:
+    """The same for several ranges, ascending and apart: neighbours share a page as long as it holds them."""
+    pages: list[Page] = []
+    for start, end in ranges:
+        if pages and start < (room := pages[-1].start + step * size):
+            pages[-1] = Page(pages[-1].start, min(ceil(end, step), room))
+            start = room
+        pages += windows(start, end, step, size)
+    return pages
 
 
 def records_of(elements: Iterable[Any]) -> list[Record]:

@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ffe_core.pairs import normalize_pair, split_pair
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, dates_of, records_of, windows
+from ffe_core.providers.base import (
+    Fetched,
+    Page,
+    ProviderSettings,
+    Rate,
+    Record,
+    dates_of,
+    joined_windows,
+    records_of,
+    windows,
+)
 from ffe_core.providers.http import HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
 from ffe_core.settings import Config, Settings
@@ -64,6 +74,9 @@ class CoinbaseDataProvider(HttpProvider):
 
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         return windows(start, end, seconds(timeframe), BARS_PER_REQUEST)
+
+    def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
+        return joined_windows(gaps, seconds(timeframe), BARS_PER_REQUEST)
 
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         product = product_id(pair)

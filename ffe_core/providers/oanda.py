@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from ffe_core import times
 from ffe_core.pairs import normalize_pair, split_pair
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, records_of, windows
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, joined_windows, records_of, windows
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
 from ffe_core.settings import Config, Settings, variable
@@ -68,6 +68,9 @@ class OandaDataProvider(HttpProvider):
 
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         return windows(start, end, seconds(timeframe), BARS_PER_REQUEST)
+
+    def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
+        return joined_windows(gaps, seconds(timeframe), BARS_PER_REQUEST)
 
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         asked = self._range(page, seconds(timeframe))

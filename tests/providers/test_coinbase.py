@@ -201,3 +201,9 @@ async def test_a_range_that_ends_today_has_no_unfinished_bar(tmp_path: Path) -> 
             got = await coinbase.get_historical_data("BTCUSD", "2024-05-15", "2024-05-15", "1h")
     assert got[-1]["date"] == "2024-05-15T09:00:00+00:00"
     assert len(got) == 10
+
+
+def test_a_day_of_which_every_other_minute_is_missing_costs_what_the_whole_day_costs(tmp_path: Path) -> None:
+    made = CoinbaseDataProvider(config=settings(tmp_path))
+    gaps = [(at, at + 60) for at in range(START, START + DAY, 120)]
+    assert len(made.gap_pages("BTCUSD", "1m", gaps)) == len(made.pages("BTCUSD", "1m", START, START + DAY)) == 5

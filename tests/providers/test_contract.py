@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,32 @@ def test_pages_cover_every_bar_of_the_range_once_and_in_order(data: st.DataObjec
     opens = [at for page in pages for at in range(ceil(page.start, step), page.end, step)]
     assert opens == list(range(ceil(start, step), end, step))
     assert all(before.end <= after.start for before, after in pairwise(pages))
+
+
+@given(data=st.data())
+def test_gap_pages_cover_every_missing_bar_once_in_order_and_in_no_more_requests_than_the_whole_range(
+    data: st.DataObject, tmp_path_factory: Any
+) -> None:
+    case = data.draw(st.sampled_from(CASES))
+    timeframe = data.draw(st.sampled_from(list(TIMEFRAMES)))
+    step = TIMEFRAMES[timeframe]
+    start = data.draw(st.integers(946_684_800 // step, 1_700_000_000 // step)) * step
+    lengths = st.lists(st.integers(1, 400), max_size=40)
+    edges = list(accumulate(data.draw(lengths), initial=start // step))
+    gaps = [(first * step, last * step) for first, last in zip(edges[::2], edges[1::2], strict=False)]
+    provider = case.provider("http://127.0.0.1:1", settings(tmp_path_factory.getbasetemp()))
+
+    pages = provider.gap_pages(case.pair, timeframe, gaps)
+
+    missing = [at for first, last in gaps for at in range(first, last, step)]
+    covered = [at for page in pages for at in range(page.start, page.end, step)]
+    assert set(missing) <= set(covered)
+    assert sorted(set(covered)) == covered
+    assert all({page.start, page.end - step} & set(missing) for page in pages)
+    if gaps:
+        whole = provider.pages(case.pair, timeframe, gaps[0][0], gaps[-1][1])
+        assert len(pages) <= len(whole)
+        assert max(page.end - page.start for page in pages) <= max(page.end - page.start for page in whole)
 
 
 # Records

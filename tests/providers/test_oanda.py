@@ -229,3 +229,9 @@ def test_a_null_price_stays_null_and_a_missing_one_missing() -> None:
 @pytest.mark.parametrize("sent", ["2022-05-11T21:00:00.500000000Z", "1710108000.000000000", "", None, 7, {}])
 def test_another_time_stays_as_sent(sent: Any) -> None:
     assert records([{"time": sent}]) == [{"time": sent, "date": sent}]
+
+
+def test_a_day_of_which_every_other_minute_is_missing_costs_what_the_whole_day_costs(tmp_path: Path) -> None:
+    made = OandaDataProvider(config=settings(tmp_path))
+    gaps = [(at, at + 60) for at in range(START, START + DAY, 120)]
+    assert len(made.gap_pages("EURUSD", "1m", gaps)) == len(made.pages("EURUSD", "1m", START, START + DAY)) == 1
