@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +39,8 @@ from ffe_core.storage.watermark_store import WatermarkStore
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class SeriesPipeline:
         return None
 
     async def _planned(self, report: Report, mode: plan.Mode) -> None:
-        self._held = report.marks = await asyncio.to_thread(self._read_marks)
+        self._held = report.marks = await seen_through(self._read_marks)
         for span in await self._plan(report, mode):
             if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
                 await self._span(report, span)
@@ -150,7 +154,7 @@ class SeriesPipeline:
                 reach = self._take(report, chunk, page, answer)
                 self._asked.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
-                    await _seen_through(asyncio.to_thread(chunk.validate))
+                    await seen_through(chunk.validate)
                 if chunk.is_due:
                     chunk = await self._flush(report, span, chunk)
                 self._progress(report)
@@ -200,7 +204,7 @@ class SeriesPipeline:
     async def _flush(self, report: Report, span: plan.Span, chunk: Chunk) -> Chunk:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
         report.phase = "committing"
-        await _seen_through(asyncio.to_thread(self._commit, report, span, chunk))
+        await seen_through(self._commit, report, span, chunk)
         report.phase = "fetching"
         return self._chunk()
 
@@ -265,7 +269,7 @@ class SeriesPipeline:
     async def _measure(self, report: Report) -> Completeness:
         report.phase = "counting"
         self._progress(report)
-        return await asyncio.to_thread(
+        return await seen_through(
             completeness,
             self._series,
             report.start,
@@ -280,23 +284,34 @@ class SeriesPipeline:
         """What was asked for and is still missing: asked twice, it is offered for marking."""
         if self._stores.holes is not None and report.completeness is not None:
             once, twice, answered = self._asked.in_vain(report.completeness.missing)
-            await asyncio.to_thread(self._stores.holes.note_asked, self._series, once, twice, answered)
+            await seen_through(self._stores.holes.note_asked, self._series, once, twice, answered)
 
     async def _fail(self, report: Report, error: FFEError) -> None:
         report.error = error
         try:
-            report.marks = await asyncio.to_thread(self._stores.lake.marks, self._series)
+            report.marks = await seen_through(self._stores.lake.marks, self._series)
             report.completeness = await self._measure(report)
         except Exception as another:
             log.info("%s: how whole it is cannot be told: %s", self._series, another)
             report.completeness = None  # the first failure is the one to report
 
 
-async def _seen_through(work: Coroutine[Any, Any, None]) -> None:
-    """Await work in a thread to its end even when this task is cancelled meanwhile: a thread cannot be stopped."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+async def seen_through(work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Do work in a thread and await its end, however often this task is cancelled meanwhile; then be cancelled.
+
+    A thread cannot be stopped: whoever holds a lease for it must hold it until it is done.
+    """
+    # Not a task: a loop that is closed cancels every task, this one's and, where it were one, the work's.
+    call = partial(copy_context().run, partial(work, *args, **kwargs))
+    done = asyncio.get_running_loop().run_in_executor(None, call)
+    cancelled: asyncio.CancelledError | None = None
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return done.result()
+    if failure := done.exception():
+        log.warning("what was under way when the run was cancelled failed: %s", failure)
+    raise cancelled

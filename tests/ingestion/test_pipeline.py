@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffe_core import times
-from ffe_core.errors import CommitConflict, PermanentError, QuotaError, RetriableError, StorageError
+from ffe_core.errors import CommitConflict, PermanentError, QuotaError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion import chunk as chunk_module
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Marks, Series
@@ -421,6 +422,43 @@ class TestFailures:
             await task
         assert opens(tmp_path) == list(hours(0, 10))
         assert single.watermark_store.get("BTCUSD", "1h") == times.iso(hour(9))
+
+    @pytest.mark.parametrize(
+        "place", ["watermark_store.put", "delta_mgr.marks", "delta_mgr.commit", "dlq.opens", "holes.note_asked"]
+    )
+    async def test_the_lease_is_kept_until_every_thread_is_done_however_often_it_is_cancelled(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    ):
+        single = ingester(tmp_path, lease_wait_seconds=0)
+        await single.run_series(BTC, FakeProvider(records(hours(0, 5))), hour(0), hour(5))
+        owner, name = place.split(".")
+        work, entered, go_on = getattr(getattr(single, owner), name), threading.Event(), threading.Event()
+
+        def slow(*arguments: Any) -> Any:
+            entered.set()
+            go_on.wait(60)
+            return work(*arguments)
+
+        monkeypatch.setattr(getattr(single, owner), name, slow)
+        task = asyncio.create_task(single.run_series(BTC, FakeProvider(records(hours(0, 10))), hour(0), hour(10)))
+        assert await asyncio.to_thread(entered.wait, 20)
+        try:
+            for _ in range(3):
+                for other in asyncio.all_tasks() - {asyncio.current_task()}:  # as a loop does that is closed
+                    other.cancel()
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert not task.done()
+                with pytest.raises(SeriesHeld):
+                    single.lease(BTC).check_free()
+        finally:
+            go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        single.lease(BTC).check_free()
+        marks = single.delta_mgr.marks(BTC)
+        assert marks.watermark is not None
+        assert single.watermark_store.get("BTCUSD", "1h") == times.iso(marks.watermark)
 
 
 def test_failures_alone_make_a_chunk_due(monkeypatch: pytest.MonkeyPatch):
