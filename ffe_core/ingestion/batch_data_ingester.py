@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import Sequence
@@ -14,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ffe_core import times
-from ffe_core.calendars import calendar_for
+from ffe_core.calendars import MarketCalendar, calendar_for
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
+from ffe_core.ingestion.pipeline import SeriesPipeline, Stores, seen_through
 from ffe_core.ingestion.report import Progress, Report
 from ffe_core.ingestion.whole_range import WholeRange
 from ffe_core.providers import PROVIDERS, provider_class
@@ -99,13 +98,16 @@ class BatchDataIngester:
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
         SeriesHeld.
         """
-        calendars = self.settings.calendars
-        calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
+        calendar = self._calendar(series)
         stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.holes)
         pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await self.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
+
+    def _calendar(self, series: Series) -> MarketCalendar:
+        own = self.settings.calendars
+        return calendar_for(series.provider, series.asset_pair, own.overrides, own.fx_holidays)
 
     @cached_property
     def holes(self) -> MarkedHoles:
@@ -164,7 +166,8 @@ class BatchDataIngester:
     async def _write_to_delta(self, df: pd.DataFrame, table_name: str, asset_pair: str, timeframe: str) -> None:
         """Append a frame made by `validate_and_clean` and `_add_metadata`, and move the watermark, in one commit.
 
-        Of several rows of one bar the last counts.
+        Of several rows of one bar the last counts. The watermark stays where bars are missing between it and the frame,
+        so that resume asks for them. SeriesHeld if another run has the series for longer than `lease_wait_seconds`.
         """
         if df.empty:
             return
@@ -178,14 +181,25 @@ class BatchDataIngester:
         opens = df["timestamp"].dt.as_unit("s").astype("int64").to_numpy()
         partitions = dict(zip(PARTITION_COLUMNS, (partition_dates(opens, timeframe), series.asset_pair), strict=True))
         rows = conform(pa.Table.from_pandas(df.assign(**partitions), preserve_index=False))
-        await asyncio.to_thread(self._commit, series, rows, opens)
+        with await self.lease(series).wait(self.settings.lease_wait_seconds):
+            await seen_through(self._commit, series, rows, opens)
 
     def _commit(self, series: Series, rows: pa.Table, opens: np.ndarray) -> None:
         held = self.delta_mgr.marks(series)
-        watermark = max(int(opens.max()), held.watermark if held.watermark is not None else int(opens.max()))
-        after = Marks(watermark, held.low if held.low is not None else int(opens.min()))
+        after = Marks(self._watermark_after(series, held, opens), int(opens.min()) if held.low is None else held.low)
         self.delta_mgr.commit(series, rows, held, after)
         self.watermark_store.put(series, after)
+
+    def _watermark_after(self, series: Series, held: Marks, opens: np.ndarray) -> int:
+        """The last of the opens if no bar is expected between the one at the watermark and the first after it."""
+        if held.watermark is None:
+            return int(opens.max())
+        newer = opens[opens > held.watermark]
+        if len(newer) == 0 or self._calendar(series).expected_count(
+            series.timeframe, held.watermark + series.step, int(newer.min())
+        ):
+            return held.watermark
+        return int(newer.max())
 
     def save_dead_letter_queue(self, records: Sequence[Any], error: str = "unknown") -> Saved | None:
         """Keep records for review, outside any series."""
