@@ -21,8 +21,9 @@ from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import CommitConflict
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.ingestion.pipeline import seen_through
 from ffe_core.operations.run_service import RunService
-from ffe_core.operations.series_work import count_columns, counted, note, one_by_one, seen_through
+from ffe_core.operations.series_work import count_columns, counted, note, one_by_one
 from ffe_core.operations.verdicts import Verdict, dead_letter_id, judge, landed
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
@@ -81,7 +82,7 @@ class Replay:
         already = await asyncio.to_thread(self._landed, series, selection)
         chunks = self._chunks(selection)
         while chunk := await asyncio.to_thread(next, chunks, None):
-            await seen_through(asyncio.to_thread(self._chunk, series, chunk, already, counts))
+            await seen_through(self._chunk, series, chunk, already, counts)
             done = min(planned, counts.judged // CHUNK_RECORDS)
             await note(self._service, self._run_id, number, pages_done=done, **_progress(counts))
         await note(self._service, self._run_id, number, phase="counting")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion.completeness import Completeness, completeness
@@ -18,7 +17,6 @@ from ffe_core.storage import run_ledger as states
 
 log = logging.getLogger(__name__)
 Columns = Mapping[str, Any]
-Result = TypeVar("Result")
 
 
 async def one_by_one(
@@ -46,16 +44,6 @@ async def one_by_one(
 async def note(service: RunService, run_id: int, number: int, **columns: Any) -> None:
     """Write columns of one series of a run."""
     await service.persist(lambda: service.runs.update_series(run_id, {number: columns}))
-
-
-async def seen_through(work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of work in a thread, which a cancellation lets come to its end: a thread cannot be stopped."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def counted(service: RunService, series: Series, start: int, end: int) -> Completeness | None:
