@@ -1,6 +1,5 @@
 """Dead letters: why records were not stored, and everything that can be done about them."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -19,7 +18,7 @@ from pages.ui.dead_letter_dialogs import Chosen, ask, do, open_dialog, told
 from pages.ui.dead_letter_record import record
 from pages.ui.dead_letter_text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
 from pages.ui.frame import heading_row
-from pages.ui.tables import show_table
+from pages.ui.tables import digest, show_table
 
 PAGE_SIZE = 50
 ANY = "any"
@@ -187,11 +186,6 @@ def open_group(by: str) -> None:
     cells = st.session_state[key]["selection"]["cells"]
     if cells:
         set_filter(by, st.session_state.dl_group_values[cells[0][0]])
-
-
-def digest(values: list[Any]) -> str:
-    """Names a selection by what it is over, so that it never means other rows than were ticked."""
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
 
 
 def records(asked: Wanted) -> None:
