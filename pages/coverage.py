@@ -14,18 +14,35 @@ from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_o
 from ffe_core.operations.holes import HoleState
 from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series
-from ffe_core.storage.marked_holes import REASONS
+from ffe_core.storage.marked_holes import REASONS, MarkedHole
 from ffe_core.timeframes import TIMEFRAMES
-from pages.ui import actor, from_url, go, keep_in_url, many, notes, number, section, service, span, when
+from pages.ui import (
+    actor,
+    arrived,
+    from_url,
+    go,
+    keep_in_url,
+    many,
+    note,
+    notes,
+    number,
+    one_of,
+    section,
+    service,
+    span,
+    when,
+)
+from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
 from pages.ui.frame import heading, tell_refusal
 from pages.ui.heatmap import figure
-from pages.ui.tables import show_table
+from pages.ui.tables import digest, show_table
 
 ALL = "All"
 PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
 OWN = "Own range"
 MOST_DAYS, MOST_WEEKS = 100, 106
-MOST_PAIRS, MOST_GAPS = 60, 200
+MOST_PAIRS, MOST_GAPS, MOST_LINES = 60, 200, 12
+FIRST_DAY = date(1950, 1, 1)
 KINDS = {"unexplained": "not explained", "marked": "marked", "dead_lettered": "dead lettered"}
 
 
@@ -33,41 +50,54 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
+def last_day() -> date:
+    return today() + timedelta(days=366)
+
+
 def read_day(text: str) -> date:
-    return date.fromisoformat(text)
+    day = date.fromisoformat(text)
+    if not FIRST_DAY <= day <= last_day():
+        raise InputError(f"give a day from {FIRST_DAY} to {last_day()}")
+    return day
 
 
-def read_period(text: str) -> str:
-    if text not in (*PRESETS, OWN):
-        raise ValueError(text)
-    return text
+def read_at(text: str) -> int:
+    at = int(text)
+    if not times.parse_instant(FIRST_DAY) <= at < times.parse_instant(last_day(), end=True):
+        raise InputError(f"give epoch seconds from {FIRST_DAY} to {last_day()}")
+    return at
 
 
 def prefill(known: Sequence[Series]) -> None:
     """Filters from the address, or the first series there is."""
     state = st.session_state
-    providers = sorted({series.provider for series in known})
-    asked = tuple(sorted(st.query_params.items()))
-    if state.get("coverage_address") != asked:
-        state.coverage_provider = from_url("provider", lambda text: known_of(text, providers), providers[0])
-        state.coverage_timeframe = from_url("timeframe", lambda text: known_of(text, TIMEFRAMES), None)
+    if arrived("coverage_provider"):
+        providers = sorted({series.provider for series in known})
+        state.coverage_provider = from_url("provider", one_of(providers), providers[0])
+        state.coverage_timeframe = from_url("timeframe", one_of(TIMEFRAMES), None)
         state.coverage_pair = from_url("pair", normalize_pair, None)
-        state.coverage_at = from_url("at", int, None)
-        state.coverage_list = from_url("watchlist", str, None)
-        state.coverage_preset = from_url("range", read_period, ALL)
-        first, last = from_url("from", read_day, None), from_url("to", read_day, None)
-        if first and last:
-            state.coverage_preset, state.coverage_dates = OWN, (first, last)
+        state.coverage_at = from_url("at", read_at, None)
+        state.coverage_list = from_url("watchlist", one_of(list_names()), None)
+        state.coverage_preset = from_url("range", one_of((*PRESETS, OWN)), ALL)
+        own_range()
     state.setdefault("coverage_dates", (today() - timedelta(days=30), today()))
     frames = timeframes_of(known, state.coverage_provider)
     if state.coverage_timeframe not in frames:
         state.coverage_timeframe = "1h" if "1h" in frames else frames[0]
 
 
-def known_of(text: str, names: Any) -> str:
-    if text not in names:
-        raise ValueError(text)
-    return text
+def own_range() -> None:
+    """A range of days from the address; without its end it reaches to today."""
+    first = from_url("from", read_day, None)
+    last = from_url("to", read_day, today() if first else None)
+    if first and last and first <= last:
+        st.session_state.coverage_preset, st.session_state.coverage_dates = OWN, (first, last)
+    elif last:
+        note("to", str(last), InputError(f"give a day from {first} on" if first else "give from as well"))
+
+
+def list_names() -> list[str]:
+    return [watchlist.name for watchlist in service().watchlists.all()]
 
 
 def timeframes_of(known: Sequence[Series], provider: str) -> list[str]:
@@ -80,7 +110,7 @@ def nothing_chosen() -> None:
 
 
 def filters(known: Sequence[Series]) -> None:
-    state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
+    state, lists = st.session_state, list_names()
     if state.coverage_list not in lists:
         state.coverage_list = None
     cells = st.columns([2, 3, 2, 4])
@@ -105,8 +135,8 @@ def filters(known: Sequence[Series]) -> None:
             st.date_input(
                 "From and to, whole UTC days",
                 key="coverage_dates",
-                min_value=date(1950, 1, 1),
-                max_value=today() + timedelta(days=366),
+                min_value=FIRST_DAY,
+                max_value=last_day(),
                 format="YYYY-MM-DD",
             )
     remember()
@@ -124,7 +154,6 @@ def remember() -> None:
         pair=state.coverage_pair,
         at=state.coverage_at,
     )
-    state.coverage_address = tuple(sorted(st.query_params.items()))
 
 
 def asked_range() -> tuple[int | None, int | None]:
@@ -231,14 +260,14 @@ def troubles(found: Sequence[SeriesCoverage]) -> None:
 
 
 def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
-    """The pair of the chosen cell over its period, or over the whole range."""
+    """The pair of the chosen cell over its period, or over the whole range if there is no such cell in it."""
     state = st.session_state
     one = next((item for item in found if item.series.asset_pair == state.coverage_pair), None)
     if one is None or state.coverage_at is None:
         return one
     after = edges[edges > state.coverage_at]
-    end = int(after[0]) if len(after) else one.end
-    return service().coverage.of([one.series], max(one.start, state.coverage_at), min(one.end, end))[0]
+    start, end = max(one.start, state.coverage_at), min(one.end, int(after[0]) if len(after) else one.end)
+    return service().coverage.of([one.series], start, end)[0] if start < end else one
 
 
 def cell(one: SeriesCoverage) -> None:
@@ -285,7 +314,7 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
     shown = list(gaps[:MOST_GAPS])
     event = show_table(
         gap_rows(shown),
-        key=f"{key}_gaps",
+        key=f"{key}_gaps_{digest(shown)}",
         on_select="rerun",
         selection_mode="multi-row",
         height="content" if len(shown) <= 8 else 320,
@@ -311,8 +340,8 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
             "Mark as explained",
             key=f"{key}_mark",
             icon=":material/edit_note:",
-            on_click=ask_mark,
-            args=(targets,),
+            on_click=ask,
+            args=("mark", targets),
             disabled=not targets or not service().leads,
         )
         st.caption(label if targets else "Tick gaps that are not explained.")
@@ -340,46 +369,76 @@ def stamp(epoch: int) -> str:
     return f"{times.utc(epoch):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def ask_mark(gaps: Sequence[Gap]) -> None:
-    st.session_state.coverage_ask = list(gaps)
+# -- what can be done about them
 
 
-def dismissed() -> None:
-    st.session_state.pop("coverage_ask", None)
+def ask(which: str, about: Sequence[Any]) -> None:
+    """Open a dialog over what is chosen now."""
+    st.session_state.coverage_asking = which, list(about)
+    unanswered()
 
 
-def close_when_done() -> None:
-    """In the dialog: once its verb was tried, the whole page is drawn again, without the dialog."""
-    if "coverage_ask" not in st.session_state:
-        st.rerun()
+def open_dialog() -> None:
+    """Draw the dialog that was asked for, if any."""
+    which, about = st.session_state.pop("coverage_asking", (None, []))
+    if which is not None:
+        {"mark": mark_dialog, "unmark": unmark_dialog}[which](about)
 
 
-@st.dialog("Mark as explained", on_dismiss=dismissed)
+def restate(bars: Sequence[tuple[Series, int]], thing: str) -> None:
+    """Say what a dialog is about, series by series."""
+    found: dict[Series, list[int]] = {}
+    for series, count in bars:
+        found.setdefault(series, []).append(count)
+    st.text(few([f"{many(sum(own), 'bar')} in {many(len(own), thing)} of {series}" for series, own in found.items()]))
+
+
+def few(lines: Sequence[str]) -> str:
+    more = [f"and {number(len(lines) - MOST_LINES)} more"] if len(lines) > MOST_LINES else []
+    return "\n".join([*lines[:MOST_LINES], *more])
+
+
+@dialog("Mark as explained")
 def mark_dialog(gaps: list[Gap]) -> None:
-    close_when_done()
-    pairs = sorted({gap.series.asset_pair for gap in gaps})
-    st.write(
-        f"{many(sum(gap.candles for gap in gaps), 'bar')} in {many(len(gaps), 'gap')} of "
-        f"{', '.join(pairs[:5])}{' and more' if len(pairs) > 5 else ''} leave the count of what is missing. They stay "
-        "visible, and open again by themselves if the data appears."
-    )
+    restate([(gap.series, gap.candles) for gap in gaps], "gap")
+    st.write("They leave the count of what is missing, stay visible, and open again by themselves if the data appears.")
     st.radio("Reason", REASONS, key="coverage_reason")
     st.text_input("Note", key="coverage_note", placeholder="What explains it; required for “other”")
-    st.button("Mark", key="coverage_mark_yes", type="primary", on_click=mark, args=(gaps,))
+    with st.container(horizontal=True):
+        st.button("Mark", key="coverage_mark_yes", type="primary", on_click=mark, args=(gaps,))
+        st.button("Leave them", key="coverage_mark_no", on_click=answered)
+    close_when_answered()
 
 
 def mark(gaps: Sequence[Gap]) -> None:
-    state, verbs = st.session_state, service().hole_verbs
+    state, asked = st.session_state, [(gap.series, gap.start, gap.end) for gap in gaps]
 
-    def all_of_them() -> str:
-        done = [
-            verbs.mark(gap.series, state.coverage_reason, actor(), state.coverage_note or "", gap.start, gap.end)
-            for gap in gaps
-        ]
-        return f"Marked {many(sum(one.candles for one in done), 'bar')}."
+    def each() -> str:
+        verbs = service().hole_verbs
+        done = verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
+        state.coverage_left_out = done.left_out
+        return f"Marked {many(done.candles, 'bar')} in {many(done.holes, 'gap')}."
 
-    dismissed()
-    tried(all_of_them)
+    answered()
+    tried(each)
+
+
+@dialog("Take these marks back?")
+def unmark_dialog(holes: list[MarkedHole]) -> None:
+    restate([(hole.series, hole.candles) for hole in holes], "mark")
+    st.write("Bars that have not arrived count as missing again; nothing that is stored changes.")
+    st.text_input("Reason", key="coverage_unmark_reason", max_chars=500, placeholder="Optional; kept in the audit")
+    with st.container(horizontal=True):
+        label = f"Take {many(len(holes), 'mark')} back"
+        st.button(label, key="coverage_unmark_yes", type="primary", on_click=unmark, args=(holes,))
+        st.button("Leave them", key="coverage_unmark_no", on_click=answered)
+    close_when_answered()
+
+
+def unmark(holes: Sequence[MarkedHole]) -> None:
+    ids, reason = [hole.id for hole in holes], st.session_state.coverage_unmark_reason
+    answered()
+    tried(lambda: f"Took {many(service().hole_verbs.unmark(ids, actor(), reason), 'mark')} back.")
 
 
 def tried(verb: Callable[[], str]) -> None:
@@ -388,12 +447,15 @@ def tried(verb: Callable[[], str]) -> None:
         service().require_lead()
         st.session_state.coverage_done = verb()
     except (FFEError, InputError) as error:
-        st.session_state.coverage_refused = str(error)
+        st.session_state.coverage_refused = few(str(error).splitlines())
 
 
 def told() -> None:
     if done := st.session_state.pop("coverage_done", None):
         st.success(done, icon=":material/check_circle:")
+    if left_out := st.session_state.pop("coverage_left_out", None):
+        st.warning("Nothing was left to mark in the others.", icon=":material/info:")
+        st.code(few(left_out), language=None, wrap_lines=True)
     tell_refusal("coverage_refused")
 
 
@@ -405,8 +467,8 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
     series = [one.series for one, _ in offered]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f":material/help_center: **{number(sum(bars for _, bars in offered))} bars** of {number(len(offered))} "
-            f"pair{'' if len(offered) == 1 else 's'} were asked for twice, and the provider has nothing."
+            f":material/help_center: **{many(sum(bars for _, bars in offered), 'bar')}** of "
+            f"{many(len(offered), 'pair')} asked for twice, and the provider has nothing."
         )
         st.space("stretch")
         st.selectbox("Reason", REASONS, key="coverage_twice_reason", label_visibility="collapsed", width=220)
@@ -477,25 +539,21 @@ def marks_list(known: Sequence[Series]) -> None:
             }
             for state in shown
         ],
-        key="coverage_marks",
+        key=f"coverage_marks_{digest([state.hole.id for state in shown])}",
         on_select="rerun",
         selection_mode="multi-row",
     )
-    ids = [shown[row].hole.id for row in event.selection.rows if row < len(shown)]
+    ticked = [shown[row].hole for row in event.selection.rows if row < len(shown)]
     st.button(
         "Take marks back",
         key="coverage_unmark",
         icon=":material/undo:",
-        on_click=tried,
-        args=(lambda: unmark(ids),),
-        disabled=not ids or not service().leads,
+        on_click=ask,
+        args=("unmark", ticked),
+        disabled=not ticked or not service().leads,
     )
     if len(states) > len(shown):
         st.caption(f"The newest {MOST_GAPS:,} of {len(states):,}.")
-
-
-def unmark(ids: Sequence[int]) -> str:
-    return f"Took {number(service().hole_verbs.unmark(ids, actor()))} marks back."
 
 
 def empty() -> None:
@@ -526,8 +584,7 @@ def draw(known: Sequence[Series]) -> None:
         largest()
     with section("The marked holes"):
         marks_list(known)
-    if asked := st.session_state.get("coverage_ask"):
-        mark_dialog(asked)
+    open_dialog()
 
 
 heading("Coverage")

@@ -54,10 +54,13 @@ def coverage_of(server: Server) -> Coverage:
     return Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
 
 
-def marked_holes(server: Server) -> list[HoleState]:
+def verbs_of(server: Server) -> HoleVerbs:
     single = ingester(server.data_dir)
-    verbs = HoleVerbs(coverage_of(server), single.holes, Audit(Ledger(server.data_dir / LEDGER_FILE)))
-    return verbs.states([BTC])
+    return HoleVerbs(coverage_of(server), single.holes, Audit(Ledger(server.data_dir / LEDGER_FILE)))
+
+
+def marked_holes(server: Server) -> list[HoleState]:
+    return verbs_of(server).states([BTC])
 
 
 def click_cell(visitor: Visitor, pair: str, day: str) -> None:
@@ -148,3 +151,50 @@ def test_a_mark_leaves_the_count_and_opens_again_when_the_data_arrives(serve: Se
     poll(lambda: [state.state for state in marked_holes(server)] == ["reopened"], "the mark to open again")
     visitor.open("/coverage?provider=simulated&timeframe=1h")
     visitor.sees("Marked holes")
+
+
+def tick(visitor: Visitor, table: str, row: int) -> None:
+    """Tick a row of the table whose key begins so: rows and header are 35 pixels high."""
+    grid = visitor.page.locator(f"[class*='st-key-{table}'] [data-testid=stDataFrame]").last
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    assert box is not None
+    visitor.page.mouse.click(box["x"] + 18, box["y"] + 35 * (row + 1.5))
+    visitor.clicks += 1
+    settled(visitor.page)
+
+
+def test_marks_are_taken_back_one_by_one_and_no_tick_moves_on_to_the_next(
+    serve: Serve, visit: Visit, holed: Path
+) -> None:
+    server = serve(holed, QUIET)
+    for at in GONE:
+        first = times.parse_instant(at)
+        verbs_of(server).mark(BTC, "no trades", "ann", at, first, first + 3600)
+    visitor = visit(server, "/coverage?provider=simulated&timeframe=1h")
+    take_back = visitor.at("coverage_unmark").get_by_role("button")
+    for left in (2, 1):
+        assert take_back.is_disabled()
+        tick(visitor, "coverage_marks", 0)
+        visitor.click("coverage_unmark")
+        visitor.sees_dialog("1 bar in 1 mark of BTCUSD 1h from simulated")
+        visitor.click("coverage_unmark_yes")
+        visitor.sees("Took 1 mark back")
+        visitor.page.get_by_role("dialog").wait_for(state="detached")
+        assert [state.hole.note for state in marked_holes(server)] == list(GONE[:left])
+    assert take_back.is_disabled()
+
+
+def test_a_link_is_shown_again_when_somebody_comes_back_to_it(serve: Serve, visit: Visit, holed: Path) -> None:
+    server = serve(holed, QUIET)
+    visitor = visit(server, "/coverage?provider=simulated&timeframe=1h&from=2024-01-08&to=2024-01-10&pair=BTCUSD")
+    visitor.sees("BTCUSD 1h, 2024-01-08 to 2024-01-10")
+    visitor.follow("Watermarks")
+    visitor.page.go_back()
+    settled(visitor.page)
+    visitor.sees("BTCUSD 1h, 2024-01-08 to 2024-01-10")
+    assert "cannot be shown" not in visitor.text()
+    visitor.at("coverage_preset").get_by_text("1 year").click()
+    settled(visitor.page)
+    visitor.page.wait_for_url(re.compile(r"range=1\+year"))
+    assert "from=" not in visitor.page.url

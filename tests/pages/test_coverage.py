@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.operations.service import ConsoleService
 from ffe_core.series import Series
+from ffe_core.storage.marked_holes import NO_TRADES, VENUE_OUTAGE
 from pages.ui.heatmap import LEVELS, levels
-from tests.ingestion.fakes import HOUR, START
+from pages.ui.tables import digest
+from tests.ingestion.fakes import HOUR, START, FakeProvider, hours, ingester, records
+from tests.ingestion.fakes import run as ingest
 from tests.pages.conftest import Open, words
 
 BTC = Series("BTCUSD", "1h", "simulated")
 GONE = (START + 30 * HOUR, START + 31 * HOUR)
+LATER = START + 40 * HOUR
 
 
 @pytest.fixture
@@ -24,11 +32,44 @@ def holed(console: ConsoleService) -> ConsoleService:
         BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-03"), "ann"
     )
     console.run_service.wait(run, 60)
+    lose(console, GONE)
+    return console
+
+
+def lose(console: ConsoleService, opens: Sequence[int]) -> None:
     table = console.lake.open(BTC.table)
     assert table is not None
-    for at in GONE:
+    for at in opens:
         table.delete(f"timestamp = '{times.iso(at)}'")
-    return console
+
+
+def address(at: AppTest) -> dict[str, str]:
+    return {name: values if isinstance(values, str) else values[0] for name, values in at.query_params.items()}
+
+
+def follow(at: AppTest, page: str, **to: str) -> AppTest:
+    """Go by a link: another page, then an address of it."""
+    at.switch_page(f"{page}.py")
+    at.query_params.clear()
+    for name, value in to.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+def tick(at: AppTest, table: str, *rows: int) -> AppTest:
+    """Tick rows of a table by its key."""
+    at.session_state[table] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+    return at.run()
+
+
+def gaps_table(console: ConsoleService) -> str:
+    """The key of the table with the gaps of the chosen pair."""
+    return f"coverage_cell_gaps_{digest(console.coverage.of([BTC])[0].gaps())}"
+
+
+def marks_table(console: ConsoleService) -> str:
+    newest_first = sorted(console.hole_verbs.states([BTC]), key=lambda state: -state.hole.at)
+    return f"coverage_marks_{digest([state.hole.id for state in newest_first])}"
 
 
 def test_nothing_stored_says_what_to_do_next(open_page: Open) -> None:
@@ -52,7 +93,7 @@ def test_a_click_on_a_cell_opens_its_gaps_and_they_lead_to_exactly_that_backfill
     assert "BTCUSD 1h, 2024-01-02" in words(at)
     at.button(key="coverage_cell_fill").click().run()
     assert at.title[0].value == "Backfill"
-    asked = {name: values if isinstance(values, str) else values[0] for name, values in at.query_params.items()}
+    asked = address(at)
     assert (asked["start"], asked["end"], asked["mode"]) == ("2024-01-02T06:00:00Z", "2024-01-02T08:00:00Z", "gaps")
     assert "2 candles" in words(at)
 
@@ -92,6 +133,121 @@ def test_a_mended_address_never_breaks_the_page(holed: ConsoleService, open_page
     at = open_page("coverage", provider="nobody", timeframe="2h", at="soon", pair="///", **{"from": "x", "to": "y"})
     assert "Not understood in the address" in words(at)
     assert len(at.metric) == 6
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "because"),
+    [
+        ({"from": "1900-01-01", "to": "1900-02-01"}, "from=1900-01-01 (give a day from 1950-01-01 to "),
+        ({"from": "2024-02-01", "to": "2024-01-01"}, "to=2024-01-01 (give a day from 2024-02-01 on)"),
+        ({"to": "2024-01-01"}, "to=2024-01-01 (give from as well)"),
+        ({"pair": "BTCUSD", "at": "9" * 20}, f"at={'9' * 20} (give epoch seconds from 1950-01-01 to "),
+        ({"pair": "BTCUSD", "at": f"-{'9' * 20}"}, "(give epoch seconds from 1950-01-01 to "),
+        ({"watchlist": "none of that name"}, "watchlist=none of that name (there is none yet)"),
+        ({"range": "ever"}, "range=ever (use 30 days, 90 days, 1 year, All, Own range)"),
+    ],
+)
+def test_what_an_address_asks_for_beyond_all_bounds_is_left_out_with_the_reason(
+    holed: ConsoleService, open_page: Open, nonsense: dict[str, str], because: str
+) -> None:
+    at = open_page("coverage", **nonsense)
+    assert because in words(at)
+    assert [metric.value for metric in at.metric] == ["72", "70", "0", "0", "2", "0"]
+    assert "cannot be shown" not in words(at)
+
+
+def test_a_range_without_an_end_or_with_an_impossible_one_reaches_to_today(
+    holed: ConsoleService, open_page: Open
+) -> None:
+    for asked in ({"from": "2024-01-03"}, {"from": "2024-01-03", "to": "9999-12-31"}):
+        at = open_page("coverage", **asked)
+        assert ("to=9999-12-31 (give a day from 1950-01-01 to " in words(at)) is ("to" in asked)
+        assert (at.metric[1].value, address(at)["from"]) == ("24", "2024-01-03")
+
+
+def test_a_cell_that_lies_outside_of_what_is_shown_opens_the_whole_of_its_pair(
+    holed: ConsoleService, open_page: Open
+) -> None:
+    for at in ("0", str(START - HOUR), str(START + 1000 * 24 * HOUR)):
+        said = words(open_page("coverage", pair="BTCUSD", at=at))
+        assert "BTCUSD 1h, 2024-01-01 to 2024-01-03" in said
+        assert "Every expected bar" not in said
+
+
+def test_coming_back_to_the_same_address_shows_the_same(holed: ConsoleService, open_page: Open) -> None:
+    link = {"provider": "simulated", "timeframe": "1h", "pair": "BTCUSD", "from": "2024-01-01", "to": "2024-01-02"}
+    at = open_page("coverage", **link)
+    for _ in range(2):
+        follow(at, "overview")
+        follow(at, "coverage", **link)
+        assert "cannot be shown" not in words(at)
+        assert [metric.value for metric in at.metric][:2] == ["48", "46"]
+        assert "BTCUSD 1h, 2024-01-01 to 2024-01-02" in words(at)
+        assert address(at) == link
+
+
+def test_what_is_chosen_after_a_link_stays_and_the_address_follows(
+    holed: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    ingest(ingester(data_dir), FakeProvider(records(hours(0, 48))), START, START + 48 * HOUR)
+    days = BackfillRequest.of("simulated", ["BTCUSD"], ["1d"], "2024-01-01", "2024-01-03")
+    holed.run_service.wait(holed.run_service.start(days, "ann"), 60)
+    at = open_page("coverage", provider="coinbase", timeframe="1h", pair="BTCUSD")
+    at.selectbox(key="coverage_provider").set_value("simulated").run()
+    assert address(at) == {"provider": "simulated", "timeframe": "1h"}
+    at.segmented_control(key="coverage_timeframe").set_value("1d").run()
+    assert address(at) == {"provider": "simulated", "timeframe": "1d"}
+    assert at.metric[0].value == "3"
+    at.segmented_control(key="coverage_preset").set_value("1 year").run()
+    assert address(at) == {"provider": "simulated", "timeframe": "1d", "range": "1 year"}
+
+
+def test_a_tick_never_means_another_row_than_was_ticked(holed: ConsoleService, open_page: Open) -> None:
+    lose(holed, [LATER])
+    for start, reason in ((GONE[0], NO_TRADES), (LATER, VENUE_OUTAGE)):
+        holed.hole_verbs.mark(BTC, reason, "ann", "", start, start + 2 * HOUR)
+    at = tick(open_page("coverage"), marks_table(holed), 0)
+    at.button(key="coverage_unmark").click().run()
+    at.button(key="coverage_unmark_yes").click().run()
+    assert [state.hole.reason for state in holed.hole_verbs.states([BTC])] == [NO_TRADES]
+    assert at.button(key="coverage_unmark").disabled
+    at = open_page("coverage", pair="BTCUSD")
+    table = gaps_table(holed)
+    tick(at, table, 1)
+    assert "1 bar in 1 gap" in words(at)
+    holed.hole_verbs.mark(BTC, NO_TRADES, "ben", "", LATER, LATER + HOUR)
+    at.run()
+    assert gaps_table(holed) != table
+    assert "Tick gaps that are not explained" in words(at)
+
+
+def test_marks_are_taken_back_only_after_the_dialog_said_which(holed: ConsoleService, open_page: Open) -> None:
+    holed.hole_verbs.mark(BTC, NO_TRADES, "ann")
+    at = tick(open_page("coverage"), marks_table(holed), 0)
+    at.button(key="coverage_unmark").click().run()
+    assert "2 bars in 1 mark of BTCUSD 1h from simulated" in words(at)
+    at.button(key="coverage_unmark_no").click().run()
+    assert len(holed.hole_verbs.states([BTC])) == 1
+    at.button(key="coverage_unmark").click().run()
+    at.text_input(key="coverage_unmark_reason").set_value("they are there after all")
+    at.button(key="coverage_unmark_yes").click().run()
+    assert "Took 1 mark back" in words(at)
+    assert holed.hole_verbs.states([BTC]) == []
+    assert holed.audit.find(verb="unmark")[0]["reason"] == "they are there after all"
+
+
+def test_of_several_gaps_those_left_are_marked_and_the_others_told(holed: ConsoleService, open_page: Open) -> None:
+    lose(holed, [LATER])
+    at = open_page("coverage", pair="BTCUSD")
+    at.button(key="coverage_cell_mark").click().run()
+    assert "3 bars in 2 gaps of BTCUSD 1h from simulated" in words(at)
+    holed.hole_verbs.mark(BTC, VENUE_OUTAGE, "ben", "", *(LATER, LATER + HOUR))
+    at.button(key="coverage_mark_yes").click().run()
+    said = words(at)
+    assert "Marked 2 bars in 1 gap" in said
+    assert "nothing is missing without a reason in BTCUSD 1h from simulated, 2024-01-02T16:00" in said
+    assert "That was refused" not in said
+    assert sorted(state.hole.reason for state in holed.hole_verbs.states([BTC])) == [NO_TRADES, VENUE_OUTAGE]
 
 
 def test_every_cell_has_one_of_five_levels_and_a_closed_market_none() -> None:
