@@ -106,7 +106,10 @@ def timeframes_of(known: Sequence[Series], provider: str) -> list[str]:
 
 
 def nothing_chosen() -> None:
-    st.session_state.coverage_pair = st.session_state.coverage_at = None
+    """No cell is open. The chart is a new one then: it would keep the click, and take the next one there as its end."""
+    state = st.session_state
+    state.coverage_pair = state.coverage_at = None
+    state.coverage_charts = state.get("coverage_charts", 0) + 1
 
 
 def filters(known: Sequence[Series]) -> None:
@@ -221,9 +224,9 @@ def totals(found: Sequence[SeriesCoverage]) -> None:
         cell.metric(label, number(sum(getattr(one, name) for one in counts)))
 
 
-def pick() -> None:
+def pick(chart: str) -> None:
     """A click on a cell opens it; a click beside them closes it."""
-    points = st.session_state.coverage_map["selection"]["points"]
+    points = st.session_state[chart]["selection"]["points"]
     if points:
         pair, start = points[0]["customdata"][:2]
         st.session_state.coverage_pair, st.session_state.coverage_at = str(pair), int(start)
@@ -235,13 +238,16 @@ def heatmap(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
     with_counts = [one for one in found if one.account is not None][:MOST_PAIRS]
     period, edges = edges_of(with_counts)
     matrix = by_period(with_counts, edges)
-    st.plotly_chart(
-        figure([one.series.asset_pair for one in with_counts], edges, matrix),
-        key="coverage_map",
-        on_select=pick,
-        selection_mode="points",
-        config={"displayModeBar": False},
-    )
+    pairs = [one.series.asset_pair for one in with_counts]
+    key = f"coverage_map_{st.session_state.get('coverage_charts', 0)}_{digest([pairs, edges.tolist()])}"
+    with st.container(key="coverage_map"):
+        st.plotly_chart(
+            figure(pairs, edges, matrix),
+            key=key,
+            on_select=lambda: pick(key),
+            selection_mode="points",
+            config={"displayModeBar": False},
+        )
     more = (
         f" The first {MOST_PAIRS} of {len(found)} pairs; choose a watchlist for others."
         if len(found) > MOST_PAIRS

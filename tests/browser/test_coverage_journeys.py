@@ -101,6 +101,17 @@ def test_from_a_click_on_the_heatmap_to_the_prefilled_backfill_to_green(
     visitor.sees("Nothing is missing without a reason")
 
 
+def test_a_cell_that_was_closed_opens_again_by_the_next_click(serve: Serve, visit: Visit, holed: Path) -> None:
+    visitor = visit(serve(holed, QUIET), "/coverage?provider=simulated&timeframe=1h")
+    for _ in range(2):
+        click_cell(visitor, "BTCUSD", "2024-01-09")
+        visitor.sees("BTCUSD 1h, 2024-01-09")
+        visitor.click("coverage_close")
+        poll(lambda: "BTCUSD 1h, 2024-01-09" not in visitor.text(), "the cell to close")
+    click_cell(visitor, "EURUSD", "2024-01-10")
+    visitor.sees("EURUSD 1h, 2024-01-10")
+
+
 def test_a_rewind_is_seen_as_a_difference_run_and_undone(serve: Serve, visit: Visit, holed: Path) -> None:
     server = serve(holed, QUIET)
     lake = DeltaLakeManager(holed / "lake")
