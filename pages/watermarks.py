@@ -32,7 +32,7 @@ from pages.ui import (
 )
 from pages.ui.dialogs import dialog
 from pages.ui.frame import heading, tell_refusal
-from pages.ui.tables import show_table
+from pages.ui.tables import digest, show_table
 
 HEALTHS = [str(health) for health in Health]
 
@@ -111,20 +111,21 @@ def cells_of(row: Freshness) -> dict[str, Any]:
     }
 
 
-def choose() -> None:
-    chosen = st.session_state.watermarks_table["selection"]["rows"]
-    st.session_state.watermarks_series = st.session_state.watermarks_keys[chosen[0]] if chosen else None
+def choose(key: str, series: list[Series]) -> None:
+    chosen = st.session_state[key]["selection"]["rows"]
+    st.session_state.watermarks_series = series[chosen[0]] if chosen else None
 
 
 def table(rows: list[Freshness]) -> None:
-    st.session_state.watermarks_keys = [row.series for row in rows]
+    series = [row.series for row in rows]
+    key = f"watermarks_table_{digest(series)}"
     numbers = {
         name: st.column_config.NumberColumn(format="localized", width="small") for name in ("Stored", "Gaps", "Missing")
     }
     show_table(
         [cells_of(row) for row in rows],
-        key="watermarks_table",
-        on_select=choose,
+        key=key,
+        on_select=lambda: choose(key, series),
         selection_mode="single-row",
         column_config={
             **numbers,
