@@ -17,7 +17,7 @@ from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import micros
 from pages.ui import actor, go, service, when
-from pages.ui.dialogs import answered, close_when_answered
+from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
 from pages.ui.frame import tell_refusal
 from pages.ui.tables import show_table
 
@@ -155,6 +155,7 @@ def refusal() -> None:
 
 
 def _ask(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
+    unanswered()
     st.session_state.candles_correcting = series, open_, latest, extracted
 
 
@@ -169,7 +170,7 @@ def correction() -> None:
         _dialog(*asked)
 
 
-@st.dialog("Correct a bar by hand", on_dismiss=_forget)
+@dialog("Correct a bar by hand", on_dismiss=_forget)
 def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
     st.text(f"{series.asset_pair} {series.timeframe} · {series.provider}, {when(open_, hint=False)}")
     st.write("A new version is added with your name and reason; the one there is now stays and can still be seen.")

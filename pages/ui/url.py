@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from ffe_core.errors import InputError
 Value = TypeVar("Value")
 _NOTES = "_url_notes"
 _ADDRESS = "_url_address"
+_LATE_SECONDS = 3.0
 _MOST_SHOWN = 12
 _LONGEST = 80
 
@@ -23,8 +25,12 @@ def arrived(widget: str) -> bool:
     is an arrival too. What a user chooses in between stays: the address follows, by `keep_in_url`.
     """
     here = _here()
-    is_new = widget not in st.session_state or st.session_state.get(_ADDRESS) != here
-    st.session_state[_ADDRESS] = here
+    known, replaced, at = st.session_state.get(_ADDRESS, (None, None, 0.0))
+    # A click may be on its way before the browser knows what the page has just written.
+    is_late = here == replaced and time.monotonic() - at < _LATE_SECONDS
+    is_new = widget not in st.session_state or (here != known and not is_late)
+    if is_new:
+        st.session_state[_ADDRESS] = here, None, 0.0
     return is_new
 
 
@@ -70,12 +76,14 @@ def listed(name: str, read: Callable[[str], Value], default: Iterable[Value] = (
 
 def keep_in_url(**values: str | int | None) -> None:
     """Write filters to the address; None and empty text leave it."""
+    before = _here()
     for name, value in values.items():
         if value is None or value == "":
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != str(value):
             st.query_params[name] = str(value)
-    st.session_state[_ADDRESS] = _here()
+    if (here := _here()) != before or _ADDRESS not in st.session_state:
+        st.session_state[_ADDRESS] = here, before, time.monotonic()
 
 
 def _here() -> tuple[tuple[str, str], ...]:

@@ -39,6 +39,28 @@ def test_one_choice_after_another_holds_and_the_address_follows(filled: ConsoleS
     assert address(at) == {}
 
 
+def test_a_click_that_comes_before_the_browser_has_the_new_address_takes_nothing_back(
+    filled: ConsoleService, open_page: Open
+) -> None:
+    at = open_page("watermarks", provider="coinbase")
+    at.selectbox(key="watermarks_provider").select("simulated").run()
+    at.query_params["provider"] = "coinbase"
+    at.selectbox(key="watermarks_health").select("behind").run()
+    assert address(at) == {"provider": "simulated", "health": "behind"}
+    assert at.selectbox(key="watermarks_provider").value == "simulated"
+
+
+def test_an_earlier_address_come_back_to_is_an_arrival(
+    filled: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page("watermarks", provider="coinbase")
+    at.selectbox(key="watermarks_provider").select("simulated").run()
+    monkeypatch.setattr("pages.ui.url._LATE_SECONDS", 0.0)
+    at.query_params["provider"] = "coinbase"
+    at.run()
+    assert at.selectbox(key="watermarks_provider").value == "coinbase"
+
+
 def test_after_a_link_the_filters_of_the_runs_can_be_changed(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("runs", provider="simulated", page="2")
     assert len(at.dataframe[0].value) == 5
