@@ -1,5 +1,8 @@
 """What the pages share; import from here."""
 
+from pages.ui import memory  # before everything that takes some
+
+# isort: split
 from pages.ui.frame import actor, banner, section, service
 from pages.ui.states import STATE_COLORS, health_badge, health_column, state_badge, state_column
 from pages.ui.text import duration, many, number, relative, span, when
@@ -20,6 +23,7 @@ __all__ = [
     "keep_in_url",
     "listed",
     "many",
+    "memory",
     "note",
     "notes",
     "number",
