@@ -1,12 +1,10 @@
 """Backfill: choose series and a range, see what it would do, start."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import InputError
 from ffe_core.operations.preview import Preview, SeriesPreview, preview
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.pairs import normalize_pair
@@ -29,9 +27,10 @@ from pages.ui import (
     service,
     span,
 )
-from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
-from pages.ui.frame import heading, tell_refusal
+from pages.ui.dialogs import answered, dialog, unanswered
+from pages.ui.frame import heading
 from pages.ui.tables import show_table
+from pages.ui.verbs import changing, done, refusable, told
 
 MODES = {
     "resume": (
@@ -133,23 +132,13 @@ def remember() -> None:
     )
 
 
+@refusable()
 def use_watchlist() -> None:
-    def fill_in() -> None:
-        watchlist = service().watchlists.get(st.session_state.backfill_watchlist or "")
-        if watchlist:
-            st.session_state.backfill_provider = watchlist.provider
-            st.session_state.backfill_pairs = list(watchlist.pairs)
-            st.session_state.backfill_timeframes = list(watchlist.timeframes)
-
-    tried(fill_in)
-
-
-def tried(verb: Callable[[], Any]) -> None:
-    """Do something; why it was refused is told on the page."""
-    try:
-        verb()
-    except (FFEError, InputError) as error:
-        st.session_state.backfill_refused = str(error)
+    watchlist = service().watchlists.get(st.session_state.backfill_watchlist or "")
+    if watchlist:
+        st.session_state.backfill_provider = watchlist.provider
+        st.session_state.backfill_pairs = list(watchlist.pairs)
+        st.session_state.backfill_timeframes = list(watchlist.timeframes)
 
 
 def provider_changed() -> None:
@@ -302,11 +291,10 @@ def beyond_the_range(item: SeriesPreview) -> str:
     return "up to what is stored already, so that no hole is left" if item.to_fetch > item.expected else ""
 
 
+@changing()
 def start() -> None:
     """Start the run and remember where to go."""
-    console = service()
-    console.require_lead()
-    go("run", id=str(console.run_service.start(request(), actor())))
+    go("run", id=str(service().run_service.start(request(), actor())))
 
 
 def start_button(wrong: list[str], found: Preview | None) -> None:
@@ -320,15 +308,13 @@ def start_button(wrong: list[str], found: Preview | None) -> None:
             key="backfill_start",
             type="primary",
             icon=":material/play_arrow:",
-            on_click=lambda: tried(start),
+            on_click=start,
             disabled=bool(wrong),
         )
         save_popover()
         if wrong:
             st.caption(f"Not yet: {wrong[0]}.")
-    tell_refusal("backfill_refused")
-    if done := st.session_state.pop("backfill_done", None):
-        st.success(done, icon=":material/bookmark_added:")
+    told()
 
 
 def save_popover() -> None:
@@ -339,19 +325,19 @@ def save_popover() -> None:
         if name in names:
             st.caption("There is a list of this name: it is replaced, wherever it is used.")
         label = "Replace" if name in names else "Save"
-        st.button(label, key="backfill_save", on_click=lambda: tried(save_watchlist), disabled=locked)
+        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked)
         if names:
             chosen = st.selectbox("Or remove one", names, index=None, key="backfill_remove_name")
             st.button("Remove", key="backfill_remove", disabled=not chosen or locked, on_click=ask_remove)
 
 
+@changing()
 def save_watchlist() -> None:
-    state, console = st.session_state, service()
-    console.require_lead()
-    saved = console.watchlists.save(
+    state = st.session_state
+    saved = service().watchlists.save(
         state.backfill_save_name, state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, actor()
     )
-    state.backfill_done = f"Saved {saved.name}: {many(len(saved.series()), 'series', 'series')}"
+    done(f"Saved {saved.name}: {many(len(saved.series()), 'series', 'series')}.")
 
 
 def ask_remove() -> None:
@@ -370,18 +356,16 @@ def remove_dialog(name: str) -> None:
         st.text("\n".join(users))
     st.write("Only the list goes. Its series and their candles stay.")
     with st.container(horizontal=True):
-        st.button("Remove it", key="backfill_remove_yes", type="primary", on_click=lambda: tried(lambda: remove(name)))
+        st.button("Remove it", key="backfill_remove_yes", type="primary", on_click=remove, args=(name,))
         st.button("Keep it", key="backfill_remove_no", on_click=answered)
-    close_when_answered()
 
 
 def remove(name: str) -> None:
     answered()
-    console = service()
-    console.require_lead()
-    console.watchlists.delete(name)
-    st.session_state.backfill_remove_name = None
-    st.session_state.backfill_done = f"Removed {name}"
+    with changing():
+        service().watchlists.delete(name)
+        st.session_state.backfill_remove_name = None
+        done(f"Removed {name}.")
 
 
 heading("Backfill")

@@ -22,10 +22,11 @@ from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import DamagedTable, micros
 from pages.ui import from_url, keep_in_url, notes, number, one_of, section, service, span, when
-from pages.ui.candle_bar import correction, dead_letters_of, one_bar, refusal, run_of
+from pages.ui.candle_bar import correction, dead_letters_of, one_bar, run_of
 from pages.ui.chart import GAPS, MOST_SHADES, figure
 from pages.ui.frame import heading
 from pages.ui.tables import show_table
+from pages.ui.verbs import told
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
 FIRST_BARS = 400
@@ -636,7 +637,7 @@ def page() -> None:
     notes()
     controls(item, known)
     remember(item.series)
-    refusal()
+    told()
     with section("The chart"):
         try:
             view = view_of(item.series, *st.session_state.candles_range)

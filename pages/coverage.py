@@ -1,6 +1,6 @@
 """Coverage: what should be there, what is, what is missing and why; and how that is filled or explained."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.calendars.intervals import Times
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
 from ffe_core.operations.holes import HoleState
 from ffe_core.pairs import normalize_pair
@@ -32,16 +32,18 @@ from pages.ui import (
     span,
     when,
 )
-from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
-from pages.ui.frame import heading, tell_refusal
+from pages.ui.dialogs import answered, dialog, unanswered
+from pages.ui.frame import heading
 from pages.ui.heatmap import figure
 from pages.ui.tables import digest, show_table
+from pages.ui.text import few
+from pages.ui.verbs import changing, done, told
 
 ALL = "All"
 PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
 OWN = "Own range"
 MOST_DAYS, MOST_WEEKS = 100, 106
-MOST_PAIRS, MOST_GAPS, MOST_LINES = 60, 200, 12
+MOST_PAIRS, MOST_GAPS = 60, 200
 FIRST_DAY = date(1950, 1, 1)
 KINDS = {"unexplained": "not explained", "marked": "marked", "dead_lettered": "dead lettered"}
 
@@ -399,11 +401,6 @@ def restate(bars: Sequence[tuple[Series, int]], thing: str) -> None:
     st.text(few([f"{many(sum(own), 'bar')} in {many(len(own), thing)} of {series}" for series, own in found.items()]))
 
 
-def few(lines: Sequence[str]) -> str:
-    more = [f"and {number(len(lines) - MOST_LINES)} more"] if len(lines) > MOST_LINES else []
-    return "\n".join([*lines[:MOST_LINES], *more])
-
-
 @dialog("Mark as explained")
 def mark_dialog(gaps: list[Gap]) -> None:
     restate([(gap.series, gap.candles) for gap in gaps], "gap")
@@ -413,20 +410,16 @@ def mark_dialog(gaps: list[Gap]) -> None:
     with st.container(horizontal=True):
         st.button("Mark", key="coverage_mark_yes", type="primary", on_click=mark, args=(gaps,))
         st.button("Leave them", key="coverage_mark_no", on_click=answered)
-    close_when_answered()
 
 
 def mark(gaps: Sequence[Gap]) -> None:
     state, asked = st.session_state, [(gap.series, gap.start, gap.end) for gap in gaps]
 
-    def each() -> str:
-        verbs = service().hole_verbs
-        done = verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
-        state.coverage_left_out = done.left_out
-        return f"Marked {many(done.candles, 'bar')} in {many(done.holes, 'gap')}."
-
     answered()
-    tried(each)
+    with changing():
+        marked = service().hole_verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
+        state.coverage_left_out = marked.left_out
+        done(f"Marked {many(marked.candles, 'bar')} in {many(marked.holes, 'gap')}.")
 
 
 @dialog("Take these marks back?")
@@ -438,31 +431,21 @@ def unmark_dialog(holes: list[MarkedHole]) -> None:
         label = f"Take {many(len(holes), 'mark')} back"
         st.button(label, key="coverage_unmark_yes", type="primary", on_click=unmark, args=(holes,))
         st.button("Leave them", key="coverage_unmark_no", on_click=answered)
-    close_when_answered()
 
 
 def unmark(holes: Sequence[MarkedHole]) -> None:
     ids, reason = [hole.id for hole in holes], st.session_state.coverage_unmark_reason
     answered()
-    tried(lambda: f"Took {many(service().hole_verbs.unmark(ids, actor(), reason), 'mark')} back.")
+    with changing():
+        done(f"Took {many(service().hole_verbs.unmark(ids, actor(), reason), 'mark')} back.")
 
 
-def tried(verb: Callable[[], str]) -> None:
-    """Do something; what it came to, or a refusal, is told on the page."""
-    try:
-        service().require_lead()
-        st.session_state.coverage_done = verb()
-    except (FFEError, InputError) as error:
-        st.session_state.coverage_refused = few(str(error).splitlines())
-
-
-def told() -> None:
-    if done := st.session_state.pop("coverage_done", None):
-        st.success(done, icon=":material/check_circle:")
+def told_in_full() -> None:
+    """What the last verb has come to, with what it left out."""
+    told()
     if left_out := st.session_state.pop("coverage_left_out", None):
         st.warning("Nothing was left to mark in the others.", icon=":material/info:")
         st.code(few(left_out), language=None, wrap_lines=True)
-    tell_refusal("coverage_refused")
 
 
 def asked_twice(found: Sequence[SeriesCoverage]) -> None:
@@ -481,15 +464,16 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
         st.button(
             "Mark all of them",
             key="coverage_asked_twice",
-            on_click=tried,
-            args=(lambda: mark_asked_twice(series),),
+            on_click=mark_asked_twice,
+            args=(series,),
             disabled=not service().leads,
         )
 
 
-def mark_asked_twice(series: Sequence[Series]) -> str:
-    done = service().hole_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
-    return f"Marked {many(done.candles, 'bar')} in {many(done.holes, 'hole')}."
+@changing()
+def mark_asked_twice(series: Sequence[Series]) -> None:
+    marked = service().hole_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
+    done(f"Marked {many(marked.candles, 'bar')} in {many(marked.holes, 'hole')}.")
 
 
 def largest() -> None:
@@ -573,7 +557,7 @@ def draw(known: Sequence[Series]) -> None:
     prefill(known)
     notes()
     filters(known)
-    told()
+    told_in_full()
     with section("The heatmap"):
         found = looked_at(known)
         troubles(found)

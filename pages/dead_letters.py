@@ -7,18 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import InputError
 from ffe_core.operations.mending import in_words
 from ffe_core.storage.dead_letter_file import DISCARDED, PARTLY_REPLAYED, PENDING
 from ffe_core.storage.dead_letter_index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
 from ffe_core.storage.dead_letter_search import Group, Page, Row, Wanted
 from pages.ui import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when
 from pages.ui.dead_letter_bench import MOST, bench, forget
-from pages.ui.dead_letter_dialogs import Chosen, ask, do, open_dialog, told
+from pages.ui.dead_letter_dialogs import Chosen, ask, do, open_dialog
 from pages.ui.dead_letter_record import record
 from pages.ui.dead_letter_text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
 from pages.ui.frame import heading_row
 from pages.ui.tables import digest, show_table
+from pages.ui.verbs import refusable, told
 
 PAGE_SIZE = 50
 ANY = "any"
@@ -372,14 +373,11 @@ def set_aside() -> None:
 
 def work(chosen: Callable[[], Chosen]) -> None:
     """Go to the bench with a list that is frozen now; why there is none is told on the page."""
-    try:
+    with refusable():
         frozen = chosen()
-    except (FFEError, InputError) as error:
-        st.session_state.dl_refused = str(error)
-        return
-    forget()
-    st.session_state.dl_work = frozen
-    keep_in_url(view="mend")
+        forget()
+        st.session_state.dl_work = frozen
+        keep_in_url(view="mend")
 
 
 def work_view() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.run_service import CHANGE_REQUEST
 from ffe_core.storage import run_ledger as states
 from pages.ui import (
@@ -25,12 +24,16 @@ from pages.ui import (
     state_column,
     when,
 )
-from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
-from pages.ui.frame import heading, heading_row, tell_refusal
+from pages.ui.dialogs import answered, dialog, unanswered
+from pages.ui.frame import heading, heading_row
 from pages.ui.tables import show_table, table_of
+from pages.ui.verbs import changing, told
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES = 5
+YOUNG_SECONDS = 5
+ASKED, OPEN = "asked", "open"
+"""Of the question whether to cancel: waits for the page to draw it, is drawn."""
 
 
 def head(run: Any, rows: list[Any]) -> None:
@@ -101,29 +104,24 @@ def change(run: Any, rows: list[Any]) -> None:
     )
 
 
+@changing()
 def again(verb: Any, run_id: int) -> None:
-    """Start the new run and go to it; a refusal is told on the page."""
-    try:
-        service().require_lead()
-        go("run", id=str(verb(run_id, actor())))
-    except (FFEError, InputError) as error:
-        st.session_state.run_refused = str(error)
+    """Start the new run and go to it."""
+    go("run", id=str(verb(run_id, actor())))
 
 
 def confirm_cancel() -> None:
     unanswered()
-    st.session_state.run_confirm = True
+    st.session_state.run_question = ASKED
 
 
 def cancel(run_id: int) -> None:
     answered()
-    try:
+    with changing():
         service().run_service.cancel(run_id, actor())
-    except (FFEError, InputError) as error:
-        st.session_state.run_refused = str(error)
 
 
-@dialog("Cancel this run?")
+@dialog("Cancel this run?", asked="run_question")
 def cancel_dialog(run: Any, rows: list[Any]) -> None:
     open_ = sum(row["state"] in states.ACTIVE for row in rows)
     st.write(
@@ -133,7 +131,6 @@ def cancel_dialog(run: Any, rows: list[Any]) -> None:
     with st.container(horizontal=True):
         st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run["id"],))
         st.button("Keep it running", key="run_cancel_no", on_click=answered)
-    close_when_answered()
 
 
 def totals(run: Any, rows: list[Any]) -> None:
@@ -273,14 +270,25 @@ def body(run: Any) -> None:
         log_lines(run)
 
 
-@st.fragment(run_every=1)
-def live(run_id: int) -> None:
-    """Redrawn every second while the run is active; a last full redraw when it has ended."""
+def live(run: Any) -> None:
+    """A young run is redrawn every second, as it may end in a moment; an older one at half the cost for what runs."""
+    young = is_young(run)
+    st.fragment(redrawn, run_every=1 if young else 2)(run["id"], young)
+
+
+def is_young(run: Any) -> bool:
+    return bool(time.time() - run["created_at"] < YOUNG_SECONDS)
+
+
+def redrawn(run_id: int, young: bool) -> None:
+    """The body while the run is active; the whole page when it has ended, has grown older, or a question is asked."""
     with section("The run"):
         run = service().runs.get(run_id)
         if run is not None:
             body(run)
-        if is_leaving() or st.session_state.get("run_confirm") or run is None or run["state"] not in states.ACTIVE:
+        ended = run is None or run["state"] not in states.ACTIVE
+        asked_now = st.session_state.get("run_question") == ASKED
+        if ended or asked_now or is_leaving() or (young and not is_young(run)):
             st.rerun()
 
 
@@ -298,11 +306,13 @@ with section("The run"):
     if shown is None:
         unknown(asked)
     else:
-        tell_refusal("run_refused")
-        confirming = st.session_state.pop("run_confirm", False)
+        told()
+        asking = st.session_state.pop("run_question", None)
         if shown["state"] in states.ACTIVE:
-            live(shown["id"])
+            if asking:
+                st.session_state.run_question = OPEN
+            live(shown)
+            if asking:
+                cancel_dialog(shown, service().runs.series(shown["id"]))
         else:
             body(shown)
-        if confirming:
-            cancel_dialog(shown, service().runs.series(shown["id"]))

@@ -13,7 +13,7 @@ from ffe_core.storage.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
 from pages.ui import actor, from_url, listed, notes, number, one_of, section, service, when
 from pages.ui.frame import heading, heading_row
-from pages.ui.schedule_acts import do, go, refusal
+from pages.ui.schedule_acts import do, go, told_in_full
 from pages.ui.schedule_detail import detail_view, words
 from pages.ui.schedule_form import draft, fields, fill_in, preview
 from pages.ui.schedule_text import LEGEND, series_of, short, signs, state_of
@@ -41,7 +41,7 @@ def list_view() -> None:
             disabled=locked,
         )
     notes()
-    refusal()
+    told_in_full()
     with section("What was missed"):
         missed_panel(locked)
     table()
@@ -249,7 +249,7 @@ def form_view(schedule: Schedule | None) -> None:
             st.button("Discard", key="sched_discard", on_click=go, kwargs={"schedule": schedule.id} if schedule else {})
             if problems:
                 st.caption(f"Not yet: {', '.join(name.replace('_', ' ') for name in problems)}.")
-        refusal()
+        told_in_full()
     with right, section("The preview"):
         preview(problems)
 

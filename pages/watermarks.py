@@ -1,6 +1,5 @@
 """Watermarks: how far every series has been read, how well it is, and how that is moved by hand."""
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -30,9 +29,10 @@ from pages.ui import (
     state_column,
     when,
 )
-from pages.ui.dialogs import dialog
-from pages.ui.frame import heading, tell_refusal
+from pages.ui.dialogs import answered, dialog, unanswered
+from pages.ui.frame import heading
 from pages.ui.tables import digest, show_table
+from pages.ui.verbs import changing, done, told
 
 HEALTHS = [str(health) for health in Health]
 
@@ -144,18 +144,15 @@ def table(rows: list[Freshness]) -> None:
     st.caption(f"{len(rows):,} series. Tick one for what can be done with it.")
 
 
-def tried(verb: Callable[[], Any], done: str | None = None) -> None:
-    """Do something; a refusal is told on the page."""
-    try:
-        service().require_lead()
-        verb()
-        st.session_state.watermarks_done = done
-    except (FFEError, InputError) as error:
-        st.session_state.watermarks_refused = str(error)
-
-
+@changing()
 def update(series: Series) -> None:
-    tried(lambda: go("run", id=str(service().watermark_verbs.bring_up_to_date(series, actor()))))
+    go("run", id=str(service().watermark_verbs.bring_up_to_date(series, actor())))
+
+
+@changing()
+def undo(series: Series, what: str) -> None:
+    service().watermark_verbs.undo(series, actor())
+    done(f"The {what} is undone.")
 
 
 def to_gaps(series: Series) -> None:
@@ -167,6 +164,7 @@ def to_chart(series: Series) -> None:
 
 
 def ask(what: str, series: Series) -> None:
+    unanswered()
     st.session_state.watermarks_ask = what, series
     st.session_state.watermarks_reason = ""
     for name in ("watermarks_to", "watermarks_clock"):
@@ -228,16 +226,6 @@ def actions(row: Freshness) -> None:
             undo_button(series)
 
 
-def dismissed() -> None:
-    st.session_state.pop("watermarks_ask", None)
-
-
-def close_when_done() -> None:
-    """In a dialog: once its verb was tried, the whole page is drawn again, without the dialog."""
-    if "watermarks_ask" not in st.session_state:
-        st.rerun()
-
-
 def undo_button(series: Series) -> None:
     move = service().watermark_verbs.last_move(series)
     if move is not None:
@@ -245,17 +233,16 @@ def undo_button(series: Series) -> None:
             f"Undo {move.verb}",
             key="watermarks_undo",
             icon=":material/undo:",
-            on_click=tried,
-            args=(lambda: service().watermark_verbs.undo(series, actor()), f"The {move.verb} is undone."),
+            on_click=undo,
+            args=(series, move.verb),
             disabled=not service().leads,
             help=f"By {move.actor} on {when(move.at, hint=False)}. Possible until something is committed.",
         )
 
 
-@dialog("Rewind the watermark", width="medium", on_dismiss=dismissed)
+@dialog("Rewind the watermark", asked="watermarks_ask", width="medium")
 def rewind_dialog(row: Freshness) -> None:
     """A new watermark, what it costs, and a reason."""
-    close_when_done()
     series, before = row.series, row.marks.watermark
     assert before is not None
     suggested = service().watermark_verbs.suggestion(series) if "watermarks_to" not in st.session_state else None
@@ -314,14 +301,14 @@ def diff(seen: Rewind) -> None:
 
 def rewind(series: Series, to: int | None) -> None:
     if to is not None:
-        reason = st.session_state.watermarks_reason
-        dismissed()
-        tried(lambda: service().watermark_verbs.rewind(series, to, actor(), reason), "The watermark is rewound.")
+        answered()
+        with changing():
+            service().watermark_verbs.rewind(series, to, actor(), st.session_state.watermarks_reason)
+            done("The watermark is rewound.")
 
 
-@dialog("Forget how far this series was read?", on_dismiss=dismissed)
+@dialog("Forget how far this series was read?", asked="watermarks_ask")
 def forget_dialog(row: Freshness) -> None:
-    close_when_done()
     series = row.series
     st.write(
         f"**{series.asset_pair} {series.timeframe}** from {series.provider}: its watermark and its oldest mark are "
@@ -338,20 +325,14 @@ def forget_dialog(row: Freshness) -> None:
             args=(series,),
             disabled=not st.session_state.watermarks_reason.strip(),
         )
-        st.button("Keep it", key="watermarks_forget_no", on_click=dismissed)
+        st.button("Keep it", key="watermarks_forget_no", on_click=answered)
 
 
 def forget(series: Series) -> None:
-    reason = st.session_state.watermarks_reason
-    dismissed()
-    tried(lambda: service().watermark_verbs.forget(series, actor(), reason), "The marks are forgotten; the rows stay.")
-
-
-def told() -> None:
-    """What the last verb came to."""
-    if done := st.session_state.pop("watermarks_done", None):
-        st.success(done, icon=":material/check_circle:")
-    tell_refusal("watermarks_refused")
+    answered()
+    with changing():
+        service().watermark_verbs.forget(series, actor(), st.session_state.watermarks_reason)
+        done("The marks are forgotten; the rows stay.")
 
 
 def empty() -> None:

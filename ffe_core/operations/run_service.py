@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from ffe_core import times
 from ffe_core.errors import (
     FFEError,
@@ -201,19 +199,13 @@ class RunService:
 
     def adopt_dead_runs(self) -> list[int]:
         """Mark as interrupted every run whose process is gone; returns their numbers."""
-        query = sa.select(states.runs.c.owner).where(states.runs.c.state.in_(states.ACTIVE)).distinct()
-        with self.ledger.read() as connection:
-            others = set(connection.scalars(query)) - {self._alive.owner}
+        others = self.runs.owners_of_active() - {self._alive.owner}
         return self._adopt_runs_of([owner for owner in others if not is_alive(self._folder, owner)])
 
     def _adopt_runs_of(self, dead: Sequence[str]) -> list[int]:
         """Mark as interrupted what these owners left active. They have to be known as gone already: a run that is
         looked up before may end well, and its process with it, in between."""
-        if not dead:
-            return []
-        left = states.runs.c.owner.in_(dead) & states.runs.c.state.in_(states.ACTIVE)
-        with self.ledger.read() as connection:
-            adopted = list(connection.scalars(sa.select(states.runs.c.id).where(left)))
+        adopted = self.runs.active_of(dead)
         for run_id in adopted:
             self.runs.interrupt(run_id, "the process that ran it ended; continue picks up where the marks stand")
             self.runs.log(run_id, "warning", "interrupted: its process ended")

@@ -230,6 +230,18 @@ class RunLedger:
         held = {Series(row["asset_pair"], row["timeframe"], row["provider"]): row["run_id"] for row in rows}
         return {item: held[item] for item in series if item in held}
 
+    def owners_of_active(self) -> set[str]:
+        """The processes that active runs belong to."""
+        query = sa.select(runs.c.owner).where(runs.c.state.in_(ACTIVE)).distinct()
+        with self._ledger.read() as connection:
+            return set(connection.scalars(query))
+
+    def active_of(self, owners: Sequence[str]) -> list[int]:
+        """The active runs of some processes."""
+        query = sa.select(runs.c.id).where(runs.c.owner.in_(owners), runs.c.state.in_(ACTIVE))
+        with self._ledger.read() as connection:
+            return list(connection.scalars(query))
+
     def last_of_series(self) -> dict[Series, sa.RowMapping]:
         """For every series, its row in the newest run that had it, with the run's `kind` and `created_at`."""
         newest = (

@@ -17,9 +17,9 @@ from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake_files import micros
 from pages.ui import actor, go, service, when
-from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
-from pages.ui.frame import tell_refusal
+from pages.ui.dialogs import answered, dialog, unanswered
 from pages.ui.tables import show_table
+from pages.ui.verbs import changing
 
 
 def run_of(series: Series, rows: Mapping[str, int]) -> dict[str, int]:
@@ -136,19 +136,10 @@ def dead_letters_of(series: Series) -> None:
     )
 
 
+@changing()
 def _refetch(series: Series, open_: int) -> None:
-    try:
-        console = service()
-        console.require_lead()
-        request = BackfillRequest(series.provider, (series,), open_, open_ + series.step, "refetch")
-        go("run", id=str(console.run_service.start(request, actor())))
-    except (FFEError, InputError) as error:
-        st.session_state.candles_refused = str(error)
-
-
-def refusal() -> None:
-    """Say once why a verb was refused."""
-    tell_refusal("candles_refused")
+    request = BackfillRequest(series.provider, (series,), open_, open_ + series.step, "refetch")
+    go("run", id=str(service().run_service.start(request, actor())))
 
 
 # -- correcting by hand
@@ -159,18 +150,13 @@ def _ask(series: Series, open_: int, latest: dict[str, float], extracted: int) -
     st.session_state.candles_correcting = series, open_, latest, extracted
 
 
-def _forget() -> None:
-    st.session_state.pop("candles_correcting", None)
-    st.session_state.pop("correct_refused", None)
-
-
 def correction() -> None:
     """The dialog, if it was asked for."""
     if asked := st.session_state.get("candles_correcting"):
         _dialog(*asked)
 
 
-@dialog("Correct a bar by hand", on_dismiss=_forget)
+@dialog("Correct a bar by hand", asked="candles_correcting")
 def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
     st.text(f"{series.asset_pair} {series.timeframe} · {series.provider}, {when(open_, hint=False)}")
     st.write("A new version is added with your name and reason; the one there is now stays and can still be seen.")
@@ -186,13 +172,7 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
         st.button(
             "Add this version", type="primary", key="correct_save", on_click=_save, args=(series, open_, extracted)
         )
-        st.button("Leave it as it is", key="correct_no", on_click=_leave)
-    close_when_answered()
-
-
-def _leave() -> None:
-    _forget()
-    answered()
+        st.button("Leave it as it is", key="correct_no", on_click=answered)
 
 
 def _save(series: Series, open_: int, began_from: int) -> None:
@@ -205,4 +185,4 @@ def _save(series: Series, open_: int, began_from: int) -> None:
     except (FFEError, InputError) as error:
         state.correct_refused = str(error)
         return
-    _leave()
+    answered()

@@ -11,15 +11,16 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError, SeriesHeld
+from ffe_core.errors import SeriesHeld
 from ffe_core.operations.dead_letters import Edit, StaleEdit
 from ffe_core.operations.verdicts import Verdict
 from ffe_core.series import Series
 from pages.ui.dead_letter_text import judged, several, verbs
-from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
-from pages.ui.frame import actor, service, tell_refusal
+from pages.ui.dialogs import answered, dialog, unanswered
+from pages.ui.frame import actor, service
 from pages.ui.text import number
 from pages.ui.travel import go
+from pages.ui.verbs import changing, done
 
 Chosen = dict[str, tuple[int, ...]]
 MOST_PREVIEWED = 5_000
@@ -29,14 +30,9 @@ _MOST_SERIES = 12
 
 def ask(which: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit] = ()) -> None:
     """Open a dialog over a list that is frozen now."""
-    try:
-        service().require_lead()
-        frozen = chosen() if callable(chosen) else chosen
-    except (FFEError, InputError) as error:
-        st.session_state.dl_refused = str(error)
-        return
-    st.session_state.dl_asking = which, frozen, list(edits)
-    unanswered()
+    with changing():
+        st.session_state.dl_asking = which, chosen() if callable(chosen) else chosen, list(edits)
+        unanswered()
 
 
 def open_dialog() -> None:
@@ -48,27 +44,18 @@ def open_dialog() -> None:
 
 
 def do(verb: Callable[..., Any], *arguments: Any, then: str | None = None, **options: Any) -> None:
-    """Call a verb that changes something; a refusal is told on the page."""
+    """Call a verb that changes something; what came of it is told on the page."""
     answered()
-    try:
-        service().require_lead()
-        result = verb(*arguments, **options)
-    except StaleEdit as error:
-        st.session_state.dl_stale = error
-    except (FFEError, InputError) as error:
-        st.session_state.dl_refused = str(error)
-    else:
+    with changing():
+        try:
+            result = verb(*arguments, **options)
+        except StaleEdit as error:
+            st.session_state.dl_stale = error
+            return
         if then == "run":
             go("run", id=str(result))
         elif then is not None:
-            st.session_state.dl_done = then.format(result if not isinstance(result, list) else len(result))
-
-
-def told() -> None:
-    """What the last verb came to."""
-    if (done := st.session_state.pop("dl_done", None)) is not None:
-        st.success(done, icon=":material/check_circle:")
-    tell_refusal("dl_refused")
+            done(then.format(result if not isinstance(result, list) else len(result)))
 
 
 def _size(chosen: Chosen) -> int:
@@ -139,7 +126,6 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
             args=(chosen, edits),
         )
         st.button("Leave them", key="dl_replay_no", on_click=answered)
-    close_when_answered()
 
 
 def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[Verdict] | None:
@@ -200,7 +186,6 @@ def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
             on_click=lambda: do(lambda: verbs().refetch(chosen, actor(), lease_wait=_wait()), then="run"),
         )
         st.button("Leave them", key="dl_refetch_no", on_click=answered)
-    close_when_answered()
 
 
 @dialog("Discard these records?", width="large")
@@ -221,7 +206,6 @@ def _discard_dialog(chosen: Chosen, _: list[Edit]) -> None:
             args=(chosen,),
         )
         st.button("Leave them", key="dl_discard_no", on_click=answered)
-    close_when_answered()
 
 
 def _discard(chosen: Chosen) -> None:
@@ -255,7 +239,6 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
             args=([row.id for row in rows], days),
         )
         st.button("Keep them", key="dl_purge_no", on_click=answered)
-    close_when_answered()
 
 
 def _purge(entry_ids: list[str], days: float) -> None:
@@ -265,7 +248,6 @@ def _purge(entry_ids: list[str], days: float) -> None:
 def _nothing(words: str) -> None:
     st.write(words)
     st.button("Close", key="dl_nothing", on_click=answered)
-    close_when_answered()
 
 
 _DIALOGS: dict[str, Callable[[Chosen, list[Edit]], None]] = {

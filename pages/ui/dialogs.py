@@ -10,18 +10,31 @@ import streamlit as st
 
 from pages.ui.frame import section
 
+Drawing = Callable[..., None]
 _ANSWERED = "_dialog_answered"
 
 
-def dialog(title: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """`st.dialog` with a body whose failure is told in its place: it is drawn outside of any section of its page."""
+def dialog(
+    title: str, asked: str | None = None, **options: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`st.dialog` that closes once answered, and tells its failure in itself, as it belongs to no section of a page.
 
-    def decorated(draw: Callable[..., None]) -> Callable[..., None]:
-        @st.dialog(title, **options)
+    `asked` names what in the session has the page draw it for as long as it is open, through redraws of the page.
+    """
+
+    def closed() -> None:
+        if asked is not None:
+            st.session_state.pop(asked, None)
+
+    def decorated(draw: Drawing) -> Drawing:
+        @st.dialog(title, on_dismiss="ignore" if asked is None else closed, **options)
         @wraps(draw)
         def guarded(*arguments: Any) -> None:
             with section("The dialog"):
                 draw(*arguments)
+            if st.session_state.pop(_ANSWERED, False):
+                closed()
+                st.rerun()
 
         return guarded
 
@@ -36,9 +49,3 @@ def unanswered() -> None:
 def answered() -> None:
     """Called by what a dialog's button does."""
     st.session_state[_ANSWERED] = True
-
-
-def close_when_answered() -> None:
-    """The last line of a dialog."""
-    if st.session_state.pop(_ANSWERED, False):
-        st.rerun()

@@ -92,14 +92,6 @@ def section(what: str) -> Iterator[None]:
         _tell(what, f"{type(error).__name__}; the server's log has the details")
 
 
-def tell_refusal(key: str) -> None:
-    """Say once why a verb was refused: the reason was left in the session under `key`, and is shown as plain text."""
-    refused = st.session_state.pop(key, None)
-    if refused:
-        st.error("That was refused.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
-
-
 def _tell(what: str, why: str) -> None:
     with st.container(border=True):
         st.write(f":red[:material/error:] **{what} cannot be shown.** Reload to try again.")

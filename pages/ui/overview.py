@@ -6,7 +6,6 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.overview import Overview, SeriesOverview, overview
 from ffe_core.operations.run_service import BackfillRequest
 from ffe_core.storage import run_ledger as states
@@ -25,8 +24,9 @@ from pages.ui import (
     state_column,
     when,
 )
-from pages.ui.frame import heading, heading_row, tell_refusal
+from pages.ui.frame import heading, heading_row
 from pages.ui.tables import show_table, table_of
+from pages.ui.verbs import changing, told
 
 MOST = 6
 STOPPED = (states.FAILED, states.INTERRUPTED, states.CANCELLED)
@@ -34,18 +34,12 @@ STOPPED = (states.FAILED, states.INTERRUPTED, states.CANCELLED)
 Item = tuple[str, str, str, str, dict[str, str]]
 
 
+@changing()
 def start_simulated() -> None:
     """A month of two simulated markets: enough to see everything, gone with the data folder."""
     today = datetime.now(UTC).date()
-    try:
-        console = service()
-        console.require_lead()
-        request = BackfillRequest.of(
-            "simulated", ["BTCUSD", "EURUSD"], ["1h"], str(today - timedelta(days=30)), str(today)
-        )
-        st.session_state.overview_first = console.run_service.start(request, actor())
-    except (FFEError, InputError) as error:
-        st.session_state.overview_refused = str(error)
+    request = BackfillRequest.of("simulated", ["BTCUSD", "EURUSD"], ["1h"], str(today - timedelta(days=30)), str(today))
+    st.session_state.overview_first = service().run_service.start(request, actor())
 
 
 def welcome() -> None:
@@ -65,11 +59,7 @@ def welcome() -> None:
         )
         if st.button("Set up a real one", key="overview_real", icon=":material/download:"):
             st.switch_page("backfill.py")
-    refusal()
-
-
-def refusal() -> None:
-    tell_refusal("overview_refused")
+    told()
 
 
 @st.fragment(run_every=0.5)
@@ -258,7 +248,7 @@ def page() -> None:
     with heading_row("Overview"):
         if st.button("New backfill", key="overview_new", type="primary", icon=":material/download:"):
             st.switch_page("backfill.py")
-    refusal()
+    told()
     if shown.trouble:
         st.warning("Part of the lake cannot be read, so nothing is counted.", icon=":material/broken_image:")
         st.code(shown.trouble, language=None, wrap_lines=True)

@@ -6,25 +6,20 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError
-from pages.ui.frame import service, tell_refusal
 from pages.ui.url import keep_in_url
+from pages.ui.verbs import changing, told
 
 
 def do(verb: Any, *arguments: Any, then: str | None = None) -> None:
-    """Call a verb that changes something; a refusal is told on the page."""
-    try:
-        service().require_lead()
+    """Call a verb that changes something; what came of it is told on the page."""
+    with changing():
         result = verb(*arguments)
-    except (FFEError, InputError) as error:
-        st.session_state.sched_refused = str(error)
-        return
-    if then == "run":
-        st.session_state.sched_started = result
-    elif then == "open":
-        go(schedule=result.id)
-    elif then == "list":
-        go()
+        if then == "run":
+            st.session_state.sched_started = result
+        elif then == "open":
+            go(schedule=result.id)
+        elif then == "list":
+            go()
 
 
 def go(**address: Any) -> None:
@@ -34,8 +29,9 @@ def go(**address: Any) -> None:
     keep_in_url(**address)
 
 
-def refusal() -> None:
-    tell_refusal("sched_refused")
+def told_in_full() -> None:
+    """What the last verb has come to, with a link to the run it started."""
+    told()
     started = st.session_state.pop("sched_started", None)
     if started is not None:
         with st.container(horizontal=True, vertical_alignment="center"):

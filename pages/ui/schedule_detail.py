@@ -9,9 +9,9 @@ import streamlit as st
 from ffe_core.errors import InputError
 from ffe_core.storage.schedules import Schedule
 from pages.ui import travel
-from pages.ui.dialogs import answered, close_when_answered, dialog, unanswered
+from pages.ui.dialogs import answered, dialog, unanswered
 from pages.ui.frame import actor, section, service
-from pages.ui.schedule_acts import do, go, refusal
+from pages.ui.schedule_acts import do, go, told_in_full
 from pages.ui.schedule_form import MODES, coming
 from pages.ui.schedule_text import local, series_of, state_of, told
 from pages.ui.states import state_badge, state_column
@@ -25,7 +25,7 @@ def detail_view(schedule: Schedule) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Schedules", width="content")
         st.button("All schedules", key="sched_back", icon=":material/arrow_back:", type="tertiary", on_click=go)
-    refusal()
+    told_in_full()
     with section("The schedule"):
         head(schedule)
     left, right = st.columns(2, gap="large")
@@ -204,7 +204,6 @@ def pause_dialog(schedule: Schedule) -> None:
     with st.container(horizontal=True):
         st.button("Pause it", key="sched_pause_yes", type="primary", on_click=pause, args=(schedule.id,))
         st.button("Let it run", key="sched_pause_no", on_click=answered)
-    close_when_answered()
 
 
 def pause(schedule_id: int) -> None:
@@ -228,7 +227,6 @@ def delete_dialog(schedule: Schedule) -> None:
             args=(schedule.id,),
         )
         st.button("Keep it", key="sched_delete_no", on_click=answered)
-    close_when_answered()
 
 
 def delete(schedule_id: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 
 from ffe_core import times
 
@@ -60,3 +61,9 @@ def span(start: int, end: int) -> str:
         first, last = times.utc(start), times.utc(end - times.DAY)
         return f"{first:%Y-%m-%d}" if first == last else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
     return f"{times.utc(start):%Y-%m-%d %H:%M} to {times.utc(end):%Y-%m-%d %H:%M} UTC"
+
+
+def few(lines: Sequence[str], most: int = 12) -> str:
+    """The first lines, and how many more there are."""
+    more = [f"and {number(len(lines) - most)} more"] if len(lines) > most else []
+    return "\n".join([*lines[:most], *more])

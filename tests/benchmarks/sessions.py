@@ -67,7 +67,11 @@ class Sessions:
                 async for data in socket:
                     message = ForwardMsg.FromString(data)  # type: ignore[arg-type]
                     kind = message.WhichOneof("type")
-                    if kind == "auto_rerun":
+                    if kind == "new_session" and not message.metadata.run.fragment_ids:
+                        for clock in clocks:  # the page as a whole is drawn anew, and says anew what redraws itself
+                            clock.cancel()
+                        clocks.clear()
+                    elif kind == "auto_rerun":
                         told = message.auto_rerun
                         clocks.append(asyncio.create_task(self._again(socket, told.interval, told.fragment_id)))
                     elif kind == "script_finished":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +160,23 @@ def test_cancel_keeps_what_was_committed_and_continue_completes_it(
     ends(visitor, "complete")
     assert series_states(server, run_id + 1) == {"BTCUSD": "complete"}
     assert len(rows(server, "raw_market_data_1h")) == 2 * 744
+
+
+def test_a_question_stays_open_while_the_page_around_it_is_redrawn(
+    serve: Serve, visit: Visit, held: HeldMarket
+) -> None:
+    server = serve(env=held.env)
+    visitor = visit(server)
+    run_id = start_backfill(visitor, "BTCUSD,ETHUSD", provider="coinbase")
+    visitor.click("run_cancel")
+    visitor.sees_dialog("have not ended")
+    # The page is drawn as a whole when the run is five seconds old, and its body two seconds after.
+    time.sleep(max(0.0, runs_of(server).get(run_id)["created_at"] + 8 - time.time()))
+    visitor.sees_dialog("1 of 2 series have not ended")
+    visitor.click("run_cancel_no")
+    visitor.page.get_by_role("dialog").wait_for(state="detached")
+    held.let_go()
+    ends(visitor, "complete")
 
 
 def test_a_server_killed_in_mid_run_continues_to_the_same_rows(serve: Serve, visit: Visit, tmp_path: Path) -> None:
