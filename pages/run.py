@@ -32,20 +32,21 @@ from pages.ui.verbs import changing, told
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES = 5
 YOUNG_SECONDS = 5
-ASKED, OPEN = "asked", "open"
-"""Of the question whether to cancel: waits for the page to draw it, is drawn."""
 
 
 def head(run: Any, rows: list[Any]) -> None:
     with heading_row(f"Run {run['id']}", run["state"]):
         actions(run, rows)
-    origin = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
-    st.caption(
-        f"{run['kind'].capitalize()} from {run['provider']}, mode {run['mode']}, {span(run['start'], run['end'])} · "
-        f"started {when(run['created_at'])} by {run['actor']} ({run['source']}){origin}"
-    )
     if run["error"]:
         st.code(run["error"], language=None, wrap_lines=True)
+
+
+def origin(run: Any) -> None:
+    parent = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
+    st.caption(
+        f"{run['kind'].capitalize()} from {run['provider']}, mode {run['mode']}, {span(run['start'], run['end'])} · "
+        f"started {when(run['created_at'])} by {run['actor']} ({run['source']}){parent}"
+    )
 
 
 def actions(run: Any, rows: list[Any]) -> None:
@@ -53,7 +54,9 @@ def actions(run: Any, rows: list[Any]) -> None:
     console, run_id = service(), run["id"]
     locked = not console.leads
     if run["state"] in (states.QUEUED, states.RUNNING):
-        st.button("Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=confirm_cancel, disabled=locked)
+        st.button(
+            "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked
+        )
     if run["state"] in states.ACTIVE or run["kind"] != "backfill":
         return
     if run["state"] in (states.INTERRUPTED, states.CANCELLED):
@@ -110,9 +113,9 @@ def again(verb: Any, run_id: int) -> None:
     go("run", id=str(verb(run_id, actor())))
 
 
-def confirm_cancel() -> None:
+def ask(run_id: int) -> None:
     unanswered()
-    st.session_state.run_question = ASKED
+    st.session_state.run_question = run_id
 
 
 def cancel(run_id: int) -> None:
@@ -141,14 +144,14 @@ def totals(run: Any, rows: list[Any]) -> None:
     accounted = sum((row["stored"] or 0) + (row["dead_lettered"] or 0) + (row["marked"] or 0) for row in rows)
     active = run["state"] in states.ACTIVE
     left = seconds * (planned - done) / done if active and done and planned > done else None
-    cells = st.columns(6)
-    cells[0].metric("Series ended", f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}")
-    cells[1].metric("New candles", number(records))
-    cells[2].metric("Rate", f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–")
-    cells[3].metric("Time left" if active else "Took", duration(left) if active else duration(seconds))
-    cells[4].metric("Accounted for", "–" if active or not expected else f"{number(accounted)} of {number(expected)}")
+    cells = st.container(horizontal=True)
+    cells.metric("Series ended", f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}")
+    cells.metric("New candles", number(records))
+    cells.metric("Rate", f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–")
+    cells.metric("Time left" if active else "Took", duration(left) if active else duration(seconds))
+    cells.metric("Accounted for", "–" if active or not expected else f"{number(accounted)} of {number(expected)}")
     missing = [row["unexplained"] for row in rows if row["unexplained"] is not None]
-    cells[5].metric("Unexplained", number(sum(missing)) if missing and not active else "–")
+    cells.metric("Unexplained", number(sum(missing)) if missing and not active else "–")
 
 
 def series_row(row: Any, told: bool) -> dict[str, Any]:
@@ -256,10 +259,9 @@ def links(run: Any, rows: list[Any]) -> None:
         )
 
 
-def body(run: Any) -> None:
-    rows = service().runs.series(run["id"])
-    with section("The run"):
-        head(run, rows)
+def body(run: Any, rows: list[Any]) -> None:
+    with section("The figures"):
+        origin(run)
         totals(run, rows)
     with section("The failures"):
         failures(rows)
@@ -273,23 +275,20 @@ def body(run: Any) -> None:
 def live(run: Any) -> None:
     """A young run is redrawn every second, as it may end in a moment; an older one at half the cost for what runs."""
     young = is_young(run)
-    st.fragment(redrawn, run_every=1 if young else 2)(run["id"], young)
+    st.fragment(redrawn, run_every=1 if young else 2)(run["id"], run["state"], young)
 
 
 def is_young(run: Any) -> bool:
     return bool(time.time() - run["created_at"] < YOUNG_SECONDS)
 
 
-def redrawn(run_id: int, young: bool) -> None:
-    """The body while the run is active; the whole page when it has ended, has grown older, or a question is asked."""
+def redrawn(run_id: int, state: str, young: bool) -> None:
+    """The body while the run is in its state; the whole page when that has changed, or the run is young no more."""
     with section("The run"):
         run = service().runs.get(run_id)
-        if run is not None:
-            body(run)
-        ended = run is None or run["state"] not in states.ACTIVE
-        asked_now = st.session_state.get("run_question") == ASKED
-        if ended or asked_now or is_leaving() or (young and not is_young(run)):
+        if run is None or run["state"] != state or young != is_young(run) or is_leaving():
             st.rerun()
+        body(run, service().runs.series(run_id))
 
 
 def unknown(run_id: int | None) -> None:
@@ -307,12 +306,11 @@ with section("The run"):
         unknown(asked)
     else:
         told()
-        asking = st.session_state.pop("run_question", None)
+        shown_series = service().runs.series(shown["id"])
+        head(shown, shown_series)
         if shown["state"] in states.ACTIVE:
-            if asking:
-                st.session_state.run_question = OPEN
             live(shown)
-            if asking:
-                cancel_dialog(shown, service().runs.series(shown["id"]))
+            if st.session_state.get("run_question") == shown["id"]:
+                cancel_dialog(shown, shown_series)
         else:
-            body(shown)
+            body(shown, shown_series)

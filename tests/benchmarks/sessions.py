@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
@@ -63,6 +63,7 @@ class Sessions:
         async with connect(self._address, subprotocols=["streamlit"], max_size=None, proxy=None) as socket:  # type: ignore[list-item]
             await self._ask(socket)
             clocks: list[asyncio.Task[None]] = []
+            page = ""
             try:
                 async for data in socket:
                     message = ForwardMsg.FromString(data)  # type: ignore[arg-type]
@@ -71,22 +72,25 @@ class Sessions:
                         for clock in clocks:  # the page as a whole is drawn anew, and says anew what redraws itself
                             clock.cancel()
                         clocks.clear()
+                    elif kind == "navigation":
+                        page = message.navigation.page_script_hash
                     elif kind == "auto_rerun":
                         told = message.auto_rerun
-                        clocks.append(asyncio.create_task(self._again(socket, told.interval, told.fragment_id)))
+                        again = self._again(socket, told.interval, told.fragment_id, page)
+                        clocks.append(asyncio.create_task(again))
                     elif kind == "script_finished":
                         drawn.set()
             finally:
                 for clock in clocks:
                     clock.cancel()
 
-    async def _again(self, socket: ClientConnection, interval: float, fragment: str) -> None:
+    async def _again(self, socket: ClientConnection, interval: float, fragment: str, page: str) -> None:
         while True:
             await asyncio.sleep(interval)
             self.redraws += 1
-            await self._ask(socket, fragment)
+            # As from a browser: where a redraw ends in one of the whole page, that is the page of this hash.
+            await self._ask(socket, fragment_id=fragment, is_auto_rerun=True, page_script_hash=page)
 
-    async def _ask(self, socket: ClientConnection, fragment: str = "") -> None:
-        state = ClientState(query_string=self._query, page_name=self._page, fragment_id=fragment)
-        state.is_auto_rerun = bool(fragment)
+    async def _ask(self, socket: ClientConnection, **more: Any) -> None:
+        state = ClientState(query_string=self._query, page_name="" if more else self._page, **more)
         await socket.send(BackMsg(rerun_script=state).SerializeToString())
