@@ -32,6 +32,7 @@ from pages.ui.verbs import changing, told
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES = 5
 YOUNG_SECONDS = 5
+FIGURE_WIDTH = 145
 
 
 def head(run: Any, rows: list[Any]) -> None:
@@ -140,18 +141,24 @@ def totals(run: Any, rows: list[Any]) -> None:
     seconds = (run["ended_at"] or time.time()) - (run["started_at"] or run["created_at"])
     records = sum(row["records"] for row in rows)
     planned, done = sum(row["pages_planned"] for row in rows), sum(row["pages_done"] for row in rows)
-    expected = sum(row["expected"] or 0 for row in rows)
     accounted = sum((row["stored"] or 0) + (row["dead_lettered"] or 0) + (row["marked"] or 0) for row in rows)
     active = run["state"] in states.ACTIVE
     left = seconds * (planned - done) / done if active and done and planned > done else None
-    cells = st.container(horizontal=True)
-    cells.metric("Series ended", f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}")
-    cells.metric("New candles", number(records))
-    cells.metric("Rate", f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–")
-    cells.metric("Time left" if active else "Took", duration(left) if active else duration(seconds))
-    cells.metric("Accounted for", "–" if active or not expected else f"{number(accounted)} of {number(expected)}")
-    missing = [row["unexplained"] for row in rows if row["unexplained"] is not None]
-    cells.metric("Unexplained", number(sum(missing)) if missing and not active else "–")
+    counted = [row for row in rows if row["expected"] is not None]
+    missing = [row["unexplained"] for row in counted]
+    basis = f", {len(counted)} of {len(rows)} series" if counted and len(counted) < len(rows) and not active else ""
+    expected = sum(row["expected"] for row in counted)
+    figures = {
+        "Series ended": f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}",
+        "New candles": number(records),
+        "Rate": f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–",
+        "Time left" if active else "Took": duration(left) if active else duration(seconds),
+        "Unexplained": number(sum(missing)) if missing and not active else "–",
+        f"Accounted for{basis}": "–" if active or not expected else f"{number(accounted)} of {number(expected)}",
+    }
+    with st.container(horizontal=True):
+        for name, value in figures.items():
+            st.metric(name, value, width="stretch" if name.startswith("Accounted") else FIGURE_WIDTH)
 
 
 def series_row(row: Any, told: bool) -> dict[str, Any]:
@@ -167,13 +174,13 @@ def series_row(row: Any, told: bool) -> dict[str, Any]:
         "Progress": math.floor(100 * share) / 100,
         "Doing": row["phase"] or "",
         "Candles": row["records"],
-        "Per second": round(row["records"] / seconds) if seconds and seconds > 0.5 else None,
+        "Rate /s": round(row["records"] / seconds) if seconds and seconds > 0.5 else None,
         "Left": duration(left) if left else "",
         "Dead letters": row["failed_records"],
         "Unexplained": row["unexplained"],
         "Requests": row["requests"],
         "Retries": row["retries"],
-        "Watermark": when(row["watermark"], hint=False),
+        "Watermark (UTC)": when(row["watermark"], hint=False).removesuffix(" UTC"),
         "Next step": "" if told else row["next_step"] or "",
         "Error": "" if told else row["error"] or "",
     }
@@ -182,8 +189,15 @@ def series_row(row: Any, told: bool) -> dict[str, Any]:
 def series_table(rows: list[Any]) -> None:
     st.subheader("Series")
     numbers = {
-        name: st.column_config.NumberColumn(format="localized", width="small")
-        for name in ("Candles", "Per second", "Dead letters", "Unexplained", "Requests", "Retries")
+        name: st.column_config.NumberColumn(format="localized", width=width)
+        for name, width in (
+            ("Candles", 75),
+            ("Rate /s", 65),
+            ("Dead letters", 85),
+            ("Unexplained", 85),
+            ("Requests", 70),
+            ("Retries", 60),
+        )
     }
     told = sum(row["error"] is not None for row in rows) <= MOST_FAILURES
     shown = [series_row(row, told and row["error"] is not None) for row in rows]
@@ -196,9 +210,13 @@ def series_table(rows: list[Any]) -> None:
         height="content" if len(rows) <= 12 else 460,
         column_config={
             **numbers,
-            "State": state_column(width=140),
-            "Progress": st.column_config.ProgressColumn(format="percent", width=90),
+            # Widths that hold what comes later: a column keeps the width of what it showed first.
+            "State": state_column(width=130),
+            "Progress": st.column_config.ProgressColumn(format="percent", width=85),
             "Timeframe": st.column_config.TextColumn(width=80),
+            "Doing": st.column_config.TextColumn(width=65),
+            "Left": st.column_config.TextColumn(width=60),
+            "Watermark (UTC)": st.column_config.TextColumn(width=120),
         },
     )
 

@@ -18,6 +18,7 @@ from pages.ui import (
     keep_in_url,
     listed,
     notes,
+    number,
     one_of,
     relative,
     section,
@@ -95,12 +96,12 @@ def found() -> tuple[list[Any], int]:
 
 def row(run: Any) -> dict[str, Any]:
     ended = run["ended_at"] or datetime.now(UTC).timestamp()
+    what = run["kind"] if run["kind"] != "backfill" or run["mode"] == "resume" else run["mode"]
     return {
         "Run": run["id"],
         "State": [run["state"]],
-        "What": f"{run['kind']} · {run['series_total'] or 0} series",
+        "What": f"{what} · {number(run['series_total'] or 0)} series",
         "Provider": run["provider"],
-        "Mode": run["mode"],
         "Range": span(run["start"], run["end"]),
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run["progress"] or 0)) / 100,
@@ -129,8 +130,8 @@ def table() -> None:
             return
         st.session_state.runs_ids = [run["id"] for run in rows]
         numbers = {
-            name: st.column_config.NumberColumn(format="localized", width="small")
-            for name in ("Candles", "Dead letters", "Unexplained")
+            name: st.column_config.NumberColumn(format="localized", width=width)
+            for name, width in (("Candles", 75), ("Dead letters", 85), ("Unexplained", 85))
         }
         show_table(
             table_of([row(run) for run in rows]),
@@ -141,8 +142,11 @@ def table() -> None:
             column_config={
                 **numbers,
                 "Run": st.column_config.NumberColumn(format="%d", width=50),
-                "State": state_column(width=140),
-                "Progress": st.column_config.ProgressColumn(format="percent", width=90),
+                "State": state_column(width=135),
+                "Progress": st.column_config.ProgressColumn(format="percent", width=75),
+                # They grow while one looks, and a column keeps the width of what it showed first.
+                "Started": st.column_config.TextColumn(width=95),
+                "Took": st.column_config.TextColumn(width=65),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
