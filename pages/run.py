@@ -31,7 +31,7 @@ from pages.ui.verbs import changing, told
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES = 5
-YOUNG_SECONDS = 5
+YOUNG_SECONDS = 3
 FIGURE_WIDTH = 145
 
 
