@@ -291,9 +291,9 @@ def body(run: Any, rows: list[Any]) -> None:
 
 
 def live(run: Any) -> None:
-    """A young run is redrawn every second, as it may end in a moment; an older one at half the cost for what runs."""
+    """A young run is redrawn every second, as it may end in a moment; an older one at a third of what that costs."""
     young = is_young(run)
-    st.fragment(redrawn, run_every=1 if young else 2)(run["id"], run["state"], young)
+    st.fragment(redrawn, run_every=1 if young else 3)(run["id"], run["state"], young)
 
 
 def is_young(run: Any) -> bool:

@@ -170,7 +170,7 @@ def test_a_question_stays_open_while_the_page_around_it_is_redrawn(
     run_id = start_backfill(visitor, "BTCUSD,ETHUSD", provider="coinbase")
     visitor.click("run_cancel")
     visitor.sees_dialog("have not ended")
-    # The page is drawn as a whole when the run is three seconds old, and its body two seconds after.
+    # The page is drawn as a whole when the run is three seconds old, and its body three seconds after.
     time.sleep(max(0.0, runs_of(server).get(run_id)["created_at"] + 8 - time.time()))
     visitor.sees_dialog("1 of 2 series have not ended")
     visitor.click("run_cancel_no")
