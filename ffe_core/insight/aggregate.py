@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ffe_core.calendars import MarketCalendar
-from ffe_core.calendars.intervals import Times
+from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
 from ffe_core.storage.lake_files import MICROS, Ints, epochs
@@ -148,27 +148,14 @@ def expected_sources(calendar: MarketCalendar, timeframe: str, buckets: Ints, en
     """How many bars of `timeframe` should open in each [bucket, end) and before `until`, by the calendar."""
     if len(buckets) == 0:
         return buckets
-    start, end = clipped(calendar, int(buckets[0]), min(int(ends[-1]), until))
-    runs = calendar.expected_ranges(timeframe, start, end)
-    step = seconds(timeframe)
-    return _opens_before(runs, step, ends) - _opens_before(runs, step, buckets)
+    known = clipped(calendar, int(buckets[0]), min(int(ends[-1]), until))
+    bars = ExpectedBars.of(calendar, timeframe, *known)
+    return bars.rank(ends) - bars.rank(buckets)
 
 
 def stamps(opens: Ints) -> pa.Array:
     """Epoch seconds as a timestamp column."""
     return pa.array(opens * MICROS, pa.int64()).cast(TIMESTAMP)
-
-
-def _opens_before(runs: Times, step: int, at: Ints) -> Ints:
-    """Of the bars in the runs, how many open before each instant."""
-    if len(runs) == 0:
-        return np.zeros(len(at), np.int64)
-    sizes = (runs[:, 1] - runs[:, 0]) // step
-    whole = np.concatenate(([0], np.cumsum(sizes)))
-    place = np.searchsorted(runs[:, 0], at, side="left")
-    run = np.maximum(place - 1, 0)
-    inside = np.clip(-((runs[run, 0] - at) // step), 0, sizes[run])
-    return np.where(place > 0, whole[run] + inside, 0)
 
 
 _FOLDS: dict[str, Callable[[npt.NDArray[np.float64], Ints], npt.NDArray[np.float64]]] = {

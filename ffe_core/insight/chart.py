@@ -17,7 +17,7 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.candles import VALUES
 from ffe_core.insight.aggregate import BarSize, aggregate, bar_size, coarser, expected_sources, ladder
 from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, nearest, pieces
-from ffe_core.insight.gaps import Gap, Holes, closures, ended, held
+from ffe_core.insight.gaps import Gap, Seen, closures, ended
 from ffe_core.insight.stored import covered, require_stored, volume_unit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
@@ -116,12 +116,12 @@ def _drawn(
     until: int,
 ) -> ChartView:
     start, end = _whole(size, series, *span)
-    holes = Holes(series, calendar, covered(snapshot, series), marked, until)
-    drawing = _Drawing(series, size, holes, queue.opens(series, start, end))
+    seen = Seen(series, calendar, covered(snapshot, series), marked)
+    drawing = _Drawing(series, size, seen, queue.opens(series, start, end))
     columns = (*VALUES, *LINEAGE) if _is_own(size, series) else (*VALUES, "is_mock")
     for piece in pieces(snapshot, series, start, end, as_known_at, columns):
         drawing.add(piece)
-    view = drawing.view(start, end, min(end, until), moment_micros(as_known_at))
+    view = drawing.view(start, end, until, moment_micros(as_known_at))
     if view.bars.num_rows:
         return view
     return replace(view, nearest=nearest(snapshot, series, start, as_known_at))
@@ -133,8 +133,9 @@ class _Drawing:
 
     series: Series
     size: BarSize
-    holes: Holes
+    seen: Seen
     dead: Ints
+    """Opens of dead letters that no bar so far replaces."""
     is_mock: bool = False
     shown: list[pa.Table] = field(default_factory=list)
     restated: list[Ints] = field(default_factory=list)
@@ -142,23 +143,23 @@ class _Drawing:
 
     def add(self, piece: Piece) -> None:
         opens = epochs(piece.bars["timestamp"])
-        self.holes.add(piece.start, piece.end, opens, self.dead, piece.later)
-        self.dead = self.dead[~held(self.dead, opens)]
+        self.seen.add(opens, piece.later)
+        self.dead = np.setdiff1d(self.dead, opens, assume_unique=True)
         self.is_mock = self.is_mock or bool(pc.any(piece.bars["is_mock"]).as_py())
         self.shown.append(_shown(piece, self.series, self.size))
         self.restated.append(opens[piece.bars["versions"].to_numpy() > 1])
         self.restated_since.append(piece.restated_since)
 
-    def view(self, start: int, end: int, due: int, as_known_at: int | None) -> ChartView:
-        holes = self.holes
-        bars = self._bars(due)
+    def view(self, start: int, end: int, until: int, as_known_at: int | None) -> ChartView:
+        holes = self.seen.holes(start, end, self.dead, until)
+        bars = self._bars(min(end, until))
         return ChartView(
             series=self.series,
             start=start,
             end=end,
             size=self.size,
             bars=bars,
-            counts={"expected": holes.expected, "stored": holes.stored, "extra": holes.extra, **holes.missing},
+            counts=holes.counts(),
             gaps=holes.gaps(self.size.seconds, _MOST_GAPS),
             closures=self._closures(start, end, epochs(bars["timestamp"])),
             restated=np.concatenate(self.restated),
@@ -173,14 +174,14 @@ class _Drawing:
         bars = _one(self.shown, self.series, self.size)
         opens = epochs(bars["timestamp"])
         ends = opens + self.series.step if _is_own(self.size, self.series) else self.size.after(opens)
-        expected = expected_sources(self.holes.calendar, self.series.timeframe, opens, ends, due)
+        expected = expected_sources(self.seen.calendar, self.series.timeframe, opens, ends, due)
         column = bars.schema.get_field_index("expected")
         return bars.set_column(column, "expected", pa.array(expected, pa.int64()))
 
     def _closures(self, start: int, end: int, opens: Ints) -> list[tuple[int, int]]:
         if not self.size.is_timeframe:
             return []
-        return closures(self.holes.calendar, self.size.name, start, end, opens, self.size.seconds)
+        return closures(self.seen.calendar, self.size.name, start, end, opens, self.size.seconds)
 
 
 def _is_own(size: BarSize, series: Series) -> bool:

@@ -24,12 +24,12 @@ from ffe_core.candles import SCHEMA as STORED
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError, StorageError
 from ffe_core.insight.bars import LINEAGE, Moment, moment_micros, pieces
-from ffe_core.insight.gaps import Holes
+from ffe_core.insight.gaps import Seen
 from ffe_core.insight.stored import covered, require_stored, volume_unit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letter_queue import DeadLetterQueue
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import Snapshot, epochs, micros
+from ffe_core.storage.lake_files import Ints, Snapshot, epochs, micros
 
 Format = Literal["parquet", "csv"]
 Target = str | Path | IO[bytes]
@@ -55,7 +55,8 @@ class _Writer(Protocol):
 class _Counted:
     """What went out of one series."""
 
-    holes: Holes
+    seen: Seen
+    dead: Ints
     rows: int = 0
     first: int | None = None
     last: int | None = None
@@ -91,31 +92,23 @@ def export(
     counted = {}
     with _opened(target) as file, _writer(file, format) as writer:
         for one, snapshot in snapshots.items():
-            holes = Holes(one, calendar_of(one), covered(snapshot, one), marked_of(one))
-            counted[one] = _write(writer, snapshot, one, holes, (start, end), as_known_at, queue)
+            seen = Seen(one, calendar_of(one), covered(snapshot, one), marked_of(one))
+            counted[one] = _Counted(seen, queue.opens(one, start, end))
+            _write(writer, snapshot, counted[one], (start, end), as_known_at)
     return _sheet(snapshots, counted, start, end, as_known_at, format)
 
 
 def _write(
-    writer: _Writer,
-    snapshot: Snapshot,
-    series: Series,
-    holes: Holes,
-    span: tuple[int, int],
-    as_known_at: Moment | None,
-    queue: DeadLetterQueue,
-) -> _Counted:
-    start, end = span
-    counted = _Counted(holes)
-    dead = queue.opens(series, start, end)
-    for piece in pieces(snapshot, series, start, end, as_known_at, (*VALUES, "asset_pair", *LINEAGE)):
+    writer: _Writer, snapshot: Snapshot, counted: _Counted, span: tuple[int, int], as_known_at: Moment | None
+) -> None:
+    series = counted.seen.series
+    for piece in pieces(snapshot, series, *span, as_known_at, (*VALUES, "asset_pair", *LINEAGE)):
         opens = epochs(piece.bars["timestamp"])
-        holes.add(piece.start, piece.end, opens, dead, piece.later)
+        counted.seen.add(opens, piece.later)
         counted.restated_since += len(piece.restated_since)
         if len(opens):
             _count(counted, piece.bars, opens)
             writer.write_table(_rows(piece.bars, series))
-    return counted
 
 
 def _count(counted: _Counted, bars: pa.Table, opens: np.ndarray) -> None:
@@ -198,12 +191,13 @@ def _sheet(
         "format": format,
         "rows": sum(one.rows for one in counted.values()),
         "columns": SCHEMA.names,
-        "series": [_described(series, one, snapshots[series]) for series, one in counted.items()],
+        "series": [_described(one, snapshots[series], start, end) for series, one in counted.items()],
     }
 
 
-def _described(series: Series, counted: _Counted, snapshot: Snapshot) -> dict[str, Any]:
-    holes = counted.holes
+def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> dict[str, Any]:
+    series, calendar = counted.seen.series, counted.seen.calendar
+    holes = counted.seen.holes(start, end, counted.dead)
     return {
         "asset_pair": series.asset_pair,
         "timeframe": series.timeframe,
@@ -215,8 +209,8 @@ def _described(series: Series, counted: _Counted, snapshot: Snapshot) -> dict[st
         "last": None if counted.last is None else times.iso(counted.last),
         "table": series.table,
         "table_version": snapshot.version,
-        "calendar": holes.calendar.name,
-        "coverage": {"expected": holes.expected, "stored": holes.stored, **holes.missing, "extra": holes.extra},
+        "calendar": calendar.name,
+        "coverage": holes.counts(),
         "gaps": [
             {"start": times.iso(gap.start), "end": times.iso(gap.end), "candles": gap.candles, "kind": gap.kind}
             for gap in holes.gaps()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek
-from ffe_core.insight.gaps import KINDS, Gap, Holes, closures
+from ffe_core.insight.gaps import KINDS, Gap, Holes, Seen, closures
 from ffe_core.series import Series
 from tests.insight.lakes import DAY, HOUR, JANUARY
 
@@ -25,12 +24,12 @@ def _opens(chosen: set[int]) -> np.ndarray:
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _small_slices():
-    """So that runs cross from one slice into the next."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ffe_core.insight.gaps._SLICE_BARS", 7)
-        yield
+def _holes(
+    seen: Seen, stored: set[int], dead: frozenset[int] | set[int] = frozenset(), until: int | None = END
+) -> Holes:
+    """What is missing until END."""
+    seen.add(_opens(stored), _opens(set()))
+    return seen.holes(JANUARY, END, _opens(set(dead)), until)
 
 
 @given(_OPENS, _OPENS, _OPENS, _RANGES, st.tuples(_HOURS, _HOURS), _HOURS, st.integers(0, 9 * 24))
@@ -51,14 +50,14 @@ def test_each_expected_bar_counts_once(stored, dead, later, marked, covered, unt
         return "unexplained" if covered[0] <= at < covered[1] else "not_ingested"
 
     wanted = [reason(at) for at in expected]
-    holes = Holes(FX, calendar, covered, marked, until)
+    seen = Seen(FX, calendar, covered, marked)
     middle = JANUARY + cut * HOUR
     for start, end in ((JANUARY, middle), (middle, END)):
-        holes.add(start, end, *(_opens({at for at in some if start <= at < end}) for some in (stored, dead, later)))
-    assert holes.expected == len(expected)
-    assert holes.stored == wanted.count("stored")
-    assert holes.extra == len([at for at in stored if at < until]) - wanted.count("stored")
-    assert holes.missing == {kind: wanted.count(kind) for kind in KINDS}
+        seen.add(*(_opens({at for at in some if start <= at < end}) for some in (stored, later)))
+    holes = seen.holes(JANUARY, END, _opens(dead), until)
+    extra = len([at for at in stored if at < until]) - wanted.count("stored")
+    missing = {kind: wanted.count(kind) for kind in KINDS}
+    assert holes.counts() == {"expected": len(expected), "stored": wanted.count("stored"), "extra": extra, **missing}
     found = holes.gaps()
     assert [gap.kind for gap in found for _ in range(gap.candles)] == [one for one in wanted if one != "stored"]
     for gap in found:
@@ -76,16 +75,15 @@ def test_a_gap_over_a_weekend_is_one():
     sunday = JANUARY + 6 * DAY + 22 * HOUR
     calendar = FxWeek()
     stored = set(calendar.expected_opens("1h", JANUARY, END).tolist()) - {friday + HOUR, sunday}
-    holes = Holes(FX, calendar, (JANUARY, END), until=END)
-    holes.add(JANUARY, END, _opens(stored), _opens(set()), _opens(set()))
-    assert holes.gaps() == [Gap(friday + HOUR, sunday + HOUR, 2, "unexplained")]
+    assert _holes(Seen(FX, calendar, (JANUARY, END)), stored).gaps() == [
+        Gap(friday + HOUR, sunday + HOUR, 2, "unexplained")
+    ]
 
 
 def test_too_many_gaps_are_joined_when_close_and_keep_their_counts():
     opens = {JANUARY + hour * HOUR for hour in range(9 * 24) if hour % 2 and hour < 100}
     dead = {JANUARY + 30 * HOUR}
-    holes = Holes(FX, AlwaysOpen(), (JANUARY, END), until=JANUARY + 100 * HOUR)
-    holes.add(JANUARY, END, _opens(opens), _opens(dead), _opens(set()))
+    holes = _holes(Seen(FX, AlwaysOpen(), (JANUARY, END)), opens, dead, JANUARY + 100 * HOUR)
     assert len(holes.gaps()) == 50
     assert holes.gaps(4 * HOUR, 50) == holes.gaps()
     assert holes.gaps(4 * HOUR, 49) == [
@@ -96,15 +94,14 @@ def test_too_many_gaps_are_joined_when_close_and_keep_their_counts():
 
 def test_bars_that_have_not_ended_are_not_missed(monkeypatch):
     monkeypatch.setattr("ffe_core.times.now", lambda: JANUARY + 3 * HOUR)
-    holes = Holes(FX, AlwaysOpen(), (JANUARY, END))
-    holes.add(JANUARY, END, _opens(set()), _opens(set()), _opens(set()))
-    assert holes.missing["unexplained"] == 3
+    holes = _holes(Seen(FX, AlwaysOpen(), (JANUARY, END)), set(), until=None)
+    assert holes.counts()["unexplained"] == 3
 
 
 def test_nothing_is_expected_beyond_what_a_calendar_knows():
-    holes = Holes(Series("AAPL", "1d", "oanda"), ExchangeHours(), (0, END), until=END)
-    holes.add(-30 * DAY, 5 * DAY, _opens(set()), _opens(set()), _opens(set()))
-    assert holes.missing["unexplained"] == holes.expected == len(ExchangeHours().expected_opens("1d", 0, 5 * DAY))
+    seen = Seen(Series("AAPL", "1d", "oanda"), ExchangeHours(), (0, END))
+    counts = seen.holes(-30 * DAY, 5 * DAY, _opens(set()), END).counts()
+    assert counts["unexplained"] == counts["expected"] == len(ExchangeHours().expected_opens("1d", 0, 5 * DAY))
     assert closures(ExchangeHours(), "1d", -30 * DAY, -10 * DAY, _opens(set()), DAY) == []
 
 
