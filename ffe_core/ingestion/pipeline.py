@@ -204,8 +204,11 @@ class SeriesPipeline:
     async def _flush(self, report: Report, span: plan.Span, chunk: Chunk) -> Chunk:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
         report.phase = "committing"
-        await seen_through(self._commit, report, span, chunk)
-        report.phase = "fetching"
+        try:
+            await seen_through(self._commit, report, span, chunk)
+        finally:  # what is committed counts, whatever came of the run meanwhile
+            report.phase = "fetching"
+            self._progress(report)
         return self._chunk()
 
     def _commit(self, report: Report, span: plan.Span, chunk: Chunk) -> None:

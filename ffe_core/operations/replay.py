@@ -82,9 +82,11 @@ class Replay:
         already = await asyncio.to_thread(self._landed, series, selection)
         chunks = self._chunks(selection)
         while chunk := await asyncio.to_thread(next, chunks, None):
-            await seen_through(self._chunk, series, chunk, already, counts)
-            done = min(planned, counts.judged // CHUNK_RECORDS)
-            await note(self._service, self._run_id, number, pages_done=done, **_progress(counts))
+            try:
+                await seen_through(self._chunk, series, chunk, already, counts)
+            finally:  # what a cancelled replay has stored counts too
+                done = min(planned, counts.judged // CHUNK_RECORDS)
+                await note(self._service, self._run_id, number, pages_done=done, **_progress(counts))
         await note(self._service, self._run_id, number, phase="counting")
         return await asyncio.to_thread(self._ended, series, counts, planned)
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -371,31 +371,29 @@ class _Backfill:
         writer = asyncio.create_task(self._service.keep_writing(self._flush, ended))
         try:
             async with self._provider as opened:
-                behind = await asyncio.to_thread(self._behind)
-                await asyncio.gather(*(self._newer_pass(number, opened) for number in behind))
-                everything = (number for number in range(len(self._request.series)) if not self._has_failed(number))
-                await asyncio.gather(*(self._pass(number, opened) for number in everything))
+                lows = await asyncio.to_thread(self._lows_behind)
+                await _all_of(self._newer_pass(number, opened, low) for number, low in lows.items())
+                everything = [number for number in range(len(self._request.series)) if not self._has_failed(number)]
+                await _all_of(self._pass(number, opened) for number in everything)
         finally:
-            # A commit seen through after a cancellation is counted too.
-            self._changed |= set(self._reports)
             ended.set()
             await writer
 
-    def _behind(self) -> Sequence[int]:
-        """Series with both newer bars and history to fetch, when there are several: the newer bars go first."""
+    def _lows_behind(self) -> dict[int, int]:
+        """Low marks of series with both newer bars and history to fetch, if several: the newer bars go first."""
+        lows: dict[int, int] = {}
         if self._request.mode != "resume" or len(self._request.series) == 1:
-            return []
-        marks = [self._service.lake.marks(series) for series in self._request.series]
-        return [
-            number
-            for number, mark in enumerate(marks)
-            if mark.low is not None and self._request.start < mark.low < self._request.end
-        ]
+            return lows
+        for number, series in enumerate(self._request.series):
+            with suppress(StorageError):  # its own pass tells it
+                low = self._service.lake.marks(series).low
+                if low is not None and self._request.start < low < self._request.end:
+                    lows[number] = low
+        return lows
 
-    async def _newer_pass(self, number: int, opened: Provider) -> None:
+    async def _newer_pass(self, number: int, opened: Provider, low: int) -> None:
         """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
-        low = (await asyncio.to_thread(self._service.lake.marks, self._request.series[number])).low
-        report = await self._in_turn(number, opened, self._request.start if low is None else low)
+        report = await self._in_turn(number, opened, low)
         if report.error is not None:
             self._ended(number, report)
         else:
@@ -489,6 +487,13 @@ class _Backfill:
             return _columns(report)
         both = replace(report, tally=replace(report.tally), traffic=replace(report.traffic))
         return _columns(_with_earlier(both, newer))
+
+
+async def _all_of(passes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await every pass to its end, when cancelled too: one may be seeing its commit through."""
+    async with asyncio.TaskGroup() as group:
+        for each in passes:
+            group.create_task(each)
 
 
 def _with_earlier(report: Report, earlier: Report) -> Report:

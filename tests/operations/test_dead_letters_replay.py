@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from ffe_core.operations.mending import set_fields, swap_high_low
 from ffe_core.operations.run_service import RunService
 from ffe_core.series import Marks, Series
 from ffe_core.storage.dead_letter_search import Wanted
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from tests.ingestion.fakes import record, stored
 from tests.operations import replay_kills
 from tests.operations.worlds import WAIT, Market, asked, done, lines_of, opened, states_of
@@ -360,6 +363,30 @@ class TestRefetch:
         service.wait(run_id, WAIT)
         assert states_of(service, run_id)[0] == "failed"
         assert "nothing to ask for" in service.runs.series(run_id)[0]["error"]
+
+
+def test_a_cancelled_replay_counts_the_commit_it_saw_through(
+    verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    committing, goes_on = threading.Event(), threading.Event()
+    commit = DeltaLakeManager.commit
+
+    def held_commit(self: DeltaLakeManager, series: Series, *args: Any) -> Any:
+        committing.set()
+        assert goes_on.wait(WAIT)
+        return commit(self, series, *args)
+
+    monkeypatch.setattr(DeltaLakeManager, "commit", held_commit)
+    entry_id = kept(verbs, *(good(hour) for hour in range(20)))
+    run_id = verbs.replay({entry_id: tuple(range(20))}, "ann")
+    assert committing.wait(WAIT)
+    service.cancel(run_id, "ann")
+    time.sleep(0.2)  # until the cancellation has reached the event loop
+    goes_on.set()
+    service.wait(run_id, WAIT)
+    row = service.runs.series(run_id)[0]
+    assert (row["state"], row["records"], row["received"]) == ("cancelled", 20, 20)
+    assert stored(tmp_path).num_rows == 20
 
 
 def test_a_dead_letter_counts_until_it_is_replayed(verbs: DeadLetters, service: RunService, tmp_path: Path):

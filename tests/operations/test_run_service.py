@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,11 @@ from ffe_core.ingestion.report import Report
 from ffe_core.operations import run_service
 from ffe_core.operations.preview import preview
 from ffe_core.operations.run_service import RunService, next_step
-from ffe_core.series import Series
+from ffe_core.providers.base import Fetched, Page
+from ffe_core.series import Marks, Series
 from ffe_core.storage import ledger as ledger_module
 from ffe_core.storage import run_ledger as states
+from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.ledger import LEDGER_FILE, Ledger
 from ffe_core.storage.run_ledger import NewRun, RunLedger
 from tests.browser.driver import poll
@@ -132,6 +135,38 @@ def test_cancel_stops_within_one_page_and_keeps_what_was_committed(tmp_path: Pat
         assert there == list(hours(0, len(there)))
         assert service.runs.series(run_id)[0]["records"] == len(there)
         assert "cancelled by ben" in lines_of(service, run_id)
+
+
+def test_a_cancelled_run_ends_when_the_last_of_its_series_has_seen_its_commit_through(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BTCUSD waits for a page and stops at once; ETHUSD is in the middle of a commit and must be waited for."""
+    committing, goes_on = threading.Event(), threading.Event()
+    commit, fetch = DeltaLakeManager.commit, Market.fetch
+
+    def held_commit(self: DeltaLakeManager, series: Series, *args: Any) -> Any:
+        committing.set()
+        assert goes_on.wait(WAIT)
+        return commit(self, series, *args)
+
+    async def held_fetch(self: Market, pair: str, timeframe: str, page: Page) -> Fetched:
+        if pair == "BTCUSD":
+            await asyncio.sleep(WAIT)
+        return await fetch(self, pair, timeframe, page)
+
+    monkeypatch.setattr(DeltaLakeManager, "commit", held_commit)
+    monkeypatch.setattr(Market, "fetch", held_fetch)
+    with opened(tmp_path) as service:
+        run_id = service.start(asked("BTCUSD", "ETHUSD"), "ann")
+        assert committing.wait(WAIT)
+        service.cancel(run_id, "ann")
+        with pytest.raises(TimeoutError):
+            service._jobs[run_id].result(0.3)
+        assert states_of(service, run_id)[0] == "cancelling"
+        goes_on.set()
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id) == ("cancelled", {"BTCUSD": "cancelled", "ETHUSD": "cancelled"})
+        assert service.runs.series(run_id)[1]["records"] == len(kept(tmp_path, "ETHUSD")) > 0
 
 
 def test_continue_goes_on_where_the_marks_stand(tmp_path: Path, market: Market) -> None:
@@ -343,6 +378,24 @@ def test_a_series_that_fails_on_its_newer_bars_is_told_once(tmp_path: Path, mark
         run_id = done(service, asked("BTCUSD", "ETHUSD", days=10))
         assert states_of(service, run_id) == ("failed", {"BTCUSD": "complete", "ETHUSD": "failed"})
         assert sum("delisted" in line for line in lines_of(service, run_id)) == 1
+
+
+def test_marks_that_cannot_be_read_fail_their_own_series_only(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = DeltaLakeManager.marks
+
+    def broken(self: DeltaLakeManager, series: Series) -> Marks:
+        if series.asset_pair == "ETHUSD":
+            raise StorageError("the log of ETHUSD cannot be read")
+        return marks(self, series)
+
+    with opened(tmp_path) as service:
+        done(service, asked("BTCUSD", "ETHUSD", start="2024-01-05", days=2))
+        monkeypatch.setattr(DeltaLakeManager, "marks", broken)
+        run_id = done(service, asked("BTCUSD", "ETHUSD", days=10))
+        assert states_of(service, run_id) == ("failed", {"BTCUSD": "complete", "ETHUSD": "failed"})
+        assert "the log of ETHUSD" in service.runs.series(run_id)[1]["error"]
 
 
 # --- The preview says what the run then does
