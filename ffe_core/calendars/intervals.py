@@ -16,6 +16,11 @@ NONE: Times = np.empty((0, 2), dtype=np.int64)
 NONE.flags.writeable = False
 
 
+def ranges(pairs: Sequence[tuple[int, int]]) -> Times:
+    """Pairs of start and end as an array of intervals, in the order given."""
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
 def grid_ceil(times: Times, step: int) -> Times:
     """The multiples of `step` at or after `times`."""
     return times + -times % step

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from ffe_core.calendars.intervals import Times, intersect, minus, union
+from ffe_core.calendars.intervals import Times, intersect, minus, ranges, union
 from ffe_core.providers.base import Fetched, Page
 
 
@@ -33,12 +31,6 @@ class Asked:
 
     def in_vain(self, missing: list[tuple[int, int]]) -> tuple[Times, Times, Times]:
         """Of the missing ranges what was asked for once and what twice, and what was asked for and is not missing."""
-        gaps, wanted, once, twice = (
-            union(_ranges(ranges)) for ranges in (missing, self._wanted, self._once, self._twice)
-        )
+        gaps, wanted, once, twice = (union(ranges(pairs)) for pairs in (missing, self._wanted, self._once, self._twice))
         once, twice = intersect(wanted, once), intersect(wanted, twice)
         return intersect(gaps, once), intersect(gaps, twice), minus(union(once, twice), gaps)
-
-
-def _ranges(pairs: list[tuple[int, int]]) -> Times:
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)

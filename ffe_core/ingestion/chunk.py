@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ffe_core.calendars.intervals import Times
 from ffe_core.ingestion.report import Tally
 from ffe_core.providers.base import Page, Record
 from ffe_core.series import Series
@@ -22,11 +23,15 @@ _COMMIT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Chunk:
-    """The part of a span between two commits; `closed` is the open from which bars are not closed yet."""
+    """The part of a span between two commits; `closed` is the open from which bars are not closed yet.
+
+    `parts` are the ranges that are wanted, if not all that lies in the pages: (n, 2), sorted and apart.
+    """
 
     series: Series
     closed: int
     flags_completion: bool
+    parts: Times | None = None
     tally: Tally = field(default_factory=Tally)
     failures: list[Failure] = field(default_factory=list)
     reached: Page | None = None
@@ -83,13 +88,20 @@ class Chunk:
         opens = read_opens(records)
         readable = opens != UNREADABLE
         unfinished = self._unfinished(records, opens) & readable
-        outside = ((opens < starts) | (opens >= ends)) & readable & ~unfinished
+        outside = ((opens < starts) | (opens >= ends) | ~self._wanted(opens)) & readable & ~unfinished
         self.tally.unfinished += int(unfinished.sum())
         self.tally.outside += int(outside.sum())
         if unfinished.any():
             first = int(opens[unfinished].min())
             self.first_unfinished = first if self.first_unfinished is None else min(first, self.first_unfinished)
         return opens, ~(unfinished | outside)
+
+    def _wanted(self, opens: np.ndarray) -> np.ndarray:
+        """What merely came along with gaps is stored already, mended by hand perhaps: it is not read again."""
+        if self.parts is None:
+            return np.ones(len(opens), bool)
+        begun = np.searchsorted(self.parts[:, 0], opens, side="right")
+        return (begun > 0) & (opens < self.parts[begun - 1, 1])
 
     def _unfinished(self, records: list[Any], opens: np.ndarray) -> np.ndarray:
         if self.flags_completion:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
+from ffe_core.calendars.intervals import ranges
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.asked import Asked
@@ -148,7 +149,7 @@ class SeriesPipeline:
             self._is_doubtful,
             confirm_empty=span.confirm_empty,
         )
-        chunk = self._chunk()
+        chunk = self._chunk(span)
         try:
             async for page, answer in answers:
                 reach = self._take(report, chunk, page, answer)
@@ -186,8 +187,9 @@ class SeriesPipeline:
         expected = self._calendar.expected_count
         return self._is_empty(page, answer) and expected(self._series.timeframe, page.start, page.end) > 0
 
-    def _chunk(self) -> Chunk:
-        return Chunk(self._series, self._closed, self._provider.flags_completion)
+    def _chunk(self, span: plan.Span) -> Chunk:
+        parts = ranges(span.parts) if span.parts else None
+        return Chunk(self._series, self._closed, self._provider.flags_completion, parts)
 
     def _take(self, report: Report, chunk: Chunk, page: Page, answer: Fetched) -> bool:
         """Add a page to the chunk; True if the provider could not reach back to the page's start."""
@@ -209,7 +211,7 @@ class SeriesPipeline:
         finally:  # what is committed counts, whatever came of the run meanwhile
             report.phase = "fetching"
             self._progress(report)
-        return self._chunk()
+        return self._chunk(span)
 
     def _commit(self, report: Report, span: plan.Span, chunk: Chunk) -> None:
         if chunk.reached is None:

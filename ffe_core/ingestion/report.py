@@ -28,7 +28,7 @@ class Tally:
     repeats: int = 0
     """Identical to what the lake, the dead letters or the same batch already hold."""
     outside: int = 0
-    """Not in the range that was asked for; neither stored nor a dead letter."""
+    """Not asked for: out of the range, or stored bars between gaps; neither stored again nor a dead letter."""
     unfinished: int = 0
     """Bars that were not closed yet; they come back with a later run."""
 
@@ -53,7 +53,7 @@ class Report:
     not_covered: tuple[int, int] | None = None
     """What the provider cannot reach back to, if any of the range."""
     fills_gaps: bool = False
-    """Only missing bars were asked for; stored ones between them may have come along."""
+    """Only missing bars were asked for."""
     error: FFEError | None = None
     phase: str = "queued"
     pages_done: int = 0

@@ -16,7 +16,7 @@ import numpy as np
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.calendars.intervals import Times, clip_opens, join_runs, minus, runs_of, total, union
+from ffe_core.calendars.intervals import Times, clip_opens, join_runs, minus, ranges, runs_of, total, union
 from ffe_core.ingestion.completeness import account
 from ffe_core.insight.aggregate import clipped
 from ffe_core.series import Series
@@ -95,9 +95,9 @@ class Seen:
         bars = ExpectedBars.of(self.calendar, self.series.timeframe, *clipped(self.calendar, start, end))
         held = clip_opens(join_runs(self._stored, step), step, start, end)
         stored = bars.ranks_of(held)
-        marks = union(np.array(self.marked, dtype=np.int64).reshape(-1, 2))
+        marks = union(ranges(self.marked))
         now = account(bars, start, end, join_runs([held, *self._later], step), dead, marks)
-        asked = bars.ranks_within(np.array([self.covered], dtype=np.int64))
+        asked = bars.ranks_within(ranges([self.covered]))
         not_ingested = minus(now.unexplained, asked)
         missing: dict[Kind, Times] = {
             "dead_lettered": now.dead_lettered,

@@ -1,4 +1,4 @@
-"""Do gaps that share a request come in whole, with what lies between them counted as the repeats it is?"""
+"""Do gaps that share a request come in whole, and what lies between them stays as it is?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,20 @@ from pathlib import Path
 
 from ffe_core.ingestion import plan
 from ffe_core.providers.base import Fetched, Page, joined_windows
-from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, adds_up, hours, ingester, opens, records, run
+from tests.ingestion.fakes import (
+    BTC,
+    HOUR,
+    START,
+    FakeProvider,
+    adds_up,
+    hours,
+    ingester,
+    opens,
+    record,
+    records,
+    run,
+    stored,
+)
 
 END = START + 60 * HOUR
 LOST = (3, 5, 6, 12, 40)
@@ -30,15 +43,26 @@ def ranges(*lost: int) -> list[list[int]]:
     return [[START + n * HOUR, START + (n + 1) * HOUR] for n in lost]
 
 
-def test_what_lies_between_the_gaps_is_a_repeat(tmp_path: Path):
+def test_what_lies_between_the_gaps_is_left_alone(tmp_path: Path):
     run(tmp_path, lacking(*LOST), START, END)
     provider = lacking()
     report = run(tmp_path, provider, START, END, mode="gaps")
     assert opens(tmp_path) == list(hours(0, 60))
     assert (provider.asked, report.pages_planned, report.pages_done) == (PAGES, 2, 2)
     tally = report.tally
-    assert (tally.received, tally.stored, tally.repeats, tally.outside, tally.restated) == (11, 5, 6, 0, 0)
+    assert (tally.received, tally.stored, tally.repeats, tally.outside, tally.restated) == (5, 5, 0, 6, 0)
     assert adds_up(report)
+
+
+def test_a_bar_between_two_gaps_that_was_corrected_by_hand_keeps_its_correction(tmp_path: Path):
+    corrected = lacking(*LOST)
+    corrected.held[START + 4 * HOUR] = record(START + 4 * HOUR, 500.0)
+    run(tmp_path, corrected, START, END)
+    provider = lacking()
+    provider.held[START + 8 * HOUR]["high"] = "not a number"
+    report = run(tmp_path, provider, START, END, mode="gaps")
+    assert (report.tally.stored, report.tally.restated, report.tally.dead_lettered) == (5, 0, 0)
+    assert stored(tmp_path)["close"].to_pylist()[4] == 501.0
 
 
 def test_the_plan_counts_the_requests_and_the_bars_that_are_missing(tmp_path: Path):
@@ -67,7 +91,7 @@ def test_gaps_that_stay_are_asked_for_once_a_run_if_bars_between_them_come(tmp_p
     for turn in (1, 2):
         provider = lacking(3, 8)
         report = run(single, provider, START, END, mode="gaps")
-        assert (report.status, report.reason, report.tally.repeats) == ("no_data", "provider_empty", 4)
+        assert (report.status, report.reason, report.tally.outside) == ("no_data", "provider_empty", 4)
         assert provider.asked == [Page(START + 3 * HOUR, START + 9 * HOUR)]
         assert single.holes.asked_twice(BTC).tolist() == (ranges(3, 8) if turn == 2 else [])
 
