@@ -108,7 +108,8 @@ def _parsed(name: str, value: str) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise InputError(f'{name}: {value!r} is not JSON ({error}); write it like ["12-25", "01-01"]') from None
+        # Not its value: a whole section may stand there, credentials and all.
+        raise InputError(f'{name}: the value is not JSON ({error}); write it like ["12-25", "01-01"]') from None
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -116,3 +116,10 @@ def test_every_secret_is_known_to_redaction_wherever_it_came_from(secrets: Path,
 
 def test_the_name_of_a_variable():
     assert variable("oanda", "api_token") == "FFE_OANDA__API_TOKEN"
+
+
+def test_a_section_that_is_not_json_is_refused_without_showing_what_it_holds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FFE_OANDA", '{"api_token": "SECRET-123456",}')
+    with pytest.raises(InputError, match=r"FFE_OANDA: the value is not JSON .*line 1 column 3") as caught:
+        Settings.load()
+    assert "SECRET" not in str(caught.value)

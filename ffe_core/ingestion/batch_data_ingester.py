@@ -47,7 +47,7 @@ class BatchDataIngester:
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
         self._ledger = ledger
         if not self.watermark_store.is_readable:
-            self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)))
+            self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)), PROVIDERS)
 
     async def ingest_historical_data(
         self,

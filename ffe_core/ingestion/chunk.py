@@ -35,7 +35,8 @@ class Chunk:
     tally: Tally = field(default_factory=Tally)
     failures: list[Failure] = field(default_factory=list)
     reached: Page | None = None
-    first_unfinished: int | None = None
+    unfinished: list[int] = field(default_factory=list)
+    """Opens of the bars that were not closed yet."""
     _waiting: list[tuple[Page, list[Record]]] = field(default_factory=list)
     _waiting_records: int = 0
     _candles: list[pa.Table] = field(default_factory=list)
@@ -91,9 +92,7 @@ class Chunk:
         outside = ((opens < starts) | (opens >= ends) | ~self._wanted(opens)) & readable & ~unfinished
         self.tally.unfinished += int(unfinished.sum())
         self.tally.outside += int(outside.sum())
-        if unfinished.any():
-            first = int(opens[unfinished].min())
-            self.first_unfinished = first if self.first_unfinished is None else min(first, self.first_unfinished)
+        self.unfinished += opens[unfinished].tolist()
         return opens, ~(unfinished | outside)
 
     def _wanted(self, opens: np.ndarray) -> np.ndarray:

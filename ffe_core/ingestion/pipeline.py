@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -76,6 +75,8 @@ class SeriesPipeline:
         self._held = Marks()  # the marks as the lake holds them, as far as this writer knows
         self._first_low = 0
         self._asked = Asked()
+        self._unfinished: list[int] = []
+        self._newest = 0
 
     async def run(self, start: int, end: int, mode: plan.Mode) -> Report:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
@@ -220,7 +221,9 @@ class SeriesPipeline:
         if span.newest_first:
             candles = candles.sort_by("timestamp")
         self._bury(chunk)
-        after = self._marks_after(span, chunk.reached, candles)
+        newest = _newest(candles)
+        after = self._marks_after(span, chunk.reached, newest)
+        self._newest = max(self._newest, newest or 0, after.watermark or 0)
         if candles.num_rows or after != self._held:
             rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
             done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
@@ -230,7 +233,7 @@ class SeriesPipeline:
         moved, self._held = after != self._held, after
         report.marks = after
         report.tally.add(chunk.tally)
-        self._cut_unfinished(report, chunk)
+        self._unfinished += chunk.unfinished
         if moved:
             self._stores.watermarks.put(self._series, after)
 
@@ -252,27 +255,29 @@ class SeriesPipeline:
         chunk.tally.repeats += saved.repeats
         chunk.tally.superseded += sum(chunk.failures[place].superseded for place in saved.places)
 
-    def _marks_after(self, span: plan.Span, reached: Page, candles: pa.Table) -> Marks:
+    def _marks_after(self, span: plan.Span, reached: Page, newest: int | None) -> Marks:
         if span.advances == "low":
             assert self._held.low is not None
             return Marks(self._held.watermark, min(self._held.low, reached.start))
-        if span.advances == "nothing" or candles.num_rows == 0:
+        if span.advances == "nothing" or newest is None:
             return self._held
-        newest = int(np.asarray(pc.cast(candles["timestamp"], pa.int64())).max()) // 1_000_000
         watermark = newest if self._held.watermark is None else max(newest, self._held.watermark)
         return Marks(watermark, self._first_low if self._held.low is None else self._held.low)
 
-    def _cut_unfinished(self, report: Report, chunk: Chunk) -> None:
-        """Bars that the provider calls unfinished, at the end of the range, are not expected yet."""
-        first = chunk.first_unfinished
-        if first is not None and first > (self._held.watermark or 0):
-            report.end = min(report.end, max(report.start, first))
+    def _cut_unfinished(self, report: Report) -> None:
+        """Bars that the provider calls unfinished, after the newest finished one, are not expected yet.
+
+        Not those before it: what a provider still calls unfinished there is missing.
+        """
+        first = min((open_ for open_ in self._unfinished if open_ > self._newest), default=report.end)
+        report.end = min(report.end, max(report.start, first))
 
     def _note(self) -> dict[str, str]:
         return {"ingestion_id": self._ingestion_id, **({"run_id": self._run_id} if self._run_id else {})}
 
     async def _measure(self, report: Report) -> Completeness:
         report.phase = "counting"
+        self._cut_unfinished(report)
         self._progress(report)
         return await seen_through(
             completeness,
@@ -299,6 +304,12 @@ class SeriesPipeline:
         except Exception as another:
             log.info("%s: how whole it is cannot be told: %s", self._series, another)
             report.completeness = None  # the first failure is the one to report
+
+
+def _newest(candles: pa.Table) -> int | None:
+    """Open of the last candle, epoch seconds."""
+    newest = pc.max(pc.cast(candles["timestamp"], pa.int64())).as_py()
+    return None if newest is None else int(newest) // 1_000_000
 
 
 async def seen_through(work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

@@ -21,7 +21,7 @@ from ffe_core.operations.mending import Fix, apply, check_edit, in_words
 from ffe_core.operations.refetch import Refetch
 from ffe_core.operations.replay import CHUNK_RECORDS, Replay, ReplayRequest, closed
 from ffe_core.operations.run_service import RunService
-from ffe_core.operations.verdicts import Verdict, against, dead_letter_id, judge, landed
+from ffe_core.operations.verdicts import Landed, Verdict, against, dead_letter_id, judge, landed
 from ffe_core.providers import provider_class
 from ffe_core.series import Series
 from ffe_core.storage.audit import Audit, required_reason
@@ -243,7 +243,9 @@ class DeadLetters:
                 values[str(edit.number)] = edit.value
         return [step("mend", actor, why=why, values=values)] if values else []
 
-    def _judged(self, series: Series, letters: Iterator[tuple[str, Letter]], already: set[str]) -> Iterator[Verdict]:
+    def _judged(
+        self, series: Series, letters: Iterator[tuple[str, Letter]], already: dict[str, Landed]
+    ) -> Iterator[Verdict]:
         """As a replay would go: so many at a time, each later one against what the earlier ones would have stored."""
         landing: dict[int, dict[str, float]] = {}
         while chunk := list(islice(letters, CHUNK_RECORDS)):

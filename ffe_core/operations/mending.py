@@ -20,9 +20,11 @@ Record = dict[str, Any]
 Fix = Callable[[Record], Record]
 
 NOT_CLOSED = "not_closed"
+LANDED_OTHERWISE = "landed_otherwise"
 WORDS = {
     **REASONS,
     NOT_CLOSED: "the bar has not closed yet",
+    LANDED_OTHERWISE: "an earlier replay stored it as it was then; correct that candle and discard this",
     "none": "no rule is broken; the record was kept with its batch",
 }
 """Every reason code in words."""

@@ -24,7 +24,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.pipeline import seen_through
 from ffe_core.operations.run_service import RunService
 from ffe_core.operations.series_work import count_columns, counted, note, one_by_one
-from ffe_core.operations.verdicts import Verdict, dead_letter_id, judge, landed
+from ffe_core.operations.verdicts import Landed, Verdict, dead_letter_id, judge, landed
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage import run_ledger as states
@@ -90,7 +90,7 @@ class Replay:
         await note(self._service, self._run_id, number, phase="counting")
         return await asyncio.to_thread(self._ended, series, counts, planned)
 
-    def _landed(self, series: Series, selection: Selection) -> set[str]:
+    def _landed(self, series: Series, selection: Selection) -> dict[str, Landed]:
         ids = [dead_letter_id(entry_id, number) for entry_id, numbers in selection.items() for number in numbers]
         return landed(self._lake, series, ids)
 
@@ -108,7 +108,9 @@ class Replay:
         if chunk:
             yield chunk
 
-    def _chunk(self, series: Series, letters: list[tuple[str, Letter]], already: set[str], counts: _Counts) -> None:
+    def _chunk(
+        self, series: Series, letters: list[tuple[str, Letter]], already: dict[str, Landed], counts: _Counts
+    ) -> None:
         """Judge, commit, and only then tell the files."""
         closed_before = closed(series, self._service.settings.close_grace_seconds)
         verdicts = judge(self._lake, series, letters, closed_before, already)

@@ -111,7 +111,7 @@ class ConsoleService:
         self._try_to(self.run_service.adopt_dead_runs)
         self.scheduler.start()
         self.notices.start()
-        self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS))))
+        self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))
 
     def _try_to(self, step: Callable[[], object]) -> None:
         try:

@@ -5,8 +5,9 @@ Each record goes through the rules that every candle goes through, and is then c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffe_core.candles import VALUES
-from ffe_core.operations.mending import NOT_CLOSED
+from ffe_core.operations.mending import LANDED_OTHERWISE, NOT_CLOSED
 from ffe_core.series import Series
 from ffe_core.storage.dead_letter_file import PENDING, Letter
 from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.validation import UNREADABLE, read_opens, validate
 
 Outcome = Literal["passes", "fails", "collides", "identical", "landed"]
+Landed = tuple[int, dict[str, float]]
+"""Open (epoch seconds) and the five values of a row that a replay stored."""
+_NOTHING: Mapping[str, Landed] = MappingProxyType({})
 _EVER = 2**40
 _READ_BARS = 500_000
 
@@ -30,7 +34,7 @@ class Verdict:
     """One record, judged. `open` in epoch seconds; `candle` and `stored` hold the five values by name.
 
     passes: it would be stored. fails: `reasons` say why. collides: `stored` has other values for the bar. identical:
-    the same values are stored, or come again in the selection. landed: an earlier replay has stored it.
+    the same values are stored, or come again in the selection. landed: an earlier replay has stored just this.
     """
 
     entry_id: str
@@ -58,15 +62,17 @@ def against(verdict: Verdict, stored: dict[str, float]) -> Verdict:
     return replace(verdict, outcome="identical" if verdict.candle == stored else "collides", stored=stored)
 
 
-def landed(lake: DeltaLakeManager, series: Series, ids: Collection[str]) -> set[str]:
-    """Those of the dead letter ids that any stored version of any bar of the series carries."""
+def landed(lake: DeltaLakeManager, series: Series, ids: Collection[str]) -> dict[str, Landed]:
+    """What earlier replays stored under these dead letter ids: of each the newest row that carries it."""
     snapshot = lake.snapshot(series.table)
     if snapshot is None or not ids:
-        return set()
-    carried = pc.field("_dead_letter_id").is_valid()
-    rows = snapshot.rows(series, -_EVER, _EVER, ["_dead_letter_id"], where=carried)
-    found = rows["_dead_letter_id"]
-    return set(found.filter(pc.is_in(found, pa.array(list(ids), pa.string()))).to_pylist())
+        return {}
+    columns = ["timestamp", "_extracted_at", "_dead_letter_id", *VALUES]
+    rows = snapshot.rows(series, -_EVER, _EVER, columns, where=pc.field("_dead_letter_id").is_valid())
+    rows = rows.filter(pc.is_in(rows["_dead_letter_id"], pa.array(list(ids), pa.string()))).sort_by("_extracted_at")
+    opens = np.asarray(pc.cast(rows["timestamp"], pa.int64())) // 1_000_000
+    candles: list[dict[str, Any]] = rows.select(list(VALUES)).to_pylist()
+    return dict(zip(rows["_dead_letter_id"].to_pylist(), zip(opens.tolist(), candles, strict=True), strict=True))
 
 
 def judge(
@@ -74,20 +80,41 @@ def judge(
     series: Series,
     letters: Sequence[tuple[str, Letter]],
     closed_before: int,
-    already: Collection[str] = (),
+    already: Mapping[str, Landed] = _NOTHING,
 ) -> list[Verdict]:
-    """Judge pending records of one series, in the order given; `already` are the ids that have landed.
+    """Judge pending records of one series, in the order given; `already` is what has landed of them.
 
-    Bars that open at `closed_before` (epoch seconds) or later have not closed.
+    One that was mended after it had landed fails: a record is stored once. Bars that open at `closed_before` (epoch
+    seconds) or later have not closed.
     """
     letters = [item for item in letters if item[1].status == PENDING]
-    done = [dead_letter_id(entry_id, letter.number) in already for entry_id, letter in letters]
-    waiting = [item for item, is_done in zip(letters, done, strict=True) if not is_done]
+    there = [(entry_id, letter) for entry_id, letter in letters if dead_letter_id(entry_id, letter.number) in already]
+    known = _still_as_landed(series, there, already)
+    waiting = [item for item in letters if dead_letter_id(item[0], item[1].number) not in known]
     judged = iter(_judged(lake, series, waiting, closed_before))
-    return [
-        Verdict(entry_id, letter.number, letter.revision, "landed") if is_done else next(judged)
-        for (entry_id, letter), is_done in zip(letters, done, strict=True)
-    ]
+    return [known.get(dead_letter_id(entry_id, letter.number)) or next(judged) for entry_id, letter in letters]
+
+
+def _still_as_landed(
+    series: Series, letters: Sequence[tuple[str, Letter]], already: Mapping[str, Landed]
+) -> dict[str, Verdict]:
+    """Verdicts by dead letter id on letters that have landed: does each say today what it said then?"""
+    verdicts: dict[str, Verdict] = {}
+    while letters:
+        # Of two records of a bar in one batch the rules let one supersede the other: each is read alone.
+        opens = read_opens([letter.value for _, letter in letters]).tolist()
+        alone = dict(zip(opens, letters, strict=True))
+        candles = _by_open(validate([letter.value for _, letter in alone.values()], series.grid).candles)
+        for open_, (entry_id, letter) in alone.items():
+            id_ = dead_letter_id(entry_id, letter.number)
+            then, stored = already[id_]
+            verdict = Verdict(entry_id, letter.number, letter.revision, "landed")
+            if (open_, candles.get(open_)) != (then, stored):
+                reasons = (LANDED_OTHERWISE,)
+                verdict = replace(verdict, outcome="fails", reasons=reasons, open=then, stored=stored)
+            verdicts[id_] = verdict
+        letters = [item for item in letters if dead_letter_id(item[0], item[1].number) not in verdicts]
+    return verdicts
 
 
 def _judged(

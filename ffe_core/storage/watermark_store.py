@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,16 +89,20 @@ class WatermarkStore:
         except (OSError, ValueError):
             return False
 
-    def heal(self, read_truth: Callable[[], Mapping[Series, Marks]]) -> None:
+    def heal(self, read_truth: Callable[[], Mapping[Series, Marks]], providers: Collection[str] | None = None) -> None:
         """Make the file say what the lake says; entries set by hand without a provider stay.
+
+        With `providers`, the lake was asked about them alone, and others' entries stay too.
 
         The lake is read under the file's lock, so that a commit made meanwhile is copied after this, not undone by it.
         """
 
         def change(entries: Entries) -> None:
             truth = read_truth()
-            for key in [key for key in entries if _series_of(key).provider]:
-                del entries[key]
+            for key in list(entries):
+                provider = _series_of(key).provider
+                if provider and (providers is None or provider in providers):
+                    del entries[key]
             entries.update({series.key: _value_of(marks) for series, marks in truth.items() if marks != Marks()})
 
         self._update(change)

@@ -234,6 +234,19 @@ class TestClosedCandles:
         run(tmp_path, provider, hour(0), hour(11))
         assert opens(tmp_path) == list(hours(0, 11))
 
+    def test_a_bar_still_unfinished_before_finished_ones_is_missing_and_so_are_later_gaps(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """However the pages are cut into commits; the bar at the very end is not expected yet."""
+        monkeypatch.setattr(chunk_module, "_VALIDATE_RECORDS", 10)
+        monkeypatch.setattr(chunk_module, "_COMMIT_ROWS", 9)
+        late = {hour(at): record(hour(at), complete=False) for at in (9, 25, 39)}
+        provider = FakeProvider(records(at for at in hours(0, 40) if at not in hours(15, 17)) | late)
+        provider.flags_completion = True
+        report = run(tmp_path, provider, hour(0), hour(40))
+        assert (report.end, report.tally.unfinished) == (hour(39), 3)
+        assert report.completeness.missing == [(hour(n), hour(m)) for n, m in ((9, 10), (15, 17), (25, 26))]
+
 
 def _sends_everything(provider: FakeProvider) -> Any:
     async def fetch(pair: str, timeframe: str, page: Page) -> Fetched:

@@ -217,17 +217,24 @@ class TestExactlyOnce:
         assert ids(tmp_path) == {f"{entry_id}#0": 1, f"{entry_id}#1": 1}
         assert statuses(verbs, entry_id) == ["replayed"] * 2
 
-    def test_not_even_when_it_is_mended_to_another_bar_or_restated_before_the_next_replay(
+    def test_not_even_when_it_is_mended_or_restated_before_the_next_replay(
         self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        entry_id = kept(verbs, good(0), good(1, 7.0))
+        """What was mended after it had landed is neither stored again nor said to be stored."""
+        entry_id = kept(verbs, good(0), good(1, 7.0), good(2), good(2, 8.0))
         with monkeypatch.context() as patch:
             patch.setattr(replays.Replay, "_tell", lambda *_: pytest.fail("died here"))
-            service.wait(verbs.replay({entry_id: (0, 1)}, "ann"), WAIT)
+            service.wait(verbs.replay({entry_id: (0, 1, 2)}, "ann"), WAIT)
         verbs.mend(verbs.edits({entry_id: (0,)}, [set_fields({"date": good(9)["date"]})]), "ann")
+        verbs.mend(verbs.edits({entry_id: (2,)}, [set_fields({"high": "500"})]), "ann")
         done(service, asked(days=1, mode="refetch"))
-        replayed(verbs, service, {entry_id: (0, 1)}, restate=True)
-        assert ids(tmp_path) == {f"{entry_id}#0": 1, f"{entry_id}#1": 1}
+        outcomes = [verdict.outcome for verdict in verbs.preview({entry_id: (0, 1, 2, 3)})]
+        assert outcomes == ["fails", "landed", "fails", "collides"]
+        row = replayed(verbs, service, {entry_id: (0, 1, 2)}, restate=True)
+        assert (row["records"], row["failed_records"]) == (1, 2)
+        assert ids(tmp_path) == {f"{entry_id}#{number}": 1 for number in (0, 1, 2)}
+        assert statuses(verbs, entry_id) == ["pending", "replayed", "pending", "pending"]
+        assert "landed_otherwise" in verbs.queue.read(entry_id).letters[2].reasons
 
     def test_killed_at_random_moments(self):
         for done_, found in replay_kills.trials(2, 200, random.Random(11)):

@@ -94,6 +94,15 @@ def test_healing_says_what_the_lake_says_and_leaves_what_was_set_by_hand(store: 
     }
 
 
+def test_healing_some_providers_leaves_the_others(store: WatermarkStore):
+    """A provider of one's own is not in the table of providers, and the lake is not asked about it."""
+    mine, gone = Series("BTCUSD", "1h", "mybroker"), Series("ETHUSD", "1h", "coinbase")
+    store.put(mine, Marks(AT, AT))
+    store.put(gone, Marks(AT, AT))
+    store.heal(dict, ["coinbase"])
+    assert [entry.series for entry in store.entries()] == [mine]
+
+
 TORN = [
     b"",
     b'{"BTCUSD/1h/coinbase": {"water',
