@@ -133,7 +133,7 @@ class SeriesPipeline:
             return plan.refetch(report.start, report.end)
         if mode == "gaps":
             return plan.gaps((await self._measure(report)).missing)
-        return plan.resume(self._held, report.start, report.end, self._series.step)
+        return plan.resume(self._held, report.start, report.end, self._series.grid)
 
     async def _span(self, report: Report, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""

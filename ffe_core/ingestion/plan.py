@@ -65,11 +65,15 @@ def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
     return ceil(start, series.grid), ceil(end, series.grid)
 
 
-def resume(marks: Marks, start: int, end: int, step: int) -> list[Span]:
-    """Spans that extend what was read to cover [start, end): newer bars first, then history."""
+def resume(marks: Marks, start: int, end: int, grid: int) -> list[Span]:
+    """Spans that extend what was read to cover [start, end): newer bars first, then history.
+
+    Bars open at multiples of `grid` seconds, hourly ones of shares on the half hour too: the next may lie nearer than
+    a timeframe away.
+    """
     if marks.watermark is None or marks.low is None:
         return [Span(start, end, "watermark")] if start < end else []
-    newer = Span(marks.watermark + step, end, "watermark")
+    newer = Span(marks.watermark + grid, end, "watermark")
     older = Span(start, marks.low, "low")
     return [span for span in (newer, older) if span.start < span.end]
 

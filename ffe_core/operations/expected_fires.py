@@ -52,17 +52,17 @@ def _cost(
     chosen = settings.calendars
     calendar = calendar_for(series.provider, series.asset_pair, chosen.overrides, chosen.fx_holidays)
     bars = requests = 0
-    for span in _spans(request.mode, reached[series], start, end, series.step):
+    for span in _spans(request.mode, reached[series], start, end, series.grid):
         expected = calendar.expected_count(series.timeframe, span.start, span.end)
         bars += expected
         requests += len(provider.pages(series.asset_pair, series.timeframe, span.start, span.end)) if expected else 0
     if request.mode == "resume" and start < end:
-        reached[series] = _after(reached[series], start, end - series.step)
+        reached[series] = _after(reached[series], start, end - series.grid)
     return bars, requests
 
 
-def _spans(mode: plan.Mode, marks: Marks, start: int, end: int, step: int) -> list[plan.Span]:
-    return plan.resume(marks, start, end, step) if mode == "resume" else plan.refetch(start, end)
+def _spans(mode: plan.Mode, marks: Marks, start: int, end: int, grid: int) -> list[plan.Span]:
+    return plan.resume(marks, start, end, grid) if mode == "resume" else plan.refetch(start, end)
 
 
 def _after(marks: Marks, start: int, last: int) -> Marks:

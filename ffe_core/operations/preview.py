@@ -77,7 +77,7 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
     marks = service.lake.marks(series)
-    spans = _spans(request.mode, marks, start, end, series.step, counted.missing)
+    spans = _spans(request.mode, marks, start, end, series.grid, counted.missing)
     fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
     requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
     to_fetch = sum(bars for _, bars in fetched)
@@ -88,8 +88,8 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
 
 
 def _spans(
-    mode: plan.Mode, marks: Marks, start: int, end: int, step: int, missing: list[tuple[int, int]]
+    mode: plan.Mode, marks: Marks, start: int, end: int, grid: int, missing: list[tuple[int, int]]
 ) -> list[plan.Span]:
     if mode == "refetch":
         return plan.refetch(start, end)
-    return plan.gaps(missing) if mode == "gaps" else plan.resume(marks, start, end, step)
+    return plan.gaps(missing) if mode == "gaps" else plan.resume(marks, start, end, grid)

@@ -250,7 +250,7 @@ class Scheduler:
         if held:
             # What is left out is not fetched, so the run does not stand in for any missed fire.
             left_out = ", ".join(f"{one} (run {other})" for one, other in held.items())
-            started |= {"note": f"without what another run works on: {left_out}", "fills_from": None}
+            started |= {"note": f"without what another run works on: {left_out}", "fills_from": states.NO_MISSED}
         return started
 
     # -- what came of it
@@ -264,28 +264,28 @@ class Scheduler:
             return
         schedules = self._store.some(fire["schedule_id"] for fire in ended)
         missed = {row["schedule_id"] for row in self._store.unfilled(under_way=True)}
+        failures: dict[int, int] = {}
         for fire in ended:
             schedule, state = schedules.get(fire["schedule_id"]), found.get(fire["run_id"])
             if schedule is not None and state in (runs_ledger.COMPLETE, runs_ledger.GAPS):
+                failures[schedule.id] = 0
                 self._succeeded(schedule, fire, schedule.id in missed)
             elif schedule is not None and state == runs_ledger.FAILED:
-                self._failed(schedule, fire)
-        self._store.update_fires(
-            [{"id": fire["id"], "run_state": found.get(fire["run_id"], "removed")} for fire in ended]
-        )
+                failures[schedule.id] = failures.get(schedule.id, schedule.failures) + 1
+                self._failed(schedule, fire, failures[schedule.id])
+        # Last, and all at once: what fails before is said again rather than never, and no failure counts twice.
+        self._store.end_runs({fire["id"]: found.get(fire["run_id"], "removed") for fire in ended}, failures)
         self._messages.weigh_dead_letters(self._runs.new_dead_letters)
 
     def _succeeded(self, schedule: Schedule, fire: Fire, has_missed: bool) -> None:
-        if schedule.failures:
-            self._store.count(schedule.id, 0)
         # One that went on from the watermark has brought whatever was missed before it.
-        first = 0 if schedule.mode == "resume" else fire["fills_from"]
+        goes_on = schedule.mode == "resume" and fire["fills_from"] != states.NO_MISSED
+        first = 0 if goes_on else fire["fills_from"]
         if has_missed and first is not None:
             self._store.fill(schedule.id, first, fire["id"], fire["run_id"])
 
-    def _failed(self, schedule: Schedule, fire: Fire) -> None:
-        failure, failures = self._runs.failure(fire["run_id"]), schedule.failures + 1
-        self._store.count(schedule.id, failures)
+    def _failed(self, schedule: Schedule, fire: Fire, failures: int) -> None:
+        failure = self._runs.failure(fire["run_id"])
         self._messages.tell(
             "run failed",
             f"Schedule {schedule.name}: run {fire['run_id']} failed. {failure.text}",

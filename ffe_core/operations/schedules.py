@@ -234,7 +234,8 @@ class Schedules:
     def _filling(self, schedule: Schedule) -> str:
         """What is fetching, or about to fetch, what a schedule missed, with its verb."""
         open_ = [fire for fire in self.store.open_fires() if fire["schedule_id"] == schedule.id]
-        runs = [fire["run_id"] for fire in open_ if fire["fills_from"] is not None and fire["run_id"] is not None]
+        filling = (fire["run_id"] for fire in open_ if fire["fills_from"] not in (None, states.NO_MISSED))
+        runs = [run_id for run_id in filling if run_id is not None]
         return f"run {runs[0]} is fetching" if runs else "a fire that is about to start will fetch"
 
     def _by_hand(self, schedule: Schedule, actor: str, fills_from: int | None) -> int:

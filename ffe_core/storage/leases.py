@@ -20,6 +20,8 @@ from ffe_core.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
+_PROBE_SECONDS = 0.05
+"""Whoever only looks whether a series is free has its lease far shorter than this."""
 
 
 class SeriesLease:
@@ -59,14 +61,15 @@ class SeriesLease:
 
     async def wait(self, seconds: float) -> Self:
         """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + max(seconds, _PROBE_SECONDS)
         while True:
             try:
                 return self.acquire()
             except SeriesHeld:
-                if time.monotonic() >= deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(min(left, _POLL_SECONDS))
 
     def release(self) -> None:
         """Give the lease back."""

@@ -84,6 +84,8 @@ fires = sa.Table(
 )
 """`due` to `until` are the first and last of `count` due instants; `run_state` is how the run ended, null until it
 has; `fills_from` is the first missed instant that the fire stands in for; `filled_by` the run that filled a miss."""
+NO_MISSED = 2**62
+"""`fills_from` of a fire that left series out: it stands in for no missed one, even if it goes on from a watermark."""
 
 notices = sa.Table(
     "notices",
@@ -220,11 +222,6 @@ class ScheduleStore:
                 _settle(connection, [replace(book, schedule=replace(schedule, version=schedule.version + 1))])
             return bool(changed.rowcount)
 
-    def count(self, schedule_id: int, failures: int) -> None:
-        """Note how many failures in a row a schedule has had."""
-        with self._ledger.write() as connection:
-            connection.execute(schedules.update().where(schedules.c.id == schedule_id).values(failures=failures))
-
     # -- fires
 
     def settle(self, books: Sequence[Book]) -> None:
@@ -261,6 +258,15 @@ class ScheduleStore:
         ]
         with self._ledger.write() as connection:
             connection.execute(statement, renamed)
+
+    def end_runs(self, run_states: Mapping[int, str], failures: Mapping[int, int]) -> None:
+        """Note how the runs of fires (by id) ended, and with it how many failures in a row schedules have had."""
+        ends = fires.update().where(fires.c.id == sa.bindparam("fire")).values(run_state=sa.bindparam("ended"))
+        counts = schedules.update().where(schedules.c.id == sa.bindparam("of")).values(failures=sa.bindparam("count"))
+        with self._ledger.write() as connection:
+            connection.execute(ends, [{"fire": fire, "ended": state} for fire, state in run_states.items()])
+            if failures:
+                connection.execute(counts, [{"of": one, "count": count} for one, count in failures.items()])
 
     def open_fires(self) -> list[sa.RowMapping]:
         """Fires that have no end yet, the longest due first: to be started, waiting, or running."""

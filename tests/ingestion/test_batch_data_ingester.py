@@ -350,6 +350,18 @@ class TestStorageThatFails:
         result = asyncio.run(single.ingest_historical_data(**GOOD))
         assert (result["status"], "BTCUSD 1h" in result["error"]) == ("error", True)
 
+    def test_whoever_only_looks_whether_a_series_is_free_holds_no_run_up(self, tmp_path: Path):
+        lease = ingester(tmp_path).lease(BTC)
+        looking = ingester(tmp_path).lease(BTC)
+        looking._take()  # as `check_free` does, for a moment
+
+        async def waited() -> None:
+            asyncio.get_running_loop().call_later(0.01, looking.release)
+            await lease.wait(0)
+
+        asyncio.run(waited())
+        lease.release()
+
     def test_a_series_held_too_long_is_returned_as_its_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         single = ingester(tmp_path, lease_wait_seconds=0)
         patched(single, FakeProvider(records(hours(0, 24))), monkeypatch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,6 +218,21 @@ def test_series_that_another_run_has_are_left_out_and_said(world: World) -> None
     assert world.runs.started[1].request.series == (Series("ETHUSD", "1h", "simulated"),)
 
 
+def test_a_run_that_left_a_series_out_stands_in_for_nothing_that_was_missed(world: World) -> None:
+    one = world.add(pairs=("BTCUSD", "ETHUSD"), catch_up="none")
+    world.clock.at += 600
+    world.crash()
+    world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
+    world.run_until(world.clock.at + 61)
+    world.scheduler.pulse()
+    assert world.runs.started
+    assert len(world.store.unfilled(one.id)) == 1
+    world.runs.busy_series = {}
+    world.run_until(world.clock.at + 61)
+    world.scheduler.pulse()
+    assert world.store.unfilled(one.id) == []
+
+
 def test_a_fire_whose_series_are_all_taken_is_skipped(world: World) -> None:
     one = world.add()
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
@@ -242,6 +258,27 @@ def test_a_schedule_pauses_itself_after_failures_in_a_row(world: World) -> None:
     assert paused.paused_reason == "3 failures in a row, the last: the provider answered HTTP 500"
     assert len(world.runs.started) == 3
     assert world.told.events == ["run failed"] * 3 + ["schedule paused"]
+
+
+def test_a_failure_counts_once_however_often_it_takes_to_tell_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = world.add(pause_after=3)
+    world.runs.ends_in, world.runs.holds = run_states.FAILED, True
+    world.run_until(world.clock.at + 31)
+    world.runs.end(1)
+    told, tries = world.told.tell, iter(range(3))
+
+    def busy(event: str, text: str, **details: Any) -> None:
+        if next(tries, None) is not None:
+            raise StorageError("the ledger cannot be used (database is locked)")
+        told(event, text, **details)
+
+    monkeypatch.setattr(world.told, "tell", busy)
+    for _ in range(3):
+        with pytest.raises(StorageError):
+            world.scheduler.pulse()
+    world.scheduler.pulse()
+    assert (world.verbs.get(one.id).failures, world.verbs.get(one.id).paused) == (1, False)
+    assert world.told.events == ["run failed"]
 
 
 def test_a_success_ends_the_row_of_failures(world: World) -> None:
