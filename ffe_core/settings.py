@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ffe_core.calendars import MarketCalendar, calendar_for
 from ffe_core.errors import InputError
 from ffe_core.redaction import register
 
@@ -46,6 +47,10 @@ class CalendarSettings(BaseModel):
 
     fx_holidays: tuple[str, ...] = ("12-25", "01-01")
     overrides: dict[str, str] = {}
+
+    def of(self, provider: str, pair: str) -> MarketCalendar:
+        """The calendar that a pair follows at a provider. InputError for an override that cannot be."""
+        return calendar_for(provider, pair, self.overrides, self.fx_holidays)
 
 
 class Settings(BaseModel):

@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 
 from ffe_core import times
-from ffe_core.calendars import MarketCalendar, calendar_for
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
@@ -98,16 +97,12 @@ class BatchDataIngester:
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
         SeriesHeld.
         """
-        calendar = self._calendar(series)
+        calendar = self.settings.calendars.of(series.provider, series.asset_pair)
         stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.holes)
         pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await self.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
-
-    def _calendar(self, series: Series) -> MarketCalendar:
-        own = self.settings.calendars
-        return calendar_for(series.provider, series.asset_pair, own.overrides, own.fx_holidays)
 
     @cached_property
     def holes(self) -> MarkedHoles:
@@ -195,7 +190,7 @@ class BatchDataIngester:
         if held.watermark is None:
             return int(opens.max())
         newer = opens[opens > held.watermark]
-        if len(newer) == 0 or self._calendar(series).expected_count(
+        if len(newer) == 0 or self.settings.calendars.of(series.provider, series.asset_pair).expected_count(
             series.timeframe, held.watermark + series.step, int(newer.min())
         ):
             return held.watermark

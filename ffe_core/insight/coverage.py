@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ffe_core import times
-from ffe_core.calendars import MarketCalendar, calendar_for
+from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.calendars.intervals import NONE, Times, intersect, minus, union
 from ffe_core.errors import InputError
@@ -186,8 +186,7 @@ _NO_OPENS: Times = np.empty(0, dtype=np.int64)
 
 def calendar_of(series: Series, settings: Settings) -> MarketCalendar:
     """The calendar that a series follows by the settings. InputError for an override that cannot be."""
-    chosen = settings.calendars
-    return calendar_for(series.provider, series.asset_pair, chosen.overrides, chosen.fx_holidays)
+    return settings.calendars.of(series.provider, series.asset_pair)
 
 
 def closed_before(series: Series, settings: Settings, now: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ffe_core.calendars import calendar_for
 from ffe_core.ingestion import plan
 from ffe_core.operations.plans import Chosen, Plans
 from ffe_core.operations.run_service import BackfillRequest
@@ -49,8 +48,7 @@ def _cost(
     """Bars and requests of one series at one fire, which then counts as done."""
     closed = provider.closed_before(series.timeframe, request.end)
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
-    chosen = settings.calendars
-    calendar = calendar_for(series.provider, series.asset_pair, chosen.overrides, chosen.fx_holidays)
+    calendar = settings.calendars.of(series.provider, series.asset_pair)
     bars = requests = 0
     for span in _spans(request.mode, reached[series], start, end, series.grid):
         expected = calendar.expected_count(series.timeframe, span.start, span.end)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ffe_core import times
-from ffe_core.calendars import calendar_for
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.completeness import completeness
@@ -65,14 +64,14 @@ def preview(request: BackfillRequest, service: RunService) -> Preview:
 
 
 def _one(series: Series, request: BackfillRequest, provider: Provider, service: RunService) -> SeriesPreview:
-    calendars, ingester = service.settings.calendars, service.ingester
+    ingester = service.ingester
     closed = provider.closed_before(series.timeframe, times.now())
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     if start >= end:
         return SeriesPreview(series, start, start, skipped="no bar of this range has closed yet")
     try:
         provider.check(series.asset_pair, series.timeframe)
-        calendar = calendar_for(series.provider, series.asset_pair, calendars.overrides, calendars.fx_holidays)
+        calendar = service.settings.calendars.of(series.provider, series.asset_pair)
         counted = completeness(series, start, end, calendar, service.lake, ingester.dlq, ingester.holes)
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ffe_core.calendars.intervals import union
 from ffe_core.errors import InputError
 from ffe_core.ingestion.completeness import COUNTS
 from ffe_core.ingestion.report import Report
-from ffe_core.operations.run_service import RunService, next_step, state_of
+from ffe_core.operations.run_service import RunService, counts_of, next_step, state_of
 from ffe_core.operations.series_work import note, one_by_one
 from ffe_core.providers import provider_class
 from ffe_core.series import Series
@@ -55,7 +56,7 @@ class Refetch:
                     series, opened, start, end, mode="refetch", run_id=str(self._run_id), lease_wait=self._lease_wait
                 )
                 _add(total, report)
-                await note(self._service, self._run_id, number, pages_done=done, **_columns(total))
+                await note(self._service, self._run_id, number, pages_done=done, **counts_of(total))
                 if report.error is not None:
                     break
         await asyncio.to_thread(self._tell, series)
@@ -65,7 +66,7 @@ class Refetch:
             "next_step": next_step(total),
             "result": total.as_dict(),
         }
-        return {**_columns(total), **ended, "start": total.start, "end": total.end}
+        return {**counts_of(total), **ended, "start": total.start, "end": total.end}
 
     def _ranges(self, series: Series) -> list[tuple[int, int]]:
         """The bars of the selected records as half-open ranges, neighbours merged."""
@@ -74,7 +75,8 @@ class Refetch:
             raise InputError(
                 f"{series}: no pending record of the list says which bar it is; there is nothing to ask for"
             )
-        return _merged(sorted({open_ - open_ % series.grid for open_ in opens}), series.step)
+        bars = np.unique([open_ - open_ % series.grid for open_ in opens])
+        return [(start, end) for start, end in union(np.column_stack((bars, bars + series.step))).tolist()]
 
     def _pending(self, series: Series) -> Iterator[tuple[str, list[Letter]]]:
         for entry_id, numbers in self._selections[series].items():
@@ -109,16 +111,6 @@ def _opens(letters: list[Letter]) -> list[int]:
     return [int(open_) for open_ in opens[opens != UNREADABLE]]
 
 
-def _merged(opens: list[int], step_: int) -> list[tuple[int, int]]:
-    ranges: list[tuple[int, int]] = []
-    for open_ in opens:
-        if ranges and open_ <= ranges[-1][1]:
-            ranges[-1] = (ranges[-1][0], open_ + step_)
-        else:
-            ranges.append((open_, open_ + step_))
-    return ranges
-
-
 def _add(total: Report, report: Report) -> None:
     """Take over one range's counts; a range is whole or it is not, so theirs add up."""
     total.tally.add(report.tally)
@@ -131,18 +123,3 @@ def _add(total: Report, report: Report) -> None:
         for name in COUNTS:
             summed = getattr(total.completeness, name) + getattr(report.completeness, name)
             setattr(total.completeness, name, summed)
-
-
-def _columns(report: Report) -> dict[str, Any]:
-    counts = report.completeness.counts() if report.completeness else {}
-    return {
-        "received": report.tally.received,
-        "records": report.tally.stored,
-        "failed_records": report.tally.dead_lettered - report.tally.superseded,
-        "repeats": report.tally.repeats,
-        "restated": report.tally.restated,
-        "requests": report.traffic.requests,
-        "retries": report.traffic.retries,
-        "watermark": report.marks.watermark,
-        **{name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")},
-    }

@@ -22,8 +22,8 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import CommitConflict
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.pipeline import seen_through
-from ffe_core.operations.run_service import RunService
-from ffe_core.operations.series_work import count_columns, counted, note, one_by_one
+from ffe_core.operations.run_service import RunService, how_whole
+from ffe_core.operations.series_work import counted, note, one_by_one
 from ffe_core.operations.verdicts import Landed, Verdict, dead_letter_id, judge, landed
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
@@ -189,7 +189,7 @@ class Replay:
             "pages_done": planned,
             **({"start": span[0], "end": span[1]} if span else {}),
             **_progress(counts),
-            **count_columns(whole),
+            **how_whole(whole),
         }
 
 

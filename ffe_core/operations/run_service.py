@@ -28,6 +28,7 @@ from ffe_core.errors import (
 )
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
+from ffe_core.ingestion.completeness import Completeness
 from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_series
 from ffe_core.ingestion.report import Report
 from ffe_core.operations import run_log
@@ -544,15 +545,9 @@ def summary(report: Report) -> str:
     return f"{report.series}: {report.tally.stored:,} candles stored{dead}{holes}"
 
 
-def _columns(report: Report) -> dict[str, Any]:
-    """A report as columns of the ledger."""
-    counts = report.completeness.counts() if report.completeness else {}
+def counts_of(report: Report) -> dict[str, Any]:
+    """The counts of a report as columns of the ledger."""
     return {
-        "phase": report.phase if report.phase != "done" else None,
-        "start": report.start,
-        "end": report.end,
-        "pages_done": report.pages_done,
-        "pages_planned": report.pages_planned,
         "received": report.tally.received,
         "records": report.tally.stored,
         "failed_records": report.tally.dead_lettered - report.tally.superseded,
@@ -561,5 +556,23 @@ def _columns(report: Report) -> dict[str, Any]:
         "requests": report.traffic.requests,
         "retries": report.traffic.retries,
         "watermark": report.marks.watermark,
-        **{name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")},
+        **how_whole(report.completeness),
+    }
+
+
+def how_whole(found: Completeness | None) -> dict[str, Any]:
+    """How whole a series is as columns of the ledger; nothing in them if that cannot be told."""
+    counts = found.counts() if found else {}
+    return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
+
+
+def _columns(report: Report) -> dict[str, Any]:
+    """All that the ledger says of a report."""
+    return {
+        "phase": report.phase if report.phase != "done" else None,
+        "start": report.start,
+        "end": report.end,
+        "pages_done": report.pages_done,
+        "pages_planned": report.pages_planned,
+        **counts_of(report),
     }

@@ -57,12 +57,6 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
         return None
 
 
-def count_columns(found: Completeness | None) -> dict[str, Any]:
-    """The counts as columns of the ledger."""
-    counts = found.counts() if found else {}
-    return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
-
-
 def _failed(series: Series, error: str) -> dict[str, Any]:
     return {
         "state": states.FAILED,

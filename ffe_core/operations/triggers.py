@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 
-from ffe_core.calendars import MarketCalendar, calendar_for
+from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.intervals import Times
 from ffe_core.errors import InputError
 from ffe_core.series import Series
@@ -305,10 +305,9 @@ class BarClose:
     @classmethod
     def of(cls, series: Iterable[Series], settings: Settings) -> BarClose:
         """The bars of `series`, by their own markets' calendars."""
-        chosen = settings.calendars
         markets = dict.fromkeys(
             (
-                calendar_for(one.provider, one.asset_pair, chosen.overrides, chosen.fx_holidays),
+                settings.calendars.of(one.provider, one.asset_pair),
                 one.timeframe,
                 one.step + settings.close_grace_seconds + AFTER_CLOSE_SECONDS,
             )

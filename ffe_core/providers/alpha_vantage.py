@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from ffe_core import times
-from ffe_core.calendars import CalendarHorizonError, MarketCalendar, calendar_for
+from ffe_core.calendars import CalendarHorizonError, MarketCalendar
 from ffe_core.pairs import asset_class
 from ffe_core.providers import alpha_vantage_wire as wire
 from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, not_offered
@@ -195,8 +195,7 @@ class AlphaVantageProvider(HttpProvider):
         return earliest if missed else None
 
     def _calendar(self, pair: str) -> MarketCalendar:
-        own = self.settings.calendars
-        return calendar_for(self.name, pair, own.overrides, own.fx_holidays)
+        return self.settings.calendars.of(self.name, pair)
 
 
 def _is_monthly(pair: str, timeframe: str) -> bool:

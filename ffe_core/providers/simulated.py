@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, Field
 
-from ffe_core.calendars import MarketCalendar, calendar_for
+from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
 from ffe_core.providers.base import Fetched, Page, Provider, Record
@@ -120,8 +120,7 @@ class SimulatedProvider(Provider):
         return list(_PAIRS)
 
     def _answer(self, pair: str, timeframe: str, page: Page) -> Fetched:
-        chosen = self.settings.calendars
-        calendar = calendar_for(self.name, pair, chosen.overrides, chosen.fx_holidays)
+        calendar = self.settings.calendars.of(self.name, pair)
         known = calendar.horizon[0]
         start = page.start if known is None else max(page.start, known)
         opens = calendar.expected_opens(timeframe, start, page.end)

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -25,7 +23,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.series import NO_MARK, Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.lake_files import Snapshot, Snapshots, marks_of
+from ffe_core.storage.lake_files import Snapshot, Snapshots, epochs, marks_of
 from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
@@ -265,7 +263,7 @@ class DeltaLakeManager:
         snapshot = self._seen(series, table)
         if snapshot is None:
             return np.empty(0, np.int64)
-        return _distinct(_epochs(snapshot.rows(series, start, end, ["timestamp"])["timestamp"]))
+        return _distinct(epochs(snapshot.rows(series, start, end, ["timestamp"])["timestamp"]))
 
     def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
         """What the handle sees; without one, the series' table as it is now."""
@@ -305,7 +303,7 @@ def _pairs(table: DeltaTable) -> list[str]:
 def _latest(rows: pa.Table) -> pa.Table:
     """One row a bar, the one extracted last, sorted by time."""
     rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
-    stamps = _epochs(rows["timestamp"])
+    stamps = epochs(rows["timestamp"])
     last = np.ones(len(stamps), bool)
     last[:-1] = stamps[1:] != stamps[:-1]
     return rows if last.all() else rows.filter(pa.array(last))
@@ -315,11 +313,11 @@ def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, 
     """The rows to append, and what the rest turned out to be, against what this handle sees."""
     if rows.num_rows == 0:
         return rows, Committed(0, 0, 0)
-    opens = _epochs(rows["timestamp"])
+    opens = epochs(rows["timestamp"])
     stored = _stored_at(seen, series, opens)
     if stored.num_rows == 0:
         return rows, Committed(rows.num_rows, 0, 0)
-    held = _epochs(stored["timestamp"])
+    held = epochs(stored["timestamp"])
     at = np.minimum(np.searchsorted(held, opens), len(held) - 1)
     known = held[at] == opens
     same = known.copy()
@@ -338,7 +336,7 @@ def _stored_at(seen: Snapshot, series: Series, opens: np.ndarray) -> pa.Table:
         first, last = int(piece.min()), int(piece.max())
         stored = _latest(seen.rows(series, first, last + 1, ["timestamp", "_extracted_at", *VALUES]))
         if stored.num_rows > len(piece):
-            stored = stored.filter(pa.array(np.isin(_epochs(stored["timestamp"]), piece)))
+            stored = stored.filter(pa.array(np.isin(epochs(stored["timestamp"]), piece)))
         found.append(stored)
     return pa.concat_tables(found)
 
@@ -367,8 +365,3 @@ def _distinct(values: np.ndarray) -> np.ndarray:
     """The values sorted, each once; `np.unique` would hash them, at ten times the cost for times nearly in order."""
     ordered = np.sort(values)
     return ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))]
-
-
-def _epochs(column: Any) -> np.ndarray:
-    """A timestamp[us] column as int64 epoch seconds."""
-    return np.asarray(pc.cast(column, pa.int64())) // 1_000_000

@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ffe_core import times
-from ffe_core.calendars.intervals import intersect, merge
+from ffe_core.calendars.intervals import intersect, union
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
 from ffe_core.errors import StorageError
 from ffe_core.series import NO_MARK, Marks, Series
@@ -343,12 +343,6 @@ def epochs(column: Any) -> Ints:
 def micros(column: Any) -> Ints:
     """A timestamp[us] column as int64 epoch microseconds."""
     return np.asarray(pc.cast(column, pa.int64()))
-
-
-def union(ranges: Ints) -> Ints:
-    """(n, 2) ranges in any order, overlapping or one inside another, as sorted ones that do not touch."""
-    ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
-    return merge(np.column_stack((ranges[:, 0], np.maximum.accumulate(ranges[:, 1]))))
 
 
 def _left(files: Files, lost: Files, step: int) -> tuple[tuple[int, int], ...]:
