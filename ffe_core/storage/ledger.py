@@ -33,13 +33,21 @@ class Ledger:
         self._engine = sa.create_engine(self.url, **_options(self.url))
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _tune_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
         with self._guarded(), _alone(self._engine):
             metadata.create_all(self._engine)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One transaction: committed at the end, rolled back by an exception. StorageError if it cannot be made."""
-        with self._guarded(), self._engine.begin() as connection:
+        """One transaction: committed at the end, rolled back by an exception. StorageError if it cannot be made.
+
+        In a SQLite file it is the only one that writes from its beginning on: what it reads first stays true.
+        """
+        with (
+            self._guarded(),
+            self._engine.connect() as connection,
+            connection.execution_options(ffe_writes=True).begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -87,11 +95,16 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin in `_begin_sqlite`, not where the driver thinks best
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("ffe_writes") else "BEGIN")
 
 
 def _make_folder(folder: Path) -> None:

@@ -136,12 +136,14 @@ class MarkedHoles:
 
         What was asked for once before and is now again counts as twice; `answered` ranges are forgotten.
         """
-        with self._ledger.write() as connection:
+        with self._ledger.read() as connection:
             before = {times: _stored_asks(connection, series, times) for times in (1, 2)}
-            again = union(before[2], twice, intersect(before[1], once))
-            after = {2: minus(again, answered), 1: minus(minus(union(before[1], once), answered), again)}
-            if all(np.array_equal(before[times], after[times]) for times in (1, 2)):
-                return
+        again = union(before[2], twice, intersect(before[1], once))
+        after = {2: minus(again, answered), 1: minus(minus(union(before[1], once), answered), again)}
+        if all(np.array_equal(before[times], after[times]) for times in (1, 2)):
+            return
+        # Whoever asks holds the lease of the series: nobody else changes its rows in between.
+        with self._ledger.write() as connection:
             connection.execute(asked.delete().where(*_of(asked, series)))
             rows = [
                 _row(series, start, end) | {"times": times}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -537,3 +538,13 @@ def _dies(*_: object) -> None:
 
 def _locked() -> None:
     raise StorageError("the ledger is locked")
+
+
+def test_runs_started_by_hand_in_the_same_moment_are_all_on_record(world: World) -> None:
+    """Each comes after the last one on record, which therefore must not change until it is written."""
+    one = world.add()
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(world.store.add_manual, one.id, 1e9, n, "ann", None) for n in range(40)]:
+            done.result()
+    rows, total = world.store.fires(one.id, limit=100)
+    assert (total, len({row["due"] for row in rows}), {row["run_id"] for row in rows}) == (40, 40, set(range(40)))
