@@ -1,6 +1,6 @@
 """The server: `streamlit run app.py` opens the service before any browser comes, and drains it at the end."""
 
-from pages.ui import memory  # before everything that takes some
+from pages.widgets import memory  # before everything that takes some
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from ffe_core.operations import service
+from ffe_core.operations import console as service
 from ffe_core.redaction import log_redacted
-from pages.ui.download import download
+from pages.candles.download import download
 
 
 @asynccontextmanager

@@ -5,8 +5,8 @@ Candles come from providers, through validation, into storage; watermarks rememb
 
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import MultiAssetBatchIngester
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.watermark_store import WatermarkStore
 
 __all__ = [

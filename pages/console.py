@@ -4,18 +4,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.frame import banner, service
-from pages.ui.travel import follow
+from pages.widgets.frame import banner, service
+from pages.widgets.travel import follow
 
 # A Material icon as the page's own would be fetched from the web.
-ICON = Path(__file__).parent / "ui" / "icon.svg"
+ICON = Path(__file__).parent / "widgets" / "icon.svg"
 st.set_page_config(page_title="FFE console", page_icon=str(ICON), layout="wide")
 
 page = st.navigation(
     {
         "": [
             st.Page(
-                "overview.py",
+                "overview/page.py",
+                url_path="overview",
                 title="Overview",
                 icon=":material/space_dashboard:",
                 default=True,
@@ -24,20 +25,23 @@ page = st.navigation(
         ],
         "Ingest": [
             st.Page(
-                "backfill.py",
+                "backfill/page.py",
+                url_path="backfill",
                 title="Backfill",
                 icon=":material/download:",
                 help="Choose series and a range, see what it costs, and start.",
             ),
             st.Page(
-                "runs.py",
+                "runs/page.py",
+                url_path="runs",
                 title="Runs",
                 icon=":material/play_circle:",
                 help="Every backfill and replay: progress, outcome, retry and continue.",
             ),
-            st.Page("run.py", title="Run", icon=":material/play_circle:", visibility="hidden"),
+            st.Page("run/page.py", url_path="run", title="Run", icon=":material/play_circle:", visibility="hidden"),
             st.Page(
-                "schedules.py",
+                "schedules/page.py",
+                url_path="schedules",
                 title="Schedules",
                 icon=":material/schedule:",
                 help="What runs by itself, when it is due next, and what became of every fire.",
@@ -45,31 +49,36 @@ page = st.navigation(
         ],
         "Inspect": [
             st.Page(
-                "watermarks.py",
+                "watermarks/page.py",
+                url_path="watermarks",
                 title="Watermarks",
                 icon=":material/water:",
                 help="How far every series has been read, how well it is, and how to move that.",
             ),
             st.Page(
-                "coverage.py",
+                "coverage/page.py",
+                url_path="coverage",
                 title="Coverage",
                 icon=":material/grid_on:",
                 help="What should be there, what is, what is missing and why.",
             ),
             st.Page(
-                "candles.py",
+                "candles/page.py",
+                url_path="candles",
                 title="Candles",
                 icon=":material/candlestick_chart:",
                 help="Chart any stored series over any range.",
             ),
             st.Page(
-                "dead_letters.py",
+                "dead_letters/page.py",
+                url_path="dead_letters",
                 title="Dead letters",
                 icon=":material/mark_email_unread:",
                 help="Records that broke a rule: see why, mend them, try them, replay them.",
             ),
             st.Page(
-                "restatements.py",
+                "restatements/page.py",
+                url_path="restatements",
                 title="Restatements",
                 icon=":material/history:",
                 help="Which bars were given other values later, when, and by how much.",

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from ffe_core import cli
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings, variable
-from ffe_core.storage.run_ledger import STATES
+from ffe_core.storage.state.runs import STATES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,8 +45,8 @@ def test_every_state_is_in_the_readme(state: str) -> None:
 
 
 def test_every_page_is_in_the_readme() -> None:
-    titles = {path.stem.replace("_", " ").capitalize() for path in (ROOT / "pages").glob("*.py")}
-    missing = [title for title in titles - {"Console", "Run"} if f"| {title} |" not in README]
+    titles = {path.parent.name.replace("_", " ").capitalize() for path in (ROOT / "pages").glob("*/page.py")}
+    missing = [title for title in titles - {"Run"} if f"| {title} |" not in README]
     assert not missing
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.validation import REASONS, UNREADABLE, read_opens, validate
-from tests.ingestion.garbage import records as any_records
+from tests.ingestion.strategies import records as any_records
 
 HOUR = 3600
 AT = 1_704_067_200

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ffe_core.calendars.intervals import NONE, Times, clip_opens, grid_ceil, merge, opens_in
 from ffe_core.errors import InputError
+from ffe_core.intervals import NONE, Times, clip_opens, grid_ceil, merge, opens_in
 from ffe_core.timeframes import ceil, seconds
 from ffe_core.times import DAY, utc
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ffe_core.calendars.base import Horizon, MarketCalendar
-from ffe_core.calendars.intervals import Times
+from ffe_core.intervals import Times
 
 
 @dataclass(frozen=True)

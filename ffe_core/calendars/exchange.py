@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
-from ffe_core.calendars.intervals import Times, overlapping
+from ffe_core.intervals import Times, overlapping
 from ffe_core.times import DAY, now, utc
 
 _FIRST_DAY = "1970-01-01"

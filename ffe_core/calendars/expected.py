@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ffe_core.calendars.base import MarketCalendar
-from ffe_core.calendars.intervals import NONE, Times, by_grid, intersect, union
+from ffe_core.intervals import NONE, Times, by_grid, intersect, union
 from ffe_core.timeframes import seconds
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
-from ffe_core.calendars.intervals import Times, intersect, merge, overlapping
 from ffe_core.errors import InputError
+from ffe_core.intervals import Times, intersect, merge, overlapping
 from ffe_core.times import DAY
 
 DEFAULT_FX_HOLIDAYS: tuple[str, ...] = ("12-25", "01-01")

@@ -9,11 +9,11 @@ from typing import Any
 
 from ffe_core import times
 from ffe_core.cli.common import actor, names, print_json, print_table, run_service
-from ffe_core.operations.preview import preview
-from ffe_core.operations.run_service import BackfillRequest, RunService
+from ffe_core.operations.runs.preview import preview
+from ffe_core.operations.runs.service import BackfillRequest, RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings
-from ffe_core.storage import run_ledger as states
+from ffe_core.storage.state import runs as states
 from ffe_core.timeframes import TIMEFRAMES
 
 _POLL_SECONDS = 0.2

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ffe_core.operations.run_service import RunService
+from ffe_core.operations.runs.service import RunService
 from ffe_core.settings import Settings
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
 
 
 def names(text: str) -> list[str]:

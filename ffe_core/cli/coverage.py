@@ -9,21 +9,21 @@ from typing import Any
 
 from ffe_core import times
 from ffe_core.cli.common import actor, names, print_json, print_table
+from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
-from ffe_core.ingestion.completeness import COUNTS
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
-from ffe_core.operations.holes import HoleVerbs
+from ffe_core.operations.gaps import HoleVerbs
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.audit import Audit
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.file_runs import FileRuns
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.marked_holes import REASONS, MarkedHoles
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.state.acknowledged_gaps import REASONS, MarkedHoles
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.timeframes import TIMEFRAMES, seconds
 

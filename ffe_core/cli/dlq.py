@@ -18,8 +18,7 @@ from typing import Any
 
 from ffe_core.cli.common import actor, print_table, run_service
 from ffe_core.errors import InputError
-from ffe_core.operations.dead_letters import DeadLetters, Edit, described, readable
-from ffe_core.operations.mending import (
+from ffe_core.operations.dead_letters.edits import (
     Fix,
     drop_volume,
     in_words,
@@ -29,16 +28,17 @@ from ffe_core.operations.mending import (
     set_fields,
     swap_high_low,
 )
-from ffe_core.operations.run_service import RunService
-from ffe_core.operations.verdicts import Verdict
+from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.service import DeadLetters, Edit, described, readable
+from ffe_core.operations.runs.service import RunService
 from ffe_core.pairs import normalize_pair
 from ffe_core.settings import Settings
-from ffe_core.storage import run_ledger as states
-from ffe_core.storage.dead_letter_file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
-from ffe_core.storage.dead_letter_index import FAILED_AGAIN
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue, Selection
-from ffe_core.storage.dead_letter_search import EntryRow, Wanted
+from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
+from ffe_core.storage.dead_letters.index import FAILED_AGAIN
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Selection
+from ffe_core.storage.dead_letters.search import EntryRow, Wanted
 from ffe_core.storage.files import strict_json
+from ffe_core.storage.state import runs as states
 
 _POLL_SECONDS = 0.2
 _SHOWN = 100

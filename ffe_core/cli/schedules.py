@@ -14,16 +14,16 @@ from ffe_core import times
 from ffe_core.cli.backfill import follow
 from ffe_core.cli.common import actor, names, print_json, print_table, run_service
 from ffe_core.errors import InputError
-from ffe_core.operations.accounts import CATCH_UPS, OVERLAPS
-from ffe_core.operations.plans import Plans
-from ffe_core.operations.run_service import RunService
-from ffe_core.operations.scheduled_runs import ScheduledRuns
-from ffe_core.operations.schedules import Draft, Schedules
+from ffe_core.operations.runs.service import RunService
+from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS
+from ffe_core.operations.schedules.requests import Plans
+from ffe_core.operations.schedules.runs import ScheduledRuns
+from ffe_core.operations.schedules.service import Draft, Schedules
 from ffe_core.settings import Settings
-from ffe_core.storage import run_ledger as states
-from ffe_core.storage.audit import Audit
-from ffe_core.storage.schedules import Schedule, ScheduleStore
-from ffe_core.storage.watchlists import Watchlists
+from ffe_core.storage.state import runs as states
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.schedules import Schedule, ScheduleStore
+from ffe_core.storage.state.watchlists import Watchlists
 
 _DEFAULTS = Draft("")
 

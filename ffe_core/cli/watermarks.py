@@ -17,8 +17,8 @@ from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.audit import Audit
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.audit import Audit
 from ffe_core.timeframes import TIMEFRAMES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ffe_core.calendars.intervals import Times, intersect, minus, ranges, union
+from ffe_core.intervals import Times, intersect, minus, ranges, union
 from ffe_core.providers.base import Fetched, Page
 
 

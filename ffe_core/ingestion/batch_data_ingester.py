@@ -23,11 +23,11 @@ from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Provider, Record
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Config, Settings
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue, Saved
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager, conform
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Saved
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager, conform
 from ffe_core.storage.leases import SeriesLease
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.marked_holes import MarkedHoles
+from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.validation import validate
 

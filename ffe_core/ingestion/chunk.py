@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ffe_core.calendars.intervals import Times
 from ffe_core.ingestion.report import Tally
+from ffe_core.intervals import Times
 from ffe_core.providers.base import Page, Record
 from ffe_core.series import Series
 from ffe_core.validation import UNREADABLE, Failure, read_opens, validate

@@ -16,7 +16,7 @@ from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Config, Settings
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
 log = logging.getLogger(__name__)
 

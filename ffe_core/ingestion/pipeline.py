@@ -20,21 +20,21 @@ import pyarrow.compute as pc
 
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
-from ffe_core.calendars.intervals import ranges
+from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.asked import Asked
 from ffe_core.ingestion.chunk import Chunk
-from ffe_core.ingestion.completeness import Completeness, completeness
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.fetch import believed, is_empty
 from ffe_core.ingestion.report import Progress, Report
+from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.http import traffic
 from ffe_core.series import Marks, Series
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.marked_holes import MarkedHoles
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
 from ffe_core.storage.watermark_store import WatermarkStore
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ffe_core import times
+from ffe_core.completeness import Completeness
 from ffe_core.errors import FFEError
-from ffe_core.ingestion.completeness import Completeness
 from ffe_core.providers.http import Traffic
 from ffe_core.redaction import redact
 from ffe_core.series import Marks, Series

@@ -17,7 +17,7 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
-from ffe_core.storage.lake_files import MICROS, Ints, epochs
+from ffe_core.storage.lake.snapshot import MICROS, Ints, epochs
 from ffe_core.timeframes import TIMEFRAMES, seconds
 from ffe_core.times import DAY
 

@@ -18,8 +18,8 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.stored import require_stored
 from ffe_core.series import Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import MICROS, Files, Ints, Snapshot, epochs, micros
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import MICROS, Files, Ints, Snapshot, epochs, micros
 
 Moment = int | datetime
 """A moment of knowledge: epoch seconds, or an aware datetime where microseconds matter."""

@@ -16,18 +16,18 @@ import numpy as np
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.calendars.intervals import NONE, Times, intersect, minus, union
+from ffe_core.completeness import COUNTS, KINDS, Account, Completeness, Kind, account
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.completeness import COUNTS, KINDS, Account, Completeness, Kind, account
+from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.file_runs import FileRuns
-from ffe_core.storage.marked_holes import MarkedHoles
-from ffe_core.storage.stored_runs import ALWAYS, StoredRuns
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.lake.stored_ranges import ALWAYS, StoredRuns
+from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.timeframes import TIMEFRAMES, floor
 

@@ -27,9 +27,9 @@ from ffe_core.insight.bars import LINEAGE, Moment, moment_micros, pieces
 from ffe_core.insight.gaps import Seen
 from ffe_core.insight.stored import covered, require_stored, volume_unit
 from ffe_core.series import Series
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import Ints, Snapshot, epochs, micros
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import Ints, Snapshot, epochs, micros
 
 Format = Literal["parquet", "csv"]
 Target = str | Path | IO[bytes]

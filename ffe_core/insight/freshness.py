@@ -17,13 +17,13 @@ from enum import StrEnum
 from typing import Any
 
 from ffe_core import times
+from ffe_core.completeness import Completeness
 from ffe_core.errors import InputError
-from ffe_core.ingestion.completeness import Completeness
 from ffe_core.insight.coverage import Coverage, SeriesCoverage, calendar_of
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage import run_ledger as states
-from ffe_core.storage.run_ledger import RunLedger
+from ffe_core.storage.state import runs as states
+from ffe_core.storage.state.runs import RunLedger
 from ffe_core.storage.watermark_store import WatermarkStore
 
 BEHIND_BARS, BEHIND_SECONDS = 3, 3_600

@@ -16,11 +16,11 @@ import numpy as np
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.calendars.intervals import Times, clip_opens, join_runs, minus, ranges, runs_of, total, union
-from ffe_core.ingestion.completeness import account
+from ffe_core.completeness import account
 from ffe_core.insight.aggregate import clipped
+from ffe_core.intervals import Times, clip_opens, join_runs, minus, ranges, runs_of, total, union
 from ffe_core.series import Series
-from ffe_core.storage.lake_files import Ints
+from ffe_core.storage.lake.snapshot import Ints
 
 Kind = Literal["dead_lettered", "marked", "later", "not_ingested", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from ffe_core.candles import VALUES
 from ffe_core.insight.aggregate import stamps
 from ffe_core.insight.versions import change_bps
-from ffe_core.storage.lake_files import Ints, epochs
+from ffe_core.storage.lake.snapshot import Ints, epochs
 
 
 def overlay(a: pa.Table, b: pa.Table) -> pa.Table:

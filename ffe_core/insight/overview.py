@@ -13,8 +13,8 @@ from ffe_core.insight.coverage import Coverage, SeriesCoverage
 from ffe_core.insight.freshness import is_behind, lag
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.lake_files import DamagedTable
-from ffe_core.storage.run_ledger import RunLedger
+from ffe_core.storage.lake.snapshot import DamagedTable
+from ffe_core.storage.state.runs import RunLedger
 from ffe_core.storage.watermark_store import WatermarkStore
 
 

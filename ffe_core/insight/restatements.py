@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffe_core.calendars.intervals import union
 from ffe_core.candles import PRICES, TIMESTAMP, VALUES
 from ffe_core.insight.bars import Moment, moment_micros, ranges_of
 from ffe_core.insight.stored import require_stored, stored_series
 from ffe_core.insight.versions import change_bps
+from ffe_core.intervals import union
 from ffe_core.series import Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import Files, Snapshot, epochs, micros
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import Files, Snapshot, epochs, micros
 
 SCHEMA = pa.schema(
     [

@@ -12,7 +12,7 @@ from ffe_core import times
 from ffe_core.candles import partition_dates
 from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.series import Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
 _PANDAS = """\
 from datetime import date, datetime

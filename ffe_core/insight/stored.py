@@ -11,8 +11,8 @@ from ffe_core.candles import table_name
 from ffe_core.errors import InputError
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Marks, Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import Files, Snapshot
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import Files, Snapshot
 from ffe_core.timeframes import TIMEFRAMES
 
 _SHOWN = 12

@@ -9,7 +9,7 @@ from ffe_core.candles import VALUES
 from ffe_core.insight.bars import LINEAGE
 from ffe_core.insight.stored import require_stored
 from ffe_core.series import Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
 BASIS_POINTS = 10_000
 

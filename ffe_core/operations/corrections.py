@@ -13,9 +13,9 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.versions import versions
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
-from ffe_core.storage.audit import Audit, required_reason
-from ffe_core.storage.delta_lake_manager import Committed, DeltaLakeManager
-from ffe_core.storage.lake_files import micros
+from ffe_core.storage.lake.delta_lake_manager import Committed, DeltaLakeManager
+from ffe_core.storage.lake.snapshot import micros
+from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.validation import REASONS, validate
 
 BY_HAND = "by-hand-"

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from ffe_core import times
-from ffe_core.calendars.intervals import Times, join_runs
 from ffe_core.candles import SCHEMA
+from ffe_core.completeness import stored_runs
 from ffe_core.errors import FFEError, InputError
-from ffe_core.ingestion.completeness import stored_runs
 from ffe_core.insight.coverage import calendar_of
-from ffe_core.operations.run_service import BackfillRequest, RunService
+from ffe_core.intervals import Times, join_runs
+from ffe_core.operations.runs.service import BackfillRequest, RunService
 from ffe_core.providers import provider_class
 from ffe_core.series import Marks, Series
-from ffe_core.storage.audit import Audit, required_reason
 from ffe_core.storage.files import strict
 from ffe_core.storage.leases import SeriesLease
+from ffe_core.storage.state.audit import Audit, required_reason
 
 REWIND, FORGET, UNDO = "rewind", "forget", "undo"
 _HISTORY_AT_ONCE = 256

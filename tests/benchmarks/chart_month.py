@@ -25,9 +25,9 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.chart import chart_view
 from ffe_core.series import Marks, Series
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import MICROS
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import MICROS
 from ffe_core.timeframes import ceil
 from ffe_core.times import DAY, utc
 from tests.benchmarks.candles import START

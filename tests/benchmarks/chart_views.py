@@ -24,8 +24,8 @@ from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Marks, Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.files import strict_json
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.times import DAY
 from tests.benchmarks.candles import START
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread

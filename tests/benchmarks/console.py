@@ -28,10 +28,10 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage
 from ffe_core.series import Marks, Series
-from ffe_core.storage.file_runs import FileRuns
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.run_ledger import ACTIVE, COMPLETE, NewRun, RunLedger
+from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.runs import ACTIVE, COMPLETE, NewRun, RunLedger
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 from tests.benchmarks.sessions import Sessions
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, poll, settled

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from ffe_core import DeadLetterQueue
-from ffe_core.storage.dead_letter_index import DIMENSIONS
-from ffe_core.storage.dead_letter_search import Wanted
+from ffe_core.storage.dead_letters.index import DIMENSIONS
+from ffe_core.storage.dead_letters.search import Wanted
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 MODULE = "tests.benchmarks.dead_letter_pages"

@@ -17,7 +17,7 @@ from ffe_core.providers.coinbase import BARS_PER_REQUEST, CoinbaseDataProvider
 from ffe_core.timeframes import seconds
 from tests.benchmarks.candles import START, TIMEFRAME, ingest
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
-from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
 GOAL = 0.95
 _LATENCY_SECONDS = 0.15

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.request import Request, urlopen
 
-from ffe_core.operations.schedules import Draft
-from ffe_core.operations.service import ConsoleService
-from ffe_core.storage import run_ledger as run_states
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.schedules import ScheduleStore
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.schedules.service import Draft
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.schedules import ScheduleStore
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 from tests.browser.driver import Server
-from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
 GOAL = 2.0
 _PAGES = ("runs", "schedules", "backfill")

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from ffe_core.operations.run_service import BackfillRequest
-from ffe_core.operations.schedules import Draft
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.schedules.service import Draft
 from tests.browser.driver import ROOT, Server, Visitor, chromium, chromium_path, settled
-from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
 SCHEMES = ("light", "dark")
 _HOUR, _DAY = 3600, 86_400
@@ -33,10 +33,10 @@ _FORM = {"provider": "simulated", "pairs": "BTCUSD,ETHUSD,SOLUSD", "timeframes":
 
 def pages() -> list[str]:
     """Every page, the Overview first."""
-    return ["overview", *sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem not in _FRAME)]
+    pages = {path.parent.name for path in (ROOT / "pages").glob("*/page.py")}
+    return ["overview", *sorted(pages - {"overview"})]
 
 
-_FRAME = ("console", "overview")
 _FULL: Mapping[str, Mapping[str, str]] = {
     "run": {"id": "2"},
     "backfill": _FORM,

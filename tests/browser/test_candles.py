@@ -18,7 +18,7 @@ from ffe_core import DeltaLakeManager, MultiAssetBatchIngester
 from ffe_core.series import Series
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, poll, settled
-from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 from tests.insight.lakes import flat, put
 
 HOUR = 3600

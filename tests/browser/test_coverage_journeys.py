@@ -12,10 +12,10 @@ from deltalake import DeltaTable
 
 from ffe_core import BatchDataIngester, DeltaLakeManager, times
 from ffe_core.insight.coverage import Coverage
-from ffe_core.operations.holes import HoleState, HoleVerbs
+from ffe_core.operations.gaps import HoleState, HoleVerbs
 from ffe_core.series import Series
-from ffe_core.storage.audit import Audit
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Server, Visitor, poll, settled
 from tests.browser.test_journeys import ends

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from playwright.sync_api import Locator
 
 from ffe_core import DeadLetterQueue
-from ffe_core.storage.dead_letter_search import Wanted
+from ffe_core.storage.dead_letters.search import Wanted
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, poll, settled
 from tests.browser.test_journeys import ends
 from tests.ingestion.fakes import stored
-from tests.storage.dead_letters import BTC, SWAPPED, buried, good
+from tests.storage.dead_letters.harness import BTC, SWAPPED, buried, good
 
 ROW = 31
 """Height of a table row in pixels, the head's too."""

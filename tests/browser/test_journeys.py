@@ -13,13 +13,13 @@ import pytest
 
 from ffe_core import DeltaLakeManager
 from ffe_core.candles import SCHEMA
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.run_ledger import RunLedger
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.runs import RunLedger
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import ROOT, Server, Visitor, poll, settled
-from tests.exchanges import CoinbaseExchange, Fault, Market, Script, generated
+from tests.fake_exchanges import CoinbaseExchange, Fault, Market, Script, generated
 
-PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem not in ("console", "overview"))
+PAGES = sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.py") if path.parent.name != "overview")
 SLOW = {"FFE_SIMULATED__LATENCY_SECONDS": "5"}
 MONTH = "start=2024-01-01&end=2024-01-31"
 TWO_MONTHS = "start=2024-01-01&end=2024-02-29"

@@ -10,8 +10,8 @@ import pytest
 
 from ffe_core import DeltaLakeManager
 from ffe_core.series import Series
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.schedules import ScheduleStore
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.schedules import ScheduleStore
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Server, Visitor, poll, settled
 from tests.browser.test_journeys import HeldMarket, held

@@ -12,7 +12,7 @@ import pytest
 from ffe_core import DeadLetterQueue, cli
 from tests.cli.test_backfill import command, environment
 from tests.ingestion.fakes import stored
-from tests.storage.dead_letters import BTC, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, SWAPPED, buried, good, upside_down
 
 
 @pytest.fixture(autouse=True)

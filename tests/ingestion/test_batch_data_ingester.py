@@ -16,7 +16,7 @@ from ffe_core import BatchDataIngester, DeltaLakeManager, MultiAssetBatchIngeste
 from ffe_core.errors import RetriableError, SeriesHeld, StorageError
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Marks, Series
-from tests.exchanges import CoinbaseExchange, Market
+from tests.fake_exchanges import CoinbaseExchange, Market
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, opens, record, records, stored
 
 DAY = "2024-01-01"

@@ -32,7 +32,7 @@ from tests.ingestion.fakes import (
     run,
     stored,
 )
-from tests.ingestion.garbage import records as any_records
+from tests.ingestion.strategies import records as any_records
 
 
 def hour(number: int) -> int:
@@ -317,7 +317,7 @@ class TestFailures:
             raise DeltaError("No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr("ffe_core.storage.delta_lake_manager.write_deltalake", full)
+            patch.setattr("ffe_core.storage.lake.delta_lake_manager.write_deltalake", full)
             assert run(tmp_path, provider, hour(0), hour(10)).status == "error"
         report = run(tmp_path, provider, hour(0), hour(10))
         assert (report.tally.stored, report.tally.dead_lettered, report.tally.repeats) == (10, 0, 1)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
 
 @pytest.fixture

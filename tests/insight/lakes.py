@@ -10,8 +10,8 @@ import pyarrow as pa
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Marks, Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import MICROS
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import MICROS
 
 Values = tuple[float, float, float, float, float]
 JANUARY = 1_704_067_200

@@ -17,8 +17,8 @@ from ffe_core.insight.overlay import overlay
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import require_stored, stored_series
 from ffe_core.series import Marks, Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import MICROS, DamagedTable
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import MICROS, DamagedTable
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
 
 BTC = Series("BTCUSD", "1h", "coinbase")

@@ -15,7 +15,7 @@ from ffe_core.insight.bars import LINEAGE, bars
 from ffe_core.insight.chart import bars_in, chart_view
 from ffe_core.insight.gaps import Gap
 from ffe_core.series import Marks, Series
-from ffe_core.storage.lake_files import MICROS, epochs
+from ffe_core.storage.lake.snapshot import MICROS, epochs
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
 
 BTC = Series("BTCUSD", "1h", "coinbase")

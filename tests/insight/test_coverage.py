@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 from ffe_core import times
 from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek, MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.calendars.intervals import join_runs, opens_in, runs_of
+from ffe_core.completeness import COUNTS, KINDS, account, completeness
 from ffe_core.errors import StorageError
-from ffe_core.ingestion.completeness import COUNTS, KINDS, account, completeness
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
+from ffe_core.intervals import join_runs, opens_in, runs_of
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage.file_runs import FileRuns
-from ffe_core.storage.lake_files import DamagedTable, Snapshot
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.marked_holes import NO_TRADES
-from ffe_core.storage.stored_runs import StoredRuns
+from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.lake.snapshot import DamagedTable, Snapshot
+from ffe_core.storage.lake.stored_ranges import StoredRuns
+from ffe_core.storage.state.acknowledged_gaps import NO_TRADES
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
 from ffe_core.timeframes import seconds
 from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, opens, record, records, run

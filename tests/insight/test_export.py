@@ -21,9 +21,9 @@ from ffe_core.insight.bars import LINEAGE, bars
 from ffe_core.insight.export import SCHEMA, export
 from ffe_core.insight.snippets import snippets
 from ffe_core.series import Series
-from ffe_core.storage.dead_letter_queue import DeadLetterQueue
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import MICROS
+from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import MICROS
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
 
 BTC = Series("BTCUSD", "1h", "coinbase")

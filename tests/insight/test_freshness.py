@@ -11,9 +11,9 @@ from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.freshness import Health, freshness, health, is_behind, lag
 from ffe_core.series import Marks, Series
 from ffe_core.settings import Settings
-from ffe_core.storage import run_ledger as states
-from ffe_core.storage.ledger import LEDGER_FILE, Ledger
-from ffe_core.storage.run_ledger import NewRun, RunLedger
+from ffe_core.storage.state import runs as states
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.runs import NewRun, RunLedger
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, records, run
 
 EURO = Series("EURUSD", "1h", "oanda")

@@ -15,8 +15,8 @@ from ffe_core.insight.overlay import overlay
 from ffe_core.insight.restatements import SCHEMA, restatements
 from ffe_core.insight.versions import versions
 from ffe_core.series import Series
-from ffe_core.storage.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake_files import MICROS, Snapshot
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import MICROS, Snapshot
 from tests.insight.lakes import DAY, HOUR, JANUARY, candles, flat, put
 
 BTC = Series("BTCUSD", "1h", "coinbase")

@@ -23,7 +23,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Marks, Series
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.validation import validate
-from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 from tests.ingestion.fakes import BTC, HOUR, START, hours, opens, records
 from tests.processes import at_once, finish, start
 

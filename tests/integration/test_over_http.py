@@ -13,8 +13,8 @@ import pytest
 
 from ffe_core import times
 from ffe_core.series import Series
-from tests.exchanges import REFUSALS, Exchange, Fault
-from tests.integration.worlds import ALPHA_VANTAGE, COINBASE, NOW, OANDA, SECRET, WORLDS, World, expected, held
+from tests.fake_exchanges import REFUSALS, Exchange, Fault
+from tests.integration.harness import ALPHA_VANTAGE, COINBASE, NOW, OANDA, SECRET, WORLDS, World, expected, held
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ffe_core import BatchDataIngester, DeltaLakeManager, MultiAssetBatchIngester, WatermarkStore
-from tests.exchanges import CoinbaseExchange, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
 START = int(datetime(2023, 12, 30, tzinfo=UTC).timestamp())
 END = int(datetime(2024, 1, 6, tzinfo=UTC).timestamp())

@@ -1,5 +1,5 @@
 """What do tests of operations share? See `worlds` for what is behind it."""
 
-from tests.operations.worlds import market
+from tests.operations.harness import market
 
 __all__ = ["market"]

@@ -8,17 +8,17 @@ import pytest
 
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError, SeriesHeld
+from ffe_core.insight import lineage
+from ffe_core.insight.lineage import Origin, origins
 from ffe_core.insight.versions import versions
-from ffe_core.operations import lineage
 from ffe_core.operations.corrections import BY_HAND, correct
-from ffe_core.operations.lineage import Origin, origins
-from ffe_core.operations.run_service import RunService
+from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
-from ffe_core.storage.audit import Audit
-from ffe_core.storage.lake_files import micros
-from ffe_core.storage.ledger import Ledger
+from ffe_core.storage.lake.snapshot import micros
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.database import Ledger
 from tests.ingestion.fakes import HOUR, START
-from tests.operations.worlds import Market, asked, done, opened
+from tests.operations.harness import Market, asked, done, opened
 
 BTC = Series("BTCUSD", "1h", "coinbase")
 OPEN = START + 2 * HOUR

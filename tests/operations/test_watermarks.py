@@ -9,12 +9,12 @@ import pytest
 
 from ffe_core import times
 from ffe_core.errors import InputError, SeriesHeld
-from ffe_core.operations.run_service import RunService
+from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.series import Marks, Series
-from ffe_core.storage.audit import Audit
+from ffe_core.storage.state.audit import Audit
 from tests.ingestion.fakes import BTC, HOUR, START, hours
-from tests.operations.worlds import Market, asked, done, kept, opened
+from tests.operations.harness import Market, asked, done, kept, opened
 
 ETH = Series("ETHUSD", "1h", "coinbase")
 LAST = START + 71 * HOUR

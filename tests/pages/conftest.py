@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ffe_core.operations import service
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations import console as service
+from ffe_core.operations.console import ConsoleService
 
 CONSOLE = Path(__file__).parents[2] / "pages" / "console.py"
-PAGES = sorted(path.stem for path in CONSOLE.parent.glob("*.py") if path.stem != "console")
+PAGES = sorted(path.parent.name for path in CONSOLE.parent.glob("*/page.py"))
 """Every page there is."""
 Open = Callable[..., AppTest]
 
@@ -42,7 +42,7 @@ def open_page(data_dir: Path) -> Open:
         at = AppTest.from_file(str(CONSOLE), default_timeout=20)
         if page != "overview":
             at.run()
-            at.switch_page(f"{page}.py")
+            at.switch_page(f"{page}/page.py")
         for name, value in address.items():
             at.query_params[name] = value
         return at.run()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ffe_core.operations.run_service import BackfillRequest
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.service import BackfillRequest
 from tests.pages.conftest import Open, words
 
 
@@ -55,7 +55,7 @@ def test_an_earlier_address_come_back_to_is_an_arrival(
 ) -> None:
     at = open_page("watermarks", provider="coinbase")
     at.selectbox(key="watermarks_provider").select("simulated").run()
-    monkeypatch.setattr("pages.ui.url._LATE_SECONDS", 0.0)
+    monkeypatch.setattr("pages.widgets.url._LATE_SECONDS", 0.0)
     at.query_params["provider"] = "coinbase"
     at.run()
     assert at.selectbox(key="watermarks_provider").value == "coinbase"
@@ -95,8 +95,8 @@ def test_coming_back_to_the_same_address_shows_the_same(
 ) -> None:
     at = open_page(page, **asked)
     first, there = words(at), address(at)
-    at.switch_page("overview.py").run()
-    at.switch_page(f"{page}.py")
+    at.switch_page("overview/page.py").run()
+    at.switch_page(f"{page}/page.py")
     for name, value in there.items():
         at.query_params[name] = value
     at.run()

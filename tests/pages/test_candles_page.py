@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 from ffe_core import times
 from ffe_core.candles import VALUES
 from ffe_core.insight.versions import versions
+from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.corrections import correct
-from ffe_core.operations.run_service import BackfillRequest
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.series import Series
-from ffe_core.storage.lake_files import micros
+from ffe_core.storage.lake.snapshot import micros
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
 from tests.pages.conftest import Open, words
 

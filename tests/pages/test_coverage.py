@@ -10,12 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
-from ffe_core.operations.run_service import BackfillRequest
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.series import Series
-from ffe_core.storage.marked_holes import NO_TRADES, VENUE_OUTAGE
-from pages.ui.heatmap import LEVELS, levels
-from pages.ui.tables import digest
+from ffe_core.storage.state.acknowledged_gaps import NO_TRADES, VENUE_OUTAGE
+from pages.coverage.heatmap import LEVELS, levels
+from pages.widgets.tables import digest
 from tests.ingestion.fakes import HOUR, START, FakeProvider, hours, ingester, records
 from tests.ingestion.fakes import run as ingest
 from tests.pages.conftest import Open, words
@@ -49,7 +49,7 @@ def address(at: AppTest) -> dict[str, str]:
 
 def follow(at: AppTest, page: str, **to: str) -> AppTest:
     """Go by a link: another page, then an address of it."""
-    at.switch_page(f"{page}.py")
+    at.switch_page(f"{page}/page.py")
     at.query_params.clear()
     for name, value in to.items():
         at.query_params[name] = value

@@ -10,12 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ffe_core.errors import StorageError
-from ffe_core.operations.dead_letters import DeadLetters, Edit
-from ffe_core.operations.service import ConsoleService
-from ffe_core.storage.dead_letter_search import Wanted
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.dead_letters.service import DeadLetters, Edit
+from ffe_core.storage.dead_letters.search import Wanted
 from tests.ingestion.fakes import stored
 from tests.pages.conftest import Open, words
-from tests.storage.dead_letters import BTC, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, SWAPPED, buried, good, upside_down
 
 WAIT = 60
 

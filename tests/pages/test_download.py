@@ -13,8 +13,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from ffe_core.operations.service import ConsoleService
-from pages.ui.download import download
+from ffe_core.operations.console import ConsoleService
+from pages.candles.download import download
 from tests.pages.test_page_states import backfilled
 
 Get = Callable[..., httpx.Response]

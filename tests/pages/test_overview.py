@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ffe_core.insight.overview import SeriesOverview
-from ffe_core.operations.run_service import BackfillRequest
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.series import Series
-from ffe_core.storage import run_ledger as states
-from pages.ui.overview import of_series
+from ffe_core.storage.state import runs as states
+from pages.overview.content import of_series
 from tests.pages.conftest import Open, words
 
 HOUR = 3600
@@ -37,7 +37,7 @@ def test_series_with_the_same_trouble_and_remedy_are_one_line() -> None:
     assert text == "200 pairs 1h from coinbase: up to 8 d 12 h behind"
     assert (label, page, form["provider"], form["timeframes"]) == (
         "Bring up to date",
-        "backfill.py",
+        "backfill/page.py",
         "coinbase",
         "1h",
     )
@@ -50,7 +50,7 @@ def test_a_single_series_is_named() -> None:
         "BTCUSD 1h from coinbase: 1 bar unexplained",
         "BTCUSD 1h from coinbase: 8 h behind",
     ]
-    assert found[0][3:] == ("coverage.py", {"provider": "coinbase", "timeframe": "1h"})
+    assert found[0][3:] == ("coverage/page.py", {"provider": "coinbase", "timeframe": "1h"})
 
 
 def test_what_did_not_end_well_is_told_by_run() -> None:

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from ffe_core.operations import service as service_module
-from ffe_core.operations.run_service import BackfillRequest
-from ffe_core.operations.service import ConsoleService
+from ffe_core.operations import console as service_module
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.series import Marks, Series
-from ffe_core.storage.run_ledger import COMPLETE, NewRun
+from ffe_core.storage.state.runs import COMPLETE, NewRun
 from tests.pages.conftest import PAGES, Open, words
 
 STORED = {"provider": "simulated", "pair": "BTCUSD", "timeframe": "1h"}

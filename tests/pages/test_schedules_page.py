@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ffe_core.operations.schedules import Draft
-from ffe_core.operations.service import ConsoleService
-from ffe_core.storage import schedules as states
-from ffe_core.storage.schedules import Schedule
-from pages.ui.schedule_text import short, signs, state_of, told
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.schedules.service import Draft
+from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state.schedules import Schedule
+from pages.schedules.text import short, signs, state_of, told
 from tests.pages.conftest import Open, words
 
 _DAILY = Draft(

@@ -15,7 +15,7 @@ from ffe_core.providers.base import Provider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
 from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.timeframes import TIMEFRAMES, floor
-from tests.exchanges import (
+from tests.fake_exchanges import (
     AlphaVantageExchange,
     Candles,
     CoinbaseExchange,

@@ -16,7 +16,7 @@ from ffe_core.providers import http
 from ffe_core.providers.alpha_vantage import AlphaVantageProvider
 from ffe_core.providers.base import Page
 from ffe_core.timeframes import TIMEFRAMES
-from tests.exchanges import REFUSALS, AlphaVantageExchange, Fault, Market, fx_closed, generated
+from tests.fake_exchanges import REFUSALS, AlphaVantageExchange, Fault, Market, fx_closed, generated
 from tests.providers.contract import NOW, SECRET, clock, settings
 
 DAY, HOUR = 86_400, 3600

@@ -15,7 +15,7 @@ from ffe_core.errors import PermanentError
 from ffe_core.providers.base import Page
 from ffe_core.providers.coinbase import CoinbaseDataProvider, product_id, records
 from ffe_core.timeframes import TIMEFRAMES
-from tests.exchanges import CoinbaseExchange, Fault, Market, generated
+from tests.fake_exchanges import CoinbaseExchange, Fault, Market, generated
 from tests.providers.contract import NOW, clock, settings
 
 DAY = 86_400

@@ -21,7 +21,7 @@ from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
 from ffe_core.providers.http import Traffic, traffic
 from ffe_core.timeframes import TIMEFRAMES, ceil
-from tests.exchanges import Exchange, Fault, Market
+from tests.fake_exchanges import Exchange, Fault, Market
 from tests.providers.contract import CASES, NOW, SECRET, Case, clock, settings
 
 PRICES = ("open", "high", "low", "close")

@@ -21,7 +21,7 @@ from ffe_core.providers import http
 from ffe_core.providers.http import HttpClient, Refused, Traffic, other_shape, traffic
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
-from tests.exchanges import Answer, Exchange, Fault, Market, Seen
+from tests.fake_exchanges import Answer, Exchange, Fault, Market, Seen
 from tests.providers.contract import settings
 
 SECRET = "query-s3cret-42"

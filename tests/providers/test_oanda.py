@@ -13,7 +13,7 @@ from ffe_core.errors import InputError, PermanentError
 from ffe_core.providers.base import Page
 from ffe_core.providers.oanda import CLOCK_MARGIN, OandaDataProvider, instrument, records
 from ffe_core.timeframes import TIMEFRAMES
-from tests.exchanges import Fault, Market, OandaExchange, fx_closed, generated
+from tests.fake_exchanges import Fault, Market, OandaExchange, fx_closed, generated
 from tests.providers.contract import NOW, SECRET, clock, settings
 
 DAY = 86_400

@@ -1,0 +1,175 @@
+"""The console's one service: settings, ledger, runs and leadership, opened with the server and drained with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ffe_core.errors import FFEError, InputError, StorageError
+from ffe_core.insight.coverage import Coverage
+from ffe_core.insight.suggestions import PairSuggestions
+from ffe_core.operations.gaps import HoleVerbs
+from ffe_core.operations.leader import Leadership
+from ffe_core.operations.runs.service import RunService
+from ffe_core.operations.schedules.engine import Scheduler
+from ffe_core.operations.schedules.notifications import Notices
+from ffe_core.operations.schedules.requests import Plans
+from ffe_core.operations.schedules.runs import ScheduledRuns
+from ffe_core.operations.schedules.service import Schedules
+from ffe_core.operations.watermarks import WatermarkVerbs
+from ffe_core.providers import PROVIDERS
+from ffe_core.redaction import redact
+from ffe_core.settings import Config, Settings
+from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.schedules import ScheduleStore
+from ffe_core.storage.state.watchlists import Watchlists
+
+log = logging.getLogger(__name__)
+
+
+class StandbyError(FFEError):
+    """This process is a standby: it reads everything and starts nothing; the message says who leads."""
+
+
+class ConsoleService:
+    """Everything the pages call. `open` it once a process; `drain` it when the server ends."""
+
+    def __init__(self, config: Config | Settings | None = None) -> None:
+        self.settings = Settings.load(config)
+        self.ledger = Ledger(self.settings.data_dir / LEDGER_FILE)
+        self.run_service = RunService(self.settings, self.ledger)
+        self.runs = self.run_service.runs
+        self.lake = self.run_service.lake
+        self.queue = self.run_service.ingester.dlq
+        self.watermarks = self.run_service.ingester.watermark_store
+        self.holes = self.run_service.ingester.holes
+        self.audit = Audit(self.ledger)
+        remembered = FileRuns(self.ledger)
+        self.coverage = Coverage(self.settings, self.lake, self.queue, self.holes, self.watermarks, remembered)
+        self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
+        self.hole_verbs = HoleVerbs(self.coverage, self.holes, self.audit)
+        self.watchlists = Watchlists(self.ledger)
+        self.suggestions = PairSuggestions(self.settings)
+        self.last_error: str | None = None
+        store, plans = ScheduleStore(self.ledger), Plans(self.settings, self.watchlists)
+        runs = ScheduledRuns(self.run_service, self.ledger)
+        self.notices = Notices(self.settings, store)
+        self.scheduler = Scheduler(store, plans, runs, self.notices)
+        self.schedules = Schedules(
+            store, plans, runs, self.audit, is_listed=self.suggestions.is_listed, wake=self.scheduler.wake
+        )
+        self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
+
+    def open(self) -> ConsoleService:
+        """Take the lead, or stand by for it. OSError if the folder of locks cannot be used."""
+        try:
+            self._leadership.start()
+        except OSError:
+            self.drain()
+            raise
+        return self
+
+    def drain(self) -> None:
+        """Fire nothing more, interrupt what runs after the commit in flight, and give up the lead."""
+        self.scheduler.stop()
+        self.notices.stop()
+        self.run_service.close()
+        self._leadership.stop()
+        self.ledger.close()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process may start runs."""
+        return self._leadership.leads
+
+    @property
+    def leader(self) -> str:
+        """Who leads, in words."""
+        return self._leadership.leader()
+
+    def require_lead(self) -> None:
+        """StandbyError on a standby: for every verb that starts or changes something."""
+        if not self.leads:
+            raise StandbyError(f"this console is a standby and starts nothing; the leader is {self.leader}")
+
+    def health(self) -> dict[str, Any]:
+        """State for probes: ok, leader or standby, and the last error, free of secrets."""
+        return {
+            "status": "ok",
+            "role": "leader" if self.leads else "standby",
+            "leader": self.leader,
+            "last_error": redact(self.last_error or self.scheduler.last_error or "") or None,
+        }
+
+    def _take_over(self) -> None:
+        """What a new leader does first: runs whose process died read "interrupted", what is due fires, and the
+        watermarks file is healed."""
+        self._try_to(self.run_service.adopt_dead_runs)
+        self.scheduler.start()
+        self.notices.start()
+        self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))
+
+    def _try_to(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except FFEError as error:
+            self.last_error = str(error)
+            log.exception("taking over the data directory was not complete")
+
+
+_shared: ConsoleService | None = None
+_shared_error: str | None = None
+_is_over = False
+_shared_lock = threading.Lock()
+
+
+def shared() -> ConsoleService:
+    """The one service of this process, opened on first use. Raises StorageError or InputError if it cannot be."""
+    global _shared, _shared_error
+    with _shared_lock:
+        if _shared is None:
+            if _is_over:
+                raise StorageError("the server is shutting down; reload when it is back")
+            try:
+                _shared = _opened()
+                _shared_error = None
+            except (FFEError, InputError) as error:
+                _shared_error = redact(str(error))
+                raise
+        return _shared
+
+
+def _opened() -> ConsoleService:
+    try:
+        return ConsoleService().open()
+    except OSError as error:
+        raise StorageError(f"the data directory cannot be used: {error}") from error
+
+
+def try_shared() -> None:
+    """Open the shared service if it can be; the next call of `shared` tries again if not."""
+    try:
+        shared()
+    except (FFEError, InputError) as error:
+        log.error("the service cannot be opened (%s); every page says so and tries again", error)
+
+
+def drain_shared(*, for_good: bool = False) -> None:
+    """Drain the shared service, if it was opened; `for_good` when the server ends, so that no page opens it again."""
+    global _shared, _is_over
+    with _shared_lock:
+        _is_over = for_good
+        if _shared is not None:
+            _shared.drain()
+            _shared = None
+
+
+def shared_health() -> dict[str, Any]:
+    """Health of the shared service, also when it could not be opened."""
+    if _shared is not None:
+        return _shared.health()
+    return {"status": "unavailable", "role": None, "leader": None, "last_error": _shared_error}

@@ -1,0 +1,125 @@
+"""How is the provider asked again for just the bars of some dead letters? In refetch mode, neighbours taken together.
+
+What it sends now is stored or dead lettered as ever. A record whose bar is in the lake afterwards has found its
+candle: it ends "superseded by stored".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ffe_core.completeness import COUNTS
+from ffe_core.errors import InputError
+from ffe_core.ingestion.report import Report
+from ffe_core.intervals import union
+from ffe_core.operations.runs.series_work import note, one_by_one
+from ffe_core.operations.runs.service import RunService, counts_of, next_step, state_of
+from ffe_core.providers import provider_class
+from ffe_core.series import Series
+from ffe_core.storage.dead_letters.file import PENDING, Entry, Letter, Step, step
+from ffe_core.storage.dead_letters.queue import Selection
+from ffe_core.validation import UNREADABLE, read_opens
+
+_ENTRIES_AT_ONCE = 100
+
+
+class Refetch:
+    """The work of one refetch run."""
+
+    def __init__(
+        self,
+        service: RunService,
+        run_id: int,
+        selections: Mapping[Series, Selection],
+        actor: str,
+        reason: str,
+        lease_wait: float,
+    ) -> None:
+        self._service, self._run_id, self._selections = service, run_id, selections
+        self._actor, self._reason, self._lease_wait = actor, reason, lease_wait
+        self._queue = service.ingester.dlq
+
+    async def work(self) -> None:
+        await one_by_one(self._service, self._run_id, list(self._selections), self._series)
+
+    async def _series(self, number: int, series: Series) -> dict[str, Any]:
+        ranges = await asyncio.to_thread(self._ranges, series)
+        await note(self._service, self._run_id, number, phase="fetching", pages_planned=len(ranges))
+        total = Report(series, ranges[0][0], ranges[-1][1])
+        async with provider_class(series.provider)(config=self._service.settings) as opened:
+            for done, (start, end) in enumerate(ranges, start=1):
+                report = await self._service.ingester.run_series(
+                    series, opened, start, end, mode="refetch", run_id=str(self._run_id), lease_wait=self._lease_wait
+                )
+                _add(total, report)
+                await note(self._service, self._run_id, number, pages_done=done, **counts_of(total))
+                if report.error is not None:
+                    break
+        await asyncio.to_thread(self._tell, series)
+        ended = {
+            "state": state_of(total),
+            "error": total.error_text,
+            "next_step": next_step(total),
+            "result": total.as_dict(),
+        }
+        return {**counts_of(total), **ended, "start": total.start, "end": total.end}
+
+    def _ranges(self, series: Series) -> list[tuple[int, int]]:
+        """The bars of the selected records as half-open ranges, neighbours merged."""
+        opens = [open_ for _, letters in self._pending(series) for open_ in _opens(letters)]
+        if not opens:
+            raise InputError(
+                f"{series}: no pending record of the list says which bar it is; there is nothing to ask for"
+            )
+        bars = np.unique([open_ - open_ % series.grid for open_ in opens])
+        return [(start, end) for start, end in union(np.column_stack((bars, bars + series.step))).tolist()]
+
+    def _pending(self, series: Series) -> Iterator[tuple[str, list[Letter]]]:
+        for entry_id, numbers in self._selections[series].items():
+            letters = self._queue.read(entry_id).letters
+            yield entry_id, [letters[number] for number in numbers if letters[number].status == PENDING]
+
+    def _tell(self, series: Series) -> None:
+        """Mark the records whose bars the lake holds now."""
+        selection = self._selections[series]
+        ids = list(selection)
+
+        def decide(entries: dict[str, Entry]) -> dict[str, list[Step]]:
+            return {entry_id: self._steps(series, entry, selection[entry_id]) for entry_id, entry in entries.items()}
+
+        for at in range(0, len(ids), _ENTRIES_AT_ONCE):
+            self._queue.change(ids[at : at + _ENTRIES_AT_ONCE], decide)
+
+    def _steps(self, series: Series, entry: Entry, numbers: Any) -> list[Step]:
+        letters = [entry.letters[number] for number in numbers if entry.letters[number].status == PENDING]
+        opens = read_opens([letter.value for letter in letters])
+        known = opens[opens != UNREADABLE]
+        if len(known) == 0:
+            return []
+        stored = self._service.lake.stored_opens(series, int(known.min()), int(known.max()) + 1)
+        there = np.isin(opens, stored).tolist()
+        kept = [letter.number for letter, is_there in zip(letters, there, strict=True) if is_there]
+        return [step("refetch", self._actor, why=self._reason, run=self._run_id, kept=kept)] if kept else []
+
+
+def _opens(letters: list[Letter]) -> list[int]:
+    opens = read_opens([letter.value for letter in letters])
+    return [int(open_) for open_ in opens[opens != UNREADABLE]]
+
+
+def _add(total: Report, report: Report) -> None:
+    """Take over one range's counts; a range is whole or it is not, so theirs add up."""
+    total.tally.add(report.tally)
+    total.traffic.requests += report.traffic.requests
+    total.traffic.retries += report.traffic.retries
+    total.marks, total.error = report.marks, report.error
+    if total.completeness is None:
+        total.completeness = report.completeness
+    elif report.completeness is not None:
+        for name in COUNTS:
+            summed = getattr(total.completeness, name) + getattr(report.completeness, name)
+            setattr(total.completeness, name, summed)

@@ -1,0 +1,219 @@
+"""How do mended dead letters get into the lake, each exactly once?
+
+A replayed row carries `_dead_letter_id`. Before anything is written, a replay looks which ids of its list have landed,
+under the lease of the series: so it does not matter how often a replay is started, from where, or at which moment its
+process is killed. Candles are committed first, guarded by unmoved marks; then the files are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ffe_core import times
+from ffe_core.candles import TIMESTAMP, VALUES
+from ffe_core.errors import CommitConflict
+from ffe_core.ingestion.enrich import enrich
+from ffe_core.ingestion.pipeline import seen_through
+from ffe_core.operations.dead_letters.replay_check import Landed, Verdict, dead_letter_id, judge, landed
+from ffe_core.operations.runs.series_work import counted, note, one_by_one
+from ffe_core.operations.runs.service import RunService, how_whole
+from ffe_core.providers import PROVIDERS
+from ffe_core.series import Series
+from ffe_core.storage.dead_letters.file import PENDING, Entry, Letter, Step, step
+from ffe_core.storage.dead_letters.queue import Selection
+from ffe_core.storage.state import runs as states
+
+CHUNK_RECORDS = 1_000
+"""Records judged and committed at a time."""
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """A frozen list of records by series, and what a collision with a stored candle comes to."""
+
+    selections: Mapping[Series, Selection]
+    actor: str
+    restate: bool = False
+    """Append the mended record as a restatement; otherwise the stored candle is kept."""
+    reason: str = ""
+    lease_wait: float = 0.0
+
+
+@dataclass(slots=True)
+class _Counts:
+    judged: int = 0
+    replayed: int = 0
+    restated: int = 0
+    collided: int = 0
+    failed: int = 0
+    opens: list[int] = field(default_factory=list)
+
+
+class Replay:
+    """The work of one replay run."""
+
+    def __init__(self, service: RunService, run_id: int, request: ReplayRequest) -> None:
+        self._service, self._run_id, self._request = service, run_id, request
+        self._queue, self._lake = service.ingester.dlq, service.lake
+        self._note = {"ingestion_id": str(uuid.uuid4()), "run_id": str(run_id)}
+
+    async def work(self) -> None:
+        await one_by_one(self._service, self._run_id, list(self._request.selections), self._leased)
+
+    async def _leased(self, number: int, series: Series) -> dict[str, Any]:
+        lease = self._service.ingester.lease(series, str(self._run_id))
+        with await lease.wait(self._request.lease_wait):
+            return await self._series(number, series)
+
+    async def _series(self, number: int, series: Series) -> dict[str, Any]:
+        selection, counts = self._request.selections[series], _Counts()
+        total = sum(map(len, selection.values()))
+        planned = -(-total // CHUNK_RECORDS)
+        await note(self._service, self._run_id, number, phase="replaying", pages_planned=planned)
+        already = await asyncio.to_thread(self._landed, series, selection)
+        chunks = self._chunks(selection)
+        while chunk := await asyncio.to_thread(next, chunks, None):
+            try:
+                await seen_through(self._chunk, series, chunk, already, counts)
+            finally:  # what a cancelled replay has stored counts too
+                done = min(planned, counts.judged // CHUNK_RECORDS)
+                await note(self._service, self._run_id, number, pages_done=done, **_progress(counts))
+        await note(self._service, self._run_id, number, phase="counting")
+        return await asyncio.to_thread(self._ended, series, counts, planned)
+
+    def _landed(self, series: Series, selection: Selection) -> dict[str, Landed]:
+        ids = [dead_letter_id(entry_id, number) for entry_id, numbers in selection.items() for number in numbers]
+        return landed(self._lake, series, ids)
+
+    def _chunks(self, selection: Selection) -> Iterator[list[tuple[str, Letter]]]:
+        """The selected records that are still pending, so many at a time; one entry is in memory at once."""
+        chunk: list[tuple[str, Letter]] = []
+        for entry_id, numbers in selection.items():
+            letters = self._queue.read(entry_id).letters
+            for number in numbers:
+                if letters[number].status == PENDING:
+                    chunk.append((entry_id, letters[number]))
+                if len(chunk) == CHUNK_RECORDS:
+                    yield chunk
+                    chunk = []
+        if chunk:
+            yield chunk
+
+    def _chunk(
+        self, series: Series, letters: list[tuple[str, Letter]], already: dict[str, Landed], counts: _Counts
+    ) -> None:
+        """Judge, commit, and only then tell the files."""
+        closed_before = closed(series, self._service.settings.close_grace_seconds)
+        verdicts = judge(self._lake, series, letters, closed_before, already)
+        outcomes = ("passes", "collides") if self._request.restate else ("passes",)
+        self._commit(series, [verdict for verdict in verdicts if verdict.outcome in outcomes])
+        self._tell(verdicts, outcomes)
+        tally: Counter[str] = Counter(verdict.outcome for verdict in verdicts)
+        stored = sum(tally[outcome] for outcome in outcomes)
+        counts.judged += len(verdicts)
+        counts.replayed += stored + tally["landed"]
+        counts.restated += tally["collides"] if self._request.restate else 0
+        counts.failed += tally["fails"]
+        counts.collided += len(verdicts) - stored - tally["landed"] - tally["fails"]
+        counts.opens += [verdict.open for verdict in verdicts if verdict.open is not None]
+
+    def _commit(self, series: Series, verdicts: Sequence[Verdict]) -> None:
+        """Append the candles in one commit that leaves both marks where they are."""
+        if not verdicts:
+            return
+        is_mock = series.provider in PROVIDERS and PROVIDERS[series.provider].is_mock
+        candles, ids = _table(verdicts), [verdict.dead_letter_id for verdict in verdicts]
+        rows = enrich(candles, series, self._note["ingestion_id"], is_mock=is_mock, dead_letter_ids=list(ids))
+        for tries_left in reversed(range(_TRIES)):
+            marks = self._lake.marks(series)
+            try:
+                self._lake.commit(series, rows, marks, marks, self._note)
+                return
+            except CommitConflict:
+                if not tries_left:
+                    raise
+
+    def _tell(self, verdicts: Sequence[Verdict], outcomes: Sequence[str]) -> None:
+        by_entry: dict[str, list[Verdict]] = {}
+        for verdict in verdicts:
+            by_entry.setdefault(verdict.entry_id, []).append(verdict)
+
+        def decide(entries: dict[str, Entry]) -> dict[str, list[Step]]:
+            return {entry_id: [self._step(by_entry[entry_id], outcomes)] for entry_id in entries}
+
+        self._queue.change(list(by_entry), decide)
+
+    def _step(self, verdicts: Sequence[Verdict], outcomes: Sequence[str]) -> Step:
+        there = (*outcomes, "landed")
+        kept = [v.number for v in verdicts if v.outcome not in there and v.outcome != "fails"]
+        return step(
+            "replay",
+            self._request.actor,
+            why=self._request.reason,
+            run=self._run_id,
+            stored={str(v.number): v.revision for v in verdicts if v.outcome in there},
+            kept=kept,
+            failed={str(v.number): list(v.reasons) for v in verdicts if v.outcome == "fails"},
+        )
+
+    def _ended(self, series: Series, counts: _Counts, planned: int) -> dict[str, Any]:
+        span = (min(counts.opens), max(counts.opens) + series.step) if counts.opens else None
+        whole = counted(self._service, series, *span) if span else None
+        marks = self._lake.marks(series)
+        left = counts.failed or (whole is not None and whole.unexplained)
+        result = {
+            "asset_pair": series.asset_pair,
+            "timeframe": series.timeframe,
+            "provider": series.provider,
+            "status": "success" if counts.replayed or not counts.failed else "validation_failed",
+            "records": counts.replayed,
+            "failed_records": counts.failed,
+            "collided": counts.collided,
+            "restated": counts.restated,
+            **(whole.counts() if whole else {}),
+        }
+        return {
+            "state": states.GAPS if left else states.COMPLETE,
+            "next_step": "mend what still fails, then replay it" if counts.failed else None,
+            "result": result,
+            "watermark": marks.watermark,
+            "pages_done": planned,
+            **({"start": span[0], "end": span[1]} if span else {}),
+            **_progress(counts),
+            **how_whole(whole),
+        }
+
+
+def closed(series: Series, grace: int) -> int:
+    """Bars of the series that open before this instant have closed, by the clock."""
+    return times.now() - grace - series.step + 1
+
+
+def _progress(counts: _Counts) -> dict[str, Any]:
+    return {
+        "received": counts.judged,
+        "records": counts.replayed,
+        "failed_records": counts.failed,
+        "repeats": counts.collided,
+        "restated": counts.restated,
+    }
+
+
+def _table(verdicts: Sequence[Verdict]) -> pa.Table:
+    candles = [verdict.candle or {} for verdict in verdicts]
+    opens = np.array([verdict.open for verdict in verdicts], dtype=np.int64)
+    return pa.table(
+        {
+            "timestamp": pa.array(opens * 1_000_000, pa.int64()).cast(TIMESTAMP),
+            **{name: pa.array([candle[name] for candle in candles], pa.float64()) for name in VALUES},
+        }
+    )

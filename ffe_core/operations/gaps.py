@@ -1,0 +1,202 @@
+"""How missing bars are explained by hand: marked one or many at a time, and taken back.
+
+Only what is missing and unexplained now is marked, never a whole range: what goes missing later is a new gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ffe_core import times
+from ffe_core.errors import InputError
+from ffe_core.insight.coverage import Coverage, SeriesCoverage
+from ffe_core.intervals import Times, intersect, total_before
+from ffe_core.series import Series
+from ffe_core.storage.state.acknowledged_gaps import OTHER, MarkedHole, MarkedHoles, check_reason
+from ffe_core.storage.state.audit import Audit
+
+MARK, UNMARK = "mark", "unmark"
+_LONGEST_NOTE = 500
+
+Asked = tuple[Series, int | None, int | None]
+"""A series and a range [start, end) of it, epoch seconds; as far as it reaches without them."""
+_Gaps = list[tuple[int, int, int]]
+"""Each start, end and number of candles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What was marked: how many holes, and how many bars in them."""
+
+    holes: int
+    candles: int
+    ids: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Why nothing was marked of what else was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoleState:
+    """A marked hole as it stands now: bars that arrived since have opened it again, as far as they go."""
+
+    hole: MarkedHole
+    arrived: int
+    """How many of its bars are there now, as candles or dead letters."""
+
+    @property
+    def state(self) -> str:
+        """marked, partly reopened or reopened."""
+        if not self.arrived:
+            return "marked"
+        return "reopened" if self.arrived >= self.hole.candles else "partly reopened"
+
+
+class HoleVerbs:
+    """Marks what `coverage` finds unexplained."""
+
+    def __init__(self, coverage: Coverage, holes: MarkedHoles, audit: Audit) -> None:
+        self._coverage, self._holes, self._audit = coverage, holes, audit
+
+    def mark(
+        self,
+        series: Series,
+        reason: str,
+        actor: str,
+        note: str = "",
+        start: int | None = None,
+        end: int | None = None,
+    ) -> Marked:
+        """Explain what is missing of a series in [start, end), epoch seconds; the whole of it without them.
+
+        InputError for an unknown reason, for "other" without a note, and if nothing there is unexplained.
+        """
+        return self.mark_each([(series, start, end)], reason, actor, note)
+
+    def mark_each(self, asked: Iterable[Asked], reason: str, actor: str, note: str = "") -> Marked:
+        """Explain what is missing in several ranges; one where nothing is left to explain stops no other.
+
+        InputError as for `mark`: here only if nothing is unexplained in any of them.
+        """
+        check_reason(reason)
+        ranges: dict[Series, list[tuple[int | None, int | None]]] = {}
+        for series, start, end in asked:
+            ranges.setdefault(series, []).append((start, end))
+        # All are looked at first, so that what cannot be read is known before anything is marked.
+        found = {series: self._unexplained(series, of_it) for series, of_it in ranges.items()}
+        left_out = tuple(why for _, whys in found.values() for why in whys)
+        if not any(gaps for gaps, _ in found.values()):
+            raise InputError("\n".join(left_out) or "series: none given; name at least one")
+        done = [self._mark(one, gaps, reason, actor, note) for one, (gaps, _) in found.items() if gaps]
+        return _together(done, left_out)
+
+    def mark_asked_twice(
+        self, series: Sequence[Series], reason: str, actor: str, note: str = "asked twice, the provider has nothing"
+    ) -> Marked:
+        """Explain what the provider was asked for twice in vain, of several series at once.
+
+        InputError if there is nothing of the kind: the mode gaps asks again.
+        """
+        check_reason(reason)
+        done = [
+            self._mark(found.series, gaps, reason, actor, note)
+            for found in self._coverage.of(series)
+            if (gaps := self._asked_twice(found))
+        ]
+        if not done:
+            raise InputError("range: nothing was asked for twice in vain; fill the gaps first, then mark what is left")
+        return _together(done)
+
+    def offered(self, found: SeriesCoverage) -> int:
+        """How many unexplained bars of a series were asked for twice in vain, and so can be marked at once."""
+        return sum(candles for _, _, candles in self._asked_twice(found))
+
+    def unmark(self, ids: Sequence[int], actor: str, reason: str = "") -> int:
+        """Take marks back: bars that have not come are unexplained again. InputError if no such mark is known."""
+        known = self._holes.get(ids)
+        if not known:
+            raise InputError(f"hole: there is none of id {', '.join(map(str, ids))}; the coverage page lists them")
+        self._holes.remove([hole.id for hole in known])
+        for series in sorted({hole.series for hole in known}):
+            own = [hole for hole in known if hole.series == series]
+            self._audit.add(actor, UNMARK, series.key, reason, holes=len(own), candles=_candles(own))
+        return len(known)
+
+    def states(self, series: Sequence[Series]) -> list[HoleState]:
+        """Every marked hole of some series, with what has arrived in it since."""
+        return [state for one in series if (holes := self._holes.of(one)) for state in self._states(one, holes)]
+
+    # -- inside
+
+    def _states(self, series: Series, holes: Sequence[MarkedHole]) -> list[HoleState]:
+        found = self._coverage.of([series], min(hole.start for hole in holes), max(hole.end for hole in holes))[0]
+        if found.account is None:
+            return [HoleState(hole, 0) for hole in holes]
+        bars = found.account.bars
+        edges = bars.rank(np.array([edge for hole in holes for edge in (hole.start, hole.end)], dtype=np.int64))
+        still = np.diff(total_before(found.account.marked, edges).reshape(-1, 2)).ravel().tolist()
+        return [HoleState(hole, hole.candles - left) for hole, left in zip(holes, still, strict=True)]
+
+    def _unexplained(self, series: Series, ranges: Sequence[tuple[int | None, int | None]]) -> tuple[_Gaps, list[str]]:
+        """The unexplained parts of some ranges of a series, and what is to be said of ranges that have none."""
+        starts, ends = zip(*ranges, strict=True)
+        found = self._coverage.of([series], _outermost(starts, min), _outermost(ends, max))[0]
+        if found.account is None:
+            return [], [f"{series}: {found.trouble}"]
+        whole = [(found.start if start is None else start, found.end if end is None else end) for start, end in ranges]
+        edges = np.array(whole, dtype=np.int64)
+        left = np.diff(total_before(found.account.unexplained, found.account.bars.rank(edges.ravel())).reshape(-1, 2))
+        nothing = [_nothing_left(series, *ranges[at]) for at in np.flatnonzero(left.ravel() == 0).tolist()]
+        return _within(found, edges), nothing
+
+    def _asked_twice(self, found: SeriesCoverage) -> _Gaps:
+        """The unexplained parts of a series that were asked for twice."""
+        return _within(found, self._holes.asked_twice(found.series))
+
+    def _mark(self, series: Series, gaps: _Gaps, reason: str, actor: str, note: str) -> Marked:
+        said = _checked_note(reason, note)
+        ids = self._holes.add(series, gaps, reason, said, actor)
+        candles = sum(count for _, _, count in gaps)
+        details = {"holes": len(ids), "candles": candles, "start": gaps[0][0], "end": gaps[-1][1], "note": said}
+        self._audit.add(actor, MARK, series.key, reason, **details)
+        return Marked(len(ids), candles, tuple(ids))
+
+
+def _within(found: SeriesCoverage, ranges: Times) -> _Gaps:
+    """The unexplained parts of a series that lie in some ranges."""
+    if found.account is None:
+        return []
+    bars = found.account.bars
+    ranks = intersect(found.account.unexplained, bars.ranks_within(ranges))
+    candles = (ranks[:, 1] - ranks[:, 0]).tolist()
+    return [(start, end, count) for (start, end), count in zip(bars.ranges(ranks).tolist(), candles, strict=True)]
+
+
+def _outermost(edges: Sequence[int | None], pick: Callable[[list[int]], int]) -> int | None:
+    """The first or the last of some edges; None if one of them is open."""
+    known = [edge for edge in edges if edge is not None]
+    return pick(known) if len(known) == len(edges) else None
+
+
+def _nothing_left(series: Series, start: int | None, end: int | None) -> str:
+    edges = ["its beginning" if start is None else times.iso(start), "its end" if end is None else times.iso(end)]
+    where = "" if start is None and end is None else f", {edges[0]} to {edges[1]}"
+    return f"range: nothing is missing without a reason in {series}{where}; see the coverage for its gaps"
+
+
+def _checked_note(reason: str, note: str) -> str:
+    clean = note.strip()
+    if len(clean) > _LONGEST_NOTE or (reason == OTHER and not clean):
+        raise InputError(f"note: say in 1 to {_LONGEST_NOTE} characters what explains the hole, for example 'delisted'")
+    return clean
+
+
+def _candles(holes: Sequence[MarkedHole]) -> int:
+    return sum(hole.candles for hole in holes)
+
+
+def _together(done: Sequence[Marked], left_out: tuple[str, ...] = ()) -> Marked:
+    ids = tuple(id_ for one in done for id_ in one.ids)
+    return Marked(len(ids), sum(one.candles for one in done), ids, left_out)

@@ -1,0 +1,72 @@
+"""How does a run that is not a backfill work off its series? One after the other, each failing alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from ffe_core.completeness import Completeness, completeness
+from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.coverage import calendar_of
+from ffe_core.operations.runs.service import RunService
+from ffe_core.redaction import redact
+from ffe_core.series import Series
+from ffe_core.storage.state import runs as states
+
+log = logging.getLogger(__name__)
+Columns = Mapping[str, Any]
+
+
+async def one_by_one(
+    service: RunService,
+    run_id: int,
+    series: Sequence[Series],
+    work: Callable[[int, Series], Awaitable[Columns]],
+) -> None:
+    """Do `work` for each series; it returns the columns of its row in the ledger, `state` among them.
+
+    A failure is written to the row and the next series begins; a cancellation ends all.
+    """
+    for number, item in enumerate(series):
+        await note(service, run_id, number, state=states.RUNNING, started_at=time.time(), phase="waiting")
+        try:
+            columns = await work(number, item)
+        except (FFEError, InputError) as error:
+            columns = _failed(item, redact(str(error)))
+        except Exception as error:
+            log.exception("%s ended unexpectedly", item)
+            columns = _failed(item, redact(f"{type(error).__name__}: {error}"))
+        await note(service, run_id, number, phase=None, ended_at=time.time(), **columns)
+
+
+async def note(service: RunService, run_id: int, number: int, **columns: Any) -> None:
+    """Write columns of one series of a run."""
+    await service.persist(lambda: service.runs.update_series(run_id, {number: columns}))
+
+
+def counted(service: RunService, series: Series, start: int, end: int) -> Completeness | None:
+    """How whole a range of a series is now; None if that cannot be told."""
+    stores = service.ingester
+    try:
+        calendar = calendar_of(series, service.settings)
+        return completeness(series, start, end, calendar, service.lake, stores.dlq, stores.holes)
+    except (FFEError, InputError) as error:
+        log.warning("%s: how whole it is cannot be told: %s", series, error)
+        return None
+
+
+def _failed(series: Series, error: str) -> dict[str, Any]:
+    return {
+        "state": states.FAILED,
+        "error": error,
+        "next_step": "see what it says, then start it again: what has landed is not stored twice",
+        "result": {
+            "asset_pair": series.asset_pair,
+            "timeframe": series.timeframe,
+            "provider": series.provider,
+            "status": "error",
+            "error": error,
+        },
+    }

@@ -1,0 +1,578 @@
+"""How runs are started, watched, cancelled, retried and continued: one event loop in one thread, and the ledger.
+
+Whoever starts a run gets its number at once; everything about it is read from the ledger afterwards, so a page can be
+closed and opened, and a standby or another process sees the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ffe_core import times
+from ffe_core.completeness import Completeness
+from ffe_core.errors import (
+    FFEError,
+    InputError,
+    PermanentError,
+    QuotaError,
+    RetriableError,
+    SeriesHeld,
+    StorageError,
+)
+from ffe_core.ingestion import plan
+from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
+from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_series
+from ffe_core.ingestion.report import Report
+from ffe_core.operations.runs import log as run_log
+from ffe_core.operations.runs.log import RunLines
+from ffe_core.operations.runs.process_lock import Alive, is_alive
+from ffe_core.providers import provider_class
+from ffe_core.providers.base import Provider
+from ffe_core.redaction import redact
+from ffe_core.series import Series
+from ffe_core.settings import Settings
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state import runs as states
+from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.runs import NewRun, RunLedger
+
+log = logging.getLogger(__name__)
+CHANGE_REQUEST = "asking again would give the same answer: mend the request or the credentials"
+"""The next step about a series that failed for good."""
+_WRITE_SECONDS = 0.5
+"""How often the progress of a run is written to the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRequest:
+    """What a person, a command or a schedule asks for; [start, end) in epoch seconds."""
+
+    provider: str
+    series: tuple[Series, ...]
+    start: int
+    end: int
+    mode: plan.Mode = "resume"
+
+    @classmethod
+    def of(
+        cls,
+        provider: str,
+        pairs: Sequence[str],
+        timeframes: Sequence[str],
+        start: times.Instant,
+        end: times.Instant,
+        mode: str = "resume",
+    ) -> BackfillRequest:
+        """A checked request; InputError for anything that cannot be, missing credentials too."""
+        provider_class(provider)
+        first, last = times.parse_range(start, end)
+        return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
+
+
+Job = Callable[[int], Awaitable[None]]
+"""The work of one run, given its number."""
+
+
+class RunService:
+    """Owns the event loop that runs are worked off in. Open it once a process; close it to interrupt what runs."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.runs = RunLedger(ledger)
+        self.lake = DeltaLakeManager(settings.lake_uri)
+        self.ingester = BatchDataIngester(self.lake, settings, ledger)
+        self._folder = settings.data_dir / "locks"
+        self._alive = Alive(self._folder)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
+        self._thread.start()
+        self._jobs: dict[int, Future[None]] = {}
+        self._work: dict[int, asyncio.Task[None]] = {}
+        self._stopping: dict[int, str] = {}
+        self._closing = False
+        self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
+        self._shared_providers: dict[str, Provider] = {}
+        self._lock = threading.Lock()
+        self._starting = threading.Lock()
+        run_log.collect()
+
+    # -- verbs
+
+    def start(
+        self,
+        request: BackfillRequest,
+        actor: str,
+        source: str = "console",
+        *,
+        parent_id: int | None = None,
+        lease_wait: float = 0.0,
+        parameters: Mapping[str, Any] | None = None,
+        first_in_line: bool = False,
+    ) -> int:
+        """Start a backfill; returns the run's number. InputError for missing credentials, SeriesHeld if a run of this
+        or another process works on one of its series. `first_in_line` gives it turns and connections that long
+        backfills do not share; `parameters` are kept with the run."""
+        provider = self._provider(request.provider, first_in_line)
+        run = NewRun(
+            "backfill",
+            request.provider,
+            request.mode,
+            request.start,
+            request.end,
+            request.series,
+            actor,
+            source,
+            self._alive.owner,
+            parent_id,
+            parameters,
+        )
+        turns = self.turns(request.provider, first_in_line)
+        with self._starting:
+            if not lease_wait:
+                self.check_free(request.series)
+            return self.submit(run, lambda run_id: _Backfill(self, run_id, request, provider, turns, lease_wait).work())
+
+    def submit(self, run: NewRun, job: Job) -> int:
+        """Write a run down and work it off: the way for every kind of run. The job sets the states of its series."""
+        with self._lock:
+            if self._closing:
+                raise StorageError("the service is shutting down; start the run again when it is back")
+            run_id = self.runs.add(replace(run, owner=self._alive.owner))
+            self._jobs[run_id] = asyncio.run_coroutine_threadsafe(self._worked(run_id, job), self._loop)
+        self._jobs[run_id].add_done_callback(lambda _: self._jobs.pop(run_id, None))
+        return run_id
+
+    def cancel(self, run_id: int, actor: str) -> None:
+        """Stop a run of this process within one page fetch; what is committed stays. One whose process is gone reads
+        "interrupted" at once. InputError if it is not active, or belongs to another process that lives."""
+        run = self._existing(run_id)
+        if run["state"] in states.ACTIVE and run["owner"] != self._alive.owner:
+            if is_alive(self._folder, run["owner"]):
+                raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
+            if run_id in self._adopt_runs_of([run["owner"]]):
+                self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
+                return
+        if not self.runs.move(run_id, (states.QUEUED, states.RUNNING), state=states.CANCELLING):
+            raise InputError(f"run: {run_id} is {self._existing(run_id)['state']}, there is nothing to cancel")
+        self.runs.log(run_id, "info", f"cancelled by {actor}")
+        self._loop.call_soon_threadsafe(self._stop_work, run_id, states.CANCELLED)
+
+    def retry_failed(self, run_id: int, actor: str, source: str = "console") -> int:
+        """A new run of just the series that failed; InputError if none did."""
+        return self._again(run_id, (states.FAILED,), actor, source)
+
+    def resume(self, run_id: int, actor: str, source: str = "console") -> int:
+        """A new run of the series that an interrupted or cancelled run left unfinished, from where the marks stand."""
+        return self._again(run_id, (states.INTERRUPTED, states.CANCELLED), actor, source)
+
+    def wait(self, run_id: int, timeout: float | None = None) -> None:
+        """Block until a run of this process has ended."""
+        with self._lock:
+            job = self._jobs.get(run_id)
+        if job is not None:
+            try:
+                job.result(timeout)
+            except (asyncio.CancelledError, Exception):
+                log.debug("run %d ended without finishing", run_id, exc_info=True)
+
+    def check_free(self, series: Sequence[Series]) -> None:
+        """SeriesHeld, naming the run or process, if one of the series is being worked on."""
+        for item, run_id in self.working_on(series).items():
+            holder = f"run {run_id}"
+            raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
+        for item in series:
+            self.ingester.lease(item).check_free()
+
+    def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
+        """Those of the series that a run works on, with its number; a run whose process is gone works on none."""
+        if self.runs.working_on(series):
+            self.adopt_dead_runs()
+        return self.runs.working_on(series)
+
+    def adopt_dead_runs(self) -> list[int]:
+        """Mark as interrupted every run whose process is gone; returns their numbers."""
+        others = self.runs.owners_of_active() - {self._alive.owner}
+        return self._adopt_runs_of([owner for owner in others if not is_alive(self._folder, owner)])
+
+    def _adopt_runs_of(self, dead: Sequence[str]) -> list[int]:
+        """Mark as interrupted what these owners left active. They have to be known as gone already: a run that is
+        looked up before may end well, and its process with it, in between."""
+        adopted = self.runs.active_of(dead)
+        for run_id in adopted:
+            self.runs.interrupt(run_id, "the process that ran it ended; continue picks up where the marks stand")
+            self.runs.log(run_id, "warning", "interrupted: its process ended")
+        return adopted
+
+    def close(self) -> None:
+        """Interrupt what runs after the commit in flight, and end the event loop."""
+        with self._lock:
+            self._closing = True
+            active = list(self._jobs)
+        for run_id in active:
+            self._loop.call_soon_threadsafe(self._stop_work, run_id, states.INTERRUPTED)
+        asyncio.run_coroutine_threadsafe(self._drained(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._alive.release()
+
+    # -- inside the event loop
+
+    async def _drained(self) -> None:
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others, return_exceptions=True)
+
+    async def _worked(self, run_id: int, job: Job) -> None:
+        """One run from queued to its end. It is never cancelled itself: its work is, and then its end written down."""
+        lines, ended = RunLines(), asyncio.Event()
+        run_log.current.set(lines)
+        writer = asyncio.create_task(self.keep_writing(lambda: self._write_lines(run_id, lines), ended))
+        work = self._work[run_id] = asyncio.create_task(self._begun(run_id, job))
+        if run_id in self._stopping:
+            work.cancel()
+        await asyncio.wait([work])
+        del self._work[run_id]
+        ended.set()
+        await writer
+        await self.persist(lambda: self._finish(run_id, work))
+        self._stopping.pop(run_id, None)
+
+    async def _begun(self, run_id: int, job: Job) -> None:
+        begun = {"state": states.RUNNING, "started_at": time.time()}
+        await self.persist(lambda: self.runs.move(run_id, (states.QUEUED,), **begun))
+        await job(run_id)
+
+    def _stop_work(self, run_id: int, state: str) -> None:
+        """Cancel the work of a run, once: a second time would cut off what the first lets come to its end."""
+        if run_id not in self._stopping and run_id in self._jobs:
+            self._stopping[run_id] = state
+            if run_id in self._work:
+                self._work[run_id].cancel()
+
+    def _write_lines(self, run_id: int, lines: RunLines) -> None:
+        taken = lines.take()
+        try:
+            self.runs.add_lines(run_id, taken)
+        except StorageError:
+            lines.put_back(taken)
+            raise
+
+    async def keep_writing(self, change: Callable[[], object], ended: asyncio.Event) -> None:
+        """Change the ledger twice a second until the end, and then once more."""
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WRITE_SECONDS):
+                    await ended.wait()
+            await self.persist(change)
+        # The end may have come while the last change was being written.
+        await self.persist(change)
+
+    async def persist(self, change: Callable[[], object]) -> None:
+        """Change the ledger, again and again while it cannot be written; given up when the service closes."""
+        while True:
+            try:
+                await asyncio.to_thread(change)
+                return
+            except StorageError as error:
+                log.warning("the ledger could not be written: %s", error)
+                if self._closing:
+                    return
+            await asyncio.sleep(_WRITE_SECONDS)
+
+    def _finish(self, run_id: int, work: asyncio.Task[None]) -> None:
+        """Write down how the work of a run ended."""
+        if not work.cancelled() and (error := work.exception()) is not None:
+            log.error("run %d ended unexpectedly", run_id, exc_info=error)
+            self._stop(run_id, states.FAILED, redact(f"{type(error).__name__}: {error}"))
+        elif work.cancelled() and any(row["state"] in states.ACTIVE for row in self.runs.series(run_id)):
+            self._stop(run_id, self._stopping.get(run_id, states.INTERRUPTED))
+        else:  # also when the cancellation came after the end of the last series
+            self._end(run_id)
+
+    def _end(self, run_id: int) -> None:
+        """The state of a run is the worst of its series; one that did not say how it ended has failed."""
+        found = {row["state"] for row in self.runs.series(run_id)}
+        if found & set(states.ACTIVE):
+            self._stop(run_id, states.FAILED, "the run ended without saying what became of every series")
+            return
+        worst = next(
+            (s for s in (states.FAILED, states.INTERRUPTED, states.CANCELLED, states.GAPS) if s in found), None
+        )
+        self.runs.update(run_id, state=worst or states.COMPLETE, ended_at=time.time())
+
+    def _stop(self, run_id: int, state: str, error: str | None = None) -> None:
+        now = time.time()
+        ended = {"state": state, "ended_at": now, "phase": None, "error": error}
+        rows = self.runs.series(run_id)
+        self.runs.update_series(run_id, {row["number"]: ended for row in rows if row["state"] in states.ACTIVE})
+        self.runs.update(run_id, state=state, ended_at=now, error=error)
+        self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
+
+    def turns(self, provider: str, first_in_line: bool = False) -> asyncio.Semaphore:
+        """At most so many series of a provider are under way at once; those first in line have turns of their own."""
+        return self._turns.setdefault((provider, first_in_line), asyncio.Semaphore(SERIES_AT_ONCE))
+
+    def _provider(self, name: str, shared: bool) -> Provider:
+        """A provider of its own for a long run; short ones share one, as each makes its own connections."""
+        made = provider_class(name)(config=self.settings)
+        return self._shared_providers.setdefault(name, made) if shared else made
+
+    def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
+        run = self._existing(run_id)
+        series = tuple(
+            Series(row["asset_pair"], row["timeframe"], row["provider"])
+            for row in self.runs.series(run_id)
+            if row["state"] in which
+        )
+        if not series:
+            raise InputError(f"run: {run_id} has no series that is {' or '.join(which)}")
+        if run["kind"] != "backfill":
+            raise InputError(f"run: {run_id} is a {run['kind']}; start it again from where it came from")
+        request = BackfillRequest(run["provider"], series, run["start"], run["end"], plan.check_mode(run["mode"]))
+        return self.start(request, actor, source, parent_id=run_id)
+
+    def _existing(self, run_id: int) -> Mapping[str, Any]:
+        run = self.runs.get(run_id)
+        if run is None:
+            raise InputError(f"run: there is no run {run_id}; the list of runs shows which there are")
+        return dict(run)
+
+
+class _Backfill:
+    """The work of one backfill run: its series concurrently, newer data before history, progress into the ledger."""
+
+    def __init__(
+        self,
+        service: RunService,
+        run_id: int,
+        request: BackfillRequest,
+        provider: Provider,
+        turns: asyncio.Semaphore,
+        lease_wait: float,
+    ) -> None:
+        self._service, self._run_id, self._request = service, run_id, request
+        self._provider, self._turns, self._lease_wait = provider, turns, lease_wait
+        self._reports: dict[int, Report] = {}
+        self._newer: dict[int, Report] = {}
+        self._changed: set[int] = set()
+        self._pending: dict[int, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    async def work(self) -> None:
+        ended = asyncio.Event()
+        writer = asyncio.create_task(self._service.keep_writing(self._flush, ended))
+        try:
+            async with self._provider as opened:
+                lows = await asyncio.to_thread(self._lows_behind)
+                await _all_of(self._newer_pass(number, opened, low) for number, low in lows.items())
+                everything = [number for number in range(len(self._request.series)) if not self._has_failed(number)]
+                await _all_of(self._pass(number, opened) for number in everything)
+        finally:
+            ended.set()
+            await writer
+
+    def _lows_behind(self) -> dict[int, int]:
+        """Low marks of series with both newer bars and history to fetch, if several: the newer bars go first."""
+        lows: dict[int, int] = {}
+        if self._request.mode != "resume" or len(self._request.series) == 1:
+            return lows
+        for number, series in enumerate(self._request.series):
+            with suppress(StorageError):  # its own pass tells it
+                low = self._service.lake.marks(series).low
+                if low is not None and self._request.start < low < self._request.end:
+                    lows[number] = low
+        return lows
+
+    async def _newer_pass(self, number: int, opened: Provider, low: int) -> None:
+        """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
+        report = await self._in_turn(number, opened, low)
+        if report.error is not None:
+            self._ended(number, report)
+        else:
+            self._newer[number] = report
+
+    async def _pass(self, number: int, opened: Provider) -> None:
+        report = await self._in_turn(number, opened, self._request.start)
+        if number in self._newer:
+            _with_earlier(report, self._newer.pop(number))
+        self._ended(number, report)
+
+    def _has_failed(self, number: int) -> bool:
+        return number in self._reports and self._reports[number].error is not None
+
+    async def _in_turn(self, number: int, opened: Provider, start: int) -> Report:
+        """One series from `start` on, whatever becomes of it."""
+        series = self._request.series[number]
+        async with self._turns:
+            if number not in self._reports:
+                self._set(number, state=states.RUNNING, started_at=time.time())
+            try:
+                return await self._run(number, series, opened, start)
+            except FFEError as error:
+                failure = error
+            except Exception as error:
+                log.exception("%s ended unexpectedly", series)
+                failure = FFEError(redact(f"{type(error).__name__}: {error}"))
+            return Report(series, self._request.start, self._request.end, error=failure)
+
+    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> Report:
+        def progress(report: Report) -> None:
+            with self._lock:
+                self._reports[number] = report
+                self._changed.add(number)
+
+        return await self._service.ingester.run_series(
+            series,
+            opened,
+            start,
+            self._request.end,
+            mode=self._request.mode,
+            run_id=str(self._run_id),
+            progress=progress,
+            lease_wait=self._lease_wait,
+        )
+
+    def _ended(self, number: int, report: Report) -> None:
+        with self._lock:
+            self._reports[number] = report
+            self._changed.add(number)
+        self._set(
+            number,
+            state=state_of(report),
+            ended_at=time.time(),
+            phase=None,
+            error=report.error_text,
+            next_step=next_step(report),
+            result=report.as_dict(),
+        )
+        level = "error" if report.error else "info"
+        if (lines := run_log.current.get()) is not None:
+            lines.add(level, report.error_text or summary(report))
+
+    def _set(self, number: int, **values: Any) -> None:
+        with self._lock:
+            self._pending.setdefault(number, {}).update(values)
+
+    def _flush(self) -> None:
+        """Write what changed since the last time; StorageError leaves it to be written the next time."""
+        with self._lock:
+            changed, pending = self._changed, self._pending
+            self._changed, self._pending = set(), {}
+        changes = {number: self._row(number) for number in changed}
+        for number, values in pending.items():
+            changes.setdefault(number, {}).update(values)
+        try:
+            if changes:
+                self._service.runs.update_series(self._run_id, changes)
+        except StorageError:
+            with self._lock:
+                self._changed |= changed
+                self._pending = {
+                    n: {**pending.get(n, {}), **self._pending.get(n, {})} for n in {*pending, *self._pending}
+                }
+            raise
+
+    def _row(self, number: int) -> dict[str, Any]:
+        """A series as columns of the ledger, with what its newer pass did before."""
+        report, newer = self._reports[number], self._newer.get(number)
+        if newer is None or newer is report:
+            return _columns(report)
+        both = replace(report, tally=replace(report.tally), traffic=replace(report.traffic))
+        return _columns(_with_earlier(both, newer))
+
+
+async def _all_of(passes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await every pass to its end, when cancelled too: one may be seeing its commit through."""
+    async with asyncio.TaskGroup() as group:
+        for each in passes:
+            group.create_task(each)
+
+
+def _with_earlier(report: Report, earlier: Report) -> Report:
+    """The report with the counts of an earlier pass over the same series added."""
+    report.tally.add(earlier.tally)
+    report.traffic.requests += earlier.traffic.requests
+    report.traffic.retries += earlier.traffic.retries
+    report.pages_done += earlier.pages_done
+    report.pages_planned += earlier.pages_planned
+    return report
+
+
+def state_of(report: Report) -> str:
+    """The literal state of a series that has ended: complete only if every expected bar is accounted for."""
+    if report.error is not None:
+        return states.FAILED
+    counted = report.completeness
+    return states.COMPLETE if counted is not None and counted.unexplained == 0 else states.GAPS
+
+
+def next_step(report: Report) -> str | None:
+    """What a person does next about a series that did not complete."""
+    match report.error:
+        case None if report.not_covered:
+            return "the provider does not reach back that far; choose another provider or a later start"
+        case None if state_of(report) == states.GAPS:
+            return "look at the gaps, then fetch them again or mark them"
+        case None:
+            return None
+        case PermanentError():
+            return CHANGE_REQUEST
+        case QuotaError():
+            return "retry failed when the provider's quota has reset"
+        case RetriableError():
+            return "retry failed: it picks up where the marks stand"
+        case SeriesHeld():
+            return "wait for the run that holds it, then retry failed"
+        case _:
+            return "see the log lines, then retry failed"
+
+
+def summary(report: Report) -> str:
+    """One line on a series that has ended well."""
+    counted = report.completeness
+    holes = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
+    failed = report.tally.dead_lettered
+    dead = f", {failed:,} dead lettered" if failed else ""
+    return f"{report.series}: {report.tally.stored:,} candles stored{dead}{holes}"
+
+
+def counts_of(report: Report) -> dict[str, Any]:
+    """The counts of a report as columns of the ledger."""
+    return {
+        "received": report.tally.received,
+        "records": report.tally.stored,
+        "failed_records": report.tally.dead_lettered - report.tally.superseded,
+        "repeats": report.tally.repeats,
+        "restated": report.tally.restated,
+        "requests": report.traffic.requests,
+        "retries": report.traffic.retries,
+        "watermark": report.marks.watermark,
+        **how_whole(report.completeness),
+    }
+
+
+def how_whole(found: Completeness | None) -> dict[str, Any]:
+    """How whole a series is as columns of the ledger; nothing in them if that cannot be told."""
+    counts = found.counts() if found else {}
+    return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
+
+
+def _columns(report: Report) -> dict[str, Any]:
+    """All that the ledger says of a report."""
+    return {
+        "phase": report.phase if report.phase != "done" else None,
+        "start": report.start,
+        "end": report.end,
+        "pages_done": report.pages_done,
+        "pages_planned": report.pages_planned,
+        **counts_of(report),
+    }

@@ -1,0 +1,117 @@
+"""What became of each instant at which a schedule was due? Pure answers from the schedule, its trigger and the clock.
+
+An instant at most a minute old fires, late or not. What is older was missed: no console ran, or the machine slept, or
+its clock jumped. The catch-up policy says what stands in for it: nothing, the latest one once, or one fire for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from ffe_core import times
+from ffe_core.errors import InputError
+from ffe_core.intervals import Times
+from ffe_core.operations.schedules.triggers import Trigger, next_dues
+from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state.schedules import Book, Schedule
+
+Overlap = Literal["skip", "queue"]
+CatchUp = Literal["none", "latest", "fill"]
+OVERLAPS: tuple[str, ...] = get_args(Overlap)
+CATCH_UPS: tuple[str, ...] = get_args(CatchUp)
+
+LATE_SECONDS = 60
+"""A fire this late still runs, whatever the catch-up policy: a restart or a take-over is not an outage."""
+ON_TIME_SECONDS = 5
+"""A fire that starts within these seconds ran on time."""
+
+
+def book(schedule: Schedule, trigger: Trigger, now: int, at: float, why_missed: str) -> Book:
+    """The account of an active schedule up to `now`: the fires to start, and what was missed before them."""
+    dues = trigger.dues(schedule.accounted_until, now)
+    if not len(dues):
+        return Book(schedule, schedule.accounted_until, _next(trigger, schedule.accounted_until))
+    missed, firing = _split(dues, now, schedule.catch_up)
+    fills_from = int(missed[0]) if len(missed) and schedule.catch_up == "fill" else None
+    rows = _span(schedule, missed, states.MISSED, at, note=why_missed)
+    for number in range(len(firing)):
+        stands_in = fills_from if number == 0 else None
+        rows += _span(schedule, firing[number : number + 1], states.FIRING, at, fills_from=stands_in)
+    until = int(dues[-1])
+    return Book(schedule, until, _next(trigger, until), rows)
+
+
+def closing(schedule: Schedule, trigger: Trigger, now: int, after: Trigger | None = None) -> Book:
+    """The account of a schedule up to `now` without a fire, for when it is resumed, edited or deleted.
+
+    Instants of a pause were paused; any before it were missed. `after` is the trigger that counts from now on.
+    """
+    dues = trigger.dues(schedule.accounted_until, now)
+    before = dues if schedule.paused_at is None else dues[dues < schedule.paused_at]
+    rows = [
+        *_span(schedule, before, states.MISSED, now, note="the schedule was changed before it could fire"),
+        *_span(
+            schedule,
+            dues[len(before) :],
+            states.PAUSED,
+            now,
+            actor=schedule.paused_by,
+            note=schedule.paused_reason,
+        ),
+    ]
+    until = max(now, schedule.accounted_until)
+    return Book(schedule, until, _next(after or trigger, until), rows)
+
+
+def outcome_of(late: float) -> str:
+    """Whether a fire that started `late` seconds after it was due ran, or ran late."""
+    return states.RAN if late < ON_TIME_SECONDS else states.LATE
+
+
+def parse_since(since: str) -> tuple[int | None, int]:
+    """What a schedule asks for: (fixed start in epoch seconds or None, seconds back from the due instant or 0).
+
+    InputError, beginning with "since:", for anything but a date, a time with a zone or days such as "30d".
+    """
+    text = since.strip().lower()
+    if text.endswith("d") and text[:-1].isdecimal():
+        days = int(text[:-1])
+        if not 1 <= days <= 36_500:
+            raise InputError(f"since: {since!r} is not 1d to 36500d; for example 30d")
+        return None, days * times.DAY
+    try:
+        return times.parse_instant(since, "since"), 0
+    except InputError as error:
+        raise InputError(f"{error}, or a number of days like 30d") from None
+
+
+def asked_range(since: str, due: int, now: int, fills_from: int | None = None) -> tuple[int, int]:
+    """[start, end) in epoch seconds that a fire asks for; one that stands in for missed ones asks for theirs too."""
+    fixed, back = parse_since(since)
+    first = due if fills_from is None else min(due, fills_from)
+    return (first - back if fixed is None else fixed), now
+
+
+def _split(dues: Times, now: int, catch_up: str) -> tuple[Times, Times]:
+    recent = int((dues >= now - LATE_SECONDS).sum())
+    if not recent and catch_up != "none":
+        recent = 1
+    return dues[: len(dues) - recent], dues[len(dues) - recent :]
+
+
+def _span(schedule: Schedule, dues: Times, outcome: str, at: float, **values: Any) -> list[dict[str, Any]]:
+    """One row for an unbroken row of due instants that came to the same; none for none."""
+    if not len(dues):
+        return []
+    row = {"schedule_id": schedule.id, "due": int(dues[0]), "until": int(dues[-1]), "count": len(dues)}
+    return [{**row, "outcome": outcome, "at": at, **values}]
+
+
+def _next(trigger: Trigger, after: int) -> int | None:
+    return next(iter(next_dues(trigger, after)), None)
+
+
+def instants(row: Mapping[str, Any], trigger: Trigger) -> Sequence[int]:
+    """Every due instant that a row of fires stands for."""
+    return [int(due) for due in trigger.dues(row["due"] - 1, row["until"])]

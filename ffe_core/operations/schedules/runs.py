@@ -1,0 +1,112 @@
+"""How does a fire become a run, and what came of it? The scheduler's view of the run service and its ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.series import Series
+from ffe_core.storage.state import runs as ledger
+from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.schedules import Schedule
+
+SCHEDULER = "the scheduler"
+"""The actor of what the scheduler does by itself."""
+_REFUSED = re.compile(r"answered HTTP 40[13]\b|the key is refused|_(?:API_TOKEN|API_KEY): missing")
+_FETCHES = ("backfill", "refetch")
+_IN_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run failed; `credentials` when the provider refused them, which no later run can mend."""
+
+    text: str
+    credentials: bool = False
+
+
+class Runs(Protocol):
+    """What the scheduler needs of runs."""
+
+    def start(self, schedule: Schedule, request: BackfillRequest, kind: str, due: int, actor: str) -> int:
+        """Start a run; returns its number. InputError, SeriesHeld or StorageError if it cannot be started."""
+
+    def find(self, schedule: Schedule, kind: str, due: int) -> int | None:
+        """The run that was started for a fire, if one was."""
+
+    def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
+        """The state of each run that there is."""
+
+    def adopt_dead(self) -> None:
+        """Note as interrupted every run whose process is gone."""
+
+    def busy(self, series: Sequence[Series]) -> Mapping[Series, int]:
+        """Those of the series that a run of a living process works on, with its number."""
+
+    def failure(self, run_id: int) -> Failure:
+        """Why a failed run failed."""
+
+    def new_dead_letters(self, since: float) -> int:
+        """Dead letters kept by runs that fetched and ended after `since`; what a replay failed on is not new."""
+
+
+class ScheduledRuns:
+    """`Runs` over the run service of this process."""
+
+    def __init__(self, service: RunService, database: Ledger) -> None:
+        self._service = service
+        self._database = database
+
+    def start(self, schedule: Schedule, request: BackfillRequest, kind: str, due: int, actor: str) -> int:
+        return self._service.start(
+            request,
+            actor,
+            schedule.source,
+            parameters={"schedule": schedule.name, "kind": kind, "due": due},
+            first_in_line=schedule.priority,
+        )
+
+    def find(self, schedule: Schedule, kind: str, due: int) -> int | None:
+        query = sa.select(ledger.runs.c.id, ledger.runs.c.parameters).where(ledger.runs.c.source == schedule.source)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(ledger.runs.c.id.desc()))
+            return next((row.id for row in rows if _is_of(row.parameters, kind, due)), None)
+
+    def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
+        found: dict[int, str] = {}
+        with self._database.read() as connection:
+            for at in range(0, len(run_ids), _IN_LIMIT):
+                some = ledger.runs.c.id.in_(run_ids[at : at + _IN_LIMIT])
+                rows = connection.execute(sa.select(ledger.runs.c.id, ledger.runs.c.state).where(some))
+                found.update({row.id: row.state for row in rows})
+        return found
+
+    def adopt_dead(self) -> None:
+        self._service.adopt_dead_runs()
+
+    def busy(self, series: Sequence[Series]) -> Mapping[Series, int]:
+        return self._service.working_on(series)
+
+    def failure(self, run_id: int) -> Failure:
+        run = self._service.runs.get(run_id)
+        failed = [row for row in self._service.runs.series(run_id) if row["state"] == ledger.FAILED]
+        texts = [str(row["error"]) for row in failed]
+        texts = texts or [str(run["error"] if run and run["error"] else "no reason was written down")]
+        more = f" (and {len(failed) - 1} more series)" if len(failed) > 1 else ""
+        return Failure(texts[0] + more, any(_REFUSED.search(text) for text in texts))
+
+    def new_dead_letters(self, since: float) -> int:
+        counted = sa.select(sa.func.coalesce(sa.func.sum(ledger.run_series.c.failed_records), 0))
+        fetched = ledger.runs.c.kind.in_(_FETCHES) & (ledger.run_series.c.ended_at > since)
+        joined = counted.join(ledger.runs, ledger.runs.c.id == ledger.run_series.c.run_id)
+        with self._database.read() as connection:
+            return int(connection.scalar(joined.where(fetched)) or 0)
+
+
+def _is_of(parameters: Mapping[str, Any], kind: str, due: int) -> bool:
+    return parameters.get("kind") == kind and parameters.get("due") == due

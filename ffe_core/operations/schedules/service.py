@@ -1,0 +1,360 @@
+"""What can people do with schedules? Create, edit, pause, resume, duplicate, delete, run now, fill what was missed.
+
+Every verb names its actor. Changing a schedule first accounts for it up to now, so that no due instant is forgotten;
+an edit that began from an older version is refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from ffe_core.errors import FFEError, InputError
+from ffe_core.ingestion import plan
+from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, closing, parse_since
+from ffe_core.operations.schedules.requests import Plans
+from ffe_core.operations.schedules.runs import SCHEDULER, Runs
+from ffe_core.operations.schedules.triggers import check_zone, next_dues
+from ffe_core.providers import provider_class
+from ffe_core.storage.state import runs as runs_ledger
+from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state.audit import Audit, required_reason
+from ffe_core.storage.state.schedules import Book, Schedule, ScheduleStore
+
+_LONGEST = 60
+_MOST_FAILURES = 1_000
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What people fill in; texts as typed. Series come from the watchlist or from provider, pairs and timeframes."""
+
+    name: str
+    provider: str = ""
+    pairs: tuple[str, ...] = ()
+    timeframes: tuple[str, ...] = ()
+    watchlist: str | None = None
+    trigger: str = "bar close"
+    mode: str = "resume"
+    since: str = "30d"
+    zone: str = "UTC"
+    overlap: str = "skip"
+    catch_up: str = "latest"
+    priority: bool = True
+    pause_after: int = 5
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> Draft:
+        """A schedule as it would be filled in."""
+        return cls(**{column.name: getattr(schedule, column.name) for column in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something about schedules that needs a person; `kind` is failed, paused or missed; `at` in epoch seconds."""
+
+    kind: str
+    text: str
+    at: float
+    schedule_id: int
+    run_id: int | None = None
+
+
+class Schedules:
+    """Reads and changes schedules. `wake` has the scheduler of this process, if it leads, look at once; `is_listed`
+    says whether a provider's own list has a pair, None where there is no list."""
+
+    def __init__(
+        self,
+        store: ScheduleStore,
+        plans: Plans,
+        runs: Runs,
+        audit: Audit,
+        *,
+        is_listed: Callable[[str, str], bool | None] = lambda provider, pair: None,
+        clock: Callable[[], float] = time.time,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.store, self.plans = store, plans
+        self._runs, self._audit, self._is_listed = runs, audit, is_listed
+        self._clock, self._wake = clock, wake
+
+    # -- drafts
+
+    def problems(self, draft: Draft, own_id: int | None = None) -> dict[str, str]:
+        """What is wrong with a draft, by its field; empty if it can be saved. Asks nothing of the network."""
+        found: dict[str, str] = {}
+        for check in (self._check_series, _check_mode, _check_since, _check_zone, _check_choices):
+            _note_problem(found, check, draft)
+        _note_problem(found, lambda one: self._check_name(one, own_id), draft)
+        _note_problem(found, self._check_trigger, draft)
+        return found
+
+    def notes(self, draft: Draft) -> tuple[str, ...]:
+        """What was translated, or may surprise, about the trigger of a draft. InputError if it cannot be read."""
+        return self.plans.trigger(draft).notes
+
+    def next_dues(self, draft: Draft | Schedule, count: int = 5) -> list[int]:
+        """When it is due next, epoch seconds; a paused schedule as if it were resumed now."""
+        after = int(self._clock())
+        if isinstance(draft, Schedule):
+            after = max(after, draft.accounted_until)
+        return next_dues(self.plans.trigger(draft), after, count)
+
+    # -- verbs
+
+    def create(self, draft: Draft, actor: str) -> Schedule:
+        """A new schedule, due from now on. InputError for the first problem of the draft."""
+        values = self._checked(draft, None)
+        now = int(self._clock())
+        next_due = next(iter(next_dues(self.plans.trigger(draft), now)), None)
+        created = self.store.add(**values, accounted_until=now, next_due=next_due, actor=actor)
+        self._audit.add(actor, "create schedule", created.source, name=created.name)
+        self._wake()
+        return created
+
+    def edit(self, schedule_id: int, draft: Draft, actor: str, version: int | None = None) -> Schedule:
+        """Change a schedule. InputError for a problem of the draft, or if it was changed since `version` was read."""
+        values = self._checked(draft, schedule_id)
+
+        def change(schedule: Schedule) -> bool:
+            if version is not None and schedule.version != version:
+                raise InputError(
+                    f"schedule: {schedule.name} was changed by somebody else meanwhile; look at it again, then edit"
+                )
+            same = all(getattr(schedule, name) == getattr(draft, name) for name in _TIMING)
+            return self.store.change(schedule, None if same else self._closing(schedule, draft), **values, actor=actor)
+
+        return self._changed(schedule_id, change, actor, "edit schedule")
+
+    def pause(self, schedule_id: int, reason: str, actor: str) -> Schedule:
+        """Let it rest, saying why. InputError without a reason, or if it rests already."""
+        why = required_reason(reason)
+
+        def change(schedule: Schedule) -> bool:
+            if schedule.paused:
+                raise InputError(f"schedule: {schedule.name} is paused already, by {schedule.paused_by}")
+            return self.store.change(schedule, paused_at=self._clock(), paused_by=actor, paused_reason=why)
+
+        return self._changed(schedule_id, change, actor, "pause schedule", why)
+
+    def resume(self, schedule_id: int, actor: str) -> Schedule:
+        """Let it fire again from now on; what was due meanwhile is on record as paused. InputError if it is active."""
+
+        def change(schedule: Schedule) -> bool:
+            if not schedule.paused:
+                raise InputError(f"schedule: {schedule.name} is not paused")
+            book = self._closing(schedule, schedule)
+            return self.store.change(
+                schedule, book, paused_at=None, paused_by=None, paused_reason=None, failures=0, actor=actor
+            )
+
+        return self._changed(schedule_id, change, actor, "resume schedule")
+
+    def duplicate(self, schedule_id: int, actor: str) -> Schedule:
+        """A paused copy under another name, to be edited and then resumed."""
+        schedule = self.get(schedule_id)
+        taken = {one.name for one in self.store.all()}
+        names = (f"{schedule.name[: _LONGEST - 9]} copy{f' {n}' if n > 1 else ''}" for n in itertools.count(1))
+        copy = self.create(replace(Draft.of(schedule), name=next(name for name in names if name not in taken)), actor)
+        return self.pause(copy.id, f"a copy of {schedule.name}: look it over, then resume it", actor)
+
+    def delete(self, schedule_id: int, actor: str) -> None:
+        """Take a schedule away. Its runs, its fires and all data stay."""
+
+        def change(schedule: Schedule) -> bool:
+            book = self._closing(schedule, schedule)
+            return self.store.change(schedule, book, deleted_at=self._clock(), deleted_by=actor)
+
+        self._change(schedule_id, change, actor, "delete schedule")
+
+    def run_now(self, schedule_id: int, actor: str) -> int:
+        """Start what a fire would start, now; returns the run's number. The schedule itself is not moved.
+
+        InputError if it cannot be asked, SeriesHeld if its series are being worked on.
+        """
+        return self._by_hand(self.get(schedule_id), actor, None)
+
+    def fill_missed(self, schedule_id: int, actor: str) -> int:
+        """One run that fetches what all missed fires would have; returns its number. They count as fetched once it
+        has ended well. InputError if none is missed, or if a run is fetching it already."""
+        schedule, missed = self.get(schedule_id), self.store.unfilled(schedule_id)
+        if missed:
+            return self._by_hand(schedule, actor, missed[0]["due"])
+        if self.store.unfilled(schedule_id, under_way=True):
+            raise InputError(f"schedule: {self._filling(schedule)} what {schedule.name} missed; wait for it to end")
+        raise InputError(f"schedule: {schedule.name} has missed nothing that was not fetched since")
+
+    # -- what there is
+
+    def get(self, schedule_id: int) -> Schedule:
+        """A schedule. InputError if there is none of this id."""
+        found = self.store.get(schedule_id)
+        if found is None:
+            raise InputError(f"schedule: there is none with number {schedule_id}; the list shows which there are")
+        return found
+
+    def named(self, name: str) -> Schedule:
+        """A schedule by its name or number. InputError listing a few names if there is none."""
+        every = self.store.all()
+        found = next((one for one in every if one.name == name or str(one.id) == name), None)
+        if found is None:
+            known = ", ".join(one.name for one in every[:10]) or "none yet"
+            raise InputError(f"schedule: there is none named {name!r}; there are: {known}")
+        return found
+
+    def attention(self) -> list[Attention]:
+        """What needs a person, newest first: schedules whose last run failed, that paused themselves, or have missed
+        fires whose data nobody has fetched since."""
+        every = {one.id: one for one in self.store.all()}
+        found = [_self_paused(one) for one in every.values() if one.paused_by == SCHEDULER]
+        for row in self._last_ended(every):
+            if row["run_state"] == runs_ledger.FAILED:
+                text = f"{every[row['schedule_id']].name}: run {row['run_id']} failed"
+                found.append(Attention("failed", text, row["at"], row["schedule_id"], row["run_id"]))
+        missed: dict[int, list[sa.RowMapping]] = {}
+        for row in self.store.unfilled():
+            missed.setdefault(row["schedule_id"], []).append(row)
+        found += [_missed(every[one], rows) for one, rows in missed.items() if one in every]
+        return sorted(found, key=lambda item: item.at, reverse=True)
+
+    # -- inside
+
+    def _last_ended(self, every: Mapping[int, Schedule]) -> list[sa.RowMapping]:
+        last = self.store.last_fires(every, 5)
+        ended = ([row for row in rows if row["run_state"] is not None] for rows in last.values())
+        return [rows[-1] for rows in ended if rows]
+
+    def _filling(self, schedule: Schedule) -> str:
+        """What is fetching, or about to fetch, what a schedule missed, with its verb."""
+        open_ = [fire for fire in self.store.open_fires() if fire["schedule_id"] == schedule.id]
+        filling = (fire["run_id"] for fire in open_ if fire["fills_from"] not in (None, states.NO_MISSED))
+        runs = [run_id for run_id in filling if run_id is not None]
+        return f"run {runs[0]} is fetching" if runs else "a fire that is about to start will fetch"
+
+    def _by_hand(self, schedule: Schedule, actor: str, fills_from: int | None) -> int:
+        now = self._clock()
+        request = self.plans.request(schedule, int(now), int(now), fills_from)
+        run_id = self._runs.start(schedule, request, states.MANUAL, int(now), actor)
+        self.store.add_manual(schedule.id, now, run_id, actor, fills_from)
+        verb = "run schedule now" if fills_from is None else "fill what a schedule missed"
+        self._audit.add(actor, verb, schedule.source, name=schedule.name, run=run_id)
+        self._wake()
+        return run_id
+
+    def _changed(
+        self, schedule_id: int, change: Callable[[Schedule], bool], actor: str, verb: str, reason: str = ""
+    ) -> Schedule:
+        self._change(schedule_id, change, actor, verb, reason)
+        return self.get(schedule_id)
+
+    def _change(
+        self, schedule_id: int, change: Callable[[Schedule], bool], actor: str, verb: str, reason: str = ""
+    ) -> None:
+        """Try until nobody was faster; the scheduler changes schedules too."""
+        for _ in range(_TRIES):
+            schedule = self.get(schedule_id)
+            if change(schedule):
+                self._audit.add(actor, verb, schedule.source, reason, name=schedule.name)
+                self._wake()
+                return
+        raise InputError("schedule: it is being changed by somebody else at this moment; try again")
+
+    def _closing(self, schedule: Schedule, then: Draft | Schedule) -> Book:
+        """The account of a schedule until now; from now on it is due as `then` says."""
+        after = self.plans.trigger(then)
+        try:
+            before = self.plans.trigger(schedule)
+        except InputError:
+            before = after  # its watchlist is gone, so nobody can say what was due
+        return closing(schedule, before, int(self._clock()), after)
+
+    def _checked(self, draft: Draft, own_id: int | None) -> dict[str, Any]:
+        """The draft as columns. InputError for its first problem."""
+        for field, text in self.problems(draft, own_id).items():
+            raise InputError(f"{field}: {text}")
+        series = self.plans.series(draft)
+        named = {"pairs": list(dict.fromkeys(one.asset_pair for one in series)), "provider": series[0].provider}
+        named["timeframes"] = list(dict.fromkeys(one.timeframe for one in series))
+        return {**asdict(draft), **named, "name": draft.name.strip(), "trigger": self.plans.trigger(draft).text}
+
+    def _check_name(self, draft: Draft, own_id: int | None) -> None:
+        name = draft.name.strip()
+        if not name or len(name) > _LONGEST:
+            raise InputError(f"name: give 1 to {_LONGEST} characters, for example 'Majors every hour'")
+        self.store.check_name(name, own_id)
+
+    def _check_series(self, draft: Draft) -> None:
+        if draft.watchlist is None:
+            provider_class(draft.provider)
+        series = self.plans.series(draft)
+        field = "watchlist" if draft.watchlist else "pairs"
+        try:
+            provider = provider_class(series[0].provider)(config=self.plans.settings)
+        except InputError as error:
+            raise InputError(f"provider: {error}") from None
+        for one in series:
+            try:
+                provider.check(one.asset_pair, one.timeframe)
+            except FFEError as error:
+                raise InputError(f"{field}: {error}") from None
+            if not provider.is_mock and self._is_listed(one.provider, one.asset_pair) is False:
+                raise InputError(f"{field}: {one.provider} has no pair {one.asset_pair}; choose one that it lists")
+
+    def _check_trigger(self, draft: Draft) -> None:
+        if not next_dues(self.plans.trigger(draft), int(self._clock())):
+            raise InputError(f"trigger: {draft.trigger!r} is never due in the next nine years; choose another")
+
+
+_TIMING = ("trigger", "watchlist", "provider", "pairs", "timeframes")
+"""What decides when a schedule is due: changing one of these begins a new account."""
+
+
+def _note_problem(found: dict[str, str], check: Callable[[Draft], None], draft: Draft) -> None:
+    """Keep what a check objects to, under the field that its message begins with; singular names are the list's."""
+    try:
+        check(draft)
+    except InputError as error:
+        field, _, text = str(error).partition(": ")
+        plural = f"{field}s"
+        found.setdefault(plural if plural in ("pairs", "timeframes") else field, text)
+
+
+def _check_mode(draft: Draft) -> None:
+    plan.check_mode(draft.mode)
+
+
+def _check_since(draft: Draft) -> None:
+    fixed, _ = parse_since(draft.since)
+    if fixed is not None and fixed > time.time():
+        raise InputError(f"since: {draft.since} lies in the future; give a date in the past or days like 30d")
+
+
+def _check_zone(draft: Draft) -> None:
+    check_zone(draft.zone)
+
+
+def _check_choices(draft: Draft) -> None:
+    for field, value, known in (("overlap", draft.overlap, OVERLAPS), ("catch_up", draft.catch_up, CATCH_UPS)):
+        if value not in known:
+            raise InputError(f"{field}: {value!r} is unknown; use one of {', '.join(known)}")
+    if not 0 <= draft.pause_after <= _MOST_FAILURES:
+        raise InputError(f"pause_after: {draft.pause_after} is not 0 (never) to {_MOST_FAILURES}; for example 5")
+
+
+def _self_paused(schedule: Schedule) -> Attention:
+    return Attention(
+        "paused", f"{schedule.name} paused itself: {schedule.paused_reason}", schedule.paused_at or 0, schedule.id
+    )
+
+
+def _missed(schedule: Schedule, rows: list[sa.RowMapping]) -> Attention:
+    count = sum(row["count"] for row in rows)
+    text = f"{schedule.name} missed {count:,} {'fire' if count == 1 else 'fires'}: {rows[-1]['note']}"
+    return Attention("missed", text, float(rows[-1]["until"]), schedule.id)

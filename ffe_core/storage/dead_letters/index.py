@@ -1,0 +1,577 @@
+"""Which dead letters there are, without reading every file: an index in SQLite, rebuilt from the files at any time.
+
+The files are the truth. The index lies beside them, knows each file by its size and modification time, and reads
+again only what is new or changed; delete it and the next look builds it anew. What is counted on every page is kept
+counted (`groups`, `days`), so that a page costs the same with ten files and with ten thousand.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import numpy as np
+import sqlalchemy as sa
+from filelock import BaseFileLock
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ffe_core.storage.dead_letters import file as files
+from ffe_core.storage.dead_letters.file import Entry, Letter, NotADeadLetter, read_entry, series_of
+from ffe_core.storage.files import strict, strict_json
+from ffe_core.validation import UNREADABLE, read_opens
+
+log = logging.getLogger(__name__)
+NAMESPACE = uuid5(NAMESPACE_URL, "ffe-console/dead-letters")
+ALL, NEW, FAILED_AGAIN = "all", "new", "failed again"
+STATUSES = (files.PENDING, NEW, FAILED_AGAIN, files.REPLAYED, files.SUPERSEDED, files.DISCARDED)
+"""What a record can be asked for by; a pending one is either new or failed again."""
+NO_REASON = "none"
+"""The reason of a record that breaks no rule."""
+TOTAL = "total"
+ENTRY_DIMENSIONS = ("asset_pair", "timeframe", "provider", "run", "day")
+DIMENSIONS = ("reason", *ENTRY_DIMENSIONS)
+"""What records are grouped by."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many changed files are done, and how many there are."""
+
+_VERSION = 2
+_IN_LIMIT = 500
+_BATCH_RECORDS, _BATCH_FILES = 20_000, 500
+# A folder's modification time is trusted once it is older than the coarsest clock a file system keeps.
+_CLOCK_NS = 2_000_000_000
+# A file changed in place leaves the folder's time alone: a whole look every so often finds it.
+_LOOK_SECONDS = 5.0
+_LONGEST_NAME = 200
+# A record lies in a list in an object: what is too deep to be kept as it is, is so from the top of the file.
+_RECORD_DEPTH = 2
+_LARGE = 2**63
+
+_metadata = sa.MetaData()
+entries = sa.Table(
+    "entries",
+    _metadata,
+    sa.Column("key", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("modified_ns", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("series", sa.String, nullable=False),
+    sa.Column("asset_pair", sa.String, nullable=False),
+    sa.Column("timeframe", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("run", sa.String, nullable=False),
+    sa.Column("day", sa.String, nullable=False),
+    sa.Column("saved_at", sa.Float, nullable=False),
+    sa.Column("touched_at", sa.Float, nullable=False),
+    sa.Column("error", sa.String, nullable=False),
+    sa.Column("context", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("first_open", sa.BigInteger),
+    sa.Column("last_open", sa.BigInteger),
+    sa.Index("entries_by_time", "saved_at", "key"),
+    sa.Index("entries_by_series", "series", "first_open"),
+    *(sa.Index(f"entries_by_{name}", name, "saved_at", "key") for name in ENTRY_DIMENSIONS),
+)
+records = sa.Table(
+    "records",
+    _metadata,
+    sa.Column("entry", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("open", sa.BigInteger),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("reasons", sa.String, nullable=False),
+    sa.Index("records_by_fingerprint", "fingerprint"),
+    sqlite_with_rowid=False,
+)
+cells = sa.Table(
+    "cells",
+    _metadata,
+    sa.Column("entry", sa.Integer, primary_key=True),
+    sa.Column("reason", sa.String, primary_key=True),
+    sa.Column("status", sa.String, primary_key=True),
+    sa.Column("saved_at", sa.Float, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Index("cells_by_time", "reason", "status", "saved_at", "entry"),
+    sqlite_with_rowid=False,
+)
+"""How many records of an entry have a status, for each reason and, under the reason "", whatever the reason."""
+_GROUP = ("dimension", "value", "status")
+groups = sa.Table(
+    "groups",
+    _metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in _GROUP),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Index("groups_by_count", "dimension", "status", sa.text("count DESC"), "value"),
+    sqlite_with_rowid=False,
+)
+days = sa.Table(
+    "days",
+    _metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in (*_GROUP, "day")),
+    sa.Column("count", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+set_aside = sa.Table(
+    "set_aside",
+    _metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("modified_ns", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file as it lies on disk."""
+
+    name: str
+    modified_ns: int
+    size: int
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether its name is that of a dead letter."""
+        return self.name.endswith(".json") and storable(self.name) == self.name
+
+
+def series_key(context: Mapping[str, Any]) -> str:
+    """pair/timeframe/provider of a batch under their stored names; as they are, where they name no series."""
+    series = series_of(context)
+    return series.key if series else "/".join(_name(context, name) for name in ("asset_pair", "timeframe", "provider"))
+
+
+def storable(text: str) -> str:
+    """The text with what no encoding holds (a lone surrogate) spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def fingerprint(record: Any) -> bytes:
+    """Identity of a raw record: the same content gives the same, whatever the order of its fields."""
+    try:
+        if isinstance(record, dict) and all(map(_is_plain, record, record.values())):
+            return _identity(json.dumps(record, sort_keys=True, allow_nan=False))
+    except (ValueError, TypeError):
+        pass  # not finite, or not to be sorted: what follows says what becomes of it
+    return _identity(json.dumps(strict(record, _RECORD_DEPTH), sort_keys=True, allow_nan=False))
+
+
+def _is_plain(name: Any, value: Any) -> bool:
+    """Whether strict JSON writes a field as it is (or refuses the number)."""
+    kind = type(value)
+    return type(name) is str and (
+        kind is str or kind is float or value is None or (kind is int and abs(value) < _LARGE)
+    )
+
+
+def _identity(text: str) -> bytes:
+    return uuid5(NAMESPACE, text).bytes
+
+
+def batch_id(series: str, prints: Iterable[bytes]) -> UUID:
+    """Identity of a batch: its series and the records in it."""
+    return uuid5(NAMESPACE, "\n".join([series, *(str(UUID(bytes=print_)) for print_ in prints)]))
+
+
+def status_names(letter: Letter) -> tuple[str, ...]:
+    """Every status that finds this record."""
+    if letter.status != files.PENDING:
+        return (ALL, letter.status)
+    return (ALL, files.PENDING, FAILED_AGAIN if letter.failed_again else NEW)
+
+
+class DeadLetterIndex:
+    """The index of one folder. `refresh` makes it agree with the files; the caller's lock keeps writers apart."""
+
+    def __init__(self, folder: Path, lock: BaseFileLock) -> None:
+        self._folder = folder
+        self._lock = lock
+        self._file = folder / ".index.sqlite"
+        self._engine = sa.create_engine(f"sqlite:///{self._file}", poolclass=sa.NullPool, connect_args={"timeout": 60})
+        sa.event.listen(self._engine, "connect", _tune)
+        self._seen: tuple[int, int, float] | None = None
+
+    def refresh(self, progress: Progress = lambda done, total: None) -> None:
+        """Read what is new or changed in the folder, forget what is gone; cheap when nothing was touched.
+
+        Memory does not grow with the folder: files are taken in a few at a time.
+        """
+        if self._is_current():
+            return
+        try:
+            self._look(progress)
+        except sa.exc.OperationalError:
+            raise
+        except sa.exc.DatabaseError as error:
+            log.warning("the index of %s is torn (%s); building it anew", self._folder, error.orig)
+            with self._lock:
+                self._file.unlink(missing_ok=True)
+            self._look(progress)
+
+    def take_in(self, entry_ids: Sequence[str]) -> None:
+        """Read files that the caller, holding the lock, has just written or removed."""
+        with self._engine.begin() as connection:
+            _replace(connection, self._folder, [f"{entry_id}.json" for entry_id in entry_ids])
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to query with."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    def known(self, series: str, prints: Sequence[bytes]) -> set[bytes]:
+        """Those of the fingerprints that a series already has."""
+        found: set[bytes] = set()
+        with self.reading() as connection:
+            for some in _portions(prints):
+                query = (
+                    sa.select(records.c.fingerprint)
+                    .join(entries, entries.c.key == records.c.entry)
+                    .where(entries.c.series == series, records.c.fingerprint.in_(some))
+                )
+                found.update(connection.scalars(query))
+        return found
+
+    def opens(self, series: str, start: int, end: int) -> np.ndarray:
+        """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
+        query = (
+            sa.select(records.c.open)
+            .join(entries, entries.c.key == records.c.entry)
+            .where(
+                entries.c.series == series,
+                entries.c.first_open < end,
+                entries.c.last_open >= start,
+                records.c.open >= start,
+                records.c.open < end,
+                records.c.status.in_((NEW, FAILED_AGAIN, files.DISCARDED)),
+            )
+        )
+        with self.reading() as connection:
+            return np.unique(np.array(list(connection.scalars(query)), dtype=np.int64))
+
+    def opens_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
+        """`opens` of every series that has any in [start, end), by the series' key."""
+        query = (
+            sa.select(entries.c.series, records.c.open)
+            .join(entries, entries.c.key == records.c.entry)
+            .where(
+                entries.c.first_open < end,
+                entries.c.last_open >= start,
+                records.c.open >= start,
+                records.c.open < end,
+                records.c.status.in_((NEW, FAILED_AGAIN, files.DISCARDED)),
+            )
+        )
+        found: dict[str, list[int]] = {}
+        with self.reading() as connection:
+            for series, open_ in connection.execute(query):
+                found.setdefault(series, []).append(open_)
+        return {series: np.unique(np.array(opens, dtype=np.int64)) for series, opens in found.items()}
+
+    def _is_current(self) -> bool:
+        if self._seen is None or time.monotonic() - self._seen[2] > _LOOK_SECONDS:
+            return False
+        return self._stamp() == self._seen[:2]
+
+    def _stamp(self) -> tuple[int, int]:
+        """The folder's modification time and which file the index is."""
+        inode = os.stat(self._file).st_ino if self._file.exists() else 0
+        return os.stat(self._folder).st_mtime_ns, inode
+
+    def _look(self, progress: Progress) -> None:
+        with self._lock:
+            self._prepare()
+        (modified, inode), started = self._stamp(), time.time_ns()
+        changed = self._changed()
+        done = 0
+        for names in _batches(changed):
+            with self._lock, self._engine.begin() as connection:
+                _replace(connection, self._folder, names)
+            done += len(names)
+            progress(done, len(changed))
+        settled = started - modified > _CLOCK_NS and not changed
+        self._seen = (modified, inode, time.monotonic()) if settled else None
+
+    def _prepare(self) -> None:
+        """Make the tables where they are missing or another version's."""
+        with self._engine.begin() as connection:
+            if connection.exec_driver_sql("PRAGMA user_version").scalar() == _VERSION:
+                return
+            existing = sa.MetaData()
+            existing.reflect(connection)
+            existing.drop_all(connection)
+            _metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
+
+    def _changed(self) -> list[Found]:
+        """Files that are new, changed or (with size -1) gone."""
+        there = {found.name: found for found in _listing(self._folder)}
+        with self.reading() as connection:
+            known = {f"{id_}.json": (time_, size) for id_, time_, size in connection.execute(_KNOWN_ENTRIES)}
+            known |= {name: (time_, size) for name, time_, size in connection.execute(_KNOWN_ASIDE)}
+        changed = [
+            found for found in there.values() if known.get(storable(found.name)) != (found.modified_ns, found.size)
+        ]
+        names = {storable(name) for name in there}
+        return [*changed, *(Found(name, 0, -1) for name in known if name not in names)]
+
+
+_KNOWN_ENTRIES = sa.select(entries.c.id, entries.c.modified_ns, entries.c.size)
+_KNOWN_ASIDE = sa.select(set_aside.c.name, set_aside.c.modified_ns, set_aside.c.size)
+
+
+def _tune(connection: Any, _: Any) -> None:
+    # The journal stays in place: made and removed at each write it would touch the folder's modification time.
+    for setting in ("journal_mode=TRUNCATE", "synchronous=NORMAL", "cache_size=-16000"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _listing(folder: Path) -> Iterator[Found]:
+    with os.scandir(folder) as found:
+        for item in found:
+            if not item.name.startswith("."):
+                try:
+                    stat = item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                yield Found(item.name, stat.st_mtime_ns, stat.st_size)
+
+
+def _batches(changed: Sequence[Found]) -> Iterator[list[str]]:
+    """Names, so many at a time that a transaction stays small; the size stands for the number of records."""
+    names: list[str] = []
+    weight = 0
+    for found in changed:
+        names.append(found.name)
+        weight += found.size // 200
+        if weight >= _BATCH_RECORDS or len(names) >= _BATCH_FILES:
+            yield names
+            names, weight = [], 0
+    if names:
+        yield names
+
+
+def _portions(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (values[at : at + _IN_LIMIT] for at in range(0, len(values), _IN_LIMIT))
+
+
+def _replace(connection: sa.Connection, folder: Path, names: Sequence[str]) -> None:
+    """Make the index agree with these files as they are now."""
+    counts = _Counts(connection)
+    _forget(connection, names, counts)
+    for name in names:
+        try:
+            stat = (folder / name).lstat()
+        except (FileNotFoundError, ValueError):
+            continue
+        _add(connection, folder, Found(name, stat.st_mtime_ns, stat.st_size), counts)
+    counts.write()
+
+
+def _forget(connection: sa.Connection, names: Sequence[str], counts: _Counts) -> None:
+    stored = [storable(name) for name in names]
+    for some in _portions([name.removesuffix(".json") for name in stored if name.endswith(".json")]):
+        for row in connection.execute(sa.select(entries).where(entries.c.id.in_(some))).mappings().all():
+            columns = (cells.c.reason, cells.c.status, cells.c["count"])
+            found = connection.execute(sa.select(*columns).where(cells.c.entry == row["key"]))
+            counts.add(dict(row), {(reason, status): -count for reason, status, count in found})
+            for table, column in ((records, records.c.entry), (cells, cells.c.entry), (entries, entries.c.key)):
+                connection.execute(table.delete().where(column == row["key"]))
+    for some in _portions(stored):
+        connection.execute(set_aside.delete().where(set_aside.c.name.in_(some)))
+
+
+def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts) -> None:
+    try:
+        if not found.is_entry:
+            raise NotADeadLetter("its name does not end in .json, or is no UTF-8")
+        entry = read_entry(folder / found.name)
+    except NotADeadLetter as reason:
+        log.warning("%s is not a dead letter: %s; left alone", storable(found.name), reason)
+        row = {"name": storable(found.name), "modified_ns": found.modified_ns, "size": found.size}
+        connection.execute(set_aside.insert().values(**row, reason=storable(str(reason))))
+        return
+    opens = read_opens([letter.value for letter in entry.letters])
+    row = _row(entry, found, opens)
+    key = connection.execute(entries.insert().values(**row)).inserted_primary_key[0]  # type: ignore[index]
+    connection.execute(records.insert(), [_record(key, letter, opens[letter.number]) for letter in entry.letters])
+    counted = _counted(entry)
+    saved_at = row["saved_at"]
+    connection.execute(
+        cells.insert(),
+        [
+            {"entry": key, "reason": reason, "status": status, "saved_at": saved_at, "count": count}
+            for (reason, status), count in counted.items()
+        ],
+    )
+    counts.add(row, counted)
+
+
+def _row(entry: Entry, found: Found, opens: np.ndarray) -> dict[str, Any]:
+    series, context = entry.series, entry.context
+    readable = opens[opens != UNREADABLE]
+    return {
+        "id": entry.id,
+        "modified_ns": found.modified_ns,
+        "size": found.size,
+        "series": series_key(context),
+        "asset_pair": series.asset_pair if series else _name(context, "asset_pair"),
+        "timeframe": _name(context, "timeframe"),
+        "provider": _name(context, "provider"),
+        "run": _name(context, "run_id"),
+        "day": _day(entry.saved_at),
+        "saved_at": entry.saved_at,
+        "touched_at": entry.touched_at,
+        "error": storable(entry.error),
+        "context": strict_json(context),
+        "status": entry.status,
+        "first_open": int(readable.min()) if len(readable) else None,
+        "last_open": int(readable.max()) if len(readable) else None,
+    }
+
+
+def _record(key: int, letter: Letter, open_: np.int64) -> dict[str, Any]:
+    return {
+        "entry": key,
+        "number": letter.number,
+        "fingerprint": fingerprint(letter.raw),
+        "open": None if open_ == UNREADABLE else int(open_),
+        "status": status_names(letter)[-1],
+        "attempts": letter.attempts,
+        "revision": letter.revision,
+        "reasons": json.dumps(letter.reasons),
+    }
+
+
+def _counted(entry: Entry) -> Counter[tuple[str, str]]:
+    """How many records there are for each (reason, status): codes, the rule alone of `rule:field`, and "" for any."""
+    alike = Counter((tuple(letter.reasons), status_names(letter)) for letter in entry.letters)
+    counted: Counter[tuple[str, str]] = Counter()
+    for (codes, statuses), count in alike.items():
+        names = {storable(code) for code in codes or (NO_REASON,)}
+        for reason in {"", *names, *(name.partition(":")[0] for name in names)}:
+            counted.update({(reason, status): count for status in statuses})
+    return counted
+
+
+def _name(context: Mapping[str, Any], name: str) -> str:
+    return storable(str(context.get(name) or ""))[:_LONGEST_NAME]
+
+
+def _day(epoch: float) -> str:
+    try:
+        return datetime.fromtimestamp(epoch, UTC).date().isoformat()
+    except (ValueError, OverflowError):
+        return ""
+
+
+_NEVER, _EVER = 9e99, -9e99
+_Group = tuple[str, str, str]
+
+
+class _Counts:
+    """What a change of some entries does to the kept counts: gathered first, written once."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._days: Counter[tuple[str, str, str, str]] = Counter()
+        self._groups: Counter[_Group] = Counter()
+        self._gained: dict[_Group, set[float]] = {}
+        self._lost: dict[_Group, set[float]] = {}
+
+    def add(self, row: Mapping[str, Any], counted: Mapping[tuple[str, str], int]) -> None:
+        """An entry's records, by (reason, status); negative for one that is forgotten."""
+        anywhere = [(TOTAL, ""), *((name, row[name]) for name in ENTRY_DIMENSIONS)]
+        for (reason, status), count in counted.items():
+            for dimension, value in [("reason", reason)] if reason else anywhere:
+                group = (dimension, value, status)
+                self._groups[group] += count
+                self._days[(*group, row["day"])] += count
+                (self._gained if count > 0 else self._lost).setdefault(group, set()).add(row["saved_at"])
+
+    def write(self) -> None:
+        """Apply it all."""
+        shifts = [self._shift(group, count) for group, count in self._groups.items()]
+        by_day = [_place((*_GROUP, "day"), key, count=count) for key, count in self._days.items() if count]
+        self._execute(_ADD_TO_GROUP, shifts)
+        self._execute(_ADD_TO_DAY, by_day)
+        self._execute(_DROP_EMPTY_DAY, [_bound(row) for row in by_day if row["count"] < 0])
+        self._execute(_DROP_EMPTY_GROUP, [_bound(row) for row in shifts if row["count"] < 0])
+        for group, times in self._lost.items():
+            gone = times - self._gained.get(group, set())
+            if gone:
+                self._narrow(group, gone)
+
+    def _shift(self, group: _Group, count: int) -> dict[str, Any]:
+        times = self._gained.get(group, set())
+        seen = {"first_seen": min(times, default=_NEVER), "last_seen": max(times, default=_EVER)}
+        return _place(_GROUP, group, count=count, **seen)
+
+    def _execute(self, statement: Any, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            self._connection.execute(statement, rows)
+
+    def _narrow(self, group: _Group, gone: set[float]) -> None:
+        """Find a group's first and last entry anew, if what it lost was one of them."""
+        here = sa.and_(*(groups.c[name] == value for name, value in zip(_GROUP, group, strict=True)))
+        row = self._connection.execute(sa.select(groups.c.first_seen, groups.c.last_seen).where(here)).first()
+        if row is not None and gone & set(row):
+            first, last = (self._connection.scalar(_edge(group, newest=newest)) for newest in (False, True))
+            self._connection.execute(groups.update().where(here).values(first_seen=first, last_seen=last))
+
+
+def _edge(group: _Group, *, newest: bool) -> sa.Select[Any]:
+    """When the first or last entry of a group was saved."""
+    dimension, value, status = group
+    if dimension in ENTRY_DIMENSIONS:
+        has = sa.exists().where(cells.c.entry == entries.c.key, cells.c.reason == "", cells.c.status == status)
+        time_, wanted = entries.c.saved_at, sa.and_(entries.c[dimension] == value, has)
+    else:
+        time_, wanted = cells.c.saved_at, sa.and_(cells.c.reason == value, cells.c.status == status)
+    return sa.select(time_).where(wanted).order_by(time_.desc() if newest else time_).limit(1)
+
+
+def _place(names: Sequence[str], key: Sequence[str], **more: Any) -> dict[str, Any]:
+    return {**dict(zip(names, key, strict=True)), **more}
+
+
+def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's values under names of their own, as a statement with conditions takes them."""
+    return {f"the_{name}": value for name, value in row.items()}
+
+
+def _adding(table: sa.Table, **more: Any) -> Any:
+    insert = upsert(table)
+    keys = [column.name for column in table.primary_key]
+    return insert.on_conflict_do_update(
+        index_elements=keys,
+        set_={
+            "count": table.c["count"] + insert.excluded["count"],
+            **{name: combine(table.c[name], insert.excluded[name]) for name, combine in more.items()},
+        },
+    )
+
+
+def _dropping(table: sa.Table) -> sa.Delete:
+    keys = (column == sa.bindparam(f"the_{column.name}") for column in table.primary_key)
+    return table.delete().where(*keys, table.c["count"] <= 0)
+
+
+_ADD_TO_GROUP = _adding(groups, first_seen=sa.func.min, last_seen=sa.func.max)
+_ADD_TO_DAY = _adding(days)
+_DROP_EMPTY_GROUP, _DROP_EMPTY_DAY = _dropping(groups), _dropping(days)

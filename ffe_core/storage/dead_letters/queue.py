@@ -1,0 +1,262 @@
+"""Where records that are not candles are kept: one JSON file a batch, whole as received, each record once.
+
+A file holds `timestamp`, `error`, `context`, the raw `records` and, beside them in the same order, `reasons`. It is
+written before the commit of its batch, under a name made of its content, so a re-run finds it instead of doubling it.
+What is done about the records afterwards is added to the file as its `history`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from filelock import FileLock
+
+from ffe_core.errors import InputError, StorageError
+from ffe_core.series import Series
+from ffe_core.storage.dead_letters import search
+from ffe_core.storage.dead_letters.file import Entry, NotADeadLetter, Step, read_entry, read_text, with_steps
+from ffe_core.storage.dead_letters.index import DeadLetterIndex, Progress, batch_id, fingerprint, series_key, set_aside
+from ffe_core.storage.dead_letters.search import EntryRow, Group, Page, Wanted
+from ffe_core.storage.files import strict_json, write_atomically
+
+log = logging.getLogger(__name__)
+
+Selection = Mapping[str, Sequence[int]]
+"""Entry id -> numbers of its records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a batch: the entry that holds its new records, and how many there were."""
+
+    entry_id: str | None
+    saved: int
+    repeats: int
+    """Records that a dead letter of the same series already holds."""
+    places: tuple[int, ...] = ()
+    """Which of the given records were saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Something in the folder that is not a dead letter; it stays where it is."""
+
+    name: str
+    reason: str
+
+
+class DeadLetterQueue:
+    """Dead letters below one folder; safe to use from several threads and processes at once."""
+
+    def __init__(self, storage_path: str | Path = "data/dlq") -> None:
+        self.storage_path = Path(storage_path)
+        try:
+            self.storage_path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"the dead letter folder {self.storage_path} cannot be made: {error}") from error
+        self._lock = FileLock(self.storage_path / ".lock")
+        self._index = DeadLetterIndex(self.storage_path, self._lock)
+
+    def save(
+        self,
+        records: Sequence[Any],
+        error: str,
+        context: Mapping[str, Any],
+        reasons: Sequence[Sequence[str]] | None = None,
+    ) -> Saved:
+        """Keep failed records as received; a record that the series already has here is counted as a repeat.
+
+        `reasons` names the reason codes of each record, in the same order. Raises StorageError if nothing could be
+        written: the batch must then not be committed.
+        """
+        series = series_key(context)
+        with self._guarded("written to"), self._lock:
+            fresh = self._fresh(series, [fingerprint(record) for record in records])
+            entry_id = self._write(series, fresh, records, error, context, reasons) if fresh else None
+        return Saved(entry_id, len(fresh), len(records) - len(fresh), tuple(fresh.values()))
+
+    def opens(self, series: Series, start: int, end: int) -> np.ndarray:
+        """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
+        with self._guarded("read"):
+            return self._refreshed().opens(series.key, start, end)
+
+    def opens_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
+        """`opens` of every series that has any in [start, end), by `Series.key`: one look at the folder for all."""
+        with self._guarded("read"):
+            return self._refreshed().opens_by_series(start, end)
+
+    # -- looking
+
+    def refresh(self, progress: Progress = lambda done, total: None) -> None:
+        """Take in what changed in the folder; every other look does it too, without telling of its progress."""
+        with self._guarded("read"):
+            self._index.refresh(progress)
+
+    def find(self, wanted: Wanted | None = None, limit: int = 50, offset: int = 0) -> Page:
+        """A page of matching records, those of the newest entry first."""
+        wanted = wanted or Wanted()
+        with self._guarded("read"):
+            return search.find(self._refreshed(), wanted, self._reader(wanted), limit, offset)
+
+    def count(self, wanted: Wanted | None = None) -> int:
+        """How many records match; a text to search for is left out of account."""
+        with self._guarded("read"):
+            return search.count(self._refreshed(), wanted or Wanted())
+
+    def entries(self, wanted: Wanted | None = None, limit: int | None = None, offset: int = 0) -> list[EntryRow]:
+        """Entries that hold a matching record, the newest first."""
+        wanted = wanted or Wanted()
+        with self._guarded("read"):
+            return search.entry_rows(self._refreshed(), wanted, self._reader(wanted), limit, offset)
+
+    def groups(self, dimension: str, wanted: Wanted | None = None, most: int = 50) -> list[Group]:
+        """Matching records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first.
+
+        A text to search for is left out of account.
+        """
+        with self._guarded("read"):
+            return search.group(self._refreshed(), dimension, wanted or Wanted(), most)
+
+    def rows(self, entry_ids: Sequence[str]) -> list[EntryRow]:
+        """These entries as a list shows them, in this order. InputError names one that there is not."""
+        with self._guarded("read"):
+            found = search.rows_of(self._refreshed(), entry_ids)
+        missing = set(entry_ids) - {row.id for row in found}
+        if missing:
+            raise InputError(f"entry: there is no dead letter {min(missing)!r}; `dlq list` shows which there are")
+        return found
+
+    def span(self, selection: Selection) -> tuple[int, int] | None:
+        """First and last bar open among these records, epoch seconds; None if no time can be read."""
+        with self._guarded("read"):
+            return search.span(self._refreshed(), selection)
+
+    def select(self, wanted: Wanted | None = None) -> dict[str, tuple[int, ...]]:
+        """Every matching record, as a list that does not change any more: entry id -> numbers, the oldest first."""
+        wanted = wanted or Wanted()
+        with self._guarded("read"):
+            return dict(search.select(self._refreshed(), wanted, self._reader(wanted)))
+
+    def set_aside(self) -> list[SetAside]:
+        """What in the folder is not a dead letter, and why; by name."""
+        with self._guarded("read"), self._refreshed().reading() as connection:
+            found = connection.execute(sa.select(set_aside.c.name, set_aside.c.reason).order_by(set_aside.c.name))
+            return [SetAside(*row) for row in found]
+
+    def read(self, entry_id: str) -> Entry:
+        """One entry with all its records. InputError if there is none of this id."""
+        try:
+            return read_entry(self._path(entry_id))
+        except NotADeadLetter as reason:
+            raise InputError(f"entry: {entry_id!r} is not a dead letter: {reason}") from reason
+
+    # -- changing
+
+    def change(
+        self, entry_ids: Sequence[str], decide: Callable[[dict[str, Entry]], Mapping[str, Sequence[Step]]]
+    ) -> None:
+        """Add steps to the history of some entries, while nobody else changes any.
+
+        `decide` gets the entries as they are now and returns the steps for each; what it raises, nothing is changed.
+        """
+        with self._guarded("written to"), self._lock:
+            decided = decide({entry_id: self.read(entry_id) for entry_id in dict.fromkeys(entry_ids)})
+            written = []
+            try:
+                for entry_id, steps in decided.items():
+                    if steps:
+                        path = self._path(entry_id)
+                        write_atomically(path, with_steps(path, steps))
+                        written.append(entry_id)
+            finally:
+                self._index.take_in(written)
+
+    def remove(self, entry_ids: Sequence[str], may_go: Callable[[Entry], bool]) -> list[str]:
+        """Delete the files of those entries that, as they are now, may go; returns their ids."""
+        gone: list[str] = []
+        with self._guarded("written to"), self._lock:
+            try:
+                for entry_id in entry_ids:
+                    if may_go(self.read(entry_id)):
+                        self._path(entry_id).unlink()
+                        gone.append(entry_id)
+            finally:
+                self._index.take_in(gone)
+        return gone
+
+    # -- inside
+
+    def _path(self, entry_id: str) -> Path:
+        """The file of an entry; InputError for an id that cannot be one of this folder."""
+        name = f"{entry_id}.json"
+        plain = isinstance(entry_id, str) and "\0" not in name and Path(name).name == name and name[0] != "."
+        path = self.storage_path / name
+        try:
+            if plain and path.is_file():
+                return path
+        except (OSError, ValueError):
+            pass
+        raise InputError(f"entry: there is no dead letter {entry_id!r}; `dlq list` shows which there are")
+
+    def _reader(self, wanted: Wanted) -> Callable[[str], Entry]:
+        """Reads entries; one that cannot hold the text wanted comes back without its records."""
+
+        def read(entry_id: str) -> Entry:
+            if wanted.text and not search.may_hold(read_text(self._path(entry_id)), wanted.text):
+                return Entry(entry_id, 0.0, "", {}, [])
+            return self.read(entry_id)
+
+        return read
+
+    def _fresh(self, series: str, prints: Sequence[bytes]) -> dict[bytes, int]:
+        """Fingerprint -> place of each record that is not kept yet, the first of equal ones."""
+        known = self._refreshed().known(series, prints) if prints else set()
+        places: dict[bytes, int] = {}
+        for place, print_ in enumerate(prints):
+            if print_ not in known:
+                places.setdefault(print_, place)
+        return places
+
+    def _write(
+        self,
+        series: str,
+        fresh: Mapping[bytes, int],
+        records: Sequence[Any],
+        error: str,
+        context: Mapping[str, Any],
+        reasons: Sequence[Sequence[str]] | None,
+    ) -> str:
+        stamp = datetime.now(UTC).isoformat(timespec="microseconds")
+        path = self.storage_path / f"{stamp.replace(':', '-')}_{batch_id(series, fresh)}.json"
+        places = list(fresh.values())
+        content = {
+            "timestamp": stamp,
+            "error": error,
+            "context": dict(context),
+            "records": [records[place] for place in places],
+            "reasons": [list(reasons[place]) if reasons else [] for place in places],
+        }
+        write_atomically(path, strict_json(content, indent=1) + "\n")
+        self._index.take_in([path.stem])
+        log.warning("kept %d records that are not candles as dead letter %s", len(places), path.stem)
+        return path.stem
+
+    def _refreshed(self) -> DeadLetterIndex:
+        self._index.refresh()
+        return self._index
+
+    @contextmanager
+    def _guarded(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sa.exc.SQLAlchemyError) as failure:
+            cause = getattr(failure, "orig", None) or failure
+            raise StorageError(f"dead letters cannot be {done} {self.storage_path}: {cause}") from failure

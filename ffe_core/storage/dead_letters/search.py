@@ -1,0 +1,459 @@
+"""Which dead letters match? Pages of entries and of records, and counts by group, asked of the index.
+
+A page walks the entries newest first and stops when it is full; counts of one filter are kept by the index. Only a
+search in what was received reads files, newest first, as many as it takes to fill the page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from ffe_core.errors import InputError
+from ffe_core.series import Series
+from ffe_core.storage.dead_letters import file as files
+from ffe_core.storage.dead_letters.file import Entry
+from ffe_core.storage.dead_letters.index import (
+    ALL,
+    DIMENSIONS,
+    ENTRY_DIMENSIONS,
+    FAILED_AGAIN,
+    NEW,
+    NO_REASON,
+    STATUSES,
+    TOTAL,
+    DeadLetterIndex,
+    cells,
+    days,
+    entries,
+    groups,
+    records,
+)
+from ffe_core.storage.files import strict
+
+TREND_DAYS = 30
+_PLAIN = re.compile(r"[a-z0-9_.:-]+")
+Read = Callable[[str], Entry]
+"""Gives an entry by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records are asked for; an empty text asks for any."""
+
+    reason: str = ""
+    """A code, or the rule alone of `rule:field`; "none" for records that break no rule."""
+    asset_pair: str = ""
+    timeframe: str = ""
+    provider: str = ""
+    run: str = ""
+    day: str = ""
+    """The UTC day on which they were kept, for example 2024-01-31."""
+    status: str = ""
+    """pending, new, failed again, replayed, superseded by stored or discarded; partly replayed asks for entries."""
+    text: str = ""
+    """What a record contains, as received or mended, whatever the case of its letters."""
+    entry: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status and self.status not in (*STATUSES, files.PARTLY_REPLAYED):
+            known = ", ".join((*STATUSES, files.PARTLY_REPLAYED))
+            raise InputError(f"status: {self.status!r} is unknown; use one of {known}")
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The filters that are set."""
+        return {item.name: value for item in fields(self) if (value := getattr(self, item.name))}
+
+    @property
+    def record_status(self) -> str:
+        """The status of records to look for."""
+        return ALL if self.status in ("", files.PARTLY_REPLAYED) else self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as a list shows it."""
+
+    entry_id: str
+    number: int
+    asset_pair: str
+    timeframe: str
+    provider: str
+    run: str
+    saved_at: float
+    open: int | None
+    """Bar open in epoch seconds, where the time can be read."""
+    status: str
+    reasons: tuple[str, ...]
+    attempts: int
+    revision: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of what matches; `total` is None where a search did not look to the end."""
+
+    rows: list[Row]
+    total: int | None
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry as a list shows it, with its records counted by status."""
+
+    id: str
+    saved_at: float
+    touched_at: float
+    error: str
+    context: dict[str, Any]
+    status: str
+    counts: dict[str, int]
+    """How many records have each status; "all" for all of them."""
+    matching: int
+
+    @property
+    def series(self) -> Series | None:
+        """The series its records belong to; None if the context does not name one."""
+        return files.series_of(self.context)
+
+    @property
+    def records(self) -> int:
+        """How many there are in all."""
+        return self.counts.get(ALL, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Records that share a reason, pair, timeframe, provider, run or day."""
+
+    value: str
+    count: int
+    first_seen: float
+    last_seen: float
+    trend: tuple[int, ...]
+    """How many were kept on each of the last 30 UTC days, today last."""
+
+
+def find(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset: int) -> Page:
+    """A page of records, the newest entry first."""
+    if wanted.text:
+        return _searched_page(index, wanted, read, limit, offset)
+    total = count(index, wanted)
+    with index.reading() as connection:
+        found = list(_window(connection, wanted, limit, offset))
+    kept = {id_: read(id_) for id_ in dict.fromkeys(row.entry_id for row in found)}
+    rows = [replace(row, value=kept[row.entry_id].letters[row.number].value) for row in found]
+    return Page(rows, total, offset + len(rows) < total)
+
+
+def count(index: DeadLetterIndex, wanted: Wanted) -> int:
+    """How many records match, a text aside."""
+    given = {name: value for name, value in wanted.given.items() if name not in ("status", "text")}
+    with index.reading() as connection:
+        if len(given) > 1 or "entry" in given or wanted.status == files.PARTLY_REPLAYED:
+            query = sa.select(sa.func.coalesce(sa.func.sum(cells.c["count"]), 0))
+            return int(connection.scalar(_matching(query, wanted)) or 0)
+        dimension, value = next(iter(given.items()), (TOTAL, ""))
+        query = sa.select(groups.c["count"]).where(
+            groups.c.dimension == dimension, groups.c.value == value, groups.c.status == wanted.record_status
+        )
+        return int(connection.scalar(query) or 0)
+
+
+def entry_rows(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | None, offset: int) -> list[EntryRow]:
+    """Entries with at least one matching record, the newest first."""
+    with index.reading() as connection:
+        holding: Iterator[tuple[str, int]] = _entries(connection, wanted)
+        if wanted.text:
+            holding = ((id_, len(rows)) for id_, rows in _searched(connection, wanted, read))
+        ids = dict(islice(holding, None if limit is None else offset + limit))
+        chosen = list(ids)[offset:]
+        return [row for at in range(0, len(chosen), 500) for row in _full(connection, chosen[at : at + 500], ids)]
+
+
+def rows_of(index: DeadLetterIndex, ids: Sequence[str]) -> list[EntryRow]:
+    """The entries of these ids that there are, in this order."""
+    with index.reading() as connection:
+        return [row for at in range(0, len(ids), 500) for row in _full(connection, ids[at : at + 500], {})]
+
+
+def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tuple[int, int] | None:
+    """First and last bar open among some records."""
+    edges: list[int] = []
+    with index.reading() as connection:
+        for id_, numbers in selection.items():
+            for at in range(0, len(numbers), 500):
+                query = (
+                    sa.select(sa.func.min(records.c.open), sa.func.max(records.c.open))
+                    .join(entries, entries.c.key == records.c.entry)
+                    .where(entries.c.id == id_, records.c.number.in_(numbers[at : at + 500]))
+                )
+                edges += [edge for row in connection.execute(query) for edge in row if edge is not None]
+    return (min(edges), max(edges)) if edges else None
+
+
+def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50) -> list[Group]:
+    """Records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first."""
+    if dimension not in DIMENSIONS:
+        raise InputError(f"group: {dimension!r} is unknown; use one of {', '.join(DIMENSIONS)}")
+    kept = set(wanted.given) <= {"status"} and wanted.status != files.PARTLY_REPLAYED
+    with index.reading() as connection:
+        if kept:
+            return _kept_groups(connection, dimension, wanted.record_status, most)
+        return _counted_groups(connection, dimension, wanted, most)
+
+
+def select(index: DeadLetterIndex, wanted: Wanted, read: Read) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The numbers of the matching records of each entry, the oldest entry first."""
+    with index.reading() as connection:
+        if not wanted.text:
+            rows = connection.execute(_all_numbers(wanted).execution_options(yield_per=10_000))
+            for id_, found in groupby(rows, key=itemgetter(0)):
+                yield id_, tuple(row[1] for row in found)
+            return
+        for id_, found_rows in _searched(connection, wanted, read, newest_first=False):
+            yield id_, tuple(row.number for row in found_rows)
+
+
+def _all_numbers(wanted: Wanted) -> sa.Select[Any]:
+    query = _matching(sa.select(entries.c.id, records.c.number), wanted)
+    return (
+        query.join(records, records.c.entry == entries.c.key)
+        .where(*_record_conditions(wanted))
+        .order_by(entries.c.saved_at, entries.c.key, records.c.number)
+    )
+
+
+def _matching(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
+    """Narrow a query over entries and their cells to what is wanted."""
+    return query.select_from(cells.join(entries, cells.c.entry == entries.c.key)).where(
+        cells.c.reason == wanted.reason, cells.c.status == wanted.record_status, *_entry_conditions(wanted)
+    )
+
+
+def _entry_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    given = wanted.given
+    conditions = [entries.c[name] == given[name] for name in ENTRY_DIMENSIONS if name in given]
+    conditions += [entries.c.id == wanted.entry] if wanted.entry else []
+    conditions += [entries.c.status == wanted.status] if wanted.status == files.PARTLY_REPLAYED else []
+    return conditions
+
+
+def _entries(connection: sa.Connection, wanted: Wanted, *, newest_first: bool = True) -> Iterator[tuple[str, int]]:
+    """Ids of entries that hold a match, and how many each holds (a text aside)."""
+    by_entry = bool(_entry_conditions(wanted))
+    # The order is that of the index the query walks, so that a page is full long before the end.
+    order = (entries.c.saved_at, entries.c.key) if by_entry else (cells.c.saved_at, cells.c.entry)
+    query = _matching(sa.select(entries.c.id, cells.c["count"]), wanted)
+    query = query.order_by(*(column.desc() if newest_first else column for column in order))
+    for row in connection.execute(query.execution_options(yield_per=100)):
+        yield row[0], row[1]
+
+
+def _window(connection: sa.Connection, wanted: Wanted, limit: int, offset: int) -> Iterator[Row]:
+    """The records from `offset` on, entry by entry; entries before it are only counted."""
+    skip = offset
+    for id_, matching in _entries(connection, wanted):
+        if skip >= matching:
+            skip -= matching
+            continue
+        for row in _records(connection, id_, wanted, limit, skip):
+            yield row
+            limit -= 1
+        if limit <= 0:
+            return
+        skip = 0
+
+
+def _records(connection: sa.Connection, id_: str, wanted: Wanted, limit: int = -1, offset: int = 0) -> Iterator[Row]:
+    query = (
+        sa.select(records, entries.c.asset_pair, entries.c.timeframe, entries.c.provider)
+        .add_columns(entries.c.run, entries.c.saved_at)
+        .join(entries, entries.c.key == records.c.entry)
+        .where(entries.c.id == id_, *_record_conditions(wanted))
+        .order_by(records.c.number)
+    )
+    for row in connection.execute(query.limit(limit).offset(offset)).mappings():
+        yield Row(
+            id_,
+            row["number"],
+            row["asset_pair"],
+            row["timeframe"],
+            row["provider"],
+            row["run"],
+            row["saved_at"],
+            row["open"],
+            files.PENDING if row["status"] in (NEW, FAILED_AGAIN) else row["status"],
+            tuple(json.loads(row["reasons"])),
+            row["attempts"],
+            row["revision"],
+            None,
+        )
+
+
+def _record_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    status = wanted.record_status
+    which = (NEW, FAILED_AGAIN) if status == files.PENDING else (status,)
+    conditions: list[sa.ColumnElement[bool]] = [] if status == ALL else [records.c.status.in_(which)]
+    if wanted.reason == NO_REASON:
+        conditions.append(records.c.reasons == "[]")
+    elif wanted.reason:
+        # As `json.dumps` wrote it; a rule alone also finds its fields.
+        text = json.dumps(wanted.reason)
+        conditions.append(
+            sa.or_(*(sa.func.instr(records.c.reasons, part) > 0 for part in (text, text.removesuffix('"') + ":")))
+        )
+    return conditions
+
+
+def _searched(
+    connection: sa.Connection, wanted: Wanted, read: Read, *, newest_first: bool = True
+) -> Iterator[tuple[str, list[Row]]]:
+    """Entries that hold the text wanted, each with its matching records and their values.
+
+    Every query is read to its end before a file is: one under way would keep dead letters from being saved.
+    """
+    for id_, _ in list(_entries(connection, wanted, newest_first=newest_first)):
+        if rows := _found(connection, id_, wanted, read):
+            yield id_, rows
+
+
+def _found(connection: sa.Connection, id_: str, wanted: Wanted, read: Read) -> list[Row]:
+    try:
+        letters = read(id_).letters
+    except (InputError, FileNotFoundError):
+        return []  # removed since the search began
+    if not letters:
+        return []
+    needle = wanted.text.casefold()
+    rows = []
+    for row in list(_records(connection, id_, wanted)):
+        letter = letters[row.number]
+        if _contains(letter.raw, needle) or (letter.revision and _contains(letter.value, needle)):
+            rows.append(replace(row, value=letter.value))
+    return rows
+
+
+def may_hold(file_text: str, text: str) -> bool:
+    """Whether a file can hold a match, judged by its bare text; True where escapes could hide one."""
+    needle = text.casefold()
+    return not _PLAIN.fullmatch(needle) or needle in file_text.casefold()
+
+
+def _contains(value: Any, needle: str) -> bool:
+    return needle in json.dumps(strict(value), ensure_ascii=False).casefold()
+
+
+def _searched_page(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset: int) -> Page:
+    rows: list[Row] = []
+    with index.reading() as connection:
+        for _, found in _searched(connection, wanted, read):
+            rows += found
+            if len(rows) > offset + limit:
+                return Page(rows[offset : offset + limit], None, True)
+    return Page(rows[offset:], len(rows), False)
+
+
+def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, int]) -> list[EntryRow]:
+    found = connection.execute(sa.select(entries).where(entries.c.id.in_(ids))).mappings().all()
+    keys = [row["key"] for row in found]
+    counts: dict[int, dict[str, int]] = {key: {} for key in keys}
+    columns = (cells.c.entry, cells.c.status, cells.c["count"])
+    for key, status, number in connection.execute(
+        sa.select(*columns).where(cells.c.entry.in_(keys), cells.c.reason == "")
+    ):
+        counts[key][status] = number
+    rows = {
+        row["id"]: EntryRow(
+            row["id"],
+            row["saved_at"],
+            row["touched_at"],
+            row["error"],
+            json.loads(row["context"]),
+            row["status"],
+            counts[row["key"]],
+            matching.get(row["id"], 0),
+        )
+        for row in found
+    }
+    return [rows[id_] for id_ in ids if id_ in rows]
+
+
+def _kept_groups(connection: sa.Connection, dimension: str, status: str, most: int) -> list[Group]:
+    found = connection.execute(_LARGEST, {"dimension": dimension, "status": status, "most": most}).all()
+    last_days = _last_days()
+    asked = {"dimension": dimension, "status": status, "most": most, "first": last_days[0]}
+    trends: dict[str, dict[str, int]] = {}
+    for value, day, number in connection.execute(_TRENDS, asked):
+        trends.setdefault(value, {})[day] = number
+    return [Group(*row, _trend(trends.get(row[0], {}), last_days)) for row in found]
+
+
+_LARGEST = (
+    sa.select(groups.c.value, groups.c["count"], groups.c.first_seen, groups.c.last_seen)
+    .where(groups.c.dimension == sa.bindparam("dimension"), groups.c.status == sa.bindparam("status"))
+    # A reason is counted by its rule; `rule:field` is kept for filters only.
+    .where(sa.or_(groups.c.dimension != "reason", sa.func.instr(groups.c.value, ":") == 0))
+    .order_by(groups.c["count"].desc(), groups.c.value)
+    .limit(sa.bindparam("most"))
+)
+_TRENDS = sa.select(days.c.value, days.c.day, days.c["count"]).where(
+    days.c.dimension == sa.bindparam("dimension"),
+    days.c.status == sa.bindparam("status"),
+    days.c.day >= sa.bindparam("first"),
+    days.c.value.in_(sa.select(_LARGEST.subquery().c.value)),
+)
+
+
+def _counted_groups(connection: sa.Connection, dimension: str, wanted: Wanted, most: int) -> list[Group]:
+    """The same counted here, where more than a status is asked for."""
+    found: dict[str, tuple[int, float, float]] = {}
+    trends: dict[str, dict[str, int]] = {}
+    for value, day, number, first, last in connection.execute(_by_value_and_day(dimension, wanted)):
+        known = found.get(value, (0, first, last))
+        found[value] = (known[0] + number, min(known[1], first), max(known[2], last))
+        trends.setdefault(value, {})[day] = number
+    largest = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))[:most]
+    last_days = _last_days()
+    return [Group(value, *counted, _trend(trends[value], last_days)) for value, counted in largest]
+
+
+def _by_value_and_day(dimension: str, wanted: Wanted) -> sa.Select[Any]:
+    value = cells.c.reason if dimension == "reason" else entries.c[dimension]
+    query = (
+        sa.select(
+            value,
+            entries.c.day,
+            sa.func.sum(cells.c["count"]),
+            sa.func.min(entries.c.saved_at),
+            sa.func.max(entries.c.saved_at),
+        )
+        .select_from(entries.join(cells, cells.c.entry == entries.c.key))
+        .where(cells.c.status == wanted.record_status, *_entry_conditions(wanted))
+        .group_by(value, entries.c.day)
+    )
+    if dimension != "reason":
+        return query.where(cells.c.reason == wanted.reason)
+    if wanted.reason:
+        return query.where(cells.c.reason == wanted.reason)
+    return query.where(cells.c.reason != "", sa.func.instr(cells.c.reason, ":") == 0)
+
+
+def _trend(by_day: Mapping[str, int], last_days: Sequence[str]) -> tuple[int, ...]:
+    return tuple(by_day.get(day, 0) for day in last_days)
+
+
+def _last_days() -> list[str]:
+    today = datetime.now(UTC).date()
+    return [(today - timedelta(days=ago)).isoformat() for ago in reversed(range(TREND_DAYS))]

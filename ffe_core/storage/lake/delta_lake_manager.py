@@ -1,0 +1,367 @@
+"""How candles get into the lake and out of it: guarded appends to Delta tables, candles and marks in one commit.
+
+The guard is a compare-and-swap per series: a commit names the marks it was planned from, goes through a handle of its
+own, and carries the new marks as Delta application transactions. A racer on the same series is refused by the
+protocol, another series' append is not disturbed (delta-rs #2580, #3821 say why the log alone is not enough).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
+from ffe_core.errors import CommitConflict, InputError, StorageError
+from ffe_core.series import NO_MARK, Marks, Series
+from ffe_core.settings import Settings
+from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
+from ffe_core.timeframes import TIMEFRAMES
+
+log = logging.getLogger(__name__)
+
+_COMMIT_RETRIES = 100
+_REOPENS = 20
+# What is stored is compared in one go where the new rows lie as dense as a market is open. Two gaps years apart are
+# read without what lies between, and where there are many, so many bars at a time.
+_DENSE = 8
+_FAR_BARS = 50_000
+_MOST_BARS = 1_000_000
+# Every tenth commit: opening a table between two checkpoints is what small appends spend most of their time on.
+_CONFIGURATION = {"delta.checkpointInterval": "10"}
+_PACKED = {"compression": "ZSTD", "compression_level": 3}
+_WRITER = WriterProperties(**_PACKED)
+# Times and prices hardly repeat: a dictionary of them costs a third of the writing and makes larger files. Pages end at
+# their 1 MB, not at 20,000 rows, which costs another sixth.
+_CANDLE_WRITER = WriterProperties(
+    **_PACKED,
+    data_page_row_count_limit=200_000,
+    column_properties={
+        "timestamp": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED"),
+        **{name: ColumnProperties(dictionary_enabled=False) for name in VALUES},
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one commit did with the rows it was given: `rows = new + restated + repeats`."""
+
+    new: int
+    restated: int
+    repeats: int
+    version: int | None = None
+    """Version of the table after the commit; None if there was nothing to write and no mark to move."""
+
+
+class DeltaLakeManager:
+    """The Delta tables below one folder or URI; each method opens a handle of its own and keeps none but to read."""
+
+    def __init__(self, storage_path: str | Path | None = None, storage_options: dict[str, str] | None = None) -> None:
+        self.storage_path = str(storage_path) if storage_path is not None else Settings.load().lake_uri
+        self.storage_options = storage_options
+        self._snapshots = Snapshots(storage_options)
+
+    def table_uri(self, table_name: str) -> str:
+        """Where a table lies."""
+        if not table_name or not table_name.replace("_", "").isalnum():
+            raise InputError(f"table: {table_name!r} is not a table name; use a name like raw_market_data_1h")
+        return f"{self.storage_path.rstrip('/')}/{table_name}"
+
+    def table_exists(self, table_name: str) -> bool:
+        """Whether there is a Delta table of this name."""
+        return DeltaTable.is_deltatable(self.table_uri(table_name), self.storage_options)
+
+    def open(self, table_name: str) -> DeltaTable | None:
+        """A fresh handle, or None if there is no such table. StorageError if it cannot be read."""
+        uri = self.table_uri(table_name)
+        try:
+            return DeltaTable(uri, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
+
+    def snapshot(self, table_name: str) -> Snapshot | None:
+        """The table as it is now, to read from; None if there is none. StorageError if it cannot be read."""
+        return self._snapshots.newest(self.table_uri(table_name))
+
+    def create_or_update_table(
+        self,
+        df: pd.DataFrame | pa.Table,
+        table_name: str,
+        partition_columns: Sequence[str] | None = None,
+        mode: str = "append",
+    ) -> int | None:
+        """Append rows to a table, made on first use; returns its version, None for zero rows.
+
+        A Bronze table takes the declared candle columns and only ever grows; other tables also take "overwrite".
+        Raises InputError for another mode or columns that do not fit, StorageError if the write fails.
+        """
+        uri, bronze = self.table_uri(table_name), table_name.startswith("raw_market_data_")
+        allowed = ("append",) if bronze else ("append", "overwrite")
+        if mode not in allowed:
+            raise InputError(f"mode: {mode!r} is not possible for {table_name}; use {' or '.join(allowed)}")
+        rows = conform(df) if bronze else _arrow(df)
+        if rows.num_rows == 0:
+            return None
+        if bronze:
+            self.ensure_table(timeframe_of(table_name))
+        try:
+            write_deltalake(
+                uri,
+                rows,
+                partition_by=list(partition_columns or []) or None,
+                mode=mode,
+                storage_options=self.storage_options,
+                writer_properties=_CANDLE_WRITER if bronze else _WRITER,
+                commit_properties=CommitProperties(max_commit_retries=_COMMIT_RETRIES),
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {table_name} in {self.storage_path} refused the rows: {error}") from error
+        table = self.open(table_name)
+        return table.version() if table else None
+
+    def read_table(
+        self,
+        table_name: str,
+        version: int | None = None,
+        as_of: datetime | None = None,
+        filters: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Rows of a table, as it is now, at a `version`, or `as_of` an aware moment; `filters` is a SQL predicate.
+
+        Raises InputError if there is no such table, StorageError if it cannot be read.
+        """
+        if as_of is not None and as_of.tzinfo is None:
+            raise InputError(f"as_of: {as_of} has no time zone; add one, for example {as_of.isoformat()}Z")
+        table = self.open(table_name)
+        if table is None:
+            raise InputError(f"table: there is no {table_name} in {self.storage_path}; backfill a series first")
+        try:
+            if version is not None or as_of is not None:
+                table.load_as_version(version if version is not None else as_of)
+            batches = table.scan(columns=list(columns) if columns else None, predicate=filters)
+            return pa.table(pa.RecordBatchReader.from_stream(batches).read_all()).to_pandas()
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
+
+    def get_table_history(self, table_name: str) -> pd.DataFrame:
+        """One row a commit, newest first; empty for a table that does not exist."""
+        table = self.open(table_name)
+        return pd.DataFrame(table.history() if table else [])
+
+    def ensure_table(self, timeframe: str) -> DeltaTable:
+        """The Bronze table of a timeframe, made empty and fully typed if there is none.
+
+        Writing rows to a missing table by path would let two writers both create it, and double the rows.
+        """
+        name = table_name(timeframe)
+        existing = self.open(name)
+        if existing is not None:
+            return existing
+        try:
+            return DeltaTable.create(
+                self.table_uri(name),
+                schema=SCHEMA,
+                mode="ignore",
+                partition_by=list(PARTITION_COLUMNS),
+                configuration=_CONFIGURATION,
+                storage_options=self.storage_options,
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            created = self.open(name)  # another process may just have made it
+            if created is None:
+                raise StorageError(f"table {name} cannot be made in {self.storage_path}: {error}") from error
+            return created
+
+    def marks(self, series: Series) -> Marks:
+        """The series' marks as the log holds them."""
+        table = self.open(series.table)
+        return marks_of(table, series) if table else Marks()
+
+    def all_marks(self, providers: Sequence[str]) -> dict[Series, Marks]:
+        """Marks of every series in the lake that comes from one of the providers."""
+        found = {}
+        for timeframe in TIMEFRAMES:
+            table = self.open(table_name(timeframe))
+            for pair in _pairs(table) if table else ():
+                for provider in providers:
+                    series = Series(pair, timeframe, provider)
+                    found[series] = marks_of(table, series)
+        return {series: marks for series, marks in found.items() if marks != Marks()}
+
+    def commit(
+        self, series: Series, rows: pa.Table, before: Marks, after: Marks, note: dict[str, str] | None = None
+    ) -> Committed:
+        """Append what the lake does not hold yet and move the marks, in one commit.
+
+        `rows` has the columns of `SCHEMA`, one row a bar. A row with the same values as the latest stored version is
+        a repeat; with other values it is a restatement, appended with an `_extracted_at` after the one it replaces.
+        Raises CommitConflict if the marks are not `before`, StorageError if the table cannot be written.
+        """
+        self.ensure_table(series.timeframe)
+        for _ in range(_REOPENS):
+            table = self.open(series.table)
+            assert table is not None
+            if marks_of(table, series) != before:
+                raise CommitConflict(f"{series}: another writer moved its marks; plan again from where they stand")
+            fresh, done = _compare(Snapshot(table, self.storage_options), series, rows)
+            if fresh.num_rows == 0 and after == before:
+                return done
+            try:
+                self._append(table, series, fresh, after, note or {})
+                return Committed(done.new, done.restated, done.repeats, table.version())
+            except CommitFailedError as error:
+                log.info("%s: commit refused (%s); looking again", series, error)
+            except (DeltaError, OSError, ValueError) as error:
+                if "Invalid table version" not in str(error):
+                    raise StorageError(f"{series}: the lake refused the commit: {error}") from error
+        raise StorageError(f"{series}: the lake refused the commit {_REOPENS} times; try again when it is less busy")
+
+    def _append(self, table: DeltaTable, series: Series, rows: pa.Table, marks: Marks, note: dict[str, str]) -> None:
+        transactions = [
+            Transaction(series.key, NO_MARK if marks.watermark is None else marks.watermark),
+            Transaction(series.low_key, NO_MARK if marks.low is None else marks.low),
+        ]
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            writer_properties=_CANDLE_WRITER,
+            commit_properties=CommitProperties(
+                custom_metadata={"series": series.key, **note},
+                app_transactions=transactions,
+                max_commit_retries=_COMMIT_RETRIES,
+            ),
+        )
+
+    def current(
+        self, series: Series, start: int, end: int, columns: Sequence[str] = VALUES, table: DeltaTable | None = None
+    ) -> pa.Table:
+        """The latest version of each stored bar that opens in [start, end) (epoch seconds), sorted by time.
+
+        Columns: timestamp, then `columns`. Empty if nothing is stored.
+        """
+        snapshot = self._seen(series, table)
+        if snapshot is None:
+            return SCHEMA.empty_table().select(["timestamp", *columns])
+        names = dict.fromkeys(("timestamp", "_extracted_at", *columns))
+        return _latest(snapshot.rows(series, start, end, list(names))).select(["timestamp", *columns])
+
+    def stored_opens(self, series: Series, start: int, end: int, table: DeltaTable | None = None) -> np.ndarray:
+        """Opens of the stored bars in [start, end): sorted unique int64 epoch seconds."""
+        snapshot = self._seen(series, table)
+        if snapshot is None:
+            return np.empty(0, np.int64)
+        return _distinct(epochs(snapshot.rows(series, start, end, ["timestamp"])["timestamp"]))
+
+    def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
+        """What the handle sees; without one, the series' table as it is now."""
+        return self.snapshot(series.table) if table is None else Snapshot(table, self.storage_options)
+
+
+def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
+    """Rows cast to the declared candle columns, in their order; InputError names what is missing or does not fit."""
+    rows = _arrow(df)
+    missing = [name for name in SCHEMA.names if name not in rows.column_names and name != "_dead_letter_id"]
+    if missing:
+        raise InputError(f"columns: {', '.join(missing)} missing; a Bronze table needs {', '.join(SCHEMA.names)}")
+    if "_dead_letter_id" not in rows.column_names:
+        rows = rows.append_column("_dead_letter_id", pa.nulls(rows.num_rows, pa.string()))
+    stamps = [rows.schema.field(field.name) for field in SCHEMA if field.type == TIMESTAMP]
+    naive = [field.name for field in stamps if pa.types.is_timestamp(field.type) and field.type.tz is None]
+    if naive:
+        raise InputError(f"columns: {', '.join(naive)} hold times without a zone; make them UTC first")
+    try:
+        return rows.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"columns: the rows do not fit the candle columns: {error}") from error
+
+
+def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
+    try:
+        return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"columns: a column mixes types that do not go together: {error}") from error
+
+
+def _pairs(table: DeltaTable) -> list[str]:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    return sorted(set(actions["partition.partition_asset_pair"].to_pylist()))
+
+
+def _latest(rows: pa.Table) -> pa.Table:
+    """One row a bar, the one extracted last, sorted by time."""
+    rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
+    stamps = epochs(rows["timestamp"])
+    last = np.ones(len(stamps), bool)
+    last[:-1] = stamps[1:] != stamps[:-1]
+    return rows if last.all() else rows.filter(pa.array(last))
+
+
+def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, Committed]:
+    """The rows to append, and what the rest turned out to be, against what this handle sees."""
+    if rows.num_rows == 0:
+        return rows, Committed(0, 0, 0)
+    opens = epochs(rows["timestamp"])
+    stored = _stored_at(seen, series, opens)
+    if stored.num_rows == 0:
+        return rows, Committed(rows.num_rows, 0, 0)
+    held = epochs(stored["timestamp"])
+    at = np.minimum(np.searchsorted(held, opens), len(held) - 1)
+    known = held[at] == opens
+    same = known.copy()
+    for name in VALUES:
+        same &= np.asarray(rows[name]) == np.asarray(stored[name])[at]
+    restated = known & ~same
+    fresh = _extracted_after(rows, restated, np.asarray(stored["_extracted_at"].cast(pa.int64()))[at])
+    done = Committed(int((~known).sum()), int(restated.sum()), int(same.sum()))
+    return fresh.filter(pa.array(~same)), done
+
+
+def _stored_at(seen: Snapshot, series: Series, opens: np.ndarray) -> pa.Table:
+    """The latest stored version of each bar at `opens`, sorted by time."""
+    found = []
+    for piece in _pieces(opens, series.step):
+        first, last = int(piece.min()), int(piece.max())
+        stored = _latest(seen.rows(series, first, last + 1, ["timestamp", "_extracted_at", *VALUES]))
+        if stored.num_rows > len(piece):
+            stored = stored.filter(pa.array(np.isin(epochs(stored["timestamp"]), piece)))
+        found.append(stored)
+    return pa.concat_tables(found)
+
+
+def _pieces(opens: np.ndarray, step: int) -> list[np.ndarray]:
+    """The opens in ascending pieces, so that memory goes by their number and not by the range they span."""
+    first = opens.min()
+    if opens.max() - first <= _DENSE * step * len(opens):
+        return [opens]
+    opens = np.sort(opens)
+    windows = (opens - first) // (_MOST_BARS * step)
+    return np.split(opens, np.flatnonzero((np.diff(opens) > _FAR_BARS * step) | (np.diff(windows) > 0)) + 1)
+
+
+def _extracted_after(rows: pa.Table, restated: np.ndarray, stored: np.ndarray) -> pa.Table:
+    """Move `_extracted_at` past the version each restated row replaces: a clock set back must not hide it."""
+    if not restated.any():
+        return rows
+    column = SCHEMA.get_field_index("_extracted_at")
+    extracted = np.asarray(rows["_extracted_at"].cast(pa.int64()))
+    moved = np.where(restated, np.maximum(extracted, stored + 1), extracted)
+    return rows.set_column(column, SCHEMA.field(column), pa.array(moved, pa.int64()).cast(SCHEMA.field(column).type))
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """The values sorted, each once; `np.unique` would hash them, at ten times the cost for times nearly in order."""
+    ordered = np.sort(values)
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))]

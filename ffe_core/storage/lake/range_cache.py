@@ -1,0 +1,74 @@
+"""What is remembered of data files across restarts: which bars each holds. A data file never changes, nor does this.
+
+It counts only for a file that the table's log names at the very size it had when it was read, and can be deleted at any
+time: it costs one reading of the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import sqlalchemy as sa
+
+from ffe_core.intervals import Times
+from ffe_core.storage.state.database import Ledger, metadata
+
+ByProvider = dict[str, Times]
+"""Runs [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
+
+_table = sa.Table(
+    "file_runs",
+    metadata,
+    sa.Column("lake", sa.String, primary_key=True),
+    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("provider", sa.String, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("runs", sa.LargeBinary, nullable=False),
+)
+
+
+class FileRuns:
+    """Reads and writes what is remembered, in the ledger. Every verb raises StorageError when it cannot be used."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def load(self, table_uri: str, sizes: Mapping[str, int]) -> dict[str, ByProvider]:
+        """What is known of a table's files, given path -> bytes. What is remembered of others is forgotten."""
+        found: dict[str, ByProvider] = {}
+        stale: set[str] = set()
+        with self._ledger.read() as connection:
+            for row in connection.execute(sa.select(_table).where(_table.c.lake == table_uri)):
+                if sizes.get(row.path) == row.size:
+                    runs = np.frombuffer(row.runs, dtype="<i8").astype(np.int64).reshape(-1, 2)
+                    found.setdefault(row.path, {})[row.provider] = runs
+                else:
+                    stale.add(row.path)
+        if stale:
+            with self._ledger.write() as connection:
+                _forget(connection, table_uri, stale)
+        return found
+
+    def save(self, table_uri: str, sizes: Mapping[str, int], found: Mapping[str, ByProvider]) -> None:
+        """Remember what was read of some files."""
+        rows = [
+            {
+                "lake": table_uri,
+                "path": path,
+                "provider": provider,
+                "size": sizes[path],
+                "runs": runs.astype("<i8").tobytes(),
+            }
+            for path, by_provider in found.items()
+            for provider, runs in by_provider.items()
+        ]
+        if rows:
+            with self._ledger.write() as connection:
+                _forget(connection, table_uri, found)  # another process may have read the same files meanwhile
+                connection.execute(_table.insert(), rows)
+
+
+def _forget(connection: sa.Connection, table_uri: str, paths: Collection[str]) -> None:
+    here = (_table.c.lake == table_uri) & (_table.c.path == sa.bindparam("gone"))
+    connection.execute(_table.delete().where(here), [{"gone": path} for path in paths])

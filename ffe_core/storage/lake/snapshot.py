@@ -1,0 +1,377 @@
+"""Which data files of a table hold a series' bars, and how are their rows read?
+
+The log names the pair, the times and the versions in each file, so nothing else is opened. A month of 1m bars out of
+20 million rows of 40 pairs, as multiples of this reader: pyarrow dataset with `file_pruning_predicate` 2.4,
+`DeltaTable.scan` 2.4, `polars.scan_delta` 2.0; before compaction (31 files of 2,040) 3.4, 3.4 and 1.5.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from ffe_core import times
+from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
+from ffe_core.errors import StorageError
+from ffe_core.intervals import intersect, union
+from ffe_core.series import NO_MARK, Marks, Series
+
+# Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
+# without their memory.
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+    import pyarrow.fs as pafs
+
+MICROS = 1_000_000
+_PAIR = "partition.partition_asset_pair"
+_EARLIEST, _LATEST = -(2**62), 2**62
+# What a data file holds itself: the partition columns are in its path only.
+_STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
+
+Ints = npt.NDArray[np.int64]
+
+
+class DamagedTable(StorageError):
+    """Data files that the log names cannot be read; `files` names them, `readable` says what of the series is left.
+
+    `readable` holds half-open ranges in epoch seconds.
+    """
+
+    def __init__(self, message: str, files: tuple[str, ...], readable: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(message)
+        self.files, self.readable = files, readable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Files:
+    """Columns over data files. Times are the statistics' own: a missing one reads as unbounded."""
+
+    paths: npt.NDArray[np.object_]
+    pairs: npt.NDArray[np.object_]
+    periods: npt.NDArray[np.datetime64]
+    """First day of each file's partition."""
+    rows: Ints
+    sizes: Ints
+    """Bytes of each file."""
+    first: Ints
+    """First open, epoch seconds."""
+    last: Ints
+    oldest: Ints
+    """First `_extracted_at`, epoch microseconds, at most a millisecond early."""
+    newest: Ints
+    """Last `_extracted_at`, at most a millisecond late."""
+    providers: npt.NDArray[np.object_]
+    """First and last provider by name, shape (n, 2)."""
+    of_one_commit: npt.NDArray[np.bool_]
+    """Whether all rows were extracted by one ingestion in one millisecond: then no bar is in the file twice."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def where(self, chosen: npt.NDArray[Any]) -> Files:
+        """The files picked by a mask or by places."""
+        return Files(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    def between(self, start: int, end: int) -> Files:
+        """The files that may hold bars that open in [start, end)."""
+        return self.where((self.first < end) & (self.last >= start))
+
+
+class Snapshot:
+    """One version of a Bronze table, for reading; immutable, and safe to use from several threads."""
+
+    def __init__(self, table: DeltaTable, storage_options: dict[str, str] | None = None) -> None:
+        self.table = table
+        self.version = table.version()
+        self.uri = table.table_uri
+        self._actions = pa.table(table.get_add_actions(flatten=True))
+        self._storage_options = storage_options
+        self._files: dict[Series, Files] = {}
+        self._marks: dict[Series, Marks] = {}
+
+    @cached_property
+    def _filesystem(self) -> pafs.FileSystem:
+        return _filesystem(self.table, self._storage_options, self._actions)
+
+    def all_files(self) -> Files:
+        """Every data file of the table."""
+        return _files(self._actions)
+
+    def files(self, series: Series) -> Files:
+        """The files that may hold bars of a series."""
+        if series not in self._files:
+            found = _files(
+                self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), series.asset_pair))
+            )
+            low, high = found.providers[:, 0], found.providers[:, 1]
+            self._files[series] = found.where((low <= series.provider) & (series.provider <= high))
+        return self._files[series]
+
+    def marks(self, series: Series) -> Marks:
+        """The series' marks in this version."""
+        if series not in self._marks:
+            self._marks[series] = marks_of(self.table, series)
+        return self._marks[series]
+
+    def rows(
+        self,
+        series: Series,
+        start: int,
+        end: int,
+        columns: Sequence[str],
+        files: Files | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table:
+        """All stored versions of the bars that open in [start, end) (epoch seconds), in no order.
+
+        `files` narrows what is looked through, `where` the rows. DamagedTable if a data file cannot be read.
+        """
+        chosen = (self.files(series) if files is None else files).between(start, end)
+        if len(chosen) == 0:
+            return _STORED.empty_table().select(list(columns))
+        wanted = _rows_wanted(series, start, end, chosen)
+        wanted = wanted if where is None else wanted & where
+        try:
+            return self._dataset(chosen.paths).to_table(columns=list(columns), filter=wanted)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(series, chosen, list(columns), error) from error
+
+    def are_whole(self, files: Files) -> npt.NDArray[np.bool_]:
+        """Which files are there at the size that the log says; on a remote store that is taken for granted."""
+        folder = _local(self.uri)
+        if folder is None:
+            return np.ones(len(files), dtype=bool)
+        sizes = (_size(folder / path) for path in files.paths)
+        return np.fromiter(sizes, dtype=np.int64, count=len(files)) == files.sizes
+
+    def read_file(self, path: str, columns: Sequence[str]) -> pa.Table:
+        """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
+        import pyarrow.parquet as pq
+
+        with self._filesystem.open_input_file(path) as file:
+            return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
+
+    def damaged(self, series: Series, paths: Sequence[str], columns: Sequence[str], error: Exception) -> StorageError:
+        """What to say after files of a series could not be read: which it was, and what is left of the series."""
+        files = self.files(series)
+        return self._damaged(series, files.where(np.isin(files.paths, list(paths))), list(columns), error)
+
+    def _dataset(self, paths: Sequence[str] | npt.NDArray[np.object_]) -> ds.FileSystemDataset:
+        import pyarrow.dataset as ds
+
+        parquet = ds.ParquetFileFormat()
+        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=parquet, filesystem=self._filesystem)
+
+    def _damaged(self, series: Series, read: Files, columns: list[str], error: Exception) -> StorageError:
+        """What to say after a failed read: which files it was, and what is left of the series."""
+        all_files = self.files(series)
+        lost = self._gone(all_files) | np.isin(all_files.paths, self._unreadable(read, columns))
+        if not lost.any():
+            return StorageError(f"{series}: {series.table} cannot be read: {error}")
+        broken = all_files.where(lost)
+        left = _left(all_files.where(~lost), broken, series.step)
+        return DamagedTable(_damage_text(series, broken, left), tuple(broken.paths), left)
+
+    def _gone(self, files: Files) -> npt.NDArray[np.bool_]:
+        import pyarrow.fs as pafs
+
+        infos = self._filesystem.get_file_info(list(files.paths))
+        return np.array([info.type != pafs.FileType.File for info in infos], dtype=bool)
+
+    def _unreadable(self, files: Files, columns: list[str]) -> list[str]:
+        broken = []
+        for path in files.paths:
+            try:
+                self._dataset([path]).to_table(columns=columns)
+            except (OSError, pa.ArrowException):
+                broken.append(path)
+        return broken
+
+
+class Snapshots:
+    """The newest snapshot of each table of a lake, kept until a commit follows it.
+
+    Opening a table costs more than reading a month of bars from it. On a local disk the name of the next commit says
+    whether there is one; elsewhere a table is opened anew each time.
+    """
+
+    def __init__(self, storage_options: dict[str, str] | None = None) -> None:
+        self._storage_options = storage_options
+        self._kept: dict[str, tuple[tuple[int, int], Snapshot]] = {}
+        self._lock = threading.Lock()
+
+    def newest(self, uri: str) -> Snapshot | None:
+        """The table as it is now; None if there is none. StorageError if it cannot be read."""
+        with self._lock:
+            kept = self._kept.get(uri)
+        if kept and _commit_mark(uri, kept[1].version) == kept[0] and not _commit_mark(uri, kept[1].version + 1):
+            return kept[1]
+        return self._open(uri)
+
+    def _open(self, uri: str) -> Snapshot | None:
+        try:
+            snapshot = Snapshot(DeltaTable(uri, storage_options=self._storage_options), self._storage_options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            raise StorageError(f"table {uri} cannot be read: {error}") from error
+        mark = _commit_mark(uri, snapshot.version)
+        if mark:
+            with self._lock:
+                self._kept[uri] = (mark, snapshot)
+        return snapshot
+
+
+def marks_of(table: DeltaTable, series: Series) -> Marks:
+    """The series' marks as a handle sees them."""
+
+    def known(app_id: str) -> int | None:
+        version = table.transaction_version(app_id)
+        return None if version is None or version == NO_MARK else version
+
+    return Marks(known(series.key), known(series.low_key))
+
+
+def _commit_mark(uri: str, version: int) -> tuple[int, int] | None:
+    """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
+    folder = _local(uri)
+    if folder is None:
+        return None
+    try:
+        found = os.stat(folder / "_delta_log" / f"{version:020}.json")
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _local(uri: str) -> Path | None:
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if "://" in uri else Path(uri)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -2 for one that is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -2
+
+
+def _filesystem(table: DeltaTable, storage_options: dict[str, str] | None, actions: pa.Table) -> pafs.FileSystem:
+    import pyarrow.fs as pafs
+    from deltalake.fs import DeltaStorageHandler
+
+    folder = _local(table.table_uri)
+    if folder is not None:
+        return pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
+    sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
+    return pafs.PyFileSystem(DeltaStorageHandler(table.table_uri, storage_options, sizes))
+
+
+def _files(actions: pa.Table) -> Files:
+    def texts(name: str) -> npt.NDArray[np.object_]:
+        return np.array(_column(actions, name, pa.string()).to_pylist(), dtype=object)
+
+    def moments(name: str, missing: int) -> Ints:
+        return np.asarray(_column(actions, name, TIMESTAMP).cast(pa.int64()).fill_null(missing))
+
+    providers = np.column_stack(
+        [
+            np.array([default if text is None else text for text in texts(f"{edge}.source_provider")], dtype=object)
+            for edge, default in (("min", ""), ("max", "\U0010ffff"))
+        ]
+    )
+    return Files(
+        paths=np.array([unquote(path) for path in texts("path")], dtype=object),
+        pairs=texts(_PAIR),
+        periods=np.array(_column(actions, "partition.partition_date", pa.date32()).to_pylist(), dtype="datetime64[D]"),
+        rows=np.asarray(_column(actions, "num_records", pa.int64()).fill_null(0)),
+        sizes=np.asarray(_column(actions, "size_bytes", pa.int64()).fill_null(-1)),
+        first=moments("min.timestamp", _EARLIEST) // MICROS,
+        last=moments("max.timestamp", _LATEST) // MICROS,
+        oldest=moments("min._extracted_at", _EARLIEST),
+        # Statistics are cut to milliseconds.
+        newest=moments("max._extracted_at", _LATEST) + 1000,
+        providers=providers,
+        of_one_commit=_is_same(actions, "_ingestion_id") & _is_same(actions, "_extracted_at"),
+    )
+
+
+def _is_same(actions: pa.Table, name: str) -> npt.NDArray[np.bool_]:
+    """Whether a column's first and last value are known to be one."""
+    low, high = (_column(actions, f"{edge}.{name}", SCHEMA.field(name).type) for edge in ("min", "max"))
+    return pc.fill_null(pc.equal(low, high), False).to_numpy(zero_copy_only=False)
+
+
+def _column(actions: pa.Table, name: str, kind: pa.DataType) -> Any:
+    """A column of the log's statistics; a table without rows, or written without statistics, has none."""
+    return actions[name].cast(kind) if name in actions.column_names else pa.nulls(actions.num_rows, kind)
+
+
+def _rows_wanted(series: Series, start: int, end: int, files: Files) -> pc.Expression:
+    wanted = (pc.field("timestamp") >= instant(start * MICROS)) & (pc.field("timestamp") < instant(end * MICROS))
+    if (files.providers == series.provider).all():
+        return wanted
+    return wanted & (pc.field("source_provider") == series.provider)
+
+
+def instant(micros: int) -> pa.Scalar:
+    """Epoch microseconds as an Arrow scalar to compare timestamps with."""
+    return pa.scalar(micros, pa.int64()).cast(TIMESTAMP)
+
+
+def epochs(column: Any) -> Ints:
+    """A timestamp[us] column as int64 epoch seconds."""
+    return micros(column) // MICROS
+
+
+def micros(column: Any) -> Ints:
+    """A timestamp[us] column as int64 epoch microseconds."""
+    return np.asarray(pc.cast(column, pa.int64()))
+
+
+def _left(files: Files, lost: Files, step: int) -> tuple[tuple[int, int], ...]:
+    """Ranges between the lost files in which the series still has bars."""
+    if len(files) == 0:
+        return ()
+    kept, gone = _spans(files, step), _spans(lost, step)
+    edges = np.concatenate(([kept[0, 0]], gone.ravel(), [max(kept[-1, 1], gone[-1, 1])]))
+    found = []
+    for start, end in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
+        parts = intersect(kept, np.array([[start, end]])) if start < end else kept[:0]
+        if len(parts):
+            found.append((int(parts[0, 0]), int(parts[-1, 1])))
+    return tuple(found)
+
+
+def _spans(files: Files, step: int) -> Ints:
+    return union(np.column_stack((files.first, files.last + step)))
+
+
+def _damage_text(series: Series, broken: Files, left: tuple[tuple[int, int], ...]) -> str:
+    shown = "; ".join(
+        f"{path} ({times.iso(int(first))} to {times.iso(int(last))})"
+        for path, first, last in zip(broken.paths[:5], broken.first[:5], broken.last[:5], strict=True)
+    )
+    more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
+    still = " and ".join(f"{times.iso(start)} to {times.iso(end)}" for start, end in left[:5]) or "nothing"
+    return (
+        f"{series}: a data file of {series.table} is missing or damaged: {shown}{more}. Still readable: {still}."
+        " Put the file back from a backup; without one, remove it, take it out of the log with delta-rs"
+        " `DeltaTable.repair()`, and backfill the series in mode gaps"
+    )

@@ -1,0 +1,168 @@
+"""Which bars does each data file hold? Runs of opens, read once a file: a data file never changes.
+
+A look after a commit reads only the files that commit added; what is remembered of the others spares a new process
+from reading them again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core.candles import table_name
+from ffe_core.errors import StorageError
+from ffe_core.intervals import NONE, Times, join_runs
+from ffe_core.series import Series
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.range_cache import ByProvider, FileRuns
+from ffe_core.storage.lake.snapshot import MICROS, Files, Ints, Snapshot, micros
+from ffe_core.timeframes import seconds
+
+ALWAYS = (-(2**60), 2**60)
+"""A range that holds every open."""
+# More only wait for one another: half of a small file's time is spent in the interpreter.
+_READERS = 2
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Table:
+    """What is known of one table: its files as of a snapshot, and the runs of those that were read."""
+
+    snapshot: Snapshot
+    files: Files
+    runs: dict[str, ByProvider] = field(default_factory=dict)
+    joined: dict[Series, tuple[list[str], Times]] = field(default_factory=dict)
+
+
+class StoredRuns:
+    """The stored bars of every series of a lake, as ranges. Safe to use from several threads."""
+
+    def __init__(self, lake: DeltaLakeManager, remembered: FileRuns | None = None) -> None:
+        self._lake = lake
+        self._remembered = remembered
+        self._tables: dict[str, _Table] = {}
+        self._lock = threading.Lock()
+
+    def read(
+        self, timeframe: str, pairs: Collection[str] | None = None, start: int = ALWAYS[0], end: int = ALWAYS[1]
+    ) -> dict[Series, Times]:
+        """Runs [first open, last open + step) of each stored series of a timeframe; of some pairs only if named.
+
+        Only files that may hold bars in [start, end) are looked at; what they hold beyond it is included. Raises
+        StorageError, DamagedTable if a file cannot be read.
+        """
+        with self._lock:
+            table = self._newest(timeframe)
+            if table is None:
+                return {}
+            files = table.files.between(start, end)
+            if pairs is not None:
+                files = files.where(np.isin(files.pairs, list(pairs)))
+            self._read(table, files, timeframe)
+            return _joined(table, files, timeframe)
+
+    def _newest(self, timeframe: str) -> _Table | None:
+        snapshot = self._lake.snapshot(table_name(timeframe))
+        if snapshot is None:
+            return None
+        known = self._tables.get(timeframe)
+        if known is None or known.snapshot is not snapshot:
+            files = snapshot.all_files()
+            runs, joined = (known.runs, known.joined) if known else (self._known_before(snapshot, files), {})
+            known = _Table(snapshot, files, {path: runs[path] for path in files.paths if path in runs}, joined)
+            self._tables[timeframe] = known
+        return known
+
+    def _known_before(self, snapshot: Snapshot, files: Files) -> dict[str, ByProvider]:
+        """What an earlier process has read of files that are still whole."""
+        if self._remembered is None:
+            return {}
+        whole = files.where(snapshot.are_whole(files))
+        try:
+            return self._remembered.load(snapshot.uri, _sizes(whole))
+        except StorageError as error:
+            log.warning("what is remembered of the lake's files cannot be read, so they are read again: %s", error)
+            return {}
+
+    def _remember(self, snapshot: Snapshot, files: Files, found: dict[str, ByProvider]) -> None:
+        if self._remembered is not None:
+            try:
+                self._remembered.save(snapshot.uri, _sizes(files), found)
+            except StorageError as error:
+                log.warning("what the lake's files hold could not be remembered: %s", error)
+
+    def _read(self, table: _Table, files: Files, timeframe: str) -> None:
+        fresh = files.where(np.array([path not in table.runs for path in files.paths], dtype=bool))
+        if len(fresh) == 0:
+            return
+
+        def one(place: int) -> ByProvider:
+            return _runs_in(table.snapshot, fresh, place, timeframe)
+
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = dict(zip(fresh.paths.tolist(), readers.map(one, range(len(fresh))), strict=True))
+        table.runs.update(found)
+        self._remember(table.snapshot, fresh, found)
+
+
+def _sizes(files: Files) -> dict[str, int]:
+    return dict(zip(files.paths.tolist(), files.sizes.tolist(), strict=True))
+
+
+def _joined(table: _Table, files: Files, timeframe: str) -> dict[Series, Times]:
+    """Every series' runs over the files; the very same array as last time where its files are the same."""
+    parts: dict[Series, list[str]] = {}
+    for path, pair in zip(files.paths.tolist(), files.pairs.tolist(), strict=True):
+        for provider in table.runs[path]:
+            parts.setdefault(Series(pair, timeframe, provider), []).append(path)
+    step = seconds(timeframe)
+    found = {}
+    for series, paths in parts.items():
+        known = table.joined.get(series)
+        if known is None or known[0] != paths:
+            runs = join_runs([table.runs[path][series.provider] for path in paths], step)
+            known = table.joined[series] = paths, runs
+        found[series] = known[1]
+    return found
+
+
+def _runs_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
+    """Runs of one file by provider; the provider's column is read only where the log does not name just one."""
+    path, step = files.paths[place], seconds(timeframe)
+    first, last = files.providers[place]
+    columns = ["timestamp"] if first == last else ["timestamp", "source_provider"]
+    try:
+        rows = snapshot.read_file(path, columns)
+    except (OSError, pa.ArrowException) as error:
+        raise snapshot.damaged(Series(files.pairs[place], timeframe, first), [path], columns, error) from error
+    if first == last:
+        return {first: _runs(micros(rows["timestamp"]), step)}
+    found = {}
+    for provider in pc.unique(rows["source_provider"]).to_pylist():
+        own = rows.filter(pc.equal(rows["source_provider"], pa.scalar(provider)))
+        found[str(provider)] = _runs(micros(own["timestamp"]), step)
+    return found
+
+
+def _runs(times: Ints, step: int) -> Times:
+    """Runs of bars given by opens in microseconds, in any order and repeated or not."""
+    if len(times) == 0:
+        return NONE
+    apart = np.diff(times)
+    if (apart <= 0).any():
+        times = np.unique(times)
+        apart = np.diff(times)
+    breaks = np.flatnonzero(apart != step * MICROS)
+    if len(breaks) == 0:
+        return np.array([[times[0] // MICROS, times[-1] // MICROS + step]])
+    starts = times[np.concatenate(([0], breaks + 1))] // MICROS
+    ends = times[np.concatenate((breaks, [len(times) - 1]))] // MICROS + step
+    return join_runs([np.column_stack((starts, ends))], step)

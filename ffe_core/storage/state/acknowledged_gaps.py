@@ -1,0 +1,188 @@
+"""Which missing bars have an explanation, and which were asked for twice without an answer.
+
+A marked hole is a range whose missing bars somebody has explained. It hides nothing: where data appears it no longer
+counts, and it stays listed until it is taken back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+
+from ffe_core.errors import InputError
+from ffe_core.intervals import NONE, Times, intersect, minus, union
+from ffe_core.series import Series
+from ffe_core.storage.state.database import Ledger, metadata
+
+NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER = "no trades", "venue outage", "not offered by the provider", "other"
+REASONS = (NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER)
+"""Why bars may be missing for good."""
+_AT_ONCE = 500
+
+
+def _series_columns() -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.String, nullable=False) for name in ("asset_pair", "timeframe", "provider")]
+
+
+holes = sa.Table(
+    "marked_holes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *_series_columns(),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("candles", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("note", sa.String, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Index("marked_holes_by_series", "asset_pair", "timeframe", "provider", "start"),
+)
+asked = sa.Table(
+    "asked_without_answer",
+    metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in ("asset_pair", "timeframe", "provider")),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedHole:
+    """A range [start, end) whose `candles` missing bars somebody explained; `at` in epoch seconds."""
+
+    id: int
+    series: Series
+    start: int
+    end: int
+    candles: int
+    reason: str
+    note: str
+    actor: str
+    at: float
+
+
+def check_reason(reason: str) -> str:
+    """The reason, or InputError listing those there are."""
+    if reason not in REASONS:
+        raise InputError(f"reason: {reason!r} is unknown; use one of {', '.join(map(repr, REASONS))}")
+    return reason
+
+
+class MarkedHoles:
+    """Reads and writes marked holes, and what was asked for without an answer."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def add(
+        self, series: Series, ranges: Iterable[tuple[int, int, int]], reason: str, note: str, actor: str
+    ) -> list[int]:
+        """Mark ranges (start, end, candles) of a series; returns their ids. InputError for an unknown reason."""
+        shared = {"reason": check_reason(reason), "note": note, "actor": actor, "at": time.time()}
+        rows = [_row(series, start, end) | shared | {"candles": candles} for start, end, candles in ranges]
+        ids: list[int] = []
+        with self._ledger.write() as connection:
+            for at in range(0, len(rows), _AT_ONCE):
+                query = holes.insert().returning(holes.c.id)
+                ids += connection.scalars(query, rows[at : at + _AT_ONCE])
+        return ids
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Take marks back."""
+        with self._ledger.write() as connection:
+            for at in range(0, len(ids), _AT_ONCE):
+                connection.execute(holes.delete().where(holes.c.id.in_(ids[at : at + _AT_ONCE])))
+
+    def get(self, ids: Sequence[int]) -> list[MarkedHole]:
+        """The holes of these ids; those that are gone are left out."""
+        return [
+            hole
+            for at in range(0, len(ids), _AT_ONCE)
+            for hole in self._select(holes.c.id.in_(ids[at : at + _AT_ONCE]))
+        ]
+
+    def of(self, series: Series) -> list[MarkedHole]:
+        """All marked holes of a series, by time."""
+        return self._select(*_of(holes, series))
+
+    def all(self) -> list[MarkedHole]:
+        """All marked holes, by series and time."""
+        return self._select()
+
+    def ranges(self, series: Series, start: int, end: int) -> Times:
+        """What is marked of [start, end): (n, 2) merged ranges in epoch seconds."""
+        return self.ranges_by_series(start, end, series).get(series, NONE)
+
+    def ranges_by_series(self, start: int, end: int, series: Series | None = None) -> dict[Series, Times]:
+        """The same for every series that has any, or for one."""
+        wanted = [holes.c.start < end, holes.c.end > start, *(_of(holes, series) if series else ())]
+        columns = (holes.c.asset_pair, holes.c.timeframe, holes.c.provider, holes.c.start, holes.c.end)
+        found: dict[Series, list[tuple[int, int]]] = {}
+        with self._ledger.read() as connection:
+            for pair, timeframe, provider, first, last in connection.execute(sa.select(*columns).where(*wanted)):
+                found.setdefault(Series(pair, timeframe, provider), []).append((max(first, start), min(last, end)))
+        return {key: union(np.array(ranges, dtype=np.int64)) for key, ranges in found.items()}
+
+    # -- asked without an answer
+
+    def note_asked(self, series: Series, once: Times, twice: Times, answered: Times = NONE) -> None:
+        """Remember which ranges a provider was asked for in vain, in one run: once, or twice over.
+
+        What was asked for once before and is now again counts as twice; `answered` ranges are forgotten.
+        """
+        with self._ledger.read() as connection:
+            before = {times: _stored_asks(connection, series, times) for times in (1, 2)}
+        again = union(before[2], twice, intersect(before[1], once))
+        after = {2: minus(again, answered), 1: minus(minus(union(before[1], once), answered), again)}
+        if all(np.array_equal(before[times], after[times]) for times in (1, 2)):
+            return
+        # Whoever asks holds the lease of the series: nobody else changes its rows in between.
+        with self._ledger.write() as connection:
+            connection.execute(asked.delete().where(*_of(asked, series)))
+            rows = [
+                _row(series, start, end) | {"times": times}
+                for times, ranges in after.items()
+                for start, end in ranges.tolist()
+            ]
+            if rows:
+                connection.execute(asked.insert(), rows)
+
+    def asked_twice(self, series: Series) -> Times:
+        """What the provider was asked for twice and did not have: merged ranges in epoch seconds."""
+        with self._ledger.read() as connection:
+            return _stored_asks(connection, series, 2)
+
+    def _select(self, *wanted: sa.ColumnElement[bool]) -> list[MarkedHole]:
+        query = sa.select(holes).where(*wanted)
+        query = query.order_by(holes.c.asset_pair, holes.c.timeframe, holes.c.provider, holes.c.start)
+        with self._ledger.read() as connection:
+            return [
+                MarkedHole(
+                    row.id,
+                    Series(row.asset_pair, row.timeframe, row.provider),
+                    *(row.start, row.end, row.candles, row.reason, row.note, row.actor, row.at),
+                )
+                for row in connection.execute(query)
+            ]
+
+
+def _row(series: Series, start: int, end: int) -> dict[str, object]:
+    names = {"asset_pair": series.asset_pair, "timeframe": series.timeframe, "provider": series.provider}
+    return names | {"start": start, "end": end}
+
+
+def _of(table: sa.Table, series: Series) -> list[sa.ColumnElement[bool]]:
+    names = ("asset_pair", "timeframe", "provider")
+    return [table.c[name] == getattr(series, name) for name in names]
+
+
+def _stored_asks(connection: sa.Connection, series: Series, times: int) -> Times:
+    query = sa.select(asked.c.start, asked.c.end).where(*_of(asked, series), asked.c.times == times)
+    rows = connection.execute(query.order_by(asked.c.start)).all()
+    return np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 2)

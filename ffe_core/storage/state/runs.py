@@ -1,0 +1,304 @@
+"""What runs there were, are and will be: each run, its series with their counts, and its log lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ffe_core.redaction import redact
+from ffe_core.series import Series
+from ffe_core.storage.state.database import Ledger, metadata
+
+QUEUED, RUNNING, CANCELLING = "queued", "running", "cancelling"
+COMPLETE, GAPS, FAILED = "complete", "finished with gaps", "failed"
+CANCELLED, INTERRUPTED = "cancelled", "interrupted"
+ACTIVE = (QUEUED, RUNNING, CANCELLING)
+STATES = (*ACTIVE, CANCELLED, INTERRUPTED, COMPLETE, GAPS, FAILED)
+"""The literal names of the states of runs and of their series."""
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("mode", sa.String, nullable=False),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("parent_id", sa.Integer),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("error", sa.String),
+    sa.Column("parameters", sa.JSON, nullable=False),
+)
+run_series = sa.Table(
+    "run_series",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("asset_pair", sa.String, nullable=False),
+    sa.Column("timeframe", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("phase", sa.String),
+    sa.Column("start", sa.BigInteger),
+    sa.Column("end", sa.BigInteger),
+    sa.Column("pages_done", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("pages_planned", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("received", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("records", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failed_records", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("repeats", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("restated", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("requests", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("retries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("expected", sa.BigInteger),
+    sa.Column("stored", sa.BigInteger),
+    sa.Column("dead_lettered", sa.BigInteger),
+    sa.Column("marked", sa.BigInteger),
+    sa.Column("unexplained", sa.BigInteger),
+    sa.Column("watermark", sa.BigInteger),
+    sa.Column("started_at", sa.Float),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("error", sa.String),
+    sa.Column("next_step", sa.String),
+    sa.Column("result", sa.JSON),
+    sa.Index("run_series_by_series", "asset_pair", "timeframe", "provider"),
+)
+run_log = sa.Table(
+    "run_log",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("level", sa.String, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run about to be written down; [start, end) in epoch seconds."""
+
+    kind: str
+    provider: str
+    mode: str
+    start: int
+    end: int
+    series: Sequence[Series]
+    actor: str
+    source: str
+    owner: str
+    parent_id: int | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
+class RunLedger:
+    """Reads and writes runs."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def add(self, run: NewRun) -> int:
+        """Write a queued run with its queued series; returns its id."""
+        values = {
+            name: getattr(run, name)
+            for name in ("kind", "provider", "mode", "start", "end", "actor", "source", "owner", "parent_id")
+        }
+        with self._ledger.write() as connection:
+            inserted = connection.execute(
+                runs.insert().values(
+                    **values, state=QUEUED, created_at=time.time(), parameters=dict(run.parameters or {})
+                )
+            )
+            run_id = int(inserted.inserted_primary_key[0])  # type: ignore[index]
+            connection.execute(
+                run_series.insert(),
+                [
+                    {
+                        "run_id": run_id,
+                        "number": number,
+                        "asset_pair": series.asset_pair,
+                        "timeframe": series.timeframe,
+                        "provider": series.provider,
+                        "state": QUEUED,
+                    }
+                    for number, series in enumerate(run.series)
+                ],
+            )
+        return run_id
+
+    def update(self, run_id: int, **values: Any) -> None:
+        """Change columns of a run."""
+        with self._ledger.write() as connection:
+            connection.execute(runs.update().where(runs.c.id == run_id).values(**values))
+
+    def move(self, run_id: int, from_states: Sequence[str], **values: Any) -> bool:
+        """Change columns of a run if it is in one of these states now; whether it was."""
+        found = (runs.c.id == run_id) & runs.c.state.in_(from_states)
+        with self._ledger.write() as connection:
+            return connection.execute(runs.update().where(found).values(**values)).rowcount > 0
+
+    def update_series(self, run_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Change columns of some of a run's series, by their number, in one transaction."""
+        with self._ledger.write() as connection:
+            for number, values in changes.items():
+                connection.execute(
+                    run_series.update()
+                    .where(run_series.c.run_id == run_id, run_series.c.number == number)
+                    .values(**values)
+                )
+
+    def log(self, run_id: int, level: str, text: str) -> None:
+        """Add a line to a run's log, free of secrets."""
+        self.add_lines(run_id, [(time.time(), level, text)])
+
+    def add_lines(self, run_id: int, lines: Sequence[tuple[float, str, str]]) -> None:
+        """Add lines (epoch seconds, level, text) to a run's log, free of secrets."""
+        if lines:
+            rows = [{"run_id": run_id, "at": at, "level": level, "text": redact(text)} for at, level, text in lines]
+            with self._ledger.write() as connection:
+                connection.execute(run_log.insert(), rows)
+
+    def get(self, run_id: int) -> sa.RowMapping | None:
+        """One run; None if there is none of this id."""
+        with self._ledger.read() as connection:
+            return connection.execute(sa.select(runs).where(runs.c.id == run_id)).mappings().first()
+
+    def series(self, run_id: int) -> list[sa.RowMapping]:
+        """The series of a run, in the order asked."""
+        query = sa.select(run_series).where(run_series.c.run_id == run_id).order_by(run_series.c.number)
+        with self._ledger.read() as connection:
+            return list(connection.execute(query).mappings())
+
+    def lines(self, run_id: int, most: int = 200) -> list[sa.RowMapping]:
+        """The newest lines of a run's log, oldest first."""
+        query = sa.select(run_log).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(most)
+        with self._ledger.read() as connection:
+            return list(reversed(list(connection.execute(query).mappings())))
+
+    def find(
+        self,
+        *,
+        states: Sequence[str] = (),
+        provider: str | None = None,
+        asset_pair: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[list[sa.RowMapping], int]:
+        """One page of runs, newest first, and how many match; each with sums over its series.
+
+        Sums: `series_total`, `series_done`, `series_failed`, `records_total`, `failed_total`, `unexplained_total`,
+        and `progress`, the mean over its series, 0 to 1.
+        """
+        wanted: list[sa.ColumnElement[bool]] = [runs.c.state.in_(states)] if states else []
+        wanted += [runs.c.provider == provider] if provider else []
+        wanted += [runs.c.created_at >= since] if since is not None else []
+        wanted += [runs.c.created_at < until] if until is not None else []
+        if asset_pair:
+            wanted.append(runs.c.id.in_(sa.select(run_series.c.run_id).where(run_series.c.asset_pair == asset_pair)))
+        sums = _sums().subquery()
+        query = (
+            sa.select(runs, *(column for column in sums.c if column.name != "run_id"))
+            .outerjoin(sums, sums.c.run_id == runs.c.id)
+            .where(*wanted)
+            .order_by(runs.c.id.desc())
+            .limit(limit)
+            .offset(offset)
+        )
+        with self._ledger.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
+            return list(connection.execute(query).mappings()), total
+
+    def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
+        """Those of the series that an active run has and has not ended, with the run's number."""
+        active = run_series.c.state.in_(ACTIVE) & runs.c.state.in_(ACTIVE)
+        query = sa.select(run_series).join(runs, runs.c.id == run_series.c.run_id).where(active)
+        with self._ledger.read() as connection:
+            rows = list(connection.execute(query).mappings())
+        held = {Series(row["asset_pair"], row["timeframe"], row["provider"]): row["run_id"] for row in rows}
+        return {item: held[item] for item in series if item in held}
+
+    def owners_of_active(self) -> set[str]:
+        """The processes that active runs belong to."""
+        query = sa.select(runs.c.owner).where(runs.c.state.in_(ACTIVE)).distinct()
+        with self._ledger.read() as connection:
+            return set(connection.scalars(query))
+
+    def active_of(self, owners: Sequence[str]) -> list[int]:
+        """The active runs of some processes."""
+        query = sa.select(runs.c.id).where(runs.c.owner.in_(owners), runs.c.state.in_(ACTIVE))
+        with self._ledger.read() as connection:
+            return list(connection.scalars(query))
+
+    def last_of_series(self) -> dict[Series, sa.RowMapping]:
+        """For every series, its row in the newest run that had it, with the run's `kind` and `created_at`."""
+        newest = (
+            sa.select(sa.func.max(run_series.c.run_id).label("run_id"))
+            .add_columns(run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider)
+            .group_by(run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider)
+            .subquery()
+        )
+        names = ("run_id", "asset_pair", "timeframe", "provider")
+        query = (
+            sa.select(run_series, runs.c.kind, runs.c.created_at)
+            .join(newest, sa.and_(*(run_series.c[name] == newest.c[name] for name in names)))
+            .join(runs, runs.c.id == run_series.c.run_id)
+        )
+        with self._ledger.read() as connection:
+            rows = connection.execute(query).mappings()
+            return {Series(row["asset_pair"], row["timeframe"], row["provider"]): row for row in rows}
+
+    def requests_since(self, provider: str, since: float) -> int:
+        """Requests made of a provider by runs that started after `since`: what is known of a daily quota's use."""
+        query = (
+            sa.select(sa.func.coalesce(sa.func.sum(run_series.c.requests), 0))
+            .join(runs, runs.c.id == run_series.c.run_id)
+            .where(run_series.c.provider == provider, runs.c.created_at >= since)
+        )
+        with self._ledger.read() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def interrupt(self, run_id: int, reason: str) -> None:
+        """End a run whose process is gone: it and its unfinished series read "interrupted"."""
+        now = time.time()
+        with self._ledger.write() as connection:
+            unfinished = (run_series.c.run_id == run_id) & run_series.c.state.in_(ACTIVE)
+            connection.execute(
+                run_series.update().where(unfinished).values(state=INTERRUPTED, ended_at=now, phase=None)
+            )
+            connection.execute(
+                runs.update()
+                .where(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
+                .values(state=INTERRUPTED, ended_at=now, error=reason)
+            )
+
+
+def _sums() -> sa.Select[Any]:
+    def count(*states: str) -> sa.ColumnElement[int]:
+        return sa.func.sum(sa.case((run_series.c.state.in_(states), 1), else_=0))
+
+    # A series that has not planned its pages yet has got nowhere, however far the others are.
+    part = sa.cast(run_series.c.pages_done, sa.Float) / sa.func.nullif(run_series.c.pages_planned, 0)
+    progress = sa.case((run_series.c.state.in_((COMPLETE, GAPS)), 1.0), else_=sa.func.coalesce(part, 0.0))
+    return sa.select(
+        run_series.c.run_id,
+        sa.func.count().label("series_total"),
+        (sa.func.count() - count(*ACTIVE)).label("series_done"),
+        count(FAILED).label("series_failed"),
+        sa.func.sum(run_series.c.records).label("records_total"),
+        sa.func.sum(run_series.c.failed_records).label("failed_total"),
+        sa.func.sum(run_series.c.unexplained).label("unexplained_total"),
+        sa.func.avg(progress).label("progress"),
+    ).group_by(run_series.c.run_id)

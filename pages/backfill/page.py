@@ -1,0 +1,392 @@
+"""Backfill: choose series and a range, see what it would do, start."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import streamlit as st
+
+from ffe_core.errors import InputError
+from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
+from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.pairs import normalize_pair
+from ffe_core.providers import PROVIDERS
+from ffe_core.timeframes import TIMEFRAMES
+from pages.widgets import (
+    actor,
+    arrived,
+    duration,
+    from_url,
+    go,
+    keep_in_url,
+    listed,
+    many,
+    note,
+    notes,
+    number,
+    one_of,
+    section,
+    service,
+    span,
+)
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.frame import heading
+from pages.widgets.tables import show_table
+from pages.widgets.verbs import changing, done, refusable, told
+
+MODES = {
+    "resume": (
+        "Continue",
+        "Fetch what is newer than what you have, and what is older if you start earlier. Never leaves a hole.",
+    ),
+    "gaps": ("Fill gaps", "Fetch only bars of the range that are missing and not explained."),
+    "refetch": (
+        "Fetch again",
+        "Fetch everything again. Only new or changed candles are added; nothing is overwritten.",
+    ),
+}
+PRESETS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90, "Last year": 365, "Last 5 years": 1826}
+OWN_RANGE = "Own range"
+FIRST_DAY = date(1990, 1, 1)
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def prefill() -> None:
+    """Put what the address asks for into the form, when somebody comes by it."""
+    state = st.session_state
+    state.setdefault("backfill_range", (today() - timedelta(days=30), today()))
+    if not arrived("backfill_provider"):
+        return
+    state.backfill_provider = from_url("provider", one_of(PROVIDERS), state.get("backfill_provider", "simulated"))
+    state.backfill_pairs = listed("pairs", normalize_pair, state.get("backfill_pairs", []))
+    frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
+    state.backfill_timeframes = frames or ["1h"]
+    state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
+    prefill_range()
+    state.setdefault("backfill_preset", "Last 30 days")
+
+
+def prefill_range() -> None:
+    """The range of the address: up to today if it names no end, an open one to finish if its end cannot be."""
+    state, names_end = st.session_state, "end" in st.query_params
+    first = from_url("start", possible_day, None)
+    last = from_url("end", lambda text: possible_day(text, first), None)
+    if first is None:
+        if last is not None:
+            note("end", str(last), InputError("a start is missing"))
+        return
+    state.backfill_preset, state.backfill_exact = OWN_RANGE, None
+    if last is not None:
+        state.backfill_range = first, last
+        state.backfill_exact = st.query_params["start"], st.query_params["end"]
+    else:
+        state.backfill_range = (first,) if names_end else (first, max(first, today()))
+
+
+def read_day(text: str) -> date:
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        raise InputError("use a day like 2024-01-31, or a time like 2024-01-31T12:00:00Z") from None
+
+
+def possible_day(text: str, start: date | None = None) -> date:
+    """A day that the range can hold; InputError for another."""
+    day = read_day(text)
+    if start is not None and day < start:
+        raise InputError(f"lies before the start, {start}")
+    if not FIRST_DAY <= day <= last_day():
+        raise InputError(f"choose a day between {FIRST_DAY} and {last_day()}")
+    return day
+
+
+def last_day() -> date:
+    return today() + timedelta(days=1)
+
+
+def dates() -> tuple[str, str] | None:
+    """The range asked for: whole days from the form, or the exact times a link named."""
+    preset = st.session_state.backfill_preset or OWN_RANGE
+    if preset != OWN_RANGE:
+        return str(today() - timedelta(days=PRESETS[preset])), str(today())
+    chosen = st.session_state.backfill_range
+    if not isinstance(chosen, tuple) or len(chosen) != 2:
+        return None
+    exact = st.session_state.get("backfill_exact") or (None, None)
+    if all(exact) and chosen == tuple(read_day(text) for text in exact):
+        return exact
+    return str(chosen[0]), str(chosen[1])
+
+
+def remember() -> None:
+    """Keep the form in the address, so that it can be sent on."""
+    state, asked = st.session_state, dates()
+    keep_in_url(
+        provider=state.backfill_provider,
+        pairs=",".join(state.backfill_pairs),
+        timeframes=",".join(state.backfill_timeframes),
+        mode=state.backfill_mode,
+        start=asked[0] if asked and state.backfill_preset == OWN_RANGE else None,
+        end=asked[1] if asked and state.backfill_preset == OWN_RANGE else None,
+    )
+
+
+@refusable()
+def use_watchlist() -> None:
+    watchlist = service().watchlists.get(st.session_state.backfill_watchlist or "")
+    if watchlist:
+        st.session_state.backfill_provider = watchlist.provider
+        st.session_state.backfill_pairs = list(watchlist.pairs)
+        st.session_state.backfill_timeframes = list(watchlist.timeframes)
+
+
+def provider_changed() -> None:
+    st.session_state.backfill_pairs = []
+
+
+def series_form() -> list[str]:
+    """Provider, pairs and timeframes; returns what is wrong with them, already said beside the field."""
+    console, wrong = service(), []
+    first, second = st.columns([1, 2])
+    with first:
+        st.selectbox("Provider", list(PROVIDERS), key="backfill_provider", on_change=provider_changed)
+        missing = credentials_missing(st.session_state.backfill_provider)
+        if missing:
+            st.caption(f":red[:material/key_off: {missing}]")
+            wrong.append("credentials are missing")
+    with second:
+        suggested = console.suggestions.pairs(st.session_state.backfill_provider)
+        options = list(dict.fromkeys([*st.session_state.backfill_pairs, *suggested]))
+        st.multiselect(
+            "Pairs",
+            options,
+            key="backfill_pairs",
+            accept_new_options=True,
+            # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
+            select_all=False,
+            placeholder="Choose or type, for example BTCUSD",
+        )
+        wrong += pair_problems(st.session_state.backfill_pairs)
+    first, second = st.columns([1, 2])
+    with first:
+        saved = [watchlist.name for watchlist in console.watchlists.all()]
+        st.selectbox(
+            "Watchlist",
+            saved,
+            index=None,
+            key="backfill_watchlist",
+            on_change=use_watchlist,
+            placeholder="Fill in from a saved list" if saved else "None saved yet",
+            disabled=not saved,
+        )
+    with second:
+        st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="backfill_timeframes")
+    if not st.session_state.backfill_timeframes:
+        wrong.append("choose at least one timeframe")
+    return wrong
+
+
+def credentials_missing(provider: str) -> str | None:
+    try:
+        PROVIDERS[provider](config=service().settings)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def pair_problems(pairs: list[str]) -> list[str]:
+    """Pairs that cannot be: the form cannot start. Pairs the provider does not list: said, and left to try."""
+    if not pairs:
+        return ["choose at least one pair"]
+    bad = [pair for pair in pairs if not is_pair(pair)]
+    if bad:
+        st.caption(":red[:material/error: These cannot be pairs; use names like BTCUSD, BTC-USD or AAPL:]")
+        st.text(", ".join(bad))
+        return ["a pair cannot be read"]
+    unlisted = [
+        pair
+        for pair in map(normalize_pair, pairs)
+        if service().suggestions.is_listed(st.session_state.backfill_provider, pair) is False
+    ]
+    if unlisted:
+        provider = st.session_state.backfill_provider
+        st.caption(f":orange[:material/warning: Not in the list of {provider}: {', '.join(unlisted)}.]")
+    return []
+
+
+def is_pair(text: str) -> bool:
+    try:
+        normalize_pair(text)
+    except InputError:
+        return False
+    return True
+
+
+def range_form() -> list[str]:
+    first, second = st.columns([2, 1])
+    with first:
+        st.segmented_control("Range", [*PRESETS, OWN_RANGE], key="backfill_preset")
+    with second:
+        own = (st.session_state.backfill_preset or OWN_RANGE) == OWN_RANGE
+        if own:
+            st.date_input(
+                "From and to, whole UTC days",
+                key="backfill_range",
+                min_value=FIRST_DAY,
+                max_value=last_day(),
+                format="YYYY-MM-DD",
+            )
+    return [] if dates() else ["choose the end of the range"]
+
+
+def mode_form() -> None:
+    st.radio(
+        "Mode",
+        list(MODES),
+        key="backfill_mode",
+        format_func=lambda mode: MODES[mode][0],
+        captions=[sentence for _, sentence in MODES.values()],
+    )
+
+
+def request() -> BackfillRequest:
+    state, asked = st.session_state, dates()
+    assert asked is not None
+    return BackfillRequest.of(
+        state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, *asked, state.backfill_mode
+    )
+
+
+def show_preview(found: Preview) -> None:
+    minutes = f", at least {duration(found.seconds)} at the provider's rate" if found.seconds >= 1 else ""
+    st.markdown(
+        f"**{number(found.to_fetch)} candles** to fetch in {number(len(found.series))} series · "
+        f"{many(found.requests, 'request')}{minutes}"
+    )
+    if found.quota_left is not None:
+        st.caption(f"Known quota left today: {number(found.quota_left)} of {number(found.quota)} requests.")
+    rows = [
+        {
+            "Pair": item.series.asset_pair,
+            "Timeframe": item.series.timeframe,
+            "Range": span(item.start, item.end) if item.end > item.start else "–",
+            "Expected": item.expected,
+            "Stored": item.stored,
+            "To fetch": item.to_fetch,
+            "Requests": item.requests,
+            "Note": item.skipped or beyond_the_range(item),
+        }
+        for item in found.series
+    ]
+    numbers = {
+        name: st.column_config.NumberColumn(format="localized", width="small")
+        for name in ("Expected", "Stored", "To fetch", "Requests")
+    }
+    show_table(rows, column_config={**numbers, "Note": st.column_config.TextColumn(width="large")})
+
+
+def beyond_the_range(item: SeriesPreview) -> str:
+    """Why there is more to fetch than the range has bars."""
+    return "up to what is stored already, so that no hole is left" if item.to_fetch > item.expected else ""
+
+
+@changing()
+def start() -> None:
+    """Start the run and remember where to go."""
+    go("run", id=str(service().run_service.start(request(), actor())))
+
+
+def start_button(wrong: list[str], found: Preview | None) -> None:
+    if not service().leads:
+        wrong = ["this console is a standby"]
+    elif not wrong and found is not None and found.to_fetch == 0:
+        wrong = ["nothing to do: " + (found.series[0].skipped or "up to date")]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Start backfill",
+            key="backfill_start",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=start,
+            disabled=bool(wrong),
+        )
+        save_popover()
+        if wrong:
+            st.caption(f"Not yet: {wrong[0]}.")
+    told()
+
+
+def save_popover() -> None:
+    with st.popover("Save as watchlist", icon=":material/bookmark_add:"), section("The watchlists"):
+        locked = not service().leads
+        names = [watchlist.name for watchlist in service().watchlists.all()]
+        name = st.text_input("Name", key="backfill_save_name", max_chars=60).strip()
+        if name in names:
+            st.caption("There is a list of this name: it is replaced, wherever it is used.")
+        label = "Replace" if name in names else "Save"
+        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked)
+        if names:
+            chosen = st.selectbox("Or remove one", names, index=None, key="backfill_remove_name")
+            st.button("Remove", key="backfill_remove", disabled=not chosen or locked, on_click=ask_remove)
+
+
+@changing()
+def save_watchlist() -> None:
+    state = st.session_state
+    saved = service().watchlists.save(
+        state.backfill_save_name, state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, actor()
+    )
+    done(f"Saved {saved.name}: {many(len(saved.series()), 'series', 'series')}.")
+
+
+def ask_remove() -> None:
+    unanswered()
+    st.session_state.backfill_removing = st.session_state.backfill_remove_name
+
+
+@dialog("Remove this watchlist?")
+def remove_dialog(name: str) -> None:
+    console = service()
+    watchlist = console.watchlists.get(name)
+    st.text(f"{name}: {many(len(watchlist.series()) if watchlist else 0, 'series', 'series')}")
+    users = [one.name for one in console.schedules.store.all() if one.watchlist == name]
+    if users:
+        st.warning("Schedules use it, and would pause themselves when they are next due:", icon=":material/schedule:")
+        st.text("\n".join(users))
+    st.write("Only the list goes. Its series and their candles stay.")
+    with st.container(horizontal=True):
+        st.button("Remove it", key="backfill_remove_yes", type="primary", on_click=remove, args=(name,))
+        st.button("Keep it", key="backfill_remove_no", on_click=answered)
+
+
+def remove(name: str) -> None:
+    answered()
+    with changing():
+        service().watchlists.delete(name)
+        st.session_state.backfill_remove_name = None
+        done(f"Removed {name}.")
+
+
+heading("Backfill")
+prefill()
+notes()
+with section("The form"):
+    problems = series_form() + range_form()
+    mode_form()
+    remember()
+    shown: Preview | None = None
+    if not problems:
+        try:
+            asked_for = request()
+        except InputError as error:
+            st.caption(":red[:material/error: The range cannot be:]")
+            st.text(str(error))
+            problems = ["the range cannot be"]
+        else:
+            with section("The preview"):
+                shown = preview(asked_for, service().run_service)
+                show_preview(shown)
+    start_button(problems, shown)
+if (removing := st.session_state.pop("backfill_removing", None)) is not None:
+    remove_dialog(removing)

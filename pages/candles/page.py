@@ -1,0 +1,659 @@
+"""Candles: chart any stored series over any range, as it is and as it was known."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.candles import VALUES
+from ffe_core.errors import InputError
+from ffe_core.insight.chart import ChartView, bars_in, chart_view
+from ffe_core.insight.coverage import calendar_of
+from ffe_core.insight.overlay import overlay
+from ffe_core.insight.snippets import snippets
+from ffe_core.insight.stored import SeriesSummary, stored_series
+from ffe_core.pairs import normalize_pair
+from ffe_core.series import Series
+from ffe_core.storage.lake.snapshot import DamagedTable, micros
+from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
+from pages.candles.chart import GAPS, MOST_SHADES, figure
+from pages.widgets import from_url, keep_in_url, notes, number, one_of, section, service, span, when
+from pages.widgets.frame import heading
+from pages.widgets.tables import show_table
+from pages.widgets.verbs import told
+
+PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
+FIRST_BARS = 400
+DETAILS = {"bars": "Bars", "gaps": "Gaps", "download": "Download", "elsewhere": "Use elsewhere"}
+EARLIEST, LATEST = 0, 4_102_444_800
+"""No chart reaches beyond the years 1970 to 2099."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_BUTTONS = 3
+
+
+def read_instant(text: str, *, end: bool = False) -> int:
+    instant = times.parse_instant(int(text) if text.lstrip("-").isdigit() else text, end=end)
+    if not EARLIEST <= instant <= LATEST:
+        raise ValueError(text)
+    return instant
+
+
+def read_end(text: str) -> int:
+    return read_instant(text, end=True)
+
+
+def read_moment(text: str) -> int:
+    """A moment of knowledge in epoch microseconds."""
+    whole = read_instant(text)
+    return whole * 1_000_000 if text.isdigit() or "." not in text else moment_of(datetime.fromisoformat(text))
+
+
+def moment_of(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def label(series: Series) -> str:
+    return f"{series.asset_pair} {series.timeframe} · {series.provider}"
+
+
+def asked_for() -> dict[str, str]:
+    """What the address says of a series; empty if it names none."""
+    given = {name: st.query_params.get(name, "") for name in ("pair", "timeframe", "provider")}
+    return {name: text for name, text in given.items() if text}
+
+
+def canonical(pair: str) -> str:
+    try:
+        return normalize_pair(pair)
+    except InputError:
+        return pair
+
+
+def asked_series(known: list[SeriesSummary], asked: dict[str, str]) -> Series | None:
+    """The first stored series that the address may mean; None if there is none."""
+    wanted = asked | ({"pair": canonical(asked["pair"])} if "pair" in asked else {})
+    for item in known:
+        own = {"pair": item.series.asset_pair, "timeframe": item.series.timeframe, "provider": item.series.provider}
+        if own | wanted == own:
+            return item.series
+    return None
+
+
+def choose(known: list[SeriesSummary]) -> SeriesSummary | None:
+    """The series to show; None if the address names one that is not stored."""
+    options = [item.series for item in known]
+    if st.session_state.get("candles_series") not in options:
+        asked = asked_for()
+        wanted = asked_series(known, asked) if asked else options[0]
+        if wanted is None:
+            return None
+        st.session_state.candles_series = wanted
+    chosen = st.session_state.candles_series
+    return next(item for item in known if item.series == chosen)
+
+
+def what_there_is(known: list[SeriesSummary]) -> None:
+    """For an address that names a series that is not stored."""
+    st.warning("The series in the address is not stored. This is what there is:", icon=":material/search_off:")
+    st.text("Asked for: " + ", ".join(f"{name} {text[:80]}" for name, text in asked_for().items()))
+    rows = [
+        {
+            "Pair": item.series.asset_pair,
+            "Timeframe": item.series.timeframe,
+            "Provider": item.series.provider,
+            "From": when(item.first, hint=False),
+            "To": when(item.last, hint=False),
+            "Rows": item.rows,
+        }
+        for item in known
+    ]
+
+    picked = show_table(
+        rows,
+        key="candles_known_series",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={"Rows": st.column_config.NumberColumn(format="localized")},
+    )
+    if chosen := picked["selection"]["rows"]:
+        st.query_params.clear()
+        st.session_state.candles_address = ()
+        st.session_state.candles_series = known[chosen[0]].series
+        st.rerun()
+    st.caption("Tick a row to see its chart.")
+    st.page_link("backfill/page.py", label="Backfill another series", icon=":material/download:")
+
+
+def address_changed() -> bool:
+    """Whether the address was changed from outside: by a link, by hand, or by the back button."""
+    asked = tuple(sorted(st.query_params.items()))
+    changed = st.session_state.get("candles_address") != asked
+    if changed:
+        for key in ("candles_series", "candles_range", "candles_back"):
+            st.session_state.pop(key, None)
+    return changed
+
+
+def shown_range(item: SeriesSummary) -> tuple[int, int]:
+    """The range to show: what was chosen, else the address, else the newest few hundred bars."""
+    if "candles_range" not in st.session_state:
+        end = from_url("end", read_end, item.last + item.series.step)
+        start = from_url("start", read_instant, max(item.first, end - FIRST_BARS * item.series.step))
+        st.session_state.candles_range = (start, end) if start < end else whole(item)
+    chosen: tuple[int, int] = st.session_state.candles_range
+    return chosen
+
+
+def whole(item: SeriesSummary) -> tuple[int, int]:
+    return item.first, item.last + item.series.step
+
+
+def show(start: int, end: int) -> None:
+    """Go to a range, keeping where we came from."""
+    state = st.session_state
+    state.setdefault("candles_back", []).append(state.candles_range)
+    del state.candles_back[:-50]
+    state.candles_range = within(start, end)
+
+
+def within(start: int, end: int) -> tuple[int, int]:
+    """The range moved to where a chart can be."""
+    width = min(end - start, LATEST - EARLIEST)
+    first = min(max(start, EARLIEST), LATEST - width)
+    return first, first + width
+
+
+def back() -> None:
+    if st.session_state.get("candles_back"):
+        st.session_state.candles_range = st.session_state.candles_back.pop()
+
+
+def step_by(windows: float) -> None:
+    start, end = st.session_state.candles_range
+    move = int((end - start) * windows)
+    show(start + move, end + move)
+
+
+def preset_chosen(last_end: int) -> None:
+    chosen = st.session_state.candles_preset
+    if chosen:
+        end = min(st.session_state.candles_range[1], last_end)
+        show(end - PRESETS[chosen] * times.DAY, end)
+    st.session_state.candles_preset = None
+
+
+def dates_chosen(key: str) -> None:
+    chosen = st.session_state[key]
+    if isinstance(chosen, tuple) and len(chosen) == 2:
+        first, last = (int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) for day in chosen)
+        show(first, last + times.DAY)
+
+
+def series_chosen() -> None:
+    for key in ("candles_range", "candles_back"):
+        st.session_state.pop(key, None)
+    for name in ("start", "end"):
+        st.query_params.pop(name, None)
+
+
+def drill(key: str) -> None:
+    """A box drawn over the chart becomes the range."""
+    boxes = st.session_state[key]["selection"]["box"]
+    if boxes and boxes[0].get("x"):
+        ends = sorted(int(pd.Timestamp(x).tz_localize("UTC").timestamp()) for x in boxes[0]["x"][:2])
+        step = st.session_state.candles_series.step
+        if ends[1] - ends[0] >= 2 * step:
+            show(ends[0] - ends[0] % step, ends[1] + -ends[1] % step)
+
+
+def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
+    first, second = st.columns([3, 8], vertical_alignment="bottom")
+    with first:
+        st.selectbox(
+            "Series",
+            [one.series for one in known],
+            format_func=label,
+            key="candles_series",
+            on_change=series_chosen,
+        )
+    with second, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.segmented_control(
+            "Range",
+            list(PRESETS),
+            key="candles_preset",
+            on_change=preset_chosen,
+            args=(item.last + item.series.step,),
+        )
+        press("fit_width", "all", "Everything there is", "A", lambda: show(*whole(item)))
+        press("chevron_left", "prev", "Earlier", "Left", lambda: step_by(-1))
+        press("chevron_right", "next", "Later", "Right", lambda: step_by(1))
+        press("undo", "undo", "Back to the range before", "B", back, not st.session_state.get("candles_back"))
+        options(item, known)
+
+
+def press(icon: str, key: str, meaning: str, shortcut: str, verb: Callable[[], None], disabled: bool = False) -> None:
+    st.button(
+        "",
+        icon=f":material/{icon}:",
+        key=f"candles_{key}",
+        on_click=verb,
+        help=meaning,
+        shortcut=shortcut,
+        disabled=disabled,
+    )
+
+
+def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
+    with st.popover("More", icon=":material/tune:"):
+        start, end = st.session_state.candles_range
+        key = f"candles_dates_{start}_{end}"
+        st.date_input(
+            "From and to, UTC days",
+            (times.utc(start).date(), times.utc(max(start, end - 1)).date()),
+            key=key,
+            format="YYYY-MM-DD",
+            min_value=times.utc(EARLIEST).date(),
+            max_value=times.utc(LATEST).date(),
+            on_change=dates_chosen,
+            args=(key,),
+        )
+        st.toggle("Logarithmic prices", key="candles_log")
+        others = [one.series for one in known if one.series != item.series]
+        if st.session_state.get("candles_second") not in others:
+            st.session_state.candles_second = None
+        st.selectbox(
+            "Lay another series over it",
+            others,
+            index=None,
+            format_func=label,
+            key="candles_second",
+            placeholder="None",
+        )
+        st.datetime_input(
+            "As known at (UTC)",
+            key="candles_known",
+            value=None,
+            step=60,
+            format="YYYY-MM-DD",
+            min_value=times.utc(EARLIEST).replace(tzinfo=None),
+            max_value=times.utc(LATEST).replace(tzinfo=None),
+            on_change=moment_chosen,
+        )
+        if known_at():
+            st.toggle("Lay the present over that moment", key="candles_now_over")
+
+
+def moment_chosen() -> None:
+    picked = st.session_state.candles_known
+    st.session_state.candles_moment = None if picked is None else moment_of(picked.replace(tzinfo=UTC))
+
+
+def known_as_of(moment: int | None) -> None:
+    """Show what was known at a moment (epoch microseconds), or what is known now."""
+    state = st.session_state
+    state.candles_moment = moment
+    state.candles_known = None if moment is None else (_EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None)
+    state.candles_now_over = moment is not None
+
+
+def known_at() -> datetime | None:
+    moment = st.session_state.get("candles_moment")
+    return None if moment is None else _EPOCH + timedelta(microseconds=moment)
+
+
+def remember(series: Series) -> None:
+    start, end = st.session_state.candles_range
+    moment, second = known_at(), st.session_state.get("candles_second")
+    keep_in_url(
+        provider=series.provider,
+        pair=series.asset_pair,
+        timeframe=series.timeframe,
+        start=times.iso(start).replace("+00:00", "Z"),
+        end=times.iso(end).replace("+00:00", "Z"),
+        known=moment.isoformat().replace("+00:00", "Z") if moment else None,
+        over=second.key if second else None,
+        now="1" if moment and st.session_state.get("candles_now_over") else None,
+        log="1" if st.session_state.get("candles_log") else None,
+        tab=tab if (tab := st.session_state.get("candles_details")) != "bars" else None,
+    )
+    st.session_state.candles_address = tuple(sorted(st.query_params.items()))
+
+
+def prefill_options(known: list[SeriesSummary]) -> None:
+    state = st.session_state
+    state.candles_log = from_url("log", one_of(["1"]), "") == "1"
+    known_as_of(from_url("known", read_moment, None))
+    state.candles_now_over = from_url("now", one_of(["1"]), "") == "1"
+    state.candles_details = from_url("tab", one_of(DETAILS), "bars")
+    by_key = {one.series.key: one.series for one in known}
+    over = from_url("over", one_of(by_key), None)
+    state.candles_second = by_key[over] if over else None
+
+
+def view_of(series: Series, start: int, end: int) -> ChartView:
+    console = service()
+    marked = [(int(first), int(last)) for first, last in console.holes.ranges(series, start, end)]
+    view = chart_view(
+        console.lake,
+        console.queue,
+        calendar_of(series, console.settings),
+        series,
+        start,
+        end,
+        known_at(),
+        marked=marked,
+    )
+    pa.default_memory_pool().release_unused()  # each view is read by new threads, whose pools would add up
+    return view
+
+
+def second_of(view: ChartView) -> tuple[str, pa.Table] | None:
+    """What is laid over the chart: another series, or the present over a past moment; its failure is told alone."""
+    lake, other = service().lake, st.session_state.get("candles_second")
+    with section("The series laid over it"):
+        if other is not None:
+            laid = bars_in(lake, other, view.start, view.end, view.size.name, known_at())
+            return beside(view, other, laid)
+        if known_at() and st.session_state.get("candles_now_over"):
+            return "as known now", overlay(view.bars, bars_in(lake, view.series, view.start, view.end, view.size.name))
+    return None
+
+
+def beside(view: ChartView, other: Series, laid: pa.Table) -> tuple[str, pa.Table]:
+    """Another series next to the view; another pair is brought to its price at their first common bar."""
+    joined = overlay(view.bars, laid)
+    common = joined.filter(joined["difference_bps"].is_valid())
+    if other.asset_pair == view.series.asset_pair or common.num_rows == 0:
+        return label(other), joined
+    factor = common["close_a"][0].as_py() / common["close_b"][0].as_py()
+    for name in VALUES[:4]:
+        laid = laid.set_column(laid.schema.get_field_index(name), name, pc.multiply(laid[name], factor))
+    return f"{label(other)}, times {factor:.6g}", overlay(view.bars, laid)
+
+
+def what_differs(joined: pa.Table) -> None:
+    different = joined.filter(joined["is_different"])
+    text = f"{number(different.num_rows)} of {number(joined.num_rows)} bars differ"
+    if 0 < different.num_rows <= 5:
+        text += ": " + ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in different["timestamp"].to_pylist())
+    st.caption(f":material/difference: Laid over: {text}.")
+
+
+def runs_in(view: ChartView) -> dict[str, int]:
+    """Which run brought each ingestion of the view; nothing where bars stand for several."""
+    if "_ingestion_id" not in view.bars.column_names:
+        return {}
+    with section("The runs behind the bars"):
+        moments = dict(
+            zip(view.bars["_ingestion_id"].to_pylist(), micros(view.bars["_extracted_at"]).tolist(), strict=True)
+        )
+        return run_of(view.series, moments)
+    return {}
+
+
+def chart(view: ChartView, runs: dict[str, int]) -> None:
+    theme = st.context.theme.type or "light"
+    key = f"candles_chart_{view.start}_{view.end}"
+    second = second_of(view)
+    other = st.session_state.get("candles_second")
+    if second and (other is None or other.asset_pair == view.series.asset_pair):
+        what_differs(second[1])
+    st.plotly_chart(
+        figure(view, theme, log=st.session_state.get("candles_log", False), second=second, runs=runs),
+        key=key,
+        theme=None,
+        on_select=lambda: drill(key),
+        selection_mode="box",
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"], "scrollZoom": False},
+    )
+
+
+def what_is_shown(view: ChartView) -> None:
+    counts = view.counts
+    parts = [
+        f"**{number(view.bars.num_rows)} bar{'s' * (view.bars.num_rows != 1)} of {view.size.name}**",
+        span(view.start, view.end),
+        f"{number(counts['stored'])} of {number(counts['expected'])} expected candles stored",
+    ]
+    parts += [f"{number(counts[kind])} {name}" for kind, (name, _) in GAPS.items() if counts.get(kind)]
+    parts += [f"{number(len(view.restated))} restated"] if len(view.restated) else []
+    parts += [f"{number(counts['extra'])} outside market hours"] if counts["extra"] else []
+    if view.as_known_at is not None:
+        parts.append(f"as known at {when(view.as_known_at / 1_000_000, hint=False)}")
+        parts.append(f"**{number(len(view.restated_since))} restated since**")
+    mock = " :violet-badge[:material/science: simulated]" if view.is_mock else ""
+    st.markdown(" · ".join(parts) + mock)
+    if view.bars.num_rows == 0:
+        return
+    more = f" The widest {MOST_SHADES} of {number(len(view.gaps))} gaps are shaded." * (len(view.gaps) > MOST_SHADES)
+    st.caption(
+        "Drag over the chart to look closer. Times are UTC; a bar is named by its open. "
+        f"Keys: ← → earlier and later, A everything, B back.{more}"
+    )
+
+
+def nothing_here(view: ChartView) -> None:
+    before, after = view.nearest or (None, None)
+    st.info("Nothing is stored in this range.", icon=":material/search_off:")
+    width, step = view.end - view.start, view.series.step
+    with st.container(horizontal=True):
+        if before is not None:
+            st.button(
+                f"Go to the last candle before, {when(before, hint=False)}",
+                on_click=show,
+                args=(before + step - width, before + step),
+                key="candles_before",
+            )
+        if after is not None:
+            st.button(
+                f"Go to the next one, {when(after, hint=False)}",
+                on_click=show,
+                args=(after, after + width),
+                key="candles_after",
+            )
+        st.page_link(
+            "backfill/page.py",
+            label="Backfill this range",
+            icon=":material/download:",
+            query_params=backfill_of(view.series, view.start, view.end, "resume"),
+        )
+
+
+def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, str]:
+    return {
+        "provider": series.provider,
+        "pairs": series.asset_pair,
+        "timeframes": series.timeframe,
+        "start": times.iso(start),
+        "end": times.iso(end),
+        "mode": mode,
+    }
+
+
+def bars_table(view: ChartView, runs: dict[str, int]) -> None:
+    own = view.size.name == view.series.timeframe
+    frame = view.bars.to_pandas().sort_values("timestamp", ascending=False)
+    names = [
+        "timestamp",
+        *VALUES,
+        *(["_extracted_at", "run", "_ingestion_id", "_dead_letter_id"] if own else ["sources"]),
+    ]
+    if own:
+        frame["run"] = frame["_ingestion_id"].map(runs).astype("Int64")
+    if view.as_known_at is not None and own:
+        names.append("since")
+        since = pd.to_datetime(view.restated_since, unit="s", utc=True)
+        frame["since"] = frame["timestamp"].isin(since)
+    picked = show_table(
+        frame[[*names, "restated"]],
+        key=f"candles_table_{view.start}_{view.end}_{view.size.name}_{view.as_known_at}",
+        height=320,
+        on_select="rerun" if own else "ignore",
+        selection_mode="single-row",
+        column_config=columns_of(view),
+    )
+    if not own:
+        st.caption(f"Bars of {view.size.name} stand for several stored ones. Look closer to see each with its lineage.")
+        return
+    rows = picked["selection"]["rows"]
+    if rows:
+        one_bar(view.series, int(frame["timestamp"].iloc[rows[0]].timestamp()), view.as_known_at, known_as_of)
+    else:
+        st.caption("Tick a row to see all versions of the bar, fetch it again, correct it, or see its dead letters.")
+
+
+def columns_of(view: ChartView) -> dict[str, Any]:
+    values = {name: st.column_config.NumberColumn(name.capitalize(), format="%.10g") for name in VALUES}
+    unit = view.volume_unit or "no volume from this provider"
+    values["volume"] = st.column_config.NumberColumn("Volume", format="%.10g", help=f"Unit: {unit}")
+    return {
+        "timestamp": st.column_config.DatetimeColumn("Opens (UTC)", format="YYYY-MM-DD HH:mm"),
+        **values,
+        "_extracted_at": st.column_config.DatetimeColumn("Extracted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+        "run": st.column_config.NumberColumn("Run", width="small"),
+        "_ingestion_id": st.column_config.TextColumn("Ingestion", width="small"),
+        "_dead_letter_id": st.column_config.TextColumn("Dead letter", width="small"),
+        "sources": st.column_config.NumberColumn("Source bars", format="localized"),
+        "since": st.column_config.CheckboxColumn("Restated since"),
+        "restated": st.column_config.NumberColumn("Restated"),
+    }
+
+
+def gaps_table(view: ChartView) -> None:
+    if not view.gaps:
+        st.caption(":green[:material/check_circle:] Nothing is missing in this range.")
+        return
+    rows = [
+        {
+            "From": when(gap.start, hint=False),
+            "To": when(gap.end, hint=False),
+            "Candles": gap.candles,
+            "Why": GAPS[gap.kind][0],
+        }
+        for gap in view.gaps
+    ]
+    show_table(rows, column_config={"Candles": st.column_config.NumberColumn(format="localized")})
+    if view.counts["unexplained"]:
+        first, last = view.gaps[0].start, view.gaps[-1].end
+        st.page_link(
+            "backfill/page.py",
+            label="Fill these gaps",
+            icon=":material/download:",
+            query_params=backfill_of(view.series, first, last, "gaps"),
+        )
+    if view.counts["dead_lettered"]:
+        dead_letters_of(view.series)
+
+
+def download(view: ChartView, known: list[SeriesSummary]) -> None:
+    st.caption("The whole range as stored, one row a bar with its lineage, not the bars of the view.")
+    chosen = st.multiselect(
+        "Series in one file",
+        [item.series for item in known],
+        default=[view.series],
+        format_func=label,
+        key=f"candles_together_{view.series.key}",
+    )
+    if not chosen:
+        st.info("Choose at least one series.", icon=":material/checklist:")
+        return
+    query = [("series", one.key) for one in chosen] + [("start", view.start), ("end", view.end)]
+    query += [("known", view.as_known_at)] if view.as_known_at is not None else []
+    text = urlencode(query, safe="/")
+    with st.container(horizontal=True):
+        st.link_button("Parquet", f"/export?{text}&format=parquet", icon=":material/download:")
+        st.link_button("CSV", f"/export?{text}&format=csv", icon=":material/download:")
+        st.link_button("Data sheet", f"/export?{text}&format=sheet", icon=":material/description:")
+    st.caption("The data sheet names sources, coverage, gaps, restatements, the moment of knowledge and volume units.")
+
+
+def elsewhere(view: ChartView) -> None:
+    moment = known_at()
+    code = snippets(service().lake, view.series, view.start, view.end, moment)
+    for tab, text in zip(st.tabs(list(code)), code.values(), strict=True):
+        tab.code(text, language="python")
+
+
+def details(view: ChartView, known: list[SeriesSummary], runs: dict[str, int]) -> None:
+    chosen = st.segmented_control(
+        "Details",
+        list(DETAILS),
+        format_func=DETAILS.__getitem__,
+        key="candles_details",
+        label_visibility="collapsed",
+        required=True,
+    )
+    with section(DETAILS[chosen or "bars"]):
+        match chosen:
+            case "gaps":
+                gaps_table(view)
+            case "download":
+                download(view, known)
+            case "elsewhere":
+                elsewhere(view)
+            case _:
+                bars_table(view, runs)
+
+
+def damaged(error: DamagedTable, series: Series) -> None:
+    """Which file is gone, and the ranges that can still be read."""
+    st.error("A data file of this series is missing or damaged.", icon=":material/broken_image:")
+    st.code(str(error), language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        for start, end in error.readable[-_MOST_BUTTONS:]:
+            st.button(
+                f"Show {span(start, end)}",
+                key=f"candles_readable_{start}",
+                on_click=show,
+                args=(max(start, end - FIRST_BARS * series.step), end),
+            )
+
+
+def empty() -> None:
+    st.info("Nothing is stored yet. A backfill brings candles into the lake.", icon=":material/candlestick_chart:")
+    if st.button("New backfill", type="primary", icon=":material/download:", key="candles_backfill"):
+        st.switch_page("backfill/page.py")
+
+
+def page() -> None:
+    known = stored_series(service().lake)
+    if not known:
+        empty()
+        return
+    if address_changed():
+        prefill_options(known)
+    item = choose(known)
+    if item is None:
+        notes()
+        what_there_is(known)
+        return
+    shown_range(item)
+    notes()
+    controls(item, known)
+    remember(item.series)
+    told()
+    with section("The chart"):
+        try:
+            view = view_of(item.series, *st.session_state.candles_range)
+        except DamagedTable as error:
+            damaged(error, item.series)
+            return
+        what_is_shown(view)
+        if view.bars.num_rows == 0:
+            nothing_here(view)
+            return
+        runs = runs_in(view)
+        chart(view, runs)
+        details(view, known, runs)
+
+
+heading("Candles")
+with section("The candles"):
+    page()
+correction()

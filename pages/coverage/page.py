@@ -1,0 +1,586 @@
+"""Coverage: what should be there, what is, what is missing and why; and how that is filled or explained."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.errors import InputError
+from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
+from ffe_core.intervals import Times
+from ffe_core.operations.gaps import HoleState
+from ffe_core.pairs import normalize_pair
+from ffe_core.series import Series
+from ffe_core.storage.state.acknowledged_gaps import REASONS, MarkedHole
+from ffe_core.timeframes import TIMEFRAMES
+from pages.coverage.heatmap import figure
+from pages.widgets import (
+    actor,
+    arrived,
+    from_url,
+    go,
+    keep_in_url,
+    many,
+    note,
+    notes,
+    number,
+    one_of,
+    section,
+    service,
+    span,
+    when,
+)
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.frame import heading
+from pages.widgets.tables import digest, show_table
+from pages.widgets.text import few
+from pages.widgets.verbs import changing, done, told
+
+ALL = "All"
+PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
+OWN = "Own range"
+MOST_DAYS, MOST_WEEKS = 100, 106
+MOST_PAIRS, MOST_GAPS = 60, 200
+FIRST_DAY = date(1950, 1, 1)
+KINDS = {"unexplained": "not explained", "marked": "marked", "dead_lettered": "dead lettered"}
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def last_day() -> date:
+    return today() + timedelta(days=366)
+
+
+def read_day(text: str) -> date:
+    day = date.fromisoformat(text)
+    if not FIRST_DAY <= day <= last_day():
+        raise InputError(f"give a day from {FIRST_DAY} to {last_day()}")
+    return day
+
+
+def read_at(text: str) -> int:
+    at = int(text)
+    if not times.parse_instant(FIRST_DAY) <= at < times.parse_instant(last_day(), end=True):
+        raise InputError(f"give epoch seconds from {FIRST_DAY} to {last_day()}")
+    return at
+
+
+def prefill(known: Sequence[Series]) -> None:
+    """Filters from the address, or the first series there is."""
+    state = st.session_state
+    if arrived("coverage_provider"):
+        providers = sorted({series.provider for series in known})
+        state.coverage_provider = from_url("provider", one_of(providers), providers[0])
+        state.coverage_timeframe = from_url("timeframe", one_of(TIMEFRAMES), None)
+        state.coverage_pair = from_url("pair", normalize_pair, None)
+        state.coverage_at = from_url("at", read_at, None)
+        state.coverage_list = from_url("watchlist", one_of(list_names()), None)
+        state.coverage_preset = from_url("range", one_of((*PRESETS, OWN)), ALL)
+        own_range()
+    state.setdefault("coverage_dates", (today() - timedelta(days=30), today()))
+    frames = timeframes_of(known, state.coverage_provider)
+    if state.coverage_timeframe not in frames:
+        state.coverage_timeframe = "1h" if "1h" in frames else frames[0]
+
+
+def own_range() -> None:
+    """A range of days from the address; without its end it reaches to today."""
+    first = from_url("from", read_day, None)
+    last = from_url("to", read_day, today() if first else None)
+    if first and last and first <= last:
+        st.session_state.coverage_preset, st.session_state.coverage_dates = OWN, (first, last)
+    elif last:
+        note("to", str(last), InputError(f"give a day from {first} on" if first else "give from as well"))
+
+
+def list_names() -> list[str]:
+    return [watchlist.name for watchlist in service().watchlists.all()]
+
+
+def timeframes_of(known: Sequence[Series], provider: str) -> list[str]:
+    found = {series.timeframe for series in known if series.provider == provider}
+    return [timeframe for timeframe in TIMEFRAMES if timeframe in found]
+
+
+def nothing_chosen() -> None:
+    """No cell is open. The chart is a new one then: it would keep the click, and take the next one there as its end."""
+    state = st.session_state
+    state.coverage_pair = state.coverage_at = None
+    state.coverage_charts = state.get("coverage_charts", 0) + 1
+
+
+def filters(known: Sequence[Series]) -> None:
+    state, lists = st.session_state, list_names()
+    if state.coverage_list not in lists:
+        state.coverage_list = None
+    cells = st.columns([2, 3, 2, 4])
+    with cells[0]:
+        names = sorted({series.provider for series in known})
+        st.selectbox("Provider", names, key="coverage_provider", on_change=nothing_chosen)
+    with cells[1]:
+        frames = timeframes_of(known, state.coverage_provider)
+        st.segmented_control("Timeframe", frames, key="coverage_timeframe", on_change=nothing_chosen, required=True)
+    with cells[2]:
+        st.selectbox(
+            "Watchlist",
+            lists,
+            index=None,
+            key="coverage_list",
+            placeholder="Any" if lists else "None saved yet",
+            disabled=not lists,
+        )
+    with cells[3]:
+        st.segmented_control("Range", [*PRESETS, OWN], key="coverage_preset", on_change=nothing_chosen, required=True)
+        if state.coverage_preset == OWN:
+            st.date_input(
+                "From and to, whole UTC days",
+                key="coverage_dates",
+                min_value=FIRST_DAY,
+                max_value=last_day(),
+                format="YYYY-MM-DD",
+            )
+    remember()
+
+
+def remember() -> None:
+    state = st.session_state
+    own = state.coverage_preset == OWN and len(state.coverage_dates) == 2
+    keep_in_url(
+        provider=state.coverage_provider,
+        timeframe=state.coverage_timeframe,
+        watchlist=state.coverage_list,
+        range=None if own or state.coverage_preset == ALL else state.coverage_preset,
+        **{"from": str(state.coverage_dates[0]) if own else None, "to": str(state.coverage_dates[1]) if own else None},
+        pair=state.coverage_pair,
+        at=state.coverage_at,
+    )
+
+
+def asked_range() -> tuple[int | None, int | None]:
+    state = st.session_state
+    if state.coverage_preset == OWN:
+        if len(state.coverage_dates) != 2:
+            return None, None
+        first, last = state.coverage_dates
+        return times.parse_instant(first), times.parse_instant(last, end=True)
+    days = PRESETS[state.coverage_preset or ALL]
+    return (None, None) if days is None else (times.parse_instant(today() - timedelta(days=days - 1)), None)
+
+
+def chosen_series(known: Sequence[Series]) -> list[Series]:
+    state = st.session_state
+    watched = service().watchlists.get(state.coverage_list) if state.coverage_list else None
+    mine = [
+        series
+        for series in known
+        if (series.provider, series.timeframe) == (state.coverage_provider, state.coverage_timeframe)
+    ]
+    if watched is None:
+        return mine
+    pairs = watched.pairs if watched.provider == state.coverage_provider else ()
+    return [series for series in mine if series.asset_pair in pairs]
+
+
+def looked_at(known: Sequence[Series]) -> list[SeriesCoverage]:
+    """The chosen series over the chosen range; a preset reaches to the last closed bar, so that what lags shows."""
+    start, end = asked_range()
+    return service().coverage.of(chosen_series(known), start, times.now() if end is None and start else end)
+
+
+def edges_of(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
+    """The period of a cell and the instants between cells: days, weeks for long ranges, months for years."""
+    ends = min(one.start for one in found), max(max(one.end - 1, one.start) for one in found)
+    first, last = (np.datetime64(end, "s").astype("datetime64[D]") for end in ends)
+    days = int((last - first).astype(int)) + 1
+    if days <= MOST_DAYS:
+        period, edges = "day", np.arange(first, last + 2)
+    elif days <= MOST_WEEKS * 7:
+        # Weeks begin on Mondays; day 0 of the epoch was a Thursday.
+        period, edges = "week", np.arange(first - (first.astype(int) + 3) % 7, last + 8, 7)
+    else:
+        months = np.arange(first.astype("datetime64[M]"), last.astype("datetime64[M]") + 2)
+        period, edges = "month", months.astype("datetime64[D]")
+    return period, edges.astype("datetime64[s]").astype(np.int64)
+
+
+def totals(found: Sequence[SeriesCoverage]) -> None:
+    counts = [one.counts for one in found]
+    cells = st.columns(6)
+    for cell, (label, name) in zip(
+        cells,
+        (
+            ("Expected", "expected"),
+            ("Stored", "stored"),
+            ("Dead lettered", "dead_lettered"),
+            ("Marked", "marked"),
+            ("Unexplained", "unexplained"),
+            ("Extra", "extra"),
+        ),
+        strict=True,
+    ):
+        cell.metric(label, number(sum(getattr(one, name) for one in counts)))
+
+
+def pick(chart: str) -> None:
+    """A click on a cell opens it; a click beside them closes it."""
+    points = st.session_state[chart]["selection"]["points"]
+    if points:
+        pair, start = points[0]["customdata"][:2]
+        st.session_state.coverage_pair, st.session_state.coverage_at = str(pair), int(start)
+    else:
+        nothing_chosen()
+
+
+def heatmap(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
+    with_counts = [one for one in found if one.account is not None][:MOST_PAIRS]
+    period, edges = edges_of(with_counts)
+    matrix = by_period(with_counts, edges)
+    pairs = [one.series.asset_pair for one in with_counts]
+    key = f"coverage_map_{st.session_state.get('coverage_charts', 0)}_{digest([pairs, edges.tolist()])}"
+    with st.container(key="coverage_map"):
+        st.plotly_chart(
+            figure(pairs, edges, matrix),
+            key=key,
+            on_select=lambda: pick(key),
+            selection_mode="points",
+            config={"displayModeBar": False},
+        )
+    more = (
+        f" The first {MOST_PAIRS} of {len(found)} pairs; choose a watchlist for others."
+        if len(found) > MOST_PAIRS
+        else ""
+    )
+    st.caption(f"A cell is a {period}, UTC. An empty cell: its market was closed. Click a cell for its gaps.{more}")
+    return period, edges
+
+
+def troubles(found: Sequence[SeriesCoverage]) -> None:
+    """A calendar asked beyond what it knows is said, never cut."""
+    for one in found:
+        if one.trouble:
+            st.warning("A calendar does not know the whole range, so nothing is counted.", icon=":material/event_busy:")
+            st.code(f"{one.series}: {one.trouble}", language=None, wrap_lines=True)
+
+
+def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
+    """The pair of the chosen cell over its period, or over the whole range if there is no such cell in it."""
+    state = st.session_state
+    one = next((item for item in found if item.series.asset_pair == state.coverage_pair), None)
+    if one is None or state.coverage_at is None:
+        return one
+    after = edges[edges > state.coverage_at]
+    start, end = max(one.start, state.coverage_at), min(one.end, int(after[0]) if len(after) else one.end)
+    return service().coverage.of([one.series], start, end)[0] if start < end else one
+
+
+def cell(one: SeriesCoverage) -> None:
+    """The gaps of one pair, and what can be done about them."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{one.series.asset_pair} {one.series.timeframe}, {span(one.start, one.end)}", anchor=False)
+        st.button("Close", key="coverage_close", icon=":material/close:", type="tertiary", on_click=nothing_chosen)
+    gaps = one.gaps()
+    if not gaps:
+        st.success("Every expected bar of it is stored.", icon=":material/check_circle:")
+    else:
+        gap_list(gaps, "coverage_cell")
+    calendar_notes(one)
+
+
+def calendar_notes(one: SeriesCoverage) -> None:
+    calendar = calendar_of(one.series, service().settings)
+    first, last = calendar.horizon
+    known = "" if first is None else f", known from {when(first, hint=False)} to {when(last, hint=False)}"
+    st.caption(f"Calendar {calendar.name}{known}.")
+    special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
+    if special:
+        with st.expander(f"{len(special)} holidays and half days"):
+            show_table([{"Day": s.date, "Kind": s.kind, "What": s.text} for s in special])
+
+
+def gap_rows(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Pair": gap.series.asset_pair,
+            "Timeframe": gap.series.timeframe,
+            "Provider": gap.series.provider,
+            "First missing": when(gap.start, hint=False),
+            "Last missing": when(gap.end - gap.series.step, hint=False),
+            "Bars": gap.candles,
+            "Why": "venue outage" if gap.in_outage else KINDS[gap.kind],
+        }
+        for gap in gaps
+    ]
+
+
+def gap_list(gaps: Sequence[Gap], key: str) -> None:
+    """Gaps to tick; what is ticked (or all of a single series) can be filled or explained."""
+    shown = list(gaps[:MOST_GAPS])
+    event = show_table(
+        gap_rows(shown),
+        key=f"{key}_gaps_{digest(shown)}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        height="content" if len(shown) <= 8 else 320,
+        column_config={"Bars": st.column_config.NumberColumn(format="localized", width="small")},
+    )
+    ticked = [shown[row] for row in event.selection.rows if row < len(shown)]
+    one_series = len({gap.series for gap in gaps}) == 1
+    targets = [gap for gap in (ticked or (gaps if one_series else [])) if gap.kind == "unexplained"]
+    series = {gap.series for gap in targets}
+    bars = sum(gap.candles for gap in targets)
+    label = f"{many(bars, 'bar')} in {many(len(targets), 'gap')}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Fill from the provider",
+            key=f"{key}_fill",
+            type="primary",
+            icon=":material/download:",
+            on_click=fill,
+            args=(targets,),
+            disabled=len({(item.provider, item.timeframe) for item in series}) != 1,
+        )
+        st.button(
+            "Mark as explained",
+            key=f"{key}_mark",
+            icon=":material/edit_note:",
+            on_click=ask,
+            args=("mark", targets),
+            disabled=not targets or not service().leads,
+        )
+        st.caption(label if targets else "Tick gaps that are not explained.")
+    if len(gaps) > len(shown):
+        st.caption(
+            f"The first {MOST_GAPS:,} of {len(gaps):,} gaps; the buttons take all of them unless some are ticked."
+        )
+
+
+def fill(gaps: Sequence[Gap]) -> None:
+    """The backfill form, filled in with exactly the range of the gaps."""
+    first = gaps[0].series
+    go(
+        "backfill",
+        provider=first.provider,
+        pairs=",".join(sorted({gap.series.asset_pair for gap in gaps})),
+        timeframes=first.timeframe,
+        start=stamp(min(gap.start for gap in gaps)),
+        end=stamp(max(gap.end for gap in gaps)),
+        mode="gaps",
+    )
+
+
+def stamp(epoch: int) -> str:
+    return f"{times.utc(epoch):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# -- what can be done about them
+
+
+def ask(which: str, about: Sequence[Any]) -> None:
+    """Open a dialog over what is chosen now."""
+    st.session_state.coverage_asking = which, list(about)
+    unanswered()
+
+
+def open_dialog() -> None:
+    """Draw the dialog that was asked for, if any."""
+    which, about = st.session_state.pop("coverage_asking", (None, []))
+    if which is not None:
+        {"mark": mark_dialog, "unmark": unmark_dialog}[which](about)
+
+
+def restate(bars: Sequence[tuple[Series, int]], thing: str) -> None:
+    """Say what a dialog is about, series by series."""
+    found: dict[Series, list[int]] = {}
+    for series, count in bars:
+        found.setdefault(series, []).append(count)
+    st.text(few([f"{many(sum(own), 'bar')} in {many(len(own), thing)} of {series}" for series, own in found.items()]))
+
+
+@dialog("Mark as explained")
+def mark_dialog(gaps: list[Gap]) -> None:
+    restate([(gap.series, gap.candles) for gap in gaps], "gap")
+    st.write("They leave the count of what is missing, stay visible, and open again by themselves if the data appears.")
+    st.radio("Reason", REASONS, key="coverage_reason")
+    st.text_input("Note", key="coverage_note", placeholder="What explains it; required for “other”")
+    with st.container(horizontal=True):
+        st.button("Mark", key="coverage_mark_yes", type="primary", on_click=mark, args=(gaps,))
+        st.button("Leave them", key="coverage_mark_no", on_click=answered)
+
+
+def mark(gaps: Sequence[Gap]) -> None:
+    state, asked = st.session_state, [(gap.series, gap.start, gap.end) for gap in gaps]
+
+    answered()
+    with changing():
+        marked = service().hole_verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
+        state.coverage_left_out = marked.left_out
+        done(f"Marked {many(marked.candles, 'bar')} in {many(marked.holes, 'gap')}.")
+
+
+@dialog("Take these marks back?")
+def unmark_dialog(holes: list[MarkedHole]) -> None:
+    restate([(hole.series, hole.candles) for hole in holes], "mark")
+    st.write("Bars that have not arrived count as missing again; nothing that is stored changes.")
+    st.text_input("Reason", key="coverage_unmark_reason", max_chars=500, placeholder="Optional; kept in the audit")
+    with st.container(horizontal=True):
+        label = f"Take {many(len(holes), 'mark')} back"
+        st.button(label, key="coverage_unmark_yes", type="primary", on_click=unmark, args=(holes,))
+        st.button("Leave them", key="coverage_unmark_no", on_click=answered)
+
+
+def unmark(holes: Sequence[MarkedHole]) -> None:
+    ids, reason = [hole.id for hole in holes], st.session_state.coverage_unmark_reason
+    answered()
+    with changing():
+        done(f"Took {many(service().hole_verbs.unmark(ids, actor(), reason), 'mark')} back.")
+
+
+def told_in_full() -> None:
+    """What the last verb has come to, with what it left out."""
+    told()
+    if left_out := st.session_state.pop("coverage_left_out", None):
+        st.warning("Nothing was left to mark in the others.", icon=":material/info:")
+        st.code(few(left_out), language=None, wrap_lines=True)
+
+
+def asked_twice(found: Sequence[SeriesCoverage]) -> None:
+    """What the provider does not have after two asks, marked in one go."""
+    offered = [(one, bars) for one in found if (bars := service().hole_verbs.offered(one))]
+    if not offered:
+        return
+    series = [one.series for one, _ in offered]
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f":material/help_center: **{many(sum(bars for _, bars in offered), 'bar')}** of "
+            f"{many(len(offered), 'pair')} asked for twice, and the provider has nothing."
+        )
+        st.space("stretch")
+        st.selectbox("Reason", REASONS, key="coverage_twice_reason", label_visibility="collapsed", width=220)
+        st.button(
+            "Mark all of them",
+            key="coverage_asked_twice",
+            on_click=mark_asked_twice,
+            args=(series,),
+            disabled=not service().leads,
+        )
+
+
+@changing()
+def mark_asked_twice(series: Sequence[Series]) -> None:
+    marked = service().hole_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
+    done(f"Marked {many(marked.candles, 'bar')} in {many(marked.holes, 'hole')}.")
+
+
+def largest() -> None:
+    """The largest gaps across everything, whatever is filtered above."""
+    console = service()
+    everything = console.coverage.of(console.coverage.series())
+    dark = outages(everything)
+    st.subheader("Largest gaps across everything", anchor=False)
+    gaps = largest_gaps(everything, most=25)
+    if gaps:
+        gap_list(gaps, "coverage_largest")
+    else:
+        st.success("Nothing is missing without a reason, in any series.", icon=":material/check_circle:")
+    if dark:
+        st.subheader("Venue outages", anchor=False)
+        st.caption("What every stored pair of a provider lacks at once.")
+        show_table(
+            [
+                {
+                    "Provider": outage.provider,
+                    "Timeframe": outage.timeframe,
+                    "From": when(outage.start, hint=False),
+                    "Until": when(outage.end, hint=False),
+                    "Pairs": ", ".join(outage.pairs),
+                }
+                for outage in reversed(dark[-MOST_GAPS:])
+            ],
+        )
+
+
+def marks_list(known: Sequence[Series]) -> None:
+    """Every marked hole, newest first, with what has arrived in it since."""
+    states: list[HoleState] = service().hole_verbs.states(known)
+    if not states:
+        return
+    states.sort(key=lambda state: -state.hole.at)
+    shown = states[:MOST_GAPS]
+    st.subheader("Marked holes", anchor=False)
+    event = show_table(
+        [
+            {
+                "Pair": state.hole.series.asset_pair,
+                "Timeframe": state.hole.series.timeframe,
+                "Provider": state.hole.series.provider,
+                "First": when(state.hole.start, hint=False),
+                "Bars": state.hole.candles,
+                "Arrived": state.arrived,
+                "State": state.state,
+                "Reason": state.hole.reason,
+                "Note": state.hole.note,
+                "By": state.hole.actor,
+                "Marked": when(state.hole.at, hint=False),
+            }
+            for state in shown
+        ],
+        key=f"coverage_marks_{digest([state.hole.id for state in shown])}",
+        on_select="rerun",
+        selection_mode="multi-row",
+    )
+    ticked = [shown[row].hole for row in event.selection.rows if row < len(shown)]
+    st.button(
+        "Take marks back",
+        key="coverage_unmark",
+        icon=":material/undo:",
+        on_click=ask,
+        args=("unmark", ticked),
+        disabled=not ticked or not service().leads,
+    )
+    if len(states) > len(shown):
+        st.caption(f"The newest {MOST_GAPS:,} of {len(states):,}.")
+
+
+def empty() -> None:
+    st.info("Nothing is stored yet, so nothing can be missing. Start with a backfill.", icon=":material/grid_on:")
+    st.button(
+        "New backfill", key="coverage_new", type="primary", icon=":material/download:", on_click=go, args=("backfill",)
+    )
+
+
+def draw(known: Sequence[Series]) -> None:
+    prefill(known)
+    notes()
+    filters(known)
+    told_in_full()
+    with section("The heatmap"):
+        found = looked_at(known)
+        troubles(found)
+        if not any(one.account for one in found):
+            st.info("No series to show here: choose another watchlist, timeframe or range.", icon=":material/grid_off:")
+        else:
+            totals(found)
+            _, edges = heatmap(found)
+            chosen = chosen_cell(found, edges)
+            if chosen is not None and chosen.account is not None:
+                cell(chosen)
+            asked_twice(found)
+    with section("The largest gaps"):
+        largest()
+    with section("The marked holes"):
+        marks_list(known)
+    open_dialog()
+
+
+heading("Coverage")
+with section("The coverage"):
+    stored = service().coverage.series()
+    if stored:
+        draw(stored)
+    else:
+        empty()

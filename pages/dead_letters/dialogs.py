@@ -1,0 +1,258 @@
+"""What is asked before something happens to dead letters: the dialogs restate what it is about and how many.
+
+A list of records is frozen when its button is pressed; what the dialog shows is what the verb gets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.errors import SeriesHeld
+from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.service import Edit, StaleEdit
+from ffe_core.series import Series
+from pages.dead_letters.text import judged, several, verbs
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.frame import actor, service
+from pages.widgets.text import number
+from pages.widgets.travel import go
+from pages.widgets.verbs import changing, done
+
+Chosen = dict[str, tuple[int, ...]]
+MOST_PREVIEWED = 5_000
+_QUEUE_SECONDS = 6 * 3600.0
+_MOST_SERIES = 12
+
+
+def ask(which: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit] = ()) -> None:
+    """Open a dialog over a list that is frozen now."""
+    with changing():
+        st.session_state.dl_asking = which, chosen() if callable(chosen) else chosen, list(edits)
+        unanswered()
+
+
+def open_dialog() -> None:
+    """Draw the dialog that was asked for, if any."""
+    asking = st.session_state.pop("dl_asking", None)
+    if asking is not None:
+        which, chosen, edits = asking
+        _DIALOGS[which](chosen, edits)
+
+
+def do(verb: Callable[..., Any], *arguments: Any, then: str | None = None, **options: Any) -> None:
+    """Call a verb that changes something; what came of it is told on the page."""
+    answered()
+    with changing():
+        try:
+            result = verb(*arguments, **options)
+        except StaleEdit as error:
+            st.session_state.dl_stale = error
+            return
+        if then == "run":
+            go("run", id=str(result))
+        elif then is not None:
+            done(then.format(result if not isinstance(result, list) else len(result)))
+
+
+def _size(chosen: Chosen) -> int:
+    return sum(map(len, chosen.values()))
+
+
+def _belonging(chosen: Chosen) -> Chosen:
+    """What belongs to a series; how much else there is, is said."""
+    kept = dict(verbs().belonging(chosen))
+    if left := _size(chosen) - _size(kept):
+        st.caption(f"{several(left, 'record')} left out: their context names no series. Discard them, or leave them.")
+    return kept
+
+
+def _by_series(chosen: Chosen) -> Counter[Series | None]:
+    counts: Counter[Series | None] = Counter()
+    for row in service().queue.rows(list(chosen)):
+        counts[row.series] += len(chosen[row.id])
+    return counts
+
+
+def _restate(chosen: Chosen) -> list[Series]:
+    """Say what it is about; the series concerned."""
+    counts = _by_series(chosen)
+    lines = [f"{several(count, 'record')} of {series or 'no series'}" for series, count in counts.most_common()]
+    if len(lines) > _MOST_SERIES:
+        lines = [*lines[:_MOST_SERIES], f"and {number(len(lines) - _MOST_SERIES)} series more"]
+    st.text("\n".join(lines))
+    return [series for series in counts if series is not None]
+
+
+def _held(series: list[Series]) -> None:
+    """If a run works on one of the series, say which and offer to queue."""
+    try:
+        service().run_service.check_free(series)
+    except SeriesHeld as error:
+        st.warning("A run works on a series of the list.", icon=":material/lock:")
+        st.code(str(error), language=None, wrap_lines=True)
+        st.checkbox("Start when it has ended", key="dl_queue")
+
+
+def _wait() -> float:
+    """How long to queue, in seconds, as was chosen in the dialog."""
+    return _QUEUE_SECONDS if st.session_state.get("dl_queue") else 0.0
+
+
+@dialog("Replay these records?", width="large")
+def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
+    chosen = _belonging(everything)
+    size = _size(chosen)
+    if not size:
+        _nothing("No pending record was chosen.")
+        return
+    series = _restate(chosen)
+    if edits:
+        st.write(f"{several(len(edits), 'mended record')} will be saved first.")
+    verdicts = _foreseen(chosen, edits)
+    _collision(verdicts)
+    st.write("Those that pass are stored, each exactly once. What still fails stays pending, with one more attempt.")
+    _held(series)
+    st.text_input("Reason", key="dl_replay_reason", max_chars=500, placeholder="Optional; kept with every record")
+    with st.container(horizontal=True):
+        st.button(
+            f"Replay {several(size, 'record')}",
+            type="primary",
+            key="dl_replay_yes",
+            on_click=_replay,
+            args=(chosen, edits),
+        )
+        st.button("Leave them", key="dl_replay_no", on_click=answered)
+
+
+def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[Verdict] | None:
+    """The preview of a list that is not too long for it."""
+    if _size(chosen) > MOST_PREVIEWED:
+        st.caption(f"Lists of more than {number(MOST_PREVIEWED)} records are judged during the replay.")
+        return None
+    verdicts = list(verbs().preview(chosen, edits))
+    st.write(f"**{judged(verdicts)}**")
+    return verdicts
+
+
+_RESTATE = "Append the mended one as a restatement"
+
+
+def _collision(verdicts: list[Verdict] | None) -> None:
+    """Where a candle may be in the way: what a collision comes to."""
+    if verdicts is None or any(verdict.outcome == "collides" for verdict in verdicts):
+        st.radio(
+            "Where another candle is stored",
+            ["Keep the stored candle", _RESTATE],
+            key="dl_collision",
+            captions=["The record ends as superseded by stored.", "Both versions stay; the mended one is current."],
+        )
+
+
+def _replay(chosen: Chosen, edits: list[Edit]) -> None:
+    def run() -> int:
+        if edits:
+            verbs().mend(edits, actor(), st.session_state.get("dl_why", ""))
+        for name in ("dl_drafts", "dl_chosen"):
+            st.session_state.pop(name, None)
+        reason = st.session_state.get("dl_replay_reason", "")
+        restate = st.session_state.get("dl_collision") == _RESTATE
+        return verbs().replay(chosen, actor(), restate=restate, reason=reason, lease_wait=_wait())
+
+    do(run, then="run")
+
+
+@dialog("Ask the provider again?", width="large")
+def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
+    chosen = _belonging(everything)
+    size = _size(chosen)
+    if not size:
+        _nothing("No pending record was chosen.")
+        return
+    series = _restate(chosen)
+    st.write(
+        "Just the bars of these records are fetched again. A record whose bar is stored afterwards has found its"
+        " candle and ends as superseded by stored; the others stay pending."
+    )
+    _held(series)
+    with st.container(horizontal=True):
+        st.button(
+            f"Fetch {several(size, 'bar')} again",
+            type="primary",
+            key="dl_refetch_yes",
+            on_click=lambda: do(lambda: verbs().refetch(chosen, actor(), lease_wait=_wait()), then="run"),
+        )
+        st.button("Leave them", key="dl_refetch_no", on_click=answered)
+
+
+@dialog("Discard these records?", width="large")
+def _discard_dialog(chosen: Chosen, _: list[Edit]) -> None:
+    size = _size(chosen)
+    if not size:
+        _nothing("No pending record was chosen.")
+        return
+    _restate(chosen)
+    st.write("They are marked with your reason and not replayed any more. Nothing is deleted: restore takes it back.")
+    st.text_input("Reason", key="dl_discard_reason", max_chars=500, placeholder="Test data of the provider")
+    with st.container(horizontal=True):
+        st.button(
+            f"Discard {several(size, 'record')}",
+            type="primary",
+            key="dl_discard_yes",
+            on_click=_discard,
+            args=(chosen,),
+        )
+        st.button("Leave them", key="dl_discard_no", on_click=answered)
+
+
+def _discard(chosen: Chosen) -> None:
+    do(
+        verbs().discard,
+        chosen,
+        actor(),
+        st.session_state.dl_discard_reason,
+        then="{:,} discarded. Restore takes it back.",
+    )
+
+
+@dialog("Purge old entries?", width="large")
+def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
+    st.write(
+        "Files in which nothing is pending are deleted for good: what was replayed stays in the lake, what was"
+        " discarded is gone. A line with your name and reason stays in the audit."
+    )
+    days = st.number_input("Untouched for at least so many days", min_value=0, value=90, key="dl_purge_days")
+    rows = verbs().purgeable(days)
+    records = sum(row.records for row in rows)
+    st.text(f"{number(len(rows))} {'entry' if len(rows) == 1 else 'entries'} with {several(records, 'record')}")
+    st.text_input("Reason", key="dl_purge_reason", max_chars=500, placeholder="Older than our retention")
+    with st.container(horizontal=True):
+        st.button(
+            f"Delete {several(records, 'record')} for good",
+            type="primary",
+            key="dl_purge_yes",
+            disabled=not rows,
+            on_click=_purge,
+            args=([row.id for row in rows], days),
+        )
+        st.button("Keep them", key="dl_purge_no", on_click=answered)
+
+
+def _purge(entry_ids: list[str], days: float) -> None:
+    do(verbs().purge, entry_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
+
+
+def _nothing(words: str) -> None:
+    st.write(words)
+    st.button("Close", key="dl_nothing", on_click=answered)
+
+
+_DIALOGS: dict[str, Callable[[Chosen, list[Edit]], None]] = {
+    "replay": _replay_dialog,
+    "refetch": _refetch_dialog,
+    "discard": _discard_dialog,
+    "purge": _purge_dialog,
+}

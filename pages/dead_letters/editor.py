@@ -1,0 +1,354 @@
+"""Where records are mended: drafts in a grid or as JSON, one fix for many, and what a replay would make of them.
+
+Nothing is saved until it is said so. A draft remembers the revision it was made from, so that somebody else's newer
+edit is never overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.errors import InputError
+from ffe_core.operations.dead_letters.edits import (
+    FieldError,
+    Fix,
+    apply,
+    drop_volume,
+    parse_record,
+    parse_value,
+    scale,
+    set_fields,
+    swap_high_low,
+)
+from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.service import Edit, StaleEdit, readable
+from ffe_core.storage.dead_letters.file import PENDING
+from pages.dead_letters.dialogs import Chosen, ask, do
+from pages.dead_letters.text import (
+    FIELDS,
+    VERDICTS,
+    candle,
+    cell,
+    field,
+    judged,
+    payload,
+    reasons,
+    several,
+    verbs,
+)
+from pages.widgets.frame import actor, section, service
+from pages.widgets.tables import show_table
+
+MOST = 500
+_LONGEST_JSON = 50_000
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A record as it may become."""
+
+    entry_id: str
+    number: int
+    revision: int
+    before: Any
+    value: Any
+    series: str
+
+    @property
+    def edit(self) -> Edit:
+        """What would be saved."""
+        return Edit(self.entry_id, self.number, self.revision, self.value)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to save."""
+        return bool(self.value != self.before)
+
+
+def bench(chosen: Chosen) -> None:
+    """Draw the bench over a frozen list of records; those that are not pending are left out."""
+    _load(chosen)
+    drafts: list[Draft] = st.session_state.dl_drafts
+    if not drafts:
+        st.info("None of these records is pending, so there is nothing to mend.", icon=":material/check_circle:")
+        return
+    _stale()
+    _fixes()
+    grid, as_json = st.tabs(["Grid", "JSON"])
+    with grid:
+        drafts = _grid(drafts)
+    with as_json:
+        drafts = _as_json(drafts)
+    with section("The preview"):
+        _preview(drafts)
+    _save(drafts)
+
+
+def _load(chosen: Chosen) -> None:
+    """Begin with the latest revisions, unless drafts of this very list are under way."""
+    state = st.session_state
+    if state.get("dl_chosen") == chosen and "dl_drafts" in state:
+        return
+    state.dl_chosen, state.dl_drafts = chosen, _latest(chosen)
+    state.dl_round = state.get("dl_round", 0) + 1
+
+
+def _latest(chosen: Chosen) -> list[Draft]:
+    drafts = []
+    for entry_id, numbers in chosen.items():
+        entry = service().queue.read(entry_id)
+        series = f"{entry.series.asset_pair} {entry.series.timeframe}" if entry.series else "none"
+        pending = (entry.letters[number] for number in numbers if entry.letters[number].status == PENDING)
+        drafts += [Draft(entry_id, item.number, item.revision, item.value, item.value, series) for item in pending]
+    return drafts[:MOST]
+
+
+def forget() -> None:
+    """Begin anew with the latest revisions at the next drawing."""
+    for name in ("dl_drafts", "dl_chosen", "dl_stale"):
+        st.session_state.pop(name, None)
+
+
+def _begin_anew(drafts: Sequence[Draft]) -> None:
+    st.session_state.dl_drafts = list(drafts)
+    st.session_state.dl_round += 1
+
+
+# -- one fix for many
+
+
+def _fixes() -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Swap high and low", key="dl_swap", icon=":material/swap_vert:", on_click=_fix, args=(swap_high_low,))
+        st.button("Drop volume", key="dl_drop", icon=":material/backspace:", on_click=_fix, args=(drop_volume,))
+        with st.popover("Scale a field", icon=":material/percent:", key="dl_scale"):
+            st.selectbox("Field", FIELDS[1:], key="dl_scale_field")
+            st.text_input("Factor", value="0.01", key="dl_scale_factor")
+            st.button("Scale", key="dl_scale_do", on_click=_scale)
+        with st.popover("Set a field", icon=":material/edit:", key="dl_set"):
+            st.selectbox("Field", FIELDS, key="dl_set_field", accept_new_options=True)
+            st.text_input("Value", key="dl_set_value", placeholder="A number, text, or null")
+            st.button("Set", key="dl_set_do", on_click=_set)
+        st.button("Start over", key="dl_over", icon=":material/undo:", type="tertiary", on_click=forget)
+        if (wrong := st.session_state.pop("dl_fix_refused", None)) is not None:
+            st.caption(":red[:material/error:] The fix does not fit:")
+            st.text(wrong)
+
+
+def _fix(fix: Fix) -> None:
+    """Apply a fix to every draft, or to none if one does not take it."""
+    try:
+        drafts = [replace(draft, value=apply([fix], draft.value)) for draft in st.session_state.dl_shown]
+    except InputError as error:
+        st.session_state.dl_fix_refused = str(error)
+        return
+    _begin_anew(drafts)
+
+
+def _scale() -> None:
+    try:
+        fix = scale({st.session_state.dl_scale_field: st.session_state.dl_scale_factor})
+    except InputError as error:
+        st.session_state.dl_fix_refused = str(error)
+        return
+    _fix(fix)
+
+
+def _set() -> None:
+    if st.session_state.dl_set_field:
+        _fix(set_fields({st.session_state.dl_set_field: parse_value(st.session_state.dl_set_value)}))
+
+
+# -- by hand
+
+
+def _grid(drafts: list[Draft]) -> list[Draft]:
+    """The drafts in rows; what is typed into a cell is part of what comes back."""
+    key = f"dl_grid_{st.session_state.dl_round}"
+    rows = [
+        {"#": place, "Series": draft.series, **{name: field(draft.value, name) for name in FIELDS}}
+        for place, draft in enumerate(drafts, start=1)
+    ]
+    st.data_editor(
+        rows,
+        key=key,
+        height="content" if len(rows) <= 10 else 390,
+        disabled=["#", "Series"],
+        column_config={
+            "#": st.column_config.NumberColumn(width=50),
+            "Series": st.column_config.TextColumn(width=110),
+            "date": st.column_config.TextColumn(width=230),
+        },
+    )
+    edited: dict[Any, dict[str, Any]] = st.session_state.get(key, {}).get("edited_rows", {})
+    typed = {int(row): {name: text for name, text in cells.items() if name in FIELDS} for row, cells in edited.items()}
+    shown = [replace(d, value=_typed(d.value, typed[row])) if row in typed else d for row, d in enumerate(drafts)]
+    st.session_state.dl_shown = shown
+    return shown
+
+
+def _typed(value: Any, cells: dict[str, Any]) -> Any:
+    """A record with cells typed into it; an emptied volume is taken away, any other emptied field is null."""
+    record = dict(value) if isinstance(value, dict) else {}
+    for name, text in cells.items():
+        if text in (None, "") and name == "volume":
+            record.pop(name, None)
+        elif text in (None, ""):
+            record[name] = None
+        else:
+            number = parse_value(text) if isinstance(record.get(name), int | float) else text
+            record[name] = number if isinstance(number, int | float) else text
+    return record
+
+
+def _as_json(drafts: list[Draft]) -> list[Draft]:
+    """One draft as JSON; taken over only when it is said so, and only if it is a record."""
+    place = 0
+    if len(drafts) > 1:
+        names = [f"{row} · {draft.series} · {field(draft.value, 'date')}" for row, draft in enumerate(drafts, start=1)]
+        place = st.selectbox("Record", range(len(drafts)), format_func=names.__getitem__, key="dl_json_which") or 0
+    text = json.dumps(readable(drafts[place].value), indent=2, ensure_ascii=False)
+    if len(text) > _LONGEST_JSON:
+        st.caption("This record is too long to be edited here; the command line takes it: dlq mend --value.")
+        return drafts
+    key = f"dl_json_{st.session_state.dl_round}_{place}"
+    st.text_area("The whole record", value=text, key=key, height=240)
+    st.button("Take this", key="dl_json_take", on_click=_take, args=(place, key))
+    if (wrong := st.session_state.pop("dl_json_wrong", None)) is not None:
+        st.caption(":red[:material/error:] Not taken:")
+        st.text(wrong)
+    return drafts
+
+
+def _take(place: int, key: str) -> None:
+    try:
+        value = parse_record(st.session_state[key])
+    except FieldError as error:
+        st.session_state.dl_json_wrong = error.fields[""]
+        return
+    drafts = list(st.session_state.dl_shown)
+    drafts[place] = replace(drafts[place], value=value)
+    _begin_anew(drafts)
+
+
+# -- what would become of them
+
+
+def _preview(drafts: list[Draft]) -> None:
+    chosen = _as_chosen(drafts)
+    verdicts = list(verbs().preview(chosen, [draft.edit for draft in drafts if draft.is_changed]))
+    st.write(f"**If they were replayed now:** {judged(verdicts) or 'nothing'}")
+    places = {(draft.entry_id, draft.number): place for place, draft in enumerate(drafts, start=1)}
+    order = list(VERDICTS)
+    verdicts.sort(key=lambda verdict: order.index(verdict.outcome))
+    rows = [_verdict_row(verdict, places[verdict.entry_id, verdict.number]) for verdict in verdicts]
+    show_table(
+        rows,
+        key="dl_verdicts",
+        height="content" if len(rows) <= 6 else 250,
+        # A column with nothing in it is noise.
+        column_order=[name for name in rows[0] if any(row[name] for row in rows)] if rows else [],
+        column_config={
+            "#": st.column_config.NumberColumn(width=50),
+            "Verdict": st.column_config.TextColumn(width=220),
+            "Because": st.column_config.TextColumn(width="large"),
+            "Mended": st.column_config.TextColumn(width=330),
+            "Stored": st.column_config.TextColumn(width=330),
+        },
+    )
+
+
+def _verdict_row(verdict: Verdict, place: int) -> dict[str, Any]:
+    beside = verdict.outcome == "collides"
+    return {
+        "#": place,
+        "Verdict": VERDICTS[verdict.outcome],
+        "Because": reasons(verdict.reasons) if verdict.reasons else "",
+        "Mended": candle(verdict.candle) if beside else "",
+        "Stored": candle(verdict.stored) if beside else "",
+    }
+
+
+def _as_chosen(drafts: Sequence[Draft]) -> Chosen:
+    chosen: dict[str, tuple[int, ...]] = {}
+    for draft in drafts:
+        chosen[draft.entry_id] = (*chosen.get(draft.entry_id, ()), draft.number)
+    return chosen
+
+
+# -- saving
+
+
+def _save(drafts: list[Draft]) -> None:
+    edits = [draft.edit for draft in drafts if draft.is_changed]
+    locked = not service().leads
+    st.text_input("Why", key="dl_why", max_chars=500, placeholder="Optional; kept with the revision")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Save {several(len(edits), 'mended record')}",
+            key="dl_save",
+            icon=":material/save:",
+            on_click=_mend,
+            args=(edits,),
+            disabled=locked or not edits,
+        )
+        st.button(
+            f"{'Save and replay' if edits else 'Replay'} {several(len(drafts), 'record')}",
+            key="dl_save_replay",
+            type="primary",
+            icon=":material/replay:",
+            on_click=ask,
+            args=("replay", _as_chosen(drafts), edits),
+            disabled=locked,
+        )
+
+
+def _mend(edits: list[Edit]) -> None:
+    do(lambda: _saved(edits), then="{:,} saved as new revisions. What was received stays.")
+
+
+def _saved(edits: list[Edit]) -> int:
+    verbs().mend(edits, actor(), st.session_state.get("dl_why", ""))
+    forget()
+    return len(edits)
+
+
+def _stale() -> None:
+    """Somebody else saved first: both versions, and what can be done."""
+    error: StaleEdit | None = st.session_state.get("dl_stale")
+    if error is None:
+        return
+    with st.container(border=True, key="dl_conflict"):
+        st.error("Not saved: somebody else has mended it meanwhile.", icon=":material/sync_problem:")
+        for conflict in error.conflicts[:5]:
+            st.text(
+                f"Record {conflict.edit.number}, revision {conflict.revision} by {cell(conflict.by)} at {conflict.at}"
+            )
+            theirs, yours = st.columns(2)
+            with theirs:
+                st.caption("Theirs, saved")
+                payload(conflict.theirs)
+            with yours:
+                st.caption("Yours, not saved")
+                payload(conflict.edit.value)
+        with st.container(horizontal=True):
+            st.button("Take theirs", key="dl_take_theirs", on_click=_resolve, args=(error, lambda c: c.theirs))
+            st.button("Put mine on top", key="dl_take_mine", on_click=_resolve, args=(error, lambda c: c.edit.value))
+
+
+def _resolve(error: StaleEdit, choose: Callable[[Any], Any]) -> None:
+    """Go on from their revision, with their value or with mine; nothing is saved by this."""
+    conflicts = {(conflict.edit.entry_id, conflict.edit.number): conflict for conflict in error.conflicts}
+    drafts = [
+        replace(draft, revision=found.revision, before=found.theirs, value=choose(found))
+        if (found := conflicts.get((draft.entry_id, draft.number)))
+        else draft
+        for draft in st.session_state.dl_shown
+    ]
+    st.session_state.pop("dl_stale", None)
+    _begin_anew(drafts)

@@ -1,0 +1,462 @@
+"""Dead letters: why records were not stored, and everything that can be done about them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.errors import InputError
+from ffe_core.operations.dead_letters.edits import in_words
+from ffe_core.storage.dead_letters.file import DISCARDED, PARTLY_REPLAYED, PENDING
+from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
+from ffe_core.storage.dead_letters.search import Group, Page, Row, Wanted
+from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
+from pages.dead_letters.editor import MOST, bench, forget
+from pages.dead_letters.record import record
+from pages.dead_letters.text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
+from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when
+from pages.widgets.frame import heading_row
+from pages.widgets.tables import digest, show_table
+from pages.widgets.verbs import refusable, told
+
+PAGE_SIZE = 50
+ANY = "any"
+NAMES = {
+    "reason": "Reason",
+    "asset_pair": "Pair",
+    "timeframe": "Timeframe",
+    "provider": "Provider",
+    "run": "Run",
+    "day": "Day",
+}
+PARAMETERS = {"asset_pair": "pair"}
+_MANY_FILES = 500
+
+
+def wanted() -> Wanted:
+    """The filters of the address."""
+    given = {name: from_url(PARAMETERS.get(name, name), text_of, "") for name in DIMENSIONS}
+    status = from_url("status", one_of((ANY, *STATUSES, PARTLY_REPLAYED)), PENDING)
+    return Wanted(**given, status="" if status == ANY else status, text=from_url("q", text_of, ""))
+
+
+def text_of(text: str) -> str:
+    if len(text) > 200:
+        raise ValueError(text)
+    return text
+
+
+def set_filter(name: str, value: str | None) -> None:
+    keep_in_url(**{PARAMETERS.get(name, name): value, "page": None})
+
+
+def clear() -> None:
+    st.query_params.clear()
+
+
+# -- the list
+
+
+def list_view() -> None:
+    asked = wanted()
+    with heading_row("Dead letters"):
+        st.button(
+            "Purge",
+            key="dl_purge",
+            icon=":material/auto_delete:",
+            type="tertiary",
+            on_click=ask,
+            args=("purge", {}),
+            disabled=not service().leads,
+        )
+    notes()
+    told()
+    with section("The filters"):
+        filters(asked)
+    with section("The groups"):
+        groups(asked)
+    with section("The records"):
+        records(asked)
+    with section("What is set aside"):
+        set_aside()
+
+
+def filters(asked: Wanted) -> None:
+    cells = st.columns([5, 6, 4, 4, 4, 3, 5, 5], vertical_alignment="bottom")
+    with cells[0]:
+        pick("status", "Status", [ANY, *STATUSES, PARTLY_REPLAYED], asked.status or ANY, lambda status: status)
+    for place, name in enumerate(DIMENSIONS, start=1):
+        with cells[place]:
+            options(name, getattr(asked, name), asked.status)
+    with cells[7]:
+        st.session_state.dl_q = asked.text
+        st.text_input(
+            "Search",
+            key="dl_q",
+            placeholder="In what was received",
+            on_change=lambda: set_filter("q", st.session_state.dl_q),
+        )
+
+
+def options(name: str, value: str, status: str) -> None:
+    """A filter that offers the largest groups."""
+    if name == "day":
+        st.session_state.dl_day = day_of(value)
+        st.date_input("Day kept", key="dl_day", on_change=lambda: set_filter("day", str(st.session_state.dl_day or "")))
+        return
+    found = {group.value: group.count for group in service().queue.groups(name, Wanted(status=status))}
+    known = [text for text in found if text] + ([value] if value and value not in found else [])
+    st.session_state[f"dl_{name}"] = value or None
+    st.selectbox(
+        NAMES[name],
+        known,
+        index=None,
+        key=f"dl_{name}",
+        placeholder="Any",
+        format_func=lambda text: f"{in_words(text) if name == 'reason' else text} · {number(found.get(text, 0))}",
+        on_change=lambda: set_filter(name, st.session_state[f"dl_{name}"]),
+    )
+
+
+def day_of(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def pick(name: str, label: str, choices: list[str], value: str, words: Any) -> None:
+    st.session_state[f"dl_{name}"] = value
+    st.selectbox(
+        label,
+        choices,
+        key=f"dl_{name}",
+        format_func=words,
+        on_change=lambda: set_filter(name, st.session_state[f"dl_{name}"]),
+    )
+
+
+def groups(asked: Wanted) -> None:
+    by = from_url("by", one_of(DIMENSIONS), "reason")
+    st.session_state.dl_by = by
+    st.segmented_control(
+        "Group by",
+        DIMENSIONS,
+        key="dl_by",
+        label_visibility="collapsed",
+        format_func=NAMES.get,
+        required=True,
+        on_change=lambda: keep_in_url(by=st.session_state.dl_by),
+    )
+    found = service().queue.groups(by, asked)
+    if not found:
+        return
+    st.session_state.dl_group_values = [group.value for group in found]
+    show_table(
+        [group_row(by, group) for group in found],
+        key=f"dl_groups_{by}_{digest([group.value for group in found])}",
+        height="content" if len(found) <= 6 else 250,
+        on_select=lambda: open_group(by),
+        selection_mode="single-cell",
+        column_config={
+            NAMES[by]: st.column_config.TextColumn(width="large"),
+            "Records": st.column_config.NumberColumn(format="localized", width="small"),
+            "Last 30 days": st.column_config.BarChartColumn(y_min=0, width="medium"),
+        },
+    )
+    if asked.text:
+        st.caption("The counts leave the search aside.")
+
+
+def group_row(by: str, group: Group) -> dict[str, Any]:
+    value = storable(in_words(group.value)) if by == "reason" else group.value or "not named"
+    return {
+        NAMES[by]: value,
+        "Records": group.count,
+        "Last seen": relative(group.last_seen),
+        "First seen": relative(group.first_seen),
+        "Last 30 days": list(group.trend),
+    }
+
+
+def open_group(by: str) -> None:
+    """Narrow the list to the group that was clicked."""
+    key = next(name for name in st.session_state if str(name).startswith(f"dl_groups_{by}_"))
+    cells = st.session_state[key]["selection"]["cells"]
+    if cells:
+        set_filter(by, st.session_state.dl_group_values[cells[0][0]])
+
+
+def records(asked: Wanted) -> None:
+    page = max(1, from_url("page", int, 1))
+    found = service().queue.find(asked, PAGE_SIZE, PAGE_SIZE * (min(page, 10**9) - 1))
+    if not found.rows:
+        nothing(asked, page)
+        return
+    key = f"dl_records_{digest([(row.entry_id, row.number) for row in found.rows])}"
+    st.session_state.dl_rows = [(row.entry_id, row.number) for row in found.rows]
+    bar_of_actions = st.container(horizontal=True, vertical_alignment="center")
+    with st.container(key="dl_table"):
+        show_table(
+            [shown(row) for row in found.rows],
+            key=key,
+            height="content" if len(found.rows) <= 12 else 460,
+            on_select=lambda: open_record(key),
+            selection_mode=["multi-row", "single-cell"],
+            column_config={
+                "Bar (UTC)": st.column_config.TextColumn(width=125),
+                "Status": status_column(),
+                "Because": st.column_config.TextColumn(width=260),
+                "Attempts": st.column_config.NumberColumn(width=70),
+                **{name: st.column_config.TextColumn(width=85) for name in FIELDS[1:]},
+            },
+        )
+    ticked = st.session_state.get(key, {}).get("selection", {}).get("rows", [])
+    with bar_of_actions:
+        actions(asked, [found.rows[row] for row in ticked if row < len(found.rows)], found)
+    pages(page, found)
+
+
+def shown(row: Row) -> dict[str, Any]:
+    return {
+        "Bar (UTC)": bar(row.open),
+        "Pair": row.asset_pair,
+        "Timeframe": row.timeframe,
+        "Status": [status_of(row.status, row.attempts)],
+        "Because": reasons(row.reasons),
+        **{name: field(row.value, name) for name in FIELDS[1:]},
+        "Mended": "yes" if row.revision else "",
+        "Attempts": row.attempts,
+        "Provider": row.provider,
+        "Run": row.run,
+        "Kept": when(row.saved_at),
+    }
+
+
+def open_record(key: str) -> None:
+    """A clicked cell opens its record; ticked rows stay on the list."""
+    cells = st.session_state[key]["selection"]["cells"]
+    if cells:
+        entry_id, number_ = st.session_state.dl_rows[cells[0][0]]
+        keep_in_url(entry=entry_id, record=number_)
+
+
+def pages(page: int, found: Page) -> None:
+    total = found.total
+    with st.container(horizontal=True, vertical_alignment="center"):
+        told_ = f"{several(total, 'record')}." if total is not None else "More than these match the search."
+        st.caption(f"{told_} Click a row to open it; tick rows to act on them.")
+        if total is not None and total > PAGE_SIZE:
+            last = -(-total // PAGE_SIZE)
+            # The address decides: a widget that remembers would show another page than is drawn.
+            key = f"dl_page_{page}_of_{last}"
+            st.pagination(last, default=min(page, last), key=key, on_change=turn, args=(key,))
+        elif total is None:
+            st.button(
+                "Next", key="dl_next", icon=":material/arrow_forward:", on_click=keep_in_url, kwargs={"page": page + 1}
+            )
+
+
+def turn(key: str) -> None:
+    page = st.session_state[key]
+    keep_in_url(page=page if page > 1 else None)
+
+
+def nothing(asked: Wanted, page: int) -> None:
+    if page > 1:
+        st.info("There are not so many pages.", icon=":material/last_page:")
+        st.button("First page", key="dl_first", on_click=set_filter, args=("page", None))
+    elif service().queue.count() == 0:
+        st.info(
+            "No dead letters. A record that breaks a rule is kept here, whole as received, instead of being lost.",
+            icon=":material/mark_email_read:",
+        )
+        st.page_link("backfill/page.py", label="New backfill", icon=":material/download:")
+    else:
+        st.info("Nothing matches.", icon=":material/filter_alt_off:")
+        with st.container(horizontal=True):
+            st.button("Clear the filters", key="dl_clear", type="primary", on_click=clear)
+            if asked.status:
+                st.button("Any status", key="dl_any", on_click=set_filter, args=("status", ANY))
+
+
+# -- what can be done about them
+
+
+def actions(asked: Wanted, ticked: list[Row], found: Page) -> None:
+    """Buttons over the ticked rows, or over all that match; the list is frozen when one is pressed."""
+    count = len(ticked) if ticked else found.total
+    scope = f"{number(count)} ticked" if ticked else "All that match" if count is None else f"All {number(count)}"
+    st.markdown(f"**{scope}:**")
+    locked = not service().leads
+    if can_be(PENDING, asked, ticked):
+        pending = frozen(asked, ticked, PENDING)
+        st.button("Mend", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending,))
+        for label, icon, dialog in PENDING_ACTIONS:
+            st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, pending), disabled=locked)
+    if can_be(DISCARDED, asked, ticked):
+        discarded = frozen(asked, ticked, DISCARDED)
+        st.button(
+            "Restore",
+            key="dl_restore",
+            icon=":material/restore_from_trash:",
+            on_click=lambda: do(lambda: verbs().restore(discarded(), actor()), then="{:,} pending again."),
+            disabled=locked,
+        )
+    for kind, mime in (("json", "application/json"), ("csv", "text/csv")):
+        everything = frozen(asked, ticked, asked.status)
+        st.download_button(
+            kind.upper(),
+            exported(kind, everything),
+            f"dead-letters.{kind}",
+            mime,
+            key=f"dl_export_{kind}",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+        )
+
+
+PENDING_ACTIONS = (
+    ("Replay", ":material/replay:", "replay"),
+    ("Ask again", ":material/cloud_sync:", "refetch"),
+    ("Discard", ":material/delete:", "discard"),
+)
+
+
+def can_be(status: str, asked: Wanted, ticked: list[Row]) -> bool:
+    """Whether records of this status can be among those that the buttons act on."""
+    if ticked:
+        return any(row.status == status for row in ticked)
+    return asked.status in ("", PARTLY_REPLAYED, status) or (status == PENDING and asked.status in (NEW, FAILED_AGAIN))
+
+
+def frozen(asked: Wanted, ticked: list[Row], status: str) -> Callable[[], Chosen]:
+    """What gives the list when a button is pressed: the ticked rows, or all that match then, of this status."""
+
+    def chosen() -> Chosen:
+        if not ticked:
+            narrow = asked.status in ("", PARTLY_REPLAYED) and status
+            return service().queue.select(replace(asked, status=status) if narrow else asked)
+        found: Chosen = {}
+        for row in ticked:
+            if status in ("", PARTLY_REPLAYED) or row.status == status or status in (NEW, FAILED_AGAIN):
+                found[row.entry_id] = (*found.get(row.entry_id, ()), row.number)
+        return found
+
+    return chosen
+
+
+def exported(kind: str, chosen: Callable[[], Chosen]) -> Callable[[], str]:
+    return lambda: (verbs().export_json if kind == "json" else verbs().export_csv)(chosen())
+
+
+def set_aside() -> None:
+    found = service().queue.set_aside()
+    if not found:
+        return
+    with st.expander(f"{several(len(found), 'file')} set aside", icon=":material/folder_off:", key="dl_set_aside"):
+        st.caption(
+            "They lie in the folder and are no dead letters. They stay where they are; nothing else is affected."
+        )
+        show_table(
+            [{"File": item.name[:200], "Why": item.reason} for item in found],
+            height="content" if len(found) <= 10 else 300,
+            column_config={"Why": st.column_config.TextColumn(width="large")},
+        )
+
+
+# -- many at once
+
+
+def work(chosen: Callable[[], Chosen]) -> None:
+    """Go to the bench with a list that is frozen now; why there is none is told on the page."""
+    with refusable():
+        frozen = chosen()
+        forget()
+        st.session_state.dl_work = frozen
+        keep_in_url(view="mend")
+
+
+def work_view() -> None:
+    chosen: Chosen | None = st.session_state.get("dl_work")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        back()
+    told()
+    if not chosen:
+        st.info("The list of records to mend is gone; choose them again.", icon=":material/checklist:")
+        return
+    count = sum(map(len, chosen.values()))
+    st.subheader(f"Mend {several(count, 'record')}")
+    if count > MOST:
+        st.warning(
+            f"The first {number(MOST)} are shown. Mend and replay them, then choose again.",
+            icon=":material/filter_list:",
+        )
+    with section("The mending"):
+        bench(chosen)
+
+
+def back() -> None:
+    st.title("Dead letters", width="content")
+    st.button("Back to the list", key="dl_back", icon=":material/arrow_back:", type="tertiary", on_click=leave)
+
+
+def leave() -> None:
+    forget()
+    keep_in_url(view=None, entry=None, record=None)
+
+
+# -- one record
+
+
+def record_view(entry_id: str) -> None:
+    head = st.container(horizontal=True, vertical_alignment="center")
+    with head:
+        back()
+    notes()
+    told()
+    try:
+        entry = service().queue.read(entry_id)
+    except InputError as error:
+        st.info("There is no such dead letter.", icon=":material/search_off:")
+        st.code(storable(str(error)), language=None, wrap_lines=True)
+        return
+    last = len(entry.letters) - 1
+    shown_ = min(max(0, from_url("record", int, 0)), last)
+    with head:
+        st.space("stretch")
+        step("Previous", "dl_previous", ":material/chevron_left:", shown_ - 1, shown_ == 0)
+        step("Next", "dl_following", ":material/chevron_right:", shown_ + 1, shown_ == last)
+    record(entry, shown_)
+
+
+def step(label: str, key: str, icon: str, to: int, disabled: bool) -> None:
+    st.button(
+        label, key=key, icon=icon, type="tertiary", on_click=keep_in_url, kwargs={"record": to}, disabled=disabled
+    )
+
+
+def refresh() -> None:
+    """Take in what changed in the folder; a first look at many files shows how far it is."""
+    place = st.empty()
+
+    def progress(done: int, total: int) -> None:
+        if total > _MANY_FILES:
+            place.progress(done / total, f"Reading dead letter files: {number(done)} of {number(total)}")
+
+    service().queue.refresh(progress)
+    place.empty()
+
+
+with section("The dead letters"):
+    refresh()
+    if "entry" in st.query_params:
+        record_view(st.query_params["entry"])
+    elif st.query_params.get("view") == "mend":
+        work_view()
+    else:
+        list_view()
+    open_dialog()

@@ -1,0 +1,223 @@
+"""One dead letter: as received, why it was kept, what the lake holds around its bar, and what was done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pyarrow as pa
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.candles import VALUES
+from ffe_core.errors import InputError
+from ffe_core.insight.bars import bars
+from ffe_core.operations.dead_letters.edits import WORDS, in_words
+from ffe_core.operations.dead_letters.service import described
+from ffe_core.series import Series
+from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, Entry, Letter
+from ffe_core.storage.dead_letters.index import NO_REASON, storable
+from ffe_core.storage.lake.snapshot import epochs
+from ffe_core.validation import UNREADABLE, read_opens, validate
+from pages.dead_letters.dialogs import ask, do
+from pages.dead_letters.editor import bench
+from pages.dead_letters.text import bar, cell, payload, several, status_badge, status_of, verbs
+from pages.widgets.frame import actor, section, service
+from pages.widgets.tables import show_table
+from pages.widgets.text import when
+
+AROUND = 30
+_NEIGHBOURS = 2
+
+
+def record(entry: Entry, number: int) -> None:
+    """Draw one record of an entry."""
+    letter = entry.letters[number]
+    _head(entry, letter)
+    left, right = st.columns([5, 6], gap="large")
+    with left, section("The record"):
+        _why(letter)
+        _as_received(letter)
+    with right, section("What the lake holds"):
+        _around(entry.series, letter)
+    if letter.status == PENDING and entry.series is not None:
+        with section("The mending"):
+            st.subheader("Mend")
+            bench({entry.id: (number,)})
+    with section("The history"):
+        _history(entry, letter)
+
+
+def _head(entry: Entry, letter: Letter) -> None:
+    locked = not service().leads
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"Record {letter.number} of {len(entry.letters)}", width="content", anchor=False)
+        status_badge(status_of(letter.status, letter.attempts))
+        st.space("stretch")
+        chosen = {entry.id: (letter.number,)}
+        if letter.status == PENDING and entry.series is not None:
+            _button("Ask the provider again", ":material/cloud_sync:", "refetch", chosen, locked)
+        if letter.status == PENDING:
+            _button("Discard", ":material/delete:", "discard", chosen, locked)
+        if letter.status == DISCARDED:
+            st.button(
+                "Restore",
+                key="dl_restore",
+                icon=":material/restore_from_trash:",
+                type="primary",
+                on_click=do,
+                args=(verbs().restore, chosen, actor()),
+                kwargs={"then": "{:,} pending again."},
+                disabled=locked,
+            )
+    series = entry.series
+    where = f"{series.asset_pair} {series.timeframe} from {series.provider}" if series else "no series"
+    said = f"{where} · kept {when(entry.saved_at)} · {several(letter.attempts, 'attempt')}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.text(f"{said}\n{cell(entry.error)} · entry {storable(entry.id)}")
+        run = entry.context.get("run_id")
+        if isinstance(run, int | str) and str(run).isdigit() and len(str(run)) < 10:
+            st.page_link(
+                "run/page.py",
+                label=f"Run {run}, which kept it",
+                icon=":material/play_circle:",
+                query_params={"id": str(run)},
+            )
+
+
+def _button(label: str, icon: str, dialog: str, chosen: dict[str, tuple[int, ...]], locked: bool) -> None:
+    st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked)
+
+
+def _why(letter: Letter) -> None:
+    st.markdown("**Why it is here**")
+    rows = [{"Rule": storable(code), "In words": storable(in_words(code))} for code in letter.reasons]
+    if not rows:
+        st.caption(f"{WORDS[NO_REASON].capitalize()}.")
+        return
+    show_table(
+        rows,
+        height="content",
+        column_config={
+            "Rule": st.column_config.TextColumn(width=190),
+            "In words": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+def _as_received(letter: Letter) -> None:
+    st.markdown("**As received**")
+    payload(letter.raw)
+    if letter.revision:
+        st.markdown(f"**As mended**, revision {letter.revision}")
+        payload(letter.value)
+
+
+def _around(series: Series | None, letter: Letter) -> None:
+    """The bar in question among its neighbours, as a chart and in numbers."""
+    open_ = int(read_opens([letter.value])[0])
+    if series is None or open_ == UNREADABLE:
+        st.markdown("**In the lake**")
+        st.caption("Which bar it is cannot be told: " + ("no series." if series is None else "its time is unreadable."))
+        return
+    start, end = open_ - AROUND * series.step, open_ + (AROUND + 1) * series.step
+    try:
+        held = bars(service().lake, series, start, end, columns=(*VALUES, "_dead_letter_id"))
+    except InputError:
+        held = None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Around {bar(open_)} UTC in the lake**")
+        st.space("stretch")
+        st.page_link(
+            "candles/page.py",
+            label="On its chart",
+            icon=":material/candlestick_chart:",
+            query_params={
+                "provider": series.provider,
+                "pair": series.asset_pair,
+                "timeframe": series.timeframe,
+                "start": times.iso(start),
+                "end": times.iso(end),
+            },
+        )
+    if held is None or held.num_rows == 0:
+        st.caption("Nothing is stored around this bar.")
+        return
+    st.plotly_chart(_figure(held, letter, open_, series), key="dl_chart", config={"displayModeBar": False})
+    _neighbours(held, open_, series)
+
+
+def _figure(held: pa.Table, letter: Letter, open_: int, series: Series) -> go.Figure:
+    """Stored candles, and the record where it can be drawn."""
+    drawn = go.Figure(_candles(held, "stored", "#1c7c44", "#c62f35"))
+    mine = validate([letter.value], series.grid).candles
+    if mine.num_rows:
+        drawn.add_trace(_candles(mine, "this record", "#6f42c1", "#6f42c1"))
+    drawn.add_vline(x=np.datetime64(open_, "s").item(), line={"color": "#d98a1f", "width": 1, "dash": "dot"})
+    drawn.update_layout(
+        height=190,
+        margin={"l": 0, "r": 0, "t": 4, "b": 0},
+        showlegend=False,
+        xaxis={"rangeslider": {"visible": False}},
+        yaxis={"side": "right"},
+    )
+    return drawn
+
+
+def _candles(table: pa.Table, name: str, up: str, down: str) -> go.Candlestick:
+    return go.Candlestick(
+        x=epochs(table["timestamp"]).astype("datetime64[s]"),
+        **{column: table[column].to_numpy() for column in ("open", "high", "low", "close")},
+        name=name,
+        increasing={"line": {"color": up, "width": 1}},
+        decreasing={"line": {"color": down, "width": 1}},
+    )
+
+
+def _neighbours(held: pa.Table, open_: int, series: Series) -> None:
+    near = range(open_ - _NEIGHBOURS * series.step, open_ + (_NEIGHBOURS + 1) * series.step, series.step)
+    rows = dict(zip(epochs(held["timestamp"]).tolist(), held.to_pylist(), strict=True))
+    show_table(
+        [_neighbour(at, rows.get(at), at == open_) for at in sorted({*near, open_})],
+        height="content",
+        column_config={
+            "": st.column_config.TextColumn(width=25),
+            "Bar (UTC)": st.column_config.TextColumn(width=125),
+            "Lineage": st.column_config.TextColumn(width=130),
+        },
+    )
+
+
+def _neighbour(at: int, row: dict[str, Any] | None, is_this: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {"": "▶" if is_this else "", "Bar (UTC)": bar(at)}
+    for name in VALUES:
+        shown[name.capitalize()] = "" if row is None else f"{row[name]:,.10g}"
+    shown["Lineage"] = "not stored" if row is None else "mended" if row["_dead_letter_id"] else "a run"
+    return shown
+
+
+def _history(entry: Entry, letter: Letter) -> None:
+    st.subheader("History")
+    steps = described(entry, letter)["history"]
+    if not steps:
+        st.caption("Nothing was done about it yet.")
+        return
+    show_table(
+        [
+            {
+                "When (UTC)": str(step["at"])[:19].replace("T", " "),
+                "By": cell(step["by"]),
+                "What": step["verb"],
+                "Outcome": step["outcome"],
+                "Why": cell(step.get("why")),
+                "Run": str(step.get("run", "")),
+                "Reasons": "; ".join(in_words(code) for code in step.get("reasons", [])),
+                "Value": cell(step.get("value")),
+            }
+            for step in reversed(steps)
+        ],
+        key="dl_history",
+        height="content" if len(steps) <= 8 else 320,
+        column_config={"Run": st.column_config.TextColumn(width=50)},
+    )

@@ -1,0 +1,110 @@
+"""How dead letters are written and drawn: what came from outside is only ever text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.operations.dead_letters.edits import in_words
+from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.service import DeadLetters, readable
+from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
+from ffe_core.storage.dead_letters.index import FAILED_AGAIN, storable
+from pages.widgets.frame import service
+from pages.widgets.text import number
+
+FIELDS = ("date", "open", "high", "low", "close", "volume")
+_LONGEST_CELL, _LONGEST_TEXT = 120, 20_000
+_STATUS_LOOKS = {
+    PENDING: ("orange", ":material/pending:"),
+    FAILED_AGAIN: ("red", ":material/replay:"),
+    REPLAYED: ("green", ":material/check_circle:"),
+    SUPERSEDED: ("gray", ":material/layers:"),
+    DISCARDED: ("gray", ":material/delete:"),
+}
+VERDICTS = {
+    "fails": "would still fail",
+    "collides": "would collide with a stored candle",
+    "identical": "already stored with the same values",
+    "landed": "stored by an earlier replay",
+    "passes": "would be stored",
+}
+
+
+def verbs() -> DeadLetters:
+    """The verbs over this process's service."""
+    return DeadLetters(service().run_service)
+
+
+def status_of(status: str, attempts: int) -> str:
+    """A record's status as shown: a pending one that was replayed before reads "failed again"."""
+    return FAILED_AGAIN if status == PENDING and attempts else status
+
+
+def status_badge(status: str) -> None:
+    """A badge for a record's status."""
+    color, icon = _STATUS_LOOKS.get(status, ("gray", ":material/help:"))
+    st.badge(status, icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def status_column(width: Any = 130) -> Any:
+    """A dataframe column of statuses as coloured labels; each cell a list with the one status."""
+    return st.column_config.MultiselectColumn(
+        "Status", options=list(_STATUS_LOOKS), color=[color for color, _ in _STATUS_LOOKS.values()], width=width
+    )
+
+
+def cell(value: Any) -> str:
+    """A value from outside as a short text."""
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(readable(value))
+    text = storable(text)
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+
+
+def field(value: Any, name: str) -> str:
+    """One field of a record, as a short text; of what is no record, the whole under `date`."""
+    if isinstance(value, dict):
+        return cell(value.get(name))
+    return cell(value) if name == "date" else ""
+
+
+def payload(value: Any) -> None:
+    """A record as it is, as text that nothing interprets."""
+    text = json.dumps(readable(value), indent=2, ensure_ascii=False)
+    st.code(text[:_LONGEST_TEXT], language=None, wrap_lines=True, height="content" if len(text) < 1_500 else 320)
+    if len(text) > _LONGEST_TEXT:
+        st.caption(f"The first {number(_LONGEST_TEXT)} of {number(len(text))} characters; the export holds all.")
+
+
+def reasons(codes: Any) -> str:
+    """Reason codes in words, in one line."""
+    return storable("; ".join(in_words(code) for code in codes)) or in_words("none")
+
+
+def bar(open_: int | None) -> str:
+    """When a bar opens."""
+    if open_ is None:
+        return "–"
+    try:
+        return f"{times.utc(open_):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "–"
+
+
+def judged(verdicts: list[Verdict]) -> str:
+    """How many records have which verdict, in one line."""
+    counts = {outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in VERDICTS}
+    return " · ".join(f"{number(count)} {VERDICTS[outcome]}" for outcome, count in counts.items() if count)
+
+
+def candle(values: dict[str, float] | None) -> str:
+    """The five values of a candle in one line."""
+    return "" if values is None else "  ".join(f"{name[0].upper()} {value:,.10g}" for name, value in values.items())
+
+
+def several(count: int, what: str) -> str:
+    """A count with its noun: 1 record, 2 records."""
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"

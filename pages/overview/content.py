@@ -1,0 +1,272 @@
+"""Overview: what there is, how fresh it is, and what needs attention."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.insight.overview import Overview, SeriesOverview, overview
+from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.storage.dead_letters.search import Wanted
+from ffe_core.storage.state import runs as states
+from pages.widgets import (
+    actor,
+    duration,
+    go,
+    many,
+    number,
+    relative,
+    section,
+    service,
+    span,
+    state_badge,
+    state_column,
+    when,
+)
+from pages.widgets.frame import heading, heading_row
+from pages.widgets.tables import show_table, table_of
+from pages.widgets.verbs import changing, told
+
+MOST = 6
+STOPPED = (states.FAILED, states.INTERRUPTED, states.CANCELLED)
+# Something that needs a person: its icon, what it is, what to do, the page for that and its address.
+Item = tuple[str, str, str, str, dict[str, str]]
+
+
+@changing()
+def start_simulated() -> None:
+    """A month of two simulated markets: enough to see everything, gone with the data folder."""
+    today = datetime.now(UTC).date()
+    request = BackfillRequest.of("simulated", ["BTCUSD", "EURUSD"], ["1h"], str(today - timedelta(days=30)), str(today))
+    st.session_state.overview_first = service().run_service.start(request, actor())
+
+
+def welcome() -> None:
+    heading("Welcome")
+    st.write(
+        "Nothing is stored yet. Bring candles into a lake of your own: whole, once, and with every gap explained. "
+        "Try it with a simulated market first. It needs no key and no network."
+    )
+    with st.container(horizontal=True):
+        st.button(
+            "Try a simulated backfill",
+            key="overview_try",
+            type="primary",
+            icon=":material/science:",
+            on_click=start_simulated,
+            disabled=not service().leads,
+        )
+        if st.button("Set up a real one", key="overview_real", icon=":material/download:"):
+            st.switch_page("backfill/page.py")
+    told()
+
+
+@st.fragment(run_every=0.5)
+def first_run(run_id: int) -> None:
+    """The first simulated backfill, to its end and on to its chart."""
+    with section("The backfill"):
+        run, rows = service().runs.get(run_id), service().runs.series(run_id)
+        if run is None or run["state"] not in states.ACTIVE:
+            to_the_chart(rows)
+            st.rerun()
+        done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
+        st.progress(done / planned if planned else 0.0, text="Backfilling a simulated market")
+
+
+def to_the_chart(rows: list[Any]) -> None:
+    """On to the chart of the first series that came in, or to the run if none did."""
+    row = next((row for row in rows if row["state"] != states.FAILED), None)
+    if row is None:
+        go("run", id=str(st.session_state.overview_first))
+    else:
+        go("candles", provider=row["provider"], pair=row["asset_pair"], timeframe=row["timeframe"])
+    del st.session_state.overview_first
+
+
+def figures(shown: Overview) -> None:
+    running, active = service().runs.find(states=states.ACTIVE, limit=1)
+    worst = shown.worst
+    cells = st.columns(6)
+    cells[0].metric("Series", number(len(shown.rows)))
+    cells[1].metric("Candles stored", "–" if shown.trouble else number(shown.stored))
+    with cells[2]:
+        st.metric(
+            "Worst lag",
+            "–" if worst is None else "none" if not worst.lag else duration(worst.lag),
+            help="In market time: a closed weekend is not lag."
+            + (f" {worst.series.asset_pair} {worst.series.timeframe}." if worst and worst.lag else ""),
+        )
+    cells[3].metric("Running", number(active))
+    cells[4].metric("Pending dead letters", number(service().queue.count(Wanted(status="pending"))))
+    cells[5].metric(
+        "Unexplained", "–" if shown.trouble else number(shown.unexplained), help="Bars missing without a reason."
+    )
+    if running:
+        st.caption(f"Running since {relative(running[0]['created_at'])}: run {running[0]['id']}.")
+
+
+def attention(shown: Overview) -> None:
+    """What needs a person, each with its action; nothing when there is nothing."""
+    st.subheader("Needs attention")
+    items = [*of_schedules(), *of_dead_letters(), *of_series(shown.rows)]
+    items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
+    if not items and not shown.trouble:
+        st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
+    for number_, (icon, text, label, page, params) in enumerate(items[:MOST]):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"attention_{number_}"):
+            st.markdown(icon, width="content")
+            st.text(text, width="content")
+            st.page_link(page, label=label, icon=":material/arrow_forward:", query_params=params)
+    if len(items) > MOST:
+        st.caption(f"And {len(items) - MOST:,} more.")
+
+
+def of_schedules() -> list[Item]:
+    """Schedules whose last run failed, that paused themselves or that missed fires."""
+    return [
+        (
+            ":red[:material/event_busy:]",
+            item.text,
+            "Open the schedule",
+            "schedules/page.py",
+            {"schedule": str(item.schedule_id)},
+        )
+        for item in service().schedules.attention()
+    ]
+
+
+def of_dead_letters() -> list[Item]:
+    pending = service().queue.count(Wanted(status="pending"))
+    if not pending:
+        return []
+    many = "record waits" if pending == 1 else "records wait"
+    text = f"{pending:,} {many} among the dead letters"
+    return [(":orange[:material/mark_email_unread:]", text, "Review them", "dead_letters/page.py", {})]
+
+
+def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
+    """What is wrong with series; those with the same trouble and the same remedy are one item."""
+    for members in grouped((row for row in rows if row.last_state in STOPPED), lambda row: row.last_run):
+        first, count = members[0], len(members)
+        icon = ":red[:material/error:]" if first.last_state == states.FAILED else ":orange[:material/power_off:]"
+        was = "failed" if first.last_state == states.FAILED else f"was {first.last_state}"
+        text = f"{first.series}: its last run {was}" if count == 1 else f"Run {first.last_run} {was}: {count:,} series"
+        yield icon, text, "Open the run", "run/page.py", {"id": str(first.last_run)}
+    for members in grouped((row for row in rows if row.unexplained and row.last_state != states.FAILED), same_kind):
+        first, bars = members[0].series, many(sum(row.unexplained or 0 for row in members), "bar")
+        where = {"provider": first.provider, "timeframe": first.timeframe}
+        text = f"{name_of(members)}: {bars} unexplained"
+        yield ":orange[:material/rule:]", text, "See the gaps", "coverage/page.py", where
+    for members in grouped((row for row in rows if row.is_stale), same_kind):
+        first, most = members[0].series, duration(max(row.lag or 0 for row in members))
+        form = {"provider": first.provider, "timeframes": first.timeframe}
+        form["pairs"] = ",".join(row.series.asset_pair for row in members)
+        text = f"{name_of(members)}: {'' if len(members) == 1 else 'up to '}{most} behind"
+        yield ":orange[:material/schedule:]", text, "Bring up to date", "backfill/page.py", form
+
+
+def grouped(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Any]) -> list[list[SeriesOverview]]:
+    groups: dict[Any, list[SeriesOverview]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
+
+
+def same_kind(row: SeriesOverview) -> tuple[str, str]:
+    return row.series.provider, row.series.timeframe
+
+
+def name_of(rows: Sequence[SeriesOverview]) -> str:
+    first = rows[0].series
+    return str(first) if len(rows) == 1 else f"{len(rows):,} pairs {first.timeframe} from {first.provider}"
+
+
+def recent_runs() -> None:
+    st.subheader("Recent runs")
+    runs, total = service().runs.find(limit=5)
+    for run in runs:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link(
+                "run/page.py",
+                label=f"Run {run['id']}",
+                icon=":material/play_circle:",
+                query_params={"id": str(run["id"])},
+            )
+            state_badge(run["state"])
+            st.caption(
+                f"{run['provider']} · {run['series_total'] or 0} series · {span(run['start'], run['end'])} · "
+                f"{number(run['records_total'])} candles · {relative(run['created_at'])}"
+            )
+    if total > len(runs):
+        st.page_link("runs/page.py", label=f"All {total:,} runs", icon=":material/list:")
+
+
+def table_row(row: SeriesOverview) -> dict[str, Any]:
+    return {
+        "Pair": row.series.asset_pair,
+        "Timeframe": row.series.timeframe,
+        "Provider": row.series.provider,
+        "Stored": row.stored,
+        "Oldest": when(row.oldest, hint=False),
+        "Watermark": when(row.watermark, hint=False),
+        "Behind": "–" if row.lag is None else "up to date" if row.lag == 0 else duration(row.lag),
+        "Unexplained": row.unexplained,
+        "Last run": [row.last_state] if row.last_state else [],
+    }
+
+
+def open_series() -> None:
+    cells = st.session_state.overview_table["selection"]["cells"]
+    if cells:
+        series = st.session_state.overview_series[cells[0][0]]
+        go("candles", provider=series.provider, pair=series.asset_pair, timeframe=series.timeframe)
+
+
+def table(shown: Overview) -> None:
+    st.subheader("Series")
+    st.session_state.overview_series = [row.series for row in shown.rows]
+    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
+    show_table(
+        table_of([table_row(row) for row in shown.rows]),
+        key="overview_table",
+        height="content" if len(shown.rows) <= 12 else 440,
+        on_select=open_series,
+        selection_mode="single-cell",
+        column_config={**numbers, "Last run": state_column("Last run", width="medium")},
+    )
+    st.caption("Click a row to open its chart.")
+
+
+def page() -> None:
+    console = service()
+    if (run_id := st.session_state.get("overview_first")) is not None:
+        heading("Welcome")
+        first_run(run_id)
+        return
+    shown = overview(console.coverage, console.watermarks, console.runs, console.settings)
+    if not shown.rows:
+        welcome()
+        return
+    with heading_row("Overview"):
+        if st.button("New backfill", key="overview_new", type="primary", icon=":material/download:"):
+            st.switch_page("backfill/page.py")
+    told()
+    if shown.trouble:
+        st.warning("Part of the lake cannot be read, so nothing is counted.", icon=":material/broken_image:")
+        st.code(shown.trouble, language=None, wrap_lines=True)
+    with section("The figures"):
+        figures(shown)
+    left, right = st.columns([11, 9], gap="large")
+    with left, section("What needs attention"):
+        attention(shown)
+    with right, section("The recent runs"):
+        recent_runs()
+    with section("The series"):
+        table(shown)
+
+
+def show() -> None:
+    """The whole page."""
+    with section("The overview"):
+        page()

@@ -1,0 +1,334 @@
+"""One run: its series live, its log lines, and what can be done about it."""
+
+import math
+import time
+from typing import Any
+
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.operations.runs.service import CHANGE_REQUEST
+from ffe_core.storage.state import runs as states
+from pages.widgets import (
+    actor,
+    duration,
+    from_url,
+    go,
+    is_leaving,
+    many,
+    notes,
+    number,
+    section,
+    service,
+    span,
+    state_column,
+    when,
+)
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.frame import heading, heading_row
+from pages.widgets.tables import show_table, table_of
+from pages.widgets.verbs import changing, told
+
+LEVELS = {"error": "E", "warning": "W", "info": "I"}
+MOST_FAILURES = 5
+YOUNG_SECONDS = 3
+FIGURE_WIDTH = 145
+
+
+def head(run: Any, rows: list[Any]) -> None:
+    with heading_row(f"Run {run['id']}", run["state"]):
+        actions(run, rows)
+    if run["error"]:
+        st.code(run["error"], language=None, wrap_lines=True)
+
+
+def origin(run: Any) -> None:
+    parent = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
+    st.caption(
+        f"{run['kind'].capitalize()} from {run['provider']}, mode {run['mode']}, {span(run['start'], run['end'])} · "
+        f"started {when(run['created_at'])} by {run['actor']} ({run['source']}){parent}"
+    )
+
+
+def actions(run: Any, rows: list[Any]) -> None:
+    """What can be done about the run in the state it is in."""
+    console, run_id = service(), run["id"]
+    locked = not console.leads
+    if run["state"] in (states.QUEUED, states.RUNNING):
+        st.button(
+            "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked
+        )
+    if run["state"] in states.ACTIVE or run["kind"] != "backfill":
+        return
+    if run["state"] in (states.INTERRUPTED, states.CANCELLED):
+        act("Continue", ":material/resume:", "run_continue", console.run_service.resume, run_id, locked)
+    failed = [row for row in rows if row["state"] == states.FAILED]
+    for_good = [row for row in failed if row["next_step"] == CHANGE_REQUEST]
+    if for_good:
+        st.button(
+            "Change the request",
+            icon=":material/edit:",
+            key="run_change",
+            type="primary" if for_good == failed else "secondary",
+            on_click=change,
+            args=(run, for_good),
+        )
+    if failed:
+        verb, kind = console.run_service.retry_failed, "secondary" if for_good == failed else "primary"
+        act("Retry failed", ":material/replay:", "run_retry", verb, run_id, locked, kind)
+
+
+def act(label: str, icon: str, key: str, verb: Any, run_id: int, locked: bool, kind: str = "primary") -> None:
+    st.button(
+        label,
+        icon=icon,
+        key=key,
+        type=kind,  # type: ignore[arg-type]
+        on_click=again,
+        args=(verb, run_id),
+        disabled=locked,
+    )
+
+
+def change(run: Any, rows: list[Any]) -> None:
+    """Open the form with the series that asking again would not help."""
+    first, last = run["start"], run["end"]
+    if first % times.DAY == 0 and last % times.DAY == 0:
+        asked_for = f"{times.utc(first):%Y-%m-%d}", f"{times.utc(last - times.DAY):%Y-%m-%d}"
+    else:
+        asked_for = times.iso(first), times.iso(last)
+    go(
+        "backfill",
+        provider=run["provider"],
+        pairs=",".join(dict.fromkeys(row["asset_pair"] for row in rows)),
+        timeframes=",".join(dict.fromkeys(row["timeframe"] for row in rows)),
+        start=asked_for[0],
+        end=asked_for[1],
+        mode=run["mode"],
+    )
+
+
+@changing()
+def again(verb: Any, run_id: int) -> None:
+    """Start the new run and go to it."""
+    go("run", id=str(verb(run_id, actor())))
+
+
+def ask(run_id: int) -> None:
+    unanswered()
+    st.session_state.run_question = run_id
+
+
+def cancel(run_id: int) -> None:
+    answered()
+    with changing():
+        service().run_service.cancel(run_id, actor())
+
+
+@dialog("Cancel this run?", asked="run_question")
+def cancel_dialog(run: Any, rows: list[Any]) -> None:
+    open_ = sum(row["state"] in states.ACTIVE for row in rows)
+    st.write(
+        f"Run {run['id']}: {open_} of {len(rows)} series have not ended. It stops within one page fetch; "
+        f"the {number(sum(row['records'] for row in rows))} candles it has committed stay, and you can continue it."
+    )
+    with st.container(horizontal=True):
+        st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run["id"],))
+        st.button("Keep it running", key="run_cancel_no", on_click=answered)
+
+
+def totals(run: Any, rows: list[Any]) -> None:
+    seconds = (run["ended_at"] or time.time()) - (run["started_at"] or run["created_at"])
+    records = sum(row["records"] for row in rows)
+    planned, done = sum(row["pages_planned"] for row in rows), sum(row["pages_done"] for row in rows)
+    accounted = sum((row["stored"] or 0) + (row["dead_lettered"] or 0) + (row["marked"] or 0) for row in rows)
+    active = run["state"] in states.ACTIVE
+    left = seconds * (planned - done) / done if active and done and planned > done else None
+    counted = [row for row in rows if row["expected"] is not None]
+    missing = [row["unexplained"] for row in counted]
+    basis = f", {len(counted)} of {len(rows)} series" if counted and len(counted) < len(rows) and not active else ""
+    expected = sum(row["expected"] for row in counted)
+    figures = {
+        "Series ended": f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}",
+        "New candles": number(records),
+        "Rate": f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–",
+        "Time left" if active else "Took": duration(left) if active else duration(seconds),
+        "Unexplained": number(sum(missing)) if missing and not active else "–",
+        f"Accounted for{basis}": "–" if active or not expected else f"{number(accounted)} of {number(expected)}",
+    }
+    with st.container(horizontal=True):
+        for name, value in figures.items():
+            st.metric(name, value, width="stretch" if name.startswith("Accounted") else FIGURE_WIDTH)
+
+
+def series_row(row: Any, told: bool) -> dict[str, Any]:
+    """A line of the list; an error that stands in full above it is not repeated."""
+    planned, done = row["pages_planned"], row["pages_done"]
+    share = 1.0 if row["state"] in (states.COMPLETE, states.GAPS) else done / planned if planned else 0.0
+    seconds = (row["ended_at"] or time.time()) - row["started_at"] if row["started_at"] else None
+    left = seconds * (planned - done) / done if seconds and done and planned > done and not row["ended_at"] else None
+    return {
+        "Pair": row["asset_pair"],
+        "Timeframe": row["timeframe"],
+        "State": [row["state"]],
+        "Progress": math.floor(100 * share) / 100,
+        "Doing": row["phase"] or "",
+        "Candles": row["records"],
+        "Rate /s": round(row["records"] / seconds) if seconds and seconds > 0.5 else None,
+        "Left": duration(left) if left else "",
+        "Dead letters": row["failed_records"],
+        "Unexplained": row["unexplained"],
+        "Requests": row["requests"],
+        "Retries": row["retries"],
+        "Watermark (UTC)": when(row["watermark"], hint=False).removesuffix(" UTC"),
+        "Next step": "" if told else row["next_step"] or "",
+        "Error": "" if told else row["error"] or "",
+    }
+
+
+def series_table(rows: list[Any]) -> None:
+    st.subheader("Series")
+    numbers = {
+        name: st.column_config.NumberColumn(format="localized", width=width)
+        for name, width in (
+            ("Candles", 75),
+            ("Rate /s", 65),
+            ("Dead letters", 85),
+            ("Unexplained", 85),
+            ("Requests", 70),
+            ("Retries", 60),
+        )
+    }
+    told = sum(row["error"] is not None for row in rows) <= MOST_FAILURES
+    shown = [series_row(row, told and row["error"] is not None) for row in rows]
+    # A column with nothing in it is noise.
+    kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
+    show_table(
+        table_of(shown),
+        column_order=kept,
+        key="run_series",
+        height="content" if len(rows) <= 12 else 460,
+        column_config={
+            **numbers,
+            # Widths that hold what comes later: a column keeps the width of what it showed first.
+            "State": state_column(width=130),
+            "Progress": st.column_config.ProgressColumn(format="percent", width=85),
+            "Timeframe": st.column_config.TextColumn(width=80),
+            "Doing": st.column_config.TextColumn(width=65),
+            "Left": st.column_config.TextColumn(width=60),
+            "Watermark (UTC)": st.column_config.TextColumn(width=120),
+        },
+    )
+
+
+def failures(rows: list[Any]) -> None:
+    """Errors in full: a cell would cut them off."""
+    failed = [row for row in rows if row["error"]]
+    for row in failed[:MOST_FAILURES]:
+        with st.container(border=True):
+            st.write(f":red[:material/error:] **{row['asset_pair']} {row['timeframe']}** · {row['next_step'] or ''}")
+            st.code(row["error"], language=None, wrap_lines=True)
+    if len(failed) > MOST_FAILURES:
+        st.caption(f"And {number(len(failed) - MOST_FAILURES)} more, each with its error in the list.")
+
+
+def log_lines(run: Any) -> None:
+    st.subheader("Log")
+    lines = service().runs.lines(run["id"])
+    if not lines:
+        st.caption("No lines yet." if run["state"] in states.ACTIVE else "No lines.")
+        return
+    text = "\n".join(
+        f"{time.strftime('%H:%M:%S', time.gmtime(line['at']))} {LEVELS.get(line['level'], '?')} {line['text']}"
+        for line in lines
+    )
+    with st.container(height=min(260, 40 + 24 * len(lines)), border=False):
+        st.code(text, language=None, wrap_lines=True)
+
+
+def links(run: Any, rows: list[Any]) -> None:
+    first = next((row for row in rows if row["records"] or row["stored"]), None)
+    kept = sum(row["failed_records"] for row in rows)
+    holed = next((row for row in rows if row["unexplained"] and row["watermark"] is not None), None)
+    with st.container(horizontal=True):
+        if run["kind"] == "replay":
+            label, which = "Open the dead letters", {}  # those it judged were kept by earlier runs
+        else:
+            label, which = f"Open its {many(kept, 'dead letter')}", {"run": str(run["id"])}
+        if kept or run["kind"] == "replay":
+            st.page_link("dead_letters/page.py", label=label, icon=":material/mark_email_unread:", query_params=which)
+        if holed:
+            # What a run has come to with gaps is mended there: filled again, or marked with a reason.
+            shown = {"provider": holed["provider"], "timeframe": holed["timeframe"]}
+            st.page_link("coverage/page.py", label="Look at the gaps", icon=":material/grid_on:", query_params=shown)
+        if first is None:
+            return
+        st.page_link(
+            "candles/page.py",
+            label="Open the candles",
+            icon=":material/candlestick_chart:",
+            query_params={
+                "provider": first["provider"],
+                "pair": first["asset_pair"],
+                "timeframe": first["timeframe"],
+                "start": str(first["start"]),
+                "end": str(first["end"]),
+            },
+        )
+
+
+def body(run: Any, rows: list[Any]) -> None:
+    with section("The figures"):
+        origin(run)
+        totals(run, rows)
+    with section("The failures"):
+        failures(rows)
+    with section("The series"):
+        series_table(rows)
+        links(run, rows)
+    with section("The log"):
+        log_lines(run)
+
+
+def live(run: Any) -> None:
+    """A young run is redrawn every second, as it may end in a moment; an older one at a third of what that costs."""
+    young = is_young(run)
+    st.fragment(redrawn, run_every=1 if young else 3)(run["id"], run["state"], young)
+
+
+def is_young(run: Any) -> bool:
+    return bool(time.time() - run["created_at"] < YOUNG_SECONDS)
+
+
+def redrawn(run_id: int, state: str, young: bool) -> None:
+    """The body while the run is in its state; the whole page when that has changed, or the run is young no more."""
+    with section("The run"):
+        run = service().runs.get(run_id)
+        if run is None or run["state"] != state or young != is_young(run) or is_leaving():
+            st.rerun()
+        body(run, service().runs.series(run_id))
+
+
+def unknown(run_id: int | None) -> None:
+    heading("Run")
+    notes()
+    text = "This address names no run." if run_id is None else f"There is no run {run_id}."
+    st.info(text, icon=":material/search_off:")
+    st.page_link("runs/page.py", label="See all runs", icon=":material/play_circle:")
+
+
+asked = from_url("id", int, None)
+with section("The run"):
+    shown = service().runs.get(asked) if asked is not None and 0 < asked < 2**31 else None
+    if shown is None:
+        unknown(asked)
+    else:
+        told()
+        shown_series = service().runs.series(shown["id"])
+        head(shown, shown_series)
+        if shown["state"] in states.ACTIVE:
+            live(shown)
+            if st.session_state.get("run_question") == shown["id"]:
+                cancel_dialog(shown, shown_series)
+        else:
+            body(shown, shown_series)

@@ -1,0 +1,182 @@
+"""Runs: every backfill and replay, newest first, with what it came to."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.pairs import normalize_pair
+from ffe_core.providers import PROVIDERS
+from ffe_core.storage.state import runs as states
+from pages.widgets import (
+    arrived,
+    duration,
+    from_url,
+    go,
+    is_leaving,
+    keep_in_url,
+    listed,
+    notes,
+    number,
+    one_of,
+    relative,
+    section,
+    service,
+    span,
+    state_column,
+)
+from pages.widgets.frame import heading
+from pages.widgets.tables import show_table, table_of
+
+PAGE_SIZE = 25
+MOST_PAGES = 1_000_000
+SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
+KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
+
+
+def prefill() -> None:
+    state = st.session_state
+    if not arrived("runs_states"):
+        return
+    state.runs_states = listed("state", one_of(states.STATES))
+    state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
+    state.runs_pair = from_url("pair", normalize_pair, "")
+    state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
+    state.runs_page = from_url("page", page_number, 1)
+
+
+def page_number(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_PAGES:
+        raise ValueError(text)
+    return number
+
+
+def first_page() -> None:
+    st.session_state.runs_page = 1
+
+
+def filters() -> None:
+    state = st.session_state
+    cells = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    with cells[0]:
+        st.multiselect("State", states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
+    with cells[1]:
+        st.selectbox(
+            "Provider", list(PROVIDERS), index=None, key="runs_provider", placeholder="Any", on_change=first_page
+        )
+    with cells[2]:
+        st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
+    with cells[3]:
+        st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
+    keep_in_url(
+        state=",".join(state.runs_states),
+        provider=state.runs_provider,
+        pair=state.runs_pair,
+        since=next(key for key, label in KEYS.items() if label == state.runs_since).replace("any", ""),
+        page=state.runs_page if state.runs_page > 1 else None,
+    )
+
+
+def found() -> tuple[list[Any], int]:
+    state = st.session_state
+    days = SINCE[state.runs_since]
+    since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
+    pair = normalize_pair(state.runs_pair) if state.runs_pair else None
+    return service().runs.find(
+        states=state.runs_states,
+        provider=state.runs_provider,
+        asset_pair=pair,
+        since=since,
+        limit=PAGE_SIZE,
+        offset=PAGE_SIZE * (state.runs_page - 1),
+    )
+
+
+def row(run: Any) -> dict[str, Any]:
+    ended = run["ended_at"] or datetime.now(UTC).timestamp()
+    what = run["kind"] if run["kind"] != "backfill" or run["mode"] == "resume" else run["mode"]
+    return {
+        "Run": run["id"],
+        "State": [run["state"]],
+        "What": f"{what} · {number(run['series_total'] or 0)} series",
+        "Provider": run["provider"],
+        "Range": span(run["start"], run["end"]),
+        # Rounded down: only what is done reads 100 %.
+        "Progress": math.floor(100 * (run["progress"] or 0)) / 100,
+        "Candles": run["records_total"],
+        "Dead letters": run["failed_total"],
+        "Unexplained": run["unexplained_total"],
+        "Started": relative(run["created_at"]),
+        "Took": duration(ended - run["started_at"]) if run["started_at"] else "–",
+        "By": run["actor"] if run["source"] == "console" else f"{run['actor']}, {run['source']}",
+    }
+
+
+def open_selected() -> None:
+    cells = st.session_state.runs_table["selection"]["cells"]
+    if cells:
+        go("run", id=str(st.session_state.runs_ids[cells[0][0]]))
+
+
+@st.fragment(run_every=2)
+def table() -> None:
+    """Redrawn every two seconds, so that what runs is seen to move."""
+    with section("The list of runs"):
+        rows, total = found()
+        if not rows:
+            empty(total)
+            return
+        st.session_state.runs_ids = [run["id"] for run in rows]
+        numbers = {
+            name: st.column_config.NumberColumn(format="localized", width=width)
+            for name, width in (("Candles", 75), ("Dead letters", 85), ("Unexplained", 85))
+        }
+        show_table(
+            table_of([row(run) for run in rows]),
+            key="runs_table",
+            height="content",
+            on_select=open_selected,
+            selection_mode="single-cell",
+            column_config={
+                **numbers,
+                "Run": st.column_config.NumberColumn(format="%d", width=50),
+                "State": state_column(width=135),
+                "Progress": st.column_config.ProgressColumn(format="percent", width=75),
+                # They grow while one looks, and a column keeps the width of what it showed first.
+                "Started": st.column_config.TextColumn(width=95),
+                "Took": st.column_config.TextColumn(width=65),
+            },
+        )
+        st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
+    if is_leaving():
+        st.rerun()
+
+
+def empty(total: int) -> None:
+    if total or any(st.query_params.values()):
+        st.info("No run matches these filters.", icon=":material/filter_alt_off:")
+        st.button("Clear filters", on_click=clear)
+    else:
+        st.info("Nothing has run yet. A backfill brings candles into the lake.", icon=":material/play_circle:")
+        if st.button("New backfill", type="primary", icon=":material/download:"):
+            st.switch_page("backfill/page.py")
+
+
+def clear() -> None:
+    for key in ("runs_states", "runs_provider", "runs_pair", "runs_since", "runs_page"):
+        st.session_state.pop(key, None)
+    st.query_params.clear()
+
+
+heading("Runs")
+prefill()
+notes()
+with section("The filters"):
+    filters()
+table()
+with section("The pages"):
+    _, matching = found()
+    if matching > PAGE_SIZE:
+        st.pagination(-(-matching // PAGE_SIZE), key="runs_page")

@@ -1,0 +1,241 @@
+"""One schedule: its next fires, its settings, what became of each fire, and what can be done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.errors import InputError
+from ffe_core.storage.state.schedules import Schedule
+from pages.schedules.form import MODES, coming
+from pages.schedules.text import local, series_of, state_of, told
+from pages.schedules.verbs import do, go, told_in_full
+from pages.widgets import travel
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.frame import actor, section, service
+from pages.widgets.states import state_badge, state_column
+from pages.widgets.tables import show_table
+from pages.widgets.text import number, plain, relative, when
+
+PAGE_SIZE = 50
+
+
+def detail_view(schedule: Schedule) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Schedules", width="content")
+        st.button("All schedules", key="sched_back", icon=":material/arrow_back:", type="tertiary", on_click=go)
+    told_in_full()
+    with section("The schedule"):
+        head(schedule)
+    left, right = st.columns(2, gap="large")
+    with left, section("The next fires"):
+        st.subheader("Next five fires")
+        if schedule.paused:
+            st.caption("If it were resumed now:")
+        coming(schedule, schedule.zone)
+    with right, section("The settings"):
+        st.subheader("Settings")
+        settings(schedule)
+    history(schedule)
+    if st.session_state.pop("sched_pausing", False):
+        pause_dialog(schedule)
+    if st.session_state.pop("sched_deleting", False):
+        delete_dialog(schedule)
+
+
+def head(schedule: Schedule) -> None:
+    verbs, locked = service().schedules, not service().leads
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(plain(schedule.name), width="content", anchor=False)
+        state_badge("paused" if schedule.paused else "active")
+        st.space("stretch")
+        button(
+            "Run now",
+            ":material/play_arrow:",
+            "sched_run",
+            locked,
+            verbs.run_now,
+            schedule.id,
+            then="run",
+            type="primary",
+        )
+        if schedule.paused:
+            button("Resume", ":material/resume:", "sched_resume", locked, verbs.resume, schedule.id)
+        else:
+            st.button(
+                "Pause",
+                key="sched_pause",
+                icon=":material/pause:",
+                on_click=ask,
+                args=("sched_pausing",),
+                disabled=locked,
+            )
+        st.button(
+            "Edit", key="sched_edit", icon=":material/edit:", on_click=go, kwargs={"edit": schedule.id}, disabled=locked
+        )
+        button("Duplicate", ":material/content_copy:", "sched_copy", locked, verbs.duplicate, schedule.id, then="open")
+        st.button(
+            "Delete",
+            key="sched_delete",
+            icon=":material/delete:",
+            on_click=ask,
+            args=("sched_deleting",),
+            disabled=locked,
+        )
+    st.caption(f"{words(schedule)[:1].upper()}{words(schedule)[1:]} · last changed by {schedule.actor}")
+    if schedule.paused:
+        st.warning(
+            f"Paused by {schedule.paused_by} {relative(schedule.paused_at or 0)}.", icon=":material/pause_circle:"
+        )
+        st.code(schedule.paused_reason or "", language=None, wrap_lines=True)
+
+
+def button(
+    label: str,
+    icon: str,
+    key: str,
+    locked: bool,
+    verb: Any,
+    schedule_id: int,
+    *,
+    then: str | None = None,
+    type: str = "secondary",
+) -> None:
+    st.button(
+        label,
+        key=key,
+        icon=icon,
+        type=type,  # type: ignore[arg-type]
+        on_click=do,
+        args=(verb, schedule_id, actor()),
+        kwargs={"then": then},
+        disabled=locked,
+    )
+
+
+def ask(flag: str) -> None:
+    unanswered()
+    st.session_state[flag] = True
+
+
+def settings(schedule: Schedule) -> None:
+    series = service().schedules.plans.series(schedule)
+    told_ = {
+        "Fetches": series_of(schedule),
+        "Series": number(len(series)),
+        "Mode": MODES[schedule.mode][0],
+        "As far back as": schedule.since,
+        "If the former run still runs": "one waits" if schedule.overlap == "queue" else "skipped",
+        "Missed fires": {"none": "only recorded", "latest": "the latest runs once", "fill": "one run for all"}[
+            schedule.catch_up
+        ],
+        "Pauses itself": f"after {schedule.pause_after} failures in a row" if schedule.pause_after else "never",
+        "Failures in a row": number(schedule.failures),
+        "Long backfills": "not waited for" if schedule.priority else "waited for",
+    }
+    show_table(
+        [{"What": name, "Value": value} for name, value in told_.items()],
+        height="content",
+        column_config={
+            "What": st.column_config.TextColumn(width=150),
+            "Value": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+@st.fragment(run_every=2)
+def history(schedule: Schedule) -> None:
+    """Every fire and what became of it, newest first."""
+    with section("The history"):
+        st.subheader("History")
+        page = st.session_state.get("sched_page", 1)
+        fires, total = service().schedules.store.fires(schedule.id, limit=PAGE_SIZE, offset=PAGE_SIZE * (page - 1))
+        if not fires:
+            st.caption("It has not been due yet.")
+            return
+        st.session_state.sched_runs = [fire["run_id"] or fire["filled_by"] for fire in fires]
+        show_table(
+            [fire_row(fire, schedule.zone) for fire in fires],
+            key="sched_history",
+            height="content" if len(fires) <= 12 else 460,
+            on_select=open_run,
+            selection_mode="single-cell",
+            column_config={
+                "Due, UTC": st.column_config.TextColumn(width=270),
+                "Local": st.column_config.TextColumn(width=170),
+                "State": state_column(width=110),
+                "Run": st.column_config.TextColumn(width=50),
+                "Note": st.column_config.TextColumn(width="large"),
+            },
+        )
+        st.caption(f"{total:,} line{'' if total == 1 else 's'}. Click one to open its run.")
+        if total > PAGE_SIZE:
+            st.pagination(-(-total // PAGE_SIZE), key="sched_page")
+    if travel.is_leaving():
+        st.rerun()
+
+
+def fire_row(fire: Any, zone: str) -> dict[str, Any]:
+    run, single = fire["run_id"], fire["count"] == 1
+    return {
+        "Due, UTC": when(fire["due"])
+        if single
+        else f"{when(fire['due'], hint=False)} to {when(fire['until'], hint=False)}",
+        "Local": local(fire["due"], zone),
+        "State": [state_of(fire)],
+        "Run": "" if run is None else str(run),
+        "Note": told(fire),
+    }
+
+
+def open_run() -> None:
+    cells = st.session_state.sched_history["selection"]["cells"]
+    run = st.session_state.sched_runs[cells[0][0]] if cells else None
+    if run is not None:
+        travel.go("run", id=str(run))
+
+
+@dialog("Pause this schedule?")
+def pause_dialog(schedule: Schedule) -> None:
+    st.text(schedule.name)
+    st.write("Nothing of it fires until it is resumed. Every fire meanwhile is on record as paused, with your reason.")
+    st.text_input("Reason", key="sched_reason", max_chars=500, placeholder="Provider maintenance until Friday")
+    with st.container(horizontal=True):
+        st.button("Pause it", key="sched_pause_yes", type="primary", on_click=pause, args=(schedule.id,))
+        st.button("Let it run", key="sched_pause_no", on_click=answered)
+
+
+def pause(schedule_id: int) -> None:
+    answered()
+    do(service().schedules.pause, schedule_id, st.session_state.sched_reason, actor())
+
+
+@dialog("Delete this schedule?")
+def delete_dialog(schedule: Schedule) -> None:
+    _, fires = service().schedules.store.fires(schedule.id, limit=1)
+    count = len(service().schedules.plans.series(schedule)) if schedule.watchlist is None else None
+    st.text(schedule.name)
+    covers = f"{number(count)} series will no longer be kept up to date by it. " if count else ""
+    st.write(f"{covers}Its {number(fires)} lines of history, its runs and all candles stay.")
+    with st.container(horizontal=True):
+        st.button(
+            "Delete the schedule",
+            key="sched_delete_yes",
+            type="primary",
+            on_click=delete,
+            args=(schedule.id,),
+        )
+        st.button("Keep it", key="sched_delete_no", on_click=answered)
+
+
+def delete(schedule_id: int) -> None:
+    answered()
+    do(service().schedules.delete, schedule_id, actor(), then="list")
+
+
+def words(schedule: Schedule) -> str:
+    try:
+        return service().schedules.plans.trigger(schedule).words
+    except InputError:
+        return schedule.trigger

@@ -1,0 +1,271 @@
+"""How a schedule is filled in: the fields, what is wrong said beside each, and what the next fires would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import time
+from typing import Any
+from zoneinfo import available_timezones
+
+import streamlit as st
+
+from ffe_core.errors import FFEError, InputError
+from ffe_core.operations.schedules.forecast import expected_fires
+from ffe_core.operations.schedules.service import Draft
+from ffe_core.providers import PROVIDERS
+from ffe_core.storage.state.schedules import Schedule
+from ffe_core.timeframes import TIMEFRAMES
+from pages.schedules.text import local
+from pages.widgets.frame import section, service
+from pages.widgets.tables import show_table
+from pages.widgets.text import number, relative, when
+
+WHENS = {
+    "bar": "After each bar closes",
+    "time": "At a time of day",
+    "every": "Every so many minutes",
+    "cron": "Cron",
+}
+MODES = {
+    "resume": ("Continue", "What is newer than what you have. Never leaves a hole, so a missed fire loses nothing."),
+    "gaps": ("Fill gaps", "Only bars that are missing and not explained, as far back as given."),
+    "refetch": ("Fetch again", "Everything as far back as given; only new or changed candles are added."),
+}
+OVERLAPS = {"skip": "Skip this one", "queue": "Let one wait"}
+CATCH_UPS = {
+    "none": ("Nothing", "It is on record as missed; the next fire goes on from where the data ends."),
+    "latest": ("The latest, once", "As if it had only been late."),
+    "fill": ("One run for all", "Asks once for everything that all missed ones would have."),
+}
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_PREFIX = "sched_"
+
+
+def fill_in(draft: Draft, marker: object) -> bool:
+    """Put a draft into the fields, once for each marker; again when the page was left meanwhile. Whether it was
+    done."""
+    state = st.session_state
+    if state.get("sched_marker") == marker and "sched_name" in state:
+        return False
+    state.sched_marker = marker
+    state.sched_from_list = draft.watchlist is not None
+    for name in ("name", "watchlist", "zone", "since", "mode", "overlap", "catch_up", "pause_after", "priority"):
+        state[_PREFIX + name] = getattr(draft, name)
+    state.sched_provider = draft.provider or "simulated"
+    state.sched_pairs, state.sched_timeframes = list(draft.pairs), list(draft.timeframes)
+    _fill_in_trigger(draft.trigger)
+    return True
+
+
+def _fill_in_trigger(trigger: str) -> None:
+    state = st.session_state
+    kind, _, rest = trigger.partition(" ")
+    state.sched_when = {"bar": "bar", "every": "every"}.get(kind, "cron")
+    state.sched_minutes = int(rest.split()[0]) if kind == "every" else 15
+    state.sched_cron = rest if kind == "cron" else "30 2 * * mon-fri"
+    state.sched_time, state.sched_days = time(2, 30), []
+
+
+def draft() -> Draft:
+    """What the fields say."""
+    state = st.session_state
+    from_list = state.sched_from_list
+    return Draft(
+        name=state.sched_name,
+        provider="" if from_list else state.sched_provider,
+        pairs=() if from_list else tuple(state.sched_pairs),
+        timeframes=() if from_list else tuple(state.sched_timeframes or ()),
+        watchlist=(state.sched_watchlist or "") if from_list else None,
+        trigger=_trigger(),
+        mode=state.sched_mode,
+        since=state.sched_since,
+        zone=state.sched_zone or "",
+        overlap=state.sched_overlap,
+        catch_up=state.sched_catch_up,
+        priority=state.sched_priority,
+        pause_after=state.sched_pause_after,
+    )
+
+
+def _trigger() -> str:
+    state = st.session_state
+    match state.sched_when:
+        case "every":
+            return f"every {state.sched_minutes}"
+        case "time":
+            days = ",".join(state.sched_days) if 0 < len(state.sched_days) < len(WEEKDAYS) else "*"
+            at = state.sched_time or time()
+            return f"cron {at.minute} {at.hour} * * {days}"
+        case "cron":
+            return f"cron {state.sched_cron}"
+        case _:
+            return "bar close"
+
+
+def fields(own_id: int | None) -> dict[str, str]:
+    """Draw the fields; what is wrong, by field, is returned and said beside each."""
+    places: dict[str, Any] = {}
+    st.text_input("Name", key="sched_name", max_chars=60, placeholder="Majors every hour")
+    places["name"] = st.container()
+    _series_fields(places)
+    _when_fields(places)
+    _what_fields(places)
+    found = service().schedules.problems(draft(), own_id)
+    for field, text in found.items():
+        if not _is_blank(field):
+            with places.get(field, places["name"]), st.container(horizontal=True, gap="small"):
+                st.markdown(":red[:material/error:]", width="content")
+                st.text(text)
+    if "trigger" not in found:
+        with places["trigger"]:
+            _notes()
+    return found
+
+
+def _is_blank(field: str) -> bool:
+    """A field that nobody has filled in yet: the button says so, a red mark would scold."""
+    return field in ("name", "pairs", "watchlist", "timeframes") and not st.session_state[_PREFIX + field]
+
+
+def _notes() -> None:
+    try:
+        for note in service().schedules.notes(draft()):
+            st.caption(f":orange[:material/info: {note}.]")
+    except InputError:
+        return  # a bar-close trigger of series that cannot be: said at the series
+
+
+def _series_fields(places: dict[str, Any]) -> None:
+    console = service()
+    lists = [watchlist.name for watchlist in console.watchlists.all()]
+    st.toggle("A saved watchlist", key="sched_from_list", help="What is on the list when it fires counts.")
+    if st.session_state.sched_from_list:
+        shown = list(dict.fromkeys([*lists, *filter(None, [st.session_state.sched_watchlist])]))
+        st.selectbox(
+            "Watchlist", shown, index=None, key="sched_watchlist", persist_state="session", placeholder="Choose a list"
+        )
+        places["watchlist"] = places["provider"] = places["pairs"] = places["timeframes"] = st.container()
+        return
+    first, second = st.columns([1, 2])
+    with first:
+        st.selectbox("Provider", list(PROVIDERS), key="sched_provider", persist_state="session")
+        places["provider"] = st.container()
+    with second:
+        known = console.suggestions.pairs(st.session_state.sched_provider)
+        options = list(dict.fromkeys([*st.session_state.sched_pairs, *known]))
+        st.multiselect(
+            "Pairs",
+            options,
+            key="sched_pairs",
+            persist_state="session",
+            accept_new_options=True,
+            # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
+            select_all=False,
+            placeholder="Choose or type, like BTCUSD",
+        )
+        places["pairs"] = st.container()
+    st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes", persist_state="session")
+    places["timeframes"] = st.container()
+
+
+def _when_fields(places: dict[str, Any]) -> None:
+    st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True)
+    match st.session_state.sched_when:
+        case "every":
+            st.number_input("Minutes", 1, 1440, key="sched_minutes", persist_state="session")
+        case "time":
+            first, second = st.columns([1, 2])
+            first.time_input("Time, UTC", key="sched_time", persist_state="session", step=300)
+            second.pills(
+                "Days",
+                WEEKDAYS,
+                selection_mode="multi",
+                key="sched_days",
+                persist_state="session",
+                help="None chosen means every day.",
+            )
+        case "cron":
+            st.text_input(
+                "Minute, hour, day, month, weekday, in UTC",
+                key="sched_cron",
+                persist_state="session",
+                help="Weekdays by name: mon to sun.",
+            )
+    places["trigger"] = st.container()
+    zones = ["UTC", *sorted(available_timezones() - {"UTC"})]
+    options = list(dict.fromkeys([*zones, *filter(None, [st.session_state.sched_zone])]))
+    st.selectbox("Shown in", options, key="sched_zone", accept_new_options=True, help="It fires in UTC all the same.")
+    places["zone"] = st.container()
+
+
+def _what_fields(places: dict[str, Any]) -> None:
+    _choice("Mode", MODES, "sched_mode")
+    places["mode"] = st.container()
+    st.text_input("As far back as", key="sched_since", help="A date like 2024-01-01, or days back like 30d.")
+    places["since"] = st.container()
+    with st.expander("When something gets in the way", icon=":material/tune:"):
+        st.radio(
+            "The former run still runs", list(OVERLAPS), key="sched_overlap", format_func=OVERLAPS.get, horizontal=True
+        )
+        places["overlap"] = st.container()
+        _choice("Fires were missed while no console ran", CATCH_UPS, "sched_catch_up")
+        places["catch_up"] = st.container()
+        st.number_input(
+            "Pause after so many failures in a row", 0, 1000, key="sched_pause_after", help="0 means never."
+        )
+        places["pause_after"] = st.container()
+        st.toggle("Do not wait behind long backfills", key="sched_priority")
+
+
+def _choice(label: str, options: dict[str, tuple[str, str]], key: str) -> None:
+    st.radio(
+        label,
+        list(options),
+        key=key,
+        format_func=lambda name: options[name][0],
+        captions=[sentence for _, sentence in options.values()],
+    )
+
+
+def coming(chosen: Draft | Schedule, zone: str) -> None:
+    """The next five fires and what each would fetch."""
+    console = service()
+    dues = console.schedules.next_dues(chosen)
+    try:
+        costs = expected_fires(chosen, dues, console.schedules.plans, console.lake.marks)
+    except (FFEError, InputError) as error:
+        st.caption(":orange[:material/info: What they would fetch cannot be said:]")
+        st.text(str(error))
+        costs = []
+    rows = [
+        {
+            "UTC": when(due, hint=False).removesuffix(" UTC"),
+            **({} if zone == "UTC" else {zone: local(due, zone)}),
+            "In": relative(due).removeprefix("in "),
+            **_cost(costs, position),
+        }
+        for position, due in enumerate(dues)
+    ]
+    show_table(rows, height="content")
+    if chosen.mode == "gaps":
+        st.caption("Bars and requests at most: only what is missing then is asked for.")
+
+
+def _cost(costs: Sequence[Any], position: int) -> dict[str, str]:
+    if position >= len(costs):
+        return {}
+    return {"Bars": number(costs[position].bars), "Requests": number(costs[position].requests)}
+
+
+def preview(problems: dict[str, str]) -> None:
+    """What the draft would do, live."""
+    st.subheader("Next five fires")
+    missing = [name.replace("_", " ") for name in problems if name != "name"]
+    if missing:
+        st.caption(f"Shown as soon as this can be read: {', '.join(missing)}.")
+        return
+    chosen = draft()
+    with section("The next fires"):
+        words = service().schedules.plans.trigger(chosen).words
+        st.caption(f"{words[:1].upper()}{words[1:]}.")
+        coming(chosen, chosen.zone)

@@ -1,0 +1,379 @@
+"""Watermarks: how far every series has been read, how well it is, and how that is moved by hand."""
+
+from typing import Any
+
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.freshness import Freshness, Health, freshness
+from ffe_core.operations.watermarks import Rewind
+from ffe_core.pairs import normalize_pair
+from ffe_core.providers import PROVIDERS
+from ffe_core.series import Series
+from ffe_core.timeframes import TIMEFRAMES
+from pages.widgets import (
+    actor,
+    arrived,
+    duration,
+    from_url,
+    go,
+    health_badge,
+    health_column,
+    keep_in_url,
+    notes,
+    number,
+    one_of,
+    section,
+    service,
+    state_column,
+    when,
+)
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.frame import heading
+from pages.widgets.tables import digest, show_table
+from pages.widgets.verbs import changing, done, told
+
+HEALTHS = [str(health) for health in Health]
+
+
+def read_series(text: str) -> Series:
+    pair, timeframe, provider = text.split("/")
+    return Series.of(pair, one_of(TIMEFRAMES)(timeframe), one_of(PROVIDERS)(provider))
+
+
+def prefill() -> None:
+    state = st.session_state
+    if not arrived("watermarks_provider"):
+        return
+    state.watermarks_provider = from_url("provider", one_of(PROVIDERS), None)
+    state.watermarks_pair = from_url("pair", normalize_pair, "")
+    state.watermarks_health = from_url("health", one_of(HEALTHS), None)
+    state.watermarks_list = from_url("watchlist", str, None)
+    state.watermarks_series = from_url("series", read_series, None)
+
+
+def filters() -> None:
+    state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
+    if state.watermarks_list not in lists:
+        state.watermarks_list = None
+    cells = st.columns(4)
+    with cells[0]:
+        st.selectbox("Provider", list(PROVIDERS), index=None, key="watermarks_provider", placeholder="Any")
+    with cells[1]:
+        st.text_input("Pair", key="watermarks_pair", placeholder="Any, or BTCUSD")
+    with cells[2]:
+        st.selectbox("Health", HEALTHS, index=None, key="watermarks_health", placeholder="Any")
+    with cells[3]:
+        st.selectbox(
+            "Watchlist",
+            lists,
+            index=None,
+            key="watermarks_list",
+            placeholder="Any" if lists else "None saved yet",
+            disabled=not lists,
+        )
+    keep_in_url(
+        provider=state.watermarks_provider,
+        pair=state.watermarks_pair,
+        health=state.watermarks_health,
+        watchlist=state.watermarks_list,
+        series=state.watermarks_series.key if state.watermarks_series else None,
+    )
+
+
+def wanted(row: Freshness) -> bool:
+    state = st.session_state
+    chosen = service().watchlists.get(state.watermarks_list) if state.watermarks_list else None
+    return (
+        state.watermarks_provider in (None, row.series.provider)
+        and (state.watermarks_pair or "").upper().replace("-", "").replace("/", "") in row.series.asset_pair
+        and state.watermarks_health in (None, row.health)
+        and (chosen is None or row.series in chosen.series())
+    )
+
+
+def cells_of(row: Freshness) -> dict[str, Any]:
+    return {
+        "Pair": row.series.asset_pair,
+        "Timeframe": row.series.timeframe,
+        "Provider": row.series.provider,
+        "Health": [str(row.health)],
+        "Oldest": when(row.marks.low, hint=False).removesuffix(" UTC"),
+        "Watermark": when(row.marks.watermark, hint=False).removesuffix(" UTC"),
+        "Lag": duration(row.lag) if row.lag else "up to date" if row.lag == 0 else "–",
+        "Stored": row.counts.stored + row.counts.extra,
+        "Explained": None if row.completeness is None else int(row.completeness * 10_000) / 100,
+        "Gaps": len(row.counts.missing),
+        "Missing": row.counts.unexplained,
+        "Run": "–" if row.last_run is None else str(row.last_run),
+        "State": [row.last_state] if row.last_state else [],
+    }
+
+
+def choose(key: str, series: list[Series]) -> None:
+    chosen = st.session_state[key]["selection"]["rows"]
+    st.session_state.watermarks_series = series[chosen[0]] if chosen else None
+
+
+def table(rows: list[Freshness]) -> None:
+    series = [row.series for row in rows]
+    key = f"watermarks_table_{digest(series)}"
+    numbers = {
+        name: st.column_config.NumberColumn(format="localized", width="small") for name in ("Stored", "Gaps", "Missing")
+    }
+    show_table(
+        [cells_of(row) for row in rows],
+        key=key,
+        on_select=lambda: choose(key, series),
+        selection_mode="single-row",
+        column_config={
+            **numbers,
+            "Health": health_column(width=100),
+            "Oldest": st.column_config.TextColumn("Oldest (UTC)", help="The earliest instant asked to completion."),
+            "Watermark": st.column_config.TextColumn("Watermark (UTC)", help="Open of the last stored bar."),
+            "State": state_column("Last run", width=140),
+            "Run": st.column_config.TextColumn(width=50),
+            "Lag": st.column_config.TextColumn(help="Open time of its market since the last stored bar closed."),
+            "Explained": st.column_config.NumberColumn(
+                format="%.2f %%", help="Share of the expected bars that are stored, dead lettered or marked."
+            ),
+            "Gaps": st.column_config.NumberColumn(format="localized", help="Ranges of bars missing without a reason."),
+        },
+    )
+    st.caption(f"{len(rows):,} series. Tick one for what can be done with it.")
+
+
+@changing()
+def update(series: Series) -> None:
+    go("run", id=str(service().watermark_verbs.bring_up_to_date(series, actor())))
+
+
+@changing()
+def undo(series: Series, what: str) -> None:
+    service().watermark_verbs.undo(series, actor())
+    done(f"The {what} is undone.")
+
+
+def to_gaps(series: Series) -> None:
+    go("coverage", provider=series.provider, timeframe=series.timeframe, pair=series.asset_pair)
+
+
+def to_chart(series: Series) -> None:
+    go("candles", provider=series.provider, pair=series.asset_pair, timeframe=series.timeframe)
+
+
+def ask(what: str, series: Series) -> None:
+    unanswered()
+    st.session_state.watermarks_ask = what, series
+    st.session_state.watermarks_reason = ""
+    for name in ("watermarks_to", "watermarks_clock"):
+        st.session_state.pop(name, None)
+
+
+def actions(row: Freshness) -> None:
+    """What can be done with the chosen series."""
+    console, series = service(), row.series
+    blocked = not console.leads or row.marks.watermark is None
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{series.asset_pair} {series.timeframe}** · {series.provider}")
+            health_badge(row.health)
+            st.caption(when(row.marks.watermark))
+        if row.trouble:
+            st.warning("Its calendar does not know this range, so nothing is counted.", icon=":material/event_busy:")
+            st.code(row.trouble, language=None, wrap_lines=True)
+        with st.container(horizontal=True):
+            st.button(
+                "Bring up to date",
+                key="watermarks_update",
+                type="primary",
+                icon=":material/update:",
+                on_click=update,
+                args=(series,),
+                disabled=blocked,
+            )
+            st.button(
+                f"Show gaps ({number(len(row.counts.missing))})",
+                key="watermarks_gaps",
+                icon=":material/grid_on:",
+                on_click=to_gaps,
+                args=(series,),
+            )
+            st.button(
+                "Open chart",
+                key="watermarks_chart",
+                icon=":material/candlestick_chart:",
+                on_click=to_chart,
+                args=(series,),
+            )
+            st.button(
+                "Rewind",
+                key="watermarks_rewind",
+                icon=":material/fast_rewind:",
+                on_click=ask,
+                args=("rewind", series),
+                disabled=blocked,
+            )
+            st.button(
+                "Forget",
+                key="watermarks_forget",
+                icon=":material/delete_history:",
+                on_click=ask,
+                args=("forget", series),
+                disabled=blocked,
+            )
+            undo_button(series)
+
+
+def undo_button(series: Series) -> None:
+    move = service().watermark_verbs.last_move(series)
+    if move is not None:
+        st.button(
+            f"Undo {move.verb}",
+            key="watermarks_undo",
+            icon=":material/undo:",
+            on_click=undo,
+            args=(series, move.verb),
+            disabled=not service().leads,
+            help=f"By {move.actor} on {when(move.at, hint=False)}. Possible until something is committed.",
+        )
+
+
+@dialog("Rewind the watermark", asked="watermarks_ask", width="medium")
+def rewind_dialog(row: Freshness) -> None:
+    """A new watermark, what it costs, and a reason."""
+    series, before = row.series, row.marks.watermark
+    assert before is not None
+    suggested = service().watermark_verbs.suggestion(series) if "watermarks_to" not in st.session_state else None
+    st.write(
+        f"**{series.asset_pair} {series.timeframe}** from {series.provider} was read to **{when(before, hint=False)}**."
+        " Choose an earlier bar: the next backfill reads on from there. No row is removed and no other series moves."
+    )
+    st.datetime_input(
+        "New watermark (open of a bar, UTC)",
+        value=times.utc(before if suggested is None else suggested).replace(tzinfo=None),
+        key="watermarks_to",
+        step=min(series.step, 3600),
+        format="YYYY-MM-DD",
+    )
+    chosen = st.session_state.watermarks_to
+    seen: Rewind | None = None
+    if chosen is not None:
+        try:
+            seen = service().watermark_verbs.preview(series, f"{chosen.isoformat()}+00:00")
+        except (FFEError, InputError) as error:
+            st.caption(":red[:material/error: That cannot be the watermark:]")
+            st.code(str(error), language=None, wrap_lines=True)
+    if seen is not None:
+        diff(seen)
+    st.text_input(
+        "Reason", key="watermarks_reason", placeholder="For the record, for example: provider mended its data"
+    )
+    ready = seen is not None and bool(st.session_state.watermarks_reason.strip())
+    st.button(
+        "Rewind",
+        key="watermarks_rewind_yes",
+        type="primary",
+        on_click=rewind,
+        args=(series, None if seen is None else seen.after.watermark),
+        disabled=not ready,
+    )
+    if not ready:
+        st.caption("Not yet: " + ("say why." if seen is not None else "choose a bar that can be the watermark."))
+
+
+def diff(seen: Rewind) -> None:
+    """What a rewind does, as a difference."""
+    st.code(
+        f"- watermark {when(seen.before.watermark, hint=False)}\n+ watermark {when(seen.after.watermark, hint=False)}",
+        language="diff",
+    )
+    cells = st.columns(4)
+    cells[0].metric("Bars read again", number(seen.bars))
+    cells[1].metric("Of them stored", number(seen.stored))
+    cells[2].metric("Requests", "–" if seen.trouble else number(seen.requests))
+    cells[3].metric("At least", "–" if seen.trouble else duration(seen.seconds))
+    if seen.trouble:
+        st.caption("The cost is not known:")
+        st.code(seen.trouble, language=None, wrap_lines=True)
+
+
+def rewind(series: Series, to: int | None) -> None:
+    if to is not None:
+        answered()
+        with changing():
+            service().watermark_verbs.rewind(series, to, actor(), st.session_state.watermarks_reason)
+            done("The watermark is rewound.")
+
+
+@dialog("Forget how far this series was read?", asked="watermarks_ask")
+def forget_dialog(row: Freshness) -> None:
+    series = row.series
+    st.write(
+        f"**{series.asset_pair} {series.timeframe}** from {series.provider}: its watermark and its oldest mark are "
+        f"forgotten; its {number(row.counts.stored + row.counts.extra)} candles stay. The next backfill reads "
+        "everything it is asked for again and finds repeats."
+    )
+    st.text_input("Reason", key="watermarks_reason", placeholder="For the record")
+    with st.container(horizontal=True):
+        st.button(
+            "Forget",
+            key="watermarks_forget_yes",
+            type="primary",
+            on_click=forget,
+            args=(series,),
+            disabled=not st.session_state.watermarks_reason.strip(),
+        )
+        st.button("Keep it", key="watermarks_forget_no", on_click=answered)
+
+
+def forget(series: Series) -> None:
+    answered()
+    with changing():
+        service().watermark_verbs.forget(series, actor(), st.session_state.watermarks_reason)
+        done("The marks are forgotten; the rows stay.")
+
+
+def empty() -> None:
+    st.info("Nothing has been read yet. A backfill brings candles into the lake.", icon=":material/water:")
+    st.button(
+        "New backfill",
+        key="watermarks_new",
+        type="primary",
+        icon=":material/download:",
+        on_click=go,
+        args=("backfill",),
+    )
+
+
+def clear() -> None:
+    for name in ("provider", "health", "list"):
+        st.session_state[f"watermarks_{name}"] = None
+    st.session_state.watermarks_pair = ""
+
+
+heading("Watermarks")
+prefill()
+notes()
+with section("The watermarks"):
+    console = service()
+    everything = freshness(console.coverage, console.watermarks, console.runs, console.settings)
+    if not everything:
+        empty()
+    else:
+        filters()
+        told()
+        shown = [row for row in everything if wanted(row)]
+        if shown:
+            table(shown)
+        else:
+            st.info("No series matches these filters.", icon=":material/filter_alt_off:")
+            st.button("Clear filters", key="watermarks_clear", on_click=clear)
+        selected = next((row for row in everything if row.series == st.session_state.watermarks_series), None)
+        if selected is not None:
+            actions(selected)
+        what, about = st.session_state.get("watermarks_ask", (None, None))
+        asked = next((row for row in everything if row.series == about), None)
+        if asked is not None:
+            {"rewind": rewind_dialog, "forget": forget_dialog}[what](asked)

@@ -1,0 +1,98 @@
+"""The service as pages reach it, and how a failure stays in its own section."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import RerunException, StopException
+
+from ffe_core.errors import FFEError, InputError
+from ffe_core.operations.console import ConsoleService, shared
+from ffe_core.redaction import redact
+from pages.widgets.states import state_badge
+
+_HEADING_HEIGHT = 36
+"""Pixels of a button."""
+log = logging.getLogger(__name__)
+
+
+def service() -> ConsoleService:
+    """The one service of this process; when it cannot be opened, the page says why and stops."""
+    try:
+        return shared()
+    except (FFEError, InputError) as error:
+        st.title("The data directory cannot be used", icon=":material/error:")
+        st.code(str(error), language=None, wrap_lines=True)
+        st.write("Check the settings and the rights on the folder, then try again.")
+        st.button("Try again", icon=":material/refresh:")
+        st.stop()
+
+
+def banner() -> None:
+    """On a standby, say so on every page, and who leads."""
+    if not service().leads:
+        _standby()
+
+
+@st.fragment(run_every=2)
+def _standby() -> None:
+    """Looked at again every two seconds: an open page sees that its server took over."""
+    console = service()
+    if console.leads:
+        st.rerun()
+    st.warning(
+        f"This console is a standby: it shows everything and starts nothing. The leader is {console.leader}.",
+        icon=":material/visibility:",
+    )
+
+
+def actor() -> str:
+    """Who is at the console: the logged-in user where there is a log-in, else the user the server runs as."""
+    email = st.user.get("email") if st.user else None
+    if email:
+        return str(email)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "console"
+
+
+def heading(title: str) -> None:
+    """The title of a page that has nothing beside it, as high as one that has."""
+    with st.container(height=_HEADING_HEIGHT, border=False, horizontal=True, vertical_alignment="center"):
+        st.title(title, width="content")
+
+
+@contextmanager
+def heading_row(title: str, state: str | None = None) -> Iterator[None]:
+    """The title of a page and a state after it; what is drawn inside stands to the right."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(title, width="content")
+        if state is not None:
+            state_badge(state)
+        st.space("stretch")
+        yield
+
+
+@contextmanager
+def section(what: str) -> Iterator[None]:
+    """Draw one part of a page; its failure is told in its place, with the next step, and the rest goes on."""
+    try:
+        yield
+    except (RerunException, StopException):
+        raise
+    except (FFEError, InputError) as error:
+        _tell(what, str(error))
+    except Exception as error:
+        log.exception("%s could not be shown", what)
+        _tell(what, f"{type(error).__name__}; the server's log has the details")
+
+
+def _tell(what: str, why: str) -> None:
+    with st.container(border=True):
+        st.write(f":red[:material/error:] **{what} cannot be shown.** Reload to try again.")
+        st.code(redact(why), language=None, wrap_lines=True)

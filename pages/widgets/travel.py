@@ -1,0 +1,32 @@
+"""How a verb leads to another page: it says where, and the frame goes there until it has arrived.
+
+A script may be cut short at any Streamlit call, so "go" is a state that is kept until the goal is reached, never a
+single call that could be lost.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+_GOAL = "_goal"
+
+
+def go(page: str, **params: str) -> None:
+    """Go to a page (its address, such as "run") with these parameters, at the next full run of the script."""
+    st.session_state[_GOAL] = page, params
+
+
+def is_leaving() -> bool:
+    """Whether a goal is set: a fragment then asks for a full run."""
+    return _GOAL in st.session_state
+
+
+def follow(here: str) -> None:
+    """Called by the frame with the address of the page it is about to draw."""
+    if _GOAL not in st.session_state:
+        return
+    page, params = st.session_state[_GOAL]
+    if here == page and all(st.query_params.get(name) == value for name, value in params.items()):
+        del st.session_state[_GOAL]
+        return
+    st.switch_page(f"{page}/page.py", query_params=params)

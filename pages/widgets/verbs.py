@@ -1,0 +1,45 @@
+"""How a page calls what changes something, and tells once, on its next redraw, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from ffe_core.errors import FFEError, InputError
+from pages.widgets.frame import service
+from pages.widgets.text import few
+
+_DONE, _REFUSED = "_verb_done", "_verb_refused"
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Around or on what changes something: the leader alone does it, and `told` says why it was refused."""
+    with refusable():
+        service().require_lead()
+        yield
+
+
+@contextmanager
+def refusable() -> Iterator[None]:
+    """Around or on what a standby may do, too; `told` says why it was refused."""
+    try:
+        yield
+    except (FFEError, InputError) as error:
+        st.session_state[_REFUSED] = few(str(error).splitlines())
+
+
+def done(what: str) -> None:
+    """Leave for `told` what a verb has come to."""
+    st.session_state[_DONE] = what
+
+
+def told() -> None:
+    """Say once what the last verb has come to, or why it was refused, as plain text."""
+    if what := st.session_state.pop(_DONE, None):
+        st.success(what, icon=":material/check_circle:")
+    if why := st.session_state.pop(_REFUSED, None):
+        st.error("That was refused.", icon=":material/error:")
+        st.code(why, language=None, wrap_lines=True)

@@ -1,0 +1,132 @@
+"""Does every record land exactly once when the replay is killed at any moment?
+
+python -m tests.operations.dead_letters.replay_kills [--kills 100] [--records 5000] [--seed N]
+
+Five thousand pending records are replayed by a process of its own that is killed (SIGKILL) at a random moment, again
+and again, until a replay gets through. Then every record must be in the lake once, and every file must say so. New
+records are taken until there were enough kills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from ffe_core import DeadLetterQueue
+from ffe_core.operations.dead_letters.service import DeadLetters
+from ffe_core.operations.runs.service import RunService
+from ffe_core.settings import Settings
+from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from tests.ingestion.fakes import stored
+from tests.storage.dead_letters.harness import BTC, good
+
+_ROOT = Path(__file__).parents[3]
+_ENTRIES = 10
+_MOST_DEATHS = 12
+"""So often one set of records is interrupted, then it is let through."""
+_WAIT = 120
+
+
+def prepare(folder: Path, records: int) -> None:
+    """So many valid records, kept as dead letters in several entries."""
+    queue = DeadLetterQueue(folder / "dlq")
+    share = records // _ENTRIES
+    for first in range(0, records, share):
+        queue.save([good(hour) for hour in range(first, first + share)], "kept with their batch", BTC)
+
+
+def replay(folder: Path) -> None:
+    """Replay everything pending; says "begun" before, and returns when the run has ended."""
+    ledger = Ledger(folder / LEDGER_FILE)
+    service = RunService(Settings.load({"data_dir": str(folder)}), ledger)
+    dead_letters = DeadLetters(service)
+    selection = dead_letters.queue.select()
+    sys.stdout.write("begun\n")
+    sys.stdout.flush()
+    service.wait(dead_letters.replay(selection, "ann", lease_wait=_WAIT), _WAIT)
+    service.close()
+    ledger.close()
+
+
+def killed(folder: Path, after: float | None) -> float | None:
+    """Replay in a process of its own and kill it so many seconds after it has begun; never if that is None.
+
+    None if it was killed; otherwise how long it took from there to its end, in seconds.
+    """
+    command = [sys.executable, "-m", "tests.operations.dead_letters.replay_kills", "--replay", str(folder)]
+    process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n", "the replay did not begin"
+    began = time.monotonic()
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    process.stdout.close()
+    return None if process.wait(_WAIT) == -signal.SIGKILL else time.monotonic() - began
+
+
+def faults(folder: Path, records: int) -> list[str]:
+    """What is wrong with the lake and the files after the last replay; empty if every record landed once."""
+    ids = Counter(stored(folder)["_dead_letter_id"].to_pylist())
+    queue = DeadLetterQueue(folder / "dlq")
+    wanted = {f"{entry_id}#{number}" for entry_id, numbers in queue.select().items() for number in numbers}
+    found = [f"{len(wanted)} records instead of {records}"] if len(wanted) != records else []
+    found += [f"{id_} is stored {times} times" for id_, times in ids.items() if times != 1]
+    found += [f"{id_} is not stored" for id_ in wanted - ids.keys()]
+    found += [f"{id_} is stored and was never asked for" for id_ in ids.keys() - wanted]
+    found += [f"{row.id} is {row.status}" for row in queue.entries() if row.status != "replayed"]
+    return found
+
+
+def trials(kills: int, records: int, chance: random.Random) -> Iterator[tuple[int, list[str]]]:
+    """Kill replays until there were so many kills; after each set of records the kills so far and what is wrong."""
+    done, whole = 0, 1.0
+    while done < kills:
+        folder = Path(tempfile.mkdtemp(prefix="replay-kills-"))
+        try:
+            prepare(folder, records)
+            deaths = 0
+            while deaths < _MOST_DEATHS and done < kills:
+                if (took := killed(folder, chance.uniform(0, whole))) is not None:
+                    whole = max(0.3, (whole + took) / 2)
+                    break
+                # Too soon for most moments to be reached: wait longer the next time.
+                deaths, done, whole = deaths + 1, done + 1, whole * 1.1
+            killed(folder, None)
+            yield done, faults(folder, records)
+        finally:
+            shutil.rmtree(folder)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--records", type=int, default=5_000)
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    parser.add_argument("--replay", type=Path, help="replay what is in this folder, and end")
+    chosen = parser.parse_args()
+    if chosen.replay:
+        replay(chosen.replay)
+        return 0
+    sys.stdout.write(f"seed {chosen.seed}\n")
+    wrong = 0
+    for done, found in trials(chosen.kills, chosen.records, random.Random(chosen.seed)):
+        wrong += len(found)
+        sys.stdout.write(f"{done} kills, {len(found)} faults\n" + "".join(f"  {fault}\n" for fault in found[:20]))
+        sys.stdout.flush()
+    sys.stdout.write("every record landed once\n" if not wrong else f"{wrong} faults\n")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,404 @@
+"""Does a replayed record land exactly once, whatever happens, and is everything said about it afterwards?"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ffe_core.errors import PermanentError, SeriesHeld, StorageError
+from ffe_core.operations.dead_letters import replay as replays
+from ffe_core.operations.dead_letters.edits import set_fields, swap_high_low
+from ffe_core.operations.dead_letters.service import DeadLetters
+from ffe_core.operations.runs.service import RunService
+from ffe_core.series import Marks, Series
+from ffe_core.storage.dead_letters.search import Wanted
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from tests.ingestion.fakes import record, stored
+from tests.operations.dead_letters import replay_kills
+from tests.operations.harness import WAIT, Market, asked, done, lines_of, opened, states_of
+from tests.processes import at_once
+from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, buried, good, upside_down
+
+SERIES = Series("BTCUSD", "1h", "coinbase")
+
+
+@pytest.fixture
+def service(tmp_path: Path, market: Market) -> Iterator[RunService]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def verbs(service: RunService) -> DeadLetters:
+    return DeadLetters(service)
+
+
+def kept(verbs: DeadLetters, *records: Any, **context: Any) -> str:
+    """Records as one entry; its id."""
+    entry_id = verbs.queue.save(records, "e", {**BTC, **context}, [["kept"]] * len(records)).entry_id
+    assert entry_id
+    return entry_id
+
+
+def replayed(verbs: DeadLetters, service: RunService, selection: Any, **options: Any) -> dict[str, Any]:
+    """Replay to the end; the row of the run's first series."""
+    run_id = verbs.replay(selection, "ann", **options)
+    service.wait(run_id, WAIT)
+    return dict(service.runs.series(run_id)[0])
+
+
+def ids(folder: Path, series: Series = SERIES) -> Counter[str]:
+    """How often each dead letter id is in the lake."""
+    return Counter(id_ for id_ in stored(folder, series)["_dead_letter_id"].to_pylist() if id_)
+
+
+def statuses(verbs: DeadLetters, entry_id: str) -> list[str]:
+    return [letter.status for letter in verbs.queue.read(entry_id).letters]
+
+
+class TestOneReplay:
+    def test_a_mended_record_lands_with_its_lineage_and_moves_no_mark(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path
+    ):
+        done(service, asked(days=1))
+        marks = service.lake.marks(SERIES)
+        entry_id = kept(verbs, upside_down(500))
+        verbs.mend(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
+        run_id = verbs.replay({entry_id: (0,)}, "ann", reason="looked right")
+        service.wait(run_id, WAIT)
+        row = stored(tmp_path).to_pylist()[-1]
+        assert row["_dead_letter_id"] == f"{entry_id}#0"
+        assert (row["high"], row["low"], row["source_provider"]) == (102.0, 98.0, "coinbase")
+        assert service.lake.marks(SERIES) == marks
+        assert statuses(verbs, entry_id) == ["replayed"]
+        taken = verbs.queue.read(entry_id).history[-1]
+        assert (taken["verb"], taken["by"], taken["why"], taken["run"]) == ("replay", "ann", "looked right", run_id)
+        assert taken["stored"] == {"0": 1}
+
+    def test_the_run_says_what_became_of_it_and_counts_the_series(self, verbs: DeadLetters, service: RunService):
+        entry_id = kept(verbs, good(0), good(1), upside_down(3))
+        run_id = verbs.replay({entry_id: range(3)}, "ann", "console")
+        service.wait(run_id, WAIT)
+        run, (row,) = service.runs.get(run_id), service.runs.series(run_id)
+        assert run
+        assert (run["kind"], run["state"], run["actor"], run["provider"]) == (
+            "replay",
+            "finished with gaps",
+            "ann",
+            "coinbase",
+        )
+        assert run["parameters"]["records"] == {entry_id: [[0, 2]]}
+        assert (row["received"], row["records"], row["failed_records"]) == (3, 2, 1)
+        assert (row["start"], row["end"]) == (START, START + 4 * HOUR)
+        counts = {name: row[name] for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
+        assert counts == {"expected": 4, "stored": 2, "dead_lettered": 1, "marked": 0, "unexplained": 1}
+        assert row["next_step"] == "mend what still fails, then replay it"
+
+    def test_all_that_can_be_is_complete(self, verbs: DeadLetters, service: RunService):
+        entry_id = kept(verbs, good(0), good(1))
+        assert replayed(verbs, service, {entry_id: (0, 1)})["state"] == "complete"
+
+    def test_what_still_fails_stays_pending_with_the_new_reasons_and_failed_again(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path
+    ):
+        entry_id = kept(verbs, upside_down(0), upside_down(1))
+        for attempts in (1, 2):
+            replayed(verbs, service, {entry_id: (0,)})
+            first, second = verbs.queue.read(entry_id).letters
+            assert (first.status, first.attempts, first.reasons) == ("pending", attempts, SWAPPED)
+            assert (second.attempts, second.reasons) == (0, ["kept"])
+        assert verbs.queue.count(Wanted(status="failed again")) == verbs.queue.count(Wanted(status="new")) == 1
+        assert stored(tmp_path).num_rows == 0
+
+    def test_only_the_records_of_the_list_land(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
+        entry_id, other = kept(verbs, good(0), good(1), good(2)), kept(verbs, good(5))
+        verbs.discard({entry_id: (2,)}, "bob", "noise")
+        replayed(verbs, service, {entry_id: (1, 2)})
+        assert ids(tmp_path) == {f"{entry_id}#1": 1}
+        assert statuses(verbs, entry_id) == ["pending", "replayed", "discarded"]
+        assert statuses(verbs, other) == ["pending"]
+
+    def test_several_series_in_one_run_each_on_its_own(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
+        first = kept(verbs, good(0))
+        second = kept(verbs, good(0), asset_pair="EUR_USD", provider="oanda")
+        third = kept(verbs, good(24), timeframe="1d")
+        run_id = verbs.replay(dict.fromkeys((first, second, third), (0,)), "ann")
+        service.wait(run_id, WAIT)
+        run = service.runs.get(run_id)
+        assert run
+        assert run["provider"] == "several"
+        assert [row["state"] for row in service.runs.series(run_id)] == ["complete"] * 3
+        assert ids(tmp_path, Series("EURUSD", "1h", "oanda"))[f"{second}#0"] == 1
+        assert ids(tmp_path, Series("BTCUSD", "1d", "coinbase"))[f"{third}#0"] == 1
+
+    def test_one_series_that_fails_leaves_the_others(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        first, second = kept(verbs, good(0)), kept(verbs, good(0), asset_pair="ETHUSD")
+        commit = service.lake.commit
+
+        def full(series: Series, *arguments: Any) -> Any:
+            if series == SERIES:
+                raise StorageError("the disk is full")
+            return commit(series, *arguments)
+
+        monkeypatch.setattr(service.lake, "commit", full)
+        run_id = verbs.replay({first: (0,), second: (0,)}, "ann")
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id) == ("failed", {"BTCUSD": "failed", "ETHUSD": "complete"})
+        assert statuses(verbs, first) == ["pending"]
+        assert statuses(verbs, second) == ["replayed"]
+        assert "the disk is full" in service.runs.series(run_id)[0]["error"]
+
+
+class TestCollisions:
+    @pytest.mark.parametrize("restate", [False, True])
+    def test_the_stored_candle_is_kept_unless_told_otherwise(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, restate: bool
+    ):
+        done(service, asked(days=1))
+        before = stored(tmp_path).num_rows
+        entry_id = kept(verbs, good(3, 5.0))
+        row = replayed(verbs, service, {entry_id: (0,)}, restate=restate)
+        current = service.lake.current(SERIES, START + 3 * HOUR, START + 4 * HOUR, ["open", "_dead_letter_id"])
+        (candle,) = current.to_pylist()
+        assert stored(tmp_path).num_rows == before + restate
+        assert statuses(verbs, entry_id) == ["replayed" if restate else "superseded by stored"]
+        assert (row["records"], row["restated"], row["repeats"]) == ((1, 1, 0) if restate else (0, 0, 1))
+        assert (candle["open"] == 5.0) is restate
+        assert candle["_dead_letter_id"] == (f"{entry_id}#0" if restate else None)
+
+    def test_the_same_candle_is_never_stored_twice(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
+        entry_id = kept(verbs, good(0, note=1), good(0, note=2))
+        replayed(verbs, service, {entry_id: (0, 1)}, restate=True)
+        assert stored(tmp_path).num_rows == 1
+        assert sorted(statuses(verbs, entry_id)) == ["replayed", "superseded by stored"]
+
+    def test_of_two_candles_for_a_bar_the_last_lands(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
+        entry_id = kept(verbs, good(0, 5.0), good(0, 6.0))
+        replayed(verbs, service, {entry_id: (0, 1)})
+        assert ids(tmp_path) == {f"{entry_id}#1": 1}
+        assert verbs.queue.read(entry_id).letters[0].reasons == ["superseded"]
+
+
+class TestExactlyOnce:
+    def test_pressed_again_and_again(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
+        entry_id = kept(verbs, good(0), good(1))
+        for _ in range(3):
+            replayed(verbs, service, {entry_id: (0, 1)}, restate=True)
+        assert ids(tmp_path) == {f"{entry_id}#0": 1, f"{entry_id}#1": 1}
+        assert verbs.queue.read(entry_id).letters[0].attempts == 1
+
+    def test_pressed_at_the_same_moment_from_two_processes(self, tmp_path: Path):
+        replay_kills.prepare(tmp_path, 300)
+        code = "import sys; from pathlib import Path; from tests.operations.dead_letters.replay_kills import replay;"
+        at_once(f"{code} replay(Path(sys.argv[1]))", [(tmp_path,)] * 2)
+        assert replay_kills.faults(tmp_path, 300) == []
+
+    def test_the_process_dies_between_the_commit_and_the_file(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        entry_id = kept(verbs, good(0), good(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(replays.Replay, "_tell", lambda *_: pytest.fail("died here"))
+            run_id = verbs.replay({entry_id: (0, 1)}, "ann")
+            service.wait(run_id, WAIT)
+        assert statuses(verbs, entry_id) == ["pending"] * 2
+        assert sum(ids(tmp_path).values()) == 2
+        assert [v.outcome for v in verbs.preview({entry_id: (0, 1)})] == ["landed"] * 2
+        assert replayed(verbs, service, {entry_id: (0, 1)}, restate=True)["records"] == 2
+        assert ids(tmp_path) == {f"{entry_id}#0": 1, f"{entry_id}#1": 1}
+        assert statuses(verbs, entry_id) == ["replayed"] * 2
+
+    def test_not_even_when_it_is_mended_or_restated_before_the_next_replay(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """What was mended after it had landed is neither stored again nor said to be stored."""
+        entry_id = kept(verbs, good(0), good(1, 7.0), good(2), good(2, 8.0))
+        with monkeypatch.context() as patch:
+            patch.setattr(replays.Replay, "_tell", lambda *_: pytest.fail("died here"))
+            service.wait(verbs.replay({entry_id: (0, 1, 2)}, "ann"), WAIT)
+        verbs.mend(verbs.edits({entry_id: (0,)}, [set_fields({"date": good(9)["date"]})]), "ann")
+        verbs.mend(verbs.edits({entry_id: (2,)}, [set_fields({"high": "500"})]), "ann")
+        done(service, asked(days=1, mode="refetch"))
+        outcomes = [verdict.outcome for verdict in verbs.preview({entry_id: (0, 1, 2, 3)})]
+        assert outcomes == ["fails", "landed", "fails", "collides"]
+        row = replayed(verbs, service, {entry_id: (0, 1, 2)}, restate=True)
+        assert (row["records"], row["failed_records"]) == (1, 2)
+        assert ids(tmp_path) == {f"{entry_id}#{number}": 1 for number in (0, 1, 2)}
+        assert statuses(verbs, entry_id) == ["pending", "replayed", "pending", "pending"]
+        assert "landed_otherwise" in verbs.queue.read(entry_id).letters[2].reasons
+
+    def test_killed_at_random_moments(self):
+        for done_, found in replay_kills.trials(2, 200, random.Random(11)):
+            assert found == [], f"after {done_} kills"
+
+    def test_another_writer_moves_the_marks_meanwhile(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        entry_id = kept(verbs, good(0))
+        marks, stale = service.lake.marks, [Marks(5, 5)]
+        monkeypatch.setattr(service.lake, "marks", lambda series: stale.pop() if stale else marks(series))
+        assert replayed(verbs, service, {entry_id: (0,)})["state"] == "complete"
+        assert ids(tmp_path) == {f"{entry_id}#0": 1}
+
+
+class TestWhileASeriesIsHeld:
+    def test_the_run_is_named_and_nothing_starts(self, verbs: DeadLetters, service: RunService, market: Market):
+        market.stops_at = START
+        entry_id = kept(verbs, good(500))
+        run_id = service.start(asked(), "bob")
+        assert market.reached.wait(WAIT)
+        with pytest.raises(SeriesHeld, match=f"run {run_id}"):
+            verbs.replay({entry_id: (0,)}, "ann")
+        with pytest.raises(SeriesHeld, match=f"run {run_id}"):
+            verbs.refetch({entry_id: (0,)}, "ann")
+        market.goes_on.set()
+        service.wait(run_id, WAIT)
+        assert service.runs.find()[1] == 1
+
+    def test_it_can_queue_after_it(self, verbs: DeadLetters, service: RunService, market: Market, tmp_path: Path):
+        market.stops_at = START
+        entry_id = kept(verbs, good(500))
+        first = service.start(asked(), "bob")
+        assert market.reached.wait(WAIT)
+        second = verbs.replay({entry_id: (0,)}, "ann", lease_wait=WAIT)
+        market.goes_on.set()
+        service.wait(second, WAIT)
+        assert [states_of(service, run_id)[0] for run_id in (first, second)] == ["complete"] * 2
+        assert ids(tmp_path)[f"{entry_id}#0"] == 1
+
+    def test_a_wait_that_is_too_short_ends_as_failed_and_says_who_holds_it(
+        self, verbs: DeadLetters, service: RunService
+    ):
+        entry_id = kept(verbs, good(0))
+        with service.ingester.lease(SERIES, "99").acquire():
+            run_id = verbs.replay({entry_id: (0,)}, "ann", lease_wait=0.01)
+            service.wait(run_id, WAIT)
+        assert states_of(service, run_id)[0] == "failed"
+        assert "held by run 99" in service.runs.series(run_id)[0]["error"]
+
+
+class TestCancelling:
+    def test_what_is_committed_is_told_and_the_rest_stays_pending(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(replays, "CHUNK_RECORDS", 2)
+        entry_id = kept(verbs, *(good(hour) for hour in range(10)))
+        commit = replays.Replay._commit
+
+        def cancelled(self: replays.Replay, *arguments: Any) -> None:
+            service.cancel(self._run_id, "bob")
+            commit(self, *arguments)
+
+        monkeypatch.setattr(replays.Replay, "_commit", cancelled)
+        run_id = verbs.replay({entry_id: range(10)}, "ann")
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id)[0] == "cancelled"
+        assert "cancelled by bob" in lines_of(service, run_id)
+        landed = ids(tmp_path)
+        assert 0 < sum(landed.values()) < 10
+        assert statuses(verbs, entry_id).count("replayed") == len(landed)
+        monkeypatch.undo()
+        replayed(verbs, service, {entry_id: range(10)})
+        assert sorted(ids(tmp_path).values()) == [1] * 10
+
+
+class TestRefetch:
+    def test_just_those_bars_are_asked_for_neighbours_together(
+        self, verbs: DeadLetters, service: RunService, market: Market, tmp_path: Path
+    ):
+        entry_id = kept(verbs, *(upside_down(hour) for hour in (3, 4, 5, 20)), {"date": "soon"})
+        run_id = verbs.refetch({entry_id: range(5)}, "ann", reason="they mended it")
+        service.wait(run_id, WAIT)
+        assert sorted({((page.start - START) // HOUR, (page.end - START) // HOUR) for page in market.asked}) == [
+            (3, 6),
+            (20, 21),
+        ]
+        assert stored(tmp_path).num_rows == 4
+        assert statuses(verbs, entry_id) == ["superseded by stored"] * 4 + ["pending"]
+        run, (row,) = service.runs.get(run_id), service.runs.series(run_id)
+        assert run
+        assert (run["kind"], run["state"], row["records"], row["expected"], row["stored"]) == (
+            "refetch",
+            "complete",
+            4,
+            4,
+            4,
+        )
+        taken = verbs.queue.read(entry_id).history[-1]
+        assert (taken["verb"], taken["by"], taken["why"], taken["run"]) == ("refetch", "ann", "they mended it", run_id)
+
+    def test_the_same_bad_record_again_stays_pending_and_is_no_second_letter(
+        self, verbs: DeadLetters, service: RunService, market: Market
+    ):
+        bad = upside_down(3)
+        market.held[START + 3 * HOUR] = bad
+        entry_id = kept(verbs, bad)
+        run_id = verbs.refetch({entry_id: (0,)}, "ann")
+        service.wait(run_id, WAIT)
+        assert statuses(verbs, entry_id) == ["pending"]
+        assert verbs.queue.count() == 1
+
+    def test_a_mended_answer_is_stored_beside_a_new_bad_one(
+        self, verbs: DeadLetters, service: RunService, market: Market
+    ):
+        market.held[START + 3 * HOUR] = record(START + 3 * HOUR, high="0")
+        entry_id = kept(verbs, upside_down(3), upside_down(9))
+        service.wait(verbs.refetch({entry_id: (0, 1)}, "ann"), WAIT)
+        assert statuses(verbs, entry_id) == ["pending", "superseded by stored"]
+        assert verbs.queue.count() == 3
+
+    def test_a_failure_of_the_provider_is_told(self, verbs: DeadLetters, service: RunService, market: Market):
+        market.errors["BTCUSD"] = PermanentError("the account is closed")
+        entry_id = kept(verbs, upside_down(3))
+        run_id = verbs.refetch({entry_id: (0,)}, "ann")
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id)[0] == "failed"
+        assert "the account is closed" in service.runs.series(run_id)[0]["error"]
+
+    def test_records_that_say_no_bar_cannot_be_asked_for(self, verbs: DeadLetters, service: RunService):
+        entry_id = kept(verbs, {"date": "soon"})
+        run_id = verbs.refetch({entry_id: (0,)}, "ann")
+        service.wait(run_id, WAIT)
+        assert states_of(service, run_id)[0] == "failed"
+        assert "nothing to ask for" in service.runs.series(run_id)[0]["error"]
+
+
+def test_a_cancelled_replay_counts_the_commit_it_saw_through(
+    verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    committing, goes_on = threading.Event(), threading.Event()
+    commit = DeltaLakeManager.commit
+
+    def held_commit(self: DeltaLakeManager, series: Series, *args: Any) -> Any:
+        committing.set()
+        assert goes_on.wait(WAIT)
+        return commit(self, series, *args)
+
+    monkeypatch.setattr(DeltaLakeManager, "commit", held_commit)
+    entry_id = kept(verbs, *(good(hour) for hour in range(20)))
+    run_id = verbs.replay({entry_id: tuple(range(20))}, "ann")
+    assert committing.wait(WAIT)
+    service.cancel(run_id, "ann")
+    time.sleep(0.2)  # until the cancellation has reached the event loop
+    goes_on.set()
+    service.wait(run_id, WAIT)
+    row = service.runs.series(run_id)[0]
+    assert (row["state"], row["records"], row["received"]) == ("cancelled", 20, 20)
+    assert stored(tmp_path).num_rows == 20
+
+
+def test_a_dead_letter_counts_until_it_is_replayed(verbs: DeadLetters, service: RunService, tmp_path: Path):
+    entry_id = buried(tmp_path / "dlq", 0)
+    assert len(verbs.queue.opens(SERIES, START, START + HOUR)) == 1
+    verbs.mend(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
+    replayed(verbs, service, {entry_id: (0,)})
+    assert len(verbs.queue.opens(SERIES, START, START + HOUR)) == 0

@@ -1,0 +1,476 @@
+"""Does the index say what the files say, whatever happened to them, and find what is asked for?"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ffe_core import DeadLetterQueue
+from ffe_core.errors import InputError, StorageError
+from ffe_core.series import Series
+from ffe_core.storage.dead_letters import index as dead_letter_index
+from ffe_core.storage.dead_letters.file import step
+from ffe_core.storage.dead_letters.search import Wanted
+from tests.processes import at_once
+from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, buried, good, upside_down
+
+ETH = {**BTC, "asset_pair": "ETHUSD"}
+TODAY = datetime.now(UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "dlq"
+
+
+@pytest.fixture
+def queue(folder: Path) -> DeadLetterQueue:
+    return DeadLetterQueue(folder)
+
+
+@pytest.fixture(autouse=True)
+def _look_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file changed in place is found at the next look, not some seconds later."""
+    monkeypatch.setattr(dead_letter_index, "_LOOK_SECONDS", -1.0)
+
+
+def put(folder: Path, name: str, ago_days: float = 0, **content: Any) -> Path:
+    """A file as another tool would write it."""
+    folder.mkdir(exist_ok=True)
+    stamp = (TODAY - timedelta(days=ago_days)).isoformat()
+    path = folder / f"{name}.json"
+    whole = {"timestamp": stamp, "error": "e", "context": BTC, "records": [upside_down(0)], **content}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    return path
+
+
+def dump(folder: Path) -> dict[str, list[Any]]:
+    """What the index holds, without its own keys."""
+    engine = sa.create_engine(f"sqlite:///{folder / '.index.sqlite'}", poolclass=sa.NullPool)
+    queries = {
+        "groups": "SELECT dimension, value, status, count, first_seen, last_seen FROM groups ORDER BY 1, 2, 3",
+        "days": "SELECT dimension, value, status, day, count FROM days ORDER BY 1, 2, 3, 4",
+        "cells": "SELECT id, reason, cells.status, count FROM cells JOIN entries ON key = entry ORDER BY 1, 2, 3",
+        "records": "SELECT id, number, hex(fingerprint), open, records.status, attempts, revision, reasons"
+        " FROM records JOIN entries ON key = entry ORDER BY 1, 2",
+        "set_aside": "SELECT name, reason FROM set_aside ORDER BY 1",
+    }
+    with engine.connect() as connection:
+        return {name: [tuple(row) for row in connection.execute(sa.text(text))] for name, text in queries.items()}
+
+
+class TestTheFilesAreTheTruth:
+    def test_whatever_happens_to_files_the_kept_counts_are_those_of_a_new_index(self, folder: Path):
+        chance = random.Random(7)
+        queue = DeadLetterQueue(folder)
+        for number in range(120):
+            files = sorted(path.stem for path in folder.glob("*.json"))
+            act = chance.choice(["put", "put", "drop", "steps", "steps", "tear", "replace"]) if files else "put"
+            self._act(act, number, files, folder, queue, chance)
+            if number % 3 == 0:
+                queue.refresh()
+        queue.refresh()
+        kept = dump(folder)
+        (folder / ".index.sqlite").unlink()
+        DeadLetterQueue(folder).refresh()
+        assert dump(folder) == kept
+        assert all(kept.values()), "every table has something to compare"
+
+    def _act(
+        self, act: str, number: int, files: list[str], folder: Path, queue: DeadLetterQueue, chance: random.Random
+    ) -> None:
+        entry_id = chance.choice(files) if files else ""
+        if act == "put" or act == "replace":
+            name = f"e{number}" if act == "put" else entry_id
+            pair = chance.choice(["BTCUSD", "ETHUSD"])
+            records = [{**upside_down(n), "open": chance.choice(["n/a", "100"])} for n in range(chance.randint(1, 4))]
+            put(folder, name, chance.randint(0, 5), context={**BTC, "asset_pair": pair}, records=records)
+        elif act == "drop":
+            (folder / f"{entry_id}.json").unlink()
+        elif act == "tear":
+            (folder / f"{entry_id}.json").write_text('{"torn')
+        else:
+            with suppress(InputError):  # a torn one cannot be changed
+                queue.change([entry_id], lambda entries: {entry_id: [self._step(chance)]})
+
+    def _step(self, chance: random.Random) -> dict[str, Any]:
+        match chance.choice(["discard", "restore", "stored", "failed", "mend"]):
+            case "stored":
+                return step("replay", "ann", stored={"0": 0}, kept=[], failed={})
+            case "failed":
+                return step("replay", "ann", stored={}, kept=[], failed={"0": ["off_grid"]})
+            case "mend":
+                return step("mend", "ann", why="", values={"0": good(chance.randint(0, 9))})
+            case verb:
+                return step(verb, "ann", why="w", records=[0])
+
+    def test_a_file_dropped_in_or_changed_in_place_or_taken_away_is_seen(self, queue: DeadLetterQueue, folder: Path):
+        path = put(folder, "2026-11-23T02-34-38.584207+00-00", timestamp="2026-11-23T02-34-38.584207+00-00")
+        (row,) = queue.entries()
+        assert row.saved_at == datetime(2026, 11, 23, 2, 34, 38, 584207, UTC).timestamp()
+        assert (row.id, row.records, row.status) == (path.stem, 1, "pending")
+        put(folder, path.stem, records=[upside_down(0), upside_down(1)])
+        assert queue.entries()[0].records == 2
+        path.unlink()
+        assert queue.entries() == []
+        assert queue.groups("reason") == []
+
+    def test_an_index_of_another_version_is_made_anew(self, queue: DeadLetterQueue, folder: Path):
+        put(folder, "a")
+        queue.refresh()
+        engine = sa.create_engine(f"sqlite:///{folder / '.index.sqlite'}", poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE records"))
+            connection.execute(sa.text("CREATE TABLE stray (x)"))
+            connection.execute(sa.text("PRAGMA user_version = 1"))
+        assert DeadLetterQueue(folder).count() == 1
+
+    def test_nothing_is_read_again_when_nothing_was_touched(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        put(folder, "good")
+        (folder / "torn.json").write_text("{")
+        queue.refresh()
+
+        def never(path: Path) -> Any:
+            raise AssertionError(f"{path} was read again")
+
+        monkeypatch.setattr(dead_letter_index, "read_entry", never)
+        queue.refresh()
+        assert DeadLetterQueue(folder).count() == 1
+
+    def test_a_folder_untouched_for_a_while_is_not_even_listed(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        put(folder, "good")
+        monkeypatch.setattr(dead_letter_index, "_LOOK_SECONDS", 3600.0)
+        queue.refresh()
+        os.utime(folder, (1, 1))
+        queue.refresh()
+        monkeypatch.setattr(dead_letter_index, "_listing", lambda folder: pytest.fail("listed again"))
+        assert queue.count() == 1
+        monkeypatch.undo()
+        put(folder, "another")
+        assert queue.count() == 2
+
+    def test_a_rebuild_tells_of_its_progress_and_takes_few_files_at_a_time(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(dead_letter_index, "_BATCH_FILES", 4)
+        for number in range(10):
+            put(folder, f"e{number}")
+        told: list[tuple[int, int]] = []
+        queue.refresh(lambda done, total: told.append((done, total)))
+        assert told == [(4, 10), (8, 10), (10, 10)]
+
+    def test_two_processes_build_it_at_the_same_time(self, folder: Path):
+        for number in range(200):
+            put(folder, f"e{number}", number % 7)
+        code = "import sys; from ffe_core import DeadLetterQueue; print(DeadLetterQueue(sys.argv[1]).count())"
+        assert at_once(code, [(folder,)] * 2) == ["200\n"] * 2
+        kept = dump(folder)
+        (folder / ".index.sqlite").unlink()
+        DeadLetterQueue(folder).refresh()
+        assert dump(folder) == kept
+
+
+class TestWhatIsSetAside:
+    def test_it_is_named_with_the_reason_stays_where_it_is_and_disturbs_nothing(
+        self, queue: DeadLetterQueue, folder: Path
+    ):
+        put(folder, "good")
+        (folder / "torn.json").write_text('{"records": [')
+        (folder / "notes.txt").write_text("hello")
+        (folder / "folder").mkdir()
+        (folder / ".hidden").write_text("nobody's business")
+        (folder / b"\xff.json".decode("utf-8", "surrogateescape")).write_text("{}")
+        reasons = {item.name: item.reason for item in queue.set_aside()}
+        assert reasons.keys() == {"torn.json", "notes.txt", "folder", "\\udcff.json"}
+        assert "not whole JSON" in reasons["torn.json"]
+        assert "does not end in .json" in reasons["notes.txt"]
+        assert queue.count() == 1
+        assert (folder / "torn.json").read_text() == '{"records": ['
+
+    def test_one_that_is_completed_becomes_an_entry(self, queue: DeadLetterQueue, folder: Path):
+        (folder / "slow.json").write_text('{"records": [')
+        assert len(queue.set_aside()) == 1
+        put(folder, "slow")
+        assert queue.set_aside() == []
+        assert queue.count() == 1
+        (folder / "slow.json").unlink()
+        (folder / "gone.json").write_text("{")
+        assert len(queue.set_aside()) == 1
+        (folder / "gone.json").unlink()
+        assert queue.set_aside() == []
+
+
+def fill(folder: Path) -> None:
+    """Six entries of two pairs over three days, with records in every status."""
+    put(folder, "a", 2, context={**BTC, "run_id": 7}, records=[upside_down(0), {**good(1), "open": "n/a"}])
+    put(folder, "b", 1, context={**ETH, "run_id": "8"}, records=[upside_down(0), upside_down(1)])
+    put(folder, "c", 1, context={**ETH, "timeframe": "1d"}, records=[{**good(0), "volume": None, "low": "x"}])
+    put(folder, "d", 0, context={**BTC, "provider": "oanda"}, records=[good(0), {"raw": "NEEDLE and straw"}])
+    replay = step("replay", "ann", stored={"0": 0}, kept=[1], failed={})
+    put(folder, "e", 0, records=[good(0), good(1), upside_down(2)], history=[replay])
+    failed = step("replay", "ann", stored={}, kept=[], failed={"0": ["off_grid"]})
+    put(folder, "f", 0, records=[upside_down(0), upside_down(1)], history=[failed, step("discard", "a", records=[1])])
+
+
+def found(queue: DeadLetterQueue, **wanted: str) -> set[str]:
+    """Entry and number of all that matches, from pages of two; every way of counting must agree."""
+    asked = Wanted(**wanted)
+    rows, offset = [], 0
+    while (page := queue.find(asked, 2, offset)).rows:
+        rows += page.rows
+        offset += 2
+        assert page.more == (len(queue.find(asked, 1, offset).rows) == 1)
+    names = {f"{row.entry_id}{row.number}" for row in rows}
+    assert len(names) == len(rows)
+    assert names == {f"{id_}{n}" for id_, numbers in queue.select(asked).items() for n in numbers}
+    assert sum(row.matching for row in queue.entries(asked)) == len(rows)
+    if "text" not in wanted:
+        assert page.total == queue.count(asked) == len(rows)
+        if len(rows):
+            for dimension in ("asset_pair", "timeframe", "provider", "run", "day"):
+                assert sum(group.count for group in queue.groups(dimension, asked)) == len(rows)
+    return names
+
+
+class TestFinding:
+    @pytest.mark.parametrize(
+        ("wanted", "names"),
+        [
+            ({}, {"a0", "a1", "b0", "b1", "c0", "d0", "d1", "e0", "e1", "e2", "f0", "f1"}),
+            ({"status": "pending"}, {"a0", "a1", "b0", "b1", "c0", "d0", "d1", "e2", "f0"}),
+            ({"status": "new"}, {"a0", "a1", "b0", "b1", "c0", "d0", "d1", "e2"}),
+            ({"status": "failed again"}, {"f0"}),
+            ({"status": "replayed"}, {"e0"}),
+            ({"status": "superseded by stored"}, {"e1"}),
+            ({"status": "discarded"}, {"f1"}),
+            ({"status": "partly replayed"}, {"e0", "e1", "e2"}),
+            ({"reason": "high_below_low"}, {"a0", "b0", "b1", "e2", "f1"}),
+            ({"reason": "not_a_number"}, {"a1", "c0"}),
+            ({"reason": "not_a_number:low"}, {"c0"}),
+            ({"reason": "off_grid"}, {"f0"}),
+            ({"reason": "none"}, {"d0", "e0", "e1"}),
+            ({"reason": "high"}, set()),
+            ({"asset_pair": "ETHUSD"}, {"b0", "b1", "c0"}),
+            ({"asset_pair": "ETHUSD", "timeframe": "1d"}, {"c0"}),
+            ({"provider": "oanda"}, {"d0", "d1"}),
+            ({"run": "7"}, {"a0", "a1"}),
+            ({"run": "8", "reason": "high_below_low", "status": "pending"}, {"b0", "b1"}),
+            ({"day": (TODAY - timedelta(days=1)).date().isoformat()}, {"b0", "b1", "c0"}),
+            ({"entry": "e"}, {"e0", "e1", "e2"}),
+            ({"entry": "nope"}, set()),
+            ({"text": "needle"}, {"d1"}),
+            ({"text": "NEEDLE and"}, {"d1"}),
+            ({"text": "n/a"}, {"a1"}),
+            ({"text": "n/a", "asset_pair": "ETHUSD"}, set()),
+            ({"text": "T01:00"}, {"a1", "b1", "e1", "f1"}),
+        ],
+    )
+    def test_every_filter_alone_and_together(
+        self, queue: DeadLetterQueue, folder: Path, wanted: dict[str, str], names: set[str]
+    ):
+        fill(folder)
+        assert found(queue, **wanted) == names
+
+    def test_the_newest_entry_comes_first_and_its_records_in_their_order(self, queue: DeadLetterQueue, folder: Path):
+        for days, name in ((3, "old"), (1, "new"), (2, "middle")):
+            put(folder, name, days, records=[upside_down(0), upside_down(1)])
+        order = [(row.entry_id, row.number) for row in queue.find().rows]
+        assert order == [(name, n) for name in ("new", "middle", "old") for n in (0, 1)]
+        assert [row.id for row in queue.entries(limit=1, offset=1)] == ["middle"]
+
+    def test_a_row_says_what_a_list_shows(self, queue: DeadLetterQueue, folder: Path):
+        fill(folder)
+        (row,) = queue.find(Wanted(status="failed again")).rows
+        assert (row.asset_pair, row.timeframe, row.provider, row.status) == ("BTCUSD", "1h", "coinbase", "pending")
+        assert (row.reasons, row.attempts, row.revision, row.open) == (("off_grid",), 1, 0, START)
+        assert row.value == upside_down(0)
+
+    def test_a_mended_value_is_found_too_and_its_time_counts(self, queue: DeadLetterQueue, folder: Path):
+        put(folder, "a", history=[step("mend", "ann", why="", values={"0": good(5, mark="MENDED")})])
+        assert found(queue, text="mended") == {"a0"}
+        assert queue.opens(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR).tolist() == [START + 5 * HOUR]
+
+    @pytest.mark.parametrize("value", ["%", "_", "'", '"', "\\", "a' OR 1=1 --", "\x00", "é", "<b>"])
+    def test_a_text_is_a_text(self, queue: DeadLetterQueue, folder: Path, value: str):
+        put(folder, "plain")
+        put(folder, "with", records=[{"note": f"x{value}x"}])
+        assert queue.find(Wanted(reason=value)).rows == []
+        assert queue.find(Wanted(asset_pair=value)).rows == []
+        matching = {row.entry_id for row in queue.find(Wanted(text=f"x{value}x")).rows}
+        # In JSON a quote, a backslash and a control character are spelled with a backslash; so are they searched for.
+        assert matching == ({"with"} if json.dumps(value, ensure_ascii=False)[1:-1] == value else set())
+
+    @pytest.mark.parametrize("search", ["find", "entries", "select"])
+    def test_a_dead_letter_is_kept_while_a_long_search_reads(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch, search: str
+    ):
+        for number in range(150):
+            put(folder, f"e{number}")
+        queue.refresh()
+        reading, saved, was_saved = threading.Event(), threading.Event(), []
+        read = queue.read
+
+        def slow(entry_id: str) -> Any:
+            if not reading.is_set():
+                reading.set()
+                was_saved.append(saved.wait(20))
+            return read(entry_id)
+
+        monkeypatch.setattr(queue, "read", slow)
+        with ThreadPoolExecutor() as pool:
+            searching = pool.submit(getattr(queue, search), Wanted(text="nowhere é"))
+            assert reading.wait(20)
+            buried(folder, 9)
+            saved.set()
+            searching.result()
+        assert was_saved == [True]
+
+    @pytest.mark.parametrize("search", ["find", "entries", "select"])
+    def test_what_is_removed_while_a_search_reads_is_not_found(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch, search: str
+    ):
+        for name in ("a", "b", "c"):
+            put(folder, name, records=[{"note": "é"}])
+        read = queue.read
+
+        def removing(entry_id: str) -> Any:
+            (folder / "b.json").unlink(missing_ok=True)
+            return read(entry_id)
+
+        queue.refresh()
+        monkeypatch.setattr(queue, "read", removing)
+        ids = {
+            "find": lambda wanted: {row.entry_id for row in queue.find(wanted).rows},
+            "entries": lambda wanted: {row.id for row in queue.entries(wanted)},
+            "select": lambda wanted: set(queue.select(wanted)),
+        }
+        assert ids[search](Wanted(text="é")) == {"a", "c"}
+
+    def test_what_cannot_be_asked_for_is_said(self, queue: DeadLetterQueue):
+        with pytest.raises(InputError, match="status: 'lost' is unknown"):
+            Wanted(status="lost")
+        with pytest.raises(InputError, match="group: 'colour' is unknown"):
+            queue.groups("colour")
+
+    @pytest.mark.parametrize("entry_id", ["nope", "../x", "", ".", "..", "a/b", "x\0y", ".index.sqlite", "n" * 5000])
+    def test_an_id_that_is_none_is_said(self, queue: DeadLetterQueue, entry_id: str):
+        with pytest.raises(InputError, match="there is no dead letter"):
+            queue.read(entry_id)
+        with pytest.raises(InputError, match="there is no dead letter"):
+            queue.rows([entry_id])
+
+
+class TestGroups:
+    def test_counts_first_and_last_seen_and_trend(self, queue: DeadLetterQueue, folder: Path):
+        for days in (0, 0, 3, 29, 40):
+            put(folder, f"{days}-{random.random()}", days)
+        put(folder, "other", 1, context=ETH)
+        groups = {group.value: group for group in queue.groups("asset_pair")}
+        assert (groups["BTCUSD"].count, groups["ETHUSD"].count) == (5, 1)
+        assert abs(groups["BTCUSD"].last_seen - TODAY.timestamp()) < 1
+        assert abs(groups["BTCUSD"].first_seen - (TODAY - timedelta(days=40)).timestamp()) < 1
+        assert len(groups["BTCUSD"].trend) == 30
+        assert sum(groups["BTCUSD"].trend) == 4
+
+    def test_a_record_counts_under_each_of_its_reasons_by_rule(self, queue: DeadLetterQueue, folder: Path):
+        put(folder, "a", records=[upside_down(0), {**good(1), "open": "x", "low": "y"}])
+        counts = {group.value: group.count for group in queue.groups("reason")}
+        assert counts == dict.fromkeys([*SWAPPED, "not_a_number"], 1)
+        counts = {group.value: group.count for group in queue.groups("reason", Wanted(asset_pair="BTCUSD"))}
+        assert counts == dict.fromkeys([*SWAPPED, "not_a_number"], 1)
+
+    def test_counted_under_filters_or_kept_they_are_the_same(self, queue: DeadLetterQueue, folder: Path):
+        fill(folder)
+        for status in ("", "pending", "replayed"):
+            for dimension in ("reason", "asset_pair", "timeframe", "provider", "run", "day"):
+                kept = queue.groups(dimension, Wanted(status=status))
+                # Every record is from a provider, so this filter changes nothing but the way of counting.
+                counted = [
+                    group
+                    for provider in ("coinbase", "oanda")
+                    for group in queue.groups(dimension, Wanted(status=status, provider=provider))
+                ]
+                totals: dict[str, int] = {}
+                for group in counted:
+                    totals[group.value] = totals.get(group.value, 0) + group.count
+                assert totals == {group.value: group.count for group in kept}
+
+    def test_only_the_largest(self, queue: DeadLetterQueue, folder: Path):
+        for number in range(5):
+            put(folder, f"r{number}", context={**BTC, "run_id": number + 1}, records=[upside_down(0)] * (number + 1))
+        assert [group.value for group in queue.groups("run", most=2)] == ["5", "4"]
+
+
+class TestWhatCountsAsDeadLettered:
+    def test_pending_and_discarded_do_and_what_is_in_the_lake_does_not(self, queue: DeadLetterQueue, folder: Path):
+        entry_id = buried(folder, 0, 1, 2, 3)
+        replay = step("replay", "ann", stored={"0": 0}, kept=[1], failed={"2": ["off_grid"]})
+        queue.change([entry_id], lambda _: {entry_id: [replay, step("discard", "ann", why="w", records=[3])]})
+        opens = queue.opens(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR)
+        assert opens.tolist() == [START + 2 * HOUR, START + 3 * HOUR]
+
+    def test_a_pair_in_another_spelling_is_the_same_series(self, queue: DeadLetterQueue, folder: Path):
+        put(folder, "a", context={**BTC, "asset_pair": "btc-usd"})
+        assert len(queue.opens(Series("BTCUSD", "1h", "coinbase"), START, START + HOUR)) == 1
+        assert found(queue, asset_pair="BTCUSD") == {"a0"}
+
+
+class TestChanging:
+    def test_nothing_is_changed_when_the_decision_fails(self, queue: DeadLetterQueue, folder: Path):
+        first, second = buried(folder, 0), buried(folder, 1)
+
+        def refuse(entries: Any) -> Any:
+            assert entries.keys() == {first, second}
+            raise InputError("no")
+
+        with pytest.raises(InputError, match="no"):
+            queue.change([first, second], refuse)
+        assert queue.read(first).history == []
+
+    def test_processes_at_once_lose_no_step(self, queue: DeadLetterQueue, folder: Path):
+        entry_id = buried(folder, 0)
+        code = """
+import sys
+from ffe_core import DeadLetterQueue
+from ffe_core.storage.dead_letters.file import step
+queue, entry_id = DeadLetterQueue(sys.argv[1]), sys.argv[2]
+for n in range(15):
+    queue.change([entry_id], lambda _: {entry_id: [step("mend", "ann", why=str(n), values={"0": {"n": n}})]})
+"""
+        at_once(code, [(folder, entry_id)] * 3)
+        assert queue.read(entry_id).letters[0].revision == 45
+        assert queue.find().rows[0].revision == 45
+
+    def test_a_full_disk_is_a_storage_error_and_changes_nothing(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        entry_id = buried(folder, 0)
+        before = (folder / f"{entry_id}.json").read_bytes()
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("ffe_core.storage.files.os.fsync", full)
+            with pytest.raises(StorageError, match="No space left"):
+                queue.change([entry_id], lambda _: {entry_id: [step("discard", "ann", why="w", records=[0])]})
+        assert (folder / f"{entry_id}.json").read_bytes() == before
+
+    def test_only_what_may_go_is_removed(self, queue: DeadLetterQueue, folder: Path):
+        first, second = buried(folder, 0), buried(folder, 1)
+        assert queue.remove([first, second], lambda entry: entry.id == first) == [first]
+        assert [row.id for row in queue.entries()] == [second]
