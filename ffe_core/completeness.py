@@ -14,11 +14,22 @@ import numpy as np
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.intervals import NONE, Times, by_grid, clip_opens, join_runs, minus, runs_of, total, total_before, union
+from ffe_core.intervals import (
+    NONE,
+    Times,
+    by_grid,
+    clip_open_times,
+    join_ranges,
+    minus,
+    ranges_of,
+    total,
+    total_before,
+    union,
+)
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
+from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 
 Kind = Literal["dead_lettered", "marked", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -90,7 +101,7 @@ class Account:
             if len(intervals := getattr(self, name)):
                 found[name] = np.diff(total_before(intervals, ranks))
         if self.extra:
-            held = np.diff(_opens_before(self.held, self.bars.step, edges))
+            held = np.diff(_open_times_before(self.held, self.bars.step, edges))
             found["extra"] = held - found.get("stored", 0)
         return found
 
@@ -105,14 +116,14 @@ def account(bars: ExpectedBars, start: int, end: int, held: Times, dead: Times, 
 
     `held` are runs of stored bars, `dead` ascending opens, `marked` ranges [start, end); all in epoch seconds.
     """
-    held = clip_opens(held, bars.step, start, end)
+    held = clip_open_times(held, bars.step, start, end)
     stored = bars.ranks_of(held)
     if len(dead) == 0 and len(marked) == 0:
         return Account(bars, start, end, stored, NONE, NONE, minus(bars.all, stored), held)
-    buried = minus(bars.ranks_of(join_runs([runs_of(dead, bars.step)], bars.step)), stored)
-    known = union(stored, buried)
+    dead_lettered = minus(bars.ranks_of(join_ranges([ranges_of(dead, bars.step)], bars.step)), stored)
+    known = union(stored, dead_lettered)
     marks = minus(bars.ranks_within(marked), known)
-    return Account(bars, start, end, stored, buried, marks, minus(bars.all, union(known, marks)), held)
+    return Account(bars, start, end, stored, dead_lettered, marks, minus(bars.all, union(known, marks)), held)
 
 
 def completeness(
@@ -122,13 +133,13 @@ def completeness(
     calendar: MarketCalendar,
     lake: DeltaLakeManager,
     queue: DeadLetterQueue,
-    holes: MarkedHoles | None = None,
+    acknowledged: AcknowledgedGaps | None = None,
 ) -> Completeness:
     """Count the bars that open in [start, end) (epoch seconds). Raises StorageError, CalendarHorizonError."""
     bars = ExpectedBars.of(calendar, series.timeframe, start, end)
     held = stored_runs(series, start, end, lake)
-    dead = queue.opens(series, start, end)
-    marked = holes.ranges(series, start, end) if holes else NONE
+    dead = queue.open_times(series, start, end)
+    marked = acknowledged.ranges(series, start, end) if acknowledged else NONE
     return account(bars, start, end, held, dead, marked).completeness()
 
 
@@ -136,10 +147,10 @@ def stored_runs(series: Series, start: int, end: int, lake: DeltaLakeManager) ->
     """The stored bars that open in [start, end) as runs, read slice by slice."""
     table = lake.open(series.table)
     found = [
-        runs_of(lake.stored_opens(series, first, last, table), series.step)
+        ranges_of(lake.stored_open_times(series, first, last, table), series.step)
         for first, last in _slices(start, end, series.step)
     ]
-    return join_runs(found, series.step)
+    return join_ranges(found, series.step)
 
 
 def _slices(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:
@@ -147,7 +158,7 @@ def _slices(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:
     return ((at, min(at + size, end)) for at in range(start, end, size))
 
 
-def _opens_before(runs: Times, step: int, edges: Times) -> Times:
+def _open_times_before(runs: Times, step: int, edges: Times) -> Times:
     """How many bars of the runs open before each of the ascending edges."""
     counts = np.zeros(len(edges), dtype=np.int64)
     for offset, own in by_grid(runs, step).items():

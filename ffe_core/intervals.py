@@ -52,15 +52,15 @@ def intersect(left: Times, right: Times) -> Times:
     return np.column_stack((starts, np.minimum(left[rows, 1], right[others, 1])))
 
 
-def clip_opens(runs: Times, step: int, start: int, end: int) -> Times:
-    """Of runs of bars `step` long, the bars that open in [start, end); each run keeps its own grid."""
+def clip_open_times(runs: Times, step: int, start: int, end: int) -> Times:
+    """Of ranges of bars `step` long, the bars that open in [start, end); each run keeps its own grid."""
     origin = runs[:, 0]
     first = origin + grid_ceil(np.maximum(start - origin, 0), step)
     last = np.minimum(runs[:, 1], origin + grid_ceil(end - origin, step))
     return np.column_stack((first, last))[first < last]
 
 
-def opens_in(runs: Times, step: int) -> Times:
+def open_times_in(runs: Times, step: int) -> Times:
     """The open of every bar of the runs, one-dimensional and ascending."""
     bars = (runs[:, 1] - runs[:, 0]) // step
     before = np.cumsum(bars) - bars
@@ -104,17 +104,17 @@ def total_before(intervals: Times, points: Times) -> Times:
     return lengths[begun] - beyond
 
 
-def runs_of(opens: Times, step: int) -> Times:
+def ranges_of(open_times: Times, step: int) -> Times:
     """Bars given by their ascending, distinct opens as runs [first open, last open + step)."""
-    if len(opens) == 0:
+    if len(open_times) == 0:
         return NONE
-    breaks = np.flatnonzero(np.diff(opens) != step)
-    starts = opens[np.concatenate(([0], breaks + 1))]
-    return np.column_stack((starts, opens[np.concatenate((breaks, [len(opens) - 1]))] + step))
+    breaks = np.flatnonzero(np.diff(open_times) != step)
+    starts = open_times[np.concatenate(([0], breaks + 1))]
+    return np.column_stack((starts, open_times[np.concatenate((breaks, [len(open_times) - 1]))] + step))
 
 
-def join_runs(runs: Sequence[Times], step: int) -> Times:
-    """Several sets of runs of bars `step` long as one, each bar once; runs on different grids stay apart.
+def join_ranges(runs: Sequence[Times], step: int) -> Times:
+    """Several sets of ranges of bars `step` long as one, each bar once; runs on different grids stay apart.
 
     Sorted by grid, then by time.
     """

@@ -59,7 +59,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Watermarks:
     """How far a series has been read, epoch seconds; None where it never was.
 
     `watermark` is the open of the last stored bar, `low` the earliest instant that was asked to completion.

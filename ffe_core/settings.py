@@ -123,7 +123,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as TOML ({error}); mend or remove it") from None
+        raise InputError(f"{path} cannot be read as TOML ({error}); correct or remove it") from None
 
 
 def _merge(*trees: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,37 +80,37 @@ class Checked:
     """Records identical to a later one of the batch."""
 
 
-def read_opens(records: Sequence[Any]) -> np.ndarray:
+def read_open_times(records: Sequence[Any]) -> np.ndarray:
     """Bar open of each record in epoch seconds (int64); `UNREADABLE` where `date` is not an aware time.
 
     A fraction of a second comes back as an odd second, which lies on no grid.
     """
     micros = _read_dates(_column(_rows(records), "date"))
-    opens = micros // 1_000_000
-    return np.where((micros != _UNREADABLE) & (micros % 1_000_000 != 0), opens | 1, opens)
+    open_times = micros // 1_000_000
+    return np.where((micros != _UNREADABLE) & (micros % 1_000_000 != 0), open_times | 1, open_times)
 
 
 UNREADABLE = _UNREADABLE // 1_000_000
 """What `read_opens` gives for a time that cannot be read."""
 
 
-def validate(records: Sequence[Any], grid: int, opens: np.ndarray | None = None) -> Checked:
+def validate(records: Sequence[Any], grid: int, open_times: np.ndarray | None = None) -> Checked:
     """Check a batch of records against every rule; one bad record never costs its batch.
 
     `grid` is the distance in seconds at which bars may open; `opens` is `read_opens(records)` if already known.
     """
-    opens = read_opens(records) if opens is None else opens
+    open_times = read_open_times(records) if open_times is None else open_times
     rows = _rows(records)
     columns, flags = _read_values(rows)
-    flags |= _time_flags(rows, opens, grid)
+    flags |= _time_flags(rows, open_times, grid)
     flags |= _rule_flags(columns)
-    shape = _shape_flags(records, rows, opens)
+    shape = _shape_flags(records, rows, open_times)
     bad = _any([*flags.values(), *shape.values()], len(records))
     failures = [
-        Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(opens[i]))
+        Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(open_times[i]))
         for i in np.flatnonzero(bad).tolist()
     ]
-    return _deduplicated(records, columns, opens, np.flatnonzero(~bad), failures)
+    return _deduplicated(records, columns, open_times, np.flatnonzero(~bad), failures)
 
 
 def _rows(records: Sequence[Any]) -> Sequence[dict[str, Any]]:
@@ -160,7 +160,7 @@ def _read_numbers(values: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether Arrow reads such a column as `_number` reads each value: a verdict never depends on the neighbours."""
+    """Whether Arrow reads such a column as `_number` reads each value: a check never depends on the neighbours."""
     types = pa.types
     return any(is_(kind) for is_ in (types.is_string, types.is_floating, types.is_integer, types.is_null))
 
@@ -200,9 +200,9 @@ def _date(value: Any) -> int:
         return _UNREADABLE
 
 
-def _time_flags(rows: Sequence[dict[str, Any]], opens: np.ndarray, grid: int) -> dict[str, np.ndarray]:
-    unreadable = opens == UNREADABLE
-    flags = {"off_grid": (opens % grid != 0) & ~unreadable}
+def _time_flags(rows: Sequence[dict[str, Any]], open_times: np.ndarray, grid: int) -> dict[str, np.ndarray]:
+    unreadable = open_times == UNREADABLE
+    flags = {"off_grid": (open_times % grid != 0) & ~unreadable}
     if unreadable.any():
         absent = np.array([date is None for date in _column(rows, "date")], dtype=bool)
         flags["missing_field:date"] = unreadable & absent
@@ -218,10 +218,12 @@ def _rule_flags(columns: Columns) -> dict[str, np.ndarray]:
     return {code: mask for code, mask in flags.items() if mask.any()}
 
 
-def _shape_flags(records: Sequence[Any], rows: Sequence[dict[str, Any]], opens: np.ndarray) -> dict[str, np.ndarray]:
+def _shape_flags(
+    records: Sequence[Any], rows: Sequence[dict[str, Any]], open_times: np.ndarray
+) -> dict[str, np.ndarray]:
     """What is wrong with a record as a whole: a provider hands on what it could not map, and that has no time."""
     foreign = np.zeros(len(records), dtype=bool)
-    for i in np.flatnonzero(opens == UNREADABLE).tolist():
+    for i in np.flatnonzero(open_times == UNREADABLE).tolist():
         foreign[i] = not isinstance(records[i], dict) or records[i].keys() == {"raw"}
     partial = np.fromiter(map(contains, rows, repeat("incomplete_sources")), bool, len(rows))
     flags = {"not_a_record": foreign, "incomplete_sources": partial}
@@ -241,21 +243,21 @@ def _open_of(open_: np.int64) -> int | None:
 
 
 def _deduplicated(
-    records: Sequence[Any], columns: Columns, opens: np.ndarray, good: np.ndarray, failures: list[Failure]
+    records: Sequence[Any], columns: Columns, open_times: np.ndarray, good: np.ndarray, failures: list[Failure]
 ) -> Checked:
     """One candle a bar, the last received; an identical one is a repeat, a different one is superseded."""
-    order = good[np.argsort(opens[good], kind="stable")]
+    order = good[np.argsort(open_times[good], kind="stable")]
     last = np.ones(len(order), bool)
-    last[:-1] = opens[order][1:] != opens[order][:-1]
+    last[:-1] = open_times[order][1:] != open_times[order][:-1]
     kept, others = order[last], order[~last]
-    kept_opens = opens[kept]
-    winners = kept[np.searchsorted(kept_opens, opens[others])]
+    kept_open_times = open_times[kept]
+    winners = kept[np.searchsorted(kept_open_times, open_times[others])]
     same = np.logical_and.reduce([columns[name][others] == columns[name][winners] for name in VALUES])
-    failures += [Failure(records[i], ["superseded"], i, _open_of(opens[i])) for i in others[~same].tolist()]
-    candles = _table(kept_opens, {name: columns[name][kept] for name in VALUES})
+    failures += [Failure(records[i], ["superseded"], i, _open_of(open_times[i])) for i in others[~same].tolist()]
+    candles = _table(kept_open_times, {name: columns[name][kept] for name in VALUES})
     return Checked(candles, failures, int(same.sum()))
 
 
-def _table(opens: np.ndarray, columns: Columns) -> pa.Table:
-    stamps = pa.array(opens * 1_000_000, pa.int64()).cast(TIMESTAMP)
+def _table(open_times: np.ndarray, columns: Columns) -> pa.Table:
+    stamps = pa.array(open_times * 1_000_000, pa.int64()).cast(TIMESTAMP)
     return pa.table({"timestamp": stamps, **{name: pa.array(columns[name]) for name in VALUES}})

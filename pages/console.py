@@ -44,7 +44,7 @@ page = st.navigation(
                 url_path="schedules",
                 title="Schedules",
                 icon=":material/schedule:",
-                help="What runs by itself, when it is due next, and what became of every fire.",
+                help="What runs by itself, when it is due next, and what became of every tick.",
             ),
         ],
         "Inspect": [
@@ -74,7 +74,7 @@ page = st.navigation(
                 url_path="dead_letters",
                 title="Dead letters",
                 icon=":material/mark_email_unread:",
-                help="Records that broke a rule: see why, mend them, try them, replay them.",
+                help="Records that broke a rule: see why, edit them, try them, replay them.",
             ),
             st.Page(
                 "restatements/page.py",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
-from ffe_core.validation import REASONS, UNREADABLE, read_opens, validate
+from ffe_core.validation import REASONS, UNREADABLE, read_open_times, validate
 from tests.ingestion.strategies import records as any_records
 
 HOUR = 3600
@@ -169,7 +169,7 @@ class TestRepeats:
 def test_an_open_that_cannot_be_read_is_none_and_others_are_epoch_seconds():
     checked = validate([changed(date="x"), changed(close=None)], HOUR)
     assert [failure.open for failure in checked.failures] == [None, AT]
-    assert read_opens([changed(date="x"), GOOD, 5]).tolist() == [UNREADABLE, AT, UNREADABLE]
+    assert read_open_times([changed(date="x"), GOOD, 5]).tolist() == [UNREADABLE, AT, UNREADABLE]
 
 
 def test_a_half_hour_grid_takes_half_hours_only():

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffe_core.errors import InputError
-from ffe_core.intervals import NONE, Times, clip_opens, grid_ceil, merge, opens_in
+from ffe_core.intervals import NONE, Times, clip_open_times, grid_ceil, merge, open_times_in
 from ffe_core.timeframes import ceil, seconds
 from ffe_core.times import DAY, utc
 
@@ -58,9 +58,9 @@ class MarketCalendar(ABC):
     def _intervals(self, start: int, end: int) -> Times:
         """(n, 2) open intervals that touch [start, end), merged and sorted; they may reach beyond it."""
 
-    def _anchors(self, opens: Times, step: int) -> Times:
+    def _anchors(self, open_times: Times, step: int) -> Times:
         """Where the first bar of an open interval begins: on the UTC grid unless the market says otherwise."""
-        return opens - opens % step
+        return open_times - open_times % step
 
     def _grid(self, step: int) -> int:
         """The grid on which the opens of bars of `step` seconds may lie."""
@@ -91,20 +91,20 @@ class MarketCalendar(ABC):
         intervals = self._intervals(start, ceil(end, step))
         anchors = self._anchors(intervals[:, 0], step)
         runs = merge(np.column_stack((anchors, anchors + grid_ceil(intervals[:, 1] - anchors, step))))
-        return clip_opens(runs, step, start, end)
+        return clip_open_times(runs, step, start, end)
 
     def expected_count(self, timeframe: str, start: int, end: int) -> int:
         """How many bars should open in [start, end), counted from the runs."""
         runs = self.expected_ranges(timeframe, start, end)
         return int((runs[:, 1] - runs[:, 0]).sum()) // seconds(timeframe)
 
-    def expected_opens(self, timeframe: str, start: int, end: int) -> Times:
+    def expected_open_times(self, timeframe: str, start: int, end: int) -> Times:
         """(n,) int64 opens of every bar that should open in [start, end), ascending."""
-        return opens_in(self.expected_ranges(timeframe, start, end), seconds(timeframe))
+        return open_times_in(self.expected_ranges(timeframe, start, end), seconds(timeframe))
 
-    def on_grid(self, timeframe: str, opens: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def on_grid(self, timeframe: str, open_times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """(n,) bool: whether a bar of this market may open at each of `opens` (epoch seconds), expected or not."""
-        return np.asarray(opens, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
+        return np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
 
     def last_expected(self, timeframe: str, before: int) -> int | None:
         """The latest expected open before `before`; None when there is none in the 400 days before it.

@@ -37,8 +37,8 @@ class ExchangeHours(MarketCalendar):
     def _intervals(self, start: int, end: int) -> Times:
         return overlapping(_sessions(self.name, _last_year()).hours, start, end)
 
-    def _anchors(self, opens: Times, step: int) -> Times:
-        return opens if step <= _HOUR else super()._anchors(opens, step)
+    def _anchors(self, open_times: Times, step: int) -> Times:
+        return open_times if step <= _HOUR else super()._anchors(open_times, step)
 
     def _grid(self, step: int) -> int:
         return step // 2 if step == _HOUR else step
@@ -62,7 +62,7 @@ def _last_year() -> int:
 @lru_cache(maxsize=4)
 def _sessions(code: str, last_year: int) -> _Sessions:
     calendar = _load(code, f"{last_year}-12-31")
-    hours = np.column_stack([times.dt.as_unit("s").astype("int64") for times in (calendar.opens, calendar.closes)])
+    hours = np.column_stack([times.dt.as_unit("s").astype("int64") for times in (calendar.open_times, calendar.closes)])
     hours.flags.writeable = False
     special = sorted(_holidays(calendar, hours, last_year) + _half_days(calendar))
     return _Sessions(hours, {session.date: session for session in special})

@@ -60,7 +60,7 @@ class ExpectedBars:
         """[first open, last open + step) of each rank interval: it may span time in which the market is closed."""
         if len(ranks) == 0:
             return NONE
-        return np.column_stack((self._opens(ranks[:, 0]), self._opens(ranks[:, 1] - 1) + self.step))
+        return np.column_stack((self._open_times(ranks[:, 0]), self._open_times(ranks[:, 1] - 1) + self.step))
 
     def spans(self, ranks: Times) -> Times:
         """The same, cut wherever the market is closed in between."""
@@ -71,7 +71,7 @@ class ExpectedBars:
         first = self.rank(shared[:, 0])
         return np.column_stack((first, first + (shared[:, 1] - shared[:, 0]) // self.step))
 
-    def _opens(self, ranks: Times) -> Times:
+    def _open_times(self, ranks: Times) -> Times:
         run = np.searchsorted(self._before, ranks, side="right") - 1
-        opens: Times = self.runs[run, 0] + (ranks - self._before[run]) * self.step
-        return opens
+        open_times: Times = self.runs[run, 0] + (ranks - self._before[run]) * self.step
+        return open_times

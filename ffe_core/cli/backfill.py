@@ -13,7 +13,7 @@ from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import BackfillRequest, RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 from ffe_core.timeframes import TIMEFRAMES
 
 _POLL_SECONDS = 0.2
@@ -76,7 +76,7 @@ def follow(service: RunService, run_id: int) -> None:
             _draw(rows)
         else:
             told |= _tell(rows, told)
-        if run is None or run["state"] not in states.ACTIVE:
+        if run is None or run["state"] not in run_states.ACTIVE:
             break
         time.sleep(_POLL_SECONDS)
     if sys.stderr.isatty():
@@ -85,7 +85,7 @@ def follow(service: RunService, run_id: int) -> None:
 
 def _draw(rows: Any) -> None:
     done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
-    ended = sum(row["state"] not in states.ACTIVE for row in rows)
+    ended = sum(row["state"] not in run_states.ACTIVE for row in rows)
     share = ended / len(rows) if not planned else min(1.0, done / planned)
     candles = sum(row["records"] for row in rows)
     bar = "#" * round(share * _BAR)
@@ -95,7 +95,7 @@ def _draw(rows: Any) -> None:
 
 
 def _tell(rows: Any, told: set[int]) -> set[int]:
-    ended = {row["number"] for row in rows if row["state"] not in states.ACTIVE} - told
+    ended = {row["number"] for row in rows if row["state"] not in run_states.ACTIVE} - told
     for row in rows:
         if row["number"] in ended:
             name = f"{row['asset_pair']} {row['timeframe']}"

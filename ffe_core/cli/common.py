@@ -12,7 +12,7 @@ from typing import Any
 from ffe_core.operations.runs.service import RunService
 from ffe_core.settings import Settings
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 
 
 def names(text: str) -> list[str]:
@@ -34,13 +34,13 @@ def actor() -> str:
 @contextmanager
 def run_service(settings: Settings) -> Iterator[RunService]:
     """The run service of this process; runs that still go on at the end are interrupted."""
-    ledger = Ledger(settings.data_dir / LEDGER_FILE)
-    service = RunService(settings, ledger)
+    database = Database(settings.data_dir / DATABASE_FILE)
+    service = RunService(settings, database)
     try:
         yield service
     finally:
         service.close()
-        ledger.close()
+        database.close()
 
 
 def print_json(document: Any) -> None:

@@ -13,17 +13,17 @@ from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
-from ffe_core.operations.gaps import HoleVerbs
+from ffe_core.operations.gaps import GapVerbs
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.range_cache import FileRuns
-from ffe_core.storage.state.acknowledged_gaps import REASONS, MarkedHoles
+from ffe_core.storage.lake.range_cache import RangeCache
+from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGaps
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _mark(arguments: argparse.Namespace) -> int:
     looked = _Looked(arguments)
-    verbs = looked.holes()
+    verbs = looked.acknowledged()
     if arguments.asked_twice:
         done = verbs.mark_asked_twice(looked.series, arguments.reason, actor(), *_note(arguments))
     else:
@@ -88,9 +88,9 @@ def _mark(arguments: argparse.Namespace) -> int:
     for line in done.left_out:
         sys.stderr.write(f"{line}\n")
     if arguments.json:
-        print_json({"holes": done.holes, "candles": done.candles, "ids": list(done.ids)})
+        print_json({"holes": done.acknowledged, "candles": done.candles, "ids": list(done.ids)})
     else:
-        print(f"marked {done.holes:,} holes, {done.candles:,} candles")
+        print(f"marked {done.acknowledged:,} gaps, {done.candles:,} candles")
     return 0
 
 
@@ -102,13 +102,13 @@ def _unmark(arguments: argparse.Namespace) -> int:
     looked = _Looked(arguments)
     start, end = looked.start, looked.end
     ids = [
-        state.hole.id
-        for state in looked.holes().states(looked.series)
-        if (end is None or state.hole.start < end) and (start is None or state.hole.end > start)
+        state.gap.id
+        for state in looked.acknowledged().states(looked.series)
+        if (end is None or state.gap.start < end) and (start is None or state.gap.end > start)
     ]
     if not ids:
-        raise InputError("range: no hole is marked there; see the coverage for what is")
-    removed = looked.holes().unmark(ids, actor(), arguments.reason)
+        raise InputError("range: no gap is marked there; see the coverage for what is")
+    removed = looked.acknowledged().unmark(ids, actor(), arguments.reason)
     if arguments.json:
         print_json({"holes": removed})
     else:
@@ -122,15 +122,15 @@ class _Looked:
     def __init__(self, arguments: argparse.Namespace) -> None:
         settings = Settings.load()
         folder = settings.data_dir
-        self._ledger = Ledger(folder / LEDGER_FILE)
-        self._marks = MarkedHoles(self._ledger)
+        self._database = Database(folder / DATABASE_FILE)
+        self._marks = AcknowledgedGaps(self._database)
         self.coverage = Coverage(
             settings,
             DeltaLakeManager(settings.lake_uri),
             DeadLetterQueue(folder / "dlq"),
             self._marks,
             WatermarkStore(folder / "watermarks"),
-            FileRuns(self._ledger),
+            RangeCache(self._database),
         )
         self.start = None if arguments.start is None else times.parse_instant(arguments.start, "start")
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)
@@ -139,8 +139,8 @@ class _Looked:
         self.known = self.coverage.series()
         self.series = _chosen(arguments, self.known)
 
-    def holes(self) -> HoleVerbs:
-        return HoleVerbs(self.coverage, self._marks, Audit(self._ledger))
+    def acknowledged(self) -> GapVerbs:
+        return GapVerbs(self.coverage, self._marks, Audit(self._database))
 
 
 def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Series]:

@@ -1,4 +1,4 @@
-"""`dlq`: look at dead letters, mend them, replay them, ask for them again, discard, restore and purge them.
+"""`dlq`: look at dead letters, edit them, replay them, ask for them again, discard, restore and purge them.
 
 Records count from 0. `ID` names an entry, `ID#3` one of its records. Where a verb takes several, filters choose instead
 of, or among, the entries named; what they choose is a frozen list before anything starts.
@@ -28,7 +28,7 @@ from ffe_core.operations.dead_letters.edits import (
     set_fields,
     swap_high_low,
 )
-from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import DeadLetters, Edit, described, readable
 from ffe_core.operations.runs.service import RunService
 from ffe_core.pairs import normalize_pair
@@ -36,9 +36,9 @@ from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
 from ffe_core.storage.dead_letters.index import FAILED_AGAIN
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Selection
-from ffe_core.storage.dead_letters.search import EntryRow, Wanted
+from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Wanted
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 
 _POLL_SECONDS = 0.2
 _SHOWN = 100
@@ -57,7 +57,7 @@ _FILTERS = {
 def register(verbs: Any) -> None:
     """Add the verb and its own verbs to the parser."""
     parser = verbs.add_parser(
-        "dlq", help="dead letters: look, mend, replay, discard", description=__doc__.partition("\n")[0]
+        "dlq", help="dead letters: look, edit, replay, discard", description=__doc__.partition("\n")[0]
     )
     own = parser.add_subparsers(dest="dlq_verb", required=True, metavar="VERB", parser_class=type(parser))
     listing = _add(own, "list", _list, "entries that hold a matching record, the newest first")
@@ -140,8 +140,8 @@ def _list(arguments: argparse.Namespace) -> int:
     else:
         header = ["id", "kept", "pair", "timeframe", "provider", "records", "pending", "status"]
         print_table(header, [[_plain(_as_dict(row)[name]) for name in _COLUMNS] for row in rows])
-    for item in queue.set_aside():
-        sys.stderr.write(f"set aside: {_plain(item.name)}: {_plain(item.reason)}\n")
+    for item in queue.quarantined():
+        sys.stderr.write(f"quarantined: {_plain(item.name)}: {_plain(item.reason)}\n")
     return 0
 
 
@@ -166,11 +166,11 @@ def _mend(arguments: argparse.Namespace) -> int:
         raise InputError("record: say which, for example --record 0")
     with _dead_letters() as (_, dead_letters):
         edits = _edits(arguments, dead_letters)
-        verdicts = _judged(dead_letters, {arguments.id: tuple(arguments.record)}, edits)
+        checks = _evaluated(dead_letters, {arguments.id: tuple(arguments.record)}, edits)
         if not arguments.dry_run:
             dead_letters.mend(edits, actor(), arguments.why)
         entry = dead_letters.queue.read(arguments.id)
-    outcome = {verdict.number: verdict for verdict in verdicts}
+    outcome = {check.number: check for check in checks}
     document = {
         "id": arguments.id,
         "mended": 0 if arguments.dry_run else len(edits),
@@ -179,7 +179,7 @@ def _mend(arguments: argparse.Namespace) -> int:
                 "record": edit.number,
                 "revision": entry.letters[edit.number].revision,
                 "value": edit.value,
-                **(_verdict(outcome[edit.number]) if edit.number in outcome else {}),
+                **(_check(outcome[edit.number]) if edit.number in outcome else {}),
             }
             for edit in edits
         ],
@@ -187,8 +187,8 @@ def _mend(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json(document)
     else:
-        for verdict in verdicts:
-            print(_in_words(verdict))
+        for check in checks:
+            print(_in_words(check))
     return 0
 
 
@@ -389,28 +389,28 @@ def _pairs(texts: Sequence[str], example: str) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def _judged(dead_letters: DeadLetters, selection: Selection, edits: Sequence[Edit]) -> list[Verdict]:
+def _evaluated(dead_letters: DeadLetters, selection: Selection, edits: Sequence[Edit]) -> list[ReplayCheck]:
     """The preview, where the entry belongs to a series."""
     (row,) = dead_letters.queue.rows(list(selection))
     return list(dead_letters.preview(selection, edits)) if row.series else []
 
 
 def _foresee(arguments: argparse.Namespace, dead_letters: DeadLetters, selection: Selection) -> int:
-    verdicts = list(dead_letters.preview(selection)) if selection else []
-    tally = Counter(verdict.outcome for verdict in verdicts)
+    checks = list(dead_letters.preview(selection)) if selection else []
+    tally = Counter(check.outcome for check in checks)
     lands = tally["passes"] + tally["landed"] + (tally["collides"] if arguments.restate else 0)
     document = {
         "replayed": lands,
         "failed": tally["fails"],
-        "collided": len(verdicts) - lands - tally["fails"],
+        "collided": len(checks) - lands - tally["fails"],
         "dry_run": True,
-        "records": [{"id": verdict.entry_id, "record": verdict.number, **_verdict(verdict)} for verdict in verdicts],
+        "records": [{"id": check.entry_id, "record": check.number, **_check(check)} for check in checks],
     }
     if arguments.json:
         _print_json(document)
         return 0
-    for verdict in verdicts[:_SHOWN]:
-        print(_in_words(verdict))
+    for check in checks[:_SHOWN]:
+        print(_in_words(check))
     print(f"{lands:,} would be replayed, {tally['fails']:,} would fail, {document['collided']:,} would collide")
     return 0
 
@@ -420,11 +420,11 @@ def _follow(service: RunService, run_id: int) -> list[dict[str, Any]]:
     told = 0
     while True:
         run, rows = service.runs.get(run_id), service.runs.series(run_id)
-        judged = sum(row["received"] for row in rows)
-        if judged != told:
-            told = judged
-            sys.stderr.write(f"run {run_id}: {judged:,} judged, {sum(row['records'] for row in rows):,} stored\n")
-        if run is None or run["state"] not in states.ACTIVE:
+        evaluated = sum(row["received"] for row in rows)
+        if evaluated != told:
+            told = evaluated
+            sys.stderr.write(f"run {run_id}: {evaluated:,} evaluated, {sum(row['records'] for row in rows):,} stored\n")
+        if run is None or run["state"] not in run_states.ACTIVE:
             break
         time.sleep(_POLL_SECONDS)
     for row in rows:
@@ -436,7 +436,7 @@ def _follow(service: RunService, run_id: int) -> list[dict[str, Any]]:
 _COLUMNS = ("id", "timestamp", "asset_pair", "timeframe", "provider", "records", "pending", "status")
 
 
-def _as_dict(row: EntryRow) -> dict[str, Any]:
+def _as_dict(row: DeadLetterBatchRow) -> dict[str, Any]:
     context = row.context
     return {
         "id": row.id,
@@ -467,7 +467,7 @@ def _print_letter(letter: dict[str, Any]) -> None:
     print(f"\n#{letter['record']} {letter['status']}{tries}, revision {letter['revision']}, bar {letter['bar'] or '-'}")
     print(f"  received  {json.dumps(letter['raw'])}")
     if letter["revision"]:
-        print(f"  mended    {json.dumps(letter['value'])}")
+        print(f"  edited    {json.dumps(letter['value'])}")
     for words in letter["in_words"]:
         print(f"  because   {_plain(words)}")
     for step in letter["history"]:
@@ -485,19 +485,19 @@ def _plain(text: Any) -> str:
     return ascii(str(text))[1:-1]
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _check(check: ReplayCheck) -> dict[str, Any]:
     return {
-        "outcome": verdict.outcome,
-        "reasons": list(verdict.reasons),
-        "in_words": [in_words(code) for code in verdict.reasons],
-        "candle": verdict.candle,
-        "stored": verdict.stored,
+        "outcome": check.outcome,
+        "reasons": list(check.reasons),
+        "in_words": [in_words(code) for code in check.reasons],
+        "candle": check.candle,
+        "stored": check.stored,
     }
 
 
-def _in_words(verdict: Verdict) -> str:
-    name = verdict.dead_letter_id
-    match verdict.outcome:
+def _in_words(check: ReplayCheck) -> str:
+    name = check.dead_letter_id
+    match check.outcome:
         case "passes":
             return f"{name}: would be stored"
         case "landed":
@@ -505,6 +505,6 @@ def _in_words(verdict: Verdict) -> str:
         case "identical":
             return f"{name}: the same candle is stored already, or comes twice in this list"
         case "collides":
-            return f"{name}: collides with the stored candle {verdict.stored}; mended {verdict.candle}"
+            return f"{name}: collides with the stored candle {check.stored}; edited {check.candle}"
         case _:
-            return f"{name}: still fails, because {'; '.join(in_words(code) for code in verdict.reasons)}"
+            return f"{name}: still fails, because {'; '.join(in_words(code) for code in check.reasons)}"

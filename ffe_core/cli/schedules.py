@@ -20,7 +20,7 @@ from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import ScheduledRuns
 from ffe_core.operations.schedules.service import Draft, Schedules
 from ffe_core.settings import Settings
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.schedules import Schedule, ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
@@ -77,15 +77,15 @@ def _add_arguments(parser: Any) -> None:
 def _schedules() -> Iterator[tuple[Schedules, RunService]]:
     settings = Settings.load()
     with run_service(settings) as service:
-        plans = Plans(settings, Watchlists(service.ledger))
-        runs = ScheduledRuns(service, service.ledger)
-        yield Schedules(ScheduleStore(service.ledger), plans, runs, Audit(service.ledger)), service
+        plans = Plans(settings, Watchlists(service.database))
+        runs = ScheduledRuns(service, service.database)
+        yield Schedules(ScheduleStore(service.database), plans, runs, Audit(service.database)), service
 
 
 def _list(arguments: argparse.Namespace) -> int:
     with _schedules() as (schedules, _):
         every = schedules.store.all()
-        last = schedules.store.last_fires([one.id for one in every], 1)
+        last = schedules.store.last_ticks([one.id for one in every], 1)
         rows = [_row(one, next(iter(last[one.id]), None)) for one in every]
     if arguments.json:
         print_json(rows)
@@ -180,12 +180,12 @@ def _run(arguments: argparse.Namespace) -> int:
         follow(service, run_id)
         run = service.runs.get(run_id)
         results = [row["result"] for row in service.runs.series(run_id)]
-    state = run["state"] if run else states.FAILED
+    state = run["state"] if run else run_states.FAILED
     if arguments.json:
         print_json({"schedule": schedule.name, "run": run_id, "state": state, "results": results})
     else:
         print(f"{schedule.name}: run {run_id} {state}")
-    return int(state not in (states.COMPLETE, states.GAPS))
+    return int(state not in (run_states.COMPLETE, run_states.GAPS))
 
 
 def _tell(arguments: argparse.Namespace, schedule: Schedule, text: str, notes: tuple[str, ...] = ()) -> int:

@@ -15,7 +15,7 @@ from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.freshness import lag
 from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.providers import PROVIDERS
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.audit import Audit
@@ -132,10 +132,10 @@ def _each(arguments: argparse.Namespace, one: Callable[[WatermarkVerbs, Series],
 @contextmanager
 def _verbs() -> Iterator[WatermarkVerbs]:
     with run_service(Settings.load()) as service:
-        yield WatermarkVerbs(service, Audit(service.ledger))
+        yield WatermarkVerbs(service, Audit(service.database))
 
 
-def _row(series: Series, marks: Marks, settings: Settings) -> dict[str, Any]:
+def _row(series: Series, marks: Watermarks, settings: Settings) -> dict[str, Any]:
     return {**_named(series), **_spelled(marks), "lag": lag(series, marks, settings)}
 
 
@@ -143,7 +143,7 @@ def _named(series: Series) -> dict[str, Any]:
     return {"asset_pair": series.asset_pair, "timeframe": series.timeframe, "provider": series.provider}
 
 
-def _spelled(marks: Marks) -> dict[str, Any]:
+def _spelled(marks: Watermarks) -> dict[str, Any]:
     return {"oldest": _iso(marks.low), "watermark": _iso(marks.watermark)}
 
 

@@ -21,13 +21,13 @@ from ffe_core.ingestion.report import Progress, Report
 from ffe_core.ingestion.whole_range import WholeRange
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Provider, Record
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Config, Settings
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Saved
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager, conform
 from ffe_core.storage.leases import SeriesLease
-from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.validation import validate
 
@@ -36,15 +36,15 @@ class BatchDataIngester:
     """Brings one series' candles into the lake, whole and once; safe to run anywhere, any number of times."""
 
     def __init__(
-        self, delta_mgr: DeltaLakeManager, config: Config | Settings | None = None, ledger: Ledger | None = None
+        self, delta_mgr: DeltaLakeManager, config: Config | Settings | None = None, database: Database | None = None
     ) -> None:
-        """`ledger` holds the marked holes; that of the data directory if none is given."""
+        """`database` holds the marked gaps; that of the data directory if none is given."""
         self.delta_mgr = delta_mgr
         self.config = config if config is not None else {}
         self.settings = Settings.load(config)
         self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
-        self._ledger = ledger
+        self._database = database
         if not self.watermark_store.is_readable:
             self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)), PROVIDERS)
 
@@ -98,16 +98,16 @@ class BatchDataIngester:
         SeriesHeld.
         """
         calendar = self.settings.calendars.of(series.provider, series.asset_pair)
-        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.holes)
+        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.acknowledged)
         pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await self.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
 
     @cached_property
-    def holes(self) -> MarkedHoles:
-        """The marked holes beside the lake; the ledger is opened on first use. StorageError if it cannot be."""
-        return MarkedHoles(self._ledger or Ledger(self.settings.data_dir / LEDGER_FILE))
+    def acknowledged(self) -> AcknowledgedGaps:
+        """The marked gaps beside the lake; the database is opened on first use. StorageError if it cannot be."""
+        return AcknowledgedGaps(self._database or Database(self.settings.data_dir / DATABASE_FILE))
 
     def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
         """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""
@@ -173,23 +173,27 @@ class BatchDataIngester:
         series = Series.of(asset_pair, timeframe, providers.pop())
         if table_name != series.table:
             raise InputError(f"table: {timeframe} candles belong in {series.table}, not in {table_name}")
-        opens = df["timestamp"].dt.as_unit("s").astype("int64").to_numpy()
-        partitions = dict(zip(PARTITION_COLUMNS, (partition_dates(opens, timeframe), series.asset_pair), strict=True))
+        open_times = df["timestamp"].dt.as_unit("s").astype("int64").to_numpy()
+        partitions = dict(
+            zip(PARTITION_COLUMNS, (partition_dates(open_times, timeframe), series.asset_pair), strict=True)
+        )
         rows = conform(pa.Table.from_pandas(df.assign(**partitions), preserve_index=False))
         with await self.lease(series).wait(self.settings.lease_wait_seconds):
-            await seen_through(self._commit, series, rows, opens)
+            await seen_through(self._commit, series, rows, open_times)
 
-    def _commit(self, series: Series, rows: pa.Table, opens: np.ndarray) -> None:
+    def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
         held = self.delta_mgr.marks(series)
-        after = Marks(self._watermark_after(series, held, opens), int(opens.min()) if held.low is None else held.low)
+        after = Watermarks(
+            self._watermark_after(series, held, open_times), int(open_times.min()) if held.low is None else held.low
+        )
         self.delta_mgr.commit(series, rows, held, after)
         self.watermark_store.put(series, after)
 
-    def _watermark_after(self, series: Series, held: Marks, opens: np.ndarray) -> int:
+    def _watermark_after(self, series: Series, held: Watermarks, open_times: np.ndarray) -> int:
         """The last of the opens if no bar is expected between the one at the watermark and the first after it."""
         if held.watermark is None:
-            return int(opens.max())
-        newer = opens[opens > held.watermark]
+            return int(open_times.max())
+        newer = open_times[open_times > held.watermark]
         if len(newer) == 0 or self.settings.calendars.of(series.provider, series.asset_pair).expected_count(
             series.timeframe, held.watermark + series.step, int(newer.min())
         ):

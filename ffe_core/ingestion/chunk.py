@@ -14,7 +14,7 @@ from ffe_core.ingestion.report import Tally
 from ffe_core.intervals import Times
 from ffe_core.providers.base import Page, Record
 from ffe_core.series import Series
-from ffe_core.validation import UNREADABLE, Failure, read_opens, validate
+from ffe_core.validation import UNREADABLE, Failure, read_open_times, validate
 
 _VALIDATE_RECORDS = 20_000
 _COMMIT_ROWS = 400_000
@@ -67,13 +67,13 @@ class Chunk:
         return pa.concat_tables(self._candles) if self._candles else validate([], self.series.grid).candles
 
     def validate(self) -> None:
-        """Check the waiting records; page bounds and closedness are judged on whole columns too."""
+        """Check the waiting records; page bounds and closedness are evaluated on whole columns too."""
         records: list[Any] = list(chain.from_iterable(page_records for _, page_records in self._waiting))
         if records:
-            opens, kept = self._sorted_out(records)
+            open_times, kept = self._sorted_out(records)
             if not kept.all():
-                records, opens = [records[i] for i in np.flatnonzero(kept).tolist()], opens[kept]
-            checked = validate(records, self.series.grid, opens)
+                records, open_times = [records[i] for i in np.flatnonzero(kept).tolist()], open_times[kept]
+            checked = validate(records, self.series.grid, open_times)
             self.tally.received += len(records)
             self.tally.repeats += checked.repeats
             self.failures += checked.failures
@@ -82,27 +82,27 @@ class Chunk:
         self._waiting, self._waiting_records = [], 0
 
     def _sorted_out(self, records: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Opens of the records, and which of them are of this range and closed (or unreadable: for rules to judge)."""
+        """Open times of the records, and which are of this range and closed (or unreadable: for rules to judge)."""
         sizes = [len(page_records) for _, page_records in self._waiting]
         starts = np.repeat([page.start for page, _ in self._waiting], sizes)
         ends = np.repeat([page.end for page, _ in self._waiting], sizes)
-        opens = read_opens(records)
-        readable = opens != UNREADABLE
-        unfinished = self._unfinished(records, opens) & readable
-        outside = ((opens < starts) | (opens >= ends) | ~self._wanted(opens)) & readable & ~unfinished
+        open_times = read_open_times(records)
+        readable = open_times != UNREADABLE
+        unfinished = self._unfinished(records, open_times) & readable
+        outside = ((open_times < starts) | (open_times >= ends) | ~self._wanted(open_times)) & readable & ~unfinished
         self.tally.unfinished += int(unfinished.sum())
         self.tally.outside += int(outside.sum())
-        self.unfinished += opens[unfinished].tolist()
-        return opens, ~(unfinished | outside)
+        self.unfinished += open_times[unfinished].tolist()
+        return open_times, ~(unfinished | outside)
 
-    def _wanted(self, opens: np.ndarray) -> np.ndarray:
-        """What merely came along with gaps is stored already, mended by hand perhaps: it is not read again."""
+    def _wanted(self, open_times: np.ndarray) -> np.ndarray:
+        """What merely came along with gaps is stored already, corrected by hand perhaps: it is not read again."""
         if self.parts is None:
-            return np.ones(len(opens), bool)
-        begun = np.searchsorted(self.parts[:, 0], opens, side="right")
-        return (begun > 0) & (opens < self.parts[begun - 1, 1])
+            return np.ones(len(open_times), bool)
+        begun = np.searchsorted(self.parts[:, 0], open_times, side="right")
+        return (begun > 0) & (open_times < self.parts[begun - 1, 1])
 
-    def _unfinished(self, records: list[Any], opens: np.ndarray) -> np.ndarray:
+    def _unfinished(self, records: list[Any], open_times: np.ndarray) -> np.ndarray:
         if self.flags_completion:
             return np.array([isinstance(r, dict) and r.get("complete") is False for r in records], dtype=bool)
-        return opens >= self.closed
+        return open_times >= self.closed

@@ -22,7 +22,7 @@ def enrich(
 ) -> pa.Table:
     """Candles (timestamp and the five values) with all columns of `SCHEMA`, extracted now."""
     size = candles.num_rows
-    opens = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
+    open_times = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
     columns = {
         "timestamp": candles["timestamp"],
         **{name: candles[name] for name in VALUES},
@@ -32,7 +32,7 @@ def enrich(
         "_ingestion_id": _repeated(ingestion_id, size),
         "is_mock": pa.repeat(pa.scalar(is_mock), size),
         "_dead_letter_id": pa.array(dead_letter_ids, pa.string()) if dead_letter_ids else pa.nulls(size, pa.string()),
-        "partition_date": pa.array(partition_dates(opens, series.timeframe)),
+        "partition_date": pa.array(partition_dates(open_times, series.timeframe)),
         "partition_asset_pair": pa.repeat(pa.scalar(series.asset_pair), size),
     }
     return pa.table({name: columns[name] for name in SCHEMA.names})

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ffe_core.providers.base import Fetched, Page, Record
-from ffe_core.validation import UNREADABLE, read_opens
+from ffe_core.validation import UNREADABLE, read_open_times
 
 Fetch = Callable[[Page], Coroutine[Any, Any, Fetched]]
 Answers = AsyncGenerator[tuple[Page, Fetched], None]
@@ -49,8 +49,8 @@ def is_empty(page: Page, answer: Fetched, *, whole_bodies: bool) -> bool:
 
 
 def _speaks_of(page: Page, records: list[Record]) -> bool:
-    opens = read_opens(records)
-    return bool(((opens == UNREADABLE) | ((opens >= page.start) & (opens < page.end))).any())
+    open_times = read_open_times(records)
+    return bool(((open_times == UNREADABLE) | ((open_times >= page.start) & (open_times < page.end))).any())
 
 
 async def believed(

@@ -31,10 +31,10 @@ from ffe_core.ingestion.report import Progress, Report
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.http import traffic
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
+from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.watermark_store import WatermarkStore
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Stores:
     lake: DeltaLakeManager
     queue: DeadLetterQueue
     watermarks: WatermarkStore
-    holes: MarkedHoles | None = None
+    acknowledged: AcknowledgedGaps | None = None
     """Where explanations are read and vain questions remembered; without it nothing is marked."""
 
 
@@ -72,7 +72,7 @@ class SeriesPipeline:
         self._run_id = run_id
         self._progress = progress
         self._closed = 0
-        self._held = Marks()  # the marks as the lake holds them, as far as this writer knows
+        self._held = Watermarks()  # the marks as the lake holds them, as far as this writer knows
         self._first_low = 0
         self._asked = Asked()
         self._unfinished: list[int] = []
@@ -122,8 +122,8 @@ class SeriesPipeline:
             if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
                 await self._span(report, span)
 
-    def _read_marks(self) -> Marks:
-        """The marks as the log holds them; the readable copy is mended on the way."""
+    def _read_marks(self) -> Watermarks:
+        """The marks as the log holds them; the readable copy is healed on the way."""
         marks = self._stores.lake.marks(self._series)
         self._stores.watermarks.put(self._series, marks)
         return marks
@@ -220,7 +220,7 @@ class SeriesPipeline:
         candles = chunk.candles()
         if span.newest_first:
             candles = candles.sort_by("timestamp")
-        self._bury(chunk)
+        self._dead_letter(chunk)
         newest = _newest(candles)
         after = self._marks_after(span, chunk.reached, newest)
         self._newest = max(self._newest, newest or 0, after.watermark or 0)
@@ -237,7 +237,7 @@ class SeriesPipeline:
         if moved:
             self._stores.watermarks.put(self._series, after)
 
-    def _bury(self, chunk: Chunk) -> None:
+    def _dead_letter(self, chunk: Chunk) -> None:
         """Keep the chunk's failures as dead letters, before its candles are committed."""
         if not chunk.failures:
             return
@@ -255,14 +255,14 @@ class SeriesPipeline:
         chunk.tally.repeats += saved.repeats
         chunk.tally.superseded += sum(chunk.failures[place].superseded for place in saved.places)
 
-    def _marks_after(self, span: plan.Span, reached: Page, newest: int | None) -> Marks:
+    def _marks_after(self, span: plan.Span, reached: Page, newest: int | None) -> Watermarks:
         if span.advances == "low":
             assert self._held.low is not None
-            return Marks(self._held.watermark, min(self._held.low, reached.start))
+            return Watermarks(self._held.watermark, min(self._held.low, reached.start))
         if span.advances == "nothing" or newest is None:
             return self._held
         watermark = newest if self._held.watermark is None else max(newest, self._held.watermark)
-        return Marks(watermark, self._first_low if self._held.low is None else self._held.low)
+        return Watermarks(watermark, self._first_low if self._held.low is None else self._held.low)
 
     def _cut_unfinished(self, report: Report) -> None:
         """Bars that the provider calls unfinished, after the newest finished one, are not expected yet.
@@ -287,14 +287,14 @@ class SeriesPipeline:
             self._calendar,
             self._stores.lake,
             self._stores.queue,
-            self._stores.holes,
+            self._stores.acknowledged,
         )
 
     async def _remember_asked(self, report: Report) -> None:
         """What was asked for and is still missing: asked twice, it is offered for marking."""
-        if self._stores.holes is not None and report.completeness is not None:
+        if self._stores.acknowledged is not None and report.completeness is not None:
             once, twice, answered = self._asked.in_vain(report.completeness.missing)
-            await seen_through(self._stores.holes.note_asked, self._series, once, twice, answered)
+            await seen_through(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
 
     async def _fail(self, report: Report, error: FFEError) -> None:
         report.error = error

@@ -1,6 +1,6 @@
 """What has to be asked for, given what was asked before: the spans of a series to fetch, and in which direction.
 
-Resume never leaves a hole and never ignores the question: newer bars are fetched from the one after the watermark, so
+Resume never leaves a gap and never ignores the question: newer bars are fetched from the one after the watermark, so
 nothing between is skipped; earlier ones from the asked start up to the low mark, newest first, so a crash leaves none.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from ffe_core.errors import InputError
 from ffe_core.providers.base import Page, Provider
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.timeframes import ceil
 
 Mode = Literal["resume", "gaps", "refetch"]
@@ -65,7 +65,7 @@ def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
     return ceil(start, series.grid), ceil(end, series.grid)
 
 
-def resume(marks: Marks, start: int, end: int, grid: int) -> list[Span]:
+def resume(marks: Watermarks, start: int, end: int, grid: int) -> list[Span]:
     """Spans that extend what was read to cover [start, end): newer bars first, then history.
 
     Bars open at multiples of `grid` seconds, hourly ones of shares on the half hour too: the next may lie nearer than

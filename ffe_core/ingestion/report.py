@@ -11,7 +11,7 @@ from ffe_core.completeness import Completeness
 from ffe_core.errors import FFEError
 from ffe_core.providers.http import Traffic
 from ffe_core.redaction import redact
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Report:
     """The range asked for, narrowed to closed bars: opens in [start, end), epoch seconds."""
     tally: Tally = field(default_factory=Tally)
     traffic: Traffic = field(default_factory=Traffic)
-    marks: Marks = field(default_factory=Marks)
+    marks: Watermarks = field(default_factory=Watermarks)
     completeness: Completeness | None = None
     not_covered: tuple[int, int] | None = None
     """What the provider cannot reach back to, if any of the range."""

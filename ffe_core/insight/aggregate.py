@@ -42,13 +42,13 @@ class BarSize:
         """Whether candles of this size are also stored."""
         return self.name in TIMEFRAMES
 
-    def buckets(self, opens: Ints) -> Ints:
+    def buckets(self, open_times: Ints) -> Ints:
         """Where the bar that holds each open begins (epoch seconds)."""
         if self.months:
-            months = opens.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+            months = open_times.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
             return _month_starts(months - months % self.months)
         origin = _FIRST_MONDAY if self.seconds == _WEEK else 0
-        return opens - (opens - origin) % self.seconds
+        return open_times - (open_times - origin) % self.seconds
 
     def after(self, buckets: Ints) -> Ints:
         """Where the bar after each of these begins."""
@@ -131,8 +131,8 @@ def aggregate(table: pa.Table, step: int, to: BarSize) -> pa.Table:
     """
     if to.seconds < step:
         raise InputError(f"bar size: {to.name} is smaller than the bars there are, of {step} s; use a larger one")
-    opens = epochs(table["timestamp"])
-    buckets = to.buckets(opens)
+    open_times = epochs(table["timestamp"])
+    buckets = to.buckets(open_times)
     first = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1))
     at = buckets[first]
     columns = {"timestamp": stamps(at)}
@@ -153,9 +153,9 @@ def expected_sources(calendar: MarketCalendar, timeframe: str, buckets: Ints, en
     return bars.rank(ends) - bars.rank(buckets)
 
 
-def stamps(opens: Ints) -> pa.Array:
+def stamps(open_times: Ints) -> pa.Array:
     """Epoch seconds as a timestamp column."""
-    return pa.array(opens * MICROS, pa.int64()).cast(TIMESTAMP)
+    return pa.array(open_times * MICROS, pa.int64()).cast(TIMESTAMP)
 
 
 _FOLDS: dict[str, Callable[[npt.NDArray[np.float64], Ints], npt.NDArray[np.float64]]] = {

@@ -131,31 +131,31 @@ def ranges_of(files: Files, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _piece(rows: pa.Table, start: int, end: int, moment: int | None) -> Piece:
-    rows, opens = _in_order(rows)
+    rows, open_times = _in_order(rows)
     none = np.empty(0, np.int64)
     if moment is None:
-        return Piece(start, end, _latest(rows, opens), none, none)
+        return Piece(start, end, _latest(rows, open_times), none, none)
     known = micros(rows["_extracted_at"]) <= moment
-    bars_then = _latest(rows.filter(pa.array(known)), opens[known])
-    others = np.unique(opens[~known])
+    bars_then = _latest(rows.filter(pa.array(known)), open_times[known])
+    others = np.unique(open_times[~known])
     then = np.isin(others, epochs(bars_then["timestamp"]), assume_unique=True)
     return Piece(start, end, bars_then, others[~then], others[then])
 
 
 def _in_order(rows: pa.Table) -> tuple[pa.Table, Ints]:
     """Rows by open and version, and their opens; most files are in order already."""
-    opens = epochs(rows["timestamp"])
-    if (np.diff(opens) > 0).all():
-        return rows, opens
-    order = np.lexsort((micros(rows["_extracted_at"]), opens))
-    return rows.take(pa.array(order)), opens[order]
+    open_times = epochs(rows["timestamp"])
+    if (np.diff(open_times) > 0).all():
+        return rows, open_times
+    order = np.lexsort((micros(rows["_extracted_at"]), open_times))
+    return rows.take(pa.array(order)), open_times[order]
 
 
-def _latest(rows: pa.Table, opens: Ints) -> pa.Table:
+def _latest(rows: pa.Table, open_times: Ints) -> pa.Table:
     """The last of each bar's rows, with the number of them as `versions`."""
-    last = np.flatnonzero(np.diff(opens, append=np.iinfo(np.int64).max))
+    last = np.flatnonzero(np.diff(open_times, append=np.iinfo(np.int64).max))
     versions = np.diff(last, prepend=-1)
-    kept = rows if len(last) == len(opens) else rows.take(pa.array(last))
+    kept = rows if len(last) == len(open_times) else rows.take(pa.array(last))
     return kept.append_column("versions", pa.array(versions, pa.int64()))
 
 

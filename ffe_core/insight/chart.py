@@ -117,7 +117,7 @@ def _drawn(
 ) -> ChartView:
     start, end = _whole(size, series, *span)
     seen = Seen(series, calendar, covered(snapshot, series), marked)
-    drawing = _Drawing(series, size, seen, queue.opens(series, start, end))
+    drawing = _Drawing(series, size, seen, queue.open_times(series, start, end))
     columns = (*VALUES, *LINEAGE) if _is_own(size, series) else (*VALUES, "is_mock")
     for piece in pieces(snapshot, series, start, end, as_known_at, columns):
         drawing.add(piece)
@@ -142,16 +142,16 @@ class _Drawing:
     restated_since: list[Ints] = field(default_factory=list)
 
     def add(self, piece: Piece) -> None:
-        opens = epochs(piece.bars["timestamp"])
-        self.seen.add(opens, piece.later)
-        self.dead = np.setdiff1d(self.dead, opens, assume_unique=True)
+        open_times = epochs(piece.bars["timestamp"])
+        self.seen.add(open_times, piece.later)
+        self.dead = np.setdiff1d(self.dead, open_times, assume_unique=True)
         self.is_mock = self.is_mock or bool(pc.any(piece.bars["is_mock"]).as_py())
         self.shown.append(_shown(piece, self.series, self.size))
-        self.restated.append(opens[piece.bars["versions"].to_numpy() > 1])
+        self.restated.append(open_times[piece.bars["versions"].to_numpy() > 1])
         self.restated_since.append(piece.restated_since)
 
     def view(self, start: int, end: int, until: int, as_known_at: int | None) -> ChartView:
-        holes = self.seen.holes(start, end, self.dead, until)
+        acknowledged = self.seen.acknowledged(start, end, self.dead, until)
         bars = self._bars(min(end, until))
         return ChartView(
             series=self.series,
@@ -159,8 +159,8 @@ class _Drawing:
             end=end,
             size=self.size,
             bars=bars,
-            counts=holes.counts(),
-            gaps=holes.gaps(self.size.seconds, _MOST_GAPS),
+            counts=acknowledged.counts(),
+            gaps=acknowledged.gaps(self.size.seconds, _MOST_GAPS),
             closures=self._closures(start, end, epochs(bars["timestamp"])),
             restated=np.concatenate(self.restated),
             restated_since=np.concatenate(self.restated_since),
@@ -172,16 +172,16 @@ class _Drawing:
 
     def _bars(self, due: int) -> pa.Table:
         bars = _one(self.shown, self.series, self.size)
-        opens = epochs(bars["timestamp"])
-        ends = opens + self.series.step if _is_own(self.size, self.series) else self.size.after(opens)
-        expected = expected_sources(self.seen.calendar, self.series.timeframe, opens, ends, due)
+        open_times = epochs(bars["timestamp"])
+        ends = open_times + self.series.step if _is_own(self.size, self.series) else self.size.after(open_times)
+        expected = expected_sources(self.seen.calendar, self.series.timeframe, open_times, ends, due)
         column = bars.schema.get_field_index("expected")
         return bars.set_column(column, "expected", pa.array(expected, pa.int64()))
 
-    def _closures(self, start: int, end: int, opens: Ints) -> list[tuple[int, int]]:
+    def _closures(self, start: int, end: int, open_times: Ints) -> list[tuple[int, int]]:
         if not self.size.is_timeframe:
             return []
-        return closures(self.seen.calendar, self.size.name, start, end, opens, self.size.seconds)
+        return closures(self.seen.calendar, self.size.name, start, end, open_times, self.size.seconds)
 
 
 def _is_own(size: BarSize, series: Series) -> bool:

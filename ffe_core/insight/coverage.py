@@ -21,13 +21,13 @@ from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.range_cache import FileRuns
-from ffe_core.storage.lake.stored_ranges import ALWAYS, StoredRuns
-from ffe_core.storage.state.acknowledged_gaps import MarkedHoles
+from ffe_core.storage.lake.range_cache import RangeCache
+from ffe_core.storage.lake.stored_ranges import ALWAYS, StoredRanges
+from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.timeframes import TIMEFRAMES, floor
 
@@ -88,12 +88,12 @@ class Coverage:
         settings: Settings,
         lake: DeltaLakeManager,
         queue: DeadLetterQueue,
-        holes: MarkedHoles,
+        acknowledged: AcknowledgedGaps,
         watermarks: WatermarkStore,
-        remembered: FileRuns | None = None,
+        remembered: RangeCache | None = None,
     ) -> None:
-        self._settings, self._queue, self._holes, self._watermarks = settings, queue, holes, watermarks
-        self._stored = StoredRuns(lake, remembered)
+        self._settings, self._queue, self._acknowledged, self._watermarks = settings, queue, acknowledged, watermarks
+        self._stored = StoredRanges(lake, remembered)
         self._expected = lru_cache(maxsize=256)(ExpectedBars.of)
         self._accounts: dict[tuple[Series, int, int], tuple[tuple[ExpectedBars, Times, bytes, bytes], Account]] = {}
 
@@ -113,16 +113,16 @@ class Coverage:
         looked = _Look(start, end, times.now() if now is None else now)
         held = self._held(series, looked)
         marks = self._marks()
-        ranges = {one: self._range(one, held.get(one, NONE), marks.get(one, Marks()), looked) for one in series}
+        ranges = {one: self._range(one, held.get(one, NONE), marks.get(one, Watermarks()), looked) for one in series}
         widest = min((r[0] for r in ranges.values()), default=0), max((r[1] for r in ranges.values()), default=0)
-        dead = self._queue.opens_by_series(*widest)
-        marked = self._holes.ranges_by_series(*widest)
+        dead = self._queue.open_times_by_series(*widest)
+        marked = self._acknowledged.ranges_by_series(*widest)
         return [
             self._one(
                 item,
                 *ranges[item],
                 held.get(item, NONE),
-                _between(dead.get(item.key, _NO_OPENS), *ranges[item]),
+                _between(dead.get(item.key, _NO_OPEN_TIMES), *ranges[item]),
                 marked.get(item, NONE),
             )
             for item in series
@@ -149,10 +149,10 @@ class Coverage:
             found |= self._stored.read(timeframe, pairs, looked.first, looked.last)
         return found
 
-    def _marks(self) -> Mapping[Series, Marks]:
+    def _marks(self) -> Mapping[Series, Watermarks]:
         return {entry.series: entry.marks for entry in self._watermarks.entries() if entry.series.provider}
 
-    def _range(self, series: Series, held: Times, marks: Marks, looked: _Look) -> tuple[int, int]:
+    def _range(self, series: Series, held: Times, marks: Watermarks, looked: _Look) -> tuple[int, int]:
         """What is looked at of a series, on its grid and closed."""
         begins = [mark for mark in (marks.low, *held[:1, 0].tolist()) if mark is not None]
         ends = [mark + series.step for mark in (marks.watermark,) if mark is not None]
@@ -181,7 +181,7 @@ class _Look(NamedTuple):
 
 _REMEMBERED = 5_000
 """Accounts kept for the next look: one a series and range."""
-_NO_OPENS: Times = np.empty(0, dtype=np.int64)
+_NO_OPEN_TIMES: Times = np.empty(0, dtype=np.int64)
 
 
 def calendar_of(series: Series, settings: Settings) -> MarketCalendar:
@@ -267,5 +267,5 @@ def _is_inside(gap: Gap, ranges: Iterable[tuple[int, int]]) -> bool:
     return any(start <= gap.start and gap.end <= end for start, end in ranges)
 
 
-def _between(opens: Times, start: int, end: int) -> Times:
-    return opens[np.searchsorted(opens, start) : np.searchsorted(opens, end)]
+def _between(open_times: Times, start: int, end: int) -> Times:
+    return open_times[np.searchsorted(open_times, start) : np.searchsorted(open_times, end)]

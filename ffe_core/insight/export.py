@@ -93,7 +93,7 @@ def export(
     with _opened(target) as file, _writer(file, format) as writer:
         for one, snapshot in snapshots.items():
             seen = Seen(one, calendar_of(one), covered(snapshot, one), marked_of(one))
-            counted[one] = _Counted(seen, queue.opens(one, start, end))
+            counted[one] = _Counted(seen, queue.open_times(one, start, end))
             _write(writer, snapshot, counted[one], (start, end), as_known_at)
     return _sheet(snapshots, counted, start, end, as_known_at, format)
 
@@ -103,18 +103,18 @@ def _write(
 ) -> None:
     series = counted.seen.series
     for piece in pieces(snapshot, series, *span, as_known_at, (*VALUES, "asset_pair", *LINEAGE)):
-        opens = epochs(piece.bars["timestamp"])
-        counted.seen.add(opens, piece.later)
+        open_times = epochs(piece.bars["timestamp"])
+        counted.seen.add(open_times, piece.later)
         counted.restated_since += len(piece.restated_since)
-        if len(opens):
-            _count(counted, piece.bars, opens)
+        if len(open_times):
+            _count(counted, piece.bars, open_times)
             writer.write_table(_rows(piece.bars, series))
 
 
-def _count(counted: _Counted, bars: pa.Table, opens: np.ndarray) -> None:
-    counted.rows += len(opens)
-    counted.first = int(opens[0]) if counted.first is None else counted.first
-    counted.last = int(opens[-1])
+def _count(counted: _Counted, bars: pa.Table, open_times: np.ndarray) -> None:
+    counted.rows += len(open_times)
+    counted.first = int(open_times[0]) if counted.first is None else counted.first
+    counted.last = int(open_times[-1])
     counted.restated += int((bars["versions"].to_numpy() > 1).sum())
     counted.is_mock = counted.is_mock or bool(bars["is_mock"].to_numpy(zero_copy_only=False).any())
 
@@ -197,7 +197,7 @@ def _sheet(
 
 def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> dict[str, Any]:
     series, calendar = counted.seen.series, counted.seen.calendar
-    holes = counted.seen.holes(start, end, counted.dead)
+    acknowledged = counted.seen.acknowledged(start, end, counted.dead)
     return {
         "asset_pair": series.asset_pair,
         "timeframe": series.timeframe,
@@ -210,10 +210,10 @@ def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> d
         "table": series.table,
         "table_version": snapshot.version,
         "calendar": calendar.name,
-        "coverage": holes.counts(),
+        "coverage": acknowledged.counts(),
         "gaps": [
             {"start": times.iso(gap.start), "end": times.iso(gap.end), "candles": gap.candles, "kind": gap.kind}
-            for gap in holes.gaps()
+            for gap in acknowledged.gaps()
         ],
         "restated": counted.restated,
         "restated_since": counted.restated_since,

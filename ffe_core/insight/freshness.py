@@ -20,10 +20,10 @@ from ffe_core import times
 from ffe_core.completeness import Completeness
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Coverage, SeriesCoverage, calendar_of
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
-from ffe_core.storage.state import runs as states
-from ffe_core.storage.state.runs import RunLedger
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import RunStore
 from ffe_core.storage.watermark_store import WatermarkStore
 
 BEHIND_BARS, BEHIND_SECONDS = 3, 3_600
@@ -44,7 +44,7 @@ class Freshness:
     """One series; times in epoch seconds, `lag` in market-open seconds."""
 
     series: Series
-    marks: Marks
+    marks: Watermarks
     lag: int | None
     counts: Completeness
     start: int
@@ -64,7 +64,7 @@ class Freshness:
         return (counts.expected - counts.unexplained) / counts.expected if counts.expected else None
 
 
-def lag(series: Series, marks: Marks, settings: Settings, now: int | None = None) -> int | None:
+def lag(series: Series, marks: Watermarks, settings: Settings, now: int | None = None) -> int | None:
     """Market-open seconds from the close of the bar at the watermark; 0 until the next bar is due, None without one.
 
     A closed weekend is not lag. None, too, where the calendar does not know the time.
@@ -88,11 +88,11 @@ def is_behind(series: Series, lag: int | None) -> bool:
     return lag is not None and lag > max(BEHIND_SECONDS, BEHIND_BARS * series.step)
 
 
-def health(series: Series, marks: Marks, lag: int | None, unexplained: int, last_state: str | None) -> Health:
+def health(series: Series, marks: Watermarks, lag: int | None, unexplained: int, last_state: str | None) -> Health:
     """The one definition of health, as this file's first lines say it."""
     if marks.watermark is None:
         return Health.NEVER_READ
-    if last_state in (states.FAILED, states.INTERRUPTED):
+    if last_state in (run_states.FAILED, run_states.INTERRUPTED):
         return Health.FAILING
     if unexplained:
         return Health.GAPS
@@ -102,7 +102,7 @@ def health(series: Series, marks: Marks, lag: int | None, unexplained: int, last
 def freshness(
     coverage: Coverage,
     watermarks: WatermarkStore,
-    runs: RunLedger,
+    runs: RunStore,
     settings: Settings,
     series: Sequence[Series] | None = None,
     now: int | None = None,
@@ -112,13 +112,13 @@ def freshness(
     last = {one: dict(row) for one, row in runs.last_of_series().items()}
     chosen = coverage.series() if series is None else series
     return [
-        _row(found, marks.get(found.series, Marks()), last.get(found.series, {}), settings, now)
+        _row(found, marks.get(found.series, Watermarks()), last.get(found.series, {}), settings, now)
         for found in coverage.of(chosen, now=now)
     ]
 
 
 def _row(
-    found: SeriesCoverage, marks: Marks, last: Mapping[str, Any], settings: Settings, now: int | None
+    found: SeriesCoverage, marks: Watermarks, last: Mapping[str, Any], settings: Settings, now: int | None
 ) -> Freshness:
     behind, counts, state = lag(found.series, marks, settings, now), found.counts, last.get("state")
     return Freshness(

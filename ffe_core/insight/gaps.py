@@ -18,7 +18,7 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.completeness import account
 from ffe_core.insight.aggregate import clipped
-from ffe_core.intervals import Times, clip_opens, join_runs, minus, ranges, runs_of, total, union
+from ffe_core.intervals import Times, clip_open_times, join_ranges, minus, ranges, ranges_of, total, union
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import Ints
 
@@ -36,7 +36,7 @@ class Gap(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Holes:
+class AcknowledgedGapsOf:
     """The bars of a range that should be there, and what is missing of them: rank intervals of `bars` by kind."""
 
     bars: ExpectedBars
@@ -83,20 +83,20 @@ class Seen:
 
     def add(self, stored: Ints, later: Ints) -> None:
         """Note the ascending opens that are stored in a piece, and those that were stored only later."""
-        self._stored.append(runs_of(stored, self.series.step))
-        self._later.append(runs_of(later, self.series.step))
+        self._stored.append(ranges_of(stored, self.series.step))
+        self._later.append(ranges_of(later, self.series.step))
 
-    def holes(self, start: int, end: int, dead: Ints, until: int | None = None) -> Holes:
+    def acknowledged(self, start: int, end: int, dead: Ints, until: int | None = None) -> AcknowledgedGapsOf:
         """What is missing of [start, end), given the ascending opens of dead letters in it.
 
         Bars that open from `until` on are not due yet and not counted; by default those that have not ended.
         """
         step, end = self.series.step, min(end, ended(self.series) if until is None else until)
         bars = ExpectedBars.of(self.calendar, self.series.timeframe, *clipped(self.calendar, start, end))
-        held = clip_opens(join_runs(self._stored, step), step, start, end)
+        held = clip_open_times(join_ranges(self._stored, step), step, start, end)
         stored = bars.ranks_of(held)
         marks = union(ranges(self.marked))
-        now = account(bars, start, end, join_runs([held, *self._later], step), dead, marks)
+        now = account(bars, start, end, join_ranges([held, *self._later], step), dead, marks)
         asked = bars.ranks_within(ranges([self.covered]))
         not_ingested = minus(now.unexplained, asked)
         missing: dict[Kind, Times] = {
@@ -106,7 +106,7 @@ class Seen:
             "not_ingested": not_ingested,
             "unexplained": minus(now.unexplained, not_ingested),
         }
-        return Holes(bars, total(stored), total(held) // step - total(stored), missing)
+        return AcknowledgedGapsOf(bars, total(stored), total(held) // step - total(stored), missing)
 
 
 def ended(series: Series) -> int:
@@ -115,7 +115,7 @@ def ended(series: Series) -> int:
 
 
 def closures(
-    calendar: MarketCalendar, timeframe: str, start: int, end: int, opens: Ints, length: int
+    calendar: MarketCalendar, timeframe: str, start: int, end: int, open_times: Ints, length: int
 ) -> list[tuple[int, int]]:
     """Ranges within [start, end) in which no bar of `timeframe` should open and none is stored, epoch seconds.
 
@@ -123,7 +123,7 @@ def closures(
     """
     start, end = clipped(calendar, start, end)
     runs = calendar.expected_ranges(timeframe, start, end)
-    shown = union(np.concatenate((runs, np.column_stack((opens, opens + length)))))
+    shown = union(np.concatenate((runs, np.column_stack((open_times, open_times + length)))))
     edges = np.concatenate(([start], np.clip(shown, start, max(start, end)).ravel(), [end])).reshape(-1, 2)
     return [(first, last) for first, last in edges.tolist() if first < last]
 

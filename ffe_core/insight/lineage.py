@@ -1,4 +1,4 @@
-"""Who brought a stored row: which run, or whose hand, and why? Its commit says so; where that is gone, the ledger.
+"""Who brought a stored row: which run, or whose hand, and why? Its commit says so; where that is gone, the database.
 
 The log of a table forgets commits after a month, and only its newest are read: a row from further back belongs to the
 run that worked on its series at the moment it was extracted, if there was just one.
@@ -19,7 +19,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.runs import run_series
 
 _MOST_COMMITS = 1_000
@@ -48,17 +48,17 @@ class _Read:
 _read: WeakKeyDictionary[DeltaLakeManager, dict[str, _Read]] = WeakKeyDictionary()
 
 
-def origins(lake: DeltaLakeManager, ledger: Ledger, series: Series, rows: Mapping[str, int]) -> dict[str, Origin]:
+def origins(lake: DeltaLakeManager, database: Database, series: Series, rows: Mapping[str, int]) -> dict[str, Origin]:
     """Where rows of a series come from, by ingestion id; `rows` gives for each id a moment of extraction (epoch us).
 
-    An id of which nothing is known is left out. StorageError if the log or the ledger cannot be read.
+    An id of which nothing is known is left out. StorageError if the log or the database cannot be read.
     """
     known = _of_commits(lake, series.table)
     found = {ingestion: known[ingestion] for ingestion in rows if ingestion in known}
     missing = {ingestion: at for ingestion, at in rows.items() if ingestion not in found}
     if not missing:
         return found
-    return found | _by_hand(ledger, series, missing) | _at_the_time(ledger, series, missing)
+    return found | _by_hand(database, series, missing) | _at_the_time(database, series, missing)
 
 
 def _of_commits(lake: DeltaLakeManager, table_name: str) -> dict[str, Origin]:
@@ -87,19 +87,19 @@ def _named(commits: list[dict[str, Any]]) -> dict[str, Origin]:
     return named
 
 
-def _by_hand(ledger: Ledger, series: Series, missing: Mapping[str, int]) -> dict[str, Origin]:
+def _by_hand(database: Database, series: Series, missing: Mapping[str, int]) -> dict[str, Origin]:
     if not any(ingestion.startswith(BY_HAND) for ingestion in missing):
         return {}
-    acts = Audit(ledger).find(target=series.key, verb="correct", limit=_MOST_CORRECTIONS)
+    acts = Audit(database).find(target=series.key, verb="correct", limit=_MOST_CORRECTIONS)
     by_id = {act["details"].get("ingestion"): Origin(None, act["actor"], act["reason"]) for act in acts}
     return {ingestion: by_id[ingestion] for ingestion in missing if ingestion in by_id}
 
 
-def _at_the_time(ledger: Ledger, series: Series, missing: Mapping[str, int]) -> dict[str, Origin]:
+def _at_the_time(database: Database, series: Series, missing: Mapping[str, int]) -> dict[str, Origin]:
     moments = {ingestion: at / MICROS for ingestion, at in missing.items() if not ingestion.startswith(BY_HAND)}
     if not moments:
         return {}
-    spans = _working(ledger, series, min(moments.values()), max(moments.values()))
+    spans = _working(database, series, min(moments.values()), max(moments.values()))
     found = {}
     for ingestion, at in moments.items():
         runs = {run for run, start, end in spans if start <= at and (end is None or at <= end)}
@@ -108,7 +108,7 @@ def _at_the_time(ledger: Ledger, series: Series, missing: Mapping[str, int]) -> 
     return found
 
 
-def _working(ledger: Ledger, series: Series, first: float, last: float) -> _RunSpans:
+def _working(database: Database, series: Series, first: float, last: float) -> _RunSpans:
     """The runs that worked on a series between two moments, and when."""
     query = sa.select(run_series.c.run_id, run_series.c.started_at, run_series.c.ended_at).where(
         run_series.c.asset_pair == series.asset_pair,
@@ -117,5 +117,5 @@ def _working(ledger: Ledger, series: Series, first: float, last: float) -> _RunS
         run_series.c.started_at <= last,
         sa.or_(run_series.c.ended_at.is_(None), run_series.c.ended_at >= first),
     )
-    with ledger.read() as connection:
+    with database.read() as connection:
         return [(row.run_id, row.started_at, row.ended_at) for row in connection.execute(query)]

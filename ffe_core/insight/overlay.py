@@ -19,14 +19,14 @@ def overlay(a: pa.Table, b: pa.Table) -> pa.Table:
     the five values differs, or only one side has the bar.
     """
     opens_a, opens_b = epochs(a["timestamp"]), epochs(b["timestamp"])
-    opens = np.union1d(opens_a, opens_b)
-    place_a, place_b = _places(opens, opens_a), _places(opens, opens_b)
+    open_times = np.union1d(opens_a, opens_b)
+    place_a, place_b = _places(open_times, opens_a), _places(open_times, opens_b)
     close_a, close_b = a["close"].take(place_a), b["close"].take(place_b)
     both = place_a.is_valid().to_numpy(zero_copy_only=False) & place_b.is_valid().to_numpy(zero_copy_only=False)
     difference = change_bps(_numbers(close_a), _numbers(close_b))
     return pa.table(
         {
-            "timestamp": stamps(opens),
+            "timestamp": stamps(open_times),
             "close_a": close_a,
             "close_b": close_b,
             "difference_bps": pa.array(difference, pa.float64(), mask=~both),
@@ -35,10 +35,10 @@ def overlay(a: pa.Table, b: pa.Table) -> pa.Table:
     )
 
 
-def _places(opens: Ints, own: Ints) -> pa.Array:
+def _places(open_times: Ints, own: Ints) -> pa.Array:
     """Where each open is in `own`; null where it is not."""
-    place = np.searchsorted(own, opens)
-    there = np.isin(opens, own, assume_unique=True)
+    place = np.searchsorted(own, open_times)
+    there = np.isin(open_times, own, assume_unique=True)
     return pa.array(place, pa.int64(), mask=~there)
 
 

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
 from ffe_core.insight.freshness import is_behind, lag
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import DamagedTable
-from ffe_core.storage.state.runs import RunLedger
+from ffe_core.storage.state.runs import RunStore
 from ffe_core.storage.watermark_store import WatermarkStore
 
 
@@ -63,8 +63,8 @@ class Overview:
         return sum(row.unexplained or 0 for row in self.rows)
 
 
-def overview(coverage: Coverage, watermarks: WatermarkStore, runs: RunLedger, settings: Settings) -> Overview:
-    """A row for every series that is stored or was run. StorageError if the ledger or a table's log cannot be read;
+def overview(coverage: Coverage, watermarks: WatermarkStore, runs: RunStore, settings: Settings) -> Overview:
+    """A row for every series that is stored or was run. StorageError if the database or a table's log cannot be read;
     a data file that cannot is told as `trouble`."""
     trouble = None
     try:
@@ -75,13 +75,14 @@ def overview(coverage: Coverage, watermarks: WatermarkStore, runs: RunLedger, se
     last = runs.last_of_series()
     known = sorted({*counted, *marks, *last})
     rows = (
-        _row(series, counted.get(series), marks.get(series, Marks()), last.get(series), settings) for series in known
+        _row(series, counted.get(series), marks.get(series, Watermarks()), last.get(series), settings)
+        for series in known
     )
     return Overview(tuple(rows), trouble)
 
 
 def _row(
-    series: Series, found: SeriesCoverage | None, marks: Marks, last: sa.RowMapping | None, settings: Settings
+    series: Series, found: SeriesCoverage | None, marks: Watermarks, last: sa.RowMapping | None, settings: Settings
 ) -> SeriesOverview:
     counts = found.counts if found and found.account else None
     return SeriesOverview(

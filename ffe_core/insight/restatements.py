@@ -62,9 +62,9 @@ def _of_series(snapshot: Snapshot, series: Series, since: int) -> Iterator[pa.Ta
     files = snapshot.files(series)
     for span in _suspect(files, since, series.step):
         for start, end in ranges_of(files, *span):
-            opens = _restated(snapshot.rows(series, start, end, _KEYS, files), since)
-            if len(opens):
-                chosen = pc.field("timestamp").isin(pa.array(opens, pa.int64()).cast(TIMESTAMP))
+            open_times = _restated(snapshot.rows(series, start, end, _KEYS, files), since)
+            if len(open_times):
+                chosen = pc.field("timestamp").isin(pa.array(open_times, pa.int64()).cast(TIMESTAMP))
                 rows = snapshot.rows(series, start, end, _DETAILS, files, chosen)
                 yield _pairs(series, rows, since)
 
@@ -89,18 +89,18 @@ def _overlapping(files: Files) -> np.ndarray:
 
 def _restated(rows: pa.Table, since: int) -> np.ndarray:
     """Opens, as epoch microseconds, of the bars with a version from `since` on that is not their first."""
-    opens, extracted = micros(rows["timestamp"]), micros(rows["_extracted_at"])
-    order = np.lexsort((extracted, opens))
-    opens, extracted = opens[order], extracted[order]
-    later = (opens[1:] == opens[:-1]) & (extracted[1:] >= since)
-    return np.unique(opens[1:][later])
+    open_times, extracted = micros(rows["timestamp"]), micros(rows["_extracted_at"])
+    order = np.lexsort((extracted, open_times))
+    open_times, extracted = open_times[order], extracted[order]
+    later = (open_times[1:] == open_times[:-1]) & (extracted[1:] >= since)
+    return np.unique(open_times[1:][later])
 
 
 def _pairs(series: Series, rows: pa.Table, since: int) -> pa.Table:
     """Each version from `since` on beside the one before it."""
     rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
-    opens = epochs(rows["timestamp"])
-    place = 1 + np.flatnonzero((opens[1:] == opens[:-1]) & (micros(rows["_extracted_at"])[1:] >= since))
+    open_times = epochs(rows["timestamp"])
+    place = 1 + np.flatnonzero((open_times[1:] == open_times[:-1]) & (micros(rows["_extracted_at"])[1:] >= since))
     old, new = rows.take(pa.array(place - 1)), rows.take(pa.array(place))
     moves = np.array([change_bps(old[name].to_numpy(), new[name].to_numpy()) for name in PRICES])
     largest = moves[np.abs(moves).argmax(axis=0), np.arange(len(place))]

@@ -10,7 +10,7 @@ import numpy as np
 from ffe_core.candles import table_name
 from ffe_core.errors import InputError
 from ffe_core.providers import PROVIDERS
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import Files, Snapshot
 from ffe_core.timeframes import TIMEFRAMES
@@ -74,7 +74,7 @@ def _providers(snapshot: Snapshot, pair_of: Series, files: Files) -> list[str]:
     low, high = files.providers[:, 0], files.providers[:, 1]
     named = {*low.tolist(), *high.tolist()}
     between = [name for name in PROVIDERS if name not in named and ((low < name) & (name < high)).any()]
-    marked = [name for name in between if snapshot.marks(replace(pair_of, provider=name)) != Marks()]
+    marked = [name for name in between if snapshot.marks(replace(pair_of, provider=name)) != Watermarks()]
     return sorted({*named, *marked})
 
 

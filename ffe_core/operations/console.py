@@ -1,4 +1,4 @@
-"""The console's one service: settings, ledger, runs and leadership, opened with the server and drained with it."""
+"""The console's one service: settings, database, runs and leadership, opened with the server and drained with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.suggestions import PairSuggestions
-from ffe_core.operations.gaps import HoleVerbs
+from ffe_core.operations.gaps import GapVerbs
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.schedules.engine import Scheduler
-from ffe_core.operations.schedules.notifications import Notices
+from ffe_core.operations.schedules.notifications import Notifier
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import ScheduledRuns
 from ffe_core.operations.schedules.service import Schedules
@@ -22,9 +22,9 @@ from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings
-from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.schedules import ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
 
@@ -40,24 +40,24 @@ class ConsoleService:
 
     def __init__(self, config: Config | Settings | None = None) -> None:
         self.settings = Settings.load(config)
-        self.ledger = Ledger(self.settings.data_dir / LEDGER_FILE)
-        self.run_service = RunService(self.settings, self.ledger)
+        self.database = Database(self.settings.data_dir / DATABASE_FILE)
+        self.run_service = RunService(self.settings, self.database)
         self.runs = self.run_service.runs
         self.lake = self.run_service.lake
         self.queue = self.run_service.ingester.dlq
         self.watermarks = self.run_service.ingester.watermark_store
-        self.holes = self.run_service.ingester.holes
-        self.audit = Audit(self.ledger)
-        remembered = FileRuns(self.ledger)
-        self.coverage = Coverage(self.settings, self.lake, self.queue, self.holes, self.watermarks, remembered)
+        self.acknowledged = self.run_service.ingester.acknowledged
+        self.audit = Audit(self.database)
+        remembered = RangeCache(self.database)
+        self.coverage = Coverage(self.settings, self.lake, self.queue, self.acknowledged, self.watermarks, remembered)
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
-        self.hole_verbs = HoleVerbs(self.coverage, self.holes, self.audit)
-        self.watchlists = Watchlists(self.ledger)
+        self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
+        self.watchlists = Watchlists(self.database)
         self.suggestions = PairSuggestions(self.settings)
         self.last_error: str | None = None
-        store, plans = ScheduleStore(self.ledger), Plans(self.settings, self.watchlists)
-        runs = ScheduledRuns(self.run_service, self.ledger)
-        self.notices = Notices(self.settings, store)
+        store, plans = ScheduleStore(self.database), Plans(self.settings, self.watchlists)
+        runs = ScheduledRuns(self.run_service, self.database)
+        self.notices = Notifier(self.settings, store)
         self.scheduler = Scheduler(store, plans, runs, self.notices)
         self.schedules = Schedules(
             store, plans, runs, self.audit, is_listed=self.suggestions.is_listed, wake=self.scheduler.wake
@@ -79,7 +79,7 @@ class ConsoleService:
         self.notices.stop()
         self.run_service.close()
         self._leadership.stop()
-        self.ledger.close()
+        self.database.close()
 
     @property
     def leads(self) -> bool:

@@ -44,7 +44,7 @@ def correct(
     checked = validate([{"date": times.iso(open_), **values}], series.grid)
     if checked.failures:
         broken = "; ".join(REASONS[code.split(":")[0]] for code in checked.failures[0].reasons)
-        raise InputError(f"values: {broken}; mend them and save again")
+        raise InputError(f"values: {broken}; correct them and save again")
     lake = ingester.delta_mgr
     ingestion = f"{BY_HAND}{uuid.uuid4()}"
     note = {"verb": "correct", "ingestion_id": ingestion, "actor": actor, "reason": why}

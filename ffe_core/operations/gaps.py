@@ -15,7 +15,7 @@ from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
 from ffe_core.intervals import Times, intersect, total_before
 from ffe_core.series import Series
-from ffe_core.storage.state.acknowledged_gaps import OTHER, MarkedHole, MarkedHoles, check_reason
+from ffe_core.storage.state.acknowledged_gaps import OTHER, AcknowledgedGap, AcknowledgedGaps, check_reason
 from ffe_core.storage.state.audit import Audit
 
 MARK, UNMARK = "mark", "unmark"
@@ -29,9 +29,9 @@ _Gaps = list[tuple[int, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """What was marked: how many holes, and how many bars in them."""
+    """What was marked: how many gaps, and how many bars in them."""
 
-    holes: int
+    acknowledged: int
     candles: int
     ids: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -39,10 +39,10 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
-class HoleState:
-    """A marked hole as it stands now: bars that arrived since have opened it again, as far as they go."""
+class GapState:
+    """A marked gap as it stands now: bars that arrived since have opened it again, as far as they go."""
 
-    hole: MarkedHole
+    gap: AcknowledgedGap
     arrived: int
     """How many of its bars are there now, as candles or dead letters."""
 
@@ -51,14 +51,14 @@ class HoleState:
         """marked, partly reopened or reopened."""
         if not self.arrived:
             return "marked"
-        return "reopened" if self.arrived >= self.hole.candles else "partly reopened"
+        return "reopened" if self.arrived >= self.gap.candles else "partly reopened"
 
 
-class HoleVerbs:
+class GapVerbs:
     """Marks what `coverage` finds unexplained."""
 
-    def __init__(self, coverage: Coverage, holes: MarkedHoles, audit: Audit) -> None:
-        self._coverage, self._holes, self._audit = coverage, holes, audit
+    def __init__(self, coverage: Coverage, acknowledged: AcknowledgedGaps, audit: Audit) -> None:
+        self._coverage, self._acknowledged, self._audit = coverage, acknowledged, audit
 
     def mark(
         self,
@@ -115,29 +115,36 @@ class HoleVerbs:
 
     def unmark(self, ids: Sequence[int], actor: str, reason: str = "") -> int:
         """Take marks back: bars that have not come are unexplained again. InputError if no such mark is known."""
-        known = self._holes.get(ids)
+        known = self._acknowledged.get(ids)
         if not known:
             raise InputError(f"hole: there is none of id {', '.join(map(str, ids))}; the coverage page lists them")
-        self._holes.remove([hole.id for hole in known])
-        for series in sorted({hole.series for hole in known}):
-            own = [hole for hole in known if hole.series == series]
-            self._audit.add(actor, UNMARK, series.key, reason, holes=len(own), candles=_candles(own))
+        self._acknowledged.remove([gap.id for gap in known])
+        for series in sorted({gap.series for gap in known}):
+            own = [gap for gap in known if gap.series == series]
+            self._audit.add(actor, UNMARK, series.key, reason, acknowledged=len(own), candles=_candles(own))
         return len(known)
 
-    def states(self, series: Sequence[Series]) -> list[HoleState]:
-        """Every marked hole of some series, with what has arrived in it since."""
-        return [state for one in series if (holes := self._holes.of(one)) for state in self._states(one, holes)]
+    def states(self, series: Sequence[Series]) -> list[GapState]:
+        """Every marked gap of some series, with what has arrived in it since."""
+        return [
+            state
+            for one in series
+            if (acknowledged := self._acknowledged.of(one))
+            for state in self._states(one, acknowledged)
+        ]
 
     # -- inside
 
-    def _states(self, series: Series, holes: Sequence[MarkedHole]) -> list[HoleState]:
-        found = self._coverage.of([series], min(hole.start for hole in holes), max(hole.end for hole in holes))[0]
+    def _states(self, series: Series, acknowledged: Sequence[AcknowledgedGap]) -> list[GapState]:
+        found = self._coverage.of(
+            [series], min(gap.start for gap in acknowledged), max(gap.end for gap in acknowledged)
+        )[0]
         if found.account is None:
-            return [HoleState(hole, 0) for hole in holes]
+            return [GapState(gap, 0) for gap in acknowledged]
         bars = found.account.bars
-        edges = bars.rank(np.array([edge for hole in holes for edge in (hole.start, hole.end)], dtype=np.int64))
+        edges = bars.rank(np.array([edge for gap in acknowledged for edge in (gap.start, gap.end)], dtype=np.int64))
         still = np.diff(total_before(found.account.marked, edges).reshape(-1, 2)).ravel().tolist()
-        return [HoleState(hole, hole.candles - left) for hole, left in zip(holes, still, strict=True)]
+        return [GapState(gap, gap.candles - left) for gap, left in zip(acknowledged, still, strict=True)]
 
     def _unexplained(self, series: Series, ranges: Sequence[tuple[int | None, int | None]]) -> tuple[_Gaps, list[str]]:
         """The unexplained parts of some ranges of a series, and what is to be said of ranges that have none."""
@@ -153,11 +160,11 @@ class HoleVerbs:
 
     def _asked_twice(self, found: SeriesCoverage) -> _Gaps:
         """The unexplained parts of a series that were asked for twice."""
-        return _within(found, self._holes.asked_twice(found.series))
+        return _within(found, self._acknowledged.asked_twice(found.series))
 
     def _mark(self, series: Series, gaps: _Gaps, reason: str, actor: str, note: str) -> Marked:
         said = _checked_note(reason, note)
-        ids = self._holes.add(series, gaps, reason, said, actor)
+        ids = self._acknowledged.add(series, gaps, reason, said, actor)
         candles = sum(count for _, _, count in gaps)
         details = {"holes": len(ids), "candles": candles, "start": gaps[0][0], "end": gaps[-1][1], "note": said}
         self._audit.add(actor, MARK, series.key, reason, **details)
@@ -189,12 +196,12 @@ def _nothing_left(series: Series, start: int | None, end: int | None) -> str:
 def _checked_note(reason: str, note: str) -> str:
     clean = note.strip()
     if len(clean) > _LONGEST_NOTE or (reason == OTHER and not clean):
-        raise InputError(f"note: say in 1 to {_LONGEST_NOTE} characters what explains the hole, for example 'delisted'")
+        raise InputError(f"note: say in 1 to {_LONGEST_NOTE} characters what explains the gap, for example 'delisted'")
     return clean
 
 
-def _candles(holes: Sequence[MarkedHole]) -> int:
-    return sum(hole.candles for hole in holes)
+def _candles(acknowledged: Sequence[AcknowledgedGap]) -> int:
+    return sum(gap.candles for gap in acknowledged)
 
 
 def _together(done: Sequence[Marked], left_out: tuple[str, ...] = ()) -> Marked:

@@ -17,10 +17,10 @@ from ffe_core.candles import SCHEMA
 from ffe_core.completeness import stored_runs
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
-from ffe_core.intervals import Times, join_runs
+from ffe_core.intervals import Times, join_ranges
 from ffe_core.operations.runs.service import BackfillRequest, RunService
 from ffe_core.providers import provider_class
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.files import strict
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.audit import Audit, required_reason
@@ -34,8 +34,8 @@ class Rewind:
     """What a rewind would do; times in epoch seconds."""
 
     series: Series
-    before: Marks
-    after: Marks
+    before: Watermarks
+    after: Watermarks
     bars: int
     """Expected bars that the next resume reads again, up to the watermark of now."""
     stored: int
@@ -54,8 +54,8 @@ class Move:
     verb: str
     actor: str
     reason: str
-    before: Marks
-    after: Marks
+    before: Watermarks
+    after: Watermarks
     version: int
     at: float
 
@@ -78,9 +78,9 @@ class WatermarkVerbs:
         start, end = target + series.step, before.watermark + series.step
         calendar = calendar_of(series, self._service.settings)
         bars = calendar.expected_count(series.timeframe, start, end)
-        stored = len(self._lake.stored_opens(series, start, end))
+        stored = len(self._lake.stored_open_times(series, start, end))
         requests, seconds, trouble = self._cost(series, start, end)
-        return Rewind(series, before, Marks(target, before.low), bars, stored, requests, seconds, trouble)
+        return Rewind(series, before, Watermarks(target, before.low), bars, stored, requests, seconds, trouble)
 
     def suggestion(self, series: Series) -> int | None:
         """A bar to rewind to: the last that can be, a day or more before the watermark; None if there is none."""
@@ -91,7 +91,7 @@ class WatermarkVerbs:
         found, first = _around(bars, series.step, marks.watermark - times.DAY + 1)
         return next((at for at in (found, first) if _LIMITS[0] <= at < marks.watermark), None)
 
-    def rewind(self, series: Series, to: times.Instant, actor: str, reason: str) -> Marks:
+    def rewind(self, series: Series, to: times.Instant, actor: str, reason: str) -> Watermarks:
         """Move the watermark back to the bar that opens at `to`; the low mark stays. Returns the new marks.
 
         InputError as `preview`, and without a reason; SeriesHeld while a run works on the series; CommitConflict if
@@ -99,26 +99,26 @@ class WatermarkVerbs:
         """
         why, wanted = required_reason(reason), times.parse_instant(to, "to")
 
-        def after(before: Marks) -> Marks:
-            return Marks(self._valid(series, before, wanted), before.low)
+        def after(before: Watermarks) -> Watermarks:
+            return Watermarks(self._valid(series, before, wanted), before.low)
 
         return self._move(series, REWIND, after, actor, why)
 
-    def forget(self, series: Series, actor: str, reason: str) -> Marks:
+    def forget(self, series: Series, actor: str, reason: str) -> Watermarks:
         """Forget how far a series was read; its rows stay, and the next backfill reads everything it is asked for."""
         why = required_reason(reason)
 
-        def after(before: Marks) -> Marks:
-            if before == Marks():
+        def after(before: Watermarks) -> Watermarks:
+            if before == Watermarks():
                 raise InputError(f"watermark: {series} has none; there is nothing to forget")
-            return Marks()
+            return Watermarks()
 
         return self._move(series, FORGET, after, actor, why)
 
-    def undo(self, series: Series, actor: str, reason: str = "undone") -> Marks:
+    def undo(self, series: Series, actor: str, reason: str = "undone") -> Watermarks:
         """Put the marks back as they were before the last move. InputError if anything was committed since."""
 
-        def after(before: Marks) -> Marks:
+        def after(before: Watermarks) -> Watermarks:
             move = self.last_move(series)
             if move is None or move.after != before:
                 raise InputError(
@@ -154,7 +154,9 @@ class WatermarkVerbs:
 
     # -- inside
 
-    def _move(self, series: Series, verb: str, after: Callable[[Marks], Marks], actor: str, reason: str) -> Marks:
+    def _move(
+        self, series: Series, verb: str, after: Callable[[Watermarks], Watermarks], actor: str, reason: str
+    ) -> Watermarks:
         self._service.check_free([series])
         with SeriesLease(self._service.settings.data_dir / "locks", series, f"{verb} by {actor}").acquire():
             before = self._lake.marks(series)
@@ -166,7 +168,7 @@ class WatermarkVerbs:
         self._audit.add(actor, verb, series.key, reason, **moved)
         return marks
 
-    def _valid(self, series: Series, marks: Marks, to: int) -> int:
+    def _valid(self, series: Series, marks: Watermarks, to: int) -> int:
         """`to`, if a bar that opens then is expected or stored, at or after the first and before the watermark."""
         if marks.watermark is None or marks.low is None:
             raise InputError(f"watermark: {series} has none; there is nothing to rewind")
@@ -184,7 +186,7 @@ class WatermarkVerbs:
         held = stored_runs(series, low, watermark, self._lake)
         first = int(held[:, 0].min()) if len(held) else low
         calendar = calendar_of(series, self._service.settings)
-        return join_runs([calendar.expected_ranges(series.timeframe, first, watermark), held], series.step)
+        return join_ranges([calendar.expected_ranges(series.timeframe, first, watermark), held], series.step)
 
     def _cost(self, series: Series, start: int, end: int) -> tuple[int, float, str | None]:
         """Requests and least seconds of reading [start, end) again; 0 and why where the provider cannot say."""
@@ -233,15 +235,15 @@ def _told(epoch: int) -> str:
         return f"{epoch} s"
 
 
-def _spelled(when: str, marks: Marks) -> dict[str, str]:
+def _spelled(when: str, marks: Watermarks) -> dict[str, str]:
     """Marks as text for a commit's metadata."""
     named = {f"{when}_watermark": marks.watermark, f"{when}_low": marks.low}
     return {name: "" if mark is None else times.iso(mark) for name, mark in named.items()}
 
 
-def _read(when: str, commit: Mapping[str, Any]) -> Marks:
+def _read(when: str, commit: Mapping[str, Any]) -> Watermarks:
     watermark, low = (commit.get(f"{when}_{name}") for name in ("watermark", "low"))
-    return Marks(*(times.parse_instant(text) if text else None for text in (watermark, low)))
+    return Watermarks(*(times.parse_instant(text) if text else None for text in (watermark, low)))
 
 
 def _move_of(commit: Mapping[str, Any]) -> Move | None:

@@ -175,7 +175,7 @@ class Provider(ABC):
         try:
             return first <= times.parse_instant(record["date"]) < last
         except (KeyError, ValueError):
-            return True  # an unreadable time is for validation to judge, not for us to drop
+            return True  # an unreadable time is for validation to evaluate, not for us to drop
 
 
 def windows(start: int, end: int, step: int, size: int) -> list[Page]:

@@ -27,7 +27,7 @@ Hour = tuple[int, Record]
 def first_whole_window(earliest: int, calendar: MarketCalendar) -> int:
     """Open of the first window (epoch seconds) that hours from `earliest` on can fill."""
     window = floor(earliest, STEP)
-    return window + STEP if len(calendar.expected_opens(SOURCE, window, earliest)) else window
+    return window + STEP if len(calendar.expected_open_times(SOURCE, window, earliest)) else window
 
 
 def build_bars(hours: Sequence[Hour], calendar: MarketCalendar, start: int, end: int) -> list[Record]:
@@ -41,7 +41,7 @@ def build_bars(hours: Sequence[Hour], calendar: MarketCalendar, start: int, end:
         windows[floor(hour[0], STEP)].append(hour)
     bars = []
     for window in (window for window in windows if start <= window < end):
-        expected = calendar.expected_opens(SOURCE, window, window + STEP).tolist()
+        expected = calendar.expected_open_times(SOURCE, window, window + STEP).tolist()
         if not expected or expected[-1] <= newest:
             bars.append(_bar(window, windows[window], expected))
     return bars
@@ -67,11 +67,11 @@ def _without_repeats(hours: list[Hour]) -> list[Hour]:
 
 def _is_whole(hours: list[Hour], expected: list[int]) -> bool:
     """Every expected hour once, nothing off the hour, all sound, and volumes in all or in none."""
-    opens = [opened for opened, _ in hours]
+    open_times = [opened for opened, _ in hours]
     return (
-        set(expected) <= set(opens)
-        and len(set(opens)) == len(opens)
-        and all(opened % SOURCE_STEP == 0 for opened in opens)
+        set(expected) <= set(open_times)
+        and len(set(open_times)) == len(open_times)
+        and all(opened % SOURCE_STEP == 0 for opened in open_times)
         and all(_is_sound(record) for _, record in hours)
         and len({"volume" in record for _, record in hours}) == 1
     )

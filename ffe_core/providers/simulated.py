@@ -123,26 +123,26 @@ class SimulatedProvider(Provider):
         calendar = self.settings.calendars.of(self.name, pair)
         known = calendar.horizon[0]
         start = page.start if known is None else max(page.start, known)
-        opens = calendar.expected_opens(timeframe, start, page.end)
+        open_times = calendar.expected_open_times(timeframe, start, page.end)
         market = market_of(pair, self._own.seed)
         records: list[Record] = []
-        for part in _chunks(opens, seconds(timeframe)):
+        for part in _chunks(open_times, seconds(timeframe)):
             records += self._records(market, calendar, timeframe, part)
         return Fetched(records, covers_from=start if start > page.start else None)
 
-    def _records(self, market: Market, calendar: MarketCalendar, timeframe: str, opens: Ints) -> list[Record]:
-        records = market.bars(calendar, opens, seconds(timeframe)).records(market)
-        bits = _hash(_key(self._own.seed, market.pair, f"broken/{timeframe}"), opens // MINUTE)
+    def _records(self, market: Market, calendar: MarketCalendar, timeframe: str, open_times: Ints) -> list[Record]:
+        records = market.bars(calendar, open_times, seconds(timeframe)).records(market)
+        bits = _hash(_key(self._own.seed, market.pair, f"broken/{timeframe}"), open_times // MINUTE)
         for at in np.flatnonzero(_uniform(bits) < self._own.broken_records).tolist():
             # The low bits had no part in the choice of the bar.
             records[at] = BREAKERS[int(bits[at] & np.uint64(0x7FF)) % len(BREAKERS)](records[at])
         return records
 
 
-def _chunks(opens: Ints, step: int) -> Iterator[Ints]:
+def _chunks(open_times: Ints, step: int) -> Iterator[Ints]:
     """The bars in runs short enough that their minutes stay within a processor's cache."""
     size = _CHUNK_MINUTES * MINUTE // step
-    return (opens[at : at + size] for at in range(0, len(opens), size))
+    return (open_times[at : at + size] for at in range(0, len(open_times), size))
 
 
 # --- Records broken on purpose: each way fails validation, whatever the good bar was
@@ -176,19 +176,19 @@ _POSITIONAL = 6
 class Bars(NamedTuple):
     """Columns of equal length: opens in epoch seconds, prices in ticks, volumes in lots (see Market)."""
 
-    opens: Ints
+    open_times: Ints
     open: Ints
     high: Ints
     low: Ints
     close: Ints
     volume: Ints
 
-    def into(self, opens: Ints) -> Bars:
+    def into(self, open_times: Ints) -> Bars:
         """These bars gathered into longer ones; every longer bar holds at least one of them."""
-        first = np.searchsorted(self.opens, opens)
-        last = np.append(first[1:], len(self.opens)) - 1
+        first = np.searchsorted(self.open_times, open_times)
+        last = np.append(first[1:], len(self.open_times)) - 1
         high, low = np.maximum.reduceat(self.high, first), np.minimum.reduceat(self.low, first)
-        return Bars(opens, self.open[first], high, low, self.close[last], np.add.reduceat(self.volume, first))
+        return Bars(open_times, self.open[first], high, low, self.close[last], np.add.reduceat(self.volume, first))
 
     def records(self, market: Market) -> list[Record]:
         """One dict per bar, as a provider would send it."""
@@ -196,13 +196,13 @@ class Bars(NamedTuple):
         volumes = _texts(self.volume * market.micro_lot, 6) if market.micro_lot else _texts(self.volume, 0)
         return [
             {"date": date, "open": open_, "high": high, "low": low, "close": close, "volume": volume}
-            for date, open_, high, low, close, volume in zip(_dates(self.opens), *prices, volumes, strict=True)
+            for date, open_, high, low, close, volume in zip(_dates(self.open_times), *prices, volumes, strict=True)
         ]
 
 
-def _dates(opens: Ints) -> list[str]:
+def _dates(open_times: Ints) -> list[str]:
     """ISO 8601 texts such as 2024-01-31T12:00:00+00:00, of opens on the minute."""
-    days, rest = np.divmod(opens, DAY)
+    days, rest = np.divmod(open_times, DAY)
     first, last = int(days[0]), int(days[-1])
     names = np.datetime_as_string(np.arange(first, last + 1).astype("datetime64[D]")).tolist()
     return [
@@ -299,14 +299,14 @@ class Market:
     volatility: float
     busy: tuple[int, ...]
 
-    def bars(self, calendar: MarketCalendar, opens: Ints, step: int) -> Bars:
+    def bars(self, calendar: MarketCalendar, open_times: Ints, step: int) -> Bars:
         """The bars that open at `opens` (ascending, not empty) and last `step` seconds, of their open minutes."""
-        start, end = int(opens[0]), int(opens[-1]) + step
+        start, end = int(open_times[0]), int(open_times[-1]) + step
         every = self.minutes(start // MINUTE, (end - start) // MINUTE)
-        wanted = calendar.expected_opens("1m", start, end)
-        if len(wanted) < len(every.opens):
+        wanted = calendar.expected_open_times("1m", start, end)
+        if len(wanted) < len(every.open_times):
             every = Bars(*(column[(wanted - start) // MINUTE] for column in every))
-        return every if step == MINUTE else every.into(opens)
+        return every if step == MINUTE else every.into(open_times)
 
     def minutes(self, first: int, count: int) -> Bars:
         """`count` one-minute bars from minute `first` of the epoch, whether the market is open or not.

@@ -27,14 +27,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def set_aside(path: Path) -> Path:
+def quarantined(path: Path) -> Path:
     """Rename a file that cannot be read, so that nothing is lost and nothing reads it again."""
     for number in range(1, 10_000):
         aside = path.with_name(f"{path.name}.torn-{number}")
         if not aside.exists():
             os.replace(path, aside)
             return aside
-    raise OSError(f"{path.parent} holds too many files set aside; remove the oldest *.torn-*")
+    raise OSError(f"{path.parent} holds too many files quarantined; remove the oldest *.torn-*")
 
 
 def strict_json(value: Any, *, indent: int | None = None, sort_keys: bool = False, wrapping: int = 0) -> str:

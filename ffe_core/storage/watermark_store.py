@@ -1,7 +1,7 @@
 """The readable copy of the watermarks: watermarks.json, one entry a series, healed from the Delta log.
 
 The log is the truth; this file is what people and pages read. Every change is read-modify-write under a file lock,
-written beside and renamed. A torn file is set aside and rebuilt, never a crash.
+written beside and renamed. A corrupt file is quarantined and rebuilt, never a crash.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from filelock import FileLock
 from ffe_core import times
 from ffe_core.errors import InputError, StorageError
 from ffe_core.pairs import normalize_pair
-from ffe_core.series import Marks, Series
-from ffe_core.storage.files import set_aside, write_atomically
+from ffe_core.series import Series, Watermarks
+from ffe_core.storage.files import quarantined, write_atomically
 from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
@@ -28,11 +28,11 @@ Entries = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DeadLetterBatch:
     """One line of the file: the series (its provider empty if set by hand without one) and its marks."""
 
     series: Series
-    marks: Marks
+    marks: Watermarks
 
 
 class WatermarkStore:
@@ -63,33 +63,35 @@ class WatermarkStore:
         text = timestamp if isinstance(timestamp, str) else times.iso(epoch)
         self._update(lambda entries: entries.setdefault(series.key, {}).update(watermark=text))
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[DeadLetterBatch]:
         """Every series in the file, sorted by name."""
         return sorted(
-            (Entry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
+            (DeadLetterBatch(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
             key=lambda entry: entry.series,
         )
 
-    def put(self, series: Series, marks: Marks) -> None:
+    def put(self, series: Series, marks: Watermarks) -> None:
         """Copy a series' marks as the lake holds them; a forgotten series leaves the file."""
 
         def change(entries: Entries) -> None:
             entries.pop(series.key, None)
-            if marks != Marks():
+            if marks != Watermarks():
                 entries[series.key] = _value_of(marks)
 
         self._update(change)
 
     @property
     def is_readable(self) -> bool:
-        """False when the file is missing or torn: time to heal it."""
+        """False when the file is missing or corrupt: time to heal it."""
         try:
             _checked(json.loads(self.file.read_text(encoding="utf-8")))
             return True
         except (OSError, ValueError):
             return False
 
-    def heal(self, read_truth: Callable[[], Mapping[Series, Marks]], providers: Collection[str] | None = None) -> None:
+    def heal(
+        self, read_truth: Callable[[], Mapping[Series, Watermarks]], providers: Collection[str] | None = None
+    ) -> None:
         """Make the file say what the lake says; entries set by hand without a provider stay.
 
         With `providers`, the lake was asked about them alone, and others' entries stay too.
@@ -103,7 +105,7 @@ class WatermarkStore:
                 provider = _series_of(key).provider
                 if provider and (providers is None or provider in providers):
                     del entries[key]
-            entries.update({series.key: _value_of(marks) for series, marks in truth.items() if marks != Marks()})
+            entries.update({series.key: _value_of(marks) for series, marks in truth.items() if marks != Watermarks()})
 
         self._update(change)
 
@@ -113,14 +115,14 @@ class WatermarkStore:
         except FileNotFoundError:
             return {}
         except (ValueError, InputError):
-            return {}  # torn: the next write, or healing, sets it aside
+            return {}  # corrupt: the next write, or healing, sets it aside
         except OSError as error:
             raise StorageError(f"{self.file} cannot be read: {error}") from error
 
     def _update(self, change: Callable[[Entries], None]) -> None:
         try:
             with self._lock:
-                self._set_aside_if_torn()
+                self._quarantine_if_corrupt()
                 entries = self._read()
                 before = json.dumps(entries)
                 change(entries)
@@ -129,13 +131,13 @@ class WatermarkStore:
         except OSError as error:
             raise StorageError(f"{self.file} cannot be written: {error}") from error
 
-    def _set_aside_if_torn(self) -> None:
+    def _quarantine_if_corrupt(self) -> None:
         try:
             _checked(json.loads(self.file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return
         except (ValueError, InputError) as error:
-            log.warning("%s was torn (%s); kept as %s and rebuilt", self.file, error, set_aside(self.file))
+            log.warning("%s was corrupt (%s); kept as %s and rebuilt", self.file, error, quarantined(self.file))
 
 
 def _checked(tree: Any) -> Entries:
@@ -156,14 +158,14 @@ def _series_of(key: str) -> Series:
     return Series(normalize_pair(pair), timeframe, provider)
 
 
-def _marks_of(value: Mapping[str, Any]) -> Marks:
+def _marks_of(value: Mapping[str, Any]) -> Watermarks:
     watermark, low = value.get("watermark"), value.get("low")
-    return Marks(
+    return Watermarks(
         None if watermark is None else times.parse_instant(watermark),
         None if low is None else times.parse_instant(low),
     )
 
 
-def _value_of(marks: Marks) -> dict[str, str]:
+def _value_of(marks: Watermarks) -> dict[str, str]:
     named = {"watermark": marks.watermark, "low": marks.low}
     return {name: times.iso(mark) for name, mark in named.items() if mark is not None}

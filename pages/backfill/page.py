@@ -35,7 +35,7 @@ from pages.widgets.verbs import changing, done, refusable, told
 MODES = {
     "resume": (
         "Continue",
-        "Fetch what is newer than what you have, and what is older if you start earlier. Never leaves a hole.",
+        "Fetch what is newer than what you have, and what is older if you start earlier. Never leaves a gap.",
     ),
     "gaps": ("Fill gaps", "Fetch only bars of the range that are missing and not explained."),
     "refetch": (
@@ -288,7 +288,7 @@ def show_preview(found: Preview) -> None:
 
 def beyond_the_range(item: SeriesPreview) -> str:
     """Why there is more to fetch than the range has bars."""
-    return "up to what is stored already, so that no hole is left" if item.to_fetch > item.expected else ""
+    return "up to what is stored already, so that no gap is left" if item.to_fetch > item.expected else ""
 
 
 @changing()

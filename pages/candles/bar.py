@@ -24,7 +24,7 @@ from pages.widgets.verbs import changing
 
 def run_of(series: Series, rows: Mapping[str, int]) -> dict[str, int]:
     """Which run brought each ingestion, where that is known; `rows` as for `origins`."""
-    found = origins(service().lake, service().ledger, series, rows)
+    found = origins(service().lake, service().database, series, rows)
     return {ingestion: origin.run for ingestion, origin in found.items() if origin.run is not None}
 
 
@@ -33,7 +33,7 @@ def one_bar(series: Series, open_: int, known_at: int | None, show_as_of: Callab
     table = versions(service().lake, series, open_)
     moments = micros(table["_extracted_at"]).tolist()
     came = origins(
-        service().lake, service().ledger, series, dict(zip(table["_ingestion_id"].to_pylist(), moments, strict=True))
+        service().lake, service().database, series, dict(zip(table["_ingestion_id"].to_pylist(), moments, strict=True))
     )
     st.markdown(f"**{when(open_, hint=False)}**, every version, the latest last")
     frame = table.to_pandas()
@@ -110,7 +110,7 @@ def _verbs(series: Series, open_: int, latest: dict[str, float], extracted: int)
 
 
 def _dead_letters(series: Series, ids: list[str]) -> None:
-    """The record that the bar was mended from, else those of its series."""
+    """The record that the bar was edited from, else those of its series."""
     if not ids:
         dead_letters_of(series)
         return

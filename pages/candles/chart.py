@@ -82,8 +82,8 @@ def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str], runs: Map
 
 def _is_sparse(view: ChartView) -> bool:
     """Whether no two bars are neighbours: Plotly makes candles as wide as the smallest distance between two."""
-    opens = epochs(view.bars["timestamp"])
-    return len(opens) > 0 and (len(opens) == 1 or int(np.diff(opens).min()) > view.size.seconds)
+    open_times = epochs(view.bars["timestamp"])
+    return len(open_times) > 0 and (len(open_times) == 1 or int(np.diff(open_times).min()) > view.size.seconds)
 
 
 def _width_of_a_bar(view: ChartView) -> go.Candlestick:
@@ -230,15 +230,15 @@ def _edges(view: ChartView) -> tuple[int, int]:
 
 def _ticks(view: ChartView) -> dict[str, Any]:
     """Where closures are cut out, days are named at their first bar: Plotly would put labels into the cut."""
-    opens = epochs(view.bars["timestamp"])
-    if not view.closures or len(opens) == 0 or opens[-1] - opens[0] < 2 * DAY:
+    open_times = epochs(view.bars["timestamp"])
+    if not view.closures or len(open_times) == 0 or open_times[-1] - open_times[0] < 2 * DAY:
         return {}
-    firsts = np.flatnonzero(np.diff(opens // DAY, prepend=-1))
+    firsts = np.flatnonzero(np.diff(open_times // DAY, prepend=-1))
     kept: list[int] = []
     for place in firsts.tolist():
-        if not kept or place - kept[-1] >= max(1, len(opens) / _MOST_TICKS):
+        if not kept or place - kept[-1] >= max(1, len(open_times) / _MOST_TICKS):
             kept.append(place)
-    at = opens[kept].astype("datetime64[s]")
+    at = open_times[kept].astype("datetime64[s]")
     return {"tickmode": "array", "tickvals": at, "tickformat": "%b %-d<br>%Y"}
 
 

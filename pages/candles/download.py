@@ -86,7 +86,7 @@ def _write(path: Path, series: list[Series], start: int, end: int, known: int | 
             target,
             moment,
             "csv" if format_ == "csv" else "parquet",
-            marked_of=lambda one: [(int(a), int(b)) for a, b in console.holes.ranges(one, start, end)],
+            marked_of=lambda one: [(int(a), int(b)) for a, b in console.acknowledged.ranges(one, start, end)],
         )
     if format_ == "sheet":
         path.write_text(json.dumps(data, indent=2), encoding="utf-8")

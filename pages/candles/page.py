@@ -338,7 +338,7 @@ def prefill_options(known: list[SeriesSummary]) -> None:
 
 def view_of(series: Series, start: int, end: int) -> ChartView:
     console = service()
-    marked = [(int(first), int(last)) for first, last in console.holes.ranges(series, start, end)]
+    marked = [(int(first), int(last)) for first, last in console.acknowledged.ranges(series, start, end)]
     view = chart_view(
         console.lake,
         console.queue,

@@ -11,10 +11,10 @@ from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
 from ffe_core.intervals import Times
-from ffe_core.operations.gaps import HoleState
+from ffe_core.operations.gaps import GapState
 from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series
-from ffe_core.storage.state.acknowledged_gaps import REASONS, MarkedHole
+from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGap
 from ffe_core.timeframes import TIMEFRAMES
 from pages.coverage.heatmap import figure
 from pages.widgets import (
@@ -417,27 +417,27 @@ def mark(gaps: Sequence[Gap]) -> None:
 
     answered()
     with changing():
-        marked = service().hole_verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
+        marked = service().gap_verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
         state.coverage_left_out = marked.left_out
-        done(f"Marked {many(marked.candles, 'bar')} in {many(marked.holes, 'gap')}.")
+        done(f"Marked {many(marked.candles, 'bar')} in {many(marked.acknowledged, 'gap')}.")
 
 
 @dialog("Take these marks back?")
-def unmark_dialog(holes: list[MarkedHole]) -> None:
-    restate([(hole.series, hole.candles) for hole in holes], "mark")
+def unmark_dialog(acknowledged: list[AcknowledgedGap]) -> None:
+    restate([(gap.series, gap.candles) for gap in acknowledged], "mark")
     st.write("Bars that have not arrived count as missing again; nothing that is stored changes.")
     st.text_input("Reason", key="coverage_unmark_reason", max_chars=500, placeholder="Optional; kept in the audit")
     with st.container(horizontal=True):
-        label = f"Take {many(len(holes), 'mark')} back"
-        st.button(label, key="coverage_unmark_yes", type="primary", on_click=unmark, args=(holes,))
+        label = f"Take {many(len(acknowledged), 'mark')} back"
+        st.button(label, key="coverage_unmark_yes", type="primary", on_click=unmark, args=(acknowledged,))
         st.button("Leave them", key="coverage_unmark_no", on_click=answered)
 
 
-def unmark(holes: Sequence[MarkedHole]) -> None:
-    ids, reason = [hole.id for hole in holes], st.session_state.coverage_unmark_reason
+def unmark(acknowledged: Sequence[AcknowledgedGap]) -> None:
+    ids, reason = [gap.id for gap in acknowledged], st.session_state.coverage_unmark_reason
     answered()
     with changing():
-        done(f"Took {many(service().hole_verbs.unmark(ids, actor(), reason), 'mark')} back.")
+        done(f"Took {many(service().gap_verbs.unmark(ids, actor(), reason), 'mark')} back.")
 
 
 def told_in_full() -> None:
@@ -450,7 +450,7 @@ def told_in_full() -> None:
 
 def asked_twice(found: Sequence[SeriesCoverage]) -> None:
     """What the provider does not have after two asks, marked in one go."""
-    offered = [(one, bars) for one in found if (bars := service().hole_verbs.offered(one))]
+    offered = [(one, bars) for one in found if (bars := service().gap_verbs.offered(one))]
     if not offered:
         return
     series = [one.series for one, _ in offered]
@@ -472,8 +472,8 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
 
 @changing()
 def mark_asked_twice(series: Sequence[Series]) -> None:
-    marked = service().hole_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
-    done(f"Marked {many(marked.candles, 'bar')} in {many(marked.holes, 'hole')}.")
+    marked = service().gap_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
+    done(f"Marked {many(marked.candles, 'bar')} in {many(marked.acknowledged, 'gap')}.")
 
 
 def largest() -> None:
@@ -505,35 +505,35 @@ def largest() -> None:
 
 
 def marks_list(known: Sequence[Series]) -> None:
-    """Every marked hole, newest first, with what has arrived in it since."""
-    states: list[HoleState] = service().hole_verbs.states(known)
+    """Every marked gap, newest first, with what has arrived in it since."""
+    states: list[GapState] = service().gap_verbs.states(known)
     if not states:
         return
-    states.sort(key=lambda state: -state.hole.at)
+    states.sort(key=lambda state: -state.gap.at)
     shown = states[:MOST_GAPS]
-    st.subheader("Marked holes", anchor=False)
+    st.subheader("Marked gaps", anchor=False)
     event = show_table(
         [
             {
-                "Pair": state.hole.series.asset_pair,
-                "Timeframe": state.hole.series.timeframe,
-                "Provider": state.hole.series.provider,
-                "First": when(state.hole.start, hint=False),
-                "Bars": state.hole.candles,
+                "Pair": state.gap.series.asset_pair,
+                "Timeframe": state.gap.series.timeframe,
+                "Provider": state.gap.series.provider,
+                "First": when(state.gap.start, hint=False),
+                "Bars": state.gap.candles,
                 "Arrived": state.arrived,
                 "State": state.state,
-                "Reason": state.hole.reason,
-                "Note": state.hole.note,
-                "By": state.hole.actor,
-                "Marked": when(state.hole.at, hint=False),
+                "Reason": state.gap.reason,
+                "Note": state.gap.note,
+                "By": state.gap.actor,
+                "Marked": when(state.gap.at, hint=False),
             }
             for state in shown
         ],
-        key=f"coverage_marks_{digest([state.hole.id for state in shown])}",
+        key=f"coverage_marks_{digest([state.gap.id for state in shown])}",
         on_select="rerun",
         selection_mode="multi-row",
     )
-    ticked = [shown[row].hole for row in event.selection.rows if row < len(shown)]
+    ticked = [shown[row].gap for row in event.selection.rows if row < len(shown)]
     st.button(
         "Take marks back",
         key="coverage_unmark",
@@ -572,7 +572,7 @@ def draw(known: Sequence[Series]) -> None:
             asked_twice(found)
     with section("The largest gaps"):
         largest()
-    with section("The marked holes"):
+    with section("The marked gaps"):
         marks_list(known)
     open_dialog()
 

@@ -12,10 +12,10 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.errors import SeriesHeld
-from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
-from pages.dead_letters.text import judged, several, verbs
+from pages.dead_letters.text import evaluated, several, verbs
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import actor, service
 from pages.widgets.text import number
@@ -112,8 +112,8 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
     series = _restate(chosen)
     if edits:
         st.write(f"{several(len(edits), 'mended record')} will be saved first.")
-    verdicts = _foreseen(chosen, edits)
-    _collision(verdicts)
+    checks = _foreseen(chosen, edits)
+    _collision(checks)
     st.write("Those that pass are stored, each exactly once. What still fails stays pending, with one more attempt.")
     _held(series)
     st.text_input("Reason", key="dl_replay_reason", max_chars=500, placeholder="Optional; kept with every record")
@@ -128,27 +128,27 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
         st.button("Leave them", key="dl_replay_no", on_click=answered)
 
 
-def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[Verdict] | None:
+def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[ReplayCheck] | None:
     """The preview of a list that is not too long for it."""
     if _size(chosen) > MOST_PREVIEWED:
-        st.caption(f"Lists of more than {number(MOST_PREVIEWED)} records are judged during the replay.")
+        st.caption(f"Lists of more than {number(MOST_PREVIEWED)} records are evaluated during the replay.")
         return None
-    verdicts = list(verbs().preview(chosen, edits))
-    st.write(f"**{judged(verdicts)}**")
-    return verdicts
+    checks = list(verbs().preview(chosen, edits))
+    st.write(f"**{evaluated(checks)}**")
+    return checks
 
 
-_RESTATE = "Append the mended one as a restatement"
+_RESTATE = "Append the edited one as a restatement"
 
 
-def _collision(verdicts: list[Verdict] | None) -> None:
+def _collision(checks: list[ReplayCheck] | None) -> None:
     """Where a candle may be in the way: what a collision comes to."""
-    if verdicts is None or any(verdict.outcome == "collides" for verdict in verdicts):
+    if checks is None or any(check.outcome == "collides" for check in checks):
         st.radio(
             "Where another candle is stored",
             ["Keep the stored candle", _RESTATE],
             key="dl_collision",
-            captions=["The record ends as superseded by stored.", "Both versions stay; the mended one is current."],
+            captions=["The record ends as superseded by stored.", "Both versions stay; the edited one is current."],
         )
 
 

@@ -1,4 +1,4 @@
-"""Where records are mended: drafts in a grid or as JSON, one fix for many, and what a replay would make of them.
+"""Where records are edited: drafts in a grid or as JSON, one fix for many, and what a replay would make of them.
 
 Nothing is saved until it is said so. A draft remembers the revision it was made from, so that somebody else's newer
 edit is never overwritten.
@@ -25,17 +25,17 @@ from ffe_core.operations.dead_letters.edits import (
     set_fields,
     swap_high_low,
 )
-from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit, readable
 from ffe_core.storage.dead_letters.file import PENDING
 from pages.dead_letters.dialogs import Chosen, ask, do
 from pages.dead_letters.text import (
     FIELDS,
-    VERDICTS,
+    REPLAY_CHECKS,
     candle,
     cell,
+    evaluated,
     field,
-    judged,
     payload,
     reasons,
     several,
@@ -70,12 +70,12 @@ class Draft:
         return bool(self.value != self.before)
 
 
-def bench(chosen: Chosen) -> None:
-    """Draw the bench over a frozen list of records; those that are not pending are left out."""
+def editor(chosen: Chosen) -> None:
+    """Draw the editor over a frozen list of records; those that are not pending are left out."""
     _load(chosen)
     drafts: list[Draft] = st.session_state.dl_drafts
     if not drafts:
-        st.info("None of these records is pending, so there is nothing to mend.", icon=":material/check_circle:")
+        st.info("None of these records is pending, so there is nothing to edit.", icon=":material/check_circle:")
         return
     _stale()
     _fixes()
@@ -214,7 +214,7 @@ def _as_json(drafts: list[Draft]) -> list[Draft]:
         place = st.selectbox("Record", range(len(drafts)), format_func=names.__getitem__, key="dl_json_which") or 0
     text = json.dumps(readable(drafts[place].value), indent=2, ensure_ascii=False)
     if len(text) > _LONGEST_JSON:
-        st.caption("This record is too long to be edited here; the command line takes it: dlq mend --value.")
+        st.caption("This record is too long to be edited here; the command line takes it: dlq edit --value.")
         return drafts
     key = f"dl_json_{st.session_state.dl_round}_{place}"
     st.text_area("The whole record", value=text, key=key, height=240)
@@ -241,12 +241,12 @@ def _take(place: int, key: str) -> None:
 
 def _preview(drafts: list[Draft]) -> None:
     chosen = _as_chosen(drafts)
-    verdicts = list(verbs().preview(chosen, [draft.edit for draft in drafts if draft.is_changed]))
-    st.write(f"**If they were replayed now:** {judged(verdicts) or 'nothing'}")
+    checks = list(verbs().preview(chosen, [draft.edit for draft in drafts if draft.is_changed]))
+    st.write(f"**If they were replayed now:** {evaluated(checks) or 'nothing'}")
     places = {(draft.entry_id, draft.number): place for place, draft in enumerate(drafts, start=1)}
-    order = list(VERDICTS)
-    verdicts.sort(key=lambda verdict: order.index(verdict.outcome))
-    rows = [_verdict_row(verdict, places[verdict.entry_id, verdict.number]) for verdict in verdicts]
+    order = list(REPLAY_CHECKS)
+    checks.sort(key=lambda check: order.index(check.outcome))
+    rows = [_check_row(check, places[check.entry_id, check.number]) for check in checks]
     show_table(
         rows,
         key="dl_verdicts",
@@ -255,22 +255,22 @@ def _preview(drafts: list[Draft]) -> None:
         column_order=[name for name in rows[0] if any(row[name] for row in rows)] if rows else [],
         column_config={
             "#": st.column_config.NumberColumn(width=50),
-            "Verdict": st.column_config.TextColumn(width=220),
+            "Outcome": st.column_config.TextColumn(width=220),
             "Because": st.column_config.TextColumn(width="large"),
-            "Mended": st.column_config.TextColumn(width=330),
+            "Edited": st.column_config.TextColumn(width=330),
             "Stored": st.column_config.TextColumn(width=330),
         },
     )
 
 
-def _verdict_row(verdict: Verdict, place: int) -> dict[str, Any]:
-    beside = verdict.outcome == "collides"
+def _check_row(check: ReplayCheck, place: int) -> dict[str, Any]:
+    beside = check.outcome == "collides"
     return {
         "#": place,
-        "Verdict": VERDICTS[verdict.outcome],
-        "Because": reasons(verdict.reasons) if verdict.reasons else "",
-        "Mended": candle(verdict.candle) if beside else "",
-        "Stored": candle(verdict.stored) if beside else "",
+        "Outcome": REPLAY_CHECKS[check.outcome],
+        "Because": reasons(check.reasons) if check.reasons else "",
+        "Edited": candle(check.candle) if beside else "",
+        "Stored": candle(check.stored) if beside else "",
     }
 
 
@@ -324,7 +324,7 @@ def _stale() -> None:
     if error is None:
         return
     with st.container(border=True, key="dl_conflict"):
-        st.error("Not saved: somebody else has mended it meanwhile.", icon=":material/sync_problem:")
+        st.error("Not saved: somebody else has edited it meanwhile.", icon=":material/sync_problem:")
         for conflict in error.conflicts[:5]:
             st.text(
                 f"Record {conflict.edit.number}, revision {conflict.revision} by {cell(conflict.by)} at {conflict.at}"

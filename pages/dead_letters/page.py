@@ -13,7 +13,7 @@ from ffe_core.storage.dead_letters.file import DISCARDED, PARTLY_REPLAYED, PENDI
 from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
 from ffe_core.storage.dead_letters.search import Group, Page, Row, Wanted
 from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
-from pages.dead_letters.editor import MOST, bench, forget
+from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import record
 from pages.dead_letters.text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
 from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when
@@ -79,8 +79,8 @@ def list_view() -> None:
         groups(asked)
     with section("The records"):
         records(asked)
-    with section("What is set aside"):
-        set_aside()
+    with section("What is quarantined"):
+        quarantined()
 
 
 def filters(asked: Wanted) -> None:
@@ -227,7 +227,7 @@ def shown(row: Row) -> dict[str, Any]:
         "Status": [status_of(row.status, row.attempts)],
         "Because": reasons(row.reasons),
         **{name: field(row.value, name) for name in FIELDS[1:]},
-        "Mended": "yes" if row.revision else "",
+        "Edited": "yes" if row.revision else "",
         "Attempts": row.attempts,
         "Provider": row.provider,
         "Run": row.run,
@@ -293,7 +293,7 @@ def actions(asked: Wanted, ticked: list[Row], found: Page) -> None:
     locked = not service().leads
     if can_be(PENDING, asked, ticked):
         pending = frozen(asked, ticked, PENDING)
-        st.button("Mend", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending,))
+        st.button("Edit", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending,))
         for label, icon, dialog in PENDING_ACTIONS:
             st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, pending), disabled=locked)
     if can_be(DISCARDED, asked, ticked):
@@ -353,11 +353,11 @@ def exported(kind: str, chosen: Callable[[], Chosen]) -> Callable[[], str]:
     return lambda: (verbs().export_json if kind == "json" else verbs().export_csv)(chosen())
 
 
-def set_aside() -> None:
-    found = service().queue.set_aside()
+def quarantined() -> None:
+    found = service().queue.quarantined()
     if not found:
         return
-    with st.expander(f"{several(len(found), 'file')} set aside", icon=":material/folder_off:", key="dl_set_aside"):
+    with st.expander(f"{several(len(found), 'file')} quarantined", icon=":material/folder_off:", key="dl_set_aside"):
         st.caption(
             "They lie in the folder and are no dead letters. They stay where they are; nothing else is affected."
         )
@@ -372,7 +372,7 @@ def set_aside() -> None:
 
 
 def work(chosen: Callable[[], Chosen]) -> None:
-    """Go to the bench with a list that is frozen now; why there is none is told on the page."""
+    """Go to the editor with a list that is frozen now; why there is none is told on the page."""
     with refusable():
         frozen = chosen()
         forget()
@@ -386,17 +386,17 @@ def work_view() -> None:
         back()
     told()
     if not chosen:
-        st.info("The list of records to mend is gone; choose them again.", icon=":material/checklist:")
+        st.info("The list of records to edit is gone; choose them again.", icon=":material/checklist:")
         return
     count = sum(map(len, chosen.values()))
     st.subheader(f"Mend {several(count, 'record')}")
     if count > MOST:
         st.warning(
-            f"The first {number(MOST)} are shown. Mend and replay them, then choose again.",
+            f"The first {number(MOST)} are shown. Edit and replay them, then choose again.",
             icon=":material/filter_list:",
         )
-    with section("The mending"):
-        bench(chosen)
+    with section("The editor"):
+        editor(chosen)
 
 
 def back() -> None:

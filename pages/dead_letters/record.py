@@ -16,12 +16,12 @@ from ffe_core.insight.bars import bars
 from ffe_core.operations.dead_letters.edits import WORDS, in_words
 from ffe_core.operations.dead_letters.service import described
 from ffe_core.series import Series
-from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, Entry, Letter
+from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, DeadLetterBatch, DeadLetterRecord
 from ffe_core.storage.dead_letters.index import NO_REASON, storable
 from ffe_core.storage.lake.snapshot import epochs
-from ffe_core.validation import UNREADABLE, read_opens, validate
+from ffe_core.validation import UNREADABLE, read_open_times, validate
 from pages.dead_letters.dialogs import ask, do
-from pages.dead_letters.editor import bench
+from pages.dead_letters.editor import editor
 from pages.dead_letters.text import bar, cell, payload, several, status_badge, status_of, verbs
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
@@ -31,7 +31,7 @@ AROUND = 30
 _NEIGHBOURS = 2
 
 
-def record(entry: Entry, number: int) -> None:
+def record(entry: DeadLetterBatch, number: int) -> None:
     """Draw one record of an entry."""
     letter = entry.letters[number]
     _head(entry, letter)
@@ -42,14 +42,14 @@ def record(entry: Entry, number: int) -> None:
     with right, section("What the lake holds"):
         _around(entry.series, letter)
     if letter.status == PENDING and entry.series is not None:
-        with section("The mending"):
-            st.subheader("Mend")
-            bench({entry.id: (number,)})
+        with section("The editor"):
+            st.subheader("Edit")
+            editor({entry.id: (number,)})
     with section("The history"):
         _history(entry, letter)
 
 
-def _head(entry: Entry, letter: Letter) -> None:
+def _head(entry: DeadLetterBatch, letter: DeadLetterRecord) -> None:
     locked = not service().leads
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Record {letter.number} of {len(entry.letters)}", width="content", anchor=False)
@@ -90,7 +90,7 @@ def _button(label: str, icon: str, dialog: str, chosen: dict[str, tuple[int, ...
     st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked)
 
 
-def _why(letter: Letter) -> None:
+def _why(letter: DeadLetterRecord) -> None:
     st.markdown("**Why it is here**")
     rows = [{"Rule": storable(code), "In words": storable(in_words(code))} for code in letter.reasons]
     if not rows:
@@ -106,17 +106,17 @@ def _why(letter: Letter) -> None:
     )
 
 
-def _as_received(letter: Letter) -> None:
+def _as_received(letter: DeadLetterRecord) -> None:
     st.markdown("**As received**")
     payload(letter.raw)
     if letter.revision:
-        st.markdown(f"**As mended**, revision {letter.revision}")
+        st.markdown(f"**As edited**, revision {letter.revision}")
         payload(letter.value)
 
 
-def _around(series: Series | None, letter: Letter) -> None:
+def _around(series: Series | None, letter: DeadLetterRecord) -> None:
     """The bar in question among its neighbours, as a chart and in numbers."""
-    open_ = int(read_opens([letter.value])[0])
+    open_ = int(read_open_times([letter.value])[0])
     if series is None or open_ == UNREADABLE:
         st.markdown("**In the lake**")
         st.caption("Which bar it is cannot be told: " + ("no series." if series is None else "its time is unreadable."))
@@ -148,7 +148,7 @@ def _around(series: Series | None, letter: Letter) -> None:
     _neighbours(held, open_, series)
 
 
-def _figure(held: pa.Table, letter: Letter, open_: int, series: Series) -> go.Figure:
+def _figure(held: pa.Table, letter: DeadLetterRecord, open_: int, series: Series) -> go.Figure:
     """Stored candles, and the record where it can be drawn."""
     drawn = go.Figure(_candles(held, "stored", "#1c7c44", "#c62f35"))
     mine = validate([letter.value], series.grid).candles
@@ -197,7 +197,7 @@ def _neighbour(at: int, row: dict[str, Any] | None, is_this: bool) -> dict[str, 
     return shown
 
 
-def _history(entry: Entry, letter: Letter) -> None:
+def _history(entry: DeadLetterBatch, letter: DeadLetterRecord) -> None:
     st.subheader("History")
     steps = described(entry, letter)["history"]
     if not steps:

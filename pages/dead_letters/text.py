@@ -9,7 +9,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.operations.dead_letters.edits import in_words
-from ffe_core.operations.dead_letters.replay_check import Verdict
+from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import DeadLetters, readable
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
 from ffe_core.storage.dead_letters.index import FAILED_AGAIN, storable
@@ -25,7 +25,7 @@ _STATUS_LOOKS = {
     SUPERSEDED: ("gray", ":material/layers:"),
     DISCARDED: ("gray", ":material/delete:"),
 }
-VERDICTS = {
+REPLAY_CHECKS = {
     "fails": "would still fail",
     "collides": "would collide with a stored candle",
     "identical": "already stored with the same values",
@@ -94,10 +94,10 @@ def bar(open_: int | None) -> str:
         return "–"
 
 
-def judged(verdicts: list[Verdict]) -> str:
-    """How many records have which verdict, in one line."""
-    counts = {outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in VERDICTS}
-    return " · ".join(f"{number(count)} {VERDICTS[outcome]}" for outcome, count in counts.items() if count)
+def evaluated(checks: list[ReplayCheck]) -> str:
+    """How many records have which outcome, in one line."""
+    counts = {outcome: sum(check.outcome == outcome for check in checks) for outcome in REPLAY_CHECKS}
+    return " · ".join(f"{number(count)} {REPLAY_CHECKS[outcome]}" for outcome, count in counts.items() if count)
 
 
 def candle(values: dict[str, float] | None) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from ffe_core.insight.overview import Overview, SeriesOverview, overview
 from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.storage.dead_letters.search import Wanted
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 from pages.widgets import (
     actor,
     duration,
@@ -29,7 +29,7 @@ from pages.widgets.tables import show_table, table_of
 from pages.widgets.verbs import changing, told
 
 MOST = 6
-STOPPED = (states.FAILED, states.INTERRUPTED, states.CANCELLED)
+STOPPED = (run_states.FAILED, run_states.INTERRUPTED, run_states.CANCELLED)
 # Something that needs a person: its icon, what it is, what to do, the page for that and its address.
 Item = tuple[str, str, str, str, dict[str, str]]
 
@@ -67,7 +67,7 @@ def first_run(run_id: int) -> None:
     """The first simulated backfill, to its end and on to its chart."""
     with section("The backfill"):
         run, rows = service().runs.get(run_id), service().runs.series(run_id)
-        if run is None or run["state"] not in states.ACTIVE:
+        if run is None or run["state"] not in run_states.ACTIVE:
             to_the_chart(rows)
             st.rerun()
         done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
@@ -76,7 +76,7 @@ def first_run(run_id: int) -> None:
 
 def to_the_chart(rows: list[Any]) -> None:
     """On to the chart of the first series that came in, or to the run if none did."""
-    row = next((row for row in rows if row["state"] != states.FAILED), None)
+    row = next((row for row in rows if row["state"] != run_states.FAILED), None)
     if row is None:
         go("run", id=str(st.session_state.overview_first))
     else:
@@ -85,7 +85,7 @@ def to_the_chart(rows: list[Any]) -> None:
 
 
 def figures(shown: Overview) -> None:
-    running, active = service().runs.find(states=states.ACTIVE, limit=1)
+    running, active = service().runs.find(states=run_states.ACTIVE, limit=1)
     worst = shown.worst
     cells = st.columns(6)
     cells[0].metric("Series", number(len(shown.rows)))
@@ -123,7 +123,7 @@ def attention(shown: Overview) -> None:
 
 
 def of_schedules() -> list[Item]:
-    """Schedules whose last run failed, that paused themselves or that missed fires."""
+    """Schedules whose last run failed, that paused themselves or that missed ticks."""
     return [
         (
             ":red[:material/event_busy:]",
@@ -149,11 +149,11 @@ def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
     """What is wrong with series; those with the same trouble and the same remedy are one item."""
     for members in grouped((row for row in rows if row.last_state in STOPPED), lambda row: row.last_run):
         first, count = members[0], len(members)
-        icon = ":red[:material/error:]" if first.last_state == states.FAILED else ":orange[:material/power_off:]"
-        was = "failed" if first.last_state == states.FAILED else f"was {first.last_state}"
+        icon = ":red[:material/error:]" if first.last_state == run_states.FAILED else ":orange[:material/power_off:]"
+        was = "failed" if first.last_state == run_states.FAILED else f"was {first.last_state}"
         text = f"{first.series}: its last run {was}" if count == 1 else f"Run {first.last_run} {was}: {count:,} series"
         yield icon, text, "Open the run", "run/page.py", {"id": str(first.last_run)}
-    for members in grouped((row for row in rows if row.unexplained and row.last_state != states.FAILED), same_kind):
+    for members in grouped((row for row in rows if row.unexplained and row.last_state != run_states.FAILED), same_kind):
         first, bars = members[0].series, many(sum(row.unexplained or 0 for row in members), "bar")
         where = {"provider": first.provider, "timeframe": first.timeframe}
         text = f"{name_of(members)}: {bars} unexplained"

@@ -67,7 +67,7 @@ def found() -> pa.Table:
     return table.filter(pc.field("source_provider") == provider) if provider else table
 
 
-def runs_of(table: pa.Table) -> dict[str, int | None]:
+def ranges_of(table: pa.Table) -> dict[str, int | None]:
     """Which run brought each new version."""
     moments: dict[Series, dict[str, int]] = {}
     names = ("asset_pair", "timeframe", "source_provider", "ingestion_id")
@@ -78,7 +78,7 @@ def runs_of(table: pa.Table) -> dict[str, int | None]:
     return {
         ingestion: origin.run
         for series, rows in moments.items()
-        for ingestion, origin in origins(console.lake, console.ledger, series, rows).items()
+        for ingestion, origin in origins(console.lake, console.database, series, rows).items()
     }
 
 
@@ -110,7 +110,7 @@ def by(ingestion: str, run: int | None) -> str:
 
 
 def rows_of(table: pa.Table) -> list[dict[str, Any]]:
-    runs = runs_of(table)
+    runs = ranges_of(table)
     return [
         {
             "Pair": row["asset_pair"],

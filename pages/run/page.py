@@ -8,7 +8,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.operations.runs.service import CHANGE_REQUEST
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 from pages.widgets import (
     actor,
     duration,
@@ -54,15 +54,15 @@ def actions(run: Any, rows: list[Any]) -> None:
     """What can be done about the run in the state it is in."""
     console, run_id = service(), run["id"]
     locked = not console.leads
-    if run["state"] in (states.QUEUED, states.RUNNING):
+    if run["state"] in (run_states.QUEUED, run_states.RUNNING):
         st.button(
             "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked
         )
-    if run["state"] in states.ACTIVE or run["kind"] != "backfill":
+    if run["state"] in run_states.ACTIVE or run["kind"] != "backfill":
         return
-    if run["state"] in (states.INTERRUPTED, states.CANCELLED):
+    if run["state"] in (run_states.INTERRUPTED, run_states.CANCELLED):
         act("Continue", ":material/resume:", "run_continue", console.run_service.resume, run_id, locked)
-    failed = [row for row in rows if row["state"] == states.FAILED]
+    failed = [row for row in rows if row["state"] == run_states.FAILED]
     for_good = [row for row in failed if row["next_step"] == CHANGE_REQUEST]
     if for_good:
         st.button(
@@ -127,7 +127,7 @@ def cancel(run_id: int) -> None:
 
 @dialog("Cancel this run?", asked="run_question")
 def cancel_dialog(run: Any, rows: list[Any]) -> None:
-    open_ = sum(row["state"] in states.ACTIVE for row in rows)
+    open_ = sum(row["state"] in run_states.ACTIVE for row in rows)
     st.write(
         f"Run {run['id']}: {open_} of {len(rows)} series have not ended. It stops within one page fetch; "
         f"the {number(sum(row['records'] for row in rows))} candles it has committed stay, and you can continue it."
@@ -142,14 +142,14 @@ def totals(run: Any, rows: list[Any]) -> None:
     records = sum(row["records"] for row in rows)
     planned, done = sum(row["pages_planned"] for row in rows), sum(row["pages_done"] for row in rows)
     accounted = sum((row["stored"] or 0) + (row["dead_lettered"] or 0) + (row["marked"] or 0) for row in rows)
-    active = run["state"] in states.ACTIVE
+    active = run["state"] in run_states.ACTIVE
     left = seconds * (planned - done) / done if active and done and planned > done else None
     counted = [row for row in rows if row["expected"] is not None]
     missing = [row["unexplained"] for row in counted]
     basis = f", {len(counted)} of {len(rows)} series" if counted and len(counted) < len(rows) and not active else ""
     expected = sum(row["expected"] for row in counted)
     figures = {
-        "Series ended": f"{sum(row['state'] not in states.ACTIVE for row in rows)} of {len(rows)}",
+        "Series ended": f"{sum(row['state'] not in run_states.ACTIVE for row in rows)} of {len(rows)}",
         "New candles": number(records),
         "Rate": f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–",
         "Time left" if active else "Took": duration(left) if active else duration(seconds),
@@ -164,7 +164,7 @@ def totals(run: Any, rows: list[Any]) -> None:
 def series_row(row: Any, told: bool) -> dict[str, Any]:
     """A line of the list; an error that stands in full above it is not repeated."""
     planned, done = row["pages_planned"], row["pages_done"]
-    share = 1.0 if row["state"] in (states.COMPLETE, states.GAPS) else done / planned if planned else 0.0
+    share = 1.0 if row["state"] in (run_states.COMPLETE, run_states.GAPS) else done / planned if planned else 0.0
     seconds = (row["ended_at"] or time.time()) - row["started_at"] if row["started_at"] else None
     left = seconds * (planned - done) / done if seconds and done and planned > done and not row["ended_at"] else None
     return {
@@ -236,7 +236,7 @@ def log_lines(run: Any) -> None:
     st.subheader("Log")
     lines = service().runs.lines(run["id"])
     if not lines:
-        st.caption("No lines yet." if run["state"] in states.ACTIVE else "No lines.")
+        st.caption("No lines yet." if run["state"] in run_states.ACTIVE else "No lines.")
         return
     text = "\n".join(
         f"{time.strftime('%H:%M:%S', time.gmtime(line['at']))} {LEVELS.get(line['level'], '?')} {line['text']}"
@@ -252,13 +252,13 @@ def links(run: Any, rows: list[Any]) -> None:
     holed = next((row for row in rows if row["unexplained"] and row["watermark"] is not None), None)
     with st.container(horizontal=True):
         if run["kind"] == "replay":
-            label, which = "Open the dead letters", {}  # those it judged were kept by earlier runs
+            label, which = "Open the dead letters", {}  # those it evaluated were kept by earlier runs
         else:
             label, which = f"Open its {many(kept, 'dead letter')}", {"run": str(run["id"])}
         if kept or run["kind"] == "replay":
             st.page_link("dead_letters/page.py", label=label, icon=":material/mark_email_unread:", query_params=which)
         if holed:
-            # What a run has come to with gaps is mended there: filled again, or marked with a reason.
+            # What a run has come to with gaps is repaired there: filled again, or marked with a reason.
             shown = {"provider": holed["provider"], "timeframe": holed["timeframe"]}
             st.page_link("coverage/page.py", label="Look at the gaps", icon=":material/grid_on:", query_params=shown)
         if first is None:
@@ -326,7 +326,7 @@ with section("The run"):
         told()
         shown_series = service().runs.series(shown["id"])
         head(shown, shown_series)
-        if shown["state"] in states.ACTIVE:
+        if shown["state"] in run_states.ACTIVE:
             live(shown)
             if st.session_state.get("run_question") == shown["id"]:
                 cancel_dialog(shown, shown_series)

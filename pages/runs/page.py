@@ -8,7 +8,7 @@ import streamlit as st
 
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 from pages.widgets import (
     arrived,
     duration,
@@ -39,7 +39,7 @@ def prefill() -> None:
     state = st.session_state
     if not arrived("runs_states"):
         return
-    state.runs_states = listed("state", one_of(states.STATES))
+    state.runs_states = listed("state", one_of(run_states.STATES))
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
     state.runs_pair = from_url("pair", normalize_pair, "")
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
@@ -61,7 +61,7 @@ def filters() -> None:
     state = st.session_state
     cells = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     with cells[0]:
-        st.multiselect("State", states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
+        st.multiselect("State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
     with cells[1]:
         st.selectbox(
             "Provider", list(PROVIDERS), index=None, key="runs_provider", placeholder="Any", on_change=first_page

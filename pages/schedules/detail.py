@@ -1,4 +1,4 @@
-"""One schedule: its next fires, its settings, what became of each fire, and what can be done about it."""
+"""One schedule: its next ticks, its settings, what became of each tick, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -146,19 +146,19 @@ def settings(schedule: Schedule) -> None:
 
 @st.fragment(run_every=2)
 def history(schedule: Schedule) -> None:
-    """Every fire and what became of it, newest first."""
+    """Every tick and what became of it, newest first."""
     with section("The history"):
         st.subheader("History")
         page = st.session_state.get("sched_page", 1)
-        fires, total = service().schedules.store.fires(schedule.id, limit=PAGE_SIZE, offset=PAGE_SIZE * (page - 1))
-        if not fires:
+        ticks, total = service().schedules.store.ticks(schedule.id, limit=PAGE_SIZE, offset=PAGE_SIZE * (page - 1))
+        if not ticks:
             st.caption("It has not been due yet.")
             return
-        st.session_state.sched_runs = [fire["run_id"] or fire["filled_by"] for fire in fires]
+        st.session_state.sched_runs = [tick["run_id"] or tick["filled_by"] for tick in ticks]
         show_table(
-            [fire_row(fire, schedule.zone) for fire in fires],
+            [tick_row(tick, schedule.zone) for tick in ticks],
             key="sched_history",
-            height="content" if len(fires) <= 12 else 460,
+            height="content" if len(ticks) <= 12 else 460,
             on_select=open_run,
             selection_mode="single-cell",
             column_config={
@@ -176,16 +176,16 @@ def history(schedule: Schedule) -> None:
         st.rerun()
 
 
-def fire_row(fire: Any, zone: str) -> dict[str, Any]:
-    run, single = fire["run_id"], fire["count"] == 1
+def tick_row(tick: Any, zone: str) -> dict[str, Any]:
+    run, single = tick["run_id"], tick["count"] == 1
     return {
-        "Due, UTC": when(fire["due"])
+        "Due, UTC": when(tick["due"])
         if single
-        else f"{when(fire['due'], hint=False)} to {when(fire['until'], hint=False)}",
-        "Local": local(fire["due"], zone),
-        "State": [state_of(fire)],
+        else f"{when(tick['due'], hint=False)} to {when(tick['until'], hint=False)}",
+        "Local": local(tick["due"], zone),
+        "State": [state_of(tick)],
         "Run": "" if run is None else str(run),
-        "Note": told(fire),
+        "Note": told(tick),
     }
 
 
@@ -199,7 +199,7 @@ def open_run() -> None:
 @dialog("Pause this schedule?")
 def pause_dialog(schedule: Schedule) -> None:
     st.text(schedule.name)
-    st.write("Nothing of it fires until it is resumed. Every fire meanwhile is on record as paused, with your reason.")
+    st.write("Nothing of it fires until it is resumed. Every tick meanwhile is on record as paused, with your reason.")
     st.text_input("Reason", key="sched_reason", max_chars=500, placeholder="Provider maintenance until Friday")
     with st.container(horizontal=True):
         st.button("Pause it", key="sched_pause_yes", type="primary", on_click=pause, args=(schedule.id,))
@@ -213,11 +213,11 @@ def pause(schedule_id: int) -> None:
 
 @dialog("Delete this schedule?")
 def delete_dialog(schedule: Schedule) -> None:
-    _, fires = service().schedules.store.fires(schedule.id, limit=1)
+    _, ticks = service().schedules.store.ticks(schedule.id, limit=1)
     count = len(service().schedules.plans.series(schedule)) if schedule.watchlist is None else None
     st.text(schedule.name)
     covers = f"{number(count)} series will no longer be kept up to date by it. " if count else ""
-    st.write(f"{covers}Its {number(fires)} lines of history, its runs and all candles stay.")
+    st.write(f"{covers}Its {number(ticks)} lines of history, its runs and all candles stay.")
     with st.container(horizontal=True):
         st.button(
             "Delete the schedule",

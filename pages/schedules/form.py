@@ -1,4 +1,4 @@
-"""How a schedule is filled in: the fields, what is wrong said beside each, and what the next fires would do."""
+"""How a schedule is filled in: the fields, what is wrong said beside each, and what the next ticks would do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
-from ffe_core.operations.schedules.forecast import expected_fires
+from ffe_core.operations.schedules.forecast import expected_ticks
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule
@@ -27,13 +27,13 @@ WHENS = {
     "cron": "Cron",
 }
 MODES = {
-    "resume": ("Continue", "What is newer than what you have. Never leaves a hole, so a missed fire loses nothing."),
+    "resume": ("Continue", "What is newer than what you have. Never leaves a gap, so a missed tick loses nothing."),
     "gaps": ("Fill gaps", "Only bars that are missing and not explained, as far back as given."),
     "refetch": ("Fetch again", "Everything as far back as given; only new or changed candles are added."),
 }
 OVERLAPS = {"skip": "Skip this one", "queue": "Let one wait"}
 CATCH_UPS = {
-    "none": ("Nothing", "It is on record as missed; the next fire goes on from where the data ends."),
+    "none": ("Nothing", "It is on record as missed; the next tick goes on from where the data ends."),
     "latest": ("The latest, once", "As if it had only been late."),
     "fill": ("One run for all", "Asks once for everything that all missed ones would have."),
 }
@@ -228,11 +228,11 @@ def _choice(label: str, options: dict[str, tuple[str, str]], key: str) -> None:
 
 
 def coming(chosen: Draft | Schedule, zone: str) -> None:
-    """The next five fires and what each would fetch."""
+    """The next five ticks and what each would fetch."""
     console = service()
     dues = console.schedules.next_dues(chosen)
     try:
-        costs = expected_fires(chosen, dues, console.schedules.plans, console.lake.marks)
+        costs = expected_ticks(chosen, dues, console.schedules.plans, console.lake.marks)
     except (FFEError, InputError) as error:
         st.caption(":orange[:material/info: What they would fetch cannot be said:]")
         st.text(str(error))

@@ -1,4 +1,4 @@
-"""Schedules: what runs by itself, when it is due next, and what became of every fire."""
+"""Schedules: what runs by itself, when it is due next, and what became of every tick."""
 
 import time
 from typing import Any
@@ -51,7 +51,7 @@ def list_view() -> None:
 
 @st.fragment(run_every=2)
 def table() -> None:
-    """Redrawn every two seconds, so that fires are seen to come and go."""
+    """Redrawn every two seconds, so that ticks are seen to come and go."""
     with section("The list of schedules"):
         every = service().schedules.store.all()
         if not every:
@@ -62,7 +62,7 @@ def table() -> None:
             return
         found = matching(every) if len(every) > FEW else every
         shown = found[PAGE_SIZE * (st.session_state.get("sched_list_page", 1) - 1) :][:PAGE_SIZE]
-        last = service().schedules.store.last_fires([one.id for one in shown], LAST)
+        last = service().schedules.store.last_ticks([one.id for one in shown], LAST)
         st.session_state.sched_ids = [one.id for one in shown]
         show_table(
             [row(one, last[one.id]) for one in shown],
@@ -109,14 +109,14 @@ def matching(every: list[Schedule]) -> list[Schedule]:
     ]
 
 
-def row(schedule: Schedule, fires: list[Any]) -> dict[str, Any]:
+def row(schedule: Schedule, ticks: list[Any]) -> dict[str, Any]:
     words, dues, trouble = coming_up(schedule)
     now = time.time()
     return {
         "Name": schedule.name,
         "State": ["paused" if schedule.paused else "active"],
-        "Last": [state_of(fires[-1])] if fires else [],
-        f"Last {LAST}": signs(fires),
+        "Last": [state_of(ticks[-1])] if ticks else [],
+        f"Last {LAST}": signs(ticks),
         "When": words,
         "Next five, UTC": f"paused by {schedule.paused_by}: {schedule.paused_reason or 'no reason'}"
         if schedule.paused
@@ -146,25 +146,25 @@ def open_selected() -> None:
 
 
 def missed_panel(locked: bool) -> None:
-    """Schedules that have missed fires whose data nobody has fetched since, each with one button."""
+    """Schedules that have missed ticks whose data nobody has fetched since, each with one button."""
     missed: dict[int, list[Any]] = {}
-    for fire in service().schedules.store.unfilled():
-        missed.setdefault(fire["schedule_id"], []).append(fire)
+    for tick in service().schedules.store.unfilled():
+        missed.setdefault(tick["schedule_id"], []).append(tick)
     if not missed:
         return
     every = {one.id: one for one in service().schedules.store.all()}
     with st.container(border=True, key="sched_missed"):
         st.subheader("Missed")
-        for schedule_id, fires in missed.items():
+        for schedule_id, ticks in missed.items():
             if schedule_id not in every:
                 continue
-            count = sum(fire["count"] for fire in fires)
-            first, last = fires[0]["due"], fires[-1]["until"]
+            count = sum(tick["count"] for tick in ticks)
+            first, last = ticks[0]["due"], ticks[-1]["until"]
             period = when(last) if first == last else f"{when(first, hint=False)} to {when(last)}"
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.text(
-                    f"{every[schedule_id].name}: {number(count)} {'fire' if count == 1 else 'fires'}, {period}."
-                    f" {fires[-1]['note'].capitalize()}."
+                    f"{every[schedule_id].name}: {number(count)} {'tick' if count == 1 else 'ticks'}, {period}."
+                    f" {ticks[-1]['note'].capitalize()}."
                 )
                 st.space("stretch")
                 st.button(

@@ -1,4 +1,4 @@
-"""How schedules and their fires are put into words and signs, everywhere the same."""
+"""How schedules and their ticks are put into words and signs, everywhere the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ffe_core.storage.state import runs
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import Schedule
 from pages.widgets.text import duration
 
@@ -19,42 +19,42 @@ _SIGNS = {
     runs.CANCELLED: "⊘",
     runs.INTERRUPTED: "⊘",
     runs.RUNNING: "…",
-    states.FIRING: "…",
-    states.WAITING: "…",
-    states.SKIPPED: "»",
-    states.MISSED: "–",
-    states.PAUSED: "‖",
+    schedule_states.FIRING: "…",
+    schedule_states.WAITING: "…",
+    schedule_states.SKIPPED: "»",
+    schedule_states.MISSED: "–",
+    schedule_states.PAUSED: "‖",
 }
 LEGEND = "✓ done · ✗ failed · … running or waiting · » skipped · – missed · ‖ paused · ⊘ cancelled or interrupted"
 
 
-def state_of(fire: Any) -> str:
-    """The one state a fire is shown in: that of its run, where it has one."""
-    if fire["outcome"] in (states.RAN, states.LATE):
-        return fire["run_state"] or runs.RUNNING
-    return str(fire["outcome"])
+def state_of(tick: Any) -> str:
+    """The one state a tick is shown in: that of its run, where it has one."""
+    if tick["outcome"] in (schedule_states.RAN, schedule_states.LATE):
+        return tick["run_state"] or runs.RUNNING
+    return str(tick["outcome"])
 
 
-def signs(fires: Iterable[Any]) -> str:
-    """One sign a fire, oldest first."""
-    return " ".join(_SIGNS.get(state_of(fire), "·") for fire in fires)
+def signs(ticks: Iterable[Any]) -> str:
+    """One sign a tick, oldest first."""
+    return " ".join(_SIGNS.get(state_of(tick), "·") for tick in ticks)
 
 
-def told(fire: Any) -> str:
-    """What else there is to say about a fire."""
+def told(tick: Any) -> str:
+    """What else there is to say about a tick."""
     parts = []
-    if fire["kind"] == states.MANUAL:
-        parts.append(f"started by {fire['actor']}")
-    elif fire["outcome"] == states.LATE:
-        parts.append(f"late by {duration(fire['late'])}")
-    elif fire["outcome"] == states.PAUSED and fire["actor"]:
-        parts.append(f"paused by {fire['actor']}")
-    if fire["count"] > 1:
-        parts.append(f"{fire['count']:,} fires")
-    if fire["note"]:
-        parts.append(str(fire["note"]))
-    if fire["filled_by"]:
-        parts.append(f"filled by run {fire['filled_by']}")
+    if tick["kind"] == schedule_states.MANUAL:
+        parts.append(f"started by {tick['actor']}")
+    elif tick["outcome"] == schedule_states.LATE:
+        parts.append(f"late by {duration(tick['late'])}")
+    elif tick["outcome"] == schedule_states.PAUSED and tick["actor"]:
+        parts.append(f"paused by {tick['actor']}")
+    if tick["count"] > 1:
+        parts.append(f"{tick['count']:,} fires")
+    if tick["note"]:
+        parts.append(str(tick["note"]))
+    if tick["filled_by"]:
+        parts.append(f"filled by run {tick['filled_by']}")
     return ", ".join(parts)
 
 

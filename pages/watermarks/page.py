@@ -268,7 +268,7 @@ def rewind_dialog(row: Freshness) -> None:
     if seen is not None:
         diff(seen)
     st.text_input(
-        "Reason", key="watermarks_reason", placeholder="For the record, for example: provider mended its data"
+        "Reason", key="watermarks_reason", placeholder="For the record, for example: provider corrected its data"
     )
     ready = seen is not None and bool(st.session_state.watermarks_reason.strip())
     st.button(

@@ -18,7 +18,7 @@ _LOOKS: dict[str, tuple[str, str]] = {
     runs.COMPLETE: ("green", ":material/check_circle:"),
     runs.GAPS: ("yellow", ":material/rule:"),
     runs.FAILED: ("red", ":material/error:"),
-    # What became of a fire that has no run, and the states of a schedule.
+    # What became of a tick that has no run, and the states of a schedule.
     schedules.FIRING: ("blue", ":material/bolt:"),
     schedules.WAITING: ("gray", ":material/hourglass_top:"),
     schedules.SKIPPED: ("gray", ":material/fast_forward:"),

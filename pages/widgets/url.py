@@ -1,4 +1,4 @@
-"""Filters in the address: a view can be sent to a colleague, and an address mended by hand never breaks a page."""
+"""Filters in the address: a view can be sent to a colleague, and an address edited by hand never breaks a page."""
 
 from __future__ import annotations
 

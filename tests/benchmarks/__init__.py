@@ -6,5 +6,5 @@ python -m tests.benchmarks.request_rate    requests a second against a slow exch
 python -m tests.benchmarks.coverage        coverage of a hundred pairs, against reading the timestamps of the same files
 
 Each side of a comparison runs in a fresh process of its own, sides taking turns, and medians are compared. The exit
-code is 1 when a goal is missed. `--quick` takes less of everything: good for a first look, not for a verdict.
+code is 1 when a goal is missed. `--quick` takes less of everything: good for a first look, not for a check.
 """

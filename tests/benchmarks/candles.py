@@ -20,17 +20,17 @@ START = 1_388_534_400
 
 def records(start: int, end: int, step: int) -> list[Record]:
     """Valid candles that open in [start, end), newest first, every value a text, as Coinbase's are once mapped."""
-    opens = np.arange(start, end, step)[::-1]
-    middle = 40_000 + 9_000 * np.sin(opens / 4_000_000) + opens % 977 / 100
-    spread = 1 + opens % 1_009 / 10
-    starts = [str(at) for at in opens.tolist()]
+    open_times = np.arange(start, end, step)[::-1]
+    middle = 40_000 + 9_000 * np.sin(open_times / 4_000_000) + open_times % 977 / 100
+    spread = 1 + open_times % 1_009 / 10
+    starts = [str(at) for at in open_times.tolist()]
     columns = [
         starts,
         _text(middle - spread, 2),
         _text(middle + spread, 2),
         _text(middle - spread / 3, 2),
         _text(middle + spread / 4, 2),
-        _text(0.5 + opens % 100_003 / 977, 8),
+        _text(0.5 + open_times % 100_003 / 977, 8),
         dates_of(starts),
     ]
     return [

@@ -24,14 +24,14 @@ from ffe_core.calendars import AlwaysOpen
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.chart import chart_view
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
 from ffe_core.timeframes import ceil
 from ffe_core.times import DAY, utc
 from tests.benchmarks.candles import START
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
 
 GOAL = 4.0
 _MODULE = "tests.benchmarks.chart_month"
@@ -79,12 +79,12 @@ def _series(pair: str) -> Series:
 
 def _candles(first: int, last: int) -> pa.Table:
     """Bars number `first` to `last`, prices of two decimals that wander."""
-    opens = START + np.arange(first, last) * _STEP
-    middle = 40_000 + 9_000 * np.sin(opens / 4_000_000) + opens % 977 / 100
-    spread_ = 1 + opens % 1_009 / 10
+    open_times = START + np.arange(first, last) * _STEP
+    middle = 40_000 + 9_000 * np.sin(open_times / 4_000_000) + open_times % 977 / 100
+    spread_ = 1 + open_times % 1_009 / 10
     prices = [middle - spread_ / 3, middle + spread_, middle - spread_, middle + spread_ / 4]
-    columns = dict(zip(VALUES, [*(np.round(price, 2) for price in prices), opens % 100_003 / 977], strict=True))
-    return pa.table({"timestamp": pa.array(opens * MICROS).cast(TIMESTAMP), **columns})
+    columns = dict(zip(VALUES, [*(np.round(price, 2) for price in prices), open_times % 100_003 / 977], strict=True))
+    return pa.table({"timestamp": pa.array(open_times * MICROS).cast(TIMESTAMP), **columns})
 
 
 def _build(folder: Path, pairs: int, bars: int) -> None:
@@ -104,11 +104,11 @@ def _build(folder: Path, pairs: int, bars: int) -> None:
 
 def _commit(lake: DeltaLakeManager, pair: str, first: int, last: int) -> None:
     rows = enrich(_candles(first, last), _series(pair), f"{pair}-{first}", is_mock=False)
-    before = Marks(START + (first - 1) * _STEP, START) if first else Marks()
-    lake.commit(_series(pair), rows, before, Marks(START + (last - 1) * _STEP, START))
+    before = Watermarks(START + (first - 1) * _STEP, START) if first else Watermarks()
+    lake.commit(_series(pair), rows, before, Watermarks(START + (last - 1) * _STEP, START))
 
 
-def compare(size: int, repetitions: int) -> Verdict:
+def compare(size: int, repetitions: int) -> ReplayCheck:
     """The chart before and after compaction against the plain files, each pair of measurements in turns."""
     pairs = min(_PAIRS, max(1, size // (2 * _MONTH_BARS)))
     # Whole days, so that the view is the month and not an hour more.
@@ -140,7 +140,7 @@ def compare(size: int, repetitions: int) -> Verdict:
     title = f"A month of 1m bars out of {bars * pairs:,} of {pairs} pairs; files " + ", ".join(
         f"{k}: {v}" for k, v in files.items()
     )
-    return Verdict(title, [head, *rows], ratios, faults)
+    return ReplayCheck(title, [head, *rows], ratios, faults)
 
 
 def _row(name: str, numbers: list[Numbers], plain: list[Numbers]) -> list[str]:

@@ -23,12 +23,12 @@ import pyarrow as pa
 from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.files import strict_json
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.times import DAY
 from tests.benchmarks.candles import START
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, settled
 
 GOAL_DRAWN, GOAL_MEMORY = 3.0, 1.2
@@ -121,24 +121,30 @@ def _address(start: int, end: int) -> str:
 
 def _candles(first: int, last: int) -> pa.Table:
     """Bars number `first` to `last` around a price that wanders."""
-    opens = START + np.arange(first, last) * _STEP
-    middle = 40_000 + 9_000 * np.sin(opens / 4_000_000) + opens % 977 / 100
-    columns = (middle - 1, middle + 5 + opens % 11, middle - 5 - opens % 7, middle + 1, opens % 100_003 / 977)
-    moments = pa.array(opens * 1_000_000).cast(TIMESTAMP)
+    open_times = START + np.arange(first, last) * _STEP
+    middle = 40_000 + 9_000 * np.sin(open_times / 4_000_000) + open_times % 977 / 100
+    columns = (
+        middle - 1,
+        middle + 5 + open_times % 11,
+        middle - 5 - open_times % 7,
+        middle + 1,
+        open_times % 100_003 / 977,
+    )
+    moments = pa.array(open_times * 1_000_000).cast(TIMESTAMP)
     return pa.table({"timestamp": moments, **{name: np.round(columns[n], 2) for n, name in enumerate(VALUES)}})
 
 
 def _build(folder: Path, bars: int) -> None:
     lake = DeltaLakeManager(folder / "lake")
-    before = Marks()
+    before = Watermarks()
     for first in range(0, bars, _COMMIT_BARS):
         last = min(first + _COMMIT_BARS, bars)
-        after = Marks(START + (last - 1) * _STEP, START)
+        after = Watermarks(START + (last - 1) * _STEP, START)
         lake.commit(_SERIES, enrich(_candles(first, last), _SERIES, f"made-{first}", is_mock=False), before, after)
         before = after
 
 
-def compare(size: int, repetitions: int) -> Verdict:
+def compare(size: int, repetitions: int) -> ReplayCheck:
     """A day against everything, and two hundred views against fifty."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
@@ -158,7 +164,7 @@ def compare(size: int, repetitions: int) -> Verdict:
         Ratio("drawing the whole series, of drawing one day", median(drawn, "all") / median(drawn, "day"), GOAL_DRAWN),
         Ratio(f"memory {many} views, of {few}", median(grown, many) / median(grown, few), GOAL_MEMORY),
     ]
-    return Verdict(f"A chart of {size:,} bars of 1m", [["", "median", "each run"], *rows], ratios)
+    return ReplayCheck(f"A chart of {size:,} bars of 1m", [["", "median", "each run"], *rows], ratios)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

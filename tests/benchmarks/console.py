@@ -27,12 +27,12 @@ from ffe_core import BatchDataIngester, DeltaLakeManager
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.lake.range_cache import FileRuns
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
-from ffe_core.storage.state.runs import ACTIVE, COMPLETE, NewRun, RunLedger
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from ffe_core.storage.lake.range_cache import RangeCache
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.runs import ACTIVE, COMPLETE, NewRun, RunStore
+from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
 from tests.benchmarks.sessions import Sessions
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, poll, settled
 
@@ -62,7 +62,7 @@ def _followed(options: Options) -> Numbers:
     with _server({"FFE_SIMULATED__REQUESTS_PER_SECOND": str(rate)} if (rate := options["rate"]) else {}) as server:
         session = _interact(server, page="backfill", query_params=_form(options["pairs"], options["last"]))
         _interact(server, session_id=session, trigger={"key": "backfill_start"})
-        runs = RunLedger(Ledger(server.data_dir / LEDGER_FILE))
+        runs = RunStore(Database(server.data_dir / DATABASE_FILE))
         row = poll(lambda: runs.get(1), "the run")
         with Sessions(server.base, options["followers"], "run", "id=1") as sessions:
             poll(lambda: (runs.get(1) or row)["state"] not in ACTIVE, "the run to end", 600)
@@ -146,27 +146,27 @@ def _server(env: dict[str, str], folder: Path | None = None, script: str = "app.
 def fill_lake(folder: Path, count: int, candles: int) -> None:
     """So many hourly series with so many candles each, one commit each, every one with its watermark; looked at once,
     as by the console that filled the lake."""
-    opens = _START + np.arange(candles) * _HOUR
-    columns = {name: pa.array(40_000 + opens % 977 / 7 + place) for place, name in enumerate(VALUES)}
-    table = pa.table({"timestamp": pa.array(opens * 1_000_000).cast(TIMESTAMP), **columns})
+    open_times = _START + np.arange(candles) * _HOUR
+    columns = {name: pa.array(40_000 + open_times % 977 / 7 + place) for place, name in enumerate(VALUES)}
+    table = pa.table({"timestamp": pa.array(open_times * 1_000_000).cast(TIMESTAMP), **columns})
     lake = DeltaLakeManager(folder / "lake")
     ingester = BatchDataIngester(lake, {"data_dir": str(folder)})
-    marks = Marks(int(opens[-1]), _START)
+    marks = Watermarks(int(open_times[-1]), _START)
     series = [Series(f"C{number:03}USD", "1h", "coinbase") for number in range(count)]
     for item in series:
-        lake.commit(item, enrich(table, item, "made", is_mock=False), Marks(), marks)
+        lake.commit(item, enrich(table, item, "made", is_mock=False), Watermarks(), marks)
     ingester.watermark_store.heal(lambda: dict.fromkeys(series, marks))
-    ledger = Ledger(folder / LEDGER_FILE)
-    stores = ingester.dlq, ingester.holes, ingester.watermark_store
-    Coverage(ingester.settings, lake, *stores, FileRuns(ledger)).of(series)
-    ledger.close()
+    database = Database(folder / DATABASE_FILE)
+    stores = ingester.dlq, ingester.acknowledged, ingester.watermark_store
+    Coverage(ingester.settings, lake, *stores, RangeCache(database)).of(series)
+    database.close()
 
 
 def fill_run(folder: Path, count: int) -> None:
     """One complete run of so many series."""
     folder.mkdir(parents=True)
-    ledger = Ledger(folder / LEDGER_FILE)
-    runs = RunLedger(ledger)
+    database = Database(folder / DATABASE_FILE)
+    runs = RunStore(database)
     series = [Series(f"C{number:03}USD", "1h", "coinbase") for number in range(count)]
     runs.add(NewRun("backfill", "coinbase", "resume", _START, _START + 8_760 * _HOUR, series, "bench", "console", "1"))
     done = dict.fromkeys(("records", "received", "expected", "stored"), 8_760)
@@ -174,7 +174,7 @@ def fill_run(folder: Path, count: int) -> None:
     times_ = {"started_at": 1.7e9, "ended_at": 1.7e9 + 60}
     runs.update_series(1, {number: {**done, **ended, **times_} for number in range(count)})
     runs.update(1, state=COMPLETE, **times_)
-    ledger.close()
+    database.close()
 
 
 def measure(options: Options) -> Numbers:
@@ -211,7 +211,7 @@ def _day(number: int) -> str:
     return str(np.datetime64("2024-01-01") + number - 1)
 
 
-def compare(size: int, repetitions: int) -> Verdict:
+def compare(size: int, repetitions: int) -> ReplayCheck:
     """Every side, and the ratios that have a goal."""
     with tempfile.TemporaryDirectory() as name:
         found = sample(_MODULE, _sides(Path(name), size), repetitions)
@@ -238,7 +238,7 @@ def compare(size: int, repetitions: int) -> Verdict:
             1.0,
         ),
     ]
-    return Verdict("The console", [["side", "number", "median", "each run"], *rows], ratios)
+    return ReplayCheck("The console", [["side", "number", "median", "each run"], *rows], ratios)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

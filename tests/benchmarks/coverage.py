@@ -2,7 +2,7 @@
 
 Five years of hourly candles of each pair, every count of every pair and day: expected, stored, dead lettered, marked,
 unexplained, extra. Cold is the first look of a process, warm the next one; both see the lake, the dead letters, the
-marked holes and the watermarks. The floor opens the table and reads its one column, file by file, and keeps nothing.
+marked gaps and the watermarks. The floor opens the table and reads its one column, file by file, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ffe_core import BatchDataIngester, DeltaLakeManager
 from ffe_core.candles import TIMESTAMP, VALUES, table_name
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage, by_period
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.times import DAY
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
 
 GOAL_COLD, GOAL_WARM, GOAL_GROWTH = 2.0, 0.2, 1.0
 _START = 1_577_836_800
@@ -33,17 +33,17 @@ _FEWER = 10
 
 
 def fill(folder: Path, pairs: int) -> None:
-    """A lake of so many pairs, one commit each, every pair with a hole of its own."""
-    opens = np.arange(_START, _START + _DAYS * DAY, _HOUR)
+    """A lake of so many pairs, one commit each, every pair with a gap of its own."""
+    open_times = np.arange(_START, _START + _DAYS * DAY, _HOUR)
     lake = DeltaLakeManager(folder / "lake")
     ingester = BatchDataIngester(lake, {"data_dir": str(folder)})
     for number in range(pairs):
-        kept = np.delete(opens, slice(1_000 + number, 1_010 + number))
+        kept = np.delete(open_times, slice(1_000 + number, 1_010 + number))
         columns = {name: pa.array(40_000 + kept % 977 / 7 + place) for place, name in enumerate(VALUES)}
         candles = pa.table({"timestamp": pa.array(kept * 1_000_000).cast(TIMESTAMP), **columns})
         series = _series(number)
-        marks = Marks(int(kept[-1]), _START)
-        lake.commit(series, enrich(candles, series, "made", is_mock=False), Marks(), marks)
+        marks = Watermarks(int(kept[-1]), _START)
+        lake.commit(series, enrich(candles, series, "made", is_mock=False), Watermarks(), marks)
         ingester.watermark_store.put(series, marks)
 
 
@@ -68,7 +68,7 @@ def _floor(folder: Path) -> Numbers:
 
 def _looks(folder: Path, pairs: int) -> Numbers:
     single = BatchDataIngester(DeltaLakeManager(folder / "lake"), {"data_dir": str(folder)})
-    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
+    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
     series = [_series(number) for number in range(pairs)]
     began = time.perf_counter()
     found = _cells(coverage, series)
@@ -88,7 +88,7 @@ def _cells(coverage: Coverage, series: list[Series]) -> dict[str, np.ndarray]:
     return by_period(coverage.of(series, _START, int(edges[-1])), edges)
 
 
-def compare(size: int, repetitions: int) -> Verdict:
+def compare(size: int, repetitions: int) -> ReplayCheck:
     """Cold and warm against the floor, and what ten times the pairs cost."""
     with tempfile.TemporaryDirectory() as name:
         sides: dict[str, Options] = {}
@@ -115,7 +115,7 @@ def compare(size: int, repetitions: int) -> Verdict:
     whole = size * (_DAYS * 24 - 10)
     faults = [] if median(found[many], "rows") == whole else ["not every stored candle was counted"]
     title = f"Coverage of {size} pairs x {_DAYS} days of 1h: {size * _DAYS:,} cells, {whole:,} candles"
-    return Verdict(title, [["side", "ms", "each run, s"], *rows], ratios, faults)
+    return ReplayCheck(title, [["side", "ms", "each run, s"], *rows], ratios, faults)
 
 
 def _growth(few: list[Numbers], many: list[Numbers], what: str) -> float:

@@ -1,8 +1,8 @@
 """Do the pages stay usable while very many schedules fire? Page time with 500 runs under way, against an idle console.
 
-A real server over a Coinbase stand-in with the published limit. All schedules are due in the same minute; from then
+A real server over a fake Coinbase with the published limit. All schedules are due in the same minute; from then
 until the last run has ended, three pages are drawn again and again, as before it. Every schedule must have run exactly
-once and completely, and the stand-in must not have refused a single request.
+once and completely, and the fake exchange must not have refused a single request.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from urllib.request import Request, urlopen
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.schedules import ScheduleStore
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
 from tests.browser.driver import Server
 from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
@@ -34,7 +34,7 @@ _ENDED = (run_states.COMPLETE, run_states.GAPS)
 
 
 def measure(options: Options) -> Numbers:
-    """One console with `schedules` schedules due at once: page seconds idle and busy, and what became of the fires."""
+    """One console with `schedules` schedules due at once: page seconds idle and busy, and what became of the ticks."""
     count = options["schedules"]
     with tempfile.TemporaryDirectory() as folder, CoinbaseExchange(_market(count)) as exchange:
         env = {"FFE_COINBASE__BASE_URL": exchange.url}
@@ -44,17 +44,17 @@ def measure(options: Options) -> Numbers:
             visitor = _Visitor(server)
             idle = visitor.page_seconds(lambda: time.time() < due - 1)
             time.sleep(max(0.0, due - time.time()))
-            store = ScheduleStore(Ledger(Path(folder) / "data" / LEDGER_FILE))
+            store = ScheduleStore(Database(Path(folder) / "data" / DATABASE_FILE))
             busy = visitor.page_seconds(lambda: len(_ended(store)) < count)
             took = time.time() - due
         finally:
             server.stop()
-        rows, fires = store.fires(limit=10 * count)
+        rows, ticks = store.ticks(limit=10 * count)
         return {
             "idle": statistics.median(idle),
             "busy": statistics.median(busy),
             "seconds": took,
-            "fires": fires,
+            "fires": ticks,
             "ran": sum(row["run_state"] in _ENDED for row in rows),
             "latest": max((row["late"] or 0.0 for row in rows), default=0.0),
             "refused": exchange.rate_limited,
@@ -84,7 +84,7 @@ def _plan(folder: Path, count: int, url: str) -> int:
 
 
 def _ended(store: ScheduleStore) -> Sequence[Any]:
-    return [row for row in store.fires(limit=100_000)[0] if row["run_state"] is not None]
+    return [row for row in store.ticks(limit=100_000)[0] if row["run_state"] is not None]
 
 
 class _Visitor:
@@ -117,7 +117,7 @@ class _Visitor:
         return drawn
 
 
-def compare(size: int, repetitions: int) -> Verdict:
+def compare(size: int, repetitions: int) -> ReplayCheck:
     """Page time while `size` schedules run, as a multiple of page time before."""
     found = sample("tests.benchmarks.schedules", {"console": {"schedules": size}}, repetitions)["console"]
     rows = [
@@ -134,9 +134,9 @@ def compare(size: int, repetitions: int) -> Verdict:
     ]
     ratio = Ratio("page time with all of them running, x idle", median(found, "busy") / median(found, "idle"), GOAL)
     faults = [f"{numbers['ran']:.0f} of {size} ran" for numbers in found if numbers["ran"] != size]
-    faults += [f"{numbers['fires']:.0f} fires of {size}" for numbers in found if numbers["fires"] != size]
+    faults += [f"{numbers['fires']:.0f} ticks of {size}" for numbers in found if numbers["fires"] != size]
     faults += [f"{numbers['refused']:.0f} requests were refused" for numbers in found if numbers["refused"]]
-    return Verdict(f"{size} schedules due in the same minute", rows, [ratio], faults)
+    return ReplayCheck(f"{size} schedules due in the same minute", rows, [ratio], faults)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.benchmarks import chart_month, coverage, dead_letter_pages, ingest_cpu, ingest_memory, request_rate
-from tests.benchmarks.harness import Ratio, Verdict
+from tests.benchmarks.harness import Ratio, ReplayCheck
 
 RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", re.MULTILINE)
 
@@ -31,9 +31,9 @@ def test_a_benchmark_prints_its_ratios_beside_their_goals(
     with pytest.raises(SystemExit) as ended:
         module.main(["--size", str(size), "--repetitions", "1"])
     printed = capsys.readouterr().out
-    verdicts = RATIO.findall(printed)
-    assert len(verdicts) == ratios
-    assert ended.value.code == int("MISSED" in verdicts or "fault:" in printed)
+    checks = RATIO.findall(printed)
+    assert len(checks) == ratios
+    assert ended.value.code == int("MISSED" in checks or "fault:" in printed)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_a_benchmark_prints_its_ratios_beside_their_goals(
 def test_a_goal_is_met_at_its_very_value(value: float, at_least: bool, good: bool) -> None:
     ratio = Ratio("any", value, 0.95 if at_least else 1.5, at_least)
     assert ratio.is_met is good
-    assert Verdict("any", [["head"]], [ratio]).is_good is good
+    assert ReplayCheck("any", [["head"]], [ratio]).is_good is good
 
 
 def test_a_fault_spoils_a_good_ratio() -> None:
-    assert not Verdict("any", [["head"]], [Ratio("any", 1.0, 1.5)], ["something was refused"]).is_good
+    assert not ReplayCheck("any", [["head"]], [Ratio("any", 1.0, 1.5)], ["something was refused"]).is_good

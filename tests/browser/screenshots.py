@@ -1,7 +1,7 @@
 """How does every page look, empty and full, light and dark? `python -m tests.browser.screenshots OUT` takes them all.
 
 The full data directory is made offline: a simulated market with its broken records, a pair that does not exist, an
-exchange with a hole that later restates some bars, a watchlist and schedules. Pictures are 1440 x 900, the reference
+exchange with a gap that later restates some bars, a watchlist and schedules. Pictures are 1440 x 900, the reference
 size.
 """
 
@@ -47,7 +47,7 @@ _FULL: Mapping[str, Mapping[str, str]] = {
 
 
 def fill(folder: Path) -> None:
-    """Runs that completed, failed and found holes, over the days before now."""
+    """Runs that completed, failed and found gaps, over the days before now."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today - timedelta(days=60)
     with CoinbaseExchange(Market(_held(int(first.timestamp()), int(today.timestamp()))), rate=None) as exchange:

@@ -1,4 +1,4 @@
-"""Can an analyst inspect what was ingested: any range, its holes, its versions, and take it along?"""
+"""Can an analyst inspect what was ingested: any range, its gaps, its versions, and take it along?"""
 
 from __future__ import annotations
 
@@ -189,10 +189,10 @@ def test_two_providers_are_laid_over_each_other(tmp_path: Path, serve: Serve, vi
 def test_as_known_at_shows_exactly_the_bars_that_changed_since(tmp_path: Path, serve: Serve, visit: Visit) -> None:
     data_dir, series = tmp_path / "data", Series.of("BTCUSD", "1h", "coinbase")
     lake = DeltaLakeManager(data_dir / "lake")
-    opens = range(MARCH_1, MARCH_1 + 48 * HOUR, HOUR)
-    first = put(lake, series, flat(opens))
-    second = put(lake, series, flat(opens[10:13], 200.0), "again")
-    third = put(lake, series, flat(opens[12:14], 300.0), "once more")
+    open_times = range(MARCH_1, MARCH_1 + 48 * HOUR, HOUR)
+    first = put(lake, series, flat(open_times))
+    second = put(lake, series, flat(open_times[10:13], 200.0), "again")
+    third = put(lake, series, flat(open_times[12:14], 300.0), "once more")
     table = lake.open(series.table)
     assert table is not None
     table.optimize.compact()

@@ -12,10 +12,10 @@ from deltalake import DeltaTable
 
 from ffe_core import BatchDataIngester, DeltaLakeManager, times
 from ffe_core.insight.coverage import Coverage
-from ffe_core.operations.gaps import HoleState, HoleVerbs
+from ffe_core.operations.gaps import GapState, GapVerbs
 from ffe_core.series import Series
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Server, Visitor, poll, settled
 from tests.browser.test_journeys import ends
@@ -51,15 +51,15 @@ def ingester(folder: Path) -> BatchDataIngester:
 
 def coverage_of(server: Server) -> Coverage:
     single = ingester(server.data_dir)
-    return Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
+    return Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
 
 
-def verbs_of(server: Server) -> HoleVerbs:
+def verbs_of(server: Server) -> GapVerbs:
     single = ingester(server.data_dir)
-    return HoleVerbs(coverage_of(server), single.holes, Audit(Ledger(server.data_dir / LEDGER_FILE)))
+    return GapVerbs(coverage_of(server), single.acknowledged, Audit(Database(server.data_dir / DATABASE_FILE)))
 
 
-def marked_holes(server: Server) -> list[HoleState]:
+def acknowledged_gaps_table(server: Server) -> list[GapState]:
     return verbs_of(server).states([BTC])
 
 
@@ -125,12 +125,12 @@ def test_a_rewind_is_seen_as_a_difference_run_and_undone(serve: Serve, visit: Vi
     assert lake.marks(EURO) == before
     visitor.page.get_by_role("button", name="Undo").wait_for(state="detached")
     rewind(visitor)
-    held = lake.stored_opens(EURO, before.low or 0, after.watermark or 0)
+    held = lake.stored_open_times(EURO, before.low or 0, after.watermark or 0)
     visitor.click("watermarks_update")
     visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
     ends(visitor, "complete")
     assert (lake.marks(EURO).watermark or 0) >= (before.watermark or 0)
-    assert list(lake.stored_opens(EURO, before.low or 0, after.watermark or 0)) == list(held)
+    assert list(lake.stored_open_times(EURO, before.low or 0, after.watermark or 0)) == list(held)
 
 
 def rewind(visitor: Visitor) -> None:
@@ -138,7 +138,7 @@ def rewind(visitor: Visitor) -> None:
     visitor.click("watermarks_rewind")
     visitor.sees_dialog("No row is removed")
     visitor.page.get_by_role("dialog").get_by_text("Bars read again").wait_for()
-    visitor.at("watermarks_reason").get_by_role("textbox").fill("the provider mended its data")
+    visitor.at("watermarks_reason").get_by_role("textbox").fill("the provider corrected its data")
     visitor.at("watermarks_reason").get_by_role("textbox").press("Enter")
     settled(visitor.page)
     visitor.click("watermarks_rewind_yes")
@@ -154,14 +154,16 @@ def test_a_mark_leaves_the_count_and_opens_again_when_the_data_arrives(serve: Se
     settled(visitor.page)
     visitor.click("coverage_mark_yes")
     visitor.sees("Marked 3 bars")
-    assert [(state.hole.reason, state.state) for state in marked_holes(server)] == [("venue outage", "marked")]
+    assert [(state.gap.reason, state.state) for state in acknowledged_gaps_table(server)] == [
+        ("venue outage", "marked")
+    ]
     visitor.open("/backfill?provider=simulated&pairs=BTCUSD&timeframes=1h&start=2024-01-09&end=2024-01-09&mode=refetch")
     visitor.click("backfill_start")
     visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
     ends(visitor, "complete")
-    poll(lambda: [state.state for state in marked_holes(server)] == ["reopened"], "the mark to open again")
+    poll(lambda: [state.state for state in acknowledged_gaps_table(server)] == ["reopened"], "the mark to open again")
     visitor.open("/coverage?provider=simulated&timeframe=1h")
-    visitor.sees("Marked holes")
+    visitor.sees("Marked gaps")
 
 
 def tick(visitor: Visitor, table: str, row: int) -> None:
@@ -192,7 +194,7 @@ def test_marks_are_taken_back_one_by_one_and_no_tick_moves_on_to_the_next(
         visitor.click("coverage_unmark_yes")
         visitor.sees("Took 1 mark back")
         visitor.page.get_by_role("dialog").wait_for(state="detached")
-        assert [state.hole.note for state in marked_holes(server)] == list(GONE[:left])
+        assert [state.gap.note for state in acknowledged_gaps_table(server)] == list(GONE[:left])
     assert take_back.is_disabled()
 
 

@@ -1,4 +1,4 @@
-"""Can an analyst see why records were kept, mend, try and replay them, with a real server and a real browser?"""
+"""Can an analyst see why records were kept, edit, try and replay them, with a real server and a real browser?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, poll, settled
 from tests.browser.test_journeys import ends
 from tests.ingestion.fakes import stored
-from tests.storage.dead_letters.harness import BTC, SWAPPED, buried, good
+from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, good
 
 ROW = 31
 """Height of a table row in pixels, the head's too."""
@@ -24,8 +24,8 @@ EDGES = {"date": 0.227, "open": 0.484, "high": 0.587, "low": 0.681, "close": 0.7
 """Where the columns of the grid begin, as a share of its width."""
 
 
-def bury(data_dir: Path, *hours: int, **context: Any) -> str:
-    return buried(data_dir / "dlq", *hours, context={**BTC, **context})
+def dead_letter(data_dir: Path, *hours: int, **context: Any) -> str:
+    return dead_lettered(data_dir / "dlq", *hours, context={**BTC, **context})
 
 
 def record(entry_id: str, number: int = 0) -> str:
@@ -74,8 +74,8 @@ def replay(visitor: Visitor) -> None:
 
 def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    entry_id = bury(data_dir, 0, 1)
-    bury(data_dir, 0, asset_pair="ETHUSD")
+    entry_id = dead_letter(data_dir, 0, 1)
+    dead_letter(data_dir, 0, asset_pair="ETHUSD")
     visitor = visit(serve(data_dir), "/dead_letters?by=asset_pair")
     click_cell(visitor, grid(visitor, "dl_groups"), 1, 60)
     poll(lambda: "pair=BTCUSD" in visitor.page.url, "the group to be opened")
@@ -104,7 +104,7 @@ def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Vis
 
 def test_fifty_at_once(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    bury(data_dir, *range(50))
+    dead_letter(data_dir, *range(50))
     visitor = visit(serve(data_dir), "/dead_letters?reason=high_below_low")
     visitor.click("dl_mend")
     visitor.sees("50 would still fail")
@@ -118,7 +118,7 @@ def test_fifty_at_once(serve: Serve, visit: Visit, tmp_path: Path) -> None:
 
 def test_two_windows_edit_the_same_record_and_the_second_is_refused(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    entry_id = bury(data_dir, 0)
+    entry_id = dead_letter(data_dir, 0)
     server = serve(data_dir)
     first, second = visit(server, record(entry_id)), visit(server, record(entry_id))
     for visitor in (first, second):
@@ -127,7 +127,7 @@ def test_two_windows_edit_the_same_record_and_the_second_is_refused(serve: Serve
     first.click("dl_save")
     first.sees("1 saved as new revisions")
     second.click("dl_save")
-    second.sees("somebody else has mended it meanwhile")
+    second.sees("somebody else has edited it meanwhile")
     second.sees("Theirs, saved")
     queue = DeadLetterQueue(data_dir / "dlq")
     assert queue.read(entry_id).letters[0].value == good(0)
@@ -139,7 +139,7 @@ def test_two_windows_edit_the_same_record_and_the_second_is_refused(serve: Serve
 
 def test_discard_and_restore(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    bury(data_dir, 0, 1, 2)
+    dead_letter(data_dir, 0, 1, 2)
     queue = DeadLetterQueue(data_dir / "dlq")
     visitor = visit(serve(data_dir), "/dead_letters")
     click_cell(visitor, grid(visitor, "dl_records"), 2, 16)
@@ -180,7 +180,7 @@ def test_hostile_content_is_text_and_asks_nothing_of_anybody(serve: Serve, visit
     visitor = visit(serve(data_dir), "/dead_letters")
     for path in ("/dead_letters", "/dead_letters?by=asset_pair", f"/dead_letters?q={quote(nasty)}"):
         visitor.open(path)
-        visitor.sees("1 file set aside")
+        visitor.sees("1 file quarantined")
         assert visitor.page.title() != "owned"
     for entry_id in entries:
         for number in range(3):

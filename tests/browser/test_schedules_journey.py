@@ -10,7 +10,7 @@ import pytest
 
 from ffe_core import DeltaLakeManager
 from ffe_core.series import Series
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.schedules import ScheduleStore
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Server, Visitor, poll, settled
@@ -24,12 +24,12 @@ _PATIENCE = 90.0
 
 
 def store_of(server: Server) -> ScheduleStore:
-    return ScheduleStore(Ledger(server.data_dir / LEDGER_FILE))
+    return ScheduleStore(Database(server.data_dir / DATABASE_FILE))
 
 
-def fires(server: Server) -> list[Any]:
-    """Every fire of the first schedule, newest first."""
-    return store_of(server).fires(1)[0]
+def ticks(server: Server) -> list[Any]:
+    """Every tick of the first schedule, newest first."""
+    return store_of(server).ticks(1)[0]
 
 
 def watermark(server: Server) -> int:
@@ -57,10 +57,10 @@ def make_every_minute(visitor: Visitor, address: str, name: str) -> None:
 
 
 def another_ended(server: Server, before: int) -> None:
-    """Wait until more fires than before have run to their end."""
+    """Wait until more ticks than before have run to their end."""
     poll(
-        lambda: len([fire for fire in fires(server) if fire["run_state"] == "complete"]) > before,
-        "a fire to run to its end",
+        lambda: len([tick for tick in ticks(server) if tick["run_state"] == "complete"]) > before,
+        "a tick to run to its end",
         _PATIENCE,
     )
 
@@ -77,7 +77,7 @@ def test_a_schedule_fires_moves_the_watermark_and_outlives_the_server(serve: Ser
 
     visitor.server_may_vanish = True
     server.stop()
-    before = len([fire for fire in fires(server) if fire["run_state"] == "complete"])
+    before = len([tick for tick in ticks(server) if tick["run_state"] == "complete"])
     server.restart()
     visitor.open("/schedules")
     visitor.server_may_vanish = False
@@ -99,12 +99,12 @@ def test_a_schedule_fires_moves_the_watermark_and_outlives_the_server(serve: Ser
     visitor.click("sched_delete_no")
     visitor.page.get_by_role("dialog").wait_for(state="detached")
 
-    ended = len(fires(server))
+    ended = len(ticks(server))
     visitor.click("sched_run")
     visitor.sees("has started")
-    poll(lambda: len(fires(server)) == ended + 1, "the run by hand on record")
-    assert fires(server)[0]["kind"] == "by hand"
-    due = [fire["due"] for fire in fires(server) if fire["kind"] == "due"]
+    poll(lambda: len(ticks(server)) == ended + 1, "the run by hand on record")
+    assert ticks(server)[0]["kind"] == "by hand"
+    due = [tick["due"] for tick in ticks(server) if tick["kind"] == "due"]
     assert len(due) == len(set(due))
 
 
@@ -114,8 +114,8 @@ def test_an_overlap_is_skipped_and_shown(serve: Serve, visit: Visit, held: HeldM
     visitor = visit(server)
     make_every_minute(visitor, "provider=coinbase&pairs=BTCUSD&timeframes=1h", "Held")
     visitor.click("sched_run")
-    poll(lambda: any(fire["outcome"] == "skipped" for fire in fires(server)), "a fire to be skipped", _PATIENCE)
-    [skipped] = [fire for fire in fires(server) if fire["outcome"] == "skipped"]
+    poll(lambda: any(tick["outcome"] == "skipped" for tick in ticks(server)), "a tick to be skipped", _PATIENCE)
+    [skipped] = [tick for tick in ticks(server) if tick["outcome"] == "skipped"]
     assert "the former one, still ran" in skipped["note"]
     visitor.open("/schedules?schedule=1")
     visitor.sees("lines. Click one to open its run.")

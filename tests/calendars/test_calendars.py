@@ -125,21 +125,23 @@ def test_a_closed_weekend_holds_no_open_seconds() -> None:
 
 
 def test_hourly_equity_bars_open_on_the_half_hour_and_the_last_one_is_short() -> None:
-    opens = ExchangeHours().expected_opens("1h", at("2024-01-02"), at("2024-01-03"))
-    assert texts(opens)[::6] == ["2024-01-02T14:30", "2024-01-02T20:30"]
-    assert texts(ExchangeHours().expected_opens("1h", at("2024-07-02"), at("2024-07-03")))[0] == "2024-07-02T13:30"
+    open_times = ExchangeHours().expected_open_times("1h", at("2024-01-02"), at("2024-01-03"))
+    assert texts(open_times)[::6] == ["2024-01-02T14:30", "2024-01-02T20:30"]
+    assert texts(ExchangeHours().expected_open_times("1h", at("2024-07-02"), at("2024-07-03")))[0] == "2024-07-02T13:30"
 
 
 def test_a_daily_equity_bar_is_midnight_utc_of_its_session() -> None:
-    opens = ExchangeHours().expected_opens("1d", at("2024-07-03"), at("2024-07-07"))
-    assert texts(opens) == ["2024-07-03T00:00", "2024-07-05T00:00"]
+    open_times = ExchangeHours().expected_open_times("1d", at("2024-07-03"), at("2024-07-07"))
+    assert texts(open_times) == ["2024-07-03T00:00", "2024-07-05T00:00"]
 
 
 def test_a_range_that_ends_inside_a_window_still_expects_its_bar() -> None:
     """Sunday's daily bar opens at 00:00, though the market opens only at 21:00."""
     sunday = at("2024-06-16")
-    assert FxWeek().expected_opens("1d", sunday, sunday + 60).tolist() == [sunday]
-    assert FxWeek().expected_opens("4h", sunday + 20 * 3600, sunday + 20 * 3600 + 1).tolist() == [sunday + 20 * 3600]
+    assert FxWeek().expected_open_times("1d", sunday, sunday + 60).tolist() == [sunday]
+    assert FxWeek().expected_open_times("4h", sunday + 20 * 3600, sunday + 20 * 3600 + 1).tolist() == [
+        sunday + 20 * 3600
+    ]
 
 
 def test_runs_end_a_step_after_their_last_open() -> None:
@@ -162,16 +164,16 @@ def test_an_empty_or_reversed_range_expects_nothing(name: str, end: str) -> None
     calendar, start = CALENDARS[name], at("2024-01-08")
     assert calendar.expected_ranges("1h", start, at(end)).shape == (0, 2)
     assert calendar.open_intervals(start, at(end)).shape == (0, 2)
-    assert calendar.expected_opens("1h", start, at(end)).shape == (0,)
+    assert calendar.expected_open_times("1h", start, at(end)).shape == (0,)
     assert calendar.expected_count("1h", start, at(end)) == calendar.open_seconds(start, at(end)) == 0
 
 
 def test_on_grid_takes_equity_hours_on_the_half_hour_and_nothing_else_there() -> None:
-    opens = np.array([at("2024-01-02T14:00Z") + 60 * minutes for minutes in (0, 15, 30, 45)])
-    assert ExchangeHours().on_grid("1h", opens).tolist() == [True, False, True, False]
-    assert FxWeek().on_grid("1h", opens).tolist() == [True, False, False, False]
-    assert ExchangeHours().on_grid("15m", opens).all()
-    assert not ExchangeHours().on_grid("1d", opens).any()
+    open_times = np.array([at("2024-01-02T14:00Z") + 60 * minutes for minutes in (0, 15, 30, 45)])
+    assert ExchangeHours().on_grid("1h", open_times).tolist() == [True, False, True, False]
+    assert FxWeek().on_grid("1h", open_times).tolist() == [True, False, False, False]
+    assert ExchangeHours().on_grid("15m", open_times).all()
+    assert not ExchangeHours().on_grid("1d", open_times).any()
 
 
 @pytest.mark.parametrize(
@@ -237,9 +239,9 @@ def test_a_bar_is_expected_if_and_only_if_its_window_holds_an_open_minute(
 ) -> None:
     step = TIMEFRAMES[timeframe]
     end = start + min(bars * step, 3 * DAY)
-    opens = range(start + -start % step, end, step)
-    expected = [o for o in opens if any(is_open(name, minute) for minute in range(o, o + step, 60))]
-    assert CALENDARS[name].expected_opens(timeframe, start, end).tolist() == expected
+    open_times = range(start + -start % step, end, step)
+    expected = [o for o in open_times if any(is_open(name, minute) for minute in range(o, o + step, 60))]
+    assert CALENDARS[name].expected_open_times(timeframe, start, end).tolist() == expected
 
 
 @settings(max_examples=100, deadline=None)
@@ -247,21 +249,21 @@ def test_a_bar_is_expected_if_and_only_if_its_window_holds_an_open_minute(
 def test_ranges_opens_and_count_agree(name: str, timeframe: str, start: int, length: int) -> None:
     calendar, step, end = CALENDARS[name], TIMEFRAMES[timeframe], start + length
     runs = calendar.expected_ranges(timeframe, start, end)
-    opens = calendar.expected_opens(timeframe, start, end)
-    assert runs.dtype == opens.dtype == np.int64
-    assert opens.tolist() == [o for first, last in runs.tolist() for o in range(first, last, step)]
-    assert calendar.expected_count(timeframe, start, end) == len(opens)
+    open_times = calendar.expected_open_times(timeframe, start, end)
+    assert runs.dtype == open_times.dtype == np.int64
+    assert open_times.tolist() == [o for first, last in runs.tolist() for o in range(first, last, step)]
+    assert calendar.expected_count(timeframe, start, end) == len(open_times)
     assert (runs[1:, 0] > runs[:-1, 1]).all()
-    assert ((opens >= start) & (opens < end)).all()
-    assert calendar.on_grid(timeframe, opens).all()
+    assert ((open_times >= start) & (open_times < end)).all()
+    assert calendar.on_grid(timeframe, open_times).all()
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(CALENDARS)), timeframes, starts, st.integers(0, 30 * DAY), st.integers(0, 30 * DAY))
 def test_expectations_add_up_over_any_split(name: str, timeframe: str, start: int, left: int, right: int) -> None:
     calendar, middle, end = CALENDARS[name], start + left, start + left + right
-    halves = [calendar.expected_opens(timeframe, *part) for part in ((start, middle), (middle, end))]
-    assert np.concatenate(halves).tolist() == calendar.expected_opens(timeframe, start, end).tolist()
+    halves = [calendar.expected_open_times(timeframe, *part) for part in ((start, middle), (middle, end))]
+    assert np.concatenate(halves).tolist() == calendar.expected_open_times(timeframe, start, end).tolist()
     assert calendar.open_seconds(start, middle) + calendar.open_seconds(middle, end) == calendar.open_seconds(
         start, end
     )
@@ -270,8 +272,8 @@ def test_expectations_add_up_over_any_split(name: str, timeframe: str, start: in
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(CALENDARS)), timeframes, starts)
 def test_last_expected_is_the_last_of_the_expected(name: str, timeframe: str, before: int) -> None:
-    opens = CALENDARS[name].expected_opens(timeframe, before - 10 * DAY, before)
-    assert CALENDARS[name].last_expected(timeframe, before) == opens[-1]
+    open_times = CALENDARS[name].expected_open_times(timeframe, before - 10 * DAY, before)
+    assert CALENDARS[name].last_expected(timeframe, before) == open_times[-1]
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek, MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
-from ffe_core.intervals import NONE, Times, by_grid, join_runs, minus, opens_in, runs_of, total_before, union
+from ffe_core.intervals import NONE, Times, by_grid, join_ranges, minus, open_times_in, ranges_of, total_before, union
 
 CALENDARS: tuple[MarketCalendar, ...] = (
     AlwaysOpen(),
@@ -56,8 +56,8 @@ def test_total_before_counts_what_lies_before_each_point(pairs: list[tuple[int, 
 
 @given(st.lists(st.sets(st.integers(0, 200), max_size=30), max_size=4), st.sampled_from([1, 2, 7]))
 def test_runs_hold_exactly_the_opens_they_were_made_of(files: list[set[int]], step: int) -> None:
-    runs = join_runs([runs_of(np.array(sorted(opens), dtype=np.int64), step) for opens in files], step)
-    assert sorted(opens_in(runs, step).tolist()) == sorted(set().union(*files))
+    runs = join_ranges([ranges_of(np.array(sorted(open_times), dtype=np.int64), step) for open_times in files], step)
+    assert sorted(open_times_in(runs, step).tolist()) == sorted(set().union(*files))
     for offset, own in by_grid(runs, step).items():
         assert (own[:, 0] % step == offset).all()
         assert (own[1:, 0] > own[:-1, 1]).all()
@@ -76,16 +76,18 @@ def test_ranks_name_the_same_bars_as_a_list_of_opens(
     start = MOMENTS[moment][0] + shift
     end = start + data.draw(st.integers(0, 8 * 86_400))
     bars = ExpectedBars.of(calendar, timeframe, start, end)
-    opens = calendar.expected_opens(timeframe, start, end)
-    assert bars.count == len(opens)
+    open_times = calendar.expected_open_times(timeframe, start, end)
+    assert bars.count == len(open_times)
     asked = np.array(sorted(data.draw(st.lists(st.integers(start - 90_000, end + 90_000), max_size=5))), dtype=np.int64)
-    assert bars.rank(asked).tolist() == [int((opens < at).sum()) for at in asked.tolist()]
-    chosen = np.array(data.draw(st.lists(st.booleans(), min_size=len(opens), max_size=len(opens))), dtype=bool)
-    ranks = bars.ranks_of(runs_of(opens[chosen], bars.step)) if chosen.any() else NONE
+    assert bars.rank(asked).tolist() == [int((open_times < at).sum()) for at in asked.tolist()]
+    chosen = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(open_times), max_size=len(open_times))), dtype=bool
+    )
+    ranks = bars.ranks_of(ranges_of(open_times[chosen], bars.step)) if chosen.any() else NONE
     assert sorted(covered(ranks)) == np.flatnonzero(chosen).tolist()
-    assert opens_in(bars.spans(ranks), bars.step).tolist() == opens[chosen].tolist()
+    assert open_times_in(bars.spans(ranks), bars.step).tolist() == open_times[chosen].tolist()
     assert bars.ranges(ranks).tolist() == [
-        [int(opens[first]), int(opens[last - 1]) + bars.step] for first, last in ranks.tolist()
+        [int(open_times[first]), int(open_times[last - 1]) + bars.step] for first, last in ranks.tolist()
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from ffe_core import DeadLetterQueue, cli
 from tests.cli.test_backfill import command, environment
 from tests.ingestion.fakes import stored
-from tests.storage.dead_letters.harness import BTC, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, good, upside_down
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +47,13 @@ def dlq(capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def bury(folder: Path, *hours: int, **context: Any) -> str:
-    return buried(folder / "dlq", *hours, context={**BTC, **context})
+def dead_letter(folder: Path, *hours: int, **context: Any) -> str:
+    return dead_lettered(folder / "dlq", *hours, context={**BTC, **context})
 
 
 class TestList:
     def test_each_entry_with_its_counts(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0, 1, run_id="7")
+        entry_id = dead_letter(tmp_path, 0, 1, run_id="7")
         said = dlq("list", "--json")
         (row,) = said.json
         assert (row["id"], row["error"], row["records"], row["pending"]) == (entry_id, "validation_failed", 2, 2)
@@ -78,9 +78,9 @@ class TestList:
         ],
     )
     def test_filters(self, dlq: Any, tmp_path: Path, filters: list[str], number: int):
-        bury(tmp_path, 0, asset_pair="ETHUSD")
-        bury(tmp_path, 1, run_id=7)
-        bury(tmp_path, 5, provider="oanda")
+        dead_letter(tmp_path, 0, asset_pair="ETHUSD")
+        dead_letter(tmp_path, 1, run_id=7)
+        dead_letter(tmp_path, 5, provider="oanda")
         assert len(dlq("list", "--json", *filters).json) == number
 
     def test_nothing_is_no_error(self, dlq: Any):
@@ -88,16 +88,16 @@ class TestList:
         assert "no dead letters match" in dlq("list").out
 
     def test_what_is_set_aside_is_named_on_stderr(self, dlq: Any, tmp_path: Path):
-        bury(tmp_path, 0)
+        dead_letter(tmp_path, 0)
         (tmp_path / "dlq" / "torn\x1b[31m.json").write_text("{")
         said = dlq("list")
-        assert "set aside: torn\\x1b[31m.json: it is not whole JSON" in said.err
+        assert "quarantined: corrupt\\x1b[31m.json: it is not whole JSON" in said.err
         assert said.status == 0
 
 
 class TestShow:
     def test_each_record_with_its_reasons_in_words(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         (record,) = dlq("show", entry_id, "--json").json["records"]
         assert (record["raw"], record["reasons"], record["status"]) == (upside_down(0), SWAPPED, "pending")
         assert record["in_words"][0] == "high is below low"
@@ -132,7 +132,7 @@ class TestMend:
         ],
     )
     def test_ways_to_mend(self, dlq: Any, tmp_path: Path, how: list[str], value: dict[str, Any]):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         said = dlq("mend", entry_id, "--record", "0", *how, "--why", "looked swapped", "--json")
         assert said.status == 0
         assert said.json["records"][0]["outcome"] == "passes"
@@ -141,13 +141,13 @@ class TestMend:
         assert record["history"][0]["why"] == "looked swapped"
 
     def test_several_records_at_once(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0, 1, 2)
+        entry_id = dead_letter(tmp_path, 0, 1, 2)
         assert dlq("mend", entry_id, "--record", "0", "--record", "2", "--swap-high-low", "--json").json["mended"] == 2
         records = dlq("show", entry_id, "--json").json["records"]
         assert [record["revision"] for record in records] == [1, 0, 1]
 
     def test_a_dry_run_saves_nothing(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         said = dlq("mend", entry_id, "--record", "0", "--set", "high=1", "--dry-run")
         assert "still fails, because high is below low" in said.out
         assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
@@ -165,22 +165,22 @@ class TestMend:
         ],
     )
     def test_a_bad_edit_exits_2_says_where_and_saves_nothing(self, dlq: Any, tmp_path: Path, how: list[str], why: str):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         said = dlq("mend", entry_id, "--record", "0", *how)
         assert (said.status, said.out) == (2, "")
         assert why in said.err
         assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
 
     def test_a_stale_revision_exits_1_and_names_the_other(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         dlq("mend", entry_id, "--record", "0", "--swap-high-low")
         said = dlq("mend", entry_id, "--record", "0", "--revision", "0", "--set", "open=5")
         assert said.status == 1
-        assert "was mended meanwhile by" in said.err
+        assert "was edited meanwhile by" in said.err
 
     @pytest.mark.parametrize("number", ["1", "-1", "x", "9" * 40])
     def test_a_record_that_there_is_not(self, dlq: Any, tmp_path: Path, number: str):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         for how in (["--swap-high-low"], ["--value", "{}"]):
             assert dlq("mend", entry_id, f"--record={number}", *how).status == 2
         assert dlq("mend", entry_id, "--swap-high-low").status == 2
@@ -188,7 +188,7 @@ class TestMend:
 
 class TestReplay:
     def test_a_dry_run_then_the_replay_then_once_more(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0, 1)
+        entry_id = dead_letter(tmp_path, 0, 1)
         dlq("mend", entry_id, "--record", "0", "--swap-high-low")
         counts = {"replayed": 1, "failed": 1, "collided": 0}
         dry = dlq("replay", entry_id, "--dry-run", "--json")
@@ -229,7 +229,7 @@ class TestReplay:
         "arguments", [[], ["nope"], ["../x"], ["--status", "lost"], ["--pair", "../x"], ["nope#0"], ["--json"]]
     )
     def test_what_cannot_be_chosen_exits_2(self, dlq: Any, tmp_path: Path, arguments: list[str]):
-        bury(tmp_path, 0)
+        dead_letter(tmp_path, 0)
         said = dlq("replay", *arguments)
         assert (said.status, said.out) == (2, "")
         assert said.err
@@ -244,7 +244,7 @@ class TestReplay:
         assert (named.status, "names no pair" in named.err) == (2, True)
 
     def test_nothing_left_to_do_exits_0(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         dlq("discard", entry_id, "--reason", "noise")
         said = dlq("replay", entry_id, "--json")
         assert (said.status, said.json) == (0, {"replayed": 0, "failed": 0, "collided": 0})
@@ -259,7 +259,7 @@ class TestReplay:
 
 class TestDiscardAndRestore:
     def test_a_mark_that_can_be_taken_back(self, dlq: Any, tmp_path: Path):
-        first, second = bury(tmp_path, 0, 1), bury(tmp_path, 5, asset_pair="ETHUSD")
+        first, second = dead_letter(tmp_path, 0, 1), dead_letter(tmp_path, 5, asset_pair="ETHUSD")
         assert dlq("discard", first, "--reason", "noise", "--dry-run", "--json").json["discarded"] == 2
         assert dlq("discard", first, "--reason", "noise", "--json").json == {"discarded": 2, "entries": [first]}
         assert dlq("discard", "--code", "high_below_low", "--reason", "noise", "--json").json["entries"] == [second]
@@ -269,14 +269,14 @@ class TestDiscardAndRestore:
         assert dlq("list", "--json", "--status", "pending").json[0]["pending"] == 1
 
     def test_a_reason_is_required(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0)
         assert dlq("discard", entry_id).status == 2
         assert dlq("discard", entry_id, "--reason", " ").status == 2
 
 
 class TestRefetch:
     def test_what_the_provider_sends_now_takes_the_place_of_the_records(self, dlq: Any, tmp_path: Path):
-        entry_id = bury(tmp_path, 3, 4, provider="simulated")
+        entry_id = dead_letter(tmp_path, 3, 4, provider="simulated")
         asked = dlq("refetch", entry_id, "--dry-run", "--json").json
         assert asked == {"records": 2, "superseded": 0, "pending": 2}
         assert "1 would be asked for" in dlq("refetch", f"{entry_id}#1", "--dry-run").out
@@ -287,7 +287,7 @@ class TestRefetch:
         assert "0 asked for" in dlq("refetch", entry_id).out
 
     def test_missing_credentials_exit_2(self, dlq: Any, tmp_path: Path):
-        said = dlq("refetch", bury(tmp_path, 3, provider="oanda"))
+        said = dlq("refetch", dead_letter(tmp_path, 3, provider="oanda"))
         assert (said.status, "FFE_OANDA__API_TOKEN" in said.err) == (2, True)
 
     def test_a_provider_that_does_not_answer_exits_1_and_nothing_is_lost(
@@ -295,14 +295,14 @@ class TestRefetch:
     ):
         monkeypatch.setenv("FFE_COINBASE__BASE_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("FFE_RETRY__ATTEMPTS", "1")
-        said = dlq("refetch", bury(tmp_path, 3), "--json")
+        said = dlq("refetch", dead_letter(tmp_path, 3), "--json")
         assert (said.status, said.json["pending"]) == (1, 1)
         assert "127.0.0.1" in said.err or "cannot be reached" in said.err
 
 
 class TestPurge:
     def test_only_what_has_ended_and_is_old_enough_goes(self, dlq: Any, tmp_path: Path):
-        ended, pending = bury(tmp_path, 0, 1), bury(tmp_path, 5)
+        ended, pending = dead_letter(tmp_path, 0, 1), dead_letter(tmp_path, 5)
         dlq("discard", ended, "--reason", "noise")
         assert "0 entries" in dlq("purge", "--days", "1", "--reason", "old").out
         would = dlq("purge", "--days", "0", "--reason", "old", "--dry-run", "--json").json
@@ -316,13 +316,13 @@ class TestPurge:
         assert dlq("purge", *arguments).status == 2
 
     def test_a_blank_reason_deletes_nothing(self, dlq: Any, tmp_path: Path):
-        dlq("discard", bury(tmp_path, 0), "--reason", "noise")
+        dlq("discard", dead_letter(tmp_path, 0), "--reason", "noise")
         assert dlq("purge", "--days", "0", "--reason", " ").status == 2
         assert len(dlq("list", "--json").json) == 1
 
 
 def test_as_a_process_one_document_on_stdout_and_the_rest_on_stderr(tmp_path: Path):
-    entry_id = bury(tmp_path, 0)
+    entry_id = dead_letter(tmp_path, 0)
     (tmp_path / "dlq" / "torn.json").write_text("{")
     for arguments in (["list", "--json"], ["replay", entry_id, "--json"]):
         done = subprocess.run(

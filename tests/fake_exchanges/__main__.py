@@ -1,4 +1,4 @@
-"""How do I try the product against a stand-in by hand?
+"""How do I try the product against a fake exchange by hand?
 
     python -m tests.fake_exchanges coinbase --port 9001 --parquet FILE --symbol BTC-USD --step 3600
     python -m tests.fake_exchanges oanda --port 9002 --symbol EUR_USD --step 3600 --symbol EUR_USD --step 86400

@@ -1,8 +1,8 @@
-"""Which candles does a stand-in hold, and how are they spelled on the wire?
+"""Which candles does a fake exchange hold, and how are they spelled on the wire?
 
 A market knows nothing of any provider: it maps (symbol, step in seconds) to candles, every price and volume as
-the exact text a stand-in will send. A symbol is its parts, so "BTC-USD", "BTC_USD" and "BTC/USD" name the same
-series and each stand-in insists on its own spelling.
+the exact text a fake exchange will send. A symbol is its parts, so "BTC-USD", "BTC_USD" and "BTC/USD" name the same
+series and each fake exchange insists on its own spelling.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def parts(symbol: str) -> tuple[str, ...]:
 @dataclass
 class _Series:
     candles: Candles = field(default_factory=dict)
-    opens: list[int] = field(default_factory=list)
+    open_times: list[int] = field(default_factory=list)
 
 
 class Market:
-    """The candles a stand-in holds; safe to change while it serves."""
+    """The candles a fake exchange holds; safe to change while it serves."""
 
     def __init__(self, series: Mapping[tuple[str, int], Mapping[int, Any]] | None = None) -> None:
         """Takes {(symbol, step): {open_epoch: (open, high, low, close, volume)}}, all five as text."""
@@ -84,20 +84,20 @@ class Market:
         with self._lock:
             series = self._series.setdefault((parts(symbol), step), _Series())
             series.candles.update({at: Candle(*candle) for at, candle in candles.items()})
-            series.opens = sorted(series.candles)
+            series.open_times = sorted(series.candles)
         return self
 
     def put(self, symbol: str, step: int, open_epoch: int, candle: Any) -> None:
         """Adds or restates one candle."""
         self.add(symbol, step, {open_epoch: candle})
 
-    def remove(self, symbol: str, step: int, opens: Collection[int]) -> None:
+    def remove(self, symbol: str, step: int, open_times: Collection[int]) -> None:
         """Takes candles away, as if nothing had been traded."""
         with self._lock:
             series = self._series[(parts(symbol), step)]
-            for open_epoch in opens:
+            for open_epoch in open_times:
                 del series.candles[open_epoch]
-            series.opens = sorted(series.candles)
+            series.open_times = sorted(series.candles)
 
     def symbols(self) -> list[tuple[str, ...]]:
         """The parts of every symbol held, sorted."""
@@ -115,8 +115,10 @@ class Market:
         """The candles with first <= open <= last, oldest first: the first `limit` of them, or the last if negative."""
         with self._lock:
             series = self._series.get((parts(symbol), step), _Series())
-            opens = series.opens[bisect_left(series.opens, first) : bisect_right(series.opens, last)]
-            kept = opens[limit:] if limit is not None and limit < 0 else opens[:limit]
+            open_times = series.open_times[
+                bisect_left(series.open_times, first) : bisect_right(series.open_times, last)
+            ]
+            kept = open_times[limit:] if limit is not None and limit < 0 else open_times[:limit]
             return [(open_epoch, series.candles[open_epoch]) for open_epoch in kept]
 
 
@@ -160,10 +162,10 @@ def generated(
     bars) is not. `missing(open_epoch)` leaves single bars out, as a sparse market does.
     """
     first = -(-start // step) * step
-    opens = [at for at in range(first, end, step) if not _shut(at, step, closed)]
+    open_times = [at for at in range(first, end, step) if not _shut(at, step, closed)]
     return {
         at: _candle(at, step, seed, price, decimals, volume_decimals)
-        for at in opens
+        for at in open_times
         if missing is None or not missing(at)
     }
 
@@ -196,9 +198,9 @@ def from_parquet(path: str | Path) -> Candles:
     A missing volume (null or NaN) becomes "0".
     """
     table = pq.read_table(path, columns=["timestamp", *FIELDS])
-    opens = [int(at.timestamp()) for at in table["timestamp"].to_pylist()]
+    open_times = [int(at.timestamp()) for at in table["timestamp"].to_pylist()]
     columns = [[_exact(value) for value in table[name].to_pylist()] for name in FIELDS]
-    return {at: Candle(*row) for at, *row in zip(opens, *columns, strict=True)}
+    return {at: Candle(*row) for at, *row in zip(open_times, *columns, strict=True)}
 
 
 def _exact(value: float | int | None) -> str:

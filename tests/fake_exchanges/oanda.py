@@ -34,7 +34,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """One request for candles, its parameters read and judged."""
+    """One request for candles, its parameters read and evaluated."""
 
     symbol: str
     granularity: str
@@ -125,7 +125,7 @@ class OandaExchange(Exchange):
             align=_aligned(params, GRANULARITIES[granularity]),
             unix_time=request.headers.get("accept-datetime-format", "").upper() == "UNIX",
         )
-        _judge_range(question)
+        _evaluate_range(question)
         return question
 
     def _candles(self, question: Question) -> Answer:
@@ -167,7 +167,7 @@ def _cut_first(rows: list[tuple[int, Record]], question: Question) -> list[tuple
     return rows if question.include_first else [(at, row) for at, row in rows if at > question.first]
 
 
-def _judge_range(question: Question) -> None:
+def _evaluate_range(question: Question) -> None:
     if question.first is None or question.last is None:
         return
     if question.first > question.last:

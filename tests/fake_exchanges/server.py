@@ -1,4 +1,4 @@
-"""How does a stand-in run, and what does it remember of the requests it got?
+"""How does a fake exchange run, and what does it remember of the requests it got?
 
 A real HTTP server on 127.0.0.1 in a thread of its own, with keep-alive. It shares no code with the product: what
 it says on the wire comes from the providers' documented formats only.
@@ -30,7 +30,7 @@ Breaks = list[tuple[str, dict[str, Any]]]
 
 @dataclass
 class Seen:
-    """One request as the stand-in got it. `status` is None until it is answered, and stays so when it never is."""
+    """One request as the fake exchange got it. `status` is None until it is answered, and stays so when it never is."""
 
     number: int
     method: str
@@ -84,7 +84,7 @@ class TokenBucket:
 
 
 class Exchange:
-    """What the stand-ins share: the server, the log of requests, scripted faults and broken records.
+    """What the fake exchanges share: the server, the log of requests, scripted faults and broken records.
 
     Use as a context manager: `with CoinbaseExchange(market) as exchange: exchange.url`.
 
@@ -116,7 +116,7 @@ class Exchange:
         self._runner: _Runner | None = None
 
     def answer(self, request: Seen) -> Answer:
-        """The honest answer to a request; each stand-in has its own."""
+        """The honest answer to a request; each fake exchange has its own."""
         raise NotImplementedError
 
     def empty_page(self, request: Seen) -> Answer:
@@ -130,7 +130,7 @@ class Exchange:
         return self
 
     def stop(self) -> None:
-        """Stops serving; requests left hanging are cut off. Raises what went wrong inside the stand-in itself."""
+        """Stops serving; requests left hanging are cut off. Raises what went wrong inside the fake exchange itself."""
         if self._runner is not None:
             self._runner.stop()
             self._runner = None
@@ -147,7 +147,7 @@ class Exchange:
     def url(self) -> str:
         """The origin, e.g. "http://127.0.0.1:43121"."""
         if self._runner is None:
-            raise RuntimeError("the stand-in is not running: use it as a context manager or call start()")
+            raise RuntimeError("the fake exchange is not running: use it as a context manager or call start()")
         return self._runner.url
 
     # What tests look at
@@ -213,7 +213,7 @@ class Exchange:
         with self._arrived:
             del self._broken[(parts(symbol), step, open_epoch)]
 
-    # What the stand-ins use
+    # What the fake exchanges use
 
     def records(self, symbol: str, step: int, first: float, last: float, limit: int | None = None) -> list[Record]:
         """The records with first <= open <= last that exist by now, oldest first, the running one partial.
@@ -244,9 +244,9 @@ class Exchange:
             try:
                 return seen, self._answered(seen)
             except Exception as failure:
-                # Kept for `stop`: a 500 of the stand-in's own must not pass for a scripted one.
+                # Kept for `stop`: a 500 of the fake exchange's own must not pass for a scripted one.
                 self._failures.append(failure)
-                return seen, Answer.text(f"the stand-in itself failed: {failure!r}", "text/plain", 500)
+                return seen, Answer.text(f"the fake exchange itself failed: {failure!r}", "text/plain", 500)
 
     def _answered(self, seen: Seen) -> Answer:
         answer = self.answer(seen)
@@ -332,7 +332,7 @@ class _Runner(uvicorn.Server):
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._serving = threading.Event()
-        self._thread = threading.Thread(target=self._main, name=f"stand-in {self.url}", daemon=True)
+        self._thread = threading.Thread(target=self._main, name=f"fake exchange {self.url}", daemon=True)
         self._thread.start()
         self._serving.wait()
 

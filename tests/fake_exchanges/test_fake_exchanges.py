@@ -1,4 +1,4 @@
-"""Do the stand-ins speak the documented wire formats? Asked over real HTTP, as a provider client would."""
+"""Do the fake exchanges speak the documented wire formats? Asked over real HTTP, as a provider client would."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ class TestRequestLog:
     def test_a_failure_of_the_stand_in_itself_is_raised_when_it_stops(self, client, monkeypatch):
         exchange = CoinbaseExchange(Market()).start()
         monkeypatch.setattr(exchange, "answer", lambda seen: {}["nothing"])
-        assert "the stand-in itself failed" in client.get(exchange.url).text
+        assert "the fake exchange itself failed" in client.get(exchange.url).text
         with pytest.raises(KeyError, match="nothing"):
             exchange.stop()
 
@@ -604,14 +604,14 @@ class TestOanda:
     def test_the_grid_of_a_client_that_forgot_to_ask_for_utc(self, client, oanda, begin, granularity, hours):
         # The bar that covers `from` counts, although it is left out.
         asked = {"from": iso(begin), "to": None, "count": len(hours) + 1, "includeFirst": "false"}
-        opens = times(ask_oanda(client, oanda, granularity=granularity, **asked))
-        assert [datetime.fromtimestamp(at, UTC).hour for at in opens] == hours
+        open_times = times(ask_oanda(client, oanda, granularity=granularity, **asked))
+        assert [datetime.fromtimestamp(at, UTC).hour for at in open_times] == hours
 
     @pytest.mark.parametrize(("granularity", "step"), [("H4", 4 * HOUR), ("D", DAY)])
     def test_the_utc_grid(self, client, oanda, granularity, step):
         asked = {"to": iso(SUMMER + 3 * DAY), "includeFirst": "true", **UTC_GRID}
-        opens = times(ask_oanda(client, oanda, granularity=granularity, **asked))
-        assert opens == list(range(SUMMER, SUMMER + 3 * DAY, step))
+        open_times = times(ask_oanda(client, oanda, granularity=granularity, **asked))
+        assert open_times == list(range(SUMMER, SUMMER + 3 * DAY, step))
 
     def test_the_running_bar_is_not_complete(self, client, oanda):
         newest = {"from": None, "to": None, "count": 2}

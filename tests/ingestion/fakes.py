@@ -1,4 +1,4 @@
-"""What does a provider look like that needs no network? One in memory, with scripted failures and holes."""
+"""What does a provider look like that needs no network? One in memory, with scripted failures and gaps."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def record(open_epoch: int, price: float = 100.0, **changes: Any) -> Record:
     return {"date": times.iso(open_epoch), **values, "volume": "1.5", **changes}
 
 
-def records(opens: Iterable[int]) -> dict[int, Record]:
+def records(open_times: Iterable[int]) -> dict[int, Record]:
     """A candle for each open, every one with other prices."""
-    return {at: record(at, 100 + at // 60 % 997) for at in opens}
+    return {at: record(at, 100 + at // 60 % 997) for at in open_times}
 
 
 def hours(first: int, last: int) -> range:
@@ -101,7 +101,7 @@ def stored(folder: Path, series: Series = BTC) -> pa.Table:
     return rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
 
 
-def opens(folder: Path, series: Series = BTC) -> list[int]:
+def open_times(folder: Path, series: Series = BTC) -> list[int]:
     """Opens of every stored row, a bar that is stored twice twice."""
     return [at // 1_000_000 for at in stored(folder, series)["timestamp"].cast("int64").to_pylist()]
 

@@ -33,9 +33,9 @@ def prices() -> st.SearchStrategy[Any]:
 
 def dates(start: int, step: int, bars: int) -> st.SearchStrategy[Any]:
     """Mostly an open in the range, sometimes beside it or beside the grid."""
-    opens = st.integers(-1, bars).map(lambda at: times.iso(start + at * step))
+    open_times = st.integers(-1, bars).map(lambda at: times.iso(start + at * step))
     beside = st.integers(-2 * step, (bars + 2) * step).map(lambda second: times.iso(start + second))
-    return st.one_of(opens, opens, opens, beside, json_values())
+    return st.one_of(open_times, open_times, open_times, beside, json_values())
 
 
 def records(start: int, step: int, bars: int) -> st.SearchStrategy[Any]:

@@ -15,9 +15,9 @@ import pytest
 from ffe_core import BatchDataIngester, DeltaLakeManager, MultiAssetBatchIngester, times
 from ffe_core.errors import RetriableError, SeriesHeld, StorageError
 from ffe_core.providers import PROVIDERS
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from tests.fake_exchanges import CoinbaseExchange, Market
-from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, opens, record, records, stored
+from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, stored
 
 DAY = "2024-01-01"
 
@@ -59,7 +59,7 @@ class TestAnyObjectWithOneMethod:
         for turn in (1, 2):
             result = asyncio.run(single.ingest_historical_data("BTC-USD", "1h", DAY, DAY, provider="coinbase"))
             assert result["status"] == ("success" if turn == 1 else "no_data")
-            assert opens(tmp_path) == list(hours(0, 24))
+            assert open_times(tmp_path) == list(hours(0, 24))
         assert duck.asked == [
             {"asset_pair": "BTCUSD", "start": times.iso(START), "end": times.iso(START + 24 * HOUR), "timeframe": "1h"}
         ]
@@ -150,14 +150,14 @@ class TestMethodsAlone:
         rich = single._add_metadata(frame, "coinbase")
         for _ in range(2):
             asyncio.run(single._write_to_delta(rich, "raw_market_data_1h", "BTC-USD", "1h"))
-            assert opens(tmp_path) == list(hours(0, 5))
-        assert single.delta_mgr.marks(BTC) == Marks(START + 4 * HOUR, START)
+            assert open_times(tmp_path) == list(hours(0, 5))
+        assert single.delta_mgr.marks(BTC) == Watermarks(START + 4 * HOUR, START)
         assert single.watermark_store.get("BTCUSD", "1h") == times.iso(START + 4 * HOUR)
         asyncio.run(single._write_to_delta(rich.iloc[:0], "raw_market_data_1h", "BTCUSD", "1h"))
 
-    def written(self, single: BatchDataIngester, opens: Iterable[int], series: Series = BTC) -> Marks:
+    def written(self, single: BatchDataIngester, open_times: Iterable[int], series: Series = BTC) -> Watermarks:
         """The series' marks once a frame of these opens is written."""
-        frame, _ = single.validate_and_clean(list(records(opens).values()), series.timeframe, series.asset_pair)
+        frame, _ = single.validate_and_clean(list(records(open_times).values()), series.timeframe, series.asset_pair)
         rich = single._add_metadata(frame, series.provider)
         asyncio.run(single._write_to_delta(rich, series.table, series.asset_pair, series.timeframe))
         return single.delta_mgr.marks(series)
@@ -165,21 +165,21 @@ class TestMethodsAlone:
     def test_write_to_delta_moves_no_watermark_over_what_was_not_read(self, tmp_path: Path):
         single = ingester(tmp_path)
         self.written(single, hours(0, 24))
-        held = Marks(START + 23 * HOUR, START)
+        held = Watermarks(START + 23 * HOUR, START)
         assert self.written(single, hours(25, 30)) == held
         assert self.written(single, hours(-9, -5)) == held
         assert self.written(single, [*hours(20, 24), *hours(28, 32)]) == held
-        assert len(opens(tmp_path)) == 35, "they are stored all the same"
+        assert len(open_times(tmp_path)) == 35, "they are stored all the same"
         assert single.watermark_store.get("BTCUSD", "1h") == times.iso(START + 23 * HOUR)
         provider = FakeProvider(records(hours(0, 40)))
         asyncio.run(single.run_series(BTC, provider, START, START + 40 * HOUR))
-        assert opens(tmp_path) == [*hours(-9, -5), *hours(0, 40)]
+        assert open_times(tmp_path) == [*hours(-9, -5), *hours(0, 40)]
 
     @pytest.mark.parametrize("first", [0, 23, 24])
     def test_write_to_delta_of_what_joins_on_moves_the_watermark(self, tmp_path: Path, first: int):
         single = ingester(tmp_path)
         self.written(single, hours(0, 24))
-        assert self.written(single, hours(first, 30)) == Marks(START + 29 * HOUR, START)
+        assert self.written(single, hours(first, 30)) == Watermarks(START + 29 * HOUR, START)
 
     def test_write_to_delta_joins_on_over_a_weekend(self, tmp_path: Path):
         single, euro = ingester(tmp_path), Series("EURUSD", "1h", "oanda")
@@ -192,7 +192,7 @@ class TestMethodsAlone:
         single = ingester(tmp_path, lease_wait_seconds=0)
         with single.lease(BTC).acquire(), pytest.raises(SeriesHeld):
             self.written(single, hours(0, 5))
-        assert self.written(single, hours(0, 5)) == Marks(START + 4 * HOUR, START)
+        assert self.written(single, hours(0, 5)) == Watermarks(START + 4 * HOUR, START)
 
     def test_write_to_delta_of_a_bar_given_twice_stores_the_last(self, tmp_path: Path):
         single = ingester(tmp_path)

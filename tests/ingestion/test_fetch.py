@@ -9,7 +9,7 @@ import pytest
 
 from ffe_core.ingestion.fetch import is_empty
 from ffe_core.providers.base import Fetched, Page, Record
-from tests.ingestion.fakes import HOUR, START, FakeProvider, adds_up, hours, ingester, opens, record, records, run
+from tests.ingestion.fakes import HOUR, START, FakeProvider, adds_up, hours, ingester, open_times, record, records, run
 
 TWENTIES = Page(START + 20 * HOUR, START + 30 * HOUR)
 
@@ -57,7 +57,7 @@ def test_an_answer_is_empty_if_it_says_nothing_of_its_page(sent: list[Record], e
 def test_a_page_answered_with_bars_of_another_is_asked_for_once_more(tmp_path: Path, mode: Any):
     provider = Astray(OUTSIDE)
     report = run(tmp_path, provider, START, START + 50 * HOUR, mode=mode)
-    assert opens(tmp_path) == list(hours(0, 50))
+    assert open_times(tmp_path) == list(hours(0, 50))
     assert (report.tally.received, report.tally.outside, report.completeness.unexplained) == (50, 2, 0)
     assert (provider.asked.count(TWENTIES), len(provider.asked)) == (2, 6)
     assert adds_up(report)
@@ -75,7 +75,7 @@ def test_an_empty_page_before_one_that_went_astray_is_asked_for_once_more(tmp_pa
     provider = Astray(OUTSIDE)
     provider.empty_once = {START + 15 * HOUR}
     run(tmp_path, provider, START, START + 50 * HOUR)
-    assert opens(tmp_path) == list(hours(0, 50))
+    assert open_times(tmp_path) == list(hours(0, 50))
     assert len(provider.asked) == 7
 
 
@@ -97,4 +97,4 @@ def test_what_was_astray_both_times_was_asked_for_twice_in_vain(tmp_path: Path):
     run(single, Astray([], lacks=lacks, times=0), START, START + 20 * HOUR)
     report = run(single, Astray(OUTSIDE, times=9, lacks=lacks), START, START + 50 * HOUR, mode="gaps")
     assert report.completeness.missing == [(TWENTIES.start, TWENTIES.end)]
-    assert single.holes.asked_twice(report.series).tolist() == [[TWENTIES.start, TWENTIES.end]]
+    assert single.acknowledged.asked_twice(report.series).tolist() == [[TWENTIES.start, TWENTIES.end]]

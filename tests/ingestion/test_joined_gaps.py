@@ -15,7 +15,7 @@ from tests.ingestion.fakes import (
     adds_up,
     hours,
     ingester,
-    opens,
+    open_times,
     record,
     records,
     run,
@@ -47,7 +47,7 @@ def test_what_lies_between_the_gaps_is_left_alone(tmp_path: Path):
     run(tmp_path, lacking(*LOST), START, END)
     provider = lacking()
     report = run(tmp_path, provider, START, END, mode="gaps")
-    assert opens(tmp_path) == list(hours(0, 60))
+    assert open_times(tmp_path) == list(hours(0, 60))
     assert (provider.asked, report.pages_planned, report.pages_done) == (PAGES, 2, 2)
     tally = report.tally
     assert (tally.received, tally.stored, tally.repeats, tally.outside, tally.restated) == (5, 5, 0, 6, 0)
@@ -80,7 +80,7 @@ def test_a_gap_between_bars_that_came_was_asked_for_once_and_a_page_of_nothing_t
     provider = lacking(3, 4, 5, 6, 40)
     report = run(single, provider, START, END, mode="gaps")
     assert (report.status, report.reason) == ("no_data", "provider_empty")
-    assert single.holes.asked_twice(BTC).tolist() == [*[[START + 3 * HOUR, START + 7 * HOUR]], *ranges(40)]
+    assert single.acknowledged.asked_twice(BTC).tolist() == [*[[START + 3 * HOUR, START + 7 * HOUR]], *ranges(40)]
     assert [provider.asked.count(page) for page in provider.asked] == [2, 2, 2, 2]
 
 
@@ -93,19 +93,19 @@ def test_gaps_that_stay_are_asked_for_once_a_run_if_bars_between_them_come(tmp_p
         report = run(single, provider, START, END, mode="gaps")
         assert (report.status, report.reason, report.tally.outside) == ("no_data", "provider_empty", 4)
         assert provider.asked == [Page(START + 3 * HOUR, START + 9 * HOUR)]
-        assert single.holes.asked_twice(BTC).tolist() == (ranges(3, 8) if turn == 2 else [])
+        assert single.acknowledged.asked_twice(BTC).tolist() == (ranges(3, 8) if turn == 2 else [])
 
 
 def test_what_merely_came_along_was_not_asked_for(tmp_path: Path):
-    """A hole between two gaps was explained: that the page lacks it, too, is no answer to it."""
+    """A gap between two gaps was explained: that the page lacks it, too, is no answer to it."""
     single = ingester(tmp_path)
     run(single, lacking(3, 5, 7), START, END)
     run(single, lacking(3, 5, 7), START, END, mode="refetch")
-    assert single.holes.asked_twice(BTC).tolist() == ranges(3, 5, 7)
-    single.holes.add(BTC, [(START + 5 * HOUR, START + 6 * HOUR, 1)], "no trades", "", "ann")
+    assert single.acknowledged.asked_twice(BTC).tolist() == ranges(3, 5, 7)
+    single.acknowledged.add(BTC, [(START + 5 * HOUR, START + 6 * HOUR, 1)], "no trades", "", "ann")
     report = run(single, lacking(5), START, END, mode="gaps")
     assert report.completeness.unexplained == 0
-    assert single.holes.asked_twice(BTC).tolist() == ranges(5)
+    assert single.acknowledged.asked_twice(BTC).tolist() == ranges(5)
 
 
 def test_a_joined_page_that_came_back_empty_is_asked_for_once_more(tmp_path: Path):
@@ -122,5 +122,5 @@ def test_a_joined_page_that_came_back_empty_is_asked_for_once_more(tmp_path: Pat
     run(tmp_path, lacking(*LOST), START, END)
     provider = Quiet(records(hours(0, 60)))
     run(tmp_path, provider, START, END, mode="gaps")
-    assert opens(tmp_path) == list(hours(0, 60))
+    assert open_times(tmp_path) == list(hours(0, 60))
     assert provider.asked.count(PAGES[0]) == 2

@@ -17,7 +17,7 @@ from ffe_core import times
 from ffe_core.errors import CommitConflict, PermanentError, QuotaError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion import chunk as chunk_module
 from ffe_core.providers.base import Fetched, Page
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from tests.ingestion.fakes import (
     BTC,
     HOUR,
@@ -26,7 +26,7 @@ from tests.ingestion.fakes import (
     adds_up,
     hours,
     ingester,
-    opens,
+    open_times,
     record,
     records,
     run,
@@ -52,13 +52,13 @@ class TestResume:
     def test_the_first_run_stores_every_bar_once_with_its_values(self, tmp_path: Path):
         provider = FakeProvider(records(hours(-5, 40)))
         report = run(tmp_path, provider, hour(0), hour(30))
-        assert opens(tmp_path) == list(hours(0, 30))
+        assert open_times(tmp_path) == list(hours(0, 30))
         for row in stored(tmp_path).to_pylist():
             sent = provider.held[int(row["timestamp"].timestamp())]
             assert {name: row[name] for name in ("open", "high", "low", "close", "volume")} == {
                 name: float(sent[name]) for name in ("open", "high", "low", "close", "volume")
             }
-        assert (report.status, report.tally.stored, report.marks) == ("success", 30, Marks(hour(29), hour(0)))
+        assert (report.status, report.tally.stored, report.marks) == ("success", 30, Watermarks(hour(29), hour(0)))
         assert (report.completeness.expected, report.completeness.stored) == (30, 30)
 
     def test_a_second_run_asks_nothing_and_adds_nothing(self, tmp_path: Path):
@@ -66,20 +66,20 @@ class TestResume:
         again = FakeProvider(records(hours(0, 30)))
         report = run(tmp_path, again, hour(0), hour(30))
         assert (again.asked, report.status, report.reason) == ([], "no_data", "up_to_date")
-        assert opens(tmp_path) == list(hours(0, 30))
+        assert open_times(tmp_path) == list(hours(0, 30))
 
     def test_a_later_end_asks_only_for_what_is_new(self, tmp_path: Path):
         run(tmp_path, FakeProvider(records(hours(0, 30))), hour(0), hour(30))
         later = FakeProvider(records(hours(0, 45)))
         run(tmp_path, later, hour(0), hour(45))
         assert later.asked == [Page(hour(30), hour(40)), Page(hour(40), hour(45))]
-        assert opens(tmp_path) == list(hours(0, 45))
+        assert open_times(tmp_path) == list(hours(0, 45))
 
     def test_a_later_start_leaves_no_hole(self, tmp_path: Path):
         provider = FakeProvider(records(hours(0, 60)))
         run(tmp_path, provider, hour(0), hour(20))
         run(tmp_path, provider, hour(50), hour(60))
-        assert opens(tmp_path) == list(hours(0, 60))
+        assert open_times(tmp_path) == list(hours(0, 60))
 
     def test_an_earlier_start_prepends_newest_first(self, tmp_path: Path):
         run(tmp_path, FakeProvider(records(hours(40, 60))), hour(40), hour(60))
@@ -87,8 +87,8 @@ class TestResume:
         earlier.max_in_flight = 1
         report = run(tmp_path, earlier, hour(15), hour(20))
         assert [page.start for page in earlier.asked] == [hour(35), hour(25), hour(15)]
-        assert opens(tmp_path) == list(hours(15, 60))
-        assert report.marks == Marks(hour(59), hour(15))
+        assert open_times(tmp_path) == list(hours(15, 60))
+        assert report.marks == Watermarks(hour(59), hour(15))
 
     def test_a_failed_prepend_leaves_no_hole_and_a_later_run_completes_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -99,11 +99,11 @@ class TestResume:
         provider = FakeProvider(records(hours(0, 60)))
         provider.fail(RetriableError("down"), at=hour(15))
         report = run(tmp_path, provider, hour(0), hour(60))
-        assert (report.status, report.marks) == ("error", Marks(hour(59), hour(20)))
-        assert opens(tmp_path) == list(hours(20, 60))
+        assert (report.status, report.marks) == ("error", Watermarks(hour(59), hour(20)))
+        assert open_times(tmp_path) == list(hours(20, 60))
         provider.faults.clear()
         assert run(tmp_path, provider, hour(0), hour(60)).marks.low == hour(0)
-        assert opens(tmp_path) == list(hours(0, 60))
+        assert open_times(tmp_path) == list(hours(0, 60))
 
     def test_what_lies_before_a_listing_is_asked_once(self, tmp_path: Path):
         provider = FakeProvider(records(hours(25, 40)))
@@ -122,14 +122,14 @@ class TestResume:
 
     def test_a_range_without_any_bar_is_provider_empty_and_moves_nothing(self, tmp_path: Path):
         report = run(tmp_path, FakeProvider({}), hour(0), hour(20))
-        assert (report.status, report.reason, report.marks) == ("no_data", "provider_empty", Marks())
+        assert (report.status, report.reason, report.marks) == ("no_data", "provider_empty", Watermarks())
         assert (report.completeness.expected, report.completeness.unexplained) == (20, 20)
 
     def test_what_the_provider_cannot_reach_back_to_is_reported_whole(self, tmp_path: Path):
         provider = FakeProvider(records(hours(27, 40)))
         provider.reaches_from = hour(27)
         first = run(tmp_path, provider, hour(0), hour(40))
-        assert (first.not_covered, first.marks) == ((hour(0), hour(27)), Marks(hour(39), hour(27)))
+        assert (first.not_covered, first.marks) == ((hour(0), hour(27)), Watermarks(hour(39), hour(27)))
         earlier = run(tmp_path, provider, hour(-50), hour(40))
         assert (earlier.status, earlier.reason) == ("no_data", "not_covered")
         assert (earlier.not_covered, earlier.marks.low) == ((hour(-50), hour(27)), hour(27))
@@ -140,7 +140,7 @@ class TestEmptyPages:
         provider = FakeProvider(records(hours(0, 40)))
         provider.empty_once = {hour(15)}
         run(tmp_path, provider, hour(0), hour(40))
-        assert opens(tmp_path) == list(hours(0, 40))
+        assert open_times(tmp_path) == list(hours(0, 40))
         assert provider.asked.count(Page(hour(10), hour(20))) == 2
         assert len(provider.asked) == 5
 
@@ -163,7 +163,7 @@ class TestEmptyPages:
         provider = FakeProvider(records(hours(0, 50)))
         provider.empty_once = {hour(25)}
         run(tmp_path, provider, hour(0), hour(50))
-        assert opens(tmp_path) == list(hours(0, 50))
+        assert open_times(tmp_path) == list(hours(0, 50))
         assert len(provider.asked) == 5
 
 
@@ -175,7 +175,7 @@ class TestOtherModes:
         provider = FakeProvider(held)
         before = ingester(tmp_path).delta_mgr.marks(BTC)
         report = run(tmp_path, provider, hour(0), hour(60), mode="gaps")
-        assert opens(tmp_path) == list(hours(0, 60))
+        assert open_times(tmp_path) == list(hours(0, 60))
         assert {at for page in provider.asked for at in range(page.start, page.end, HOUR)} == lost
         assert (report.tally.stored, report.marks, report.completeness.unexplained) == (4, before, 0)
 
@@ -205,11 +205,11 @@ class TestOtherModes:
 
     def test_neither_moves_a_mark_of_a_series_never_read(self, tmp_path: Path):
         provider = FakeProvider(records(hours(0, 30)))
-        assert run(tmp_path, provider, hour(10), hour(20), mode="gaps").marks == Marks()
-        assert run(tmp_path, provider, hour(10), hour(20), mode="refetch").marks == Marks()
+        assert run(tmp_path, provider, hour(10), hour(20), mode="gaps").marks == Watermarks()
+        assert run(tmp_path, provider, hour(10), hour(20), mode="refetch").marks == Watermarks()
         report = run(tmp_path, provider, hour(0), hour(30))
         assert (report.tally.stored, report.tally.repeats) == (20, 10)
-        assert opens(tmp_path) == list(hours(0, 30))
+        assert open_times(tmp_path) == list(hours(0, 30))
 
 
 class TestClosedCandles:
@@ -218,21 +218,21 @@ class TestClosedCandles:
         provider.fetch = _sends_everything(provider)  # type: ignore[method-assign]
         monkeypatch.setattr(times, "now", lambda: hour(11) + 59)
         report = run(tmp_path, provider, hour(0), hour(24))
-        assert opens(tmp_path) == list(hours(0, 10)), "the grace of 60 s has not passed"
+        assert open_times(tmp_path) == list(hours(0, 10)), "the grace of 60 s has not passed"
         assert report.completeness.unexplained == 0
         monkeypatch.setattr(times, "now", lambda: hour(11) + 60)
         assert run(tmp_path, provider, hour(0), hour(24)).marks.watermark == hour(10)
-        assert opens(tmp_path) == list(hours(0, 11))
+        assert open_times(tmp_path) == list(hours(0, 11))
 
     def test_a_bar_the_provider_calls_unfinished_waits(self, tmp_path: Path):
         provider = FakeProvider(records(hours(0, 10)) | {hour(10): record(hour(10), complete=False)})
         provider.flags_completion = True
         report = run(tmp_path, provider, hour(0), hour(11))
-        assert (opens(tmp_path), report.tally.unfinished) == (list(hours(0, 10)), 1)
+        assert (open_times(tmp_path), report.tally.unfinished) == (list(hours(0, 10)), 1)
         assert (report.completeness.expected, report.completeness.unexplained) == (10, 0)
         provider.held[hour(10)] = record(hour(10), complete=True)
         run(tmp_path, provider, hour(0), hour(11))
-        assert opens(tmp_path) == list(hours(0, 11))
+        assert open_times(tmp_path) == list(hours(0, 11))
 
     def test_a_bar_still_unfinished_before_finished_ones_is_missing_and_so_are_later_gaps(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -253,7 +253,7 @@ class TestClosedCandles:
         held = records([half_past, *range(half_past + 1800, half_past + 6 * HOUR, HOUR)])
         for end in (half_past + 1800, half_past + 8 * HOUR):
             run(tmp_path, FakeProvider(held, 1000, 1800), half_past, end, share)
-        assert opens(tmp_path, share) == sorted(held)
+        assert open_times(tmp_path, share) == sorted(held)
 
 
 def _sends_everything(provider: FakeProvider) -> Any:
@@ -269,26 +269,30 @@ class TestFailures:
         provider = FakeProvider(records(hours(0, 50)))
         provider.fail(error, at=hour(25))
         report = run(tmp_path, provider, hour(0), hour(50))
-        assert (report.status, report.marks, opens(tmp_path)) == ("error", Marks(hour(19), hour(0)), list(hours(0, 20)))
+        assert (report.status, report.marks, open_times(tmp_path)) == (
+            "error",
+            Watermarks(hour(19), hour(0)),
+            list(hours(0, 20)),
+        )
         text = report.as_dict()["error"]
         assert all(part in text for part in ("BTCUSD", "1h", "2024-01-01", "2024-01-03", str(error)))
         assert report.completeness.unexplained == 30
         provider.faults.clear()
         assert run(tmp_path, provider, hour(0), hour(50)).status == "success"
-        assert opens(tmp_path) == list(hours(0, 50))
+        assert open_times(tmp_path) == list(hours(0, 50))
 
     def test_no_mark_moves_past_an_empty_page_before_a_failure(self, tmp_path: Path):
         provider = FakeProvider(records([*hours(0, 10), *hours(20, 50)]))
         provider.max_in_flight = 1
         provider.fail(RetriableError("down"), at=hour(25))
-        assert run(tmp_path, provider, hour(0), hour(50)).marks == Marks(hour(9), hour(0))
+        assert run(tmp_path, provider, hour(0), hour(50)).marks == Watermarks(hour(9), hour(0))
 
     @pytest.mark.parametrize("error", [KeyError("candles"), RuntimeError("closed"), OSError("socket"), TypeError("x")])
     def test_an_error_of_another_kind_is_the_providers_failure_too(self, tmp_path: Path, error: Exception):
         provider = FakeProvider(records(hours(0, 50)))
         provider.fail(error, at=hour(25))
         report = run(tmp_path, provider, hour(0), hour(50))
-        assert (report.status, opens(tmp_path)) == ("error", list(hours(0, 20)))
+        assert (report.status, open_times(tmp_path)) == ("error", list(hours(0, 20)))
         assert type(error).__name__ in report.as_dict()["error"]
 
     def test_dead_letters_that_cannot_be_kept_stop_the_commit(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -302,7 +306,7 @@ class TestFailures:
         with monkeypatch.context() as patch:
             patch.setattr(single.dlq, "save", full)
             report = run(single, provider, hour(0), hour(10))
-        assert (report.status, opens(tmp_path), report.tally.received) == ("error", [], 0)
+        assert (report.status, open_times(tmp_path), report.tally.received) == ("error", [], 0)
         assert "No space left" in report.as_dict()["error"]
         report = run(single, provider, hour(0), hour(10))
         assert (report.tally.stored, report.tally.dead_lettered, adds_up(report)) == (10, 1, True)
@@ -358,7 +362,7 @@ class TestFailures:
             patch.setattr(chunk_module, "validate", broken)
             report = run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50))
         assert (report.status, report.tally.stored, report.tally.received) == ("error", 20, 20)
-        assert (report.marks, report.completeness.stored) == (Marks(hour(19), hour(0)), 20)
+        assert (report.marks, report.completeness.stored) == (Watermarks(hour(19), hour(0)), 20)
         assert "RuntimeError: broken" in report.as_dict()["error"]
         assert run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50)).tally.stored == 30
 
@@ -368,7 +372,7 @@ class TestFailures:
 
         monkeypatch.setattr("ffe_core.ingestion.pipeline.completeness", broken)
         report = run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50))
-        assert (report.status, report.tally.stored, report.marks) == ("error", 50, Marks(hour(49), hour(0)))
+        assert (report.status, report.tally.stored, report.marks) == ("error", 50, Watermarks(hour(49), hour(0)))
         assert report.completeness is None
 
     @pytest.mark.parametrize("mode", ["resume", "gaps", "refetch"])
@@ -391,7 +395,7 @@ class TestFailures:
         def late(*arguments: Any) -> Any:
             if not conflicts:
                 rows = arguments[1].slice(0, 12)
-                faster.delta_mgr.commit(BTC, rows, Marks(), Marks(hour(11), hour(0)))
+                faster.delta_mgr.commit(BTC, rows, Watermarks(), Watermarks(hour(11), hour(0)))
             try:
                 return commit(*arguments)
             except CommitConflict as error:
@@ -401,7 +405,7 @@ class TestFailures:
         single.delta_mgr.commit = late  # type: ignore[method-assign]
         report = run(single, provider, hour(0), hour(30))
         assert len(conflicts) == 1
-        assert (opens(tmp_path), report.tally.stored, report.status) == (list(hours(0, 30)), 18, "success")
+        assert (open_times(tmp_path), report.tally.stored, report.status) == (list(hours(0, 30)), 18, "success")
         assert adds_up(report)
 
     async def test_a_cancelled_run_keeps_what_was_committed_and_stops_asking(
@@ -421,12 +425,12 @@ class TestFailures:
         task = asyncio.create_task(single.run_series(BTC, provider, hour(0), hour(100), progress=stop))
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert opens(tmp_path) == list(hours(0, 30))
+        assert open_times(tmp_path) == list(hours(0, 30))
         assert len(provider.asked) <= 4
-        assert single.delta_mgr.marks(BTC) == Marks(hour(29), hour(0))
+        assert single.delta_mgr.marks(BTC) == Watermarks(hour(29), hour(0))
         single.lease(BTC).acquire().release()
         report = await single.run_series(BTC, provider, hour(0), hour(100))
-        assert (report.tally.stored, opens(tmp_path)) == (70, list(hours(0, 100)))
+        assert (report.tally.stored, open_times(tmp_path)) == (70, list(hours(0, 100)))
 
     async def test_a_commit_under_way_is_seen_through_before_a_cancelled_run_ends(self, tmp_path: Path):
         single = ingester(tmp_path)
@@ -441,7 +445,7 @@ class TestFailures:
         task = asyncio.create_task(single.run_series(BTC, FakeProvider(records(hours(0, 10))), hour(0), hour(10)))
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert opens(tmp_path) == list(hours(0, 10))
+        assert open_times(tmp_path) == list(hours(0, 10))
         assert single.watermark_store.get("BTCUSD", "1h") == times.iso(hour(9))
 
     @pytest.mark.parametrize(
@@ -511,7 +515,7 @@ class TestDeadLetters:
         provider.held[hour(4)] = broken = record(hour(4), **changes)
         for turn in (1, 2):
             report = run(tmp_path, provider, hour(0), hour(10), mode="refetch" if turn == 2 else "resume")
-            assert opens(tmp_path) == [at for at in hours(0, 10) if at != hour(4)]
+            assert open_times(tmp_path) == [at for at in hours(0, 10) if at != hour(4)]
             kept = {name: "NaN" if value != value else value for name, value in broken.items()}
             assert dead_letters(tmp_path) == [(kept, reasons)]
             assert adds_up(report)
@@ -522,7 +526,11 @@ class TestDeadLetters:
     def test_a_batch_of_nothing_but_bad_ones_is_validation_failed(self, tmp_path: Path):
         provider = FakeProvider({at: record(at, close=None) for at in hours(0, 10)})
         report = run(tmp_path, provider, hour(0), hour(10))
-        assert (report.status, report.as_dict()["failed_records"], report.marks) == ("validation_failed", 10, Marks())
+        assert (report.status, report.as_dict()["failed_records"], report.marks) == (
+            "validation_failed",
+            10,
+            Watermarks(),
+        )
         assert run(tmp_path, provider, hour(0), hour(10)).status == "no_data"
 
     def test_a_superseded_record_is_kept_but_no_failure(self, tmp_path: Path):
@@ -565,10 +573,10 @@ class TestDeadLetters:
 def test_any_sequence_of_ranges_ends_with_the_union_and_no_hole(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ):
-    """From the lowest start to the highest end asked, whatever holes the market has and whatever fails meanwhile."""
+    """From the lowest start to the highest end asked, whatever gaps the market has and whatever fails meanwhile."""
     folder = tmp_path_factory.mktemp("lake")
-    holes = data.draw(st.sets(st.integers(0, 59), max_size=40))
-    provider = FakeProvider(records(hour(n) for n in range(60) if n not in holes), page_bars=7)
+    acknowledged = data.draw(st.sets(st.integers(0, 59), max_size=40))
+    provider = FakeProvider(records(hour(n) for n in range(60) if n not in acknowledged), page_bars=7)
     asked: list[tuple[int, int]] = []
     for _ in range(data.draw(st.integers(1, 5))):
         first, last = sorted(
@@ -582,16 +590,16 @@ def test_any_sequence_of_ranges_ends_with_the_union_and_no_hole(
         assert_no_hole(folder, provider)
         asked.append((first, last))
     provider.faults.clear()
-    if not opens(folder):
+    if not open_times(folder):
         return
     low, high = min(first for first, _ in asked), max(last for _, last in asked)
     run(folder, provider, hour(low), hour(high))
-    assert opens(folder) == [at for at in hours(low, high) if at in provider.held]
+    assert open_times(folder) == [at for at in hours(low, high) if at in provider.held]
 
 
 def assert_no_hole(folder: Path, provider: FakeProvider) -> None:
     """Between its two marks the series holds everything the provider has, each bar once."""
-    marks, found = ingester(folder).delta_mgr.marks(BTC), opens(folder)
+    marks, found = ingester(folder).delta_mgr.marks(BTC), open_times(folder)
     assert (marks.watermark is None) == (not found)
     if marks.watermark is not None and marks.low is not None:
         assert found == [at for at in sorted(provider.held) if marks.low <= at <= marks.watermark]
@@ -606,4 +614,4 @@ def test_gaps_restores_any_missing_rows(tmp_path_factory: pytest.TempPathFactory
     thinned = {at: row for at, row in held.items() if (at - START) // HOUR not in lost}
     run(folder, FakeProvider(thinned, page_bars=step), hour(0), hour(40))
     run(folder, FakeProvider(held, page_bars=step), hour(0), hour(40), mode="gaps")
-    assert opens(folder) == list(hours(0, 40))
+    assert open_times(folder) == list(hours(0, 40))

@@ -110,9 +110,12 @@ def test_expected_sources_are_those_of_the_calendar(market, to, day, days, due):
     start, end = size.widened(JANUARY + day * DAY, JANUARY + (day + days) * DAY)
     until = start + due
     buckets = np.unique(size.buckets(np.arange(start, end, HOUR)))
-    opens = calendar.expected_opens(timeframe, start, end)
+    open_times = calendar.expected_open_times(timeframe, start, end)
     ends = size.after(buckets)
-    wanted = [int(((opens >= a) & (opens < b) & (opens < until)).sum()) for a, b in zip(buckets, ends, strict=True)]
+    wanted = [
+        int(((open_times >= a) & (open_times < b) & (open_times < until)).sum())
+        for a, b in zip(buckets, ends, strict=True)
+    ]
     assert expected_sources(calendar, timeframe, buckets, ends, until).tolist() == wanted
 
 

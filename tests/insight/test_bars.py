@@ -16,7 +16,7 @@ from ffe_core.insight.bars import LINEAGE, bars, nearest, pieces
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import require_stored, stored_series
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS, DamagedTable
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
@@ -86,8 +86,8 @@ def test_every_moment_of_any_history_reads_back(tmp_path_factory, batches, compa
 
 
 def test_a_range_is_half_open_and_crosses_partitions(lake):
-    opens = range(JANUARY - DAY, JANUARY + DAY, HOUR)
-    put(lake, BTC, flat(opens))
+    open_times = range(JANUARY - DAY, JANUARY + DAY, HOUR)
+    put(lake, BTC, flat(open_times))
     found = as_dict(bars(lake, BTC, JANUARY - 2 * HOUR, JANUARY + 2 * HOUR))
     assert list(found) == [JANUARY + hour * HOUR for hour in (-2, -1, 0, 1)]
 
@@ -150,13 +150,13 @@ def test_the_nearest_bars_of_an_empty_range(lake):
 
 def test_a_long_range_comes_in_pieces_that_join(lake, monkeypatch):
     monkeypatch.setattr("ffe_core.insight.bars._PIECE_ROWS", 3)
-    opens = [JANUARY + month * 31 * DAY for month in range(12)]
-    put(lake, MINUTES, flat(opens))
+    open_times = [JANUARY + month * 31 * DAY for month in range(12)]
+    put(lake, MINUTES, flat(open_times))
     found = list(pieces(require_stored(lake, MINUTES), MINUTES, JANUARY - DAY, JANUARY + 400 * DAY))
     assert len(found) == 4
     assert [piece.start for piece in found[1:]] == [piece.end for piece in found[:-1]]
     assert (found[0].start, found[-1].end) == (JANUARY - DAY, JANUARY + 400 * DAY)
-    assert [at for piece in found for at in as_dict(piece.bars)] == opens
+    assert [at for piece in found for at in as_dict(piece.bars)] == open_times
 
 
 # --- several providers of one pair ---
@@ -200,11 +200,11 @@ def test_a_snapshot_is_kept_until_somebody_commits(lake):
     put(lake, BTC, flat([JANUARY]))
     kept = lake.snapshot(BTC.table)
     assert lake.snapshot(BTC.table) is kept
-    assert kept.marks(BTC) == Marks(JANUARY, JANUARY)
+    assert kept.marks(BTC) == Watermarks(JANUARY, JANUARY)
     put(DeltaLakeManager(lake.storage_path), BTC, flat([JANUARY + HOUR]))
     assert lake.snapshot(BTC.table) is not kept
     assert len(as_dict(bars(lake, BTC, JANUARY, FEBRUARY))) == 2
-    assert lake.snapshot(BTC.table).marks(BTC) == Marks(JANUARY + HOUR, JANUARY)
+    assert lake.snapshot(BTC.table).marks(BTC) == Watermarks(JANUARY + HOUR, JANUARY)
 
 
 def test_a_table_made_anew_is_not_taken_for_the_old_one(lake):

@@ -14,7 +14,7 @@ from ffe_core.insight.aggregate import aggregate, bar_size
 from ffe_core.insight.bars import LINEAGE, bars
 from ffe_core.insight.chart import bars_in, chart_view
 from ffe_core.insight.gaps import Gap
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.snapshot import MICROS, epochs
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
 
@@ -50,8 +50,8 @@ def test_simulated_bars_say_so(lake, queue):
 
 
 def test_a_long_range_is_aggregated_in_whole_bars_and_never_too_many(lake, queue):
-    opens = range(JANUARY, JANUARY + 40 * DAY, 60)
-    put(lake, MINUTES, flat(opens))
+    open_times = range(JANUARY, JANUARY + 40 * DAY, 60)
+    put(lake, MINUTES, flat(open_times))
     start, end = JANUARY + 30 * 60, JANUARY + 39 * DAY + 30 * 60
     found = view(lake, queue, MINUTES, start, end, most=1000)
     assert found.size == bar_size("1h")
@@ -65,8 +65,8 @@ def test_a_long_range_is_aggregated_in_whole_bars_and_never_too_many(lake, queue
 
 @pytest.mark.parametrize("size", ["5m", "4h", "1w", "1M"])
 def test_pieces_do_not_show(lake, queue, size, monkeypatch):
-    opens = [at for at in range(JANUARY - 3 * DAY, JANUARY + 70 * DAY, 60) if at % 13]
-    put(lake, MINUTES, flat(opens))
+    open_times = [at for at in range(JANUARY - 3 * DAY, JANUARY + 70 * DAY, 60) if at % 13]
+    put(lake, MINUTES, flat(open_times))
     whole = view(lake, queue, MINUTES, JANUARY - 2 * DAY, JANUARY + 65 * DAY, size=size)
     monkeypatch.setattr("ffe_core.insight.bars._PIECE_ROWS", 1)
     found = view(lake, queue, MINUTES, JANUARY - 2 * DAY, JANUARY + 65 * DAY, size=size)
@@ -126,7 +126,7 @@ def test_rows_without_marks_are_covered_from_first_to_last(lake, queue):
     frame["partition_asset_pair"] = "ETHUSD"
     lake.create_or_update_table(frame, BTC.table, ["partition_date", "partition_asset_pair"])
     ether = Series("ETHUSD", "1h", "coinbase")
-    assert lake.marks(ether) == Marks()
+    assert lake.marks(ether) == Watermarks()
     assert view(lake, queue, ether, JANUARY - HOUR, JANUARY + 5 * HOUR).gaps == [
         Gap(JANUARY - HOUR, JANUARY, 1, "not_ingested"),
         Gap(JANUARY + HOUR, JANUARY + 3 * HOUR, 2, "unexplained"),
@@ -136,9 +136,9 @@ def test_rows_without_marks_are_covered_from_first_to_last(lake, queue):
 
 def test_a_weekend_is_cut_out_but_never_a_bar(lake, queue):
     calendar = FxWeek()
-    opens = calendar.expected_opens("1h", JANUARY, JANUARY + 9 * DAY).tolist()
+    open_times = calendar.expected_open_times("1h", JANUARY, JANUARY + 9 * DAY).tolist()
     odd = JANUARY + 5 * DAY + 12 * HOUR
-    put(lake, EUR, flat([*opens, odd]))
+    put(lake, EUR, flat([*open_times, odd]))
     friday, sunday = JANUARY + 4 * DAY + 22 * HOUR, JANUARY + 6 * DAY + 22 * HOUR
     found = view(lake, queue, EUR, JANUARY + DAY, JANUARY + 9 * DAY, calendar)
     assert found.closures == [(friday, odd), (odd + HOUR, sunday)]
@@ -158,20 +158,23 @@ def test_more_bars_than_the_calendar_expects_make_the_view_coarser(lake, queue):
 
 
 def test_as_known_then_with_what_changed_since(lake, queue):
-    opens = [JANUARY + hour * HOUR for hour in range(6)]
-    put(lake, BTC, flat([opens[0]]))
-    then = put(lake, BTC, flat([at for at in opens[:5] if at != opens[3]]))
-    put(lake, BTC, flat([opens[1]], 200.0))
-    put(lake, BTC, flat([opens[3], opens[5]]))
+    open_times = [JANUARY + hour * HOUR for hour in range(6)]
+    put(lake, BTC, flat([open_times[0]]))
+    then = put(lake, BTC, flat([at for at in open_times[:5] if at != open_times[3]]))
+    put(lake, BTC, flat([open_times[1]], 200.0))
+    put(lake, BTC, flat([open_times[3], open_times[5]]))
     moment = datetime.fromtimestamp(then // MICROS, UTC).replace(microsecond=then % MICROS)
     found = view(lake, queue, BTC, JANUARY, JANUARY + 6 * HOUR, as_known_at=moment)
-    assert as_dict(found.bars) == flat([opens[0], opens[1], opens[2], opens[4]])
+    assert as_dict(found.bars) == flat([open_times[0], open_times[1], open_times[2], open_times[4]])
     assert found.restated.tolist() == []
-    assert found.restated_since.tolist() == [opens[1]]
-    assert found.gaps == [Gap(opens[3], opens[4], 1, "later"), Gap(opens[5], opens[5] + HOUR, 1, "later")]
+    assert found.restated_since.tolist() == [open_times[1]]
+    assert found.gaps == [
+        Gap(open_times[3], open_times[4], 1, "later"),
+        Gap(open_times[5], open_times[5] + HOUR, 1, "later"),
+    ]
     assert found.as_known_at == then
     now = view(lake, queue, BTC, JANUARY, JANUARY + 6 * HOUR)
-    assert now.restated.tolist() == [opens[1]]
+    assert now.restated.tolist() == [open_times[1]]
     assert now.bars["restated"].to_pylist() == [0, 1, 0, 0, 0, 0]
     assert (now.restated_since.tolist(), now.as_known_at, now.gaps) == ([], None, [])
     assert view(lake, queue, BTC, JANUARY, JANUARY + 6 * HOUR, size="4h").bars["restated"].to_pylist() == [1, 0]
@@ -214,12 +217,12 @@ def test_a_second_series_comes_in_the_same_size(lake):
 
 def test_hourly_shares_stay_on_the_half_hour(lake, queue):
     shares = Series("AAPL", "1h", "oanda")
-    opens = ExchangeHours().expected_opens("1h", JANUARY, JANUARY + 4 * DAY).tolist()
-    assert opens[0] % HOUR == HOUR // 2
-    put(lake, shares, flat(opens))
-    start, end = opens[0], opens[6] + HOUR
+    open_times = ExchangeHours().expected_open_times("1h", JANUARY, JANUARY + 4 * DAY).tolist()
+    assert open_times[0] % HOUR == HOUR // 2
+    put(lake, shares, flat(open_times))
+    start, end = open_times[0], open_times[6] + HOUR
     found = view(lake, queue, shares, start, end, ExchangeHours())
-    assert epochs(found.bars["timestamp"]).tolist() == opens[:7]
+    assert epochs(found.bars["timestamp"]).tolist() == open_times[:7]
     assert found.bars["expected"].to_pylist() == [1] * 7
     assert (found.gaps, found.closures) == ([], [])
-    assert epochs(bars_in(lake, shares, start, end, "1h")["timestamp"]).tolist() == opens[:7]
+    assert epochs(bars_in(lake, shares, start, end, "1h")["timestamp"]).tolist() == open_times[:7]

@@ -1,4 +1,4 @@
-"""Is every expected bar counted once, exactly, whatever is deleted, buried, marked or closed?"""
+"""Is every expected bar counted once, exactly, whatever is deleted, dead lettered, marked or closed?"""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ffe_core.completeness import COUNTS, KINDS, account, completeness
 from ffe_core.errors import StorageError
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
-from ffe_core.intervals import join_runs, opens_in, runs_of
-from ffe_core.series import Marks, Series
+from ffe_core.intervals import join_ranges, open_times_in, ranges_of
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
-from ffe_core.storage.lake.range_cache import FileRuns
+from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.lake.snapshot import DamagedTable, Snapshot
-from ffe_core.storage.lake.stored_ranges import StoredRuns
+from ffe_core.storage.lake.stored_ranges import StoredRanges
 from ffe_core.storage.state.acknowledged_gaps import NO_TRADES
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.timeframes import seconds
 from ffe_core.validation import validate
-from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, opens, record, records, run
+from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, run
 
 ETH = Series("ETHUSD", "1h", "coinbase")
 DAY = 24 * HOUR
@@ -48,7 +48,7 @@ MOMENTS = (1_615_593_600, 1_636_070_400, 1_582_848_000, 1_640_736_000)
 def looked(folder: Path, **config: Any) -> Coverage:
     """Coverage over the lake that `fakes.run` fills in a folder."""
     single = ingester(folder, **config)
-    return Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
+    return Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
 
 
 def one(folder: Path, series: Series = BTC, start: int | None = None, end: int | None = None) -> SeriesCoverage:
@@ -60,7 +60,7 @@ def put(folder: Path, series: Series, at: list[int]) -> None:
     lake = ingester(folder).delta_mgr
     before = lake.marks(series)
     rows = enrich(validate([record(epoch) for epoch in at], series.grid).candles, series, "test", is_mock=False)
-    marks = Marks(max([*at, before.watermark or 0]), min([*at, before.low or 2**40]))
+    marks = Watermarks(max([*at, before.watermark or 0]), min([*at, before.low or 2**40]))
     lake.commit(series, rows, before, marks)
     ingester(folder).watermark_store.put(series, marks)
 
@@ -79,20 +79,24 @@ def test_expected_is_stored_dead_lettered_marked_and_unexplained_bar_by_bar(
     """The same as counting sets of opens one by one, in sum and day by day."""
     chance, step = np.random.default_rng(seed), seconds(timeframe)
     start, end = moment, moment + length
-    expected = calendar.expected_opens(timeframe, start, end)
+    expected = calendar.expected_open_times(timeframe, start, end)
     grid = np.arange(start, max(end, start + step), step // 2)
     held = np.unique(np.concatenate((expected[chance.random(len(expected)) < 0.6], chance.choice(grid, 3))))
     dead = np.unique(np.concatenate((expected[chance.random(len(expected)) < 0.2], chance.choice(grid, 2))))
     edges = np.sort(chance.integers(start - DAY, end + DAY, 4)).reshape(2, 2)
     bars = ExpectedBars.of(calendar, timeframe, start, end)
-    found = account(bars, start, end, join_runs([runs_of(held, step)], step), dead, edges)
+    found = account(bars, start, end, join_ranges([ranges_of(held, step)], step), dead, edges)
 
-    want, there, buried = set(expected.tolist()), set(held[(held >= start) & (held < end)].tolist()), set(dead.tolist())
+    want, there, dead_lettered = (
+        set(expected.tolist()),
+        set(held[(held >= start) & (held < end)].tolist()),
+        set(dead.tolist()),
+    )
     inside = {at for at in want if any(first <= at < last for first, last in edges.tolist())}
     sets = {"expected": want, "stored": want & there, "extra": there - want}
-    sets["dead_lettered"] = (want - there) & buried
-    sets["marked"] = (want - there - buried) & inside
-    sets["unexplained"] = want - there - buried - inside
+    sets["dead_lettered"] = (want - there) & dead_lettered
+    sets["marked"] = (want - there - dead_lettered) & inside
+    sets["unexplained"] = want - there - dead_lettered - inside
     counts = found.completeness()
     assert counts.counts() == {name: len(sets[name]) for name in COUNTS}
     assert counts.expected == counts.stored + counts.dead_lettered + counts.marked + counts.unexplained
@@ -130,7 +134,7 @@ def test_deleted_rows_are_found_exactly_and_gaps_mode_restores_exactly_them(
         report = run(folder, provider, START, START + 6 * DAY, mode="gaps")
         assert {at for page in provider.asked for at in range(page.start, page.end, HOUR)} == gone
         assert report.tally.stored == len(gone)
-        assert opens(folder) == [at for at in everything if (at - START) // HOUR not in broken]
+        assert open_times(folder) == [at for at in everything if (at - START) // HOUR not in broken]
         assert one(folder).counts.unexplained == 0
 
 
@@ -138,13 +142,19 @@ def test_adjacent_missing_bars_are_one_request_also_across_a_closed_weekend(tmp_
     friday, sunday = times.parse_instant("2024-01-12T20:00Z"), times.parse_instant("2024-01-14T22:00Z")
     euro = Series("EURUSD", "1h", "oanda")
     calendar = FxWeek()
-    all_opens = calendar.expected_opens("1h", friday - 10 * HOUR, sunday + 10 * HOUR).tolist()
+    all_open_times = calendar.expected_open_times("1h", friday - 10 * HOUR, sunday + 10 * HOUR).tolist()
     missing = {friday, friday + HOUR, sunday, sunday + HOUR}
-    run(tmp_path, FakeProvider(records(set(all_opens) - missing), 100), all_opens[0], all_opens[-1] + HOUR, euro)
+    run(
+        tmp_path,
+        FakeProvider(records(set(all_open_times) - missing), 100),
+        all_open_times[0],
+        all_open_times[-1] + HOUR,
+        euro,
+    )
     gaps = one(tmp_path, euro).gaps()
     assert [(gap.start, gap.end, gap.candles) for gap in gaps] == [(friday, sunday + 2 * HOUR, 4)]
-    provider = FakeProvider(records(all_opens), 100)
-    report = run(tmp_path, provider, all_opens[0], all_opens[-1] + HOUR, euro, mode="gaps")
+    provider = FakeProvider(records(all_open_times), 100)
+    report = run(tmp_path, provider, all_open_times[0], all_open_times[-1] + HOUR, euro, mode="gaps")
     assert len(provider.asked) == 1
     assert report.completeness is not None
     assert (report.tally.stored, report.completeness.unexplained) == (4, 0)
@@ -156,7 +166,7 @@ def test_a_result_and_the_coverage_agree_also_on_what_is_marked(tmp_path: Path) 
         del held[START + at * HOUR]
     held[START + 40 * HOUR] = record(START + 40 * HOUR, high="-1")
     single = ingester(tmp_path)
-    single.holes.add(BTC, [(START + 5 * HOUR, START + 7 * HOUR, 2)], NO_TRADES, "", "ann")
+    single.acknowledged.add(BTC, [(START + 5 * HOUR, START + 7 * HOUR, 2)], NO_TRADES, "", "ann")
     report = run(single, FakeProvider(held), START, START + 3 * DAY)
     assert report.as_dict()["marked"] == 2
     assert report.completeness == one(tmp_path).counts
@@ -171,19 +181,19 @@ def test_files_read_once_give_the_same_runs_as_a_look_at_every_row(batches: list
     with TemporaryDirectory() as name:
         folder = Path(name)
         other = Series("BTCUSD", "1h", "simulated")
-        kept = StoredRuns(ingester(folder).delta_mgr)
+        kept = StoredRanges(ingester(folder).delta_mgr)
         wanted: dict[Series, set[int]] = {BTC: set(), other: set()}
         for place, batch in enumerate(batches):
             series = BTC if place % 2 else other
             put(folder, series, sorted({START + at * HOUR for at in batch}))
             wanted[series] |= {START + at * HOUR for at in batch}
-            assert {s: set(opens_in(r, HOUR).tolist()) for s, r in kept.read("1h").items()} == {
+            assert {s: set(open_times_in(r, HOUR).tolist()) for s, r in kept.read("1h").items()} == {
                 s: o for s, o in wanted.items() if o
             }
         DeltaTable(str(folder / "lake" / BTC.table)).optimize.compact()
-        after = StoredRuns(ingester(folder).delta_mgr)
+        after = StoredRanges(ingester(folder).delta_mgr)
         for reader in (kept, after):
-            assert {s: sorted(opens_in(r, HOUR).tolist()) for s, r in reader.read("1h").items()} == {
+            assert {s: sorted(open_times_in(r, HOUR).tolist()) for s, r in reader.read("1h").items()} == {
                 s: sorted(o) for s, o in wanted.items() if o
             }
 
@@ -197,9 +207,9 @@ def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_
 
     def counts() -> dict[str, int]:
         single = ingester(tmp_path)
-        remembered = FileRuns(Ledger(tmp_path / LEDGER_FILE))
+        remembered = RangeCache(Database(tmp_path / DATABASE_FILE))
         coverage = Coverage(
-            single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store, remembered
+            single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store, remembered
         )
         return {one.series.asset_pair: one.counts.stored for one in coverage.of(coverage.series())}
 
@@ -209,8 +219,8 @@ def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_
     assert (counts(), len(read)) == ({"BTCUSD": 12, "ETHUSD": 6}, 3)
     DeltaTable(str(tmp_path / "lake" / BTC.table)).optimize.compact()
     assert counts() == {"BTCUSD": 12, "ETHUSD": 6}
-    with sqlite3.connect(tmp_path / LEDGER_FILE) as ledger:
-        kept = {path for (path,) in ledger.execute("select path from file_runs")}
+    with sqlite3.connect(tmp_path / DATABASE_FILE) as database:
+        kept = {path for (path,) in database.execute("select path from file_runs")}
     assert len(kept) == 2, "of files that compaction replaced nothing is kept"
 
 
@@ -218,30 +228,30 @@ def test_what_is_remembered_of_a_file_that_was_cut_off_or_is_gone_does_not_count
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, BTC, list(hours(0, 10)))
-    lake, remembered = ingester(tmp_path).delta_mgr, FileRuns(Ledger(tmp_path / LEDGER_FILE))
-    assert len(StoredRuns(lake, remembered).read("1h")) == 1
+    lake, remembered = ingester(tmp_path).delta_mgr, RangeCache(Database(tmp_path / DATABASE_FILE))
+    assert len(StoredRanges(lake, remembered).read("1h")) == 1
     [file] = (tmp_path / "lake").rglob("*.parquet")
     whole = file.read_bytes()
     file.write_bytes(whole[:-20])
     with pytest.raises(DamagedTable):
-        StoredRuns(lake, remembered).read("1h")
+        StoredRanges(lake, remembered).read("1h")
     file.unlink()
     with pytest.raises(DamagedTable):
-        StoredRuns(lake, remembered).read("1h")
+        StoredRanges(lake, remembered).read("1h")
     file.write_bytes(whole)
-    assert len(StoredRuns(lake, remembered).read("1h")) == 1
+    assert len(StoredRanges(lake, remembered).read("1h")) == 1
 
 
 def test_without_a_ledger_to_remember_in_the_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, BTC, list(hours(0, 10)))
 
     def fails(*_: object) -> None:
-        raise StorageError("the ledger cannot be used")
+        raise StorageError("the database cannot be used")
 
-    monkeypatch.setattr(FileRuns, "load", fails)
-    monkeypatch.setattr(FileRuns, "save", fails)
-    remembered = FileRuns(Ledger(tmp_path / LEDGER_FILE))
-    assert len(StoredRuns(ingester(tmp_path).delta_mgr, remembered).read("1h")) == 1
+    monkeypatch.setattr(RangeCache, "load", fails)
+    monkeypatch.setattr(RangeCache, "save", fails)
+    remembered = RangeCache(Database(tmp_path / DATABASE_FILE))
+    assert len(StoredRanges(ingester(tmp_path).delta_mgr, remembered).read("1h")) == 1
 
 
 def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -300,7 +310,11 @@ def test_a_pair_whose_market_is_closed_has_no_say_in_an_outage(tmp_path: Path) -
     for series in fx:
         put(tmp_path, series, [at for at in range(night - 5 * HOUR, night + 5 * HOUR, HOUR) if at != night])
     share = Series("AAPL", "1h", "alpha_vantage")
-    put(tmp_path, share, calendar_of(share, Settings.load({})).expected_opens("1h", night - DAY, night + DAY).tolist())
+    put(
+        tmp_path,
+        share,
+        calendar_of(share, Settings.load({})).expected_open_times("1h", night - DAY, night + DAY).tolist(),
+    )
     found = outages(looked(tmp_path).of([*fx, share]))
     assert [(outage.start, outage.pairs) for outage in found] == [(night, ("EURUSD", "GBPUSD"))]
 
@@ -326,5 +340,7 @@ def test_a_range_is_cut_at_the_last_closed_bar_and_runs_from_the_first_instant_a
 def test_the_count_is_the_same_for_a_run_and_for_files(tmp_path: Path) -> None:
     put(tmp_path, BTC, [*hours(0, 10), *hours(12, 30)])
     single = ingester(tmp_path)
-    counted = completeness(BTC, START, START + 30 * HOUR, AlwaysOpen(), single.delta_mgr, single.dlq, single.holes)
+    counted = completeness(
+        BTC, START, START + 30 * HOUR, AlwaysOpen(), single.delta_mgr, single.dlq, single.acknowledged
+    )
     assert counted == one(tmp_path).counts

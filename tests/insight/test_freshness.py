@@ -9,11 +9,11 @@ import pytest
 from ffe_core import times
 from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.freshness import Health, freshness, health, is_behind, lag
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
-from ffe_core.storage.state import runs as states
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
-from ffe_core.storage.state.runs import NewRun, RunLedger
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.runs import NewRun, RunStore
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, records, run
 
 EURO = Series("EURUSD", "1h", "oanda")
@@ -41,28 +41,28 @@ def test_lag_is_market_time_and_none_of_it_before_the_next_bar_is_due(
     series: Series, watermark: str, now: str, seconds: int
 ) -> None:
     """Monday 2024-01-15 was a holiday of the New York exchange."""
-    assert lag(series, Marks(at(watermark), 0), Settings.load({}), at(now)) == seconds
+    assert lag(series, Watermarks(at(watermark), 0), Settings.load({}), at(now)) == seconds
 
 
 def test_without_a_watermark_or_a_calendar_that_knows_there_is_no_lag() -> None:
-    assert lag(BTC, Marks(), Settings.load({})) is None
-    assert lag(SHARE, Marks(at("1960-01-01"), 0), Settings.load({})) is None
+    assert lag(BTC, Watermarks(), Settings.load({})) is None
+    assert lag(SHARE, Watermarks(at("1960-01-01"), 0), Settings.load({})) is None
 
 
 @pytest.mark.parametrize(
     ("marks", "seconds", "unexplained", "state", "expected"),
     [
-        (Marks(), None, 5, states.FAILED, Health.NEVER_READ),
-        (Marks(1, 0), 10**9, 5, states.FAILED, Health.FAILING),
-        (Marks(1, 0), 10**9, 5, states.INTERRUPTED, Health.FAILING),
-        (Marks(1, 0), 10**9, 5, states.COMPLETE, Health.GAPS),
-        (Marks(1, 0), 3 * HOUR + 1, 0, states.GAPS, Health.BEHIND),
-        (Marks(1, 0), 3 * HOUR, 0, states.CANCELLED, Health.HEALTHY),
-        (Marks(1, 0), None, 0, None, Health.HEALTHY),
+        (Watermarks(), None, 5, run_states.FAILED, Health.NEVER_READ),
+        (Watermarks(1, 0), 10**9, 5, run_states.FAILED, Health.FAILING),
+        (Watermarks(1, 0), 10**9, 5, run_states.INTERRUPTED, Health.FAILING),
+        (Watermarks(1, 0), 10**9, 5, run_states.COMPLETE, Health.GAPS),
+        (Watermarks(1, 0), 3 * HOUR + 1, 0, run_states.GAPS, Health.BEHIND),
+        (Watermarks(1, 0), 3 * HOUR, 0, run_states.CANCELLED, Health.HEALTHY),
+        (Watermarks(1, 0), None, 0, None, Health.HEALTHY),
     ],
 )
 def test_health_is_the_first_that_holds(
-    marks: Marks, seconds: int | None, unexplained: int, state: str | None, expected: Health
+    marks: Watermarks, seconds: int | None, unexplained: int, state: str | None, expected: Health
 ) -> None:
     assert health(BTC, marks, seconds, unexplained, state) is expected
 
@@ -77,13 +77,13 @@ def test_a_row_holds_marks_counts_and_the_last_run(tmp_path: Path) -> None:
     held = records(set(hours(0, 48)) - {START + 5 * HOUR})
     single = ingester(tmp_path)
     run(single, FakeProvider(held), START, START + 48 * HOUR)
-    ledger = Ledger(tmp_path / LEDGER_FILE)
-    runs = RunLedger(ledger)
+    database = Database(tmp_path / DATABASE_FILE)
+    runs = RunStore(database)
     number = runs.add(NewRun("backfill", "coinbase", "resume", START, START + 1, [BTC], "ann", "console", "nobody"))
-    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
+    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
     now = START + 48 * HOUR + 600
     [row] = freshness(coverage, single.watermark_store, runs, single.settings, now=now)
-    assert (row.series, row.marks, row.lag) == (BTC, Marks(START + 47 * HOUR, START), 0)
+    assert (row.series, row.marks, row.lag) == (BTC, Watermarks(START + 47 * HOUR, START), 0)
     assert (row.counts.expected, row.counts.unexplained, row.health) == (48, 1, Health.GAPS)
     assert row.completeness == 47 / 48
     assert (row.last_run, row.last_state) == (number, "queued")

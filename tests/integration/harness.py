@@ -1,4 +1,4 @@
-"""Which real wire formats are the pipeline's tests run against? One world a provider, each with its own stand-in."""
+"""Runs the pipeline against every real wire format: one world a provider, each with its own fake exchange."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.fake_exchanges import (
 
 SECRET = "s3cret-4be1-0d5c-key"
 NOW = 1_715_769_440
-"""2024-05-15 10:37:20 UTC, a Wednesday: the clock of these tests and of the stand-ins."""
+"""2024-05-15 10:37:20 UTC, a Wednesday: the clock of these tests and of the fake exchanges."""
 
 
 def clock() -> int:
@@ -34,7 +34,7 @@ def clock() -> int:
 
 @dataclass(frozen=True)
 class World:
-    """A provider, two of its pairs, what its stand-in calls them, and a range of some pages."""
+    """A provider, two of its pairs, what its fake exchange calls them, and a range of some pages."""
 
     provider: str
     pair: str
@@ -80,7 +80,7 @@ class World:
         return Market(held)
 
     def config(self, exchange: Exchange, folder: Path, **more: Any) -> dict[str, Any]:
-        """Settings for a data directory and a stand-in: retries without waiting."""
+        """Settings for a data directory and a fake exchange: retries without waiting."""
         secret = {"oanda": {"api_token": SECRET}, "alpha_vantage": {"api_key": SECRET}}.get(self.provider, {})
         return {
             "data_dir": str(folder),

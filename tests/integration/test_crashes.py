@@ -20,11 +20,11 @@ import pytest
 from ffe_core import BatchDataIngester, DeltaLakeManager, times
 from ffe_core.errors import CommitConflict, SeriesHeld
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.validation import validate
 from tests.fake_exchanges import CoinbaseExchange, Market, generated
-from tests.ingestion.fakes import BTC, HOUR, START, hours, opens, records
+from tests.ingestion.fakes import BTC, HOUR, START, hours, open_times, records
 from tests.processes import at_once, finish, start
 
 KILLS = int(os.environ.get("FFE_TEST_KILLS", "12"))
@@ -65,13 +65,13 @@ def dead_letters(folder: Path) -> int:
 def assert_whole(folder: Path) -> None:
     """Both series, each bar once, and the two broken records once."""
     broken = {START + 50 * HOUR, START + 2500 * HOUR}
-    rows = _opens_by_pair(folder)
+    rows = _open_times_by_pair(folder)
     assert rows["BTCUSD"] == [at for at in range(START, LAST, HOUR) if at not in broken]
     assert rows["ETHUSD"] == list(range(START, LAST, HOUR))
     assert dead_letters(folder) == 2
 
 
-def _opens_by_pair(folder: Path) -> dict[str, list[int]]:
+def _open_times_by_pair(folder: Path) -> dict[str, list[int]]:
     table = DeltaLakeManager(folder / "lake").open(BTC.table)
     assert table is not None
     rows = table.to_pandas()
@@ -143,18 +143,20 @@ class TestWithoutTheLease:
         def race(_: int) -> Any:
             lake = DeltaLakeManager(tmp_path / "lake")
             try:
-                return lake.commit(BTC, rows, Marks(), Marks(START + 49 * HOUR, START)).new
+                return lake.commit(BTC, rows, Watermarks(), Watermarks(START + 49 * HOUR, START)).new
             except CommitConflict:
                 return 0
 
         with ThreadPoolExecutor(6) as pool:
             stored = list(pool.map(race, range(6)))
         assert sorted(stored) == [0, 0, 0, 0, 0, 50]
-        assert opens(tmp_path) == list(hours(0, 50))
+        assert open_times(tmp_path) == list(hours(0, 50))
 
     def test_threads_racing_without_moving_a_mark_store_each_once(self, tmp_path: Path):
-        DeltaLakeManager(tmp_path / "lake").commit(BTC, _rows(hours(0, 5)), Marks(), Marks(START + 4 * HOUR, START))
-        held = Marks(START + 4 * HOUR, START)
+        DeltaLakeManager(tmp_path / "lake").commit(
+            BTC, _rows(hours(0, 5)), Watermarks(), Watermarks(START + 4 * HOUR, START)
+        )
+        held = Watermarks(START + 4 * HOUR, START)
 
         def race(number: int) -> int:
             rows = _rows(hours(number % 3 * 10, number % 3 * 10 + 30))
@@ -162,20 +164,20 @@ class TestWithoutTheLease:
 
         with ThreadPoolExecutor(6) as pool:
             assert sum(pool.map(race, range(6))) == 45
-        assert opens(tmp_path) == list(hours(0, 50))
+        assert open_times(tmp_path) == list(hours(0, 50))
 
     def test_other_series_in_the_same_table_are_not_disturbed(self, tmp_path: Path):
         def write(number: int) -> None:
             series = Series(f"P{number}X", "1h", "coinbase")
-            lake, marks = DeltaLakeManager(tmp_path / "lake"), Marks()
+            lake, marks = DeltaLakeManager(tmp_path / "lake"), Watermarks()
             for first in range(0, 50, 10):
-                after = Marks(START + (first + 9) * HOUR, START)
+                after = Watermarks(START + (first + 9) * HOUR, START)
                 lake.commit(series, _rows(hours(first, first + 10), series), marks, after)
                 marks = after
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, range(4)))
-        assert opens(tmp_path) == sorted([*hours(0, 50)] * 4)
+        assert open_times(tmp_path) == sorted([*hours(0, 50)] * 4)
 
     def test_processes_racing_store_each_bar_once(self, tmp_path: Path):
         code = """
@@ -195,7 +197,7 @@ report = asyncio.run(pipeline.run(START, START + 120 * HOUR, "resume"))
 print(report.status, report.tally.stored)
 """
         outputs = [out.split() for out in at_once(code, [(tmp_path,)] * 3)]
-        assert opens(tmp_path) == list(hours(0, 120))
+        assert open_times(tmp_path) == list(hours(0, 120))
         assert sum(int(count) for _, count in outputs) == 120
         assert {status for status, _ in outputs} <= {"success", "no_data"}
 
@@ -207,7 +209,9 @@ def _rows(at: range, series: Series = BTC) -> pa.Table:
 
 def test_a_lake_ahead_of_its_readable_copy_is_healed(tmp_path: Path):
     """As after a kill between the commit and the copy, or with the copy deleted."""
-    DeltaLakeManager(tmp_path / "lake").commit(BTC, _rows(hours(0, 5)), Marks(), Marks(START + 4 * HOUR, START))
+    DeltaLakeManager(tmp_path / "lake").commit(
+        BTC, _rows(hours(0, 5)), Watermarks(), Watermarks(START + 4 * HOUR, START)
+    )
     single = BatchDataIngester(DeltaLakeManager(tmp_path / "lake"), {"data_dir": str(tmp_path)})
     assert single.watermark_store.get("BTCUSD", "1h") == times.iso(START + 4 * HOUR)
     single.watermark_store.file.write_text('{"BTCUSD/1h/coin')

@@ -215,12 +215,12 @@ BROKEN += ["bare_nan", "bare_infinity", "bad_time", "not_a_record"]
 
 
 def test_each_bad_record_is_kept_once_and_its_neighbours_are_stored(world: World, exchange: Exchange, tmp_path: Path):
-    opens = sorted(expected(world, world.candles(), world.start, world.at(0)))[5 : 5 + 2 * len(BROKEN) : 2]
-    for at, kind in zip(opens, BROKEN, strict=True):
+    open_times = sorted(expected(world, world.candles(), world.start, world.at(0)))[5 : 5 + 2 * len(BROKEN) : 2]
+    for at, kind in zip(open_times, BROKEN, strict=True):
         exchange.break_record(world.symbol, world.step, at, kind)
     first = backfill(world, exchange, tmp_path, world.start, world.at(0))
     wanted = expected(world, world.candles(), world.start, world.at(0))
-    assert held(tmp_path, world.series) == {at: row for at, row in wanted.items() if at not in opens}
+    assert held(tmp_path, world.series) == {at: row for at, row in wanted.items() if at not in open_times}
     assert (first["status"], first["failed_records"]) == ("success", len(BROKEN))
     assert first["received"] == first["records"] + first["failed_records"] + first["superseded"] + first["repeats"]
     assert first["expected"] == first["stored"] + first["dead_lettered"] + first["unexplained"]

@@ -19,7 +19,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.ingestion.fakes import FakeProvider, hours, records, stored
 
 DAY_1 = "2024-01-01"
@@ -76,13 +76,13 @@ def market(monkeypatch: pytest.MonkeyPatch) -> Market:
 @contextmanager
 def opened(folder: Path, **config: Any) -> Iterator[RunService]:
     """A run service, closed at the end."""
-    ledger = Ledger(folder / LEDGER_FILE)
-    service = RunService(Settings.load({"data_dir": str(folder), **config}), ledger)
+    database = Database(folder / DATABASE_FILE)
+    service = RunService(Settings.load({"data_dir": str(folder), **config}), database)
     try:
         yield service
     finally:
         service.close()
-        ledger.close()
+        database.close()
 
 
 def asked(*pairs: str, days: int = 3, start: str = DAY_1, mode: str = "resume") -> BackfillRequest:

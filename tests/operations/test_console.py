@@ -15,13 +15,13 @@ from ffe_core.insight.suggestions import PairSuggestions
 from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService, StandbyError
 from ffe_core.operations.leader import Leadership
-from ffe_core.operations.runs.process_lock import Alive, is_alive
+from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import register
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.state import database as ledger_module
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state import database as database_module
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.runs import NewRun
 from ffe_core.storage.state.watchlists import Watchlists
 from tests.browser.driver import poll
@@ -84,7 +84,7 @@ def test_the_leader_notices_that_another_process_died_with_its_run(tmp_path: Pat
     console = opened(tmp_path)
     try:
         series = [Series("BTCUSD", "1h", "simulated")]
-        other = Alive(tmp_path / "locks")
+        other = ProcessLock(tmp_path / "locks")
         run_id = console.runs.add(
             NewRun("backfill", "simulated", "resume", 0, 1, series, "ann", "command line", other.owner)
         )
@@ -132,7 +132,7 @@ def test_who_leads_is_told_even_when_the_note_is_torn(tmp_path: Path) -> None:
 
 
 def test_an_owner_lives_as_long_as_it_holds_its_lock(tmp_path: Path) -> None:
-    alive = Alive(tmp_path)
+    alive = ProcessLock(tmp_path)
     assert is_alive(tmp_path, alive.owner)
     alive.release()
     assert not is_alive(tmp_path, alive.owner)
@@ -150,14 +150,14 @@ def shared_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("what", ["the folder is a file", "the ledger is a folder", "locks is a file", "no setting"])
+@pytest.mark.parametrize("what", ["the folder is a file", "the database is a folder", "locks is a file", "no setting"])
 def test_a_data_directory_that_cannot_be_used_is_told_and_tried_again(
     shared_here: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     if what == "the folder is a file":
         shared_here.write_text("")
-    elif what == "the ledger is a folder":
-        (shared_here / LEDGER_FILE).mkdir(parents=True)
+    elif what == "the database is a folder":
+        (shared_here / DATABASE_FILE).mkdir(parents=True)
     elif what == "locks is a file":
         shared_here.mkdir()
         (shared_here / "locks").write_text("")
@@ -170,8 +170,8 @@ def test_a_data_directory_that_cannot_be_used_is_told_and_tried_again(
     health = service_module.shared_health()
     assert (health["status"], health["last_error"]) == ("unavailable", str(told.value))
 
-    if what == "the ledger is a folder":
-        (shared_here / LEDGER_FILE).rmdir()
+    if what == "the database is a folder":
+        (shared_here / DATABASE_FILE).rmdir()
     elif what != "no setting":
         (shared_here if what == "the folder is a file" else shared_here / "locks").unlink()
     monkeypatch.delenv("FFE_CLOSE_GRACE_SECONDS", raising=False)
@@ -218,15 +218,15 @@ def test_a_torn_watermarks_file_is_healed_at_the_start(tmp_path: Path, market: M
         console.drain()
 
 
-# --- The ledger
+# --- The database
 
 
 def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "_BUSY_SECONDS", 0.05)
-    ledger = Ledger(tmp_path / LEDGER_FILE)
-    other = sqlite3.connect(tmp_path / LEDGER_FILE, isolation_level=None)
+    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.05)
+    database = Database(tmp_path / DATABASE_FILE)
+    other = sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    watchlists = Watchlists(ledger)
+    watchlists = Watchlists(database)
     assert watchlists.all() == []
     with pytest.raises(StorageError, match=r"console\.db cannot be used .*locked.*try again"):
         watchlists.save("Majors", "oanda", ["EURUSD"], ["1h"], "ann")
@@ -234,21 +234,21 @@ def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, m
     other.close()
     watchlists.save("Majors", "oanda", ["EURUSD"], ["1h"], "ann")
     assert [found.name for found in watchlists.all()] == ["Majors"]
-    ledger.close()
+    database.close()
 
 
 def test_a_ledger_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / LEDGER_FILE).write_bytes(b"not a database, but long enough to look at" * 30)
+    (tmp_path / DATABASE_FILE).write_bytes(b"not a database, but long enough to look at" * 30)
     with pytest.raises(StorageError, match="not a database"):
-        Ledger(tmp_path / LEDGER_FILE)
+        Database(tmp_path / DATABASE_FILE)
 
 
 def test_two_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import ffe_core.operations.console;"
-        "from ffe_core.storage.state.database import Ledger; Ledger(Path(sys.argv[1])).close()"
+        "from ffe_core.storage.state.database import Database; Ledger(Path(sys.argv[1])).close()"
     )
-    processes = [start(code, tmp_path / LEDGER_FILE) for _ in range(3)]
+    processes = [start(code, tmp_path / DATABASE_FILE) for _ in range(3)]
     assert [process.communicate()[1] for process in processes] == ["", "", ""]
 
 
@@ -256,7 +256,7 @@ def test_two_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
 
 
 def test_a_watchlist_is_saved_replaced_and_removed(tmp_path: Path) -> None:
-    watchlists = Watchlists(Ledger(tmp_path / LEDGER_FILE))
+    watchlists = Watchlists(Database(tmp_path / DATABASE_FILE))
     saved = watchlists.save(" Majors ", "coinbase", ["btc-usd", "BTCUSD", "ETH/USD"], ["1h", "1d"], "ann")
     assert (saved.name, saved.pairs, saved.timeframes) == ("Majors", ("BTCUSD", "ETHUSD"), ("1h", "1d"))
     assert [str(series) for series in saved.series()][:2] == [
@@ -285,7 +285,7 @@ def test_a_watchlist_is_saved_replaced_and_removed(tmp_path: Path) -> None:
 def test_a_watchlist_that_cannot_be_is_refused(
     tmp_path: Path, name: str, provider: str, pairs: list[str], timeframes: list[str], said: str
 ) -> None:
-    watchlists = Watchlists(Ledger(tmp_path / LEDGER_FILE))
+    watchlists = Watchlists(Database(tmp_path / DATABASE_FILE))
     with pytest.raises(InputError, match=said):
         watchlists.save(name, provider, pairs, timeframes, "ann")
     assert watchlists.all() == []

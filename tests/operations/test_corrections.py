@@ -16,7 +16,7 @@ from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.database import Database
 from tests.ingestion.fakes import HOUR, START
 from tests.operations.harness import Market, asked, done, opened
 
@@ -26,11 +26,11 @@ BETTER = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 3.0}
 
 
 def audit_of(service: RunService) -> Audit:
-    return Audit(ledger_of(service))
+    return Audit(database_of(service))
 
 
-def ledger_of(service: RunService) -> Ledger:
-    return service.runs._ledger
+def database_of(service: RunService) -> Database:
+    return service.runs._database
 
 
 def corrected(
@@ -56,7 +56,7 @@ def came_from(service: RunService) -> list[Origin | None]:
     table = versions(service.lake, BTC, OPEN)
     ids = table["_ingestion_id"].to_pylist()
     moments = dict(zip(ids, micros(table["_extracted_at"]).tolist(), strict=True))
-    found = origins(service.lake, ledger_of(service), BTC, moments)
+    found = origins(service.lake, database_of(service), BTC, moments)
     return [found.get(ingestion) for ingestion in ids]
 
 
@@ -180,4 +180,4 @@ def test_where_the_log_has_forgotten_a_commit_the_ledger_knows(tmp_path: Path, m
 @pytest.mark.usefixtures("market")
 def test_an_unknown_ingestion_has_no_origin(tmp_path: Path) -> None:
     with opened(tmp_path) as service:
-        assert origins(service.lake, ledger_of(service), BTC, {"never": 1, f"{BY_HAND}never": 1}) == {}
+        assert origins(service.lake, database_of(service), BTC, {"never": 1, f"{BY_HAND}never": 1}) == {}

@@ -1,4 +1,4 @@
-"""Are holes explained exactly, do they open again by themselves, and what was asked in vain?"""
+"""Are gaps explained exactly, do they open again by themselves, and what was asked in vain?"""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ import pytest
 from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Coverage
-from ffe_core.operations.gaps import HoleVerbs
+from ffe_core.operations.gaps import GapVerbs
 from ffe_core.series import Series
-from ffe_core.storage.state.acknowledged_gaps import NO_TRADES, OTHER, VENUE_OUTAGE, MarkedHoles
+from ffe_core.storage.state.acknowledged_gaps import NO_TRADES, OTHER, VENUE_OUTAGE, AcknowledgedGaps
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, records, run
 
 END = START + 48 * HOUR
 
 
 @pytest.fixture
-def verbs(tmp_path: Path) -> HoleVerbs:
+def verbs(tmp_path: Path) -> GapVerbs:
     single = ingester(tmp_path)
-    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.holes, single.watermark_store)
-    return HoleVerbs(coverage, single.holes, Audit(Ledger(tmp_path / LEDGER_FILE)))
+    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
+    return GapVerbs(coverage, single.acknowledged, Audit(Database(tmp_path / DATABASE_FILE)))
 
 
 def lacking(*gone: int) -> FakeProvider:
     return FakeProvider(records(set(hours(0, 48)) - {START + at * HOUR for at in gone}))
 
 
-def counts(verbs: HoleVerbs) -> tuple[int, int]:
+def counts(verbs: GapVerbs) -> tuple[int, int]:
     found = verbs._coverage.of([BTC], START, END)[0].counts
     return found.marked, found.unexplained
 
 
-def test_a_mark_leaves_the_gap_count_and_names_only_what_is_missing_now(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_a_mark_leaves_the_gap_count_and_names_only_what_is_missing_now(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5, 6, 30), START, END)
     done = verbs.mark(BTC, VENUE_OUTAGE, "ann", "seen on the status page", START, START + 24 * HOUR)
-    assert (done.holes, done.candles) == (1, 2)
+    assert (done.acknowledged, done.candles) == (1, 2)
     assert counts(verbs) == (2, 1)
     [state] = verbs.states([BTC])
-    assert (state.state, state.hole.reason, state.hole.actor, state.hole.note) == (
+    assert (state.state, state.gap.reason, state.gap.actor, state.gap.note) == (
         "marked",
         "venue outage",
         "ann",
         "seen on the status page",
     )
-    assert Audit(Ledger(tmp_path / LEDGER_FILE)).find(verb="mark")[0]["actor"] == "ann"
+    assert Audit(Database(tmp_path / DATABASE_FILE)).find(verb="mark")[0]["actor"] == "ann"
 
 
-def test_it_opens_again_by_itself_when_the_data_appears_and_stays_visible(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_it_opens_again_by_itself_when_the_data_appears_and_stays_visible(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5, 6), START, END)
     verbs.mark(BTC, NO_TRADES, "ann")
     run(tmp_path, lacking(6), START, END, mode="refetch")
@@ -62,7 +62,7 @@ def test_it_opens_again_by_itself_when_the_data_appears_and_stays_visible(tmp_pa
     assert counts(verbs) == (0, 0)
 
 
-def test_gaps_mode_leaves_marked_holes_alone_and_unmarking_brings_them_back(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_gaps_mode_leaves_marked_holes_alone_and_unmarking_brings_them_back(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5), START, END)
     done = verbs.mark(BTC, NO_TRADES, "ann")
     provider = lacking()
@@ -74,7 +74,7 @@ def test_gaps_mode_leaves_marked_holes_alone_and_unmarking_brings_them_back(tmp_
         verbs.unmark(done.ids, "ben")
 
 
-def test_what_the_provider_does_not_have_after_two_asks_is_marked_in_one_go(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_what_the_provider_does_not_have_after_two_asks_is_marked_in_one_go(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5, 6, 30), START, END)
     with pytest.raises(InputError, match="nothing was asked for twice"):
         verbs.mark_asked_twice([BTC], NO_TRADES, "ann")
@@ -83,18 +83,18 @@ def test_what_the_provider_does_not_have_after_two_asks_is_marked_in_one_go(tmp_
     assert len(provider.asked) == 4, "each of two gaps twice"
     assert verbs.offered(verbs._coverage.of([BTC])[0]) == 3
     done = verbs.mark_asked_twice([BTC], NO_TRADES, "ann")
-    assert (done.holes, done.candles) == (2, 3)
+    assert (done.acknowledged, done.candles) == (2, 3)
     assert counts(verbs) == (3, 0)
 
 
-def test_a_gap_that_was_not_asked_for_is_not_offered(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_a_gap_that_was_not_asked_for_is_not_offered(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5, 30), START, END)
     run(tmp_path, lacking(5, 30), START, START + 24 * HOUR, mode="gaps")
     done = verbs.mark_asked_twice([BTC], NO_TRADES, "ann")
     assert (done.candles, counts(verbs)) == (1, (1, 1))
 
 
-def test_two_backfills_that_each_asked_once_are_two_asks(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_two_backfills_that_each_asked_once_are_two_asks(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5), START, END)
     run(tmp_path, lacking(5), START, END, mode="refetch")
     assert verbs.offered(verbs._coverage.of([BTC])[0]) == 1
@@ -104,12 +104,12 @@ def test_what_was_found_after_all_is_no_longer_offered_if_it_goes_missing(tmp_pa
     single = ingester(tmp_path)
     run(single, lacking(5), START, END)
     run(single, lacking(5), START, END, mode="gaps")
-    assert len(single.holes.asked_twice(BTC)) == 1
+    assert len(single.acknowledged.asked_twice(BTC)) == 1
     run(single, lacking(), START, END, mode="gaps")
-    assert len(single.holes.asked_twice(BTC)) == 0
+    assert len(single.acknowledged.asked_twice(BTC)) == 0
 
 
-def test_bad_reasons_and_empty_ranges_are_refused(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_bad_reasons_and_empty_ranges_are_refused(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5), START, END)
     with pytest.raises(InputError, match="use one of 'no trades'"):
         verbs.mark(BTC, "felt like it", "ann")
@@ -119,12 +119,12 @@ def test_bad_reasons_and_empty_ranges_are_refused(tmp_path: Path, verbs: HoleVer
         verbs.mark(BTC, NO_TRADES, "ann", start=START + 10 * HOUR, end=START + 12 * HOUR)
 
 
-def test_of_several_ranges_each_is_marked_on_its_own(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_of_several_ranges_each_is_marked_on_its_own(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5, 6, 30, 40), START, END)
     five, thirty, forty = ((BTC, START + at * HOUR, START + (at + 2) * HOUR) for at in (5, 30, 40))
     verbs.mark(BTC, NO_TRADES, "ben", "", *thirty[1:])
     done = verbs.mark_each([five, thirty, forty], VENUE_OUTAGE, "ann")
-    assert (done.holes, done.candles, len(done.ids)) == (2, 3, 2)
+    assert (done.acknowledged, done.candles, len(done.ids)) == (2, 3, 2)
     [left] = done.left_out
     assert "nothing is missing without a reason in BTCUSD 1h from coinbase, 2024-01-02T06:00:00+00:00 to" in left
     assert counts(verbs) == (4, 0)
@@ -132,7 +132,7 @@ def test_of_several_ranges_each_is_marked_on_its_own(tmp_path: Path, verbs: Hole
         verbs.mark_each([five, forty], VENUE_OUTAGE, "ann")
 
 
-def test_a_calendar_that_cannot_say_keeps_no_other_series_from_being_marked(tmp_path: Path, verbs: HoleVerbs) -> None:
+def test_a_calendar_that_cannot_say_keeps_no_other_series_from_being_marked(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5), START, END)
     share = (
         Series("AAPL", "1d", "alpha_vantage"),
@@ -145,12 +145,12 @@ def test_a_calendar_that_cannot_say_keeps_no_other_series_from_being_marked(tmp_
 
 
 def test_asks_are_remembered_as_ranges_however_many_runs_there_were(tmp_path: Path) -> None:
-    holes = MarkedHoles(Ledger(tmp_path / LEDGER_FILE))
+    acknowledged = AcknowledgedGaps(Database(tmp_path / DATABASE_FILE))
     none = np.empty((0, 2), np.int64)
     for start in (0, 50, 100):
-        holes.note_asked(BTC, np.array([[start, start + 60]]), none)
-    assert holes.asked_twice(BTC).tolist() == [[50, 60], [100, 110]]
-    holes.note_asked(BTC, none, np.array([[60, 100]]))
-    assert holes.asked_twice(BTC).tolist() == [[50, 110]]
-    holes.note_asked(BTC, none, none, answered=np.array([[0, 200]]))
-    assert holes.asked_twice(BTC).tolist() == []
+        acknowledged.note_asked(BTC, np.array([[start, start + 60]]), none)
+    assert acknowledged.asked_twice(BTC).tolist() == [[50, 60], [100, 110]]
+    acknowledged.note_asked(BTC, none, np.array([[60, 100]]))
+    assert acknowledged.asked_twice(BTC).tolist() == [[50, 110]]
+    acknowledged.note_asked(BTC, none, none, answered=np.array([[0, 200]]))
+    assert acknowledged.asked_twice(BTC).tolist() == []

@@ -11,7 +11,7 @@ from ffe_core import times
 from ffe_core.errors import InputError, SeriesHeld
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.watermarks import WatermarkVerbs
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state.audit import Audit
 from tests.ingestion.fakes import BTC, HOUR, START, hours
 from tests.operations.harness import Market, asked, done, kept, opened
@@ -21,7 +21,7 @@ LAST = START + 71 * HOUR
 
 
 def verbs_of(service: RunService) -> WatermarkVerbs:
-    return WatermarkVerbs(service, Audit(service.ledger))
+    return WatermarkVerbs(service, Audit(service.database))
 
 
 def at(hour: int) -> str:
@@ -34,8 +34,10 @@ def test_a_rewind_is_seen_before_and_the_next_resume_finds_only_repeats(tmp_path
         verbs = verbs_of(service)
         seen = verbs.preview(BTC, at(40))
         assert (seen.bars, seen.stored, seen.requests, seen.before.watermark) == (31, 31, 4, LAST)
-        assert verbs.rewind(BTC, at(40), "ann", "the provider mended its data") == Marks(START + 40 * HOUR, START)
-        assert service.lake.marks(BTC) == Marks(START + 40 * HOUR, START)
+        assert verbs.rewind(BTC, at(40), "ann", "the provider corrected its data") == Watermarks(
+            START + 40 * HOUR, START
+        )
+        assert service.lake.marks(BTC) == Watermarks(START + 40 * HOUR, START)
         assert service.ingester.watermark_store.get("BTCUSD", "1h", "coinbase") == at(40)
         before = len(market.asked)
         run = done(service, asked())
@@ -51,7 +53,7 @@ def test_who_and_why_are_in_the_lake_and_in_the_audit(tmp_path: Path, market: Ma
         verbs_of(service).rewind(BTC, at(40), "ann", "  bad candles ")
         commit = service.lake.open(BTC.table).history(1)[0]
         assert (commit["actor"], commit["reason"], commit["verb"]) == ("ann", "bad candles", "rewind")
-        [row] = Audit(service.ledger).find(target=BTC.key)
+        [row] = Audit(service.database).find(target=BTC.key)
         assert (row["actor"], row["verb"], row["reason"]) == ("ann", "rewind", "bad candles")
         assert row["details"]["before_watermark"] == times.iso(LAST)
 
@@ -133,8 +135,8 @@ def test_undo_restores_it_but_not_after_another_commit(tmp_path: Path, market: M
         move = verbs.last_move(BTC)
         assert move is not None
         assert (move.verb, move.actor, move.before.watermark) == ("rewind", "ann", LAST)
-        assert verbs.undo(BTC, "ben") == Marks(LAST, START)
-        assert service.lake.marks(BTC) == Marks(LAST, START)
+        assert verbs.undo(BTC, "ben") == Watermarks(LAST, START)
+        assert service.lake.marks(BTC) == Watermarks(LAST, START)
         with pytest.raises(InputError, match="no rewind"):
             verbs.undo(BTC, "ben")
         verbs.rewind(BTC, at(40), "ann", "x")
@@ -147,15 +149,15 @@ def test_forget_leaves_the_rows_and_undo_brings_the_marks_back(tmp_path: Path, m
     with opened(tmp_path) as service:
         done(service, asked())
         verbs = verbs_of(service)
-        assert verbs.forget(BTC, "ann", "start over") == Marks()
-        assert service.lake.marks(BTC) == Marks()
+        assert verbs.forget(BTC, "ann", "start over") == Watermarks()
+        assert service.lake.marks(BTC) == Watermarks()
         assert service.ingester.watermark_store.entries() == []
         assert kept(tmp_path) == list(hours(0, 72))
         with pytest.raises(InputError, match="nothing to forget"):
             verbs.forget(BTC, "ann", "again")
         with pytest.raises(InputError, match="nothing to rewind"):
             verbs.preview(BTC, at(40))
-        assert verbs.undo(BTC, "ann") == Marks(LAST, START)
+        assert verbs.undo(BTC, "ann") == Watermarks(LAST, START)
         verbs.forget(BTC, "ann", "start over")
         run = done(service, asked())
         assert [row["repeats"] for row in service.runs.series(run)] == [72]

@@ -26,9 +26,9 @@ def ran(console: ConsoleService, start: str, end: str) -> int:
 
 def left_in_the_middle(data_dir: Path, run_id: int) -> None:
     """As a run is after its process was killed: a third of its pages, and nothing counted."""
-    with sqlite3.connect(data_dir / "console.db") as ledger:
-        ledger.execute("update runs set state = 'interrupted' where id = ?", (run_id,))
-        ledger.execute(
+    with sqlite3.connect(data_dir / "console.db") as database:
+        database.execute("update runs set state = 'interrupted' where id = ?", (run_id,))
+        database.execute(
             "update run_series set state = 'interrupted', pages_done = 1, pages_planned = 3, expected = null,"
             " stored = null, dead_lettered = null, marked = null, unexplained = null where run_id = ?",
             (run_id,),
@@ -43,7 +43,7 @@ def test_more_to_fetch_than_the_range_has_is_explained(console: ConsoleService, 
     ran(console, "2024-02-01", "2024-02-02")
     asked = {"provider": "simulated", "pairs": "BTCUSD", "timeframes": "1h", "start": "2024-01-01"}
     apart = open_page("backfill", **asked, end="2024-01-02").dataframe[0].value
-    assert list(apart["Note"]) == ["up to what is stored already, so that no hole is left"]
+    assert list(apart["Note"]) == ["up to what is stored already, so that no gap is left"]
     adjacent = open_page("backfill", **asked, end="2024-02-02").dataframe[0].value
     assert list(adjacent["Note"]) == [""]
 
@@ -62,8 +62,8 @@ def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(
 def test_a_run_with_gaps_leads_to_them(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
     assert "Look at the gaps" not in links(open_page("run", id=str(run_id)))
-    with sqlite3.connect(data_dir / "console.db") as ledger:
-        ledger.execute("update run_series set state = 'finished with gaps', unexplained = 3")
+    with sqlite3.connect(data_dir / "console.db") as database:
+        database.execute("update run_series set state = 'finished with gaps', unexplained = 3")
     assert "Look at the gaps" in links(open_page("run", id=str(run_id)))
 
 
@@ -83,8 +83,8 @@ def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
     console.run_service.wait(run_id, 30)
     at = open_page("run", id=str(run_id))
     assert kinds(at) == {"Change the request": "primary", "Retry failed": "secondary"}
-    with sqlite3.connect(data_dir / "console.db") as ledger:
-        ledger.execute(
+    with sqlite3.connect(data_dir / "console.db") as database:
+        database.execute(
             "update run_series set next_step = 'retry failed' where asset_pair = 'NOPEUSD' and timeframe = '4h'"
         )
     at = open_page("run", id=str(run_id))
@@ -101,9 +101,9 @@ def kinds(at: AppTest) -> dict[str, str]:
 
 def test_only_a_backfill_is_retried_from_its_run(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
-    with sqlite3.connect(data_dir / "console.db") as ledger:
-        ledger.execute("update runs set kind = 'replay', state = 'failed'")
-        ledger.execute("update run_series set state = 'failed', error = 'no'")
+    with sqlite3.connect(data_dir / "console.db") as database:
+        database.execute("update runs set kind = 'replay', state = 'failed'")
+        database.execute("update run_series set state = 'failed', error = 'no'")
     assert kinds(open_page("run", id=str(run_id))) == {}
 
 
@@ -181,10 +181,10 @@ def test_a_ledger_that_fails_under_a_choice_is_told_on_the_page(
     at = open_page("backfill", pairs="ETHUSD")
 
     def fails(*_: object) -> None:
-        raise StorageError("the ledger cannot be used; try again shortly")
+        raise StorageError("the database cannot be used; try again shortly")
 
     monkeypatch.setattr(Watchlists, "get", fails)
     at.selectbox(key="backfill_watchlist").select("Majors").run()
     assert not at.exception
-    assert "the ledger cannot be used" in words(at)
+    assert "the database cannot be used" in words(at)
     assert at.multiselect(key="backfill_pairs").value == ["ETHUSD"]

@@ -279,8 +279,8 @@ def dead(console: ConsoleService, open_: int) -> None:
 
 
 def test_a_hole_with_a_dead_letter_leads_to_it(console: ConsoleService, open_page: Open) -> None:
-    opens = [at for at in range(JANUARY, JANUARY + DAY, HOUR) if at != JANUARY + 5 * HOUR]
-    put(console.lake, BTC, flat(opens))
+    open_times = [at for at in range(JANUARY, JANUARY + DAY, HOUR) if at != JANUARY + 5 * HOUR]
+    put(console.lake, BTC, flat(open_times))
     dead(console, JANUARY + 5 * HOUR)
     at = calm(open_page("candles", pair="BTCUSD", tab="gaps"))
     assert "1 dead lettered" in words(at)

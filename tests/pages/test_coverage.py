@@ -36,10 +36,10 @@ def holed(console: ConsoleService) -> ConsoleService:
     return console
 
 
-def lose(console: ConsoleService, opens: Sequence[int]) -> None:
+def lose(console: ConsoleService, open_times: Sequence[int]) -> None:
     table = console.lake.open(BTC.table)
     assert table is not None
-    for at in opens:
+    for at in open_times:
         table.delete(f"timestamp = '{times.iso(at)}'")
 
 
@@ -68,8 +68,8 @@ def gaps_table(console: ConsoleService) -> str:
 
 
 def marks_table(console: ConsoleService) -> str:
-    newest_first = sorted(console.hole_verbs.states([BTC]), key=lambda state: -state.hole.at)
-    return f"coverage_marks_{digest([state.hole.id for state in newest_first])}"
+    newest_first = sorted(console.gap_verbs.states([BTC]), key=lambda state: -state.gap.at)
+    return f"coverage_marks_{digest([state.gap.id for state in newest_first])}"
 
 
 def test_nothing_stored_says_what_to_do_next(open_page: Open) -> None:
@@ -104,7 +104,7 @@ def test_a_gap_is_marked_with_a_reason_and_taken_back(holed: ConsoleService, ope
     assert "2 bars in 1 gap of BTCUSD" in words(at)
     at.radio(key="coverage_reason").set_value("venue outage")
     at.button(key="coverage_mark_yes").click().run()
-    assert [state.hole.reason for state in holed.hole_verbs.states([BTC])] == ["venue outage"]
+    assert [state.gap.reason for state in holed.gap_verbs.states([BTC])] == ["venue outage"]
     at = open_page("coverage")
     assert [metric.value for metric in at.metric] == ["72", "70", "0", "2", "0", "0"]
     assert "Nothing is missing without a reason" in words(at)
@@ -112,7 +112,7 @@ def test_a_gap_is_marked_with_a_reason_and_taken_back(holed: ConsoleService, ope
 
 def test_what_was_asked_twice_is_offered_for_marking(holed: ConsoleService, open_page: Open) -> None:
     gone = np.array([[GONE[0], GONE[1] + HOUR]])
-    holed.holes.note_asked(BTC, gone[:0], gone)
+    holed.acknowledged.note_asked(BTC, gone[:0], gone)
     at = open_page("coverage")
     assert "asked for twice" in words(at)
     at.button(key="coverage_asked_twice").click().run()
@@ -205,34 +205,34 @@ def test_what_is_chosen_after_a_link_stays_and_the_address_follows(
 def test_a_tick_never_means_another_row_than_was_ticked(holed: ConsoleService, open_page: Open) -> None:
     lose(holed, [LATER])
     for start, reason in ((GONE[0], NO_TRADES), (LATER, VENUE_OUTAGE)):
-        holed.hole_verbs.mark(BTC, reason, "ann", "", start, start + 2 * HOUR)
+        holed.gap_verbs.mark(BTC, reason, "ann", "", start, start + 2 * HOUR)
     at = tick(open_page("coverage"), marks_table(holed), 0)
     at.button(key="coverage_unmark").click().run()
     at.button(key="coverage_unmark_yes").click().run()
-    assert [state.hole.reason for state in holed.hole_verbs.states([BTC])] == [NO_TRADES]
+    assert [state.gap.reason for state in holed.gap_verbs.states([BTC])] == [NO_TRADES]
     assert at.button(key="coverage_unmark").disabled
     at = open_page("coverage", pair="BTCUSD")
     table = gaps_table(holed)
     tick(at, table, 1)
     assert "1 bar in 1 gap" in words(at)
-    holed.hole_verbs.mark(BTC, NO_TRADES, "ben", "", LATER, LATER + HOUR)
+    holed.gap_verbs.mark(BTC, NO_TRADES, "ben", "", LATER, LATER + HOUR)
     at.run()
     assert gaps_table(holed) != table
     assert "Tick gaps that are not explained" in words(at)
 
 
 def test_marks_are_taken_back_only_after_the_dialog_said_which(holed: ConsoleService, open_page: Open) -> None:
-    holed.hole_verbs.mark(BTC, NO_TRADES, "ann")
+    holed.gap_verbs.mark(BTC, NO_TRADES, "ann")
     at = tick(open_page("coverage"), marks_table(holed), 0)
     at.button(key="coverage_unmark").click().run()
     assert "2 bars in 1 mark of BTCUSD 1h from simulated" in words(at)
     at.button(key="coverage_unmark_no").click().run()
-    assert len(holed.hole_verbs.states([BTC])) == 1
+    assert len(holed.gap_verbs.states([BTC])) == 1
     at.button(key="coverage_unmark").click().run()
     at.text_input(key="coverage_unmark_reason").set_value("they are there after all")
     at.button(key="coverage_unmark_yes").click().run()
     assert "Took 1 mark back" in words(at)
-    assert holed.hole_verbs.states([BTC]) == []
+    assert holed.gap_verbs.states([BTC]) == []
     assert holed.audit.find(verb="unmark")[0]["reason"] == "they are there after all"
 
 
@@ -241,13 +241,13 @@ def test_of_several_gaps_those_left_are_marked_and_the_others_told(holed: Consol
     at = open_page("coverage", pair="BTCUSD")
     at.button(key="coverage_cell_mark").click().run()
     assert "3 bars in 2 gaps of BTCUSD 1h from simulated" in words(at)
-    holed.hole_verbs.mark(BTC, VENUE_OUTAGE, "ben", "", *(LATER, LATER + HOUR))
+    holed.gap_verbs.mark(BTC, VENUE_OUTAGE, "ben", "", *(LATER, LATER + HOUR))
     at.button(key="coverage_mark_yes").click().run()
     said = words(at)
     assert "Marked 2 bars in 1 gap" in said
     assert "nothing is missing without a reason in BTCUSD 1h from simulated, 2024-01-02T16:00" in said
     assert "That was refused" not in said
-    assert sorted(state.hole.reason for state in holed.hole_verbs.states([BTC])) == [NO_TRADES, VENUE_OUTAGE]
+    assert sorted(state.gap.reason for state in holed.gap_verbs.states([BTC])) == [NO_TRADES, VENUE_OUTAGE]
 
 
 def test_every_cell_has_one_of_five_levels_and_a_closed_market_none() -> None:

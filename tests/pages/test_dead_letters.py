@@ -1,4 +1,4 @@
-"""Does the page show, narrow, mend, preview, replay, discard and restore dead letters, and survive hostile ones?"""
+"""Does the page show, narrow, edit, preview, replay, discard and restore dead letters, and survive hostile ones?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ffe_core.operations.dead_letters.service import DeadLetters, Edit
 from ffe_core.storage.dead_letters.search import Wanted
 from tests.ingestion.fakes import stored
 from tests.pages.conftest import Open, words
-from tests.storage.dead_letters.harness import BTC, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, good, upside_down
 
 WAIT = 60
 
 
-def bury(console: ConsoleService, *hours: int, **context: Any) -> str:
-    return buried(console.queue.storage_path, *hours, context={**BTC, **context})
+def dead_letter(console: ConsoleService, *hours: int, **context: Any) -> str:
+    return dead_lettered(console.queue.storage_path, *hours, context={**BTC, **context})
 
 
 def press(at: AppTest, key: str) -> AppTest:
@@ -43,8 +43,8 @@ def holding(at: AppTest, column: str) -> Any:
     return next(element.value for element in at.dataframe if column in element.value)
 
 
-def verdicts(at: AppTest) -> list[str]:
-    return list(holding(at, "Verdict")["Verdict"])
+def checks(at: AppTest) -> list[str]:
+    return list(holding(at, "Outcome")["Outcome"])
 
 
 def ran(console: ConsoleService) -> str:
@@ -61,8 +61,8 @@ class TestTheList:
         assert "whole as received, instead of being lost" in words(open_page("dead_letters"))
 
     def test_groups_with_counts_and_records_with_reasons(self, console: ConsoleService, open_page: Open):
-        bury(console, 0, 1)
-        bury(console, 0, asset_pair="ETHUSD")
+        dead_letter(console, 0, 1)
+        dead_letter(console, 0, asset_pair="ETHUSD")
         at = open_page("dead_letters")
         groups = frame(at, "dl_groups_reason")
         assert dict(zip(groups["Reason"], groups["Records"], strict=True)) == {
@@ -87,12 +87,12 @@ class TestTheList:
     def test_the_address_holds_the_filters(
         self, console: ConsoleService, open_page: Open, address: dict[str, str], count: int
     ):
-        bury(console, 0, 1)
-        bury(console, 0, asset_pair="ETHUSD")
+        dead_letter(console, 0, 1)
+        dead_letter(console, 0, asset_pair="ETHUSD")
         assert len(frame(open_page("dead_letters", **address), "dl_records")) == count
 
     def test_a_filter_goes_to_the_address_and_can_be_cleared(self, console: ConsoleService, open_page: Open):
-        bury(console, 0)
+        dead_letter(console, 0)
         at = open_page("dead_letters")
         at.selectbox(key="dl_status").select("replayed").run()
         assert at.query_params["status"] == "replayed"
@@ -101,15 +101,15 @@ class TestTheList:
         assert len(frame(at, "dl_records")) == 1
 
     def test_pages_of_fifty(self, console: ConsoleService, open_page: Open):
-        bury(console, *range(120))
+        dead_letter(console, *range(120))
         assert len(frame(open_page("dead_letters", page="3"), "dl_records")) == 20
         assert "not so many pages" in words(open_page("dead_letters", page="9"))
 
     def test_files_set_aside_are_named_with_the_reason(self, console: ConsoleService, open_page: Open):
-        bury(console, 0)
+        dead_letter(console, 0)
         (console.queue.storage_path / "torn.json").write_text("{")
         at = open_page("dead_letters")
-        assert at.expander[0].label == "1 file set aside"
+        assert at.expander[0].label == "1 file quarantined"
         files = holding(at, "File")
         assert list(files["File"]) == ["torn.json"]
         assert "not whole JSON" in files["Why"][0]
@@ -118,7 +118,7 @@ class TestTheList:
 
 class TestOneRecord:
     def test_raw_record_reasons_lake_and_history(self, console: ConsoleService, open_page: Open):
-        entry_id = bury(console, 0, 1, run_id="7")
+        entry_id = dead_letter(console, 0, 1, run_id="7")
         at = open_page("dead_letters", entry=entry_id, record="1")
         said = words(at)
         assert "Record 1 of 2" in said
@@ -137,19 +137,19 @@ class TestOneRecord:
     def test_a_record_that_there_is_not_is_the_nearest(
         self, console: ConsoleService, open_page: Open, record: str, shown: str
     ):
-        assert shown in words(open_page("dead_letters", entry=bury(console, 0, 1), record=record))
+        assert shown in words(open_page("dead_letters", entry=dead_letter(console, 0, 1), record=record))
 
 
 class TestMending:
     def test_mend_in_the_grid_preview_and_replay(self, console: ConsoleService, open_page: Open, data_dir: Path):
-        entry_id = bury(console, 0)
+        entry_id = dead_letter(console, 0)
         at = open_page("dead_letters", entry=entry_id)
-        assert verdicts(at) == ["would still fail"]
+        assert checks(at) == ["would still fail"]
         grid = f"dl_grid_{at.session_state.dl_round}"
         edited = {0: {"high": "102.00", "low": "98.00"}}
         at.session_state[grid] = {"edited_rows": edited, "added_rows": [], "deleted_rows": []}
         at.run()
-        assert verdicts(at) == ["would be stored"]
+        assert checks(at) == ["would be stored"]
         press(at, "dl_save_replay")
         assert "1 record of BTCUSD 1h from coinbase" in words(at)
         press(at, "dl_replay_yes")
@@ -161,11 +161,11 @@ class TestMending:
         assert list(history["What"]) == ["replay", "mend"]
 
     def test_one_fix_for_fifty(self, console: ConsoleService, open_page: Open, data_dir: Path):
-        bury(console, *range(50))
+        dead_letter(console, *range(50))
         at = press(open_page("dead_letters"), "dl_mend")
-        assert set(verdicts(at)) == {"would still fail"}
+        assert set(checks(at)) == {"would still fail"}
         press(at, "dl_swap")
-        assert set(verdicts(at)) == {"would be stored"}
+        assert set(checks(at)) == {"would be stored"}
         press(at, "dl_save")
         assert "50 saved as new revisions" in words(at)
         press(at, "dl_save_replay")
@@ -174,7 +174,7 @@ class TestMending:
         assert stored(data_dir).num_rows == 50
 
     def test_as_json(self, console: ConsoleService, open_page: Open):
-        entry_id = bury(console, 0)
+        entry_id = dead_letter(console, 0)
         at = open_page("dead_letters", entry=entry_id)
         key = f"dl_json_{at.session_state.dl_round}_0"
         at.text_area(key=key).set_value("{").run()
@@ -182,7 +182,7 @@ class TestMending:
         assert "this is not JSON" in words(at)
         at.text_area(key=key).set_value(json.dumps(good(0))).run()
         press(at, "dl_json_take")
-        assert verdicts(at) == ["would be stored"]
+        assert checks(at) == ["would be stored"]
         press(at, "dl_save")
         assert console.queue.read(entry_id).letters[0].value == good(0)
 
@@ -197,7 +197,7 @@ class TestMending:
     def test_what_cannot_be_read_is_said_at_its_field_and_nothing_saved(
         self, console: ConsoleService, open_page: Open, cells: dict[str, str], why: str
     ):
-        entry_id = bury(console, 0)
+        entry_id = dead_letter(console, 0)
         at = open_page("dead_letters", entry=entry_id)
         at.session_state[f"dl_grid_{at.session_state.dl_round}"] = {"edited_rows": {0: cells}}
         at.run()
@@ -215,12 +215,12 @@ class TestMending:
     def test_two_windows_the_second_is_refused_with_both_versions(
         self, console: ConsoleService, open_page: Open, button: str, high: str
     ):
-        entry_id = bury(console, 0)
+        entry_id = dead_letter(console, 0)
         at = press(open_page("dead_letters", entry=entry_id), "dl_swap")
         other = DeadLetters(console.run_service)
         other.mend([Edit(entry_id, 0, 0, good(0, high="555"))], "bob")
         press(at, "dl_save")
-        assert "somebody else has mended it meanwhile" in words(at)
+        assert "somebody else has edited it meanwhile" in words(at)
         assert {'"high": "555"', '"high": "102.00"'} <= {
             line.strip().rstrip(",") for code in at.code for line in code.value.splitlines()
         }
@@ -239,11 +239,11 @@ class TestMending:
         console.run_service.wait(verbs.replay({str(first): (0,)}, "ann"), WAIT)
         second = console.queue.save([good(0, 7.0)], "e", BTC).entry_id
         at = open_page("dead_letters", entry=str(second))
-        row = holding(at, "Verdict").iloc[0]
-        assert row["Verdict"] == "would collide with a stored candle"
-        assert (row["Mended"][:3], row["Stored"][:5]) == ("O 7", "O 100")
+        row = holding(at, "Outcome").iloc[0]
+        assert row["Outcome"] == "would collide with a stored candle"
+        assert (row["Edited"][:3], row["Stored"][:5]) == ("O 7", "O 100")
         press(at, "dl_save_replay")
-        at.radio(key="dl_collision").set_value("Append the mended one as a restatement")
+        at.radio(key="dl_collision").set_value("Append the edited one as a restatement")
         press(at, "dl_replay_yes")
         assert ran(console) == "complete"
         assert stored(data_dir).num_rows == 2
@@ -251,7 +251,7 @@ class TestMending:
 
 class TestVerbs:
     def test_discard_needs_a_reason_and_restore_takes_it_back(self, console: ConsoleService, open_page: Open):
-        entry_id = bury(console, 0, 1)
+        entry_id = dead_letter(console, 0, 1)
         at = press(open_page("dead_letters"), "dl_discard")
         assert "2 records of BTCUSD 1h from coinbase" in words(at)
         press(at, "dl_discard_yes")
@@ -267,7 +267,7 @@ class TestVerbs:
         assert console.queue.count(Wanted(status="pending")) == 2
 
     def test_only_ticked_rows_are_meant(self, console: ConsoleService, open_page: Open):
-        bury(console, 0, 1, 2)
+        dead_letter(console, 0, 1, 2)
         at = open_page("dead_letters")
         at.session_state[table(at, "dl_records")] = {"selection": {"rows": [2], "columns": [], "cells": []}}
         at.run()
@@ -334,7 +334,7 @@ class TestVerbs:
         step = {"verb": "discard", "at": long_ago, "by": "ann", "why": "noise", "records": [0, 1]}
         content = {"timestamp": long_ago, "error": "e", "context": BTC, "records": [1, 2], "history": [step]}
         (console.queue.storage_path / "old.json").write_text(json.dumps(content))
-        bury(console, 0)
+        dead_letter(console, 0)
         at = press(open_page("dead_letters"), "dl_purge")
         assert "1 entry with 2 records" in words(at)
         at.text_input(key="dl_purge_reason").set_value("old")

@@ -8,7 +8,7 @@ from ffe_core.insight.overview import SeriesOverview
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.series import Series
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 from pages.overview.content import of_series
 from tests.pages.conftest import Open, words
 
@@ -20,7 +20,7 @@ def one(
     *,
     lag: int | None = 0,
     unexplained: int = 0,
-    state: str = states.COMPLETE,
+    state: str = run_states.COMPLETE,
     run: int = 1,
     timeframe: str = "1h",
 ) -> SeriesOverview:
@@ -55,10 +55,10 @@ def test_a_single_series_is_named() -> None:
 
 def test_what_did_not_end_well_is_told_by_run() -> None:
     rows = [
-        one("BTCUSD", state=states.FAILED, run=7, unexplained=24),
-        one("BTCUSD", state=states.FAILED, run=7, timeframe="1d"),
-        one("ETHUSD", state=states.INTERRUPTED, run=8),
-        one("SOLUSD", state=states.CANCELLED, run=9),
+        one("BTCUSD", state=run_states.FAILED, run=7, unexplained=24),
+        one("BTCUSD", state=run_states.FAILED, run=7, timeframe="1d"),
+        one("ETHUSD", state=run_states.INTERRUPTED, run=8),
+        one("SOLUSD", state=run_states.CANCELLED, run=9),
     ]
     assert [(text, where) for _, text, _, _, where in of_series(rows)] == [
         ("Run 7 failed: 2 series", {"id": "7"}),

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.service import BackfillRequest
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state.runs import COMPLETE, NewRun
 from tests.pages.conftest import PAGES, Open, words
 
@@ -73,7 +73,7 @@ def test_the_run_page_tells_the_whole_story(console: ConsoleService, open_page: 
 
 
 def test_a_run_that_is_queued_or_running_is_drawn(console: ConsoleService, open_page: Open) -> None:
-    owner = console.run_service._alive.owner
+    owner = console.run_service._process_lock.owner
     series = [Series("BTCUSD", "1h", "simulated"), Series("ETHUSD", "1h", "simulated")]
     run_id = console.runs.add(NewRun("backfill", "simulated", "resume", 0, 3600, series, "ann", "console", owner))
     at = calm(open_page("run", id=str(run_id)))
@@ -129,7 +129,7 @@ def test_a_locked_ledger(
 ) -> None:
     backfilled(console)
     with monkeypatch.context() as patch:
-        patch.setattr(console.ledger, "_engine", locked)
+        patch.setattr(console.database, "_engine", locked)
         at = open_page(page, id="1", **STORED)
         assert not at.exception
         said = words(at)
@@ -202,7 +202,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = {"state": COMPLETE, "records": 8_760, "unexplained": 2, "started_at": 1.0, "ended_at": 2.0}
     console.runs.update_series(run_id, dict.fromkeys(range(500), done))
     console.runs.update(run_id, state=COMPLETE, started_at=1.0, ended_at=2.0)
-    marks = Marks(1_706_745_600, 1_704_067_200)
+    marks = Watermarks(1_706_745_600, 1_704_067_200)
     console.watermarks.heal(lambda: dict.fromkeys(series, marks))
     console.drain()
     return folder

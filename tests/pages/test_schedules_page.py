@@ -9,7 +9,7 @@ import pytest
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.schedules.service import Draft
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import Schedule
 from pages.schedules.text import short, signs, state_of, told
 from tests.pages.conftest import Open, words
@@ -24,10 +24,10 @@ def daily(console: ConsoleService) -> Schedule:
     return console.schedules.create(_DAILY, "ann")
 
 
-def fire(**values: Any) -> dict[str, Any]:
-    """A fire as the ledger has it."""
+def tick(**values: Any) -> dict[str, Any]:
+    """A tick as the database has it."""
     empty = dict.fromkeys(("late", "run_id", "run_state", "filled_by", "actor", "note"))
-    return {**empty, "kind": states.DUE, "outcome": states.RAN, "count": 1, **values}
+    return {**empty, "kind": schedule_states.DUE, "outcome": schedule_states.RAN, "count": 1, **values}
 
 
 def test_without_schedules_the_page_says_what_to_do_next(open_page: Open) -> None:
@@ -221,7 +221,7 @@ def test_what_was_missed_is_filled_with_one_button(open_page: Open, console: Con
     console.scheduler.stop()
     ahead = time.time() + 30 * 86_400
     console.scheduler._clock = lambda: ahead
-    console.scheduler.pulse()
+    console.scheduler.poll()
     at = open_page("schedules")
     assert "gaps: 30 fires" in words(at)
     at.button(key=f"sched_fill_{one.id}").click().run()
@@ -270,26 +270,26 @@ def test_many_schedules_can_be_filtered(open_page: Open, console: ConsoleService
 
 
 def test_signs_read_without_colour() -> None:
-    fires = [
-        fire(run_state="complete"),
-        fire(run_state="failed"),
-        fire(),
-        fire(outcome=states.SKIPPED),
-        fire(outcome=states.MISSED),
-        fire(outcome=states.PAUSED),
+    ticks = [
+        tick(run_state="complete"),
+        tick(run_state="failed"),
+        tick(),
+        tick(outcome=schedule_states.SKIPPED),
+        tick(outcome=schedule_states.MISSED),
+        tick(outcome=schedule_states.PAUSED),
     ]
-    assert signs(fires) == "✓ ✗ … » – ‖"
-    assert [state_of(one) for one in fires] == ["complete", "failed", "running", "skipped", "missed", "paused"]
+    assert signs(ticks) == "✓ ✗ … » – ‖"
+    assert [state_of(one) for one in ticks] == ["complete", "failed", "running", "skipped", "missed", "paused"]
 
 
 def test_what_is_told_of_a_fire() -> None:
-    assert told(fire(outcome=states.LATE, late=21_600.0)) == "late by 6 h"
-    assert told(fire(kind=states.MANUAL, actor="ann")) == "started by ann"
+    assert told(tick(outcome=schedule_states.LATE, late=21_600.0)) == "late by 6 h"
+    assert told(tick(kind=schedule_states.MANUAL, actor="ann")) == "started by ann"
     assert (
-        told(fire(outcome=states.PAUSED, actor="ann", count=3, note="maintenance"))
-        == "paused by ann, 3 fires, maintenance"
+        told(tick(outcome=schedule_states.PAUSED, actor="ann", count=3, note="maintenance"))
+        == "paused by ann, 3 ticks, maintenance"
     )
-    assert told(fire(outcome=states.MISSED, count=1200, filled_by=7)) == "1,200 fires, filled by run 7"
+    assert told(tick(outcome=schedule_states.MISSED, count=1200, filled_by=7)) == "1,200 ticks, filled by run 7"
 
 
 def test_times_in_few_letters() -> None:

@@ -62,7 +62,7 @@ def test_rewind_shows_the_difference_and_needs_a_reason_then_undo(filled: Consol
     assert "+ watermark 2024-01-02 12:00" in words(at)
     assert [metric.value for metric in at.metric] == ["35", "35", "1", "under 1 s"]
     assert button(at, "watermarks_rewind_yes").disabled
-    at.text_input(key="watermarks_reason").input("the provider mended its data").run()
+    at.text_input(key="watermarks_reason").input("the provider corrected its data").run()
     button(at, "watermarks_rewind_yes").click().run()
     assert filled.lake.marks(BTC).watermark == START + 36 * HOUR
     at = open_page("watermarks", series=KEY)

@@ -1,4 +1,4 @@
-"""What does a contract test need to know of a provider? One case a row: its stand-in, its pair and how to build it.
+"""Lists what a contract test needs of a provider, one case a row: its fake exchange, its pair, how to build it.
 
 A new provider adds one case here; `test_contract.py` then tells its author whether it is right.
 """
@@ -49,7 +49,7 @@ def settings(folder: Path, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """One provider over HTTP and what its stand-in calls the same series."""
+    """One provider over HTTP and what its fake exchange calls the same series."""
 
     name: str
     pair: str
@@ -65,18 +65,18 @@ class Case:
     def step(self) -> int:
         return TIMEFRAMES[self.timeframe]
 
-    def opens(self) -> range:
+    def open_times(self) -> range:
         """The newest opens, the running bar the last of them."""
         running = floor(NOW, self.step)
         return range(running - self.bars * self.step, running + self.step, self.step)
 
     def candles(self) -> Candles:
         """What the market holds: older bars, the newest ones and the running one."""
-        newest = self.opens()
+        newest = self.open_times()
         return generated(newest[0] - 10 * self.step, newest[-1] + self.step, self.step, closed=self.closed)
 
     def connect(self, exchange: Exchange, folder: Path, **more: Any) -> Provider:
-        """The provider, pointed at a stand-in."""
+        """The provider, pointed at a fake exchange."""
         return self.provider(exchange.url, settings(folder, **more))
 
 

@@ -74,7 +74,7 @@ def test_the_key_in_code_wins_over_the_settings(tmp_path: Path) -> None:
 
 
 async def test_a_free_key_is_asked_once_a_second_and_that_is_never_too_often(tmp_path: Path) -> None:
-    # Twice a second is what the stand-in allows: on a busy machine a request may arrive long after it left.
+    # Twice a second is what the fake exchange allows: on a busy machine a request may arrive long after it left.
     with served(fx_days(60), per_second=2.0) as exchange:
         async with AlphaVantageProvider(
             SECRET, settings(tmp_path, alpha_vantage={"base_url": exchange.url})
@@ -289,8 +289,8 @@ async def test_a_month_refused_in_full_is_never_taken_compactly_for_whole(tmp_pa
 def test_an_hourly_share_bar_closes_on_the_half_hour_too(tmp_path: Path, now: str, newest: str) -> None:
     vantage = AlphaVantageProvider(SECRET, settings(tmp_path))
     closed = vantage.closed_before("1h", times.parse_instant(f"2024-05-15T{now}Z"))
-    opens = range(TODAY, TODAY + DAY, 1800)
-    assert times.iso(max(at for at in opens if at < closed)) == f"2024-05-15T{newest}:00+00:00"
+    open_times = range(TODAY, TODAY + DAY, 1800)
+    assert times.iso(max(at for at in open_times if at < closed)) == f"2024-05-15T{newest}:00+00:00"
 
 
 @pytest.mark.parametrize("timeframe", sorted(TIMEFRAMES.keys() - {"1h"}))

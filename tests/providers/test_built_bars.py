@@ -147,13 +147,13 @@ def test_a_window_without_any_hour_is_nothing_and_not_a_record() -> None:
     ("friday", "opens"),
     [(1_704_484_800, 2), (1_720_209_600, 1)],  # 20:00 UTC: New York closes at 22:00 in winter, at 21:00 in summer
 )
-def test_the_last_window_of_the_fx_week_needs_only_its_open_hours(friday: int, opens: int) -> None:
+def test_the_last_window_of_the_fx_week_needs_only_its_open_hours(friday: int, open_times: int) -> None:
     monday = friday + 60 * HOUR
-    hours = [hour(friday + i * HOUR) for i in range(opens)] + [hour(monday)]
+    hours = [hour(friday + i * HOUR) for i in range(open_times)] + [hour(monday)]
     (bar,) = build_bars(hours, FX, friday, friday + WINDOW)
     assert "incomplete_sources" not in bar
     late = build_bars(hours[1:], FX, friday, friday + WINDOW)
-    assert [bar["incomplete_sources"] for bar in late] == [True] * (opens - 1)
+    assert [bar["incomplete_sources"] for bar in late] == [True] * (open_times - 1)
 
 
 def test_the_first_window_of_the_fx_week_begins_with_its_first_open_hour() -> None:

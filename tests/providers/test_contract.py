@@ -70,12 +70,12 @@ def counted() -> Iterator[Traffic]:
 
 def closed_opens(case: Case) -> list[int]:
     held = case.candles()
-    return [at for at in case.opens()[:-2] if at in held]
+    return [at for at in case.open_times()[:-2] if at in held]
 
 
 def page_of(case: Case, provider: Provider) -> Page:
     """The one page with all bars that are closed beyond doubt."""
-    newest = case.opens()
+    newest = case.open_times()
     (page,) = provider.pages(case.pair, case.timeframe, newest[0], newest[-2])
     return page
 
@@ -125,8 +125,8 @@ def test_pages_cover_every_bar_of_the_range_once_and_in_order(data: st.DataObjec
 
     pages = provider.pages(case.pair, timeframe, start, end)
 
-    opens = [at for page in pages for at in range(ceil(page.start, step), page.end, step)]
-    assert opens == list(range(ceil(start, step), end, step))
+    open_times = [at for page in pages for at in range(ceil(page.start, step), page.end, step)]
+    assert open_times == list(range(ceil(start, step), end, step))
     assert all(before.end <= after.start for before, after in pairwise(pages))
 
 
@@ -255,7 +255,7 @@ async def test_two_calls_ask_twice(case: Case, exchange: Exchange, tmp_path: Pat
 async def test_used_alone_it_gives_the_closed_candles_of_the_range_in_order(
     case: Case, exchange: Exchange, tmp_path: Path
 ) -> None:
-    newest = case.opens()
+    newest = case.open_times()
     async with case.connect(exchange, tmp_path) as provider:
         got = await provider.get_historical_data(
             f"{case.pair[:3].lower()}/{case.pair[3:]}", newest[0], NOW + 86_400, case.timeframe
@@ -297,7 +297,7 @@ async def test_an_unknown_timeframe_is_refused_before_any_request(
 async def test_a_pair_that_it_does_not_have_is_permanent_and_named(
     case: Case, exchange: Exchange, tmp_path: Path
 ) -> None:
-    newest = case.opens()
+    newest = case.open_times()
     async with case.connect(exchange, tmp_path) as provider:
         with pytest.raises(PermanentError, match=rf"{case.name} .*{case.unknown_pair}"):
             await provider.get_historical_data(case.unknown_pair, newest[0], newest[-1], case.timeframe)

@@ -57,7 +57,7 @@ def fetched(provider: SimulatedProvider, pair: str, timeframe: str, start: int, 
     return asyncio.run(pages())
 
 
-def opens(records: list[Record]) -> list[int]:
+def open_times(records: list[Record]) -> list[int]:
     return [parse_instant(record["date"]) for record in records]
 
 
@@ -176,7 +176,7 @@ def test_a_bar_is_exactly_its_minutes(pair: str, timeframe: str, week: int, offs
     provider, step = market(seed), TIMEFRAMES[timeframe]
     start, end = week + offset * DAY, week + (offset + 3) * DAY
     bars, minutes = (fetched(provider, pair, name, start, end) for name in (timeframe, "1m"))
-    starts = opens(bars)
+    starts = open_times(bars)
     gathered: dict[int, list[Record]] = {open_: [] for open_ in starts}
     for minute in minutes:
         open_ = starts[bisect_right(starts, parse_instant(minute["date"])) - 1]
@@ -210,8 +210,8 @@ def test_each_minute_opens_where_the_last_one_closed() -> None:
 def test_bars_open_where_the_calendar_says(pair: str, timeframe: str, start: int, broken: float) -> None:
     """Each expected bar once, in order, whether sent whole or broken."""
     end = start + 10 * DAY
-    expected = calendar_for("simulated", pair).expected_opens(timeframe, start, end).tolist()
-    assert opens(fetched(market(broken=broken), pair, timeframe, start, end)) == expected
+    expected = calendar_for("simulated", pair).expected_open_times(timeframe, start, end).tolist()
+    assert open_times(fetched(market(broken=broken), pair, timeframe, start, end)) == expected
     assert expected == sorted(set(expected))
 
 
@@ -226,7 +226,7 @@ def test_bars_open_where_the_calendar_says(pair: str, timeframe: str, start: int
     ],
 )
 def test_weekends(pair: str, first: str, last: str, count: int) -> None:
-    minutes = opens(fetched(market(), pair, "1m", at("2024-01-05"), at("2024-01-09")))
+    minutes = open_times(fetched(market(), pair, "1m", at("2024-01-05"), at("2024-01-09")))
     assert len(minutes) == count
     assert at(last) in minutes
     assert minutes[minutes.index(at(last)) - 1] == at(first)
@@ -244,7 +244,7 @@ async def test_what_lies_before_the_calendar_is_said_not_to_be_covered() -> None
     page = Page(at("1969-12-01"), at("1970-01-10"))
     euro = await market().fetch("EURUSD", "1d", page)
     assert euro.covers_from == 0
-    assert min(opens(euro.records)) >= 0
+    assert min(open_times(euro.records)) >= 0
     bitcoin = await market().fetch("BTCUSD", "1d", page)
     assert bitcoin.covers_from is None
     assert bitcoin.records[0]["date"] == "1969-12-01T00:00:00+00:00"
@@ -337,7 +337,7 @@ def test_broken_records_come_at_about_the_rate_and_replace_the_good_ones() -> No
     broken = sum(not is_good(record) for record in partly)
     assert 0.045 < broken / len(partly) < 0.055
     assert all(sent == good for good, sent in zip(whole, partly, strict=True) if is_good(sent))
-    assert opens(partly) == opens(whole)
+    assert open_times(partly) == open_times(whole)
 
 
 def test_the_default_rate_is_small_and_can_be_switched_off() -> None:
@@ -372,7 +372,7 @@ def test_breakage_belongs_to_one_timeframe() -> None:
     """A broken minute leaves its hour whole, and the other way round."""
     start, end = at("2024-01-01"), at("2024-02-01")
     broken = [
-        {open_ for open_, record in zip(opens(records), records, strict=True) if not is_good(record)}
+        {open_ for open_, record in zip(open_times(records), records, strict=True) if not is_good(record)}
         for records in (fetched(market(broken=0.3), "BTCUSD", name, start, end) for name in ("1h", "1m"))
     ]
     assert broken[0] - broken[1]

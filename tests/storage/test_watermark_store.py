@@ -1,4 +1,4 @@
-"""Does the readable copy of the watermarks keep every update, survive a torn file, and heal from the log?"""
+"""Does the readable copy of the watermarks keep every update, survive a corrupt file, and heal from the log?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from ffe_core import WatermarkStore
 from ffe_core.errors import StorageError
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from tests.processes import at_once
 
 AT = 1_704_067_200
@@ -74,36 +74,36 @@ def test_bad_input_is_refused_by_name_and_writes_nothing(store: WatermarkStore, 
 
 
 def test_a_copied_series_reads_back_and_a_forgotten_one_leaves(store: WatermarkStore):
-    store.put(BTC, Marks(AT, AT - 7200))
+    store.put(BTC, Watermarks(AT, AT - 7200))
     store.set("BTCUSD", "1h", STAMP)
     (by_hand, copied) = store.entries()
-    assert (copied.series, copied.marks) == (BTC, Marks(AT, AT - 7200))
-    assert (by_hand.series.provider, by_hand.marks) == ("", Marks(AT, None))
-    store.put(BTC, Marks())
+    assert (copied.series, copied.marks) == (BTC, Watermarks(AT, AT - 7200))
+    assert (by_hand.series.provider, by_hand.marks) == ("", Watermarks(AT, None))
+    store.put(BTC, Watermarks())
     assert [entry.series.provider for entry in store.entries()] == [""]
 
 
 def test_healing_says_what_the_lake_says_and_leaves_what_was_set_by_hand(store: WatermarkStore):
     store.set("EURUSD", "1d", STAMP)
-    store.put(Series("ETHUSD", "1h", "coinbase"), Marks(AT, AT))
-    store.put(BTC, Marks(AT, AT))
-    store.heal(lambda: {BTC: Marks(AT + 3600, AT), Series("XAUUSD", "4h", "oanda"): Marks()})
+    store.put(Series("ETHUSD", "1h", "coinbase"), Watermarks(AT, AT))
+    store.put(BTC, Watermarks(AT, AT))
+    store.heal(lambda: {BTC: Watermarks(AT + 3600, AT), Series("XAUUSD", "4h", "oanda"): Watermarks()})
     assert {entry.series.key: entry.marks for entry in store.entries()} == {
-        "BTCUSD/1h/coinbase": Marks(AT + 3600, AT),
-        "EURUSD/1d/": Marks(AT, None),
+        "BTCUSD/1h/coinbase": Watermarks(AT + 3600, AT),
+        "EURUSD/1d/": Watermarks(AT, None),
     }
 
 
 def test_healing_some_providers_leaves_the_others(store: WatermarkStore):
     """A provider of one's own is not in the table of providers, and the lake is not asked about it."""
     mine, gone = Series("BTCUSD", "1h", "mybroker"), Series("ETHUSD", "1h", "coinbase")
-    store.put(mine, Marks(AT, AT))
-    store.put(gone, Marks(AT, AT))
+    store.put(mine, Watermarks(AT, AT))
+    store.put(gone, Watermarks(AT, AT))
     store.heal(dict, ["coinbase"])
     assert [entry.series for entry in store.entries()] == [mine]
 
 
-TORN = [
+CORRUPT = [
     b"",
     b'{"BTCUSD/1h/coinbase": {"water',
     b"[1, 2]",
@@ -117,7 +117,7 @@ TORN = [
 ]
 
 
-@pytest.mark.parametrize("content", TORN)
+@pytest.mark.parametrize("content", CORRUPT)
 def test_a_torn_file_is_set_aside_and_rebuilt(store: WatermarkStore, content: bytes):
     store.file.write_bytes(content)
     assert not store.is_readable
@@ -137,7 +137,7 @@ def test_every_torn_file_is_kept(store: WatermarkStore):
 
 
 def test_the_file_is_plain_json_that_a_person_can_read(store: WatermarkStore):
-    store.put(BTC, Marks(AT, AT))
+    store.put(BTC, Watermarks(AT, AT))
     assert json.loads(store.file.read_text()) == {"BTCUSD/1h/coinbase": {"watermark": STAMP, "low": STAMP}}
 
 
@@ -183,5 +183,5 @@ def test_four_processes_at_once_keep_all_400_updates(tmp_path: Path):
 
 def test_threads_on_one_store_keep_all_updates(store: WatermarkStore):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: store.put(Series(f"P{number}X", "1h", "a"), Marks(AT, AT)), range(80)))
+        list(pool.map(lambda number: store.put(Series(f"P{number}X", "1h", "a"), Watermarks(AT, AT)), range(80)))
     assert len(store.entries()) == 80

@@ -1,4 +1,4 @@
-"""How is a record mended? Fixes that can be applied to one or to many, and what an edit may not do.
+"""How is a record edited? Fixes that can be applied to one or to many, and what an edit may not do.
 
 A fix takes a record and gives a new one. Whether the new one is a candle is for the preview to say; what cannot even be
 read (no JSON object, a price that is no number, a time off the grid) is refused at the field, before it is saved.
@@ -14,7 +14,7 @@ from typing import Any
 from ffe_core import times
 from ffe_core.candles import PRICES, VALUES
 from ffe_core.errors import InputError
-from ffe_core.validation import REASONS, read_opens, validate
+from ffe_core.validation import REASONS, read_open_times, validate
 
 Record = dict[str, Any]
 Fix = Callable[[Record], Record]
@@ -107,7 +107,7 @@ def check_edit(where: str, before: Any, after: Any, grid: int, closed_before: in
         field = "date" if rule in _TIME else name
         if rule in _READING and (field in changed or not field):
             wrong[field] = f"{field or 'record'}: {_shown(after.get(field))}: {WORDS[rule]}"
-    if "date" in changed and "date" not in wrong and int(read_opens([after])[0]) >= closed_before:
+    if "date" in changed and "date" not in wrong and int(read_open_times([after])[0]) >= closed_before:
         wrong["date"] = f"date: {_shown(after.get('date'))}: {WORDS[NOT_CLOSED]}; the last one opens before "
         wrong["date"] += times.iso(closed_before)
     if wrong:

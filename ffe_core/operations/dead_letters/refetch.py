@@ -20,9 +20,9 @@ from ffe_core.operations.runs.series_work import note, one_by_one
 from ffe_core.operations.runs.service import RunService, counts_of, next_step, state_of
 from ffe_core.providers import provider_class
 from ffe_core.series import Series
-from ffe_core.storage.dead_letters.file import PENDING, Entry, Letter, Step, step
+from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
 from ffe_core.storage.dead_letters.queue import Selection
-from ffe_core.validation import UNREADABLE, read_opens
+from ffe_core.validation import UNREADABLE, read_open_times
 
 _ENTRIES_AT_ONCE = 100
 
@@ -70,15 +70,15 @@ class Refetch:
 
     def _ranges(self, series: Series) -> list[tuple[int, int]]:
         """The bars of the selected records as half-open ranges, neighbours merged."""
-        opens = [open_ for _, letters in self._pending(series) for open_ in _opens(letters)]
-        if not opens:
+        open_times = [open_ for _, letters in self._pending(series) for open_ in _open_times(letters)]
+        if not open_times:
             raise InputError(
                 f"{series}: no pending record of the list says which bar it is; there is nothing to ask for"
             )
-        bars = np.unique([open_ - open_ % series.grid for open_ in opens])
+        bars = np.unique([open_ - open_ % series.grid for open_ in open_times])
         return [(start, end) for start, end in union(np.column_stack((bars, bars + series.step))).tolist()]
 
-    def _pending(self, series: Series) -> Iterator[tuple[str, list[Letter]]]:
+    def _pending(self, series: Series) -> Iterator[tuple[str, list[DeadLetterRecord]]]:
         for entry_id, numbers in self._selections[series].items():
             letters = self._queue.read(entry_id).letters
             yield entry_id, [letters[number] for number in numbers if letters[number].status == PENDING]
@@ -88,27 +88,27 @@ class Refetch:
         selection = self._selections[series]
         ids = list(selection)
 
-        def decide(entries: dict[str, Entry]) -> dict[str, list[Step]]:
+        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
             return {entry_id: self._steps(series, entry, selection[entry_id]) for entry_id, entry in entries.items()}
 
         for at in range(0, len(ids), _ENTRIES_AT_ONCE):
             self._queue.change(ids[at : at + _ENTRIES_AT_ONCE], decide)
 
-    def _steps(self, series: Series, entry: Entry, numbers: Any) -> list[Step]:
+    def _steps(self, series: Series, entry: DeadLetterBatch, numbers: Any) -> list[Step]:
         letters = [entry.letters[number] for number in numbers if entry.letters[number].status == PENDING]
-        opens = read_opens([letter.value for letter in letters])
-        known = opens[opens != UNREADABLE]
+        open_times = read_open_times([letter.value for letter in letters])
+        known = open_times[open_times != UNREADABLE]
         if len(known) == 0:
             return []
-        stored = self._service.lake.stored_opens(series, int(known.min()), int(known.max()) + 1)
-        there = np.isin(opens, stored).tolist()
+        stored = self._service.lake.stored_open_times(series, int(known.min()), int(known.max()) + 1)
+        there = np.isin(open_times, stored).tolist()
         kept = [letter.number for letter, is_there in zip(letters, there, strict=True) if is_there]
         return [step("refetch", self._actor, why=self._reason, run=self._run_id, kept=kept)] if kept else []
 
 
-def _opens(letters: list[Letter]) -> list[int]:
-    opens = read_opens([letter.value for letter in letters])
-    return [int(open_) for open_ in opens[opens != UNREADABLE]]
+def _open_times(letters: list[DeadLetterRecord]) -> list[int]:
+    open_times = read_open_times([letter.value for letter in letters])
+    return [int(open_) for open_ in open_times[open_times != UNREADABLE]]
 
 
 def _add(total: Report, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""How do mended dead letters get into the lake, each exactly once?
+"""How do edited dead letters get into the lake, each exactly once?
 
 A replayed row carries `_dead_letter_id`. Before anything is written, a replay looks which ids of its list have landed,
 under the lease of the series: so it does not matter how often a replay is started, from where, or at which moment its
@@ -22,17 +22,23 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import CommitConflict
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.pipeline import seen_through
-from ffe_core.operations.dead_letters.replay_check import Landed, Verdict, dead_letter_id, judge, landed
+from ffe_core.operations.dead_letters.replay_check import (
+    ReplayCheck,
+    Replayed,
+    already_replayed,
+    dead_letter_id,
+    evaluate,
+)
 from ffe_core.operations.runs.series_work import counted, note, one_by_one
 from ffe_core.operations.runs.service import RunService, how_whole
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
-from ffe_core.storage.dead_letters.file import PENDING, Entry, Letter, Step, step
+from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
 from ffe_core.storage.dead_letters.queue import Selection
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 
 CHUNK_RECORDS = 1_000
-"""Records judged and committed at a time."""
+"""Records evaluated and committed at a time."""
 _TRIES = 20
 
 
@@ -43,19 +49,19 @@ class ReplayRequest:
     selections: Mapping[Series, Selection]
     actor: str
     restate: bool = False
-    """Append the mended record as a restatement; otherwise the stored candle is kept."""
+    """Append the edited record as a restatement; otherwise the stored candle is kept."""
     reason: str = ""
     lease_wait: float = 0.0
 
 
 @dataclass(slots=True)
 class _Counts:
-    judged: int = 0
+    evaluated: int = 0
     replayed: int = 0
     restated: int = 0
     collided: int = 0
     failed: int = 0
-    opens: list[int] = field(default_factory=list)
+    open_times: list[int] = field(default_factory=list)
 
 
 class Replay:
@@ -79,24 +85,24 @@ class Replay:
         total = sum(map(len, selection.values()))
         planned = -(-total // CHUNK_RECORDS)
         await note(self._service, self._run_id, number, phase="replaying", pages_planned=planned)
-        already = await asyncio.to_thread(self._landed, series, selection)
+        already = await asyncio.to_thread(self._already_replayed, series, selection)
         chunks = self._chunks(selection)
         while chunk := await asyncio.to_thread(next, chunks, None):
             try:
                 await seen_through(self._chunk, series, chunk, already, counts)
             finally:  # what a cancelled replay has stored counts too
-                done = min(planned, counts.judged // CHUNK_RECORDS)
+                done = min(planned, counts.evaluated // CHUNK_RECORDS)
                 await note(self._service, self._run_id, number, pages_done=done, **_progress(counts))
         await note(self._service, self._run_id, number, phase="counting")
         return await asyncio.to_thread(self._ended, series, counts, planned)
 
-    def _landed(self, series: Series, selection: Selection) -> dict[str, Landed]:
+    def _already_replayed(self, series: Series, selection: Selection) -> dict[str, Replayed]:
         ids = [dead_letter_id(entry_id, number) for entry_id, numbers in selection.items() for number in numbers]
-        return landed(self._lake, series, ids)
+        return already_replayed(self._lake, series, ids)
 
-    def _chunks(self, selection: Selection) -> Iterator[list[tuple[str, Letter]]]:
+    def _chunks(self, selection: Selection) -> Iterator[list[tuple[str, DeadLetterRecord]]]:
         """The selected records that are still pending, so many at a time; one entry is in memory at once."""
-        chunk: list[tuple[str, Letter]] = []
+        chunk: list[tuple[str, DeadLetterRecord]] = []
         for entry_id, numbers in selection.items():
             letters = self._queue.read(entry_id).letters
             for number in numbers:
@@ -109,29 +115,29 @@ class Replay:
             yield chunk
 
     def _chunk(
-        self, series: Series, letters: list[tuple[str, Letter]], already: dict[str, Landed], counts: _Counts
+        self, series: Series, letters: list[tuple[str, DeadLetterRecord]], already: dict[str, Replayed], counts: _Counts
     ) -> None:
         """Judge, commit, and only then tell the files."""
         closed_before = closed(series, self._service.settings.close_grace_seconds)
-        verdicts = judge(self._lake, series, letters, closed_before, already)
+        checks = evaluate(self._lake, series, letters, closed_before, already)
         outcomes = ("passes", "collides") if self._request.restate else ("passes",)
-        self._commit(series, [verdict for verdict in verdicts if verdict.outcome in outcomes])
-        self._tell(verdicts, outcomes)
-        tally: Counter[str] = Counter(verdict.outcome for verdict in verdicts)
+        self._commit(series, [check for check in checks if check.outcome in outcomes])
+        self._tell(checks, outcomes)
+        tally: Counter[str] = Counter(check.outcome for check in checks)
         stored = sum(tally[outcome] for outcome in outcomes)
-        counts.judged += len(verdicts)
+        counts.evaluated += len(checks)
         counts.replayed += stored + tally["landed"]
         counts.restated += tally["collides"] if self._request.restate else 0
         counts.failed += tally["fails"]
-        counts.collided += len(verdicts) - stored - tally["landed"] - tally["fails"]
-        counts.opens += [verdict.open for verdict in verdicts if verdict.open is not None]
+        counts.collided += len(checks) - stored - tally["landed"] - tally["fails"]
+        counts.open_times += [check.open for check in checks if check.open is not None]
 
-    def _commit(self, series: Series, verdicts: Sequence[Verdict]) -> None:
+    def _commit(self, series: Series, checks: Sequence[ReplayCheck]) -> None:
         """Append the candles in one commit that leaves both marks where they are."""
-        if not verdicts:
+        if not checks:
             return
         is_mock = series.provider in PROVIDERS and PROVIDERS[series.provider].is_mock
-        candles, ids = _table(verdicts), [verdict.dead_letter_id for verdict in verdicts]
+        candles, ids = _table(checks), [check.dead_letter_id for check in checks]
         rows = enrich(candles, series, self._note["ingestion_id"], is_mock=is_mock, dead_letter_ids=list(ids))
         for tries_left in reversed(range(_TRIES)):
             marks = self._lake.marks(series)
@@ -142,31 +148,31 @@ class Replay:
                 if not tries_left:
                     raise
 
-    def _tell(self, verdicts: Sequence[Verdict], outcomes: Sequence[str]) -> None:
-        by_entry: dict[str, list[Verdict]] = {}
-        for verdict in verdicts:
-            by_entry.setdefault(verdict.entry_id, []).append(verdict)
+    def _tell(self, checks: Sequence[ReplayCheck], outcomes: Sequence[str]) -> None:
+        by_entry: dict[str, list[ReplayCheck]] = {}
+        for check in checks:
+            by_entry.setdefault(check.entry_id, []).append(check)
 
-        def decide(entries: dict[str, Entry]) -> dict[str, list[Step]]:
+        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
             return {entry_id: [self._step(by_entry[entry_id], outcomes)] for entry_id in entries}
 
         self._queue.change(list(by_entry), decide)
 
-    def _step(self, verdicts: Sequence[Verdict], outcomes: Sequence[str]) -> Step:
+    def _step(self, checks: Sequence[ReplayCheck], outcomes: Sequence[str]) -> Step:
         there = (*outcomes, "landed")
-        kept = [v.number for v in verdicts if v.outcome not in there and v.outcome != "fails"]
+        kept = [v.number for v in checks if v.outcome not in there and v.outcome != "fails"]
         return step(
             "replay",
             self._request.actor,
             why=self._request.reason,
             run=self._run_id,
-            stored={str(v.number): v.revision for v in verdicts if v.outcome in there},
+            stored={str(v.number): v.revision for v in checks if v.outcome in there},
             kept=kept,
-            failed={str(v.number): list(v.reasons) for v in verdicts if v.outcome == "fails"},
+            failed={str(v.number): list(v.reasons) for v in checks if v.outcome == "fails"},
         )
 
     def _ended(self, series: Series, counts: _Counts, planned: int) -> dict[str, Any]:
-        span = (min(counts.opens), max(counts.opens) + series.step) if counts.opens else None
+        span = (min(counts.open_times), max(counts.open_times) + series.step) if counts.open_times else None
         whole = counted(self._service, series, *span) if span else None
         marks = self._lake.marks(series)
         left = counts.failed or (whole is not None and whole.unexplained)
@@ -182,7 +188,7 @@ class Replay:
             **(whole.counts() if whole else {}),
         }
         return {
-            "state": states.GAPS if left else states.COMPLETE,
+            "state": run_states.GAPS if left else run_states.COMPLETE,
             "next_step": "mend what still fails, then replay it" if counts.failed else None,
             "result": result,
             "watermark": marks.watermark,
@@ -200,7 +206,7 @@ def closed(series: Series, grace: int) -> int:
 
 def _progress(counts: _Counts) -> dict[str, Any]:
     return {
-        "received": counts.judged,
+        "received": counts.evaluated,
         "records": counts.replayed,
         "failed_records": counts.failed,
         "repeats": counts.collided,
@@ -208,12 +214,12 @@ def _progress(counts: _Counts) -> dict[str, Any]:
     }
 
 
-def _table(verdicts: Sequence[Verdict]) -> pa.Table:
-    candles = [verdict.candle or {} for verdict in verdicts]
-    opens = np.array([verdict.open for verdict in verdicts], dtype=np.int64)
+def _table(checks: Sequence[ReplayCheck]) -> pa.Table:
+    candles = [check.candle or {} for check in checks]
+    open_times = np.array([check.open for check in checks], dtype=np.int64)
     return pa.table(
         {
-            "timestamp": pa.array(opens * 1_000_000, pa.int64()).cast(TIMESTAMP),
+            "timestamp": pa.array(open_times * 1_000_000, pa.int64()).cast(TIMESTAMP),
             **{name: pa.array([candle[name] for candle in candles], pa.float64()) for name in VALUES},
         }
     )

@@ -17,21 +17,21 @@ import pyarrow.compute as pc
 from ffe_core.candles import VALUES
 from ffe_core.operations.dead_letters.edits import LANDED_OTHERWISE, NOT_CLOSED
 from ffe_core.series import Series
-from ffe_core.storage.dead_letters.file import PENDING, Letter
+from ffe_core.storage.dead_letters.file import PENDING, DeadLetterRecord
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.validation import UNREADABLE, read_opens, validate
+from ffe_core.validation import UNREADABLE, read_open_times, validate
 
 Outcome = Literal["passes", "fails", "collides", "identical", "landed"]
-Landed = tuple[int, dict[str, float]]
+Replayed = tuple[int, dict[str, float]]
 """Open (epoch seconds) and the five values of a row that a replay stored."""
-_NOTHING: Mapping[str, Landed] = MappingProxyType({})
+_NOTHING: Mapping[str, Replayed] = MappingProxyType({})
 _EVER = 2**40
 _READ_BARS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One record, judged. `open` in epoch seconds; `candle` and `stored` hold the five values by name.
+class ReplayCheck:
+    """One record, evaluated. `open` in epoch seconds; `candle` and `stored` hold the five values by name.
 
     passes: it would be stored. fails: `reasons` say why. collides: `stored` has other values for the bar. identical:
     the same values are stored, or come again in the selection. landed: an earlier replay has stored just this.
@@ -57,12 +57,12 @@ def dead_letter_id(entry_id: str, number: int) -> str:
     return f"{entry_id}#{number}"
 
 
-def against(verdict: Verdict, stored: dict[str, float]) -> Verdict:
-    """A record that passes, judged against a candle that will be stored before it."""
-    return replace(verdict, outcome="identical" if verdict.candle == stored else "collides", stored=stored)
+def compared_with(check: ReplayCheck, stored: dict[str, float]) -> ReplayCheck:
+    """A record that passes, evaluated against a candle that will be stored before it."""
+    return replace(check, outcome="identical" if check.candle == stored else "collides", stored=stored)
 
 
-def landed(lake: DeltaLakeManager, series: Series, ids: Collection[str]) -> dict[str, Landed]:
+def already_replayed(lake: DeltaLakeManager, series: Series, ids: Collection[str]) -> dict[str, Replayed]:
     """What earlier replays stored under these dead letter ids: of each the newest row that carries it."""
     snapshot = lake.snapshot(series.table)
     if snapshot is None or not ids:
@@ -70,105 +70,107 @@ def landed(lake: DeltaLakeManager, series: Series, ids: Collection[str]) -> dict
     columns = ["timestamp", "_extracted_at", "_dead_letter_id", *VALUES]
     rows = snapshot.rows(series, -_EVER, _EVER, columns, where=pc.field("_dead_letter_id").is_valid())
     rows = rows.filter(pc.is_in(rows["_dead_letter_id"], pa.array(list(ids), pa.string()))).sort_by("_extracted_at")
-    opens = np.asarray(pc.cast(rows["timestamp"], pa.int64())) // 1_000_000
+    open_times = np.asarray(pc.cast(rows["timestamp"], pa.int64())) // 1_000_000
     candles: list[dict[str, Any]] = rows.select(list(VALUES)).to_pylist()
-    return dict(zip(rows["_dead_letter_id"].to_pylist(), zip(opens.tolist(), candles, strict=True), strict=True))
+    return dict(zip(rows["_dead_letter_id"].to_pylist(), zip(open_times.tolist(), candles, strict=True), strict=True))
 
 
-def judge(
+def evaluate(
     lake: DeltaLakeManager,
     series: Series,
-    letters: Sequence[tuple[str, Letter]],
+    letters: Sequence[tuple[str, DeadLetterRecord]],
     closed_before: int,
-    already: Mapping[str, Landed] = _NOTHING,
-) -> list[Verdict]:
+    already: Mapping[str, Replayed] = _NOTHING,
+) -> list[ReplayCheck]:
     """Judge pending records of one series, in the order given; `already` is what has landed of them.
 
-    One that was mended after it had landed fails: a record is stored once. Bars that open at `closed_before` (epoch
+    One that was edited after it had landed fails: a record is stored once. Bars that open at `closed_before` (epoch
     seconds) or later have not closed.
     """
     letters = [item for item in letters if item[1].status == PENDING]
     there = [(entry_id, letter) for entry_id, letter in letters if dead_letter_id(entry_id, letter.number) in already]
-    known = _still_as_landed(series, there, already)
+    known = _still_as_replayed(series, there, already)
     waiting = [item for item in letters if dead_letter_id(item[0], item[1].number) not in known]
-    judged = iter(_judged(lake, series, waiting, closed_before))
-    return [known.get(dead_letter_id(entry_id, letter.number)) or next(judged) for entry_id, letter in letters]
+    evaluated = iter(_evaluated(lake, series, waiting, closed_before))
+    return [known.get(dead_letter_id(entry_id, letter.number)) or next(evaluated) for entry_id, letter in letters]
 
 
-def _still_as_landed(
-    series: Series, letters: Sequence[tuple[str, Letter]], already: Mapping[str, Landed]
-) -> dict[str, Verdict]:
+def _still_as_replayed(
+    series: Series, letters: Sequence[tuple[str, DeadLetterRecord]], already: Mapping[str, Replayed]
+) -> dict[str, ReplayCheck]:
     """Verdicts by dead letter id on letters that have landed: does each say today what it said then?"""
-    verdicts: dict[str, Verdict] = {}
+    checks: dict[str, ReplayCheck] = {}
     while letters:
         # Of two records of a bar in one batch the rules let one supersede the other: each is read alone.
-        opens = read_opens([letter.value for _, letter in letters]).tolist()
-        alone = dict(zip(opens, letters, strict=True))
+        open_times = read_open_times([letter.value for _, letter in letters]).tolist()
+        alone = dict(zip(open_times, letters, strict=True))
         candles = _by_open(validate([letter.value for _, letter in alone.values()], series.grid).candles)
         for open_, (entry_id, letter) in alone.items():
             id_ = dead_letter_id(entry_id, letter.number)
             then, stored = already[id_]
-            verdict = Verdict(entry_id, letter.number, letter.revision, "landed")
+            check = ReplayCheck(entry_id, letter.number, letter.revision, "landed")
             if (open_, candles.get(open_)) != (then, stored):
                 reasons = (LANDED_OTHERWISE,)
-                verdict = replace(verdict, outcome="fails", reasons=reasons, open=then, stored=stored)
-            verdicts[id_] = verdict
-        letters = [item for item in letters if dead_letter_id(item[0], item[1].number) not in verdicts]
-    return verdicts
+                check = replace(check, outcome="fails", reasons=reasons, open=then, stored=stored)
+            checks[id_] = check
+        letters = [item for item in letters if dead_letter_id(item[0], item[1].number) not in checks]
+    return checks
 
 
-def _judged(
-    lake: DeltaLakeManager, series: Series, letters: Sequence[tuple[str, Letter]], closed_before: int
-) -> list[Verdict]:
+def _evaluated(
+    lake: DeltaLakeManager, series: Series, letters: Sequence[tuple[str, DeadLetterRecord]], closed_before: int
+) -> list[ReplayCheck]:
     values = [letter.value for _, letter in letters]
-    opens = read_opens(values)
-    checked = validate(values, series.grid, opens)
+    open_times = read_open_times(values)
+    checked = validate(values, series.grid, open_times)
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
-    for place in np.flatnonzero((opens >= closed_before) & (opens != UNREADABLE)).tolist():
+    for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
         reasons.setdefault(place, (NOT_CLOSED,))
-    last = {int(opens[place]): place for place in range(len(letters)) if place not in reasons}
+    last = {int(open_times[place]): place for place in range(len(letters)) if place not in reasons}
     candles = _by_open(checked.candles)
     stored = _stored(lake, series, sorted(last))
     return [
-        _verdict(entry_id, letter, int(opens[place]), reasons.get(place, ()), last, candles, stored, place)
+        _check(entry_id, letter, int(open_times[place]), reasons.get(place, ()), last, candles, stored, place)
         for place, (entry_id, letter) in enumerate(letters)
     ]
 
 
-def _verdict(
+def _check(
     entry_id: str,
-    letter: Letter,
+    letter: DeadLetterRecord,
     open_: int,
     reasons: tuple[str, ...],
     last: dict[int, int],
     candles: dict[int, dict[str, float]],
     stored: dict[int, dict[str, float]],
     place: int,
-) -> Verdict:
+) -> ReplayCheck:
     if reasons:
         readable = None if open_ == UNREADABLE else open_
-        return Verdict(entry_id, letter.number, letter.revision, "fails", reasons, readable, stored=stored.get(open_))
+        return ReplayCheck(
+            entry_id, letter.number, letter.revision, "fails", reasons, readable, stored=stored.get(open_)
+        )
     candle, held = candles[open_], stored.get(open_)
     same = last[open_] != place or held == candle
     outcome: Outcome = "identical" if same else "passes" if held is None else "collides"
-    return Verdict(entry_id, letter.number, letter.revision, outcome, (), open_, candle, held)
+    return ReplayCheck(entry_id, letter.number, letter.revision, outcome, (), open_, candle, held)
 
 
-def _stored(lake: DeltaLakeManager, series: Series, opens: Sequence[int]) -> dict[int, dict[str, float]]:
+def _stored(lake: DeltaLakeManager, series: Series, open_times: Sequence[int]) -> dict[int, dict[str, float]]:
     """The stored candles of these bars; far-apart ones are read apart, so memory does not grow with the distance."""
     found: dict[int, dict[str, float]] = {}
-    wanted = set(opens)
-    for start, end in _stretches(opens, series.step * _READ_BARS):
+    wanted = set(open_times)
+    for start, end in _stretches(open_times, series.step * _READ_BARS):
         found |= {
             open_: candle for open_, candle in _by_open(lake.current(series, start, end)).items() if open_ in wanted
         }
     return found
 
 
-def _stretches(opens: Sequence[int], longest: int) -> list[tuple[int, int]]:
+def _stretches(open_times: Sequence[int], longest: int) -> list[tuple[int, int]]:
     """Half-open ranges around all the opens (sorted), none longer than `longest`."""
     ranges: list[tuple[int, int]] = []
-    for open_ in opens:
+    for open_ in open_times:
         if ranges and open_ - ranges[-1][0] < longest:
             ranges[-1] = (ranges[-1][0], open_ + 1)
         else:
@@ -177,6 +179,6 @@ def _stretches(opens: Sequence[int], longest: int) -> list[tuple[int, int]]:
 
 
 def _by_open(candles: pa.Table) -> dict[int, dict[str, float]]:
-    opens = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
+    open_times = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
     rows: list[dict[str, Any]] = candles.select(list(VALUES)).to_pylist()
-    return dict(zip(opens.tolist(), rows, strict=True))
+    return dict(zip(open_times.tolist(), rows, strict=True))

@@ -1,4 +1,4 @@
-"""What can be done about dead letters? Mend, preview, replay, ask the provider again, discard, restore, purge, export.
+"""What can be done about dead letters? Edit, preview, replay, ask the provider again, discard, restore, purge, export.
 
 Every verb works on a frozen list of records, never on a filter that could mean something else a moment later, and names
 who does it. Console and command line call the same verbs.
@@ -20,18 +20,34 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.dead_letters.edits import Fix, apply, check_edit, in_words
 from ffe_core.operations.dead_letters.refetch import Refetch
 from ffe_core.operations.dead_letters.replay import CHUNK_RECORDS, Replay, ReplayRequest, closed
-from ffe_core.operations.dead_letters.replay_check import Landed, Verdict, against, dead_letter_id, judge, landed
+from ffe_core.operations.dead_letters.replay_check import (
+    ReplayCheck,
+    Replayed,
+    already_replayed,
+    compared_with,
+    dead_letter_id,
+    evaluate,
+)
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.series import Series
-from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, Entry, Letter, Step, step, steps_of
+from ffe_core.storage.dead_letters.file import (
+    DISCARDED,
+    PENDING,
+    REPLAYED,
+    DeadLetterBatch,
+    DeadLetterRecord,
+    Step,
+    step,
+    steps_of,
+)
 from ffe_core.storage.dead_letters.index import storable
 from ffe_core.storage.dead_letters.queue import Selection
-from ffe_core.storage.dead_letters.search import EntryRow, Wanted
+from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Wanted
 from ffe_core.storage.files import strict, strict_json
 from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.storage.state.runs import NewRun
-from ffe_core.validation import UNREADABLE, read_opens
+from ffe_core.validation import UNREADABLE, read_open_times
 
 _ENTRIES_AT_ONCE = 100
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -69,7 +85,7 @@ class StaleEdit(FFEError):
         first = conflicts[0]
         more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
         super().__init__(
-            f"record {first.edit.number} of {first.edit.entry_id}{more} was mended meanwhile by {first.by} at"
+            f"record {first.edit.number} of {first.edit.entry_id}{more} was edited meanwhile by {first.by} at"
             f" {first.at} (revision {first.revision}, yours was made from {first.edit.revision}); look at theirs,"
             " then edit again"
         )
@@ -81,10 +97,10 @@ class DeadLetters:
 
     def __init__(self, runs: RunService) -> None:
         self._runs = runs
-        self._audit = Audit(runs.ledger)
+        self._audit = Audit(runs.database)
         self.queue = runs.ingester.dlq
 
-    # -- mending
+    # -- editing
 
     def mend(self, edits: Sequence[Edit], actor: str, why: str = "") -> None:
         """Save new revisions, all or none.
@@ -95,7 +111,7 @@ class DeadLetters:
         for edit in edits:
             by_entry.setdefault(edit.entry_id, []).append(edit)
 
-        def decide(entries: dict[str, Entry]) -> dict[str, list[Step]]:
+        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
             conflicts = [c for id_, entry in entries.items() for edit in by_entry[id_] if (c := _conflict(entry, edit))]
             if conflicts:
                 raise StaleEdit(conflicts)
@@ -116,7 +132,7 @@ class DeadLetters:
 
     # -- looking ahead
 
-    def preview(self, selection: Selection, edits: Sequence[Edit] = ()) -> Iterator[Verdict]:
+    def preview(self, selection: Selection, edits: Sequence[Edit] = ()) -> Iterator[ReplayCheck]:
         """What a replay would make of each pending record now, `edits` taken as if they were saved.
 
         InputError for an entry that names no series.
@@ -124,12 +140,12 @@ class DeadLetters:
         edited = {(edit.entry_id, edit.number): edit.value for edit in edits}
         for series, chosen in self._by_series(selection).items():
             ids = [dead_letter_id(entry_id, number) for entry_id, numbers in chosen.items() for number in numbers]
-            already = landed(self._runs.lake, series, ids)
+            already = already_replayed(self._runs.lake, series, ids)
             letters = (
                 (entry_id, replace(letter, value=edited.get((entry_id, letter.number), letter.value)))
                 for entry_id, letter in self._letters(chosen)
             )
-            yield from self._judged(series, letters, already)
+            yield from self._evaluated(series, letters, already)
 
     # -- runs
 
@@ -188,7 +204,7 @@ class DeadLetters:
 
     # -- purging
 
-    def purgeable(self, days: float, wanted: Wanted | None = None) -> list[EntryRow]:
+    def purgeable(self, days: float, wanted: Wanted | None = None) -> list[DeadLetterBatchRow]:
         """Entries untouched for so many days with nothing pending in them."""
         before = _days_ago(days)
         return [row for row in self.queue.entries(wanted) if row.status in _ENDED and row.touched_at < before]
@@ -229,7 +245,7 @@ class DeadLetters:
 
     # -- inside
 
-    def _mended(self, entry: Entry, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
+    def _mended(self, entry: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
         series = entry.series
         grid, closed_before = (series.grid, self._closed(series)) if series else (1, times.now())
         values = {}
@@ -243,26 +259,26 @@ class DeadLetters:
                 values[str(edit.number)] = edit.value
         return [step("mend", actor, why=why, values=values)] if values else []
 
-    def _judged(
-        self, series: Series, letters: Iterator[tuple[str, Letter]], already: dict[str, Landed]
-    ) -> Iterator[Verdict]:
+    def _evaluated(
+        self, series: Series, letters: Iterator[tuple[str, DeadLetterRecord]], already: dict[str, Replayed]
+    ) -> Iterator[ReplayCheck]:
         """As a replay would go: so many at a time, each later one against what the earlier ones would have stored."""
         landing: dict[int, dict[str, float]] = {}
         while chunk := list(islice(letters, CHUNK_RECORDS)):
-            verdicts = judge(self._runs.lake, series, chunk, self._closed(series), already)
+            checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already)
             yield from (
-                against(verdict, landing[verdict.open])
-                if verdict.outcome == "passes" and verdict.open in landing
-                else verdict
-                for verdict in verdicts
+                compared_with(check, landing[check.open])
+                if check.outcome == "passes" and check.open in landing
+                else check
+                for check in checks
             )
-            passing = (verdict for verdict in verdicts if verdict.outcome == "passes")
+            passing = (check for check in checks if check.outcome == "passes")
             landing = {v.open: v.candle for v in passing if v.open is not None and v.candle is not None} | landing
 
     def _closed(self, series: Series) -> int:
         return closed(series, self._runs.settings.close_grace_seconds)
 
-    def _letters(self, selection: Selection) -> Iterator[tuple[str, Letter]]:
+    def _letters(self, selection: Selection) -> Iterator[tuple[str, DeadLetterRecord]]:
         for entry_id, numbers in selection.items():
             entry = self.queue.read(entry_id)
             yield from ((entry_id, letter) for letter in _chosen(entry, numbers))
@@ -322,7 +338,7 @@ class DeadLetters:
     def _mark(self, selection: Selection, status: str, verb: str, actor: str, **details: Any) -> int:
         marked = 0
 
-        def decide(entries: dict[str, Entry]) -> dict[str, list[Step]]:
+        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
             nonlocal marked
             steps = {}
             for entry_id, entry in entries.items():
@@ -340,10 +356,10 @@ class DeadLetters:
 _ENDED = (REPLAYED, DISCARDED)
 
 
-def described(entry: Entry, letter: Letter) -> dict[str, Any]:
+def described(entry: DeadLetterBatch, letter: DeadLetterRecord) -> dict[str, Any]:
     """All that is known of one record, as plain values that any encoding holds."""
     context = entry.context
-    open_ = int(read_opens([letter.value])[0])
+    open_ = int(read_open_times([letter.value])[0])
     row = {
         "entry": entry.id,
         "record": letter.number,
@@ -380,7 +396,7 @@ def _encodable(value: Any) -> Any:
     return [_encodable(item) for item in value] if isinstance(value, list) else value
 
 
-def _conflict(entry: Entry, edit: Edit) -> Conflict | None:
+def _conflict(entry: DeadLetterBatch, edit: Edit) -> Conflict | None:
     letter = _letter(entry, edit.number)
     if letter.revision == edit.revision:
         return None
@@ -389,12 +405,12 @@ def _conflict(entry: Entry, edit: Edit) -> Conflict | None:
     return Conflict(edit, letter.value, letter.revision, str(last["by"]), str(last["at"]))
 
 
-def _letter(entry: Entry, number: int) -> Letter:
+def _letter(entry: DeadLetterBatch, number: int) -> DeadLetterRecord:
     _check_numbers(entry.id, (number,), len(entry.letters))
     return entry.letters[number]
 
 
-def _chosen(entry: Entry, numbers: Sequence[int]) -> list[Letter]:
+def _chosen(entry: DeadLetterBatch, numbers: Sequence[int]) -> list[DeadLetterRecord]:
     _check_numbers(entry.id, numbers, len(entry.letters))
     return [entry.letters[number] for number in dict.fromkeys(numbers)]
 

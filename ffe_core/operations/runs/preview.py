@@ -11,7 +11,7 @@ from ffe_core.ingestion import plan
 from ffe_core.operations.runs.service import BackfillRequest, RunService
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
     try:
         provider.check(series.asset_pair, series.timeframe)
         calendar = service.settings.calendars.of(series.provider, series.asset_pair)
-        counted = completeness(series, start, end, calendar, service.lake, ingester.dlq, ingester.holes)
+        counted = completeness(series, start, end, calendar, service.lake, ingester.dlq, ingester.acknowledged)
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
     marks = service.lake.marks(series)
@@ -87,7 +87,7 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
 
 
 def _spans(
-    mode: plan.Mode, marks: Marks, start: int, end: int, grid: int, missing: list[tuple[int, int]]
+    mode: plan.Mode, marks: Watermarks, start: int, end: int, grid: int, missing: list[tuple[int, int]]
 ) -> list[plan.Span]:
     if mode == "refetch":
         return plan.refetch(start, end)

@@ -12,7 +12,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 
-class Alive:
+class ProcessLock:
     """Held from start to end of a process that owns runs."""
 
     def __init__(self, folder: Path) -> None:

@@ -13,7 +13,7 @@ from ffe_core.insight.coverage import calendar_of
 from ffe_core.operations.runs.service import RunService
 from ffe_core.redaction import redact
 from ffe_core.series import Series
-from ffe_core.storage.state import runs as states
+from ffe_core.storage.state import runs as run_states
 
 log = logging.getLogger(__name__)
 Columns = Mapping[str, Any]
@@ -25,12 +25,12 @@ async def one_by_one(
     series: Sequence[Series],
     work: Callable[[int, Series], Awaitable[Columns]],
 ) -> None:
-    """Do `work` for each series; it returns the columns of its row in the ledger, `state` among them.
+    """Do `work` for each series; it returns the columns of its row in the database, `state` among them.
 
     A failure is written to the row and the next series begins; a cancellation ends all.
     """
     for number, item in enumerate(series):
-        await note(service, run_id, number, state=states.RUNNING, started_at=time.time(), phase="waiting")
+        await note(service, run_id, number, state=run_states.RUNNING, started_at=time.time(), phase="waiting")
         try:
             columns = await work(number, item)
         except (FFEError, InputError) as error:
@@ -51,7 +51,7 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
     stores = service.ingester
     try:
         calendar = calendar_of(series, service.settings)
-        return completeness(series, start, end, calendar, service.lake, stores.dlq, stores.holes)
+        return completeness(series, start, end, calendar, service.lake, stores.dlq, stores.acknowledged)
     except (FFEError, InputError) as error:
         log.warning("%s: how whole it is cannot be told: %s", series, error)
         return None
@@ -59,7 +59,7 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
 
 def _failed(series: Series, error: str) -> dict[str, Any]:
     return {
-        "state": states.FAILED,
+        "state": run_states.FAILED,
         "error": error,
         "next_step": "see what it says, then start it again: what has landed is not stored twice",
         "result": {

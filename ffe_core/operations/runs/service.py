@@ -1,6 +1,6 @@
-"""How runs are started, watched, cancelled, retried and continued: one event loop in one thread, and the ledger.
+"""How runs are started, watched, cancelled, retried and continued: one event loop in one thread, and the database.
 
-Whoever starts a run gets its number at once; everything about it is read from the ledger afterwards, so a page can be
+Whoever starts a run gets its number at once; everything about it is read from the database afterwards, so a page can be
 closed and opened, and a standby or another process sees the same.
 """
 
@@ -33,22 +33,22 @@ from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_
 from ffe_core.ingestion.report import Report
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.log import RunLines
-from ffe_core.operations.runs.process_lock import Alive, is_alive
+from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.state import runs as states
-from ffe_core.storage.state.database import Ledger
-from ffe_core.storage.state.runs import NewRun, RunLedger
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.runs import NewRun, RunStore
 
 log = logging.getLogger(__name__)
-CHANGE_REQUEST = "asking again would give the same answer: mend the request or the credentials"
+CHANGE_REQUEST = "asking again would give the same answer: change the request or the credentials"
 """The next step about a series that failed for good."""
 _WRITE_SECONDS = 0.5
-"""How often the progress of a run is written to the ledger."""
+"""How often the progress of a run is written to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ Job = Callable[[int], Awaitable[None]]
 class RunService:
     """Owns the event loop that runs are worked off in. Open it once a process; close it to interrupt what runs."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
-        self.ledger = ledger
-        self.runs = RunLedger(ledger)
+        self.database = database
+        self.runs = RunStore(database)
         self.lake = DeltaLakeManager(settings.lake_uri)
-        self.ingester = BatchDataIngester(self.lake, settings, ledger)
+        self.ingester = BatchDataIngester(self.lake, settings, database)
         self._folder = settings.data_dir / "locks"
-        self._alive = Alive(self._folder)
+        self._process_lock = ProcessLock(self._folder)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
         self._thread.start()
@@ -116,12 +116,12 @@ class RunService:
         parent_id: int | None = None,
         lease_wait: float = 0.0,
         parameters: Mapping[str, Any] | None = None,
-        first_in_line: bool = False,
+        priority: bool = False,
     ) -> int:
         """Start a backfill; returns the run's number. InputError for missing credentials, SeriesHeld if a run of this
         or another process works on one of its series. `first_in_line` gives it turns and connections that long
         backfills do not share; `parameters` are kept with the run."""
-        provider = self._provider(request.provider, first_in_line)
+        provider = self._provider(request.provider, priority)
         run = NewRun(
             "backfill",
             request.provider,
@@ -131,11 +131,11 @@ class RunService:
             request.series,
             actor,
             source,
-            self._alive.owner,
+            self._process_lock.owner,
             parent_id,
             parameters,
         )
-        turns = self.turns(request.provider, first_in_line)
+        turns = self.turns(request.provider, priority)
         with self._starting:
             if not lease_wait:
                 self.check_free(request.series)
@@ -146,7 +146,7 @@ class RunService:
         with self._lock:
             if self._closing:
                 raise StorageError("the service is shutting down; start the run again when it is back")
-            run_id = self.runs.add(replace(run, owner=self._alive.owner))
+            run_id = self.runs.add(replace(run, owner=self._process_lock.owner))
             self._jobs[run_id] = asyncio.run_coroutine_threadsafe(self._worked(run_id, job), self._loop)
         self._jobs[run_id].add_done_callback(lambda _: self._jobs.pop(run_id, None))
         return run_id
@@ -155,24 +155,24 @@ class RunService:
         """Stop a run of this process within one page fetch; what is committed stays. One whose process is gone reads
         "interrupted" at once. InputError if it is not active, or belongs to another process that lives."""
         run = self._existing(run_id)
-        if run["state"] in states.ACTIVE and run["owner"] != self._alive.owner:
+        if run["state"] in run_states.ACTIVE and run["owner"] != self._process_lock.owner:
             if is_alive(self._folder, run["owner"]):
                 raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
             if run_id in self._adopt_runs_of([run["owner"]]):
                 self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
                 return
-        if not self.runs.move(run_id, (states.QUEUED, states.RUNNING), state=states.CANCELLING):
+        if not self.runs.move(run_id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING):
             raise InputError(f"run: {run_id} is {self._existing(run_id)['state']}, there is nothing to cancel")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
-        self._loop.call_soon_threadsafe(self._stop_work, run_id, states.CANCELLED)
+        self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
 
     def retry_failed(self, run_id: int, actor: str, source: str = "console") -> int:
         """A new run of just the series that failed; InputError if none did."""
-        return self._again(run_id, (states.FAILED,), actor, source)
+        return self._again(run_id, (run_states.FAILED,), actor, source)
 
     def resume(self, run_id: int, actor: str, source: str = "console") -> int:
         """A new run of the series that an interrupted or cancelled run left unfinished, from where the marks stand."""
-        return self._again(run_id, (states.INTERRUPTED, states.CANCELLED), actor, source)
+        return self._again(run_id, (run_states.INTERRUPTED, run_states.CANCELLED), actor, source)
 
     def wait(self, run_id: int, timeout: float | None = None) -> None:
         """Block until a run of this process has ended."""
@@ -200,7 +200,7 @@ class RunService:
 
     def adopt_dead_runs(self) -> list[int]:
         """Mark as interrupted every run whose process is gone; returns their numbers."""
-        others = self.runs.owners_of_active() - {self._alive.owner}
+        others = self.runs.owners_of_active() - {self._process_lock.owner}
         return self._adopt_runs_of([owner for owner in others if not is_alive(self._folder, owner)])
 
     def _adopt_runs_of(self, dead: Sequence[str]) -> list[int]:
@@ -218,12 +218,12 @@ class RunService:
             self._closing = True
             active = list(self._jobs)
         for run_id in active:
-            self._loop.call_soon_threadsafe(self._stop_work, run_id, states.INTERRUPTED)
+            self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.INTERRUPTED)
         asyncio.run_coroutine_threadsafe(self._drained(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._alive.release()
+        self._process_lock.release()
 
     # -- inside the event loop
 
@@ -247,8 +247,8 @@ class RunService:
         self._stopping.pop(run_id, None)
 
     async def _begun(self, run_id: int, job: Job) -> None:
-        begun = {"state": states.RUNNING, "started_at": time.time()}
-        await self.persist(lambda: self.runs.move(run_id, (states.QUEUED,), **begun))
+        begun = {"state": run_states.RUNNING, "started_at": time.time()}
+        await self.persist(lambda: self.runs.move(run_id, (run_states.QUEUED,), **begun))
         await job(run_id)
 
     def _stop_work(self, run_id: int, state: str) -> None:
@@ -267,7 +267,7 @@ class RunService:
             raise
 
     async def keep_writing(self, change: Callable[[], object], ended: asyncio.Event) -> None:
-        """Change the ledger twice a second until the end, and then once more."""
+        """Change the database twice a second until the end, and then once more."""
         while not ended.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_WRITE_SECONDS):
@@ -277,13 +277,13 @@ class RunService:
         await self.persist(change)
 
     async def persist(self, change: Callable[[], object]) -> None:
-        """Change the ledger, again and again while it cannot be written; given up when the service closes."""
+        """Change the database, again and again while it cannot be written; given up when the service closes."""
         while True:
             try:
                 await asyncio.to_thread(change)
                 return
             except StorageError as error:
-                log.warning("the ledger could not be written: %s", error)
+                log.warning("the database could not be written: %s", error)
                 if self._closing:
                     return
             await asyncio.sleep(_WRITE_SECONDS)
@@ -292,34 +292,39 @@ class RunService:
         """Write down how the work of a run ended."""
         if not work.cancelled() and (error := work.exception()) is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)
-            self._stop(run_id, states.FAILED, redact(f"{type(error).__name__}: {error}"))
-        elif work.cancelled() and any(row["state"] in states.ACTIVE for row in self.runs.series(run_id)):
-            self._stop(run_id, self._stopping.get(run_id, states.INTERRUPTED))
+            self._stop(run_id, run_states.FAILED, redact(f"{type(error).__name__}: {error}"))
+        elif work.cancelled() and any(row["state"] in run_states.ACTIVE for row in self.runs.series(run_id)):
+            self._stop(run_id, self._stopping.get(run_id, run_states.INTERRUPTED))
         else:  # also when the cancellation came after the end of the last series
             self._end(run_id)
 
     def _end(self, run_id: int) -> None:
         """The state of a run is the worst of its series; one that did not say how it ended has failed."""
         found = {row["state"] for row in self.runs.series(run_id)}
-        if found & set(states.ACTIVE):
-            self._stop(run_id, states.FAILED, "the run ended without saying what became of every series")
+        if found & set(run_states.ACTIVE):
+            self._stop(run_id, run_states.FAILED, "the run ended without saying what became of every series")
             return
         worst = next(
-            (s for s in (states.FAILED, states.INTERRUPTED, states.CANCELLED, states.GAPS) if s in found), None
+            (
+                s
+                for s in (run_states.FAILED, run_states.INTERRUPTED, run_states.CANCELLED, run_states.GAPS)
+                if s in found
+            ),
+            None,
         )
-        self.runs.update(run_id, state=worst or states.COMPLETE, ended_at=time.time())
+        self.runs.update(run_id, state=worst or run_states.COMPLETE, ended_at=time.time())
 
     def _stop(self, run_id: int, state: str, error: str | None = None) -> None:
         now = time.time()
         ended = {"state": state, "ended_at": now, "phase": None, "error": error}
         rows = self.runs.series(run_id)
-        self.runs.update_series(run_id, {row["number"]: ended for row in rows if row["state"] in states.ACTIVE})
+        self.runs.update_series(run_id, {row["number"]: ended for row in rows if row["state"] in run_states.ACTIVE})
         self.runs.update(run_id, state=state, ended_at=now, error=error)
         self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
 
-    def turns(self, provider: str, first_in_line: bool = False) -> asyncio.Semaphore:
+    def turns(self, provider: str, priority: bool = False) -> asyncio.Semaphore:
         """At most so many series of a provider are under way at once; those first in line have turns of their own."""
-        return self._turns.setdefault((provider, first_in_line), asyncio.Semaphore(SERIES_AT_ONCE))
+        return self._turns.setdefault((provider, priority), asyncio.Semaphore(SERIES_AT_ONCE))
 
     def _provider(self, name: str, shared: bool) -> Provider:
         """A provider of its own for a long run; short ones share one, as each makes its own connections."""
@@ -348,7 +353,7 @@ class RunService:
 
 
 class _Backfill:
-    """The work of one backfill run: its series concurrently, newer data before history, progress into the ledger."""
+    """The work of one backfill run: its series concurrently, newer data before history, progress into the database."""
 
     def __init__(
         self,
@@ -414,7 +419,7 @@ class _Backfill:
         series = self._request.series[number]
         async with self._turns:
             if number not in self._reports:
-                self._set(number, state=states.RUNNING, started_at=time.time())
+                self._set(number, state=run_states.RUNNING, started_at=time.time())
             try:
                 return await self._run(number, series, opened, start)
             except FFEError as error:
@@ -482,7 +487,7 @@ class _Backfill:
             raise
 
     def _row(self, number: int) -> dict[str, Any]:
-        """A series as columns of the ledger, with what its newer pass did before."""
+        """A series as columns of the database, with what its newer pass did before."""
         report, newer = self._reports[number], self._newer.get(number)
         if newer is None or newer is report:
             return _columns(report)
@@ -510,9 +515,9 @@ def _with_earlier(report: Report, earlier: Report) -> Report:
 def state_of(report: Report) -> str:
     """The literal state of a series that has ended: complete only if every expected bar is accounted for."""
     if report.error is not None:
-        return states.FAILED
+        return run_states.FAILED
     counted = report.completeness
-    return states.COMPLETE if counted is not None and counted.unexplained == 0 else states.GAPS
+    return run_states.COMPLETE if counted is not None and counted.unexplained == 0 else run_states.GAPS
 
 
 def next_step(report: Report) -> str | None:
@@ -520,7 +525,7 @@ def next_step(report: Report) -> str | None:
     match report.error:
         case None if report.not_covered:
             return "the provider does not reach back that far; choose another provider or a later start"
-        case None if state_of(report) == states.GAPS:
+        case None if state_of(report) == run_states.GAPS:
             return "look at the gaps, then fetch them again or mark them"
         case None:
             return None
@@ -539,14 +544,14 @@ def next_step(report: Report) -> str | None:
 def summary(report: Report) -> str:
     """One line on a series that has ended well."""
     counted = report.completeness
-    holes = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
+    acknowledged = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
     failed = report.tally.dead_lettered
     dead = f", {failed:,} dead lettered" if failed else ""
-    return f"{report.series}: {report.tally.stored:,} candles stored{dead}{holes}"
+    return f"{report.series}: {report.tally.stored:,} candles stored{dead}{acknowledged}"
 
 
 def counts_of(report: Report) -> dict[str, Any]:
-    """The counts of a report as columns of the ledger."""
+    """The counts of a report as columns of the database."""
     return {
         "received": report.tally.received,
         "records": report.tally.stored,
@@ -561,13 +566,13 @@ def counts_of(report: Report) -> dict[str, Any]:
 
 
 def how_whole(found: Completeness | None) -> dict[str, Any]:
-    """How whole a series is as columns of the ledger; nothing in them if that cannot be told."""
+    """How whole a series is as columns of the database; nothing in them if that cannot be told."""
     counts = found.counts() if found else {}
     return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
 
 
 def _columns(report: Report) -> dict[str, Any]:
-    """All that the ledger says of a report."""
+    """All that the database says of a report."""
     return {
         "phase": report.phase if report.phase != "done" else None,
         "start": report.start,

@@ -1,7 +1,7 @@
 """What became of each instant at which a schedule was due? Pure answers from the schedule, its trigger and the clock.
 
 An instant at most a minute old fires, late or not. What is older was missed: no console ran, or the machine slept, or
-its clock jumped. The catch-up policy says what stands in for it: nothing, the latest one once, or one fire for all.
+its clock jumped. The catch-up policy says what stands in for it: nothing, the latest one once, or one tick for all.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.intervals import Times
 from ffe_core.operations.schedules.triggers import Trigger, next_dues
-from ffe_core.storage.state import schedules as states
-from ffe_core.storage.state.schedules import Book, Schedule
+from ffe_core.storage.state import schedules as schedule_states
+from ffe_core.storage.state.schedules import DueTicks, Schedule
 
 Overlap = Literal["skip", "queue"]
 CatchUp = Literal["none", "latest", "fill"]
@@ -22,51 +22,51 @@ OVERLAPS: tuple[str, ...] = get_args(Overlap)
 CATCH_UPS: tuple[str, ...] = get_args(CatchUp)
 
 LATE_SECONDS = 60
-"""A fire this late still runs, whatever the catch-up policy: a restart or a take-over is not an outage."""
+"""A tick this late still runs, whatever the catch-up policy: a restart or a take-over is not an outage."""
 ON_TIME_SECONDS = 5
-"""A fire that starts within these seconds ran on time."""
+"""A tick that starts within these seconds ran on time."""
 
 
-def book(schedule: Schedule, trigger: Trigger, now: int, at: float, why_missed: str) -> Book:
-    """The account of an active schedule up to `now`: the fires to start, and what was missed before them."""
+def due_ticks(schedule: Schedule, trigger: Trigger, now: int, at: float, why_missed: str) -> DueTicks:
+    """The account of an active schedule up to `now`: the ticks to start, and what was missed before them."""
     dues = trigger.dues(schedule.accounted_until, now)
     if not len(dues):
-        return Book(schedule, schedule.accounted_until, _next(trigger, schedule.accounted_until))
+        return DueTicks(schedule, schedule.accounted_until, _next(trigger, schedule.accounted_until))
     missed, firing = _split(dues, now, schedule.catch_up)
     fills_from = int(missed[0]) if len(missed) and schedule.catch_up == "fill" else None
-    rows = _span(schedule, missed, states.MISSED, at, note=why_missed)
+    rows = _span(schedule, missed, schedule_states.MISSED, at, note=why_missed)
     for number in range(len(firing)):
         stands_in = fills_from if number == 0 else None
-        rows += _span(schedule, firing[number : number + 1], states.FIRING, at, fills_from=stands_in)
+        rows += _span(schedule, firing[number : number + 1], schedule_states.FIRING, at, fills_from=stands_in)
     until = int(dues[-1])
-    return Book(schedule, until, _next(trigger, until), rows)
+    return DueTicks(schedule, until, _next(trigger, until), rows)
 
 
-def closing(schedule: Schedule, trigger: Trigger, now: int, after: Trigger | None = None) -> Book:
-    """The account of a schedule up to `now` without a fire, for when it is resumed, edited or deleted.
+def final_ticks(schedule: Schedule, trigger: Trigger, now: int, after: Trigger | None = None) -> DueTicks:
+    """The account of a schedule up to `now` without a tick, for when it is resumed, edited or deleted.
 
     Instants of a pause were paused; any before it were missed. `after` is the trigger that counts from now on.
     """
     dues = trigger.dues(schedule.accounted_until, now)
     before = dues if schedule.paused_at is None else dues[dues < schedule.paused_at]
     rows = [
-        *_span(schedule, before, states.MISSED, now, note="the schedule was changed before it could fire"),
+        *_span(schedule, before, schedule_states.MISSED, now, note="the schedule was changed before it could fire"),
         *_span(
             schedule,
             dues[len(before) :],
-            states.PAUSED,
+            schedule_states.PAUSED,
             now,
             actor=schedule.paused_by,
             note=schedule.paused_reason,
         ),
     ]
     until = max(now, schedule.accounted_until)
-    return Book(schedule, until, _next(after or trigger, until), rows)
+    return DueTicks(schedule, until, _next(after or trigger, until), rows)
 
 
 def outcome_of(late: float) -> str:
-    """Whether a fire that started `late` seconds after it was due ran, or ran late."""
-    return states.RAN if late < ON_TIME_SECONDS else states.LATE
+    """Whether a tick that started `late` seconds after it was due ran, or ran late."""
+    return schedule_states.RAN if late < ON_TIME_SECONDS else schedule_states.LATE
 
 
 def parse_since(since: str) -> tuple[int | None, int]:
@@ -87,7 +87,7 @@ def parse_since(since: str) -> tuple[int | None, int]:
 
 
 def asked_range(since: str, due: int, now: int, fills_from: int | None = None) -> tuple[int, int]:
-    """[start, end) in epoch seconds that a fire asks for; one that stands in for missed ones asks for theirs too."""
+    """[start, end) in epoch seconds that a tick asks for; one that stands in for missed ones asks for theirs too."""
     fixed, back = parse_since(since)
     first = due if fills_from is None else min(due, fills_from)
     return (first - back if fixed is None else fixed), now
@@ -113,5 +113,5 @@ def _next(trigger: Trigger, after: int) -> int | None:
 
 
 def instants(row: Mapping[str, Any], trigger: Trigger) -> Sequence[int]:
-    """Every due instant that a row of fires stands for."""
+    """Every due instant that a row of ticks stands for."""
     return [int(due) for due in trigger.dues(row["due"] - 1, row["until"])]

@@ -1,9 +1,9 @@
 """How schedules fire: our table is the truth, APScheduler keeps time, and every due instant is accounted for once.
 
-The table says when something is due next; APScheduler wakes the engine at that instant, and a slow pulse wakes it
+The table says when something is due next; APScheduler wakes the engine at that instant, and a slow poll wakes it
 besides, for what no clock announces: a run that has ended, a change made by another process, a clock that was set.
-Waking twice does no harm. Whatever is due is first written down as a fire, in the same transaction that moves the
-schedule's account, and only then started; a new leader finds fires without a run and starts just those.
+Waking twice does no harm. Whatever is due is first written down as a tick, in the same transaction that moves the
+schedule's account, and only then started; a new leader finds ticks without a run and starts just those.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from apscheduler.triggers.date import DateTrigger
 
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError, SeriesHeld
-from ffe_core.operations.schedules.due import book, outcome_of
+from ffe_core.operations.schedules.due import due_ticks, outcome_of
 from ffe_core.operations.schedules.requests import Plans, without
 from ffe_core.operations.schedules.runs import SCHEDULER, Runs
-from ffe_core.storage.state import runs as runs_ledger
-from ffe_core.storage.state import schedules as states
-from ffe_core.storage.state.schedules import Book, Schedule, ScheduleStore
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state import schedules as schedule_states
+from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 25
 """Fires are started and written down in groups of this many."""
 MOST_RUNS = 40
-"""Scheduled runs of one provider under way at once; the next fires start as these end. A provider lets only a few
+"""Scheduled runs of one provider under way at once; the next ticks start as these end. A provider lets only a few
 series be asked for at a time anyway, and so many runs are quickly interrupted when the server ends."""
 _TRIES = 5
 _ADOPT_SECONDS = 3.0
@@ -43,7 +43,7 @@ _ADOPT_SECONDS = 3.0
 DOWN = "no console was running"
 ASLEEP = "the machine slept, or its clock was set forward"
 
-Fire = sa.RowMapping
+Tick = sa.RowMapping
 
 
 class Messages(Protocol):
@@ -52,7 +52,7 @@ class Messages(Protocol):
     def tell(self, event: str, text: str, **details: Any) -> None:
         """Pass a message on."""
 
-    def weigh_dead_letters(self, since: Callable[[float], int]) -> None:
+    def check_threshold(self, since: Callable[[float], int]) -> None:
         """Pass a message on if the new dead letters, as `since` counts them from an instant on, are too many."""
 
 
@@ -67,11 +67,11 @@ class Scheduler:
         messages: Messages,
         *,
         clock: Callable[[], float] = time.time,
-        pulse_seconds: float = 0.5,
+        poll_seconds: float = 0.5,
         most_runs: int = MOST_RUNS,
     ) -> None:
         self._store, self._plans, self._runs, self._messages = store, plans, runs, messages
-        self._clock, self._pulse_seconds, self._most_runs = clock, pulse_seconds, most_runs
+        self._clock, self._poll_seconds, self._most_runs = clock, poll_seconds, most_runs
         self._why_missed = DOWN
         self._unwritten: dict[int, dict[str, Any]] = {}
         self._armed: int | None = None
@@ -103,45 +103,49 @@ class Scheduler:
             self._timer.shutdown()
 
     def wake(self) -> None:
-        """Look at the table now rather than with the next pulse."""
+        """Look at the table now rather than with the next poll."""
         self._wake.set()
 
     def adopt(self) -> None:
-        """Find the runs of fires that a former leader started and did not live to write down."""
+        """Find the runs of ticks that a former leader started and did not live to write down."""
         found = []
-        for fire in self._store.open_fires():
-            schedule = self._store.get(fire["schedule_id"])
-            if fire["outcome"] == states.FIRING and schedule is not None:
-                run_id = self._runs.find(schedule, fire["kind"], fire["due"])
+        for tick in self._store.open_ticks():
+            schedule = self._store.get(tick["schedule_id"])
+            if tick["outcome"] == schedule_states.FIRING and schedule is not None:
+                run_id = self._runs.find(schedule, tick["kind"], tick["due"])
                 if run_id is not None:
                     found.append(
-                        _ran(fire, run_id, fire["at"] - fire["due"], "its leader ended right after starting it")
+                        _ran(tick, run_id, tick["at"] - tick["due"], "its leader ended right after starting it")
                     )
-        self._store.update_fires(found)
+        self._store.update_ticks(found)
 
-    def pulse(self) -> None:
+    def poll(self) -> None:
         """Note the runs that have ended, or died, account for what is due, start it, and set the timer for the next."""
         now = self._clock()
         self._adopt_dead_runs()
         self._review()
         due = self._store.due(int(now))
         for at in range(0, len(due), _AT_ONCE):
-            books = [book for schedule in due[at : at + _AT_ONCE] if (book := self._book(schedule, now)) is not None]
-            self._store.settle(books)
+            settlements = [
+                due_ticks
+                for schedule in due[at : at + _AT_ONCE]
+                if (due_ticks := self._settle_due(schedule, now)) is not None
+            ]
+            self._store.settle(settlements)
         self._why_missed = ASLEEP
         self._launch()
         self._arm()
 
-    # -- the pulse
+    # -- the poll
 
     def _keep_pulsing(self) -> None:
         adopted = False
         while not self._stop.is_set():
-            # A fire whose run is not known yet would be started a second time.
+            # A tick whose run is not known yet would be started a second time.
             adopted = adopted or self._guarded(self.adopt)
             if adopted:
-                self._guarded(self.pulse)
-            self._wake.wait(self._pulse_seconds)
+                self._guarded(self.poll)
+            self._wake.wait(self._poll_seconds)
             self._wake.clear()
 
     def _guarded(self, step: Callable[[], None]) -> bool:
@@ -178,9 +182,9 @@ class Scheduler:
             when = DateTrigger(times.utc(due))
             self._timer.add_job(self.wake, when, id="due", replace_existing=True, misfire_grace_time=None)
 
-    def _book(self, schedule: Schedule, now: float) -> Book | None:
+    def _settle_due(self, schedule: Schedule, now: float) -> DueTicks | None:
         try:
-            return book(schedule, self._plans.trigger(schedule), int(now), now, self._why_missed)
+            return due_ticks(schedule, self._plans.trigger(schedule), int(now), now, self._why_missed)
         except InputError as error:
             self._pause(schedule.id, str(error))
             return None
@@ -188,18 +192,18 @@ class Scheduler:
     # -- starting
 
     def _launch(self) -> None:
-        """Start the fires that wait for it, unless the former one of their schedule still runs."""
-        fires = self._store.open_fires()
-        startable = [fire for fire in fires if fire["run_id"] is None and fire["id"] not in self._unwritten]
+        """Start the ticks that wait for it, unless the former one of their schedule still runs."""
+        ticks = self._store.open_ticks()
+        startable = [tick for tick in ticks if tick["run_id"] is None and tick["id"] not in self._unwritten]
         if not startable:
             return self._write()
-        schedules = self._store.some(fire["schedule_id"] for fire in fires)
-        busy = {fire["schedule_id"]: fire["run_id"] for fire in fires if fire["run_id"] is not None}
-        queued = {fire["schedule_id"] for fire in fires if fire["outcome"] == states.WAITING}
-        for fire in startable:
-            schedule = schedules.get(fire["schedule_id"])
+        schedules = self._store.some(tick["schedule_id"] for tick in ticks)
+        busy = {tick["schedule_id"]: tick["run_id"] for tick in ticks if tick["run_id"] is not None}
+        queued = {tick["schedule_id"] for tick in ticks if tick["outcome"] == schedule_states.WAITING}
+        for tick in startable:
+            schedule = schedules.get(tick["schedule_id"])
             if schedule is None or not self._is_full(schedule.provider, busy, schedules):
-                self._unwritten[fire["id"]] = self._handled(fire, schedule, busy, queued)
+                self._unwritten[tick["id"]] = self._handled(tick, schedule, busy, queued)
             if len(self._unwritten) >= _AT_ONCE:
                 self._write()
         return self._write()
@@ -210,87 +214,90 @@ class Scheduler:
         return under_way >= self._most_runs
 
     def _write(self) -> None:
-        """Write down what became of fires. Until that succeeds it is remembered, so that nothing starts twice."""
+        """Write down what became of ticks. Until that succeeds it is remembered, so that nothing starts twice."""
         changes = [change for change in self._unwritten.values() if change]
-        self._store.update_fires(changes)
+        self._store.update_ticks(changes)
         self._unwritten.clear()
 
-    def _handled(self, fire: Fire, schedule: Schedule | None, busy: dict[int, int], queued: set[int]) -> dict[str, Any]:
-        """What becomes of a fire now, as columns; nothing for one that goes on waiting."""
+    def _handled(self, tick: Tick, schedule: Schedule | None, busy: dict[int, int], queued: set[int]) -> dict[str, Any]:
+        """What becomes of a tick now, as columns; nothing for one that goes on waiting."""
         if schedule is None:
-            return _ended(fire, states.SKIPPED, "the schedule was deleted")
+            return _ended(tick, schedule_states.SKIPPED, "the schedule was deleted")
         if schedule.paused:
-            return _ended(fire, states.PAUSED, schedule.paused_reason, schedule.paused_by)
+            return _ended(tick, schedule_states.PAUSED, schedule.paused_reason, schedule.paused_by)
         former = busy.get(schedule.id)
         if former is not None:
-            return _held_up(fire, schedule, former, queued)
+            return _held_up(tick, schedule, former, queued)
         try:
-            return self._started(fire, schedule, busy)
+            return self._started(tick, schedule, busy)
         except SeriesHeld as error:
-            return _ended(fire, states.SKIPPED, str(error))
+            return _ended(tick, schedule_states.SKIPPED, str(error))
         except InputError as error:
             self._pause(schedule.id, str(error))
-            return _ended(fire, states.PAUSED, str(error), SCHEDULER)
+            return _ended(tick, schedule_states.PAUSED, str(error), SCHEDULER)
         except FFEError as error:
             log.error("%s cannot start, it is tried again: %s", schedule.name, error)
             return {}
 
-    def _started(self, fire: Fire, schedule: Schedule, busy: dict[int, int]) -> dict[str, Any]:
+    def _started(self, tick: Tick, schedule: Schedule, busy: dict[int, int]) -> dict[str, Any]:
         now = self._clock()
-        request = self._plans.request(schedule, fire["due"], int(now), fire["fills_from"])
+        request = self._plans.request(schedule, tick["due"], int(now), tick["fills_from"])
         held = self._runs.busy(request.series)
         if len(held) == len(set(request.series)):
-            return _ended(fire, states.SKIPPED, f"run {min(held.values())} works on its series")
-        if fire["outcome"] == states.WAITING:
-            # A leader that dies from here on leaves a fire that its successor can tell from a waiting one.
-            self._store.update_fires([{"id": fire["id"], "outcome": states.FIRING}])
-        run_id = self._runs.start(schedule, without(request, frozenset(held)), fire["kind"], fire["due"], SCHEDULER)
+            return _ended(tick, schedule_states.SKIPPED, f"run {min(held.values())} works on its series")
+        if tick["outcome"] == schedule_states.WAITING:
+            # A leader that dies from here on leaves a tick that its successor can tell from a waiting one.
+            self._store.update_ticks([{"id": tick["id"], "outcome": schedule_states.FIRING}])
+        run_id = self._runs.start(schedule, without(request, frozenset(held)), tick["kind"], tick["due"], SCHEDULER)
         busy[schedule.id] = run_id
-        started = _ran(fire, run_id, now - fire["due"], None)
+        started = _ran(tick, run_id, now - tick["due"], None)
         if held:
-            # What is left out is not fetched, so the run does not stand in for any missed fire.
+            # What is left out is not fetched, so the run does not stand in for any missed tick.
             left_out = ", ".join(f"{one} (run {other})" for one, other in held.items())
-            started |= {"note": f"without what another run works on: {left_out}", "fills_from": states.NO_MISSED}
+            started |= {
+                "note": f"without what another run works on: {left_out}",
+                "fills_from": schedule_states.NO_MISSED,
+            }
         return started
 
     # -- what came of it
 
     def _review(self) -> None:
         """Note how runs ended that were under way at the last look."""
-        fires = [fire for fire in self._store.open_fires() if fire["run_id"] is not None]
-        found = self._runs.states([fire["run_id"] for fire in fires])
-        ended = [fire for fire in fires if found.get(fire["run_id"]) not in runs_ledger.ACTIVE]
+        ticks = [tick for tick in self._store.open_ticks() if tick["run_id"] is not None]
+        found = self._runs.states([tick["run_id"] for tick in ticks])
+        ended = [tick for tick in ticks if found.get(tick["run_id"]) not in run_states.ACTIVE]
         if not ended:
             return
-        schedules = self._store.some(fire["schedule_id"] for fire in ended)
+        schedules = self._store.some(tick["schedule_id"] for tick in ended)
         missed = {row["schedule_id"] for row in self._store.unfilled(under_way=True)}
         failures: dict[int, int] = {}
-        for fire in ended:
-            schedule, state = schedules.get(fire["schedule_id"]), found.get(fire["run_id"])
-            if schedule is not None and state in (runs_ledger.COMPLETE, runs_ledger.GAPS):
+        for tick in ended:
+            schedule, state = schedules.get(tick["schedule_id"]), found.get(tick["run_id"])
+            if schedule is not None and state in (run_states.COMPLETE, run_states.GAPS):
                 failures[schedule.id] = 0
-                self._succeeded(schedule, fire, schedule.id in missed)
-            elif schedule is not None and state == runs_ledger.FAILED:
+                self._succeeded(schedule, tick, schedule.id in missed)
+            elif schedule is not None and state == run_states.FAILED:
                 failures[schedule.id] = failures.get(schedule.id, schedule.failures) + 1
-                self._failed(schedule, fire, failures[schedule.id])
+                self._failed(schedule, tick, failures[schedule.id])
         # Last, and all at once: what fails before is said again rather than never, and no failure counts twice.
-        self._store.end_runs({fire["id"]: found.get(fire["run_id"], "removed") for fire in ended}, failures)
-        self._messages.weigh_dead_letters(self._runs.new_dead_letters)
+        self._store.end_runs({tick["id"]: found.get(tick["run_id"], "removed") for tick in ended}, failures)
+        self._messages.check_threshold(self._runs.new_dead_letters)
 
-    def _succeeded(self, schedule: Schedule, fire: Fire, has_missed: bool) -> None:
+    def _succeeded(self, schedule: Schedule, tick: Tick, has_missed: bool) -> None:
         # One that went on from the watermark has brought whatever was missed before it.
-        goes_on = schedule.mode == "resume" and fire["fills_from"] != states.NO_MISSED
-        first = 0 if goes_on else fire["fills_from"]
+        goes_on = schedule.mode == "resume" and tick["fills_from"] != schedule_states.NO_MISSED
+        first = 0 if goes_on else tick["fills_from"]
         if has_missed and first is not None:
-            self._store.fill(schedule.id, first, fire["id"], fire["run_id"])
+            self._store.fill(schedule.id, first, tick["id"], tick["run_id"])
 
-    def _failed(self, schedule: Schedule, fire: Fire, failures: int) -> None:
-        failure = self._runs.failure(fire["run_id"])
+    def _failed(self, schedule: Schedule, tick: Tick, failures: int) -> None:
+        failure = self._runs.failure(tick["run_id"])
         self._messages.tell(
             "run failed",
-            f"Schedule {schedule.name}: run {fire['run_id']} failed. {failure.text}",
+            f"Schedule {schedule.name}: run {tick['run_id']} failed. {failure.text}",
             schedule=schedule.name,
-            run=fire["run_id"],
+            run=tick["run_id"],
             failures_in_a_row=failures,
         )
         if failure.credentials:
@@ -305,36 +312,36 @@ class Scheduler:
             if schedule is None or schedule.paused:
                 return
             if self._store.change(schedule, paused_at=self._clock(), paused_by=SCHEDULER, paused_reason=reason):
-                text = f"Schedule {schedule.name} paused itself: {reason}. Mend the cause, then resume it."
+                text = f"Schedule {schedule.name} paused itself: {reason}. Fix the cause, then resume it."
                 self._messages.tell("schedule paused", text, schedule=schedule.name)
                 return
 
 
-def _ended(fire: Fire, outcome: str, note: str | None, actor: str | None = None) -> dict[str, Any]:
-    return {**_same(fire), "outcome": outcome, "note": note, "actor": actor}
+def _ended(tick: Tick, outcome: str, note: str | None, actor: str | None = None) -> dict[str, Any]:
+    return {**_same(tick), "outcome": outcome, "note": note, "actor": actor}
 
 
-def _ran(fire: Fire, run_id: int, late: float, note: str | None) -> dict[str, Any]:
-    waited = fire["note"] if fire["outcome"] == states.WAITING else None
+def _ran(tick: Tick, run_id: int, late: float, note: str | None) -> dict[str, Any]:
+    waited = tick["note"] if tick["outcome"] == schedule_states.WAITING else None
     return {
-        **_same(fire),
-        "outcome": outcome_of(late) if fire["kind"] == states.DUE else states.RAN,
+        **_same(tick),
+        "outcome": outcome_of(late) if tick["kind"] == schedule_states.DUE else schedule_states.RAN,
         "run_id": run_id,
         "late": late,
         "note": note or waited,
     }
 
 
-def _held_up(fire: Fire, schedule: Schedule, former: int, queued: set[int]) -> dict[str, Any]:
-    if fire["outcome"] == states.WAITING:
+def _held_up(tick: Tick, schedule: Schedule, former: int, queued: set[int]) -> dict[str, Any]:
+    if tick["outcome"] == schedule_states.WAITING:
         return {}
     if schedule.overlap == "queue" and schedule.id not in queued:
         queued.add(schedule.id)
-        return _ended(fire, states.WAITING, f"waited for run {former}")
-    also = ", and one fire waits for it already" if schedule.id in queued else ""
-    return _ended(fire, states.SKIPPED, f"run {former}, the former one, still ran{also}")
+        return _ended(tick, schedule_states.WAITING, f"waited for run {former}")
+    also = ", and one tick waits for it already" if schedule.id in queued else ""
+    return _ended(tick, schedule_states.SKIPPED, f"run {former}, the former one, still ran{also}")
 
 
-def _same(fire: Fire) -> dict[str, Any]:
-    """The columns every change of a fire names, as they are."""
-    return {name: fire[name] for name in ("id", "outcome", "run_id", "late", "fills_from", "actor", "note")}
+def _same(tick: Tick) -> dict[str, Any]:
+    """The columns every change of a tick names, as they are."""
+    return {name: tick[name] for name in ("id", "outcome", "run_id", "late", "fills_from", "actor", "note")}

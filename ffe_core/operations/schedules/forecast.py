@@ -1,4 +1,4 @@
-"""What would the next fires of a schedule fetch, if all before them succeed?"""
+"""What would the next ticks of a schedule fetch, if all before them succeed?"""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.operations.schedules.requests import Chosen, Plans
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class ExpectedFire:
-    """A coming fire, due in epoch seconds, the bars it would fetch over all series and the requests that takes."""
+class ExpectedTick:
+    """A coming tick, due in epoch seconds, the bars it would fetch over all series and the requests that takes."""
 
     due: int
     bars: int
     requests: int
 
 
-def expected_fires(
-    chosen: Chosen, dues: list[int], plans: Plans, marks: Callable[[Series], Marks]
-) -> list[ExpectedFire]:
+def expected_ticks(
+    chosen: Chosen, dues: list[int], plans: Plans, marks: Callable[[Series], Watermarks]
+) -> list[ExpectedTick]:
     """One for each of the due instants; `marks` says how far a series was read.
 
     In gaps mode the numbers are the most there can be: only what is missing then is asked for. InputError for what
@@ -38,14 +38,14 @@ def expected_fires(
     for due in dues:
         request = plans.request(chosen, due, due)
         costs = [_cost(one, request, provider, reached, plans.settings) for one in series]
-        found.append(ExpectedFire(due, sum(bars for bars, _ in costs), sum(requests for _, requests in costs)))
+        found.append(ExpectedTick(due, sum(bars for bars, _ in costs), sum(requests for _, requests in costs)))
     return found
 
 
 def _cost(
-    series: Series, request: BackfillRequest, provider: Provider, reached: dict[Series, Marks], settings: Settings
+    series: Series, request: BackfillRequest, provider: Provider, reached: dict[Series, Watermarks], settings: Settings
 ) -> tuple[int, int]:
-    """Bars and requests of one series at one fire, which then counts as done."""
+    """Bars and requests of one series at one tick, which then counts as done."""
     closed = provider.closed_before(series.timeframe, request.end)
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     calendar = settings.calendars.of(series.provider, series.asset_pair)
@@ -59,10 +59,10 @@ def _cost(
     return bars, requests
 
 
-def _spans(mode: plan.Mode, marks: Marks, start: int, end: int, grid: int) -> list[plan.Span]:
+def _spans(mode: plan.Mode, marks: Watermarks, start: int, end: int, grid: int) -> list[plan.Span]:
     return plan.resume(marks, start, end, grid) if mode == "resume" else plan.refetch(start, end)
 
 
-def _after(marks: Marks, start: int, last: int) -> Marks:
+def _after(marks: Watermarks, start: int, last: int) -> Watermarks:
     low = start if marks.low is None else min(start, marks.low)
     return replace(marks, watermark=max(last, marks.watermark or last), low=low)

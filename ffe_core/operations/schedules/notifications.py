@@ -1,9 +1,9 @@
 """Who is told when a schedule needs a person? Whoever listens at a webhook, and the Overview in any case.
 
-A message is one JSON object with a `text` that chat tools show. It is written to the ledger first and sent from a
+A message is one JSON object with a `text` that chat tools show. It is written to the database first and sent from a
 thread of its own, tried again with growing waits, and given up in the end: a dead webhook never hurts a run. The
 address is a secret, as chat tools put the right to post into it: it comes from the settings, never from a page, and no
-log, error or row of the ledger holds it.
+log, error or row of the database holds it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pydantic import BaseModel, Field, field_validator
 from ffe_core.errors import FFEError, InputError, PermanentError, ProviderError, RetriableError
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings, variable
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import ScheduleStore
 
 log = logging.getLogger(__name__)
 WAITS = (10.0, 60.0, 300.0, 1800.0)
 """Seconds before the second, third, ... try of a message; after the last one it is given up."""
-_PULSE_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _DAY = 86_400
 _LONGEST_TEXT = 1_500
 
@@ -47,7 +47,7 @@ class WebhookSettings(BaseModel):
         return url
 
 
-class Notices:
+class Notifier:
     """Writes messages down and, where a webhook is set, sends them."""
 
     def __init__(self, settings: Settings, store: ScheduleStore, *, clock: Callable[[], float] = time.time) -> None:
@@ -81,16 +81,18 @@ class Notices:
     def tell(self, event: str, text: str, **details: Any) -> None:
         """Write a message down, free of secrets; it is sent soon if a webhook is set."""
         clean = redact(text)[:_LONGEST_TEXT]
-        self._store.add_notice(event, clean, details, states.PENDING if self._own.url else states.SHOWN)
+        self._store.add_notice(
+            event, clean, details, schedule_states.PENDING if self._own.url else schedule_states.SHOWN
+        )
         self._wake.set()
 
-    def weigh_dead_letters(self, since: Callable[[float], int]) -> None:
+    def check_threshold(self, since: Callable[[float], int]) -> None:
         """Tell of new dead letters when, since the last such message or a day ago, they have reached the limit."""
         last = self._store.notices(1, "dead letters")
         begin = max(last[0]["at"] if last else 0.0, self._clock() - _DAY)
         count = since(begin)
         if count >= self._own.dead_letter_limit:
-            self.tell("dead letters", f"{count:,} new dead letters; see why, mend and replay them.", count=count)
+            self.tell("dead letters", f"{count:,} new dead letters; see why, edit and replay them.", count=count)
 
     def send_test(self, actor: str) -> None:
         """Send a test message now, once. InputError if no webhook is set, ProviderError if it was not taken."""
@@ -98,11 +100,11 @@ class Notices:
             name = variable("webhook", "url")
             raise InputError(f"{name}: missing; set it, or url in the section [webhook] of .streamlit/secrets.toml")
         text = f"This is a test, sent by {actor}: messages of the scheduler arrive here."
-        notice = self._store.add_notice("test", text, {}, states.DELIVERED)
+        notice = self._store.add_notice("test", text, {}, schedule_states.DELIVERED)
         try:
             self._post({"event": "test", "text": text})
         except ProviderError as error:
-            self._store.update_notice(notice, state=states.GIVEN_UP, attempts=1, error=str(error))
+            self._store.update_notice(notice, state=schedule_states.GIVEN_UP, attempts=1, error=str(error))
             raise
         self._store.update_notice(notice, attempts=1)
 
@@ -116,12 +118,12 @@ class Notices:
         attempts = notice["attempts"] + 1
         try:
             self._post({**notice["details"], "event": notice["event"], "text": notice["text"], "at": notice["at"]})
-            return {"state": states.DELIVERED, "attempts": attempts, "error": None}
+            return {"state": schedule_states.DELIVERED, "attempts": attempts, "error": None}
         except ProviderError as error:
             final = isinstance(error, PermanentError) or attempts > len(WAITS)
             if final:
                 log.error("webhook: a message was given up after %d tries: %s", attempts, error)
-                return {"state": states.GIVEN_UP, "attempts": attempts, "error": str(error)}
+                return {"state": schedule_states.GIVEN_UP, "attempts": attempts, "error": str(error)}
             return {"attempts": attempts, "next_at": self._clock() + WAITS[attempts - 1], "error": str(error)}
 
     def _post(self, message: Mapping[str, Any]) -> None:
@@ -144,7 +146,7 @@ class Notices:
                 self.send_pending()
             except FFEError:
                 log.exception("webhook: the messages cannot be read")
-            self._wake.wait(_PULSE_SECONDS)
+            self._wake.wait(_POLL_SECONDS)
             self._wake.clear()
 
 

@@ -1,4 +1,4 @@
-"""What does a schedule mean right now? Its series, its trigger and the request that a fire makes.
+"""What does a schedule mean right now? Its series, its trigger and the request that a tick makes.
 
 A schedule may name a watchlist instead of series; what is on the list counts when it fires.
 """
@@ -60,7 +60,7 @@ class Plans:
         return parse(chosen.trigger, self.series(chosen) if needs_series else (), self.settings)
 
     def request(self, chosen: Chosen, due: int, now: int, fills_from: int | None = None) -> BackfillRequest:
-        """What a fire due at `due` and started `now` asks for; `fills_from` is the first missed one it stands in for.
+        """What a tick due at `due` and started `now` asks for; `fills_from` is the first missed one it stands in for.
 
         InputError for what cannot be asked.
         """

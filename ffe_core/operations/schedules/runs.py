@@ -1,4 +1,4 @@
-"""How does a fire become a run, and what came of it? The scheduler's view of the run service and its ledger."""
+"""How does a tick become a run, and what came of it? The scheduler's view of the run service and its database."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from ffe_core.operations.runs.service import BackfillRequest, RunService
 from ffe_core.series import Series
-from ffe_core.storage.state import runs as ledger
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state import runs as database
+from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.schedules import Schedule
 
 SCHEDULER = "the scheduler"
@@ -24,7 +24,7 @@ _IN_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a run failed; `credentials` when the provider refused them, which no later run can mend."""
+    """Why a run failed; `credentials` when the provider refused them, which no later run can cure."""
 
     text: str
     credentials: bool = False
@@ -37,7 +37,7 @@ class Runs(Protocol):
         """Start a run; returns its number. InputError, SeriesHeld or StorageError if it cannot be started."""
 
     def find(self, schedule: Schedule, kind: str, due: int) -> int | None:
-        """The run that was started for a fire, if one was."""
+        """The run that was started for a tick, if one was."""
 
     def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
         """The state of each run that there is."""
@@ -58,7 +58,7 @@ class Runs(Protocol):
 class ScheduledRuns:
     """`Runs` over the run service of this process."""
 
-    def __init__(self, service: RunService, database: Ledger) -> None:
+    def __init__(self, service: RunService, database: Database) -> None:
         self._service = service
         self._database = database
 
@@ -68,21 +68,23 @@ class ScheduledRuns:
             actor,
             schedule.source,
             parameters={"schedule": schedule.name, "kind": kind, "due": due},
-            first_in_line=schedule.priority,
+            priority=schedule.priority,
         )
 
     def find(self, schedule: Schedule, kind: str, due: int) -> int | None:
-        query = sa.select(ledger.runs.c.id, ledger.runs.c.parameters).where(ledger.runs.c.source == schedule.source)
+        query = sa.select(database.runs.c.id, database.runs.c.parameters).where(
+            database.runs.c.source == schedule.source
+        )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(ledger.runs.c.id.desc()))
+            rows = connection.execute(query.order_by(database.runs.c.id.desc()))
             return next((row.id for row in rows if _is_of(row.parameters, kind, due)), None)
 
     def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
         found: dict[int, str] = {}
         with self._database.read() as connection:
             for at in range(0, len(run_ids), _IN_LIMIT):
-                some = ledger.runs.c.id.in_(run_ids[at : at + _IN_LIMIT])
-                rows = connection.execute(sa.select(ledger.runs.c.id, ledger.runs.c.state).where(some))
+                some = database.runs.c.id.in_(run_ids[at : at + _IN_LIMIT])
+                rows = connection.execute(sa.select(database.runs.c.id, database.runs.c.state).where(some))
                 found.update({row.id: row.state for row in rows})
         return found
 
@@ -94,16 +96,16 @@ class ScheduledRuns:
 
     def failure(self, run_id: int) -> Failure:
         run = self._service.runs.get(run_id)
-        failed = [row for row in self._service.runs.series(run_id) if row["state"] == ledger.FAILED]
+        failed = [row for row in self._service.runs.series(run_id) if row["state"] == database.FAILED]
         texts = [str(row["error"]) for row in failed]
         texts = texts or [str(run["error"] if run and run["error"] else "no reason was written down")]
         more = f" (and {len(failed) - 1} more series)" if len(failed) > 1 else ""
         return Failure(texts[0] + more, any(_REFUSED.search(text) for text in texts))
 
     def new_dead_letters(self, since: float) -> int:
-        counted = sa.select(sa.func.coalesce(sa.func.sum(ledger.run_series.c.failed_records), 0))
-        fetched = ledger.runs.c.kind.in_(_FETCHES) & (ledger.run_series.c.ended_at > since)
-        joined = counted.join(ledger.runs, ledger.runs.c.id == ledger.run_series.c.run_id)
+        counted = sa.select(sa.func.coalesce(sa.func.sum(database.run_series.c.failed_records), 0))
+        fetched = database.runs.c.kind.in_(_FETCHES) & (database.run_series.c.ended_at > since)
+        joined = counted.join(database.runs, database.runs.c.id == database.run_series.c.run_id)
         with self._database.read() as connection:
             return int(connection.scalar(joined.where(fetched)) or 0)
 

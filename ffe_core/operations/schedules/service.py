@@ -16,15 +16,15 @@ import sqlalchemy as sa
 
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
-from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, closing, parse_since
+from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, final_ticks, parse_since
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import SCHEDULER, Runs
 from ffe_core.operations.schedules.triggers import check_zone, next_dues
 from ffe_core.providers import provider_class
-from ffe_core.storage.state import runs as runs_ledger
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import Audit, required_reason
-from ffe_core.storage.state.schedules import Book, Schedule, ScheduleStore
+from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore
 
 _LONGEST = 60
 _MOST_FAILURES = 1_000
@@ -150,9 +150,9 @@ class Schedules:
         def change(schedule: Schedule) -> bool:
             if not schedule.paused:
                 raise InputError(f"schedule: {schedule.name} is not paused")
-            book = self._closing(schedule, schedule)
+            due_ticks = self._closing(schedule, schedule)
             return self.store.change(
-                schedule, book, paused_at=None, paused_by=None, paused_reason=None, failures=0, actor=actor
+                schedule, due_ticks, paused_at=None, paused_by=None, paused_reason=None, failures=0, actor=actor
             )
 
         return self._changed(schedule_id, change, actor, "resume schedule")
@@ -166,23 +166,23 @@ class Schedules:
         return self.pause(copy.id, f"a copy of {schedule.name}: look it over, then resume it", actor)
 
     def delete(self, schedule_id: int, actor: str) -> None:
-        """Take a schedule away. Its runs, its fires and all data stay."""
+        """Take a schedule away. Its runs, its ticks and all data stay."""
 
         def change(schedule: Schedule) -> bool:
-            book = self._closing(schedule, schedule)
-            return self.store.change(schedule, book, deleted_at=self._clock(), deleted_by=actor)
+            due_ticks = self._closing(schedule, schedule)
+            return self.store.change(schedule, due_ticks, deleted_at=self._clock(), deleted_by=actor)
 
         self._change(schedule_id, change, actor, "delete schedule")
 
     def run_now(self, schedule_id: int, actor: str) -> int:
-        """Start what a fire would start, now; returns the run's number. The schedule itself is not moved.
+        """Start what a tick would start, now; returns the run's number. The schedule itself is not moved.
 
         InputError if it cannot be asked, SeriesHeld if its series are being worked on.
         """
         return self._by_hand(self.get(schedule_id), actor, None)
 
     def fill_missed(self, schedule_id: int, actor: str) -> int:
-        """One run that fetches what all missed fires would have; returns its number. They count as fetched once it
+        """One run that fetches what all missed ticks would have; returns its number. They count as fetched once it
         has ended well. InputError if none is missed, or if a run is fetching it already."""
         schedule, missed = self.get(schedule_id), self.store.unfilled(schedule_id)
         if missed:
@@ -211,11 +211,11 @@ class Schedules:
 
     def attention(self) -> list[Attention]:
         """What needs a person, newest first: schedules whose last run failed, that paused themselves, or have missed
-        fires whose data nobody has fetched since."""
+        ticks whose data nobody has fetched since."""
         every = {one.id: one for one in self.store.all()}
         found = [_self_paused(one) for one in every.values() if one.paused_by == SCHEDULER]
         for row in self._last_ended(every):
-            if row["run_state"] == runs_ledger.FAILED:
+            if row["run_state"] == run_states.FAILED:
                 text = f"{every[row['schedule_id']].name}: run {row['run_id']} failed"
                 found.append(Attention("failed", text, row["at"], row["schedule_id"], row["run_id"]))
         missed: dict[int, list[sa.RowMapping]] = {}
@@ -227,21 +227,21 @@ class Schedules:
     # -- inside
 
     def _last_ended(self, every: Mapping[int, Schedule]) -> list[sa.RowMapping]:
-        last = self.store.last_fires(every, 5)
+        last = self.store.last_ticks(every, 5)
         ended = ([row for row in rows if row["run_state"] is not None] for rows in last.values())
         return [rows[-1] for rows in ended if rows]
 
     def _filling(self, schedule: Schedule) -> str:
         """What is fetching, or about to fetch, what a schedule missed, with its verb."""
-        open_ = [fire for fire in self.store.open_fires() if fire["schedule_id"] == schedule.id]
-        filling = (fire["run_id"] for fire in open_ if fire["fills_from"] not in (None, states.NO_MISSED))
+        open_ = [tick for tick in self.store.open_ticks() if tick["schedule_id"] == schedule.id]
+        filling = (tick["run_id"] for tick in open_ if tick["fills_from"] not in (None, schedule_states.NO_MISSED))
         runs = [run_id for run_id in filling if run_id is not None]
-        return f"run {runs[0]} is fetching" if runs else "a fire that is about to start will fetch"
+        return f"run {runs[0]} is fetching" if runs else "a tick that is about to start will fetch"
 
     def _by_hand(self, schedule: Schedule, actor: str, fills_from: int | None) -> int:
         now = self._clock()
         request = self.plans.request(schedule, int(now), int(now), fills_from)
-        run_id = self._runs.start(schedule, request, states.MANUAL, int(now), actor)
+        run_id = self._runs.start(schedule, request, schedule_states.MANUAL, int(now), actor)
         self.store.add_manual(schedule.id, now, run_id, actor, fills_from)
         verb = "run schedule now" if fills_from is None else "fill what a schedule missed"
         self._audit.add(actor, verb, schedule.source, name=schedule.name, run=run_id)
@@ -266,14 +266,14 @@ class Schedules:
                 return
         raise InputError("schedule: it is being changed by somebody else at this moment; try again")
 
-    def _closing(self, schedule: Schedule, then: Draft | Schedule) -> Book:
+    def _closing(self, schedule: Schedule, then: Draft | Schedule) -> DueTicks:
         """The account of a schedule until now; from now on it is due as `then` says."""
         after = self.plans.trigger(then)
         try:
             before = self.plans.trigger(schedule)
         except InputError:
             before = after  # its watchlist is gone, so nobody can say what was due
-        return closing(schedule, before, int(self._clock()), after)
+        return final_ticks(schedule, before, int(self._clock()), after)
 
     def _checked(self, draft: Draft, own_id: int | None) -> dict[str, Any]:
         """The draft as columns. InputError for its first problem."""
@@ -356,5 +356,5 @@ def _self_paused(schedule: Schedule) -> Attention:
 
 def _missed(schedule: Schedule, rows: list[sa.RowMapping]) -> Attention:
     count = sum(row["count"] for row in rows)
-    text = f"{schedule.name} missed {count:,} {'fire' if count == 1 else 'fires'}: {rows[-1]['note']}"
+    text = f"{schedule.name} missed {count:,} {'tick' if count == 1 else 'ticks'}: {rows[-1]['note']}"
     return Attention("missed", text, float(rows[-1]["until"]), schedule.id)

@@ -331,4 +331,4 @@ class BarClose:
         known_from, known_to = calendar.horizon
         first = first if known_from is None else max(first, known_from)
         last = last if known_to is None else min(last, known_to)
-        return calendar.expected_opens(timeframe, first, last) + late if first < last else _NONE
+        return calendar.expected_open_times(timeframe, first, last) + late if first < last else _NONE

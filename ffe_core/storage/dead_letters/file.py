@@ -44,7 +44,7 @@ class NotADeadLetter(ValueError):
 
 
 @dataclass(slots=True)
-class Letter:
+class DeadLetterRecord:
     """One record of an entry, and where it stands."""
 
     number: int
@@ -65,7 +65,7 @@ class Letter:
 
 
 @dataclass(slots=True)
-class Entry:
+class DeadLetterBatch:
     """One dead letter file."""
 
     id: str
@@ -73,7 +73,7 @@ class Entry:
     """Epoch seconds."""
     error: str
     context: dict[str, Any]
-    letters: list[Letter]
+    letters: list[DeadLetterRecord]
     history: list[Step] = field(default_factory=list)
 
     @property
@@ -94,10 +94,10 @@ class Entry:
 
 def entry_status(counts: Mapping[str, int]) -> str:
     """What the states of its records, counted, make an entry."""
-    landed = counts.get(REPLAYED, 0) + counts.get(SUPERSEDED, 0)
+    already_replayed = counts.get(REPLAYED, 0) + counts.get(SUPERSEDED, 0)
     if counts.get(PENDING, 0):
-        return PARTLY_REPLAYED if landed else PENDING
-    return REPLAYED if landed else DISCARDED
+        return PARTLY_REPLAYED if already_replayed else PENDING
+    return REPLAYED if already_replayed else DISCARDED
 
 
 def series_of(context: Mapping[str, Any]) -> Series | None:
@@ -124,7 +124,7 @@ def instant(text: Any) -> float | None:
         return None
 
 
-def read_entry(path: Path) -> Entry:
+def read_entry(path: Path) -> DeadLetterBatch:
     """Read a file; NotADeadLetter with the reason if it is none."""
     return _entry(path, _members(read_text(path)))
 
@@ -207,7 +207,7 @@ def _expect(text: str, at: int, character: str) -> int:
     return _skip(text, at + 1)
 
 
-def _entry(path: Path, members: Mapping[str, _Member]) -> Entry:
+def _entry(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
     content = {name: member.value for name, member in members.items()}
     records, context = content.get("records"), content.get("context")
     if not isinstance(records, list) or not isinstance(context, dict):
@@ -216,7 +216,7 @@ def _entry(path: Path, members: Mapping[str, _Member]) -> Entry:
         raise NotADeadLetter("it holds no records")
     saved_at = instant(content.get("timestamp"))
     saved_at = instant(path.stem) if saved_at is None else saved_at
-    entry = Entry(
+    entry = DeadLetterBatch(
         id=path.stem,
         saved_at=path.stat().st_mtime if saved_at is None else saved_at,
         error=str(content.get("error", "")),
@@ -227,10 +227,10 @@ def _entry(path: Path, members: Mapping[str, _Member]) -> Entry:
     return entry
 
 
-def _letters(records: list[Any], given: Any, context: dict[str, Any]) -> list[Letter]:
+def _letters(records: list[Any], given: Any, context: dict[str, Any]) -> list[DeadLetterRecord]:
     well_formed = isinstance(given, list) and len(given) == len(records) and all(isinstance(r, list) for r in given)
     reasons = given if well_formed and any(given) else _found_reasons(records, series_of(context))
-    return [Letter(n, record, record, _codes(reasons[n])) for n, record in enumerate(records)]
+    return [DeadLetterRecord(n, record, record, _codes(reasons[n])) for n, record in enumerate(records)]
 
 
 def _codes(reasons: list[Any]) -> list[str]:
@@ -245,7 +245,7 @@ def _found_reasons(records: list[Any], series: Series | None) -> list[list[str]]
     return reasons
 
 
-def _take_steps(entry: Entry, history: Any) -> None:
+def _take_steps(entry: DeadLetterBatch, history: Any) -> None:
     if not isinstance(history, list):
         raise NotADeadLetter("its history is not a list of steps")
     for place, step in enumerate(history):
@@ -259,13 +259,13 @@ def _take_steps(entry: Entry, history: Any) -> None:
     entry.history = history
 
 
-def _mend(letters: list[Letter], step: Step) -> None:
+def _mend(letters: list[DeadLetterRecord], step: Step) -> None:
     for number, value in step["values"].items():
         letter = _at(letters, number)
         letter.value, letter.revision = value, letter.revision + 1
 
 
-def _replay(letters: list[Letter], step: Step) -> None:
+def _replay(letters: list[DeadLetterRecord], step: Step) -> None:
     for number in step["stored"]:
         _at(letters, number).status = REPLAYED
     for number in step["kept"]:
@@ -276,29 +276,29 @@ def _replay(letters: list[Letter], step: Step) -> None:
         _at(letters, number).attempts += 1
 
 
-def _refetch(letters: list[Letter], step: Step) -> None:
+def _refetch(letters: list[DeadLetterRecord], step: Step) -> None:
     for number in step["kept"]:
         _at(letters, number).status = SUPERSEDED
 
 
-def _discard(letters: list[Letter], step: Step) -> None:
+def _discard(letters: list[DeadLetterRecord], step: Step) -> None:
     for number in step["records"]:
         _at(letters, number).status = DISCARDED
 
 
-def _restore(letters: list[Letter], step: Step) -> None:
+def _restore(letters: list[DeadLetterRecord], step: Step) -> None:
     for number in step["records"]:
         _at(letters, number).status = PENDING
 
 
-def _at(letters: list[Letter], number: Any) -> Letter:
+def _at(letters: list[DeadLetterRecord], number: Any) -> DeadLetterRecord:
     place = int(number)
     if place < 0:
         raise IndexError(place)
     return letters[place]
 
 
-_STEPS: dict[str, Callable[[list[Letter], Step], None]] = {
+_STEPS: dict[str, Callable[[list[DeadLetterRecord], Step], None]] = {
     "mend": _mend,
     "replay": _replay,
     "refetch": _refetch,
@@ -312,7 +312,7 @@ def step(verb: str, by: str, **details: Any) -> Step:
     return {"verb": verb, "at": datetime.now(UTC).isoformat(timespec="microseconds"), "by": by, **details}
 
 
-def steps_of(entry: Entry, number: int) -> list[Step]:
+def steps_of(entry: DeadLetterBatch, number: int) -> list[Step]:
     """The steps that touched one record, in order, each with only what concerns it."""
     return [found for step_ in entry.history if (found := _concerning(step_, number)) is not None]
 

@@ -26,9 +26,9 @@ from filelock import BaseFileLock
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ffe_core.storage.dead_letters import file as files
-from ffe_core.storage.dead_letters.file import Entry, Letter, NotADeadLetter, read_entry, series_of
+from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_entry, series_of
 from ffe_core.storage.files import strict, strict_json
-from ffe_core.validation import UNREADABLE, read_opens
+from ffe_core.validation import UNREADABLE, read_open_times
 
 log = logging.getLogger(__name__)
 NAMESPACE = uuid5(NAMESPACE_URL, "ffe-console/dead-letters")
@@ -126,7 +126,7 @@ days = sa.Table(
     sa.Column("count", sa.Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-set_aside = sa.Table(
+quarantined = sa.Table(
     "set_aside",
     _metadata,
     sa.Column("name", sa.String, primary_key=True),
@@ -188,7 +188,7 @@ def batch_id(series: str, prints: Iterable[bytes]) -> UUID:
     return uuid5(NAMESPACE, "\n".join([series, *(str(UUID(bytes=print_)) for print_ in prints)]))
 
 
-def status_names(letter: Letter) -> tuple[str, ...]:
+def status_names(letter: DeadLetterRecord) -> tuple[str, ...]:
     """Every status that finds this record."""
     if letter.status != files.PENDING:
         return (ALL, letter.status)
@@ -218,7 +218,7 @@ class DeadLetterIndex:
         except sa.exc.OperationalError:
             raise
         except sa.exc.DatabaseError as error:
-            log.warning("the index of %s is torn (%s); building it anew", self._folder, error.orig)
+            log.warning("the index of %s is corrupt (%s); building it anew", self._folder, error.orig)
             with self._lock:
                 self._file.unlink(missing_ok=True)
             self._look(progress)
@@ -247,7 +247,7 @@ class DeadLetterIndex:
                 found.update(connection.scalars(query))
         return found
 
-    def opens(self, series: str, start: int, end: int) -> np.ndarray:
+    def open_times(self, series: str, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
         query = (
             sa.select(records.c.open)
@@ -264,7 +264,7 @@ class DeadLetterIndex:
         with self.reading() as connection:
             return np.unique(np.array(list(connection.scalars(query)), dtype=np.int64))
 
-    def opens_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
+    def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
         """`opens` of every series that has any in [start, end), by the series' key."""
         query = (
             sa.select(entries.c.series, records.c.open)
@@ -281,7 +281,7 @@ class DeadLetterIndex:
         with self.reading() as connection:
             for series, open_ in connection.execute(query):
                 found.setdefault(series, []).append(open_)
-        return {series: np.unique(np.array(opens, dtype=np.int64)) for series, opens in found.items()}
+        return {series: np.unique(np.array(open_times, dtype=np.int64)) for series, open_times in found.items()}
 
     def _is_current(self) -> bool:
         if self._seen is None or time.monotonic() - self._seen[2] > _LOOK_SECONDS:
@@ -323,7 +323,7 @@ class DeadLetterIndex:
         there = {found.name: found for found in _listing(self._folder)}
         with self.reading() as connection:
             known = {f"{id_}.json": (time_, size) for id_, time_, size in connection.execute(_KNOWN_ENTRIES)}
-            known |= {name: (time_, size) for name, time_, size in connection.execute(_KNOWN_ASIDE)}
+            known |= {name: (time_, size) for name, time_, size in connection.execute(_KNOWN_QUARANTINED)}
         changed = [
             found for found in there.values() if known.get(storable(found.name)) != (found.modified_ns, found.size)
         ]
@@ -332,7 +332,7 @@ class DeadLetterIndex:
 
 
 _KNOWN_ENTRIES = sa.select(entries.c.id, entries.c.modified_ns, entries.c.size)
-_KNOWN_ASIDE = sa.select(set_aside.c.name, set_aside.c.modified_ns, set_aside.c.size)
+_KNOWN_QUARANTINED = sa.select(quarantined.c.name, quarantined.c.modified_ns, quarantined.c.size)
 
 
 def _tune(connection: Any, _: Any) -> None:
@@ -393,7 +393,7 @@ def _forget(connection: sa.Connection, names: Sequence[str], counts: _Counts) ->
             for table, column in ((records, records.c.entry), (cells, cells.c.entry), (entries, entries.c.key)):
                 connection.execute(table.delete().where(column == row["key"]))
     for some in _portions(stored):
-        connection.execute(set_aside.delete().where(set_aside.c.name.in_(some)))
+        connection.execute(quarantined.delete().where(quarantined.c.name.in_(some)))
 
 
 def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts) -> None:
@@ -404,12 +404,12 @@ def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts)
     except NotADeadLetter as reason:
         log.warning("%s is not a dead letter: %s; left alone", storable(found.name), reason)
         row = {"name": storable(found.name), "modified_ns": found.modified_ns, "size": found.size}
-        connection.execute(set_aside.insert().values(**row, reason=storable(str(reason))))
+        connection.execute(quarantined.insert().values(**row, reason=storable(str(reason))))
         return
-    opens = read_opens([letter.value for letter in entry.letters])
-    row = _row(entry, found, opens)
+    open_times = read_open_times([letter.value for letter in entry.letters])
+    row = _row(entry, found, open_times)
     key = connection.execute(entries.insert().values(**row)).inserted_primary_key[0]  # type: ignore[index]
-    connection.execute(records.insert(), [_record(key, letter, opens[letter.number]) for letter in entry.letters])
+    connection.execute(records.insert(), [_record(key, letter, open_times[letter.number]) for letter in entry.letters])
     counted = _counted(entry)
     saved_at = row["saved_at"]
     connection.execute(
@@ -422,9 +422,9 @@ def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts)
     counts.add(row, counted)
 
 
-def _row(entry: Entry, found: Found, opens: np.ndarray) -> dict[str, Any]:
+def _row(entry: DeadLetterBatch, found: Found, open_times: np.ndarray) -> dict[str, Any]:
     series, context = entry.series, entry.context
-    readable = opens[opens != UNREADABLE]
+    readable = open_times[open_times != UNREADABLE]
     return {
         "id": entry.id,
         "modified_ns": found.modified_ns,
@@ -445,7 +445,7 @@ def _row(entry: Entry, found: Found, opens: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _record(key: int, letter: Letter, open_: np.int64) -> dict[str, Any]:
+def _record(key: int, letter: DeadLetterRecord, open_: np.int64) -> dict[str, Any]:
     return {
         "entry": key,
         "number": letter.number,
@@ -458,7 +458,7 @@ def _record(key: int, letter: Letter, open_: np.int64) -> dict[str, Any]:
     }
 
 
-def _counted(entry: Entry) -> Counter[tuple[str, str]]:
+def _counted(entry: DeadLetterBatch) -> Counter[tuple[str, str]]:
     """How many records there are for each (reason, status): codes, the rule alone of `rule:field`, and "" for any."""
     alike = Counter((tuple(letter.reasons), status_names(letter)) for letter in entry.letters)
     counted: Counter[tuple[str, str]] = Counter()

@@ -22,9 +22,16 @@ from filelock import FileLock
 from ffe_core.errors import InputError, StorageError
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import search
-from ffe_core.storage.dead_letters.file import Entry, NotADeadLetter, Step, read_entry, read_text, with_steps
-from ffe_core.storage.dead_letters.index import DeadLetterIndex, Progress, batch_id, fingerprint, series_key, set_aside
-from ffe_core.storage.dead_letters.search import EntryRow, Group, Page, Wanted
+from ffe_core.storage.dead_letters.file import DeadLetterBatch, NotADeadLetter, Step, read_entry, read_text, with_steps
+from ffe_core.storage.dead_letters.index import (
+    DeadLetterIndex,
+    Progress,
+    batch_id,
+    fingerprint,
+    quarantined,
+    series_key,
+)
+from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Group, Page, Wanted
 from ffe_core.storage.files import strict_json, write_atomically
 
 log = logging.getLogger(__name__)
@@ -46,7 +53,7 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class Quarantined:
     """Something in the folder that is not a dead letter; it stays where it is."""
 
     name: str
@@ -83,15 +90,15 @@ class DeadLetterQueue:
             entry_id = self._write(series, fresh, records, error, context, reasons) if fresh else None
         return Saved(entry_id, len(fresh), len(records) - len(fresh), tuple(fresh.values()))
 
-    def opens(self, series: Series, start: int, end: int) -> np.ndarray:
+    def open_times(self, series: Series, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
         with self._guarded("read"):
-            return self._refreshed().opens(series.key, start, end)
+            return self._refreshed().open_times(series.key, start, end)
 
-    def opens_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
+    def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
         """`opens` of every series that has any in [start, end), by `Series.key`: one look at the folder for all."""
         with self._guarded("read"):
-            return self._refreshed().opens_by_series(start, end)
+            return self._refreshed().open_times_by_series(start, end)
 
     # -- looking
 
@@ -111,7 +118,9 @@ class DeadLetterQueue:
         with self._guarded("read"):
             return search.count(self._refreshed(), wanted or Wanted())
 
-    def entries(self, wanted: Wanted | None = None, limit: int | None = None, offset: int = 0) -> list[EntryRow]:
+    def entries(
+        self, wanted: Wanted | None = None, limit: int | None = None, offset: int = 0
+    ) -> list[DeadLetterBatchRow]:
         """Entries that hold a matching record, the newest first."""
         wanted = wanted or Wanted()
         with self._guarded("read"):
@@ -125,7 +134,7 @@ class DeadLetterQueue:
         with self._guarded("read"):
             return search.group(self._refreshed(), dimension, wanted or Wanted(), most)
 
-    def rows(self, entry_ids: Sequence[str]) -> list[EntryRow]:
+    def rows(self, entry_ids: Sequence[str]) -> list[DeadLetterBatchRow]:
         """These entries as a list shows them, in this order. InputError names one that there is not."""
         with self._guarded("read"):
             found = search.rows_of(self._refreshed(), entry_ids)
@@ -145,13 +154,13 @@ class DeadLetterQueue:
         with self._guarded("read"):
             return dict(search.select(self._refreshed(), wanted, self._reader(wanted)))
 
-    def set_aside(self) -> list[SetAside]:
+    def quarantined(self) -> list[Quarantined]:
         """What in the folder is not a dead letter, and why; by name."""
         with self._guarded("read"), self._refreshed().reading() as connection:
-            found = connection.execute(sa.select(set_aside.c.name, set_aside.c.reason).order_by(set_aside.c.name))
-            return [SetAside(*row) for row in found]
+            found = connection.execute(sa.select(quarantined.c.name, quarantined.c.reason).order_by(quarantined.c.name))
+            return [Quarantined(*row) for row in found]
 
-    def read(self, entry_id: str) -> Entry:
+    def read(self, entry_id: str) -> DeadLetterBatch:
         """One entry with all its records. InputError if there is none of this id."""
         try:
             return read_entry(self._path(entry_id))
@@ -161,7 +170,7 @@ class DeadLetterQueue:
     # -- changing
 
     def change(
-        self, entry_ids: Sequence[str], decide: Callable[[dict[str, Entry]], Mapping[str, Sequence[Step]]]
+        self, entry_ids: Sequence[str], decide: Callable[[dict[str, DeadLetterBatch]], Mapping[str, Sequence[Step]]]
     ) -> None:
         """Add steps to the history of some entries, while nobody else changes any.
 
@@ -179,7 +188,7 @@ class DeadLetterQueue:
             finally:
                 self._index.take_in(written)
 
-    def remove(self, entry_ids: Sequence[str], may_go: Callable[[Entry], bool]) -> list[str]:
+    def remove(self, entry_ids: Sequence[str], may_go: Callable[[DeadLetterBatch], bool]) -> list[str]:
         """Delete the files of those entries that, as they are now, may go; returns their ids."""
         gone: list[str] = []
         with self._guarded("written to"), self._lock:
@@ -206,12 +215,12 @@ class DeadLetterQueue:
             pass
         raise InputError(f"entry: there is no dead letter {entry_id!r}; `dlq list` shows which there are")
 
-    def _reader(self, wanted: Wanted) -> Callable[[str], Entry]:
+    def _reader(self, wanted: Wanted) -> Callable[[str], DeadLetterBatch]:
         """Reads entries; one that cannot hold the text wanted comes back without its records."""
 
-        def read(entry_id: str) -> Entry:
+        def read(entry_id: str) -> DeadLetterBatch:
             if wanted.text and not search.may_hold(read_text(self._path(entry_id)), wanted.text):
-                return Entry(entry_id, 0.0, "", {}, [])
+                return DeadLetterBatch(entry_id, 0.0, "", {}, [])
             return self.read(entry_id)
 
         return read

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from ffe_core.errors import InputError
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import file as files
-from ffe_core.storage.dead_letters.file import Entry
+from ffe_core.storage.dead_letters.file import DeadLetterBatch
 from ffe_core.storage.dead_letters.index import (
     ALL,
     DIMENSIONS,
@@ -41,7 +41,7 @@ from ffe_core.storage.files import strict
 
 TREND_DAYS = 30
 _PLAIN = re.compile(r"[a-z0-9_.:-]+")
-Read = Callable[[str], Entry]
+Read = Callable[[str], DeadLetterBatch]
 """Gives an entry by its id."""
 
 
@@ -60,7 +60,7 @@ class Wanted:
     status: str = ""
     """pending, new, failed again, replayed, superseded by stored or discarded; partly replayed asks for entries."""
     text: str = ""
-    """What a record contains, as received or mended, whatever the case of its letters."""
+    """What a record contains, as received or edited, whatever the case of its letters."""
     entry: str = ""
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class EntryRow:
+class DeadLetterBatchRow:
     """One entry as a list shows it, with its records counted by status."""
 
     id: str
@@ -171,7 +171,9 @@ def count(index: DeadLetterIndex, wanted: Wanted) -> int:
         return int(connection.scalar(query) or 0)
 
 
-def entry_rows(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | None, offset: int) -> list[EntryRow]:
+def entry_rows(
+    index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | None, offset: int
+) -> list[DeadLetterBatchRow]:
     """Entries with at least one matching record, the newest first."""
     with index.reading() as connection:
         holding: Iterator[tuple[str, int]] = _entries(connection, wanted)
@@ -182,7 +184,7 @@ def entry_rows(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | 
         return [row for at in range(0, len(chosen), 500) for row in _full(connection, chosen[at : at + 500], ids)]
 
 
-def rows_of(index: DeadLetterIndex, ids: Sequence[str]) -> list[EntryRow]:
+def rows_of(index: DeadLetterIndex, ids: Sequence[str]) -> list[DeadLetterBatchRow]:
     """The entries of these ids that there are, in this order."""
     with index.reading() as connection:
         return [row for at in range(0, len(ids), 500) for row in _full(connection, ids[at : at + 500], {})]
@@ -346,7 +348,7 @@ def _found(connection: sa.Connection, id_: str, wanted: Wanted, read: Read) -> l
 
 
 def may_hold(file_text: str, text: str) -> bool:
-    """Whether a file can hold a match, judged by its bare text; True where escapes could hide one."""
+    """Whether a file can hold a match, evaluated by its bare text; True where escapes could hide one."""
     needle = text.casefold()
     return not _PLAIN.fullmatch(needle) or needle in file_text.casefold()
 
@@ -365,7 +367,7 @@ def _searched_page(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: in
     return Page(rows[offset:], len(rows), False)
 
 
-def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, int]) -> list[EntryRow]:
+def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, int]) -> list[DeadLetterBatchRow]:
     found = connection.execute(sa.select(entries).where(entries.c.id.in_(ids))).mappings().all()
     keys = [row["key"] for row in found]
     counts: dict[int, dict[str, int]] = {key: {} for key in keys}
@@ -375,7 +377,7 @@ def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, 
     ):
         counts[key][status] = number
     rows = {
-        row["id"]: EntryRow(
+        row["id"]: DeadLetterBatchRow(
             row["id"],
             row["saved_at"],
             row["touched_at"],

@@ -21,7 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
 from ffe_core.errors import CommitConflict, InputError, StorageError
-from ffe_core.series import NO_MARK, Marks, Series
+from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
 from ffe_core.timeframes import TIMEFRAMES
@@ -184,12 +184,12 @@ class DeltaLakeManager:
                 raise StorageError(f"table {name} cannot be made in {self.storage_path}: {error}") from error
             return created
 
-    def marks(self, series: Series) -> Marks:
+    def marks(self, series: Series) -> Watermarks:
         """The series' marks as the log holds them."""
         table = self.open(series.table)
-        return marks_of(table, series) if table else Marks()
+        return marks_of(table, series) if table else Watermarks()
 
-    def all_marks(self, providers: Sequence[str]) -> dict[Series, Marks]:
+    def all_marks(self, providers: Sequence[str]) -> dict[Series, Watermarks]:
         """Marks of every series in the lake that comes from one of the providers."""
         found = {}
         for timeframe in TIMEFRAMES:
@@ -198,10 +198,10 @@ class DeltaLakeManager:
                 for provider in providers:
                     series = Series(pair, timeframe, provider)
                     found[series] = marks_of(table, series)
-        return {series: marks for series, marks in found.items() if marks != Marks()}
+        return {series: marks for series, marks in found.items() if marks != Watermarks()}
 
     def commit(
-        self, series: Series, rows: pa.Table, before: Marks, after: Marks, note: dict[str, str] | None = None
+        self, series: Series, rows: pa.Table, before: Watermarks, after: Watermarks, note: dict[str, str] | None = None
     ) -> Committed:
         """Append what the lake does not hold yet and move the marks, in one commit.
 
@@ -228,7 +228,9 @@ class DeltaLakeManager:
                     raise StorageError(f"{series}: the lake refused the commit: {error}") from error
         raise StorageError(f"{series}: the lake refused the commit {_REOPENS} times; try again when it is less busy")
 
-    def _append(self, table: DeltaTable, series: Series, rows: pa.Table, marks: Marks, note: dict[str, str]) -> None:
+    def _append(
+        self, table: DeltaTable, series: Series, rows: pa.Table, marks: Watermarks, note: dict[str, str]
+    ) -> None:
         transactions = [
             Transaction(series.key, NO_MARK if marks.watermark is None else marks.watermark),
             Transaction(series.low_key, NO_MARK if marks.low is None else marks.low),
@@ -258,7 +260,7 @@ class DeltaLakeManager:
         names = dict.fromkeys(("timestamp", "_extracted_at", *columns))
         return _latest(snapshot.rows(series, start, end, list(names))).select(["timestamp", *columns])
 
-    def stored_opens(self, series: Series, start: int, end: int, table: DeltaTable | None = None) -> np.ndarray:
+    def stored_open_times(self, series: Series, start: int, end: int, table: DeltaTable | None = None) -> np.ndarray:
         """Opens of the stored bars in [start, end): sorted unique int64 epoch seconds."""
         snapshot = self._seen(series, table)
         if snapshot is None:
@@ -313,13 +315,13 @@ def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, 
     """The rows to append, and what the rest turned out to be, against what this handle sees."""
     if rows.num_rows == 0:
         return rows, Committed(0, 0, 0)
-    opens = epochs(rows["timestamp"])
-    stored = _stored_at(seen, series, opens)
+    open_times = epochs(rows["timestamp"])
+    stored = _stored_at(seen, series, open_times)
     if stored.num_rows == 0:
         return rows, Committed(rows.num_rows, 0, 0)
     held = epochs(stored["timestamp"])
-    at = np.minimum(np.searchsorted(held, opens), len(held) - 1)
-    known = held[at] == opens
+    at = np.minimum(np.searchsorted(held, open_times), len(held) - 1)
+    known = held[at] == open_times
     same = known.copy()
     for name in VALUES:
         same &= np.asarray(rows[name]) == np.asarray(stored[name])[at]
@@ -329,10 +331,10 @@ def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, 
     return fresh.filter(pa.array(~same)), done
 
 
-def _stored_at(seen: Snapshot, series: Series, opens: np.ndarray) -> pa.Table:
+def _stored_at(seen: Snapshot, series: Series, open_times: np.ndarray) -> pa.Table:
     """The latest stored version of each bar at `opens`, sorted by time."""
     found = []
-    for piece in _pieces(opens, series.step):
+    for piece in _pieces(open_times, series.step):
         first, last = int(piece.min()), int(piece.max())
         stored = _latest(seen.rows(series, first, last + 1, ["timestamp", "_extracted_at", *VALUES]))
         if stored.num_rows > len(piece):
@@ -341,14 +343,14 @@ def _stored_at(seen: Snapshot, series: Series, opens: np.ndarray) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _pieces(opens: np.ndarray, step: int) -> list[np.ndarray]:
+def _pieces(open_times: np.ndarray, step: int) -> list[np.ndarray]:
     """The opens in ascending pieces, so that memory goes by their number and not by the range they span."""
-    first = opens.min()
-    if opens.max() - first <= _DENSE * step * len(opens):
-        return [opens]
-    opens = np.sort(opens)
-    windows = (opens - first) // (_MOST_BARS * step)
-    return np.split(opens, np.flatnonzero((np.diff(opens) > _FAR_BARS * step) | (np.diff(windows) > 0)) + 1)
+    first = open_times.min()
+    if open_times.max() - first <= _DENSE * step * len(open_times):
+        return [open_times]
+    open_times = np.sort(open_times)
+    windows = (open_times - first) // (_MOST_BARS * step)
+    return np.split(open_times, np.flatnonzero((np.diff(open_times) > _FAR_BARS * step) | (np.diff(windows) > 0)) + 1)
 
 
 def _extracted_after(rows: pa.Table, restated: np.ndarray, stored: np.ndarray) -> pa.Table:

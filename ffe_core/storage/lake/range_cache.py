@@ -12,7 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from ffe_core.intervals import Times
-from ffe_core.storage.state.database import Ledger, metadata
+from ffe_core.storage.state.database import Database, metadata
 
 ByProvider = dict[str, Times]
 """Runs [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
@@ -28,17 +28,17 @@ _table = sa.Table(
 )
 
 
-class FileRuns:
-    """Reads and writes what is remembered, in the ledger. Every verb raises StorageError when it cannot be used."""
+class RangeCache:
+    """Reads and writes what is remembered, in the database. Every verb raises StorageError when it cannot be used."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def load(self, table_uri: str, sizes: Mapping[str, int]) -> dict[str, ByProvider]:
         """What is known of a table's files, given path -> bytes. What is remembered of others is forgotten."""
         found: dict[str, ByProvider] = {}
         stale: set[str] = set()
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             for row in connection.execute(sa.select(_table).where(_table.c.lake == table_uri)):
                 if sizes.get(row.path) == row.size:
                     runs = np.frombuffer(row.runs, dtype="<i8").astype(np.int64).reshape(-1, 2)
@@ -46,7 +46,7 @@ class FileRuns:
                 else:
                     stale.add(row.path)
         if stale:
-            with self._ledger.write() as connection:
+            with self._database.write() as connection:
                 _forget(connection, table_uri, stale)
         return found
 
@@ -64,7 +64,7 @@ class FileRuns:
             for provider, runs in by_provider.items()
         ]
         if rows:
-            with self._ledger.write() as connection:
+            with self._database.write() as connection:
                 _forget(connection, table_uri, found)  # another process may have read the same files meanwhile
                 connection.execute(_table.insert(), rows)
 

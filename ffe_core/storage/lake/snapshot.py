@@ -27,7 +27,7 @@ from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
 from ffe_core.errors import StorageError
 from ffe_core.intervals import intersect, union
-from ffe_core.series import NO_MARK, Marks, Series
+from ffe_core.series import NO_MARK, Series, Watermarks
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -100,7 +100,7 @@ class Snapshot:
         self._actions = pa.table(table.get_add_actions(flatten=True))
         self._storage_options = storage_options
         self._files: dict[Series, Files] = {}
-        self._marks: dict[Series, Marks] = {}
+        self._marks: dict[Series, Watermarks] = {}
 
     @cached_property
     def _filesystem(self) -> pafs.FileSystem:
@@ -120,7 +120,7 @@ class Snapshot:
             self._files[series] = found.where((low <= series.provider) & (series.provider <= high))
         return self._files[series]
 
-    def marks(self, series: Series) -> Marks:
+    def marks(self, series: Series) -> Watermarks:
         """The series' marks in this version."""
         if series not in self._marks:
             self._marks[series] = marks_of(self.table, series)
@@ -217,7 +217,7 @@ class Snapshots:
         """The table as it is now; None if there is none. StorageError if it cannot be read."""
         with self._lock:
             kept = self._kept.get(uri)
-        if kept and _commit_mark(uri, kept[1].version) == kept[0] and not _commit_mark(uri, kept[1].version + 1):
+        if kept and _commit_stamp(uri, kept[1].version) == kept[0] and not _commit_stamp(uri, kept[1].version + 1):
             return kept[1]
         return self._open(uri)
 
@@ -228,24 +228,24 @@ class Snapshots:
             return None
         except (DeltaError, OSError, ValueError) as error:
             raise StorageError(f"table {uri} cannot be read: {error}") from error
-        mark = _commit_mark(uri, snapshot.version)
+        mark = _commit_stamp(uri, snapshot.version)
         if mark:
             with self._lock:
                 self._kept[uri] = (mark, snapshot)
         return snapshot
 
 
-def marks_of(table: DeltaTable, series: Series) -> Marks:
+def marks_of(table: DeltaTable, series: Series) -> Watermarks:
     """The series' marks as a handle sees them."""
 
     def known(app_id: str) -> int | None:
         version = table.transaction_version(app_id)
         return None if version is None or version == NO_MARK else version
 
-    return Marks(known(series.key), known(series.low_key))
+    return Watermarks(known(series.key), known(series.low_key))
 
 
-def _commit_mark(uri: str, version: int) -> tuple[int, int] | None:
+def _commit_stamp(uri: str, version: int) -> tuple[int, int] | None:
     """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
     folder = _local(uri)
     if folder is None:

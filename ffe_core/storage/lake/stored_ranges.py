@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from ffe_core.candles import table_name
 from ffe_core.errors import StorageError
-from ffe_core.intervals import NONE, Times, join_runs
+from ffe_core.intervals import NONE, Times, join_ranges
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.range_cache import ByProvider, FileRuns
+from ffe_core.storage.lake.range_cache import ByProvider, RangeCache
 from ffe_core.storage.lake.snapshot import MICROS, Files, Ints, Snapshot, micros
 from ffe_core.timeframes import seconds
 
@@ -42,10 +42,10 @@ class _Table:
     joined: dict[Series, tuple[list[str], Times]] = field(default_factory=dict)
 
 
-class StoredRuns:
+class StoredRanges:
     """The stored bars of every series of a lake, as ranges. Safe to use from several threads."""
 
-    def __init__(self, lake: DeltaLakeManager, remembered: FileRuns | None = None) -> None:
+    def __init__(self, lake: DeltaLakeManager, remembered: RangeCache | None = None) -> None:
         self._lake = lake
         self._remembered = remembered
         self._tables: dict[str, _Table] = {}
@@ -128,7 +128,7 @@ def _joined(table: _Table, files: Files, timeframe: str) -> dict[Series, Times]:
     for series, paths in parts.items():
         known = table.joined.get(series)
         if known is None or known[0] != paths:
-            runs = join_runs([table.runs[path][series.provider] for path in paths], step)
+            runs = join_ranges([table.runs[path][series.provider] for path in paths], step)
             known = table.joined[series] = paths, runs
         found[series] = known[1]
     return found
@@ -165,4 +165,4 @@ def _runs(times: Ints, step: int) -> Times:
         return np.array([[times[0] // MICROS, times[-1] // MICROS + step]])
     starts = times[np.concatenate(([0], breaks + 1))] // MICROS
     ends = times[np.concatenate((breaks, [len(times) - 1]))] // MICROS + step
-    return join_runs([np.column_stack((starts, ends))], step)
+    return join_ranges([np.column_stack((starts, ends))], step)

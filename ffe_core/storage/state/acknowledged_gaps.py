@@ -1,6 +1,6 @@
 """Which missing bars have an explanation, and which were asked for twice without an answer.
 
-A marked hole is a range whose missing bars somebody has explained. It hides nothing: where data appears it no longer
+A marked gap is a range whose missing bars somebody has explained. It hides nothing: where data appears it no longer
 counts, and it stays listed until it is taken back.
 """
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.series import Series
-from ffe_core.storage.state.database import Ledger, metadata
+from ffe_core.storage.state.database import Database, metadata
 
 NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER = "no trades", "venue outage", "not offered by the provider", "other"
 REASONS = (NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER)
@@ -28,7 +28,7 @@ def _series_columns() -> list[sa.Column[str]]:
     return [sa.Column(name, sa.String, nullable=False) for name in ("asset_pair", "timeframe", "provider")]
 
 
-holes = sa.Table(
+acknowledged = sa.Table(
     "marked_holes",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -53,7 +53,7 @@ asked = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
-class MarkedHole:
+class AcknowledgedGap:
     """A range [start, end) whose `candles` missing bars somebody explained; `at` in epoch seconds."""
 
     id: int
@@ -74,11 +74,11 @@ def check_reason(reason: str) -> str:
     return reason
 
 
-class MarkedHoles:
-    """Reads and writes marked holes, and what was asked for without an answer."""
+class AcknowledgedGaps:
+    """Reads and writes marked gaps, and what was asked for without an answer."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def add(
         self, series: Series, ranges: Iterable[tuple[int, int, int]], reason: str, note: str, actor: str
@@ -87,32 +87,32 @@ class MarkedHoles:
         shared = {"reason": check_reason(reason), "note": note, "actor": actor, "at": time.time()}
         rows = [_row(series, start, end) | shared | {"candles": candles} for start, end, candles in ranges]
         ids: list[int] = []
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             for at in range(0, len(rows), _AT_ONCE):
-                query = holes.insert().returning(holes.c.id)
+                query = acknowledged.insert().returning(acknowledged.c.id)
                 ids += connection.scalars(query, rows[at : at + _AT_ONCE])
         return ids
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take marks back."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             for at in range(0, len(ids), _AT_ONCE):
-                connection.execute(holes.delete().where(holes.c.id.in_(ids[at : at + _AT_ONCE])))
+                connection.execute(acknowledged.delete().where(acknowledged.c.id.in_(ids[at : at + _AT_ONCE])))
 
-    def get(self, ids: Sequence[int]) -> list[MarkedHole]:
-        """The holes of these ids; those that are gone are left out."""
+    def get(self, ids: Sequence[int]) -> list[AcknowledgedGap]:
+        """The gaps of these ids; those that are gone are left out."""
         return [
-            hole
+            gap
             for at in range(0, len(ids), _AT_ONCE)
-            for hole in self._select(holes.c.id.in_(ids[at : at + _AT_ONCE]))
+            for gap in self._select(acknowledged.c.id.in_(ids[at : at + _AT_ONCE]))
         ]
 
-    def of(self, series: Series) -> list[MarkedHole]:
-        """All marked holes of a series, by time."""
-        return self._select(*_of(holes, series))
+    def of(self, series: Series) -> list[AcknowledgedGap]:
+        """All marked gaps of a series, by time."""
+        return self._select(*_of(acknowledged, series))
 
-    def all(self) -> list[MarkedHole]:
-        """All marked holes, by series and time."""
+    def all(self) -> list[AcknowledgedGap]:
+        """All marked gaps, by series and time."""
         return self._select()
 
     def ranges(self, series: Series, start: int, end: int) -> Times:
@@ -121,10 +121,20 @@ class MarkedHoles:
 
     def ranges_by_series(self, start: int, end: int, series: Series | None = None) -> dict[Series, Times]:
         """The same for every series that has any, or for one."""
-        wanted = [holes.c.start < end, holes.c.end > start, *(_of(holes, series) if series else ())]
-        columns = (holes.c.asset_pair, holes.c.timeframe, holes.c.provider, holes.c.start, holes.c.end)
+        wanted = [
+            acknowledged.c.start < end,
+            acknowledged.c.end > start,
+            *(_of(acknowledged, series) if series else ()),
+        ]
+        columns = (
+            acknowledged.c.asset_pair,
+            acknowledged.c.timeframe,
+            acknowledged.c.provider,
+            acknowledged.c.start,
+            acknowledged.c.end,
+        )
         found: dict[Series, list[tuple[int, int]]] = {}
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             for pair, timeframe, provider, first, last in connection.execute(sa.select(*columns).where(*wanted)):
                 found.setdefault(Series(pair, timeframe, provider), []).append((max(first, start), min(last, end)))
         return {key: union(np.array(ranges, dtype=np.int64)) for key, ranges in found.items()}
@@ -136,14 +146,14 @@ class MarkedHoles:
 
         What was asked for once before and is now again counts as twice; `answered` ranges are forgotten.
         """
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             before = {times: _stored_asks(connection, series, times) for times in (1, 2)}
         again = union(before[2], twice, intersect(before[1], once))
         after = {2: minus(again, answered), 1: minus(minus(union(before[1], once), answered), again)}
         if all(np.array_equal(before[times], after[times]) for times in (1, 2)):
             return
         # Whoever asks holds the lease of the series: nobody else changes its rows in between.
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(asked.delete().where(*_of(asked, series)))
             rows = [
                 _row(series, start, end) | {"times": times}
@@ -155,15 +165,17 @@ class MarkedHoles:
 
     def asked_twice(self, series: Series) -> Times:
         """What the provider was asked for twice and did not have: merged ranges in epoch seconds."""
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return _stored_asks(connection, series, 2)
 
-    def _select(self, *wanted: sa.ColumnElement[bool]) -> list[MarkedHole]:
-        query = sa.select(holes).where(*wanted)
-        query = query.order_by(holes.c.asset_pair, holes.c.timeframe, holes.c.provider, holes.c.start)
-        with self._ledger.read() as connection:
+    def _select(self, *wanted: sa.ColumnElement[bool]) -> list[AcknowledgedGap]:
+        query = sa.select(acknowledged).where(*wanted)
+        query = query.order_by(
+            acknowledged.c.asset_pair, acknowledged.c.timeframe, acknowledged.c.provider, acknowledged.c.start
+        )
+        with self._database.read() as connection:
             return [
-                MarkedHole(
+                AcknowledgedGap(
                     row.id,
                     Series(row.asset_pair, row.timeframe, row.provider),
                     *(row.start, row.end, row.candles, row.reason, row.note, row.actor, row.at),

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ffe_core.errors import InputError
 from ffe_core.storage.files import strict
-from ffe_core.storage.state.database import Ledger, metadata
+from ffe_core.storage.state.database import Database, metadata
 
 _table = sa.Table(
     "audit",
@@ -28,8 +28,8 @@ _LONGEST_REASON = 500
 class Audit:
     """Adds and reads rows; none is ever changed or removed."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def add(self, actor: str, verb: str, target: str, reason: str = "", **details: Any) -> None:
         """Write down an act, for example ("ann", "rewind", "BTCUSD/1h/coinbase", "bad candles", watermark=...)."""
@@ -41,7 +41,7 @@ class Audit:
             "reason": reason,
             "details": strict(details),
         }
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(_table.insert().values(**row))
 
     def find(self, *, target: str | None = None, verb: str | None = None, limit: int = 100) -> list[sa.RowMapping]:
@@ -49,7 +49,7 @@ class Audit:
         wanted = [_table.c.target == target] if target is not None else []
         wanted += [_table.c.verb == verb] if verb is not None else []
         query = sa.select(_table).where(*wanted).order_by(_table.c.id.desc()).limit(limit)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return list(connection.execute(query).mappings())
 
 
@@ -58,6 +58,6 @@ def required_reason(reason: str) -> str:
     clean = reason.strip()
     if not clean or len(clean) > _LONGEST_REASON:
         raise InputError(
-            f"reason: say why in 1 to {_LONGEST_REASON} characters, for example 'provider mended its data'"
+            f"reason: say why in 1 to {_LONGEST_REASON} characters, for example 'provider corrected its data'"
         )
     return clean

@@ -1,6 +1,6 @@
 """Where the console's own state lives: one small database, SQLite unless another is named, through SQLAlchemy Core.
 
-Each kind of state has its own file that declares its tables on `metadata`; opening the ledger makes what is missing.
+Each kind of state has its own file that declares its tables on `metadata`; opening the database makes what is missing.
 Times are epoch seconds (float), what is nested is JSON. Every change is one transaction.
 """
 
@@ -18,12 +18,12 @@ from ffe_core.errors import StorageError
 from ffe_core.redaction import redact
 
 metadata = sa.MetaData()
-LEDGER_FILE = "console.db"
+DATABASE_FILE = "console.db"
 """Its name in the data directory."""
 _BUSY_SECONDS = 15
 
 
-class Ledger:
+class Database:
     """A database with every table of `metadata`. Safe to use from any thread and from several processes."""
 
     def __init__(self, url: str | Path) -> None:
@@ -52,7 +52,7 @@ class Ledger:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection to read with. StorageError if the ledger cannot be read."""
+        """A connection to read with. StorageError if the database cannot be read."""
         with self._guarded(), self._engine.connect() as connection:
             yield connection
 
@@ -67,7 +67,7 @@ class Ledger:
         except sa.exc.SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             where = self._engine.url.render_as_string(hide_password=True)
-            raise StorageError(redact(f"the ledger {where} cannot be used ({cause}); try again shortly")) from error
+            raise StorageError(redact(f"the database {where} cannot be used ({cause}); try again shortly")) from error
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
     try:
         lock.acquire()
     except OSError as error:
-        raise StorageError(f"the ledger {file} cannot be locked: {error}") from error
+        raise StorageError(f"the database {file} cannot be locked: {error}") from error
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ffe_core.redaction import redact
 from ffe_core.series import Series
-from ffe_core.storage.state.database import Ledger, metadata
+from ffe_core.storage.state.database import Database, metadata
 
 QUEUED, RUNNING, CANCELLING = "queued", "running", "cancelling"
 COMPLETE, GAPS, FAILED = "complete", "finished with gaps", "failed"
@@ -102,11 +102,11 @@ class NewRun:
     parameters: Mapping[str, Any] | None = None
 
 
-class RunLedger:
+class RunStore:
     """Reads and writes runs."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def add(self, run: NewRun) -> int:
         """Write a queued run with its queued series; returns its id."""
@@ -114,7 +114,7 @@ class RunLedger:
             name: getattr(run, name)
             for name in ("kind", "provider", "mode", "start", "end", "actor", "source", "owner", "parent_id")
         }
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             inserted = connection.execute(
                 runs.insert().values(
                     **values, state=QUEUED, created_at=time.time(), parameters=dict(run.parameters or {})
@@ -139,18 +139,18 @@ class RunLedger:
 
     def update(self, run_id: int, **values: Any) -> None:
         """Change columns of a run."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(runs.update().where(runs.c.id == run_id).values(**values))
 
     def move(self, run_id: int, from_states: Sequence[str], **values: Any) -> bool:
         """Change columns of a run if it is in one of these states now; whether it was."""
         found = (runs.c.id == run_id) & runs.c.state.in_(from_states)
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             return connection.execute(runs.update().where(found).values(**values)).rowcount > 0
 
     def update_series(self, run_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
         """Change columns of some of a run's series, by their number, in one transaction."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             for number, values in changes.items():
                 connection.execute(
                     run_series.update()
@@ -166,24 +166,24 @@ class RunLedger:
         """Add lines (epoch seconds, level, text) to a run's log, free of secrets."""
         if lines:
             rows = [{"run_id": run_id, "at": at, "level": level, "text": redact(text)} for at, level, text in lines]
-            with self._ledger.write() as connection:
+            with self._database.write() as connection:
                 connection.execute(run_log.insert(), rows)
 
     def get(self, run_id: int) -> sa.RowMapping | None:
         """One run; None if there is none of this id."""
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return connection.execute(sa.select(runs).where(runs.c.id == run_id)).mappings().first()
 
     def series(self, run_id: int) -> list[sa.RowMapping]:
         """The series of a run, in the order asked."""
         query = sa.select(run_series).where(run_series.c.run_id == run_id).order_by(run_series.c.number)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return list(connection.execute(query).mappings())
 
     def lines(self, run_id: int, most: int = 200) -> list[sa.RowMapping]:
         """The newest lines of a run's log, oldest first."""
         query = sa.select(run_log).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(most)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return list(reversed(list(connection.execute(query).mappings())))
 
     def find(
@@ -217,7 +217,7 @@ class RunLedger:
             .limit(limit)
             .offset(offset)
         )
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
             return list(connection.execute(query).mappings()), total
 
@@ -225,7 +225,7 @@ class RunLedger:
         """Those of the series that an active run has and has not ended, with the run's number."""
         active = run_series.c.state.in_(ACTIVE) & runs.c.state.in_(ACTIVE)
         query = sa.select(run_series).join(runs, runs.c.id == run_series.c.run_id).where(active)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             rows = list(connection.execute(query).mappings())
         held = {Series(row["asset_pair"], row["timeframe"], row["provider"]): row["run_id"] for row in rows}
         return {item: held[item] for item in series if item in held}
@@ -233,13 +233,13 @@ class RunLedger:
     def owners_of_active(self) -> set[str]:
         """The processes that active runs belong to."""
         query = sa.select(runs.c.owner).where(runs.c.state.in_(ACTIVE)).distinct()
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return set(connection.scalars(query))
 
     def active_of(self, owners: Sequence[str]) -> list[int]:
         """The active runs of some processes."""
         query = sa.select(runs.c.id).where(runs.c.owner.in_(owners), runs.c.state.in_(ACTIVE))
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return list(connection.scalars(query))
 
     def last_of_series(self) -> dict[Series, sa.RowMapping]:
@@ -256,7 +256,7 @@ class RunLedger:
             .join(newest, sa.and_(*(run_series.c[name] == newest.c[name] for name in names)))
             .join(runs, runs.c.id == run_series.c.run_id)
         )
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(query).mappings()
             return {Series(row["asset_pair"], row["timeframe"], row["provider"]): row for row in rows}
 
@@ -267,13 +267,13 @@ class RunLedger:
             .join(runs, runs.c.id == run_series.c.run_id)
             .where(run_series.c.provider == provider, runs.c.created_at >= since)
         )
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return int(connection.scalar(query) or 0)
 
     def interrupt(self, run_id: int, reason: str) -> None:
         """End a run whose process is gone: it and its unfinished series read "interrupted"."""
         now = time.time()
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             unfinished = (run_series.c.run_id == run_id) & run_series.c.state.in_(ACTIVE)
             connection.execute(
                 run_series.update().where(unfinished).values(state=INTERRUPTED, ended_at=now, phase=None)

@@ -2,7 +2,7 @@
 
 Three tables. A schedule knows up to which instant it is accounted for; that moves only together with the rows that
 account for it, in one transaction guarded by compare-and-swap, so no due instant is ever told twice or forgotten. A
-fire is one due instant, or one unbroken row of them that came to the same (missed, paused). A notice is a message.
+tick is one due instant, or one unbroken row of them that came to the same (missed, paused). A notice is a message.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from ffe_core.errors import InputError
-from ffe_core.storage.state.database import Ledger, metadata
+from ffe_core.storage.state.database import Database, metadata
 
 FIRING, WAITING, RAN, LATE = "firing", "waiting", "ran", "ran late"
 SKIPPED, MISSED, PAUSED = "skipped", "missed", "paused"
 OUTCOMES = (FIRING, WAITING, RAN, LATE, SKIPPED, MISSED, PAUSED)
 """What became of a due instant; the first two are on their way to one of the others."""
 DUE, MANUAL = "due", "by hand"
-"""Why there was a fire: its trigger was due, or somebody pressed a button."""
+"""Why there was a tick: its trigger was due, or somebody pressed a button."""
 PENDING, DELIVERED, GIVEN_UP, SHOWN = "pending", "delivered", "given up", "shown here only"
 """What became of a notice; the last when no webhook is set."""
 
@@ -60,7 +60,7 @@ _kept = schedules.c.deleted_at.is_(None)
 _BY_NAME = "CREATE UNIQUE INDEX schedules_by_name ON schedules (name) WHERE deleted_at IS NULL"
 sa.event.listen(schedules, "after_create", sa.DDL(_BY_NAME))
 
-fires = sa.Table(
+ticks = sa.Table(
     "fires",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -83,9 +83,9 @@ fires = sa.Table(
     sa.Index("fires_by_schedule", "schedule_id", "due"),
 )
 """`due` to `until` are the first and last of `count` due instants; `run_state` is how the run ended, null until it
-has; `fills_from` is the first missed instant that the fire stands in for; `filled_by` the run that filled a miss."""
+has; `fills_from` is the first missed instant that the tick stands in for; `filled_by` the run that filled a miss."""
 NO_MISSED = 2**62
-"""`fills_from` of a fire that left series out: it stands in for no missed one, even if it goes on from a watermark."""
+"""`fills_from` of a tick that left series out: it stands in for no missed one, even if it goes on from a watermark."""
 
 notices = sa.Table(
     "notices",
@@ -142,7 +142,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class DueTicks:
     """The account of one schedule up to `until`: rows for `fires`, and when it is due next (None for never)."""
 
     schedule: Schedule
@@ -156,16 +156,16 @@ _COLUMNS = [schedules.c[column.name] for column in fields(Schedule)]
 
 
 class ScheduleStore:
-    """Reads and writes schedules, fires and notices."""
+    """Reads and writes schedules, ticks and notices."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # -- schedules
 
     def add(self, **values: Any) -> Schedule:
         """Write a new schedule. InputError if another has its name."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             _check_name(connection, values["name"], None)
             inserted = connection.execute(schedules.insert().values(created_at=time.time(), **values))
             found = _one(connection, int(inserted.inserted_primary_key[0]))  # type: ignore[index]
@@ -174,23 +174,23 @@ class ScheduleStore:
 
     def get(self, schedule_id: int) -> Schedule | None:
         """The schedule of this id, unless it was deleted."""
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return _one(connection, schedule_id)
 
     def all(self) -> list[Schedule]:
         """Every schedule that was not deleted, by name."""
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return _read(connection, sa.select(*_COLUMNS).where(_kept).order_by(sa.func.lower(schedules.c.name)))
 
     def check_name(self, name: str, own_id: int | None = None) -> None:
         """InputError if a schedule other than `own_id` has this name."""
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             _check_name(connection, name, own_id)
 
     def some(self, schedule_ids: Iterable[int]) -> dict[int, Schedule]:
         """Those of these schedules that were not deleted, by id."""
         wanted, found = list(set(schedule_ids)), []
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             for at in range(0, len(wanted), _IN_LIMIT):
                 query = sa.select(*_COLUMNS).where(_kept, schedules.c.id.in_(wanted[at : at + _IN_LIMIT]))
                 found += _read(connection, query)
@@ -200,121 +200,121 @@ class ScheduleStore:
         """Active schedules that are due at `now`, the longest due first."""
         wanted = _kept & schedules.c.paused_at.is_(None) & (schedules.c.next_due <= now)
         query = sa.select(*_COLUMNS).where(wanted).order_by(schedules.c.next_due)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return _read(connection, query)
 
     def next_due(self) -> int | None:
         """When the first active schedule is due."""
         wanted = _kept & schedules.c.paused_at.is_(None)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return connection.scalar(sa.select(sa.func.min(schedules.c.next_due)).where(wanted))
 
-    def change(self, schedule: Schedule, book: Book | None = None, **values: Any) -> bool:
+    def change(self, schedule: Schedule, due_ticks: DueTicks | None = None, **values: Any) -> bool:
         """Change a schedule as it was read, with what it comes to until now; False if somebody was faster."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             if "name" in values:
                 _check_name(connection, values["name"], schedule.id)
             guard = (schedules.c.id == schedule.id) & (schedules.c.version == schedule.version) & _kept
-            if book is not None:
+            if due_ticks is not None:
                 guard &= schedules.c.accounted_until == schedule.accounted_until
             changed = connection.execute(schedules.update().where(guard).values(version=schedule.version + 1, **values))
-            if changed.rowcount and book is not None:
-                _settle(connection, [replace(book, schedule=replace(schedule, version=schedule.version + 1))])
+            if changed.rowcount and due_ticks is not None:
+                _settle(connection, [replace(due_ticks, schedule=replace(schedule, version=schedule.version + 1))])
             return bool(changed.rowcount)
 
-    # -- fires
+    # -- ticks
 
-    def settle(self, books: Sequence[Book]) -> None:
+    def settle(self, settlements: Sequence[DueTicks]) -> None:
         """Account for several schedules in one transaction; one that was changed meanwhile is left for next time."""
-        if not books:
+        if not settlements:
             return
         try:
-            with self._ledger.write() as connection:
-                _settle(connection, books)
+            with self._database.write() as connection:
+                _settle(connection, settlements)
         except _ChangedMeanwhile:
-            if len(books) > 1:
-                for book in books:
-                    self.settle([book])
+            if len(settlements) > 1:
+                for due_ticks in settlements:
+                    self.settle([due_ticks])
 
     def add_manual(self, schedule_id: int, at: float, run_id: int, actor: str, fills_from: int | None) -> None:
         """Write down a run that somebody started by hand; two in one second count as two."""
-        by_hand = (fires.c.schedule_id == schedule_id) & (fires.c.kind == MANUAL)
-        with self._ledger.write() as connection:
-            last = connection.scalar(sa.select(sa.func.max(fires.c.due)).where(by_hand))
+        by_hand = (ticks.c.schedule_id == schedule_id) & (ticks.c.kind == MANUAL)
+        with self._database.write() as connection:
+            last = connection.scalar(sa.select(sa.func.max(ticks.c.due)).where(by_hand))
             due = max(int(at), (last or 0) + 1)
             row = {"schedule_id": schedule_id, "kind": MANUAL, "due": due, "until": due, "outcome": RAN, "at": at}
             more = {"late": 0.0, "run_id": run_id, "actor": actor, "fills_from": fills_from}
-            connection.execute(fires.insert().values(**{**_EMPTY_FIRE, **row, **more}))
+            connection.execute(ticks.insert().values(**{**_EMPTY_TICK, **row, **more}))
 
-    def update_fires(self, changes: Sequence[Mapping[str, Any]]) -> None:
-        """Change fires: each mapping has `id` and the same other columns as the rest."""
+    def update_ticks(self, changes: Sequence[Mapping[str, Any]]) -> None:
+        """Change ticks: each mapping has `id` and the same other columns as the rest."""
         if not changes:
             return
         columns: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in changes[0] if name != "id"}
-        statement = fires.update().where(fires.c.id == sa.bindparam("fire_id")).values(**columns)
+        statement = ticks.update().where(ticks.c.id == sa.bindparam("fire_id")).values(**columns)
         renamed = [
             {"fire_id" if name == "id" else f"new_{name}": value for name, value in change.items()}
             for change in changes
         ]
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(statement, renamed)
 
     def end_runs(self, run_states: Mapping[int, str], failures: Mapping[int, int]) -> None:
-        """Note how the runs of fires (by id) ended, and with it how many failures in a row schedules have had."""
-        ends = fires.update().where(fires.c.id == sa.bindparam("fire")).values(run_state=sa.bindparam("ended"))
+        """Note how the runs of ticks (by id) ended, and with it how many failures in a row schedules have had."""
+        ends = ticks.update().where(ticks.c.id == sa.bindparam("fire")).values(run_state=sa.bindparam("ended"))
         counts = schedules.update().where(schedules.c.id == sa.bindparam("of")).values(failures=sa.bindparam("count"))
-        with self._ledger.write() as connection:
-            connection.execute(ends, [{"fire": fire, "ended": state} for fire, state in run_states.items()])
+        with self._database.write() as connection:
+            connection.execute(ends, [{"fire": tick, "ended": state} for tick, state in run_states.items()])
             if failures:
                 connection.execute(counts, [{"of": one, "count": count} for one, count in failures.items()])
 
-    def open_fires(self) -> list[sa.RowMapping]:
+    def open_ticks(self) -> list[sa.RowMapping]:
         """Fires that have no end yet, the longest due first: to be started, waiting, or running."""
-        running = fires.c.outcome.in_((RAN, LATE)) & fires.c.run_state.is_(None)
-        query = sa.select(fires).where(fires.c.outcome.in_((FIRING, WAITING)) | running).order_by(fires.c.due)
-        with self._ledger.read() as connection:
+        running = ticks.c.outcome.in_((RAN, LATE)) & ticks.c.run_state.is_(None)
+        query = sa.select(ticks).where(ticks.c.outcome.in_((FIRING, WAITING)) | running).order_by(ticks.c.due)
+        with self._database.read() as connection:
             return list(connection.execute(query).mappings())
 
-    def fires(
+    def ticks(
         self, schedule_id: int | None = None, *, outcomes: Sequence[str] = (), limit: int = 50, offset: int = 0
     ) -> tuple[list[sa.RowMapping], int]:
-        """One page of fires, newest first, and how many rows there are."""
-        wanted: list[sa.ColumnElement[bool]] = [fires.c.schedule_id == schedule_id] if schedule_id is not None else []
-        wanted += [fires.c.outcome.in_(outcomes)] if outcomes else []
-        query = sa.select(fires).where(*wanted).order_by(fires.c.due.desc(), fires.c.id.desc())
-        with self._ledger.read() as connection:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(fires).where(*wanted)) or 0
+        """One page of ticks, newest first, and how many rows there are."""
+        wanted: list[sa.ColumnElement[bool]] = [ticks.c.schedule_id == schedule_id] if schedule_id is not None else []
+        wanted += [ticks.c.outcome.in_(outcomes)] if outcomes else []
+        query = sa.select(ticks).where(*wanted).order_by(ticks.c.due.desc(), ticks.c.id.desc())
+        with self._database.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(ticks).where(*wanted)) or 0
             return list(connection.execute(query.limit(limit).offset(offset)).mappings()), total
 
-    def last_fires(self, schedule_ids: Iterable[int], each: int) -> dict[int, list[sa.RowMapping]]:
-        """The newest fires of each schedule, oldest first."""
-        newest = sa.select(fires).order_by(fires.c.due.desc(), fires.c.id.desc()).limit(each)
-        with self._ledger.read() as connection:
+    def last_ticks(self, schedule_ids: Iterable[int], each: int) -> dict[int, list[sa.RowMapping]]:
+        """The newest ticks of each schedule, oldest first."""
+        newest = sa.select(ticks).order_by(ticks.c.due.desc(), ticks.c.id.desc()).limit(each)
+        with self._database.read() as connection:
             return {
-                one: list(reversed(list(connection.execute(newest.where(fires.c.schedule_id == one)).mappings())))
+                one: list(reversed(list(connection.execute(newest.where(ticks.c.schedule_id == one)).mappings())))
                 for one in schedule_ids
             }
 
     def unfilled(self, schedule_id: int | None = None, *, under_way: bool = False) -> list[sa.RowMapping]:
-        """Missed fires whose data nobody has fetched since, oldest first; `under_way`: also those that an open fire
+        """Missed ticks whose data nobody has fetched since, oldest first; `under_way`: also those that an open tick
         stands in for, which will have been if it ends well."""
-        wanted = (fires.c.outcome == MISSED) & fires.c.filled_by.is_(None)
-        wanted &= fires.c.schedule_id.in_(sa.select(schedules.c.id).where(_kept))
+        wanted = (ticks.c.outcome == MISSED) & ticks.c.filled_by.is_(None)
+        wanted &= ticks.c.schedule_id.in_(sa.select(schedules.c.id).where(_kept))
         if schedule_id is not None:
-            wanted &= fires.c.schedule_id == schedule_id
+            wanted &= ticks.c.schedule_id == schedule_id
         # Looked for first: a run that ends well in between has filled them by the time they are read.
-        standing_in = [] if under_way else self.open_fires()
-        with self._ledger.read() as connection:
-            missed = connection.execute(sa.select(fires).where(wanted).order_by(fires.c.due)).mappings()
-            return [row for row in missed if not any(_stands_in(fire, row) for fire in standing_in)]
+        standing_in = [] if under_way else self.open_ticks()
+        with self._database.read() as connection:
+            missed = connection.execute(sa.select(ticks).where(wanted).order_by(ticks.c.due)).mappings()
+            return [row for row in missed if not any(_stands_in(tick, row) for tick in standing_in)]
 
     def fill(self, schedule_id: int, first: int, before: int, run_id: int) -> None:
-        """Note the run that has fetched what missed fires would have: those due from `first` on that were on record
-        before the fire of id `before`."""
-        missed = (fires.c.schedule_id == schedule_id) & (fires.c.outcome == MISSED) & fires.c.filled_by.is_(None)
-        recorded = (fires.c.due >= first) & (fires.c.id < before)
-        with self._ledger.write() as connection:
-            connection.execute(fires.update().where(missed & recorded).values(filled_by=run_id))
+        """Note the run that has fetched what missed ticks would have: those due from `first` on that were on record
+        before the tick of id `before`."""
+        missed = (ticks.c.schedule_id == schedule_id) & (ticks.c.outcome == MISSED) & ticks.c.filled_by.is_(None)
+        recorded = (ticks.c.due >= first) & (ticks.c.id < before)
+        with self._database.write() as connection:
+            connection.execute(ticks.update().where(missed & recorded).values(filled_by=run_id))
 
     # -- notices
 
@@ -322,34 +322,34 @@ class ScheduleStore:
         """Write a message down; returns its id."""
         now = time.time()
         values = {"at": now, "event": event, "text": text, "details": dict(details), "state": state, "next_at": now}
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             inserted = connection.execute(notices.insert().values(**values))
             return int(inserted.inserted_primary_key[0])  # type: ignore[index]
 
     def pending_notices(self, now: float, limit: int = 20) -> list[sa.RowMapping]:
         """Messages whose next try has come, oldest first."""
         wanted = (notices.c.state == PENDING) & (notices.c.next_at <= now)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             query = sa.select(notices).where(wanted).order_by(notices.c.id).limit(limit)
             return list(connection.execute(query).mappings())
 
     def update_notice(self, notice_id: int, **values: Any) -> None:
         """Change columns of a message."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(notices.update().where(notices.c.id == notice_id).values(**values))
 
     def notices(self, limit: int = 20, event: str | None = None) -> list[sa.RowMapping]:
         """The newest messages, newest first."""
         query = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             return list(connection.execute(query.where(notices.c.event == event) if event else query).mappings())
 
 
-def _stands_in(fire: sa.RowMapping, missed: sa.RowMapping) -> bool:
-    """Whether a fire asks for what a missed one would have, on record before it."""
-    if fire["fills_from"] is None or fire["schedule_id"] != missed["schedule_id"]:
+def _stands_in(tick: sa.RowMapping, missed: sa.RowMapping) -> bool:
+    """Whether a tick asks for what a missed one would have, on record before it."""
+    if tick["fills_from"] is None or tick["schedule_id"] != missed["schedule_id"]:
         return False
-    return bool(fire["fills_from"] <= missed["due"] and missed["id"] < fire["id"])
+    return bool(tick["fills_from"] <= missed["due"] and missed["id"] < tick["id"])
 
 
 class _ChangedMeanwhile(Exception):
@@ -367,25 +367,25 @@ _MOVE = (
 )
 
 
-def _settle(connection: sa.Connection, books: Sequence[Book]) -> None:
+def _settle(connection: sa.Connection, settlements: Sequence[DueTicks]) -> None:
     """Move accounts and write their rows, all or none."""
     moves = [
         {
-            "of": book.schedule.id,
-            "as_of": book.schedule.version,
-            "begun": book.schedule.accounted_until,
-            "to": book.until,
-            "then": book.next_due,
+            "of": due_ticks.schedule.id,
+            "as_of": due_ticks.schedule.version,
+            "begun": due_ticks.schedule.accounted_until,
+            "to": due_ticks.until,
+            "then": due_ticks.next_due,
         }
-        for book in books
+        for due_ticks in settlements
     ]
-    if connection.execute(_MOVE, moves).rowcount != len(books):
+    if connection.execute(_MOVE, moves).rowcount != len(settlements):
         raise _ChangedMeanwhile
-    if rows := [{**_EMPTY_FIRE, **row} for book in books for row in book.rows]:
-        connection.execute(fires.insert(), rows)
+    if rows := [{**_EMPTY_TICK, **row} for due_ticks in settlements for row in due_ticks.rows]:
+        connection.execute(ticks.insert(), rows)
 
 
-_EMPTY_FIRE: dict[str, Any] = {
+_EMPTY_TICK: dict[str, Any] = {
     **dict.fromkeys(("late", "fills_from", "run_id", "run_state", "filled_by", "actor", "note")),
     "kind": DUE,
     "count": 1,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ffe_core.errors import InputError
 from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series
-from ffe_core.storage.state.database import Ledger, metadata
+from ffe_core.storage.state.database import Database, metadata
 from ffe_core.timeframes import seconds
 
 _table = sa.Table(
@@ -44,8 +44,8 @@ class Watchlist:
 class Watchlists:
     """Reads and writes watchlists."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def save(self, name: str, provider: str, pairs: Sequence[str], timeframes: Sequence[str], actor: str) -> Watchlist:
         """Save under a name, replacing the list of that name. InputError for an empty or bad list."""
@@ -65,14 +65,14 @@ class Watchlists:
             "actor": actor,
             "saved_at": time.time(),
         }
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(_table.delete().where(_table.c.name == clean))
             connection.execute(_table.insert().values(**values))
         return saved
 
     def all(self) -> list[Watchlist]:
         """Every watchlist, by name."""
-        with self._ledger.read() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(sa.select(_table).order_by(sa.func.lower(_table.c.name)))
             return [Watchlist(r.name, r.provider, tuple(r.pairs), tuple(r.timeframes)) for r in rows]
 
@@ -82,5 +82,5 @@ class Watchlists:
 
     def delete(self, name: str) -> None:
         """Remove a watchlist; the series on it are not touched."""
-        with self._ledger.write() as connection:
+        with self._database.write() as connection:
             connection.execute(_table.delete().where(_table.c.name == name))

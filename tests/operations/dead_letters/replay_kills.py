@@ -25,7 +25,7 @@ from ffe_core import DeadLetterQueue
 from ffe_core.operations.dead_letters.service import DeadLetters
 from ffe_core.operations.runs.service import RunService
 from ffe_core.settings import Settings
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.ingestion.fakes import stored
 from tests.storage.dead_letters.harness import BTC, good
 
@@ -46,15 +46,15 @@ def prepare(folder: Path, records: int) -> None:
 
 def replay(folder: Path) -> None:
     """Replay everything pending; says "begun" before, and returns when the run has ended."""
-    ledger = Ledger(folder / LEDGER_FILE)
-    service = RunService(Settings.load({"data_dir": str(folder)}), ledger)
+    database = Database(folder / DATABASE_FILE)
+    service = RunService(Settings.load({"data_dir": str(folder)}), database)
     dead_letters = DeadLetters(service)
     selection = dead_letters.queue.select()
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     service.wait(dead_letters.replay(selection, "ann", lease_wait=_WAIT), _WAIT)
     service.close()
-    ledger.close()
+    database.close()
 
 
 def killed(folder: Path, after: float | None) -> float | None:

@@ -17,14 +17,14 @@ from ffe_core.operations.dead_letters import replay as replays
 from ffe_core.operations.dead_letters.edits import set_fields, swap_high_low
 from ffe_core.operations.dead_letters.service import DeadLetters
 from ffe_core.operations.runs.service import RunService
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from tests.ingestion.fakes import record, stored
 from tests.operations.dead_letters import replay_kills
 from tests.operations.harness import WAIT, Market, asked, done, lines_of, opened, states_of
 from tests.processes import at_once
-from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
 
 SERIES = Series("BTCUSD", "1h", "coinbase")
 
@@ -220,7 +220,7 @@ class TestExactlyOnce:
     def test_not_even_when_it_is_mended_or_restated_before_the_next_replay(
         self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        """What was mended after it had landed is neither stored again nor said to be stored."""
+        """What was edited after it had landed is neither stored again nor said to be stored."""
         entry_id = kept(verbs, good(0), good(1, 7.0), good(2), good(2, 8.0))
         with monkeypatch.context() as patch:
             patch.setattr(replays.Replay, "_tell", lambda *_: pytest.fail("died here"))
@@ -228,7 +228,7 @@ class TestExactlyOnce:
         verbs.mend(verbs.edits({entry_id: (0,)}, [set_fields({"date": good(9)["date"]})]), "ann")
         verbs.mend(verbs.edits({entry_id: (2,)}, [set_fields({"high": "500"})]), "ann")
         done(service, asked(days=1, mode="refetch"))
-        outcomes = [verdict.outcome for verdict in verbs.preview({entry_id: (0, 1, 2, 3)})]
+        outcomes = [check.outcome for check in verbs.preview({entry_id: (0, 1, 2, 3)})]
         assert outcomes == ["fails", "landed", "fails", "collides"]
         row = replayed(verbs, service, {entry_id: (0, 1, 2)}, restate=True)
         assert (row["records"], row["failed_records"]) == (1, 2)
@@ -244,7 +244,7 @@ class TestExactlyOnce:
         self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         entry_id = kept(verbs, good(0))
-        marks, stale = service.lake.marks, [Marks(5, 5)]
+        marks, stale = service.lake.marks, [Watermarks(5, 5)]
         monkeypatch.setattr(service.lake, "marks", lambda series: stale.pop() if stale else marks(series))
         assert replayed(verbs, service, {entry_id: (0,)})["state"] == "complete"
         assert ids(tmp_path) == {f"{entry_id}#0": 1}
@@ -303,9 +303,9 @@ class TestCancelling:
         service.wait(run_id, WAIT)
         assert states_of(service, run_id)[0] == "cancelled"
         assert "cancelled by bob" in lines_of(service, run_id)
-        landed = ids(tmp_path)
-        assert 0 < sum(landed.values()) < 10
-        assert statuses(verbs, entry_id).count("replayed") == len(landed)
+        already_replayed = ids(tmp_path)
+        assert 0 < sum(already_replayed.values()) < 10
+        assert statuses(verbs, entry_id).count("replayed") == len(already_replayed)
         monkeypatch.undo()
         replayed(verbs, service, {entry_id: range(10)})
         assert sorted(ids(tmp_path).values()) == [1] * 10
@@ -316,7 +316,7 @@ class TestRefetch:
         self, verbs: DeadLetters, service: RunService, market: Market, tmp_path: Path
     ):
         entry_id = kept(verbs, *(upside_down(hour) for hour in (3, 4, 5, 20)), {"date": "soon"})
-        run_id = verbs.refetch({entry_id: range(5)}, "ann", reason="they mended it")
+        run_id = verbs.refetch({entry_id: range(5)}, "ann", reason="they edited it")
         service.wait(run_id, WAIT)
         assert sorted({((page.start - START) // HOUR, (page.end - START) // HOUR) for page in market.asked}) == [
             (3, 6),
@@ -334,7 +334,7 @@ class TestRefetch:
             4,
         )
         taken = verbs.queue.read(entry_id).history[-1]
-        assert (taken["verb"], taken["by"], taken["why"], taken["run"]) == ("refetch", "ann", "they mended it", run_id)
+        assert (taken["verb"], taken["by"], taken["why"], taken["run"]) == ("refetch", "ann", "they edited it", run_id)
 
     def test_the_same_bad_record_again_stays_pending_and_is_no_second_letter(
         self, verbs: DeadLetters, service: RunService, market: Market
@@ -397,8 +397,8 @@ def test_a_cancelled_replay_counts_the_commit_it_saw_through(
 
 
 def test_a_dead_letter_counts_until_it_is_replayed(verbs: DeadLetters, service: RunService, tmp_path: Path):
-    entry_id = buried(tmp_path / "dlq", 0)
-    assert len(verbs.queue.opens(SERIES, START, START + HOUR)) == 1
+    entry_id = dead_lettered(tmp_path / "dlq", 0)
+    assert len(verbs.queue.open_times(SERIES, START, START + HOUR)) == 1
     verbs.mend(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
     replayed(verbs, service, {entry_id: (0,)})
-    assert len(verbs.queue.opens(SERIES, START, START + HOUR)) == 0
+    assert len(verbs.queue.open_times(SERIES, START, START + HOUR)) == 0

@@ -21,7 +21,7 @@ from ffe_core.storage.dead_letters.file import step
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.state.audit import Audit
 from tests.operations.harness import Market, asked, done, opened
-from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def letters(verbs: DeadLetters, entry_id: str) -> list[Any]:
 
 class TestMending:
     def test_an_edit_is_a_revision_with_author_and_time(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0, 1)
+        entry_id = dead_lettered(dlq, 0, 1)
         verbs.mend([Edit(entry_id, 1, 0, good(1))], "ann", "they were swapped")
         entry = verbs.queue.read(entry_id)
         assert [letter.revision for letter in entry.letters] == [0, 1]
@@ -56,7 +56,7 @@ class TestMending:
         assert datetime.fromisoformat(taken["at"]).utcoffset() == timedelta(0)
 
     def test_one_fix_for_many(self, verbs: DeadLetters, dlq: Path):
-        first, second = buried(dlq, 0, 1, 2), buried(dlq, 5)
+        first, second = dead_lettered(dlq, 0, 1, 2), dead_lettered(dlq, 5)
         edits = verbs.edits({first: (0, 2), second: (0,)}, [swap_high_low, drop_volume])
         verbs.mend(edits, "ann")
         assert [letter.revision for letter in letters(verbs, first)] == [1, 0, 1]
@@ -70,7 +70,7 @@ class TestMending:
             verbs.edits({entry_id: (0, 1)}, [swap_high_low])
 
     def test_a_stale_edit_is_refused_with_both_versions(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0, 1)
+        entry_id = dead_lettered(dlq, 0, 1)
         verbs.mend([Edit(entry_id, 0, 0, good(0, 5.0))], "ann")
         mine = [Edit(entry_id, 0, 0, good(0, 6.0)), Edit(entry_id, 1, 0, good(1))]
         with pytest.raises(StaleEdit, match=r"record 0 .* meanwhile by ann .* \(revision 1, yours") as caught:
@@ -82,7 +82,7 @@ class TestMending:
         assert letters(verbs, entry_id)[0].value == good(0, 6.0)
 
     def test_an_edit_that_changes_nothing_is_no_revision(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0)
+        entry_id = dead_lettered(dlq, 0)
         verbs.mend([Edit(entry_id, 0, 0, upside_down(0))], "ann")
         assert verbs.queue.read(entry_id).history == []
 
@@ -93,26 +93,26 @@ class TestMending:
     def test_what_cannot_be_read_is_refused_and_nothing_saved(
         self, verbs: DeadLetters, dlq: Path, value: Any, why: str
     ):
-        entry_id = buried(dlq, 0, 1)
+        entry_id = dead_lettered(dlq, 0, 1)
         with pytest.raises(FieldError, match=why):
             verbs.mend([Edit(entry_id, 1, 0, good(1)), Edit(entry_id, 0, 0, value)], "ann")
         assert verbs.queue.read(entry_id).history == []
 
     def test_a_bar_that_has_not_closed_is_refused(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0)
+        entry_id = dead_lettered(dlq, 0)
         soon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
         with pytest.raises(FieldError, match="not closed yet"):
             verbs.mend([Edit(entry_id, 0, 0, good(0, date=soon))], "ann")
 
     def test_only_pending_records_are_mended(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0)
+        entry_id = dead_lettered(dlq, 0)
         verbs.discard({entry_id: (0,)}, "ann", "noise")
         with pytest.raises(InputError, match=r"#0: it is discarded; only a pending record"):
             verbs.mend([Edit(entry_id, 0, 0, good(0))], "bob")
 
     @pytest.mark.parametrize("number", [-1, 1, 10**30])
     def test_a_record_that_there_is_not_is_said(self, verbs: DeadLetters, dlq: Path, number: int):
-        entry_id = buried(dlq, 0)
+        entry_id = dead_lettered(dlq, 0)
         for verb in (
             lambda: verbs.mend([Edit(entry_id, number, 0, good(0))], "ann"),
             lambda: verbs.replay({entry_id: (number,)}, "ann"),
@@ -134,9 +134,9 @@ class TestPreview:
         entry_id = verbs.queue.save(records, "e", BTC, [["x"]] * 5).entry_id
         assert entry_id
         before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.json"))
-        verdicts = list(verbs.preview({entry_id: range(5)}))
-        assert [verdict.outcome for verdict in verdicts] == ["fails", "fails", "fails", "identical", "passes"]
-        assert [verdicts[n].reasons for n in range(3)] == [("superseded",), tuple(SWAPPED), ("superseded",)]
+        checks = list(verbs.preview({entry_id: range(5)}))
+        assert [check.outcome for check in checks] == ["fails", "fails", "fails", "identical", "passes"]
+        assert [checks[n].reasons for n in range(3)] == [("superseded",), tuple(SWAPPED), ("superseded",)]
         (collision,) = verbs.preview({entry_id: (2,)})
         assert (collision.outcome, collision.stored) == ("collides", stored)
         assert collision.candle
@@ -144,7 +144,7 @@ class TestPreview:
         assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.json")) == before
 
     def test_an_edit_is_judged_as_if_it_were_saved(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0, 1)
+        entry_id = dead_lettered(dlq, 0, 1)
         edits = verbs.edits({entry_id: (1,)}, [swap_high_low])
         assert [v.outcome for v in verbs.preview({entry_id: (0, 1)}, edits)] == ["fails", "passes"]
 
@@ -152,8 +152,8 @@ class TestPreview:
         soon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
         entry_id = verbs.queue.save([good(0, date=soon)], "e", BTC).entry_id
         assert entry_id
-        (verdict,) = verbs.preview({entry_id: (0,)})
-        assert (verdict.outcome, verdict.reasons) == ("fails", ("not_closed",))
+        (check,) = verbs.preview({entry_id: (0,)})
+        assert (check.outcome, check.reasons) == ("fails", ("not_closed",))
 
     def test_a_later_share_of_a_long_list_knows_what_the_earlier_would_store(
         self, verbs: DeadLetters, monkeypatch: pytest.MonkeyPatch
@@ -185,7 +185,7 @@ def market_candle(service: RunService) -> dict[str, float]:
 
 class TestDiscardAndRestore:
     def test_a_mark_with_a_reason_that_can_be_taken_back(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0, 1, 2)
+        entry_id = dead_lettered(dlq, 0, 1, 2)
         assert verbs.discard({entry_id: (0, 1, 1)}, "ann", " noise ") == 2
         assert verbs.discard({entry_id: (0, 1)}, "bob", "again") == 0
         assert verbs.queue.count(Wanted(status="discarded")) == 2
@@ -199,7 +199,7 @@ class TestDiscardAndRestore:
 
     @pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
     def test_a_reason_is_required(self, verbs: DeadLetters, dlq: Path, reason: str):
-        entry_id = buried(dlq, 0)
+        entry_id = dead_lettered(dlq, 0)
         with pytest.raises(InputError, match="reason: say why"):
             verbs.discard({entry_id: (0,)}, "ann", reason)
         assert verbs.queue.read(entry_id).history == []
@@ -219,7 +219,12 @@ class TestPurge:
     def test_only_what_is_finished_and_old_goes_and_an_audit_row_stays(
         self, verbs: DeadLetters, service: RunService, dlq: Path
     ):
-        pending, fresh, old, half = buried(dlq, 0), buried(dlq, 1, 2), buried(dlq, 3, 4), buried(dlq, 5, 6)
+        pending, fresh, old, half = (
+            dead_lettered(dlq, 0),
+            dead_lettered(dlq, 1, 2),
+            dead_lettered(dlq, 3, 4),
+            dead_lettered(dlq, 5, 6),
+        )
         verbs.discard({fresh: (0, 1), old: (0, 1), half: (0,)}, "ann", "noise")
         for entry_id in (pending, old, half):
             self.old(verbs, entry_id)
@@ -227,12 +232,12 @@ class TestPurge:
         gone = verbs.purge([pending, fresh, old, half], 30, "ann", "over a month old")
         assert gone == [old]
         assert {row.id for row in verbs.queue.entries()} == {pending, fresh, half}
-        (row,) = Audit(service.ledger).find(verb="purge dead letters")
+        (row,) = Audit(service.database).find(verb="purge dead letters")
         assert (row["actor"], row["reason"], row["target"]) == ("ann", "over a month old", "1 entries, 2 records")
         assert row["details"]["entries"] == [old]
 
     def test_what_was_restored_meanwhile_stays(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0)
+        entry_id = dead_lettered(dlq, 0)
         verbs.discard({entry_id: (0,)}, "ann", "noise")
         listed = [row.id for row in verbs.purgeable(0)]
         verbs.restore({entry_id: (0,)}, "bob")
@@ -247,7 +252,7 @@ class TestPurge:
 
 class TestExport:
     def test_json_holds_all_that_is_known(self, verbs: DeadLetters, dlq: Path):
-        entry_id = buried(dlq, 0, 1)
+        entry_id = dead_lettered(dlq, 0, 1)
         verbs.mend(verbs.edits({entry_id: (1,)}, [swap_high_low]), "ann", "swapped")
         (row,) = json.loads(verbs.export_json({entry_id: (1,)}))
         assert (row["entry"], row["record"], row["raw"], row["value"]) == (entry_id, 1, upside_down(1), good(1))
@@ -278,7 +283,7 @@ class TestExport:
 
 
 def test_steps_are_told_record_by_record(verbs: DeadLetters, dlq: Path):
-    entry_id = buried(dlq, 0, 1)
+    entry_id = dead_lettered(dlq, 0, 1)
     verbs.queue.change(
         [entry_id],
         lambda _: {entry_id: [step("replay", "ann", run=4, stored={"0": 0}, kept=[], failed={"1": ["off_grid"]})]},

@@ -18,12 +18,12 @@ from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import RunService, next_step
 from ffe_core.providers.base import Fetched, Page
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.state import database as ledger_module
-from ffe_core.storage.state import runs as states
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
-from ffe_core.storage.state.runs import NewRun, RunLedger
+from ffe_core.storage.state import database as database_module
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.runs import NewRun, RunStore
 from tests.browser.driver import poll
 from tests.ingestion.fakes import HOUR, START, hours, record
 from tests.operations.harness import WAIT, Market, asked, done, kept, lines_of, opened, states_of
@@ -203,7 +203,7 @@ def test_a_cancellation_that_comes_too_late_leaves_the_run_what_it_is(tmp_path: 
     with opened(tmp_path) as service:
         for pair in ("BTCUSD", "ETHUSD", "SOLUSD", "LTCUSD"):
             run_id = service.start(asked(pair), "ann")
-            poll(lambda run=run_id: service.runs.series(run)[0]["state"] not in states.ACTIVE, "the series to end")
+            poll(lambda run=run_id: service.runs.series(run)[0]["state"] not in run_states.ACTIVE, "the series to end")
             try:
                 service.cancel(run_id, "ann")
             except InputError as error:
@@ -283,8 +283,8 @@ def test_a_process_that_ends_after_its_run_did_not_interrupt_it(
         run_id = orphaned(service)
 
         def ends_now(folder: Path, owner: str) -> bool:
-            service.runs.update_series(run_id, {0: {"state": states.COMPLETE}})
-            service.runs.update(run_id, state=states.COMPLETE)
+            service.runs.update_series(run_id, {0: {"state": run_states.COMPLETE}})
+            service.runs.update(run_id, state=run_states.COMPLETE)
             return False
 
         monkeypatch.setattr(run_service, "is_alive", ends_now)
@@ -385,7 +385,7 @@ def test_marks_that_cannot_be_read_fail_their_own_series_only(
 ) -> None:
     marks = DeltaLakeManager.marks
 
-    def broken(self: DeltaLakeManager, series: Series) -> Marks:
+    def broken(self: DeltaLakeManager, series: Series) -> Watermarks:
         if series.asset_pair == "ETHUSD":
             raise StorageError("the log of ETHUSD cannot be read")
         return marks(self, series)
@@ -433,7 +433,7 @@ def test_the_preview_says_why_a_series_is_skipped(tmp_path: Path, market: Market
         assert shown.requests == 8
 
 
-# --- Log lines, and a ledger that cannot be written for a while
+# --- Log lines, and a database that cannot be written for a while
 
 
 def test_what_is_logged_during_a_run_stands_in_its_log_lines(
@@ -477,14 +477,14 @@ def test_progress_is_in_the_ledger_while_the_run_goes_on(tmp_path: Path, market:
 def test_a_ledger_locked_for_a_while_loses_nothing(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ledger_module, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.05)
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
         poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
-        other = sqlite3.connect(tmp_path / LEDGER_FILE, isolation_level=None)
+        other = sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         market.goes_on.set()
-        poll(lambda: "could not be written" in caplog.text, "the ledger to be missed")
+        poll(lambda: "could not be written" in caplog.text, "the database to be missed")
         other.execute("ROLLBACK")
         other.close()
         service.wait(run_id, WAIT)
@@ -497,16 +497,16 @@ def test_a_ledger_locked_for_a_while_loses_nothing(
 def test_an_end_that_comes_while_progress_is_being_written_is_written_too(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, first = RunLedger.update_series, []
+    plain, first = RunStore.update_series, []
 
-    def slow(self: RunLedger, run_id: int, changes: dict[int, dict[str, object]]) -> None:
+    def slow(self: RunStore, run_id: int, changes: dict[int, dict[str, object]]) -> None:
         if not first:
             first.append(run_id)
             market.goes_on.set()
             poll(lambda: any("stored" in line["text"] for line in self.lines(run_id)), "the series to end")
         plain(self, run_id, changes)
 
-    monkeypatch.setattr(RunLedger, "update_series", slow)
+    monkeypatch.setattr(RunStore, "update_series", slow)
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
         service.wait(run_id, WAIT)
@@ -543,17 +543,17 @@ def test_a_job_that_breaks_is_a_failed_run_with_its_reason(tmp_path: Path) -> No
             service.retry_failed(run_id, "ann")
 
 
-# --- The ledger
+# --- The database
 
 
 def test_runs_are_found_by_state_provider_pair_and_time(tmp_path: Path) -> None:
-    runs = RunLedger(Ledger(tmp_path / LEDGER_FILE))
+    runs = RunStore(Database(tmp_path / DATABASE_FILE))
     for number in range(4):
         pair = "BTCUSD" if number % 2 else "ETHUSD"
         provider = "coinbase" if number < 2 else "oanda"
         series = [Series(pair, "1h", provider), Series("SOLUSD", "1h", provider)]
         runs.add(NewRun("backfill", provider, "resume", START, START + HOUR, series, "ann", "console", "1"))
-    runs.update(3, state=states.COMPLETE)
+    runs.update(3, state=run_states.COMPLETE)
     found = lambda **wanted: [run["id"] for run in runs.find(**wanted)[0]]  # noqa: E731
     assert found() == [4, 3, 2, 1]
     assert found(states=["complete"]) == [3]

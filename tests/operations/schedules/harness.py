@@ -1,4 +1,4 @@
-"""What do tests of schedules share? A scheduler over a real ledger, with a clock to turn and runs that only pretend."""
+"""Shares what tests of schedules need: a scheduler over a real database, a clock to turn, runs that only pretend."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ffe_core.operations.schedules.service import Draft, Schedules
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.schedules import Schedule, ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
 from ffe_core.times import parse_instant
@@ -108,7 +108,7 @@ class Told:
     def tell(self, event: str, text: str, **details: Any) -> None:
         self.messages.append((event, text))
 
-    def weigh_dead_letters(self, since: Callable[[float], int]) -> None:
+    def check_threshold(self, since: Callable[[float], int]) -> None:
         since(0.0)
 
     @property
@@ -117,15 +117,15 @@ class Told:
 
 
 class World:
-    """One data directory, one scheduler at a time; `crash` replaces it by one that knows only the ledger."""
+    """One data directory, one scheduler at a time; `crash` replaces it by one that knows only the database."""
 
     def __init__(self, folder: Path, clock: Clock, most_runs: int = 1_000) -> None:
         self.clock, self.runs, self.told, self._most_runs = clock, FakeRuns(), Told(), most_runs
-        self.ledger = Ledger(folder / "console.db")
-        self.store = ScheduleStore(self.ledger)
-        self.watchlists = Watchlists(self.ledger)
+        self.database = Database(folder / "console.db")
+        self.store = ScheduleStore(self.database)
+        self.watchlists = Watchlists(self.database)
         self.plans = Plans(Settings.load({"data_dir": str(folder)}), self.watchlists)
-        self.verbs = Schedules(self.store, self.plans, self.runs, Audit(self.ledger), clock=clock)
+        self.verbs = Schedules(self.store, self.plans, self.runs, Audit(self.database), clock=clock)
         self.crash()
 
     def crash(self) -> None:
@@ -146,18 +146,18 @@ class World:
         """Turn the clock to `end`, stopping wherever something is due."""
         while (due := self.store.next_due()) is not None and due <= end:
             self.clock.at = max(self.clock.at, float(due))
-            self.scheduler.pulse()
+            self.scheduler.poll()
         self.clock.at = end
-        self.scheduler.pulse()
+        self.scheduler.poll()
 
-    def fires(self, schedule_id: int) -> list[Any]:
-        """The fires of a schedule, oldest first."""
-        return list(reversed(self.store.fires(schedule_id, limit=1_000_000)[0]))
+    def ticks(self, schedule_id: int) -> list[Any]:
+        """The ticks of a schedule, oldest first."""
+        return list(reversed(self.store.ticks(schedule_id, limit=1_000_000)[0]))
 
     def outcomes(self, schedule_id: int) -> list[tuple[int, str]]:
         """Every due instant on record with what became of it, oldest first."""
         schedule = self.store.get(schedule_id)
         assert schedule is not None
         trigger = self.plans.trigger(schedule)
-        rows = [row for row in self.fires(schedule_id) if row["kind"] == states.DUE]
+        rows = [row for row in self.ticks(schedule_id) if row["kind"] == schedule_states.DUE]
         return [(due, row["outcome"]) for row in rows for due in instants(row, trigger)]

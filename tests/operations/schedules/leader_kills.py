@@ -1,11 +1,11 @@
-"""Does every fire come to exactly one end though leaders die? `kill -9`, again and again, with a standby up.
+"""Does every tick come to exactly one end though leaders die? `kill -9`, again and again, with a standby up.
 
 python -m tests.operations.schedules.leader_kills [--kills 50]
 
-Real processes with the real service, real runs of the simulated provider and a real ledger; only the scheduler's clock
+Real processes with the real service, runs of the simulated provider and a real database; only the scheduler's clock
 runs thirty times as fast, so that minutes pass in seconds. The leader is killed at random moments, every other time
 within a tenth of a second after something was due, which is when it has most to lose. Afterwards the record is
-compared with what the triggers say was due, and with the runs in the ledger. The exit code is 1 if a due instant is on
+compared with what the triggers say was due, and with the runs on record. The exit code is 1 if a due instant is on
 record twice or not at all, if one ran twice, or if a take-over took two seconds or more.
 """
 
@@ -31,9 +31,9 @@ from ffe_core.operations.schedules.due import instants
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.settings import Settings
-from ffe_core.storage.state import schedules as states
-from ffe_core.storage.state.database import LEDGER_FILE, Ledger
-from ffe_core.storage.state.runs import RunLedger
+from ffe_core.storage.state import schedules as schedule_states
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.runs import RunStore
 from ffe_core.storage.state.schedules import Schedule, ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
 from tests.processes import start
@@ -63,7 +63,7 @@ def serve(folder: str, origin: float) -> None:
     """One console without pages, until it is killed. Says that it is up, and which process leads when it does."""
     service = ConsoleService({"data_dir": folder})
     service.scheduler._clock = lambda: fast_clock(origin)
-    service.scheduler._pulse_seconds = 0.05
+    service.scheduler._poll_seconds = 0.05
     service.open()
     sys.stdout.write("up\n")
     sys.stdout.flush()
@@ -72,7 +72,7 @@ def serve(folder: str, origin: float) -> None:
 
 
 @dataclass
-class Verdict:
+class ReplayCheck:
     """What the record says: due instants by outcome, take-over times in seconds, and all that broke the rule."""
 
     kills: int
@@ -83,23 +83,23 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The verdict for people."""
+        """The check for people."""
         due = sum(self.outcomes.values())
         ended = ", ".join(f"{name} {count:,}" for name, count in sorted(self.outcomes.items()))
         slowest = max(self.takeovers, default=0.0)
         return [
             f"{self.kills} kills, {due:,} due fires: {ended}",
-            f"{self.runs:,} runs; {self.adopted} fires were found claimed by a dead leader and finished",
+            f"{self.runs:,} runs; {self.adopted} ticks were found claimed by a dead leader and finished",
             f"take-over: median {statistics.median(self.takeovers or [0.0]):.2f} s, slowest {slowest:.2f} s"
             f" (limit {LIMIT_SECONDS:.0f} s)",
-            "every due fire is on record exactly once and none ran twice" if not self.faults else "BROKEN:",
+            "every due tick is on record exactly once and none ran twice" if not self.faults else "BROKEN:",
             *self.faults[:20],
         ]
 
 
-def torment(folder: Path, kills: int, seed: int = 0) -> Verdict:
-    """Kill the leader so many times, then judge."""
-    luck, verdict, origin = random.Random(seed), Verdict(kills), time.time()
+def torment(folder: Path, kills: int, seed: int = 0) -> ReplayCheck:
+    """Kill the leader so many times, then evaluate."""
+    luck, check, origin = random.Random(seed), ReplayCheck(kills), time.time()
     begun = _plan(folder, origin)
     consoles = [_console(folder, origin)]
     consoles.append(_console(folder, origin))
@@ -108,15 +108,15 @@ def torment(folder: Path, kills: int, seed: int = 0) -> Verdict:
             time.sleep(luck.uniform(0.2, 3.0))
             if number % 2:
                 time.sleep(_until_due(origin) + luck.uniform(0.0, 0.1))
-            verdict.takeovers.append(_kill_leader(folder, consoles))
+            check.takeovers.append(_kill_leader(folder, consoles))
             consoles.append(_console(folder, origin))
         time.sleep(3.0)
     finally:
         for console in consoles:
             console.kill()
             console.communicate()
-    _judge(folder, begun, verdict)
-    return verdict
+    _evaluate(folder, begun, check)
+    return check
 
 
 def _until_due(origin: float) -> float:
@@ -167,58 +167,58 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def _judge(folder: Path, begun: dict[int, int], verdict: Verdict) -> None:
-    ledger = Ledger(folder / LEDGER_FILE)
+def _evaluate(folder: Path, begun: dict[int, int], check: ReplayCheck) -> None:
+    database = Database(folder / DATABASE_FILE)
     try:
-        store, runs = ScheduleStore(ledger), RunLedger(ledger)
-        plans = Plans(Settings.load({"data_dir": str(folder)}), Watchlists(ledger))
+        store, runs = ScheduleStore(database), RunStore(database)
+        plans = Plans(Settings.load({"data_dir": str(folder)}), Watchlists(database))
         for schedule in store.all():
-            _judge_one(schedule, store, runs, plans, begun[schedule.id], verdict)
+            _evaluate_one(schedule, store, runs, plans, begun[schedule.id], check)
     finally:
-        ledger.close()
-    verdict.faults += [f"a take-over took {took:.2f} s" for took in verdict.takeovers if took >= LIMIT_SECONDS]
+        database.close()
+    check.faults += [f"a take-over took {took:.2f} s" for took in check.takeovers if took >= LIMIT_SECONDS]
 
 
-def _judge_one(
-    schedule: Schedule, store: ScheduleStore, runs: RunLedger, plans: Plans, begun: int, verdict: Verdict
+def _evaluate_one(
+    schedule: Schedule, store: ScheduleStore, runs: RunStore, plans: Plans, begun: int, check: ReplayCheck
 ) -> None:
     trigger = plans.trigger(schedule)
-    rows = store.fires(schedule.id, limit=1_000_000)[0]
+    rows = store.ticks(schedule.id, limit=1_000_000)[0]
     on_record = Counter(due for row in rows for due in instants(row, trigger))
     due = {int(at) for at in trigger.dues(begun, schedule.accounted_until)}
-    verdict.faults += [f"{schedule.name}: {at} is not on record" for at in sorted(due - set(on_record))]
-    verdict.faults += [f"{schedule.name}: {at} is on record {n} times" for at, n in on_record.items() if n > 1]
+    check.faults += [f"{schedule.name}: {at} is not on record" for at in sorted(due - set(on_record))]
+    check.faults += [f"{schedule.name}: {at} is on record {n} times" for at, n in on_record.items() if n > 1]
     for row in rows:
-        verdict.outcomes[row["outcome"]] += row["count"]
-        verdict.adopted += "its leader ended" in (row["note"] or "")
+        check.outcomes[row["outcome"]] += row["count"]
+        check.adopted += "its leader ended" in (row["note"] or "")
     made = [run for run in runs.find(limit=1_000_000)[0] if run["source"] == schedule.source]
-    verdict.runs += len(made)
+    check.runs += len(made)
     ran = Counter(run["parameters"]["due"] for run in made)
-    verdict.faults += [f"{schedule.name}: {at} ran {n} times" for at, n in ran.items() if n > 1]
+    check.faults += [f"{schedule.name}: {at} ran {n} times" for at, n in ran.items() if n > 1]
     known = {row["run_id"] for row in rows}
-    unwritten = {row["due"] for row in rows if row["outcome"] == states.FIRING}
-    verdict.faults += [
+    unwritten = {row["due"] for row in rows if row["outcome"] == schedule_states.FIRING}
+    check.faults += [
         f"{schedule.name}: run {run['id']} is on no record"
         for run in made
         if run["id"] not in known and run["parameters"]["due"] not in unwritten
     ]
-    verdict.faults += [
+    check.faults += [
         f"{schedule.name}: {row['due']} says it ran, and there is no run"
         for row in rows
-        if row["outcome"] in (states.RAN, states.LATE) and row["due"] not in ran
+        if row["outcome"] in (schedule_states.RAN, schedule_states.LATE) and row["due"] not in ran
     ]
 
 
 def main() -> int:
-    """Print the verdict; 1 if the rule was broken."""
+    """Print the check; 1 if the rule was broken."""
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        verdict = torment(Path(folder), chosen.kills, chosen.seed)
-    sys.stdout.write("\n".join(verdict.lines()) + "\n")
-    return int(bool(verdict.faults))
+        check = torment(Path(folder), chosen.kills, chosen.seed)
+    sys.stdout.write("\n".join(check.lines()) + "\n")
+    return int(bool(check.faults))
 
 
 if __name__ == "__main__":

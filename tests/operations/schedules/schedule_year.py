@@ -1,4 +1,4 @@
-"""Does every due fire come to exactly one end in a whole year? A year of a turned clock in seconds, as a table.
+"""Does every due tick come to exactly one end in a whole year? A year of a turned clock in seconds, as a table.
 
 python -m tests.operations.schedules.schedule_year [--schedules 500]
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ffe_core.operations.schedules.due import CATCH_UPS
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import Schedule
 from tests.operations.schedules.harness import Clock, World
 
@@ -96,9 +96,9 @@ def live_through(world: World) -> None:
         if not disturbance.alive:
             world.crash()
         world.clock.at = disturbance.end.timestamp()
-        world.scheduler.pulse()
+        world.scheduler.poll()
     world.run_until(_LAST.timestamp() - 1)
-    world.scheduler.pulse()
+    world.scheduler.poll()
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class Findings:
     disturbed: list[list[str]]
     shown: list[list[str]]
     faults: list[str]
-    fires: int
+    ticks: int
 
 
-def judge(world: World, planned: Sequence[Planned]) -> Findings:
+def evaluate(world: World, planned: Sequence[Planned]) -> Findings:
     """Compare the record with what the calendar says."""
     faults, total = [], 0
     records = {one.schedule.id: world.outcomes(one.schedule.id) for one in planned}
@@ -150,15 +150,15 @@ def _row(
     filled = sum(
         row["count"]
         for one in chosen
-        for row in world.fires(one.schedule.id)
-        if row["outcome"] == states.MISSED and row["filled_by"] and first <= row["due"] <= last
+        for row in world.ticks(one.schedule.id)
+        if row["outcome"] == schedule_states.MISSED and row["filled_by"] and first <= row["due"] <= last
     )
     twice = (on_record - due).total() + sum(n > 1 for key, n in _runs(world).items() if key in due)
     counts = [
         due.total(),
-        what[states.RAN],
-        what[states.LATE],
-        what[states.MISSED],
+        what[schedule_states.RAN],
+        what[schedule_states.LATE],
+        what[schedule_states.MISSED],
         filled,
         twice,
         (due - on_record).total(),
@@ -167,7 +167,7 @@ def _row(
 
 
 def _runs(world: World) -> Counter[tuple[int, int]]:
-    return Counter((run.schedule_id, run.due) for run in world.runs.started.values() if run.kind == states.DUE)
+    return Counter((run.schedule_id, run.due) for run in world.runs.started.values() if run.kind == schedule_states.DUE)
 
 
 def _shown(planned: Sequence[Planned], records: dict[int, list[tuple[int, str]]]) -> list[list[str]]:
@@ -196,11 +196,11 @@ def _shown(planned: Sequence[Planned], records: dict[int, list[tuple[int, str]]]
 
 
 def year(folder: Path, count: int) -> Findings:
-    """Plan, live through and judge a year of `count` schedules."""
+    """Plan, live through and evaluate a year of `count` schedules."""
     world = World(folder, Clock(_FIRST.timestamp() - 1))
     planned = plan(world, count)
     live_through(world)
-    return judge(world, planned)
+    return evaluate(world, planned)
 
 
 def _lines(table: Sequence[Sequence[str]]) -> list[str]:
@@ -222,8 +222,8 @@ def main() -> int:
         "",
         *_lines(found.disturbed),
         "",
-        f"{chosen.schedules} schedules, {found.fires:,} due fires in 2024, {took:.1f} s",
-        "every due fire is on record exactly once and none ran twice" if not found.faults else "BROKEN:",
+        f"{chosen.schedules} schedules, {found.ticks:,} due fires in 2024, {took:.1f} s",
+        "every due tick is on record exactly once and none ran twice" if not found.faults else "BROKEN:",
         *found.faults[:20],
     ]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -13,7 +13,7 @@ from ffe_core.errors import InputError, SeriesHeld, StorageError
 from ffe_core.operations.schedules.runs import SCHEDULER, Failure
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.times import DAY
 from tests.operations.schedules.harness import Clock, World
 
@@ -32,8 +32,8 @@ def _what(world: World, schedule_id: int) -> list[str]:
 def test_what_is_due_runs_once_and_on_record(world: World) -> None:
     one = world.add(trigger="every 1", since="2d")
     world.run_until(world.clock.at + 150)
-    assert _what(world, one.id) == [states.RAN] * 3
-    rows = world.fires(one.id)
+    assert _what(world, one.id) == [schedule_states.RAN] * 3
+    rows = world.ticks(one.id)
     assert [row["run_id"] for row in rows] == [1, 2, 3]
     assert [row["run_state"] for row in rows] == [run_states.COMPLETE] * 3
     request = world.runs.started[1].request
@@ -45,7 +45,7 @@ def test_a_pulse_without_anything_due_changes_nothing(world: World) -> None:
     one = world.add(trigger="every 1")
     world.run_until(world.clock.at + 31)
     for _ in range(5):
-        world.scheduler.pulse()
+        world.scheduler.poll()
     assert len(world.outcomes(one.id)) == len(world.runs.started) == 1
 
 
@@ -58,29 +58,29 @@ def test_nothing_is_due_before_a_schedule_was_made(world: World) -> None:
 def test_a_little_late_is_said(world: World) -> None:
     one = world.add(trigger="every 1", catch_up="none")
     world.clock.at += 42
-    world.scheduler.pulse()
-    [row] = world.fires(one.id)
-    assert (row["outcome"], row["late"]) == (states.LATE, 12.0)
+    world.scheduler.poll()
+    [row] = world.ticks(one.id)
+    assert (row["outcome"], row["late"]) == (schedule_states.LATE, 12.0)
 
 
 @pytest.mark.parametrize(
     ("catch_up", "outcomes"),
     [
-        ("none", [states.MISSED] * 6),
-        ("latest", [states.MISSED] * 5 + [states.LATE]),
-        ("fill", [states.MISSED] * 5 + [states.LATE]),
+        ("none", [schedule_states.MISSED] * 6),
+        ("latest", [schedule_states.MISSED] * 5 + [schedule_states.LATE]),
+        ("fill", [schedule_states.MISSED] * 5 + [schedule_states.LATE]),
     ],
 )
 def test_an_outage_is_caught_up_as_told(world: World, catch_up: str, outcomes: list[str]) -> None:
     one = world.add(trigger="cron 0 * * * *", catch_up=catch_up, mode="gaps", since="1d")
     world.crash()
     world.clock.at += 6 * 3600
-    world.scheduler.pulse()
-    world.scheduler.pulse()
+    world.scheduler.poll()
+    world.scheduler.poll()
     assert _what(world, one.id) == outcomes
-    missed = [row for row in world.fires(one.id) if row["outcome"] == states.MISSED]
+    missed = [row for row in world.ticks(one.id) if row["outcome"] == schedule_states.MISSED]
     assert [row["note"] for row in missed] == ["no console was running"]
-    assert len(world.runs.started) == outcomes.count(states.LATE)
+    assert len(world.runs.started) == outcomes.count(schedule_states.LATE)
     if catch_up == "fill":
         first = missed[0]["due"]
         assert world.runs.started[1].request.start == first - DAY
@@ -91,13 +91,13 @@ def test_an_outage_is_caught_up_as_told(world: World, catch_up: str, outcomes: l
 
 
 def _filling(world: World, **values: object) -> int:
-    """A schedule whose fire stands in for five missed ones, in a run that is under way; its id."""
+    """A schedule whose tick stands in for five missed ones, in a run that is under way; its id."""
     values = {"trigger": "cron 0 * * * *", "catch_up": "fill", "mode": "gaps", "since": "1d", **values}
     one = world.add(**values)
     world.crash()
     world.runs.holds = True
     world.clock.at += 6 * 3600
-    world.scheduler.pulse()
+    world.scheduler.poll()
     return one.id
 
 
@@ -113,12 +113,12 @@ def _filling(world: World, **values: object) -> int:
 )
 def test_what_was_missed_counts_as_fetched_once_its_run_ended_well(world: World, state: str, is_filled: bool) -> None:
     schedule_id = _filling(world)
-    assert world.fires(schedule_id)[0]["filled_by"] is None
+    assert world.ticks(schedule_id)[0]["filled_by"] is None
     assert world.store.unfilled(schedule_id) == []
     world.crash()
     world.runs.end(1, state)
-    world.scheduler.pulse()
-    assert world.fires(schedule_id)[0]["filled_by"] == (1 if is_filled else None)
+    world.scheduler.poll()
+    assert world.ticks(schedule_id)[0]["filled_by"] == (1 if is_filled else None)
     assert [row["count"] for row in world.store.unfilled(schedule_id)] == ([] if is_filled else [5])
 
 
@@ -133,33 +133,33 @@ def test_a_run_without_some_of_its_series_has_not_fetched_what_was_missed(world:
     schedule_id = _filling(world, pairs=("BTCUSD", "ETHUSD"))
     assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
     world.runs.end(1)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
 
 
 def test_after_an_outage_a_fire_of_this_minute_stands_in_for_the_latest(world: World) -> None:
     one = world.add(trigger="every 1", catch_up="latest")
     world.clock.at += 600
-    world.scheduler.pulse()
-    assert _what(world, one.id) == [states.MISSED] * 9 + [states.LATE]
+    world.scheduler.poll()
+    assert _what(world, one.id) == [schedule_states.MISSED] * 9 + [schedule_states.LATE]
     assert len(world.runs.started) == 1
 
 
 def test_a_machine_that_slept_says_so(world: World) -> None:
     one = world.add(trigger="cron 0 * * * *", catch_up="none")
-    world.scheduler.pulse()
+    world.scheduler.poll()
     world.clock.at += 7200
-    world.scheduler.pulse()
-    assert [row["note"] for row in world.fires(one.id)] == ["the machine slept, or its clock was set forward"]
+    world.scheduler.poll()
+    assert [row["note"] for row in world.ticks(one.id)] == ["the machine slept, or its clock was set forward"]
 
 
 def test_a_later_run_from_the_watermark_fills_what_was_missed(world: World) -> None:
     one = world.add(trigger="cron 0 * * * *", catch_up="none")
     world.clock.at += 7200
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert [row["filled_by"] for row in world.store.unfilled()] == [None]
     world.run_until(world.clock.at + 3600)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert world.store.unfilled(one.id) == []
 
 
@@ -170,7 +170,7 @@ def test_the_clock_set_back_repeats_nothing(world: World) -> None:
     world.clock.at -= 3600
     for _ in range(60):
         world.clock.at += 60
-        world.scheduler.pulse()
+        world.scheduler.poll()
     assert world.outcomes(one.id) == before
     world.run_until(world.clock.at + 120)
     assert len(world.outcomes(one.id)) == len(before) + 2
@@ -180,23 +180,23 @@ def test_the_former_run_is_not_overtaken(world: World) -> None:
     one = world.add(trigger="every 1", overlap="skip")
     world.runs.holds = True
     world.run_until(world.clock.at + 150)
-    assert _what(world, one.id) == [states.RAN, states.SKIPPED, states.SKIPPED]
-    assert [row["note"] for row in world.fires(one.id)][1:] == ["run 1, the former one, still ran"] * 2
+    assert _what(world, one.id) == [schedule_states.RAN, schedule_states.SKIPPED, schedule_states.SKIPPED]
+    assert [row["note"] for row in world.ticks(one.id)][1:] == ["run 1, the former one, still ran"] * 2
     world.runs.end(1)
     world.run_until(world.clock.at + 60)
-    assert _what(world, one.id)[-1] == states.RAN
+    assert _what(world, one.id)[-1] == schedule_states.RAN
 
 
 def test_one_fire_may_wait_for_the_former_run(world: World) -> None:
     one = world.add(trigger="every 1", overlap="queue")
     world.runs.holds = True
     world.run_until(world.clock.at + 150)
-    assert _what(world, one.id) == [states.RAN, states.WAITING, states.SKIPPED]
+    assert _what(world, one.id) == [schedule_states.RAN, schedule_states.WAITING, schedule_states.SKIPPED]
     world.runs.end(1)
     world.clock.at += 5
-    world.scheduler.pulse()
-    assert _what(world, one.id) == [states.RAN, states.LATE, states.SKIPPED]
-    waited = world.fires(one.id)[1]
+    world.scheduler.poll()
+    assert _what(world, one.id) == [schedule_states.RAN, schedule_states.LATE, schedule_states.SKIPPED]
+    waited = world.ticks(one.id)[1]
     assert (waited["note"], waited["run_id"]) == ("waited for run 1", 2)
 
 
@@ -206,15 +206,15 @@ def test_two_schedules_do_not_hold_each_other_up(world: World) -> None:
     world.run_until(world.clock.at + 31)
     world.runs.end(2)
     world.run_until(world.clock.at + 60)
-    assert _what(world, slow.id) == [states.RAN, states.SKIPPED]
-    assert _what(world, quick.id) == [states.RAN, states.RAN]
+    assert _what(world, slow.id) == [schedule_states.RAN, schedule_states.SKIPPED]
+    assert _what(world, quick.id) == [schedule_states.RAN, schedule_states.RAN]
 
 
 def test_series_that_another_run_has_are_left_out_and_said(world: World) -> None:
     one = world.add(pairs=("BTCUSD", "ETHUSD"))
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     world.run_until(world.clock.at + 31)
-    [row] = world.fires(one.id)
+    [row] = world.ticks(one.id)
     assert row["note"] == "without what another run works on: BTCUSD 1h from simulated (run 77)"
     assert world.runs.started[1].request.series == (Series("ETHUSD", "1h", "simulated"),)
 
@@ -225,12 +225,12 @@ def test_a_run_that_left_a_series_out_stands_in_for_nothing_that_was_missed(worl
     world.crash()
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     world.run_until(world.clock.at + 61)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert world.runs.started
     assert len(world.store.unfilled(one.id)) == 1
     world.runs.busy_series = {}
     world.run_until(world.clock.at + 61)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert world.store.unfilled(one.id) == []
 
 
@@ -238,8 +238,8 @@ def test_a_fire_whose_series_are_all_taken_is_skipped(world: World) -> None:
     one = world.add()
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     world.run_until(world.clock.at + 31)
-    assert [(row["outcome"], row["note"]) for row in world.fires(one.id)] == [
-        (states.SKIPPED, "run 77 works on its series")
+    assert [(row["outcome"], row["note"]) for row in world.ticks(one.id)] == [
+        (schedule_states.SKIPPED, "run 77 works on its series")
     ]
 
 
@@ -247,7 +247,7 @@ def test_a_series_held_by_another_process_is_skipped(world: World) -> None:
     one = world.add()
     world.runs.refuse = SeriesHeld("BTCUSD is held by process 9", "process 9")
     world.run_until(world.clock.at + 31)
-    assert [row["note"] for row in world.fires(one.id)] == ["BTCUSD is held by process 9"]
+    assert [row["note"] for row in world.ticks(one.id)] == ["BTCUSD is held by process 9"]
 
 
 def test_a_schedule_pauses_itself_after_failures_in_a_row(world: World) -> None:
@@ -270,14 +270,14 @@ def test_a_failure_counts_once_however_often_it_takes_to_tell_it(world: World, m
 
     def busy(event: str, text: str, **details: Any) -> None:
         if next(tries, None) is not None:
-            raise StorageError("the ledger cannot be used (database is locked)")
+            raise StorageError("the database cannot be used (database is locked)")
         told(event, text, **details)
 
     monkeypatch.setattr(world.told, "tell", busy)
     for _ in range(3):
         with pytest.raises(StorageError):
-            world.scheduler.pulse()
-    world.scheduler.pulse()
+            world.scheduler.poll()
+    world.scheduler.poll()
     assert (world.verbs.get(one.id).failures, world.verbs.get(one.id).paused) == (1, False)
     assert world.told.events == ["run failed"]
 
@@ -287,7 +287,7 @@ def test_a_success_ends_the_row_of_failures(world: World) -> None:
     for state in (run_states.FAILED, run_states.GAPS, run_states.FAILED):
         world.runs.ends_in = state
         world.run_until(world.clock.at + 60)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert (world.verbs.get(one.id).failures, world.verbs.get(one.id).paused) == (1, False)
 
 
@@ -305,7 +305,7 @@ def test_lost_credentials_pause_with_that_reason(world: World) -> None:
     world.run_until(world.clock.at + 31)
     paused = world.verbs.get(one.id)
     assert (paused.paused_by, paused.paused_reason) == (SCHEDULER, "FFE_OANDA__API_TOKEN: missing; set it")
-    assert _what(world, one.id) == [states.PAUSED]
+    assert _what(world, one.id) == [schedule_states.PAUSED]
 
 
 def test_refused_credentials_pause_at_once(world: World) -> None:
@@ -323,7 +323,7 @@ def test_a_watchlist_that_is_gone_pauses_its_schedule_and_no_other(world: World)
     world.watchlists.delete("Majors")
     world.run_until(world.clock.at + 2 * 3600)
     assert "there is none named 'Majors'" in (world.verbs.get(gone.id).paused_reason or "")
-    assert set(_what(world, other.id)) == {states.RAN}
+    assert set(_what(world, other.id)) == {schedule_states.RAN}
 
 
 def test_a_watchlist_counts_as_it_is_when_it_fires(world: World) -> None:
@@ -341,8 +341,8 @@ def test_a_run_that_its_dead_leader_did_not_write_down_is_found(world: World, mo
         with pytest.raises(_Died):
             world.run_until(world.clock.at + 31)
     world.crash()
-    world.scheduler.pulse()
-    assert _what(world, one.id) == [states.RAN]
+    world.scheduler.poll()
+    assert _what(world, one.id) == [schedule_states.RAN]
     assert len(world.runs.started) == 1
 
 
@@ -356,9 +356,9 @@ def test_a_fire_claimed_by_a_dead_leader_and_not_started_is_started_once(
             world.run_until(world.clock.at + 31)
     world.crash()
     world.clock.at += 20
-    world.scheduler.pulse()
-    world.scheduler.pulse()
-    assert [(row["outcome"], row["run_id"]) for row in world.fires(one.id)] == [(states.LATE, 1)]
+    world.scheduler.poll()
+    world.scheduler.poll()
+    assert [(row["outcome"], row["run_id"]) for row in world.ticks(one.id)] == [(schedule_states.LATE, 1)]
     assert len(world.runs.started) == 1
 
 
@@ -366,19 +366,19 @@ def test_a_ledger_that_is_busy_while_writing_does_not_start_twice(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = world.add()
-    real, calls = world.store.update_fires, []
+    real, calls = world.store.update_ticks, []
 
     def busy_once(changes: list[object]) -> None:
         calls.append(changes)
         if changes and len([call for call in calls if call]) == 1:
-            raise StorageError("the ledger is busy")
+            raise StorageError("the database is busy")
         real(changes)  # type: ignore[arg-type]
 
     monkeypatch.setattr(world.store, "update_fires", busy_once)
     with pytest.raises(StorageError):
         world.run_until(world.clock.at + 31)
-    world.scheduler.pulse()
-    assert _what(world, one.id) == [states.RAN]
+    world.scheduler.poll()
+    assert _what(world, one.id) == [schedule_states.RAN]
     assert len(world.runs.started) == 1
 
 
@@ -386,11 +386,11 @@ def test_a_storage_failure_at_the_start_is_tried_again(world: World) -> None:
     one = world.add()
     world.runs.refuse = StorageError("the service is shutting down")
     world.run_until(world.clock.at + 31)
-    assert _what(world, one.id) == [states.FIRING]
+    assert _what(world, one.id) == [schedule_states.FIRING]
     world.runs.refuse = None
     world.clock.at += 10
-    world.scheduler.pulse()
-    assert _what(world, one.id) == [states.LATE]
+    world.scheduler.poll()
+    assert _what(world, one.id) == [schedule_states.LATE]
 
 
 def test_two_leaders_at_once_account_only_once(world: World, tmp_path: Path) -> None:
@@ -400,9 +400,9 @@ def test_two_leaders_at_once_account_only_once(world: World, tmp_path: Path) -> 
     other.crash()
     world.clock.at += 31
     due = world.store.due(int(world.clock.at))
-    other.scheduler.pulse()
-    books = [world.scheduler._book(schedule, world.clock.at) for schedule in due]
-    world.store.settle([book for book in books if book is not None])
+    other.scheduler.poll()
+    settlements = [world.scheduler._settle_due(schedule, world.clock.at) for schedule in due]
+    world.store.settle([due_ticks for due_ticks in settlements if due_ticks is not None])
     assert len(world.outcomes(one.id)) == 1
 
 
@@ -411,8 +411,8 @@ def test_one_schedule_changed_meanwhile_does_not_keep_back_the_others(world: Wor
     world.clock.at += 31
     due = world.store.due(int(world.clock.at))
     world.verbs.pause(first.id, "changed meanwhile", "ann")
-    books = [world.scheduler._book(schedule, world.clock.at) for schedule in due]
-    world.store.settle([book for book in books if book is not None])
+    settlements = [world.scheduler._settle_due(schedule, world.clock.at) for schedule in due]
+    world.store.settle([due_ticks for due_ticks in settlements if due_ticks is not None])
     assert (len(world.outcomes(first.id)), len(world.outcomes(second.id))) == (0, 1)
 
 
@@ -421,9 +421,9 @@ def test_hundreds_due_in_one_minute_all_start(world: World) -> None:
         world.add(f"schedule {number}", pairs=(f"P{number}USD",))
     world.run_until(world.clock.at + 31)
     assert len(world.runs.started) == 120
-    rows, total = world.store.fires(limit=200)
+    rows, total = world.store.ticks(limit=200)
     assert total == 120
-    assert {row["outcome"] for row in rows} == {states.RAN}
+    assert {row["outcome"] for row in rows} == {schedule_states.RAN}
 
 
 def test_so_many_run_at_once_and_the_others_as_these_end(tmp_path: Path) -> None:
@@ -431,15 +431,15 @@ def test_so_many_run_at_once_and_the_others_as_these_end(tmp_path: Path) -> None
     world.runs.holds = True
     made = [world.add(f"schedule {number}", pairs=(f"P{number}USD",)) for number in range(5)]
     world.run_until(world.clock.at + 31)
-    assert [_what(world, one.id) for one in made] == [[states.RAN]] * 3 + [[states.FIRING]] * 2
+    assert [_what(world, one.id) for one in made] == [[schedule_states.RAN]] * 3 + [[schedule_states.FIRING]] * 2
     world.runs.end(2)
     world.clock.at += 10
-    world.scheduler.pulse()
-    assert [_what(world, one.id) for one in made[3:]] == [[states.LATE], [states.FIRING]]
+    world.scheduler.poll()
+    assert [_what(world, one.id) for one in made[3:]] == [[schedule_states.LATE], [schedule_states.FIRING]]
     world.verbs.pause(made[4].id, "maintenance", "ann")
     world.runs.end(1)
-    world.scheduler.pulse()
-    assert _what(world, made[4].id) == [states.PAUSED]
+    world.scheduler.poll()
+    assert _what(world, made[4].id) == [schedule_states.PAUSED]
     assert len(world.runs.started) == 4
 
 
@@ -458,17 +458,17 @@ def test_the_timer_is_set_for_what_is_due_first(world: World) -> None:
     scheduler._timer.start(paused=True)
     try:
         later = world.add("later", trigger="cron 0 12 * * *")
-        scheduler.pulse()
+        scheduler.poll()
         [job] = scheduler._timer.get_jobs()
         assert job.next_run_time.timestamp() == later.next_due
         sooner = world.add("sooner", trigger="every 1")
-        scheduler.pulse()
+        scheduler.poll()
         [job] = scheduler._timer.get_jobs()
         assert job.next_run_time.timestamp() == sooner.next_due
         assert job.misfire_grace_time is None
         for schedule in (later, sooner):
             world.verbs.delete(schedule.id, "ann")
-        scheduler.pulse()
+        scheduler.poll()
         assert scheduler._timer.get_jobs() == []
     finally:
         scheduler._timer.shutdown()
@@ -476,10 +476,10 @@ def test_the_timer_is_set_for_what_is_due_first(world: World) -> None:
 
 def test_runs_of_dead_processes_are_looked_for_every_few_seconds(world: World) -> None:
     for _ in range(5):
-        world.scheduler.pulse()
+        world.scheduler.poll()
     assert world.runs.adoptions == 1
     world.scheduler._adopts_at = time.monotonic()
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert world.runs.adoptions == 2
 
 
@@ -490,10 +490,10 @@ def test_an_adoption_that_fails_is_said_tried_again_and_keeps_nothing_from_firin
     with monkeypatch.context() as patch:
         patch.setattr(world.runs, "adopt_dead", _locked)
         world.run_until(world.clock.at + 31)
-    assert _what(world, one.id) == [states.RAN]
-    assert "the ledger is locked" in caplog.text
+    assert _what(world, one.id) == [schedule_states.RAN]
+    assert "the database is locked" in caplog.text
     world.scheduler._adopts_at = time.monotonic()
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert world.runs.adoptions == 1
 
 
@@ -505,14 +505,14 @@ def test_nothing_starts_before_the_fires_of_a_former_leader_are_looked_through(
     def adopt() -> None:
         done.append("adopt")
         if len(done) < 3:
-            raise StorageError("the ledger is locked")
+            raise StorageError("the database is locked")
 
-    def pulse() -> None:
+    def poll() -> None:
         done.append("pulse")
         world.scheduler._stop.set()
 
     monkeypatch.setattr(world.scheduler, "adopt", adopt)
-    monkeypatch.setattr(world.scheduler, "pulse", pulse)
+    monkeypatch.setattr(world.scheduler, "pulse", poll)
     monkeypatch.setattr(world.scheduler, "_pulse_seconds", 0.001)
     world.scheduler._keep_pulsing()
     assert done == ["adopt"] * 3 + ["pulse"]
@@ -520,11 +520,11 @@ def test_nothing_starts_before_the_fires_of_a_former_leader_are_looked_through(
 
 def test_a_step_that_fails_is_said_and_does_not_end_the_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails() -> None:
-        raise StorageError("the ledger cannot be used")
+        raise StorageError("the database cannot be used")
 
     world.scheduler._guarded(fails)
-    assert world.scheduler.last_error == "the ledger cannot be used"
-    world.scheduler._guarded(world.scheduler.pulse)
+    assert world.scheduler.last_error == "the database cannot be used"
+    world.scheduler._guarded(world.scheduler.poll)
     assert world.scheduler.last_error is None
 
 
@@ -537,7 +537,7 @@ def _dies(*_: object) -> None:
 
 
 def _locked() -> None:
-    raise StorageError("the ledger is locked")
+    raise StorageError("the database is locked")
 
 
 def test_runs_started_by_hand_in_the_same_moment_are_all_on_record(world: World) -> None:
@@ -546,5 +546,5 @@ def test_runs_started_by_hand_in_the_same_moment_are_all_on_record(world: World)
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(world.store.add_manual, one.id, 1e9, n, "ann", None) for n in range(40)]:
             done.result()
-    rows, total = world.store.fires(one.id, limit=100)
+    rows, total = world.store.ticks(one.id, limit=100)
     assert (total, len({row["due"] for row in rows}), {row["run_id"] for row in rows}) == (40, 40, set(range(40)))

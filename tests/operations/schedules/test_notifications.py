@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from ffe_core.errors import InputError, PermanentError, RetriableError
-from ffe_core.operations.schedules.notifications import WAITS, Notices
+from ffe_core.operations.schedules.notifications import WAITS, Notifier
 from ffe_core.settings import Settings
-from ffe_core.storage.state import schedules as states
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state import schedules as schedule_states
+from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.schedules import ScheduleStore
 from tests.operations.schedules.harness import Clock
 
@@ -65,10 +65,10 @@ def clock() -> Clock:
     return Clock(4_000_000_000.0)
 
 
-def notices(folder: Path, url: str | None, clock: Clock, **more: Any) -> tuple[Notices, ScheduleStore]:
-    store = ScheduleStore(Ledger(folder / "console.db"))
+def notices(folder: Path, url: str | None, clock: Clock, **more: Any) -> tuple[Notifier, ScheduleStore]:
+    store = ScheduleStore(Database(folder / "console.db"))
     settings = Settings.load({"data_dir": str(folder), "webhook": {"url": url, "timeout_seconds": 5, **more}})
-    return Notices(settings, store, clock=clock), store
+    return Notifier(settings, store, clock=clock), store
 
 
 def test_a_message_arrives_with_a_text(tmp_path: Path, receiver: Receiver, clock: Clock) -> None:
@@ -80,7 +80,7 @@ def test_a_message_arrives_with_a_text(tmp_path: Path, receiver: Receiver, clock
     at = body.pop("at")
     assert at > 0
     assert body == {"text": "Schedule Majors: run 12 failed.", "event": "run failed", "schedule": "Majors", "run": 12}
-    assert [(row["state"], row["attempts"]) for row in store.notices()] == [(states.DELIVERED, 1)]
+    assert [(row["state"], row["attempts"]) for row in store.notices()] == [(schedule_states.DELIVERED, 1)]
     told.send_pending()
     assert len(receiver.got) == 1
 
@@ -92,13 +92,17 @@ def test_a_receiver_that_is_down_is_tried_again_and_given_up(tmp_path: Path, rec
     for wait in WAITS:
         told.send_pending()
         [row] = store.notices()
-        assert (row["state"], row["next_at"]) == (states.PENDING, clock.at + wait)
+        assert (row["state"], row["next_at"]) == (schedule_states.PENDING, clock.at + wait)
         clock.at += wait - 1
         told.send_pending()
         clock.at += 1
     told.send_pending()
     [row] = store.notices()
-    assert (row["state"], row["attempts"], row["error"]) == (states.GIVEN_UP, 5, "the webhook answered HTTP 503")
+    assert (row["state"], row["attempts"], row["error"]) == (
+        schedule_states.GIVEN_UP,
+        5,
+        "the webhook answered HTTP 503",
+    )
     assert len(receiver.got) == 5
 
 
@@ -110,7 +114,7 @@ def test_a_receiver_that_comes_back_gets_what_waited(tmp_path: Path, receiver: R
     receiver.status = 204
     clock.at += WAITS[0]
     told.send_pending()
-    assert [row["state"] for row in store.notices()] == [states.DELIVERED]
+    assert [row["state"] for row in store.notices()] == [schedule_states.DELIVERED]
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 410])
@@ -120,7 +124,7 @@ def test_a_final_answer_is_not_tried_again(tmp_path: Path, receiver: Receiver, c
     told.tell("run failed", "one")
     told.send_pending()
     [row] = store.notices()
-    assert (row["state"], row["attempts"]) == (states.GIVEN_UP, 1)
+    assert (row["state"], row["attempts"]) == (schedule_states.GIVEN_UP, 1)
     assert row["error"] == f"the webhook answered HTTP {status}; check its address"
 
 
@@ -152,8 +156,8 @@ def test_a_test_message_is_sent_at_once_and_says_how_it_went(tmp_path: Path, rec
     with pytest.raises(PermanentError, match="HTTP 404"):
         told.send_test("ann")
     assert [(row["event"], row["state"]) for row in store.notices()] == [
-        ("test", states.GIVEN_UP),
-        ("test", states.DELIVERED),
+        ("test", schedule_states.GIVEN_UP),
+        ("test", schedule_states.DELIVERED),
     ]
 
 
@@ -161,7 +165,7 @@ def test_without_a_webhook_messages_are_kept_for_the_overview(tmp_path: Path, cl
     told, store = notices(tmp_path, None, clock)
     told.tell("run failed", "one")
     told.send_pending()
-    assert [row["state"] for row in store.notices()] == [states.SHOWN]
+    assert [row["state"] for row in store.notices()] == [schedule_states.SHOWN]
     assert told.address is None
     with pytest.raises(InputError, match="FFE_WEBHOOK__URL: missing"):
         told.send_test("ann")
@@ -182,21 +186,21 @@ def test_dead_letters_are_told_once_when_they_reach_the_limit(tmp_path: Path, re
 
     clock = Clock.on("2024-05-15")
     told, store = notices(tmp_path, receiver.url, clock)
-    told.weigh_dead_letters(since)
+    told.check_threshold(since)
     assert store.notices() == []
     counted[0] = 100
-    told.weigh_dead_letters(since)
+    told.check_threshold(since)
     [row] = store.notices()
-    assert row["text"] == "100 new dead letters; see why, mend and replay them."
-    told.weigh_dead_letters(since)
+    assert row["text"] == "100 new dead letters; see why, edit and replay them."
+    told.check_threshold(since)
     assert asked[:2] == [clock.at - 86_400] * 2
     assert asked[2] == row["at"]
 
 
 def test_the_thread_sends_what_is_told(tmp_path: Path, receiver: Receiver) -> None:
     arrived = threading.Event()
-    store = ScheduleStore(Ledger(tmp_path / "console.db"))
-    told = Notices(Settings.load({"data_dir": str(tmp_path), "webhook": {"url": receiver.url}}), store)
+    store = ScheduleStore(Database(tmp_path / "console.db"))
+    told = Notifier(Settings.load({"data_dir": str(tmp_path), "webhook": {"url": receiver.url}}), store)
     post = told._post
     told._post = lambda message: (post(message), arrived.set())[0]  # type: ignore[method-assign]
     told.start()

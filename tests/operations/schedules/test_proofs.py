@@ -12,7 +12,7 @@ from tests.operations.schedules import leader_kills, schedule_year
 def test_every_due_fire_of_a_disturbed_year_comes_to_one_end(tmp_path: Path) -> None:
     found = schedule_year.year(tmp_path, 14)
     assert found.faults == []
-    assert found.fires > 4_000
+    assert found.ticks > 4_000
     lost, twice = ({row[column] for row in found.disturbed[1:]} for column in (-1, -2))
     assert lost == twice == {"0"}
 
@@ -21,13 +21,13 @@ def test_a_fault_in_the_record_is_found(tmp_path: Path) -> None:
     world = schedule_year.World(tmp_path, schedule_year.Clock(schedule_year._FIRST.timestamp() - 1))
     planned = schedule_year.plan(world, 1)
     world.run_until(schedule_year._FIRST.timestamp() + 86_400 * 3)
-    faults = schedule_year.judge(world, planned).faults
+    faults = schedule_year.evaluate(world, planned).faults
     assert len(faults) == 366 - 3
     assert all("is not on record" in fault for fault in faults)
 
 
 @pytest.mark.timeout(300)
 def test_leaders_die_and_every_fire_comes_to_one_end(tmp_path: Path) -> None:
-    verdict = leader_kills.torment(tmp_path, kills=2)
-    assert [fault for fault in verdict.faults if "take-over" not in fault] == []
-    assert sum(verdict.outcomes.values()) > 0
+    check = leader_kills.torment(tmp_path, kills=2)
+    assert [fault for fault in check.faults if "take-over" not in fault] == []
+    assert sum(check.outcomes.values()) > 0

@@ -1,4 +1,4 @@
-"""How does a fire become a run? With the real run service: refused credentials, a provider that hangs, turns of one's
+"""How does a tick become a run? With the real run service: refused credentials, a provider that hangs, turns of one's
 own, and hundreds at once."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ffe_core.operations.schedules.service import Draft
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.runs import NewRun
 from ffe_core.storage.state.schedules import Schedule
 from tests.fake_exchanges import CoinbaseExchange, Exchange, Fault, Market, OandaExchange, generated
@@ -42,14 +42,14 @@ class Console:
         draft = Draft(name, provider, pairs, ("1h",), **{"trigger": "every 1", "since": "2d", **more})
         return self.service.schedules.create(draft, "ann")
 
-    def fire(self) -> None:
+    def tick(self) -> None:
         """Put the clock to the next whole minute and let everything due start."""
         self.clock.at += 60 - self.clock.at % 60
-        self.service.scheduler.pulse()
+        self.service.scheduler.poll()
 
     def last(self, schedule: Schedule) -> Any:
-        """The newest fire of a schedule."""
-        return self.service.schedules.store.last_fires([schedule.id], 1)[schedule.id][0]
+        """The newest tick of a schedule."""
+        return self.service.schedules.store.last_ticks([schedule.id], 1)[schedule.id][0]
 
     def wait(self, schedule: Schedule) -> str:
         """The state in which the last run of a schedule ended."""
@@ -90,15 +90,15 @@ def _hangs(coinbase: CoinbaseExchange, *symbols: str) -> None:
 
 def test_a_fire_is_a_run_that_names_its_schedule(console: Console) -> None:
     one = console.add("one", "coinbase", "BTCUSD")
-    console.fire()
+    console.tick()
     assert console.wait(one) in (run_states.COMPLETE, run_states.GAPS)
-    console.service.scheduler.pulse()
-    fire = console.last(one)
-    run = console.service.runs.get(fire["run_id"])
+    console.service.scheduler.poll()
+    tick = console.last(one)
+    run = console.service.runs.get(tick["run_id"])
     assert run is not None
     assert (run["source"], run["actor"]) == (f"schedule:{one.id}", "the scheduler")
-    assert run["parameters"] == {"schedule": "one", "kind": "due", "due": fire["due"]}
-    assert fire["run_state"] == run["state"]
+    assert run["parameters"] == {"schedule": "one", "kind": "due", "due": tick["due"]}
+    assert tick["run_state"] == run["state"]
 
 
 def test_credentials_that_are_refused_pause_the_schedule(tmp_path: Path, market: Market) -> None:
@@ -106,9 +106,9 @@ def test_credentials_that_are_refused_pause_the_schedule(tmp_path: Path, market:
         console = Console(tmp_path, oanda=_at(exchange, api_token="the-wrong-token-1234"))
         try:
             one = console.add("one", "oanda", "EURUSD", pause_after=0)
-            console.fire()
+            console.tick()
             assert console.wait(one) == run_states.FAILED
-            console.service.scheduler.pulse()
+            console.service.scheduler.poll()
             paused = console.service.schedules.get(one.id)
             assert paused.paused_by == "the scheduler"
             assert (paused.paused_reason or "").startswith("the provider refuses the credentials: ")
@@ -126,9 +126,9 @@ def test_credentials_that_are_gone_pause_the_schedule(tmp_path: Path, market: Ma
         console.service.drain()
     console = Console(tmp_path)
     try:
-        console.fire()
+        console.tick()
         assert "FFE_OANDA__API_TOKEN: missing" in (console.service.schedules.get(one.id).paused_reason or "")
-        assert console.last(one)["outcome"] == states.PAUSED
+        assert console.last(one)["outcome"] == schedule_states.PAUSED
     finally:
         console.service.drain()
 
@@ -136,9 +136,9 @@ def test_credentials_that_are_gone_pause_the_schedule(tmp_path: Path, market: Ma
 def test_a_failure_of_another_kind_is_not_about_credentials(console: Console, coinbase: CoinbaseExchange) -> None:
     coinbase.fault(Fault.http(500), times=None)
     one = console.add("one", "coinbase", "BTCUSD", "ETHUSD", pause_after=0)
-    console.fire()
+    console.tick()
     assert console.wait(one) == run_states.FAILED
-    console.service.scheduler.pulse()
+    console.service.scheduler.poll()
     assert not console.service.schedules.get(one.id).paused
     [row] = console.service.schedules.store.notices()
     assert "answered HTTP 500" in row["text"]
@@ -150,11 +150,11 @@ def test_a_provider_that_hangs_holds_up_only_its_own_series(console: Console, co
     stuck, other = console.add("stuck", "coinbase", "BTCUSD"), console.add("other", "coinbase", "ETHUSD")
     elsewhere = console.add("elsewhere", "simulated", "BTCUSD")
     for _ in range(2):
-        console.fire()
+        console.tick()
         assert console.wait(other) in (run_states.COMPLETE, run_states.GAPS)
         assert console.wait(elsewhere) == run_states.COMPLETE
-    console.fire()
-    assert console.last(stuck)["outcome"] == states.SKIPPED
+    console.tick()
+    assert console.last(stuck)["outcome"] == schedule_states.SKIPPED
     assert "the former one, still ran" in console.last(stuck)["note"]
 
 
@@ -166,22 +166,22 @@ def test_a_long_backfill_does_not_keep_schedules_from_their_turn(console: Consol
     console.service.run_service.start(long, "ann")
     one = console.add("one", "coinbase", "LTCUSD")
     taken = console.add("taken", "coinbase", "BTCUSD")
-    console.fire()
+    console.tick()
     assert console.wait(one) in (run_states.COMPLETE, run_states.GAPS)
     assert (console.last(taken)["outcome"], console.last(taken)["note"]) == (
-        states.SKIPPED,
+        schedule_states.SKIPPED,
         "run 1 works on its series",
     )
 
 
 def test_a_run_is_found_by_its_fire(console: Console) -> None:
     one, other = console.add("one", "simulated", "BTCUSD"), console.add("other", "simulated", "ETHUSD")
-    console.fire()
-    fire, runs = console.last(one), console.service.schedules._runs
-    assert runs.find(one, states.DUE, fire["due"]) == fire["run_id"]
-    assert runs.find(one, states.MANUAL, fire["due"]) is None
-    assert runs.find(one, states.DUE, fire["due"] + 60) is None
-    assert runs.find(other, states.DUE, fire["due"]) != fire["run_id"]
+    console.tick()
+    tick, runs = console.last(one), console.service.schedules._runs
+    assert runs.find(one, schedule_states.DUE, tick["due"]) == tick["run_id"]
+    assert runs.find(one, schedule_states.MANUAL, tick["due"]) is None
+    assert runs.find(one, schedule_states.DUE, tick["due"] + 60) is None
+    assert runs.find(other, schedule_states.DUE, tick["due"]) != tick["run_id"]
 
 
 def test_a_run_whose_process_died_does_not_hold_up_a_fire(console: Console) -> None:
@@ -191,7 +191,7 @@ def test_a_run_whose_process_died_does_not_hold_up_a_fire(console: Console) -> N
         NewRun("backfill", "simulated", "resume", 0, 1, series, "ann", "command line", "4711-gone")
     )
     console.service.scheduler._adopts_at = math.inf
-    console.fire()
+    console.tick()
     assert console.wait(one) == run_states.COMPLETE
     run = console.service.runs.get(orphan)
     assert run is not None
@@ -202,11 +202,11 @@ def test_new_dead_letters_are_counted(tmp_path: Path) -> None:
     console = Console(tmp_path, simulated={"broken_records": 0.5}, webhook={"dead_letter_limit": 5})
     try:
         before, one = time.time(), console.add("one", "simulated", "BTCUSD")
-        console.fire()
+        console.tick()
         console.wait(one)
         counted = console.service.schedules._runs.new_dead_letters(before)
         assert counted > 5
-        console.service.scheduler.pulse()
+        console.service.scheduler.poll()
         [row] = console.service.schedules.store.notices()
         assert (row["event"], row["details"]) == ("dead letters", {"count": counted})
     finally:
@@ -217,7 +217,7 @@ def test_a_replay_that_fails_again_makes_no_new_dead_letters(tmp_path: Path) -> 
     console = Console(tmp_path, simulated={"broken_records": 0.5})
     try:
         before, one = time.time(), console.add("one", "simulated", "BTCUSD")
-        console.fire()
+        console.tick()
         console.wait(one)
         counted = console.service.schedules._runs.new_dead_letters(before)
         dead_letters = DeadLetters(console.service.run_service)
@@ -236,7 +236,7 @@ def test_everything_due_in_one_minute_runs_within_the_rate(tmp_path: Path, marke
         console = Console(tmp_path, coinbase=_at(exchange, requests_per_second=50))
         try:
             made = [console.add(name, "coinbase", f"{name}USD") for name in names]
-            console.fire()
+            console.tick()
             assert {console.wait(one) for one in made} <= {run_states.COMPLETE, run_states.GAPS}
             assert exchange.count("/candles") >= len(names)
             assert exchange.rate_limited == 0
@@ -252,10 +252,10 @@ def test_the_service_fires_by_itself_when_it_leads(tmp_path: Path) -> None:
     service.open()
     try:
         deadline = time.monotonic() + 60
-        while not service.schedules.store.fires(one.id)[1] and time.monotonic() < deadline:
+        while not service.schedules.store.ticks(one.id)[1] and time.monotonic() < deadline:
             time.sleep(0.02)
     finally:
         service.drain()
-    rows, _ = service.schedules.store.fires(one.id)
-    assert [row["outcome"] for row in rows] in ([states.RAN], [states.LATE])
+    rows, _ = service.schedules.store.ticks(one.id)
+    assert [row["outcome"] for row in rows] in ([schedule_states.RAN], [schedule_states.LATE])
     assert service.health()["last_error"] is None

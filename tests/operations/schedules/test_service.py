@@ -1,4 +1,4 @@
-"""What can people do with schedules? Each verb does what it says, is on record with its actor, and forgets no fire."""
+"""What can people do with schedules? Each verb does what it says, is on record with its actor, and forgets no tick."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ffe_core.errors import InputError, SeriesHeld
-from ffe_core.operations.schedules.forecast import expected_fires
+from ffe_core.operations.schedules.forecast import expected_ticks
 from ffe_core.operations.schedules.service import Draft
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state import schedules as states
+from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import Audit
 from ffe_core.times import DAY, parse_instant
 from tests.operations.schedules.harness import Clock, World
@@ -90,23 +90,23 @@ def test_an_edit_counts_from_now_and_keeps_what_was(world: World) -> None:
     edited = world.verbs.edit(one.id, replace(Draft.of(one), trigger="cron 0 12 * * *", name="noon"), "bob")
     assert (edited.name, edited.actor, edited.next_due) == ("noon", "bob", parse_instant("2024-05-15T12:00:00Z"))
     world.run_until(parse_instant("2024-05-15T12:00:01Z"))
-    assert [row["outcome"] for row in world.fires(one.id)] == [states.RAN, states.RAN]
+    assert [row["outcome"] for row in world.ticks(one.id)] == [schedule_states.RAN, schedule_states.RAN]
 
 
 def test_what_was_due_and_unseen_at_an_edit_is_on_record(world: World) -> None:
     one = world.add()
     world.clock.at += 300
     world.verbs.edit(one.id, replace(Draft.of(one), trigger="cron 0 12 * * *"), "bob")
-    [row] = world.fires(one.id)
-    assert (row["outcome"], row["count"]) == (states.MISSED, 5)
+    [row] = world.ticks(one.id)
+    assert (row["outcome"], row["count"]) == (schedule_states.MISSED, 5)
 
 
 def test_a_new_name_alone_leaves_what_is_due_to_the_scheduler(world: World) -> None:
     one = world.add()
     world.clock.at += 31
     world.verbs.edit(one.id, replace(Draft.of(one), name="renamed"), "bob")
-    world.scheduler.pulse()
-    assert [row["outcome"] for row in world.fires(one.id)] == [states.RAN]
+    world.scheduler.poll()
+    assert [row["outcome"] for row in world.ticks(one.id)] == [schedule_states.RAN]
 
 
 def test_an_edit_from_an_older_version_is_refused(world: World) -> None:
@@ -126,11 +126,11 @@ def test_a_pause_is_on_record_with_who_and_why(world: World) -> None:
     assert len(world.runs.started) == 1
     world.verbs.resume(one.id, "bob")
     world.run_until(world.clock.at + 60)
-    told = [(row["outcome"], row["count"], row["actor"], row["note"]) for row in world.fires(one.id)]
+    told = [(row["outcome"], row["count"], row["actor"], row["note"]) for row in world.ticks(one.id)]
     assert told == [
-        (states.RAN, 1, None, None),
-        (states.PAUSED, 3, "ann", "maintenance"),
-        (states.RAN, 1, None, None),
+        (schedule_states.RAN, 1, None, None),
+        (schedule_states.PAUSED, 3, "ann", "maintenance"),
+        (schedule_states.RAN, 1, None, None),
     ]
 
 
@@ -140,7 +140,10 @@ def test_what_was_due_before_a_pause_is_missed_not_paused(world: World) -> None:
     world.verbs.pause(one.id, "maintenance", "ann")
     world.clock.at += 120
     world.verbs.resume(one.id, "ann")
-    assert [(row["outcome"], row["count"]) for row in world.fires(one.id)] == [(states.MISSED, 2), (states.PAUSED, 2)]
+    assert [(row["outcome"], row["count"]) for row in world.ticks(one.id)] == [
+        (schedule_states.MISSED, 2),
+        (schedule_states.PAUSED, 2),
+    ]
 
 
 def test_a_pause_needs_a_reason_and_happens_once(world: World) -> None:
@@ -161,10 +164,10 @@ def test_a_fire_that_waits_when_a_pause_begins_does_not_run(world: World) -> Non
     world.run_until(world.clock.at + 90)
     world.verbs.pause(one.id, "maintenance", "ann")
     world.runs.end(1)
-    world.scheduler.pulse()
-    assert [(row["outcome"], row["actor"]) for row in world.fires(one.id)] == [
-        (states.RAN, None),
-        (states.PAUSED, "ann"),
+    world.scheduler.poll()
+    assert [(row["outcome"], row["actor"]) for row in world.ticks(one.id)] == [
+        (schedule_states.RAN, None),
+        (schedule_states.PAUSED, "ann"),
     ]
 
 
@@ -190,7 +193,10 @@ def test_a_deleted_schedule_does_not_fire_and_its_record_stays(world: World) -> 
     world.clock.at += 120
     world.verbs.delete(one.id, "ann")
     world.run_until(world.clock.at + 120)
-    assert [(row["outcome"], row["count"]) for row in world.fires(one.id)] == [(states.RAN, 1), (states.MISSED, 2)]
+    assert [(row["outcome"], row["count"]) for row in world.ticks(one.id)] == [
+        (schedule_states.RAN, 1),
+        (schedule_states.MISSED, 2),
+    ]
     with pytest.raises(InputError, match="there is none with number"):
         world.verbs.get(one.id)
     assert world.verbs.attention() == []
@@ -200,17 +206,17 @@ def test_run_now_moves_nothing(world: World) -> None:
     one = world.add()
     run_id = world.verbs.run_now(one.id, "ann")
     assert world.verbs.get(one.id).next_due == one.next_due
-    [row] = world.fires(one.id)
-    assert (row["kind"], row["run_id"], row["actor"]) == (states.MANUAL, run_id, "ann")
+    [row] = world.ticks(one.id)
+    assert (row["kind"], row["run_id"], row["actor"]) == (schedule_states.MANUAL, run_id, "ann")
     world.run_until(world.clock.at + 31)
-    assert world.outcomes(one.id) == [(one.next_due, states.RAN)]
+    assert world.outcomes(one.id) == [(one.next_due, schedule_states.RAN)]
 
 
 def test_run_now_twice_in_a_second_is_on_record_twice(world: World) -> None:
     one = world.add()
     world.verbs.run_now(one.id, "ann")
     world.verbs.run_now(one.id, "ann")
-    assert len(world.fires(one.id)) == 2
+    assert len(world.ticks(one.id)) == 2
 
 
 def test_run_now_works_while_paused_and_is_refused_while_its_series_are_held(world: World) -> None:
@@ -220,7 +226,7 @@ def test_run_now_works_while_paused_and_is_refused_while_its_series_are_held(wor
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 1}
     with pytest.raises(SeriesHeld):
         world.verbs.run_now(one.id, "ann")
-    assert len(world.fires(one.id)) == 1
+    assert len(world.ticks(one.id)) == 1
 
 
 def test_a_fire_waits_for_a_run_started_by_hand(world: World) -> None:
@@ -228,7 +234,7 @@ def test_a_fire_waits_for_a_run_started_by_hand(world: World) -> None:
     world.runs.holds = True
     run_id = world.verbs.run_now(one.id, "ann")
     world.run_until(world.clock.at + 31)
-    assert world.fires(one.id)[-1]["note"] == f"run {run_id}, the former one, still ran"
+    assert world.ticks(one.id)[-1]["note"] == f"run {run_id}, the former one, still ran"
 
 
 def test_what_was_missed_is_filled_once(world: World) -> None:
@@ -239,18 +245,18 @@ def test_what_was_missed_is_filled_once(world: World) -> None:
     request = world.runs.started[run_id].request
     assert (request.start, request.end) == (missed["due"] - DAY, int(world.clock.at))
     assert len(world.runs.started) == 1
-    world.scheduler.pulse()
-    assert world.fires(one)[0]["filled_by"] == run_id
+    world.scheduler.poll()
+    assert world.ticks(one)[0]["filled_by"] == run_id
     assert world.store.unfilled(one) == []
     with pytest.raises(InputError, match="has missed nothing"):
         world.verbs.fill_missed(one, "ann")
 
 
 def _missed(world: World) -> int:
-    """A schedule that missed its fires of nine days; its id."""
+    """A schedule that missed its ticks of nine days; its id."""
     one = world.add(trigger="cron 0 * * * *", catch_up="none", mode="gaps", since="1d")
     world.clock.at += 9 * DAY + 120
-    world.scheduler.pulse()
+    world.scheduler.poll()
     return one.id
 
 
@@ -263,13 +269,13 @@ def test_while_one_run_fills_what_was_missed_no_second_is_offered_or_started(wor
     with pytest.raises(InputError, match=f"run {run_id} is fetching what one missed; wait for it to end"):
         world.verbs.fill_missed(one, "bob")
     world.runs.end(run_id, run_states.FAILED)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert [row["filled_by"] for row in world.store.unfilled(one)] == [None]
     assert {item.kind for item in world.verbs.attention()} == {"failed", "missed"}
     again = world.verbs.fill_missed(one, "bob")
     world.runs.end(again)
-    world.scheduler.pulse()
-    assert world.fires(one)[0]["filled_by"] == again
+    world.scheduler.poll()
+    assert world.ticks(one)[0]["filled_by"] == again
 
 
 def test_a_success_of_another_run_counts_though_the_filling_one_fails(world: World) -> None:
@@ -279,10 +285,10 @@ def test_a_success_of_another_run_counts_though_the_filling_one_fails(world: Wor
     world.verbs.edit(one, replace(Draft.of(world.verbs.get(one)), mode="resume"), "ann")
     other = world.verbs.run_now(one, "ann")
     world.runs.end(other)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     world.runs.end(filling, run_states.FAILED)
-    world.scheduler.pulse()
-    assert world.fires(one)[0]["filled_by"] == other
+    world.scheduler.poll()
+    assert world.ticks(one)[0]["filled_by"] == other
     assert world.store.unfilled(one) == []
 
 
@@ -292,10 +298,10 @@ def test_what_is_missed_after_a_filling_run_began_is_offered_beside_it(world: Wo
     world.verbs.fill_missed(one, "ann")
     world.crash()
     world.clock.at += 7200
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert [row["count"] for row in world.store.unfilled(one)] == [2]
     world.runs.end(1)
-    world.scheduler.pulse()
+    world.scheduler.poll()
     assert [row["count"] for row in world.store.unfilled(one)] == [2]
 
 
@@ -308,11 +314,11 @@ def test_attention_names_what_needs_a_person(world: World) -> None:
     world.runs.ends_in = run_states.FAILED
     world.run_until(parse_instant("2024-05-15T11:30:00Z"))
     world.clock.at += 3600
-    world.scheduler.pulse()
+    world.scheduler.poll()
     found = {(item.kind, item.schedule_id): item.text for item in world.verbs.attention()}
     assert set(found) == {("failed", failed.id), ("paused", paused.id), ("failed", paused.id), ("missed", missed.id)}
     assert found["paused", paused.id].startswith("paused paused itself: 1 failures in a row")
-    assert found["missed", missed.id].startswith("missed missed 1 fire: ")
+    assert found["missed", missed.id].startswith("missed missed 1 tick: ")
     assert {item.run_id for item in world.verbs.attention() if item.kind == "failed"} == {1, 2}
 
 
@@ -323,7 +329,7 @@ def test_every_verb_is_in_the_audit(world: World) -> None:
     world.verbs.resume(one.id, "dan")
     world.verbs.run_now(one.id, "eve")
     world.verbs.delete(one.id, "fay")
-    rows = reversed(Audit(world.ledger).find(target=one.source))
+    rows = reversed(Audit(world.database).find(target=one.source))
     assert [(row["actor"], row["verb"], row["reason"]) for row in rows] == [
         ("ann", "create schedule", ""),
         ("bob", "edit schedule", ""),
@@ -337,19 +343,19 @@ def test_every_verb_is_in_the_audit(world: World) -> None:
 def test_the_next_fires_and_what_each_would_fetch(world: World) -> None:
     one = world.add(trigger="bar close", since="2024-05-15", pairs=("BTCUSD", "ETHUSD"))
     reached = parse_instant("2024-05-15T07:00:00Z")
-    marks = {"BTCUSD": Marks(reached, parse_instant("2024-05-15")), "ETHUSD": Marks()}
+    marks = {"BTCUSD": Watermarks(reached, parse_instant("2024-05-15")), "ETHUSD": Watermarks()}
     dues = world.verbs.next_dues(one, 3)
     assert dues == [parse_instant("2024-05-15T10:01:05Z") + 3600 * n for n in range(3)]
-    found = expected_fires(one, dues, world.plans, lambda series: marks[series.asset_pair])
+    found = expected_ticks(one, dues, world.plans, lambda series: marks[series.asset_pair])
     # BTCUSD has its bars up to 07:00, so 08:00 and 09:00 are left; ETHUSD has none of the day's ten.
-    assert [(fire.bars, fire.requests) for fire in found] == [(12, 2), (2, 2), (2, 2)]
+    assert [(tick.bars, tick.requests) for tick in found] == [(12, 2), (2, 2), (2, 2)]
 
 
 def test_a_daily_refetch_fetches_the_same_days_again(world: World) -> None:
     draft = replace(_GOOD, trigger="cron 0 12 * * *", since="2d", mode="refetch")
     dues = world.verbs.next_dues(draft, 2)
-    found = expected_fires(draft, dues, world.plans, lambda series: Marks(dues[0], 0))
-    assert [fire.bars for fire in found] == [47, 47]
+    found = expected_ticks(draft, dues, world.plans, lambda series: Watermarks(dues[0], 0))
+    assert [tick.bars for tick in found] == [47, 47]
 
 
 def test_a_watchlist_stands_for_its_series(world: World) -> None:

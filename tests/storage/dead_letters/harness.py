@@ -21,7 +21,7 @@ def good(hour: int, price: float = 100.0, **changes: Any) -> dict[str, Any]:
 
 
 def upside_down(hour: int, price: float = 100.0, **changes: Any) -> dict[str, Any]:
-    """A candle with high and low exchanged: three rules are broken, and one fix mends it."""
+    """A candle with high and low exchanged: three rules are broken, and one fix edits it."""
     record = good(hour, price)
     return {**record, "high": record["low"], "low": record["high"], **changes}
 
@@ -29,7 +29,7 @@ def upside_down(hour: int, price: float = 100.0, **changes: Any) -> dict[str, An
 SWAPPED = ["high_below_low", "open_outside_range", "close_outside_range"]
 
 
-def buried(folder: Path, *hours: int, context: dict[str, Any] | None = None, price: float = 100.0) -> str:
+def dead_lettered(folder: Path, *hours: int, context: dict[str, Any] | None = None, price: float = 100.0) -> str:
     """Save upside-down candles of these hours as one entry; its id."""
     queue = DeadLetterQueue(folder)
     records = [upside_down(hour, price) for hour in hours]

@@ -22,7 +22,7 @@ from ffe_core.storage.dead_letters import index as dead_letter_index
 from ffe_core.storage.dead_letters.file import step
 from ffe_core.storage.dead_letters.search import Wanted
 from tests.processes import at_once
-from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, buried, good, upside_down
+from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
 
 ETH = {**BTC, "asset_pair": "ETHUSD"}
 TODAY = datetime.now(UTC)
@@ -100,7 +100,7 @@ class TestTheFilesAreTheTruth:
         elif act == "tear":
             (folder / f"{entry_id}.json").write_text('{"torn')
         else:
-            with suppress(InputError):  # a torn one cannot be changed
+            with suppress(InputError):  # a corrupt one cannot be changed
                 queue.change([entry_id], lambda entries: {entry_id: [self._step(chance)]})
 
     def _step(self, chance: random.Random) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class TestWhatIsSetAside:
         (folder / "folder").mkdir()
         (folder / ".hidden").write_text("nobody's business")
         (folder / b"\xff.json".decode("utf-8", "surrogateescape")).write_text("{}")
-        reasons = {item.name: item.reason for item in queue.set_aside()}
+        reasons = {item.name: item.reason for item in queue.quarantined()}
         assert reasons.keys() == {"torn.json", "notes.txt", "folder", "\\udcff.json"}
         assert "not whole JSON" in reasons["torn.json"]
         assert "does not end in .json" in reasons["notes.txt"]
@@ -203,15 +203,15 @@ class TestWhatIsSetAside:
 
     def test_one_that_is_completed_becomes_an_entry(self, queue: DeadLetterQueue, folder: Path):
         (folder / "slow.json").write_text('{"records": [')
-        assert len(queue.set_aside()) == 1
+        assert len(queue.quarantined()) == 1
         put(folder, "slow")
-        assert queue.set_aside() == []
+        assert queue.quarantined() == []
         assert queue.count() == 1
         (folder / "slow.json").unlink()
         (folder / "gone.json").write_text("{")
-        assert len(queue.set_aside()) == 1
+        assert len(queue.quarantined()) == 1
         (folder / "gone.json").unlink()
-        assert queue.set_aside() == []
+        assert queue.quarantined() == []
 
 
 def fill(folder: Path) -> None:
@@ -302,7 +302,9 @@ class TestFinding:
     def test_a_mended_value_is_found_too_and_its_time_counts(self, queue: DeadLetterQueue, folder: Path):
         put(folder, "a", history=[step("mend", "ann", why="", values={"0": good(5, mark="MENDED")})])
         assert found(queue, text="mended") == {"a0"}
-        assert queue.opens(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR).tolist() == [START + 5 * HOUR]
+        assert queue.open_times(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR).tolist() == [
+            START + 5 * HOUR
+        ]
 
     @pytest.mark.parametrize("value", ["%", "_", "'", '"', "\\", "a' OR 1=1 --", "\x00", "é", "<b>"])
     def test_a_text_is_a_text(self, queue: DeadLetterQueue, folder: Path, value: str):
@@ -334,7 +336,7 @@ class TestFinding:
         with ThreadPoolExecutor() as pool:
             searching = pool.submit(getattr(queue, search), Wanted(text="nowhere é"))
             assert reading.wait(20)
-            buried(folder, 9)
+            dead_lettered(folder, 9)
             saved.set()
             searching.result()
         assert was_saved == [True]
@@ -417,21 +419,21 @@ class TestGroups:
 
 class TestWhatCountsAsDeadLettered:
     def test_pending_and_discarded_do_and_what_is_in_the_lake_does_not(self, queue: DeadLetterQueue, folder: Path):
-        entry_id = buried(folder, 0, 1, 2, 3)
+        entry_id = dead_lettered(folder, 0, 1, 2, 3)
         replay = step("replay", "ann", stored={"0": 0}, kept=[1], failed={"2": ["off_grid"]})
         queue.change([entry_id], lambda _: {entry_id: [replay, step("discard", "ann", why="w", records=[3])]})
-        opens = queue.opens(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR)
-        assert opens.tolist() == [START + 2 * HOUR, START + 3 * HOUR]
+        open_times = queue.open_times(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR)
+        assert open_times.tolist() == [START + 2 * HOUR, START + 3 * HOUR]
 
     def test_a_pair_in_another_spelling_is_the_same_series(self, queue: DeadLetterQueue, folder: Path):
         put(folder, "a", context={**BTC, "asset_pair": "btc-usd"})
-        assert len(queue.opens(Series("BTCUSD", "1h", "coinbase"), START, START + HOUR)) == 1
+        assert len(queue.open_times(Series("BTCUSD", "1h", "coinbase"), START, START + HOUR)) == 1
         assert found(queue, asset_pair="BTCUSD") == {"a0"}
 
 
 class TestChanging:
     def test_nothing_is_changed_when_the_decision_fails(self, queue: DeadLetterQueue, folder: Path):
-        first, second = buried(folder, 0), buried(folder, 1)
+        first, second = dead_lettered(folder, 0), dead_lettered(folder, 1)
 
         def refuse(entries: Any) -> Any:
             assert entries.keys() == {first, second}
@@ -442,7 +444,7 @@ class TestChanging:
         assert queue.read(first).history == []
 
     def test_processes_at_once_lose_no_step(self, queue: DeadLetterQueue, folder: Path):
-        entry_id = buried(folder, 0)
+        entry_id = dead_lettered(folder, 0)
         code = """
 import sys
 from ffe_core import DeadLetterQueue
@@ -458,7 +460,7 @@ for n in range(15):
     def test_a_full_disk_is_a_storage_error_and_changes_nothing(
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        entry_id = buried(folder, 0)
+        entry_id = dead_lettered(folder, 0)
         before = (folder / f"{entry_id}.json").read_bytes()
 
         def full(*_: object) -> None:
@@ -471,6 +473,6 @@ for n in range(15):
         assert (folder / f"{entry_id}.json").read_bytes() == before
 
     def test_only_what_may_go_is_removed(self, queue: DeadLetterQueue, folder: Path):
-        first, second = buried(folder, 0), buried(folder, 1)
+        first, second = dead_lettered(folder, 0), dead_lettered(folder, 1)
         assert queue.remove([first, second], lambda entry: entry.id == first) == [first]
         assert [row.id for row in queue.entries()] == [second]

@@ -161,7 +161,7 @@ class TestTheFilesAreTheTruth:
         dates = ["2024-01-01T02:00:00Z", "2024-01-01T01:00:00Z", "2024-01-01T03:00:00Z", "unreadable"]
         queue.save([{"date": date, "n": n} for n in (0, 1) for date in dates], "e", BTC)
         queue.save([{"date": "2024-01-01T00:00:00Z"}], "e", {**BTC, "provider": "oanda"})
-        found = queue.opens(Series("BTCUSD", "1h", "coinbase"), AT, AT + 3 * 3600)
+        found = queue.open_times(Series("BTCUSD", "1h", "coinbase"), AT, AT + 3 * 3600)
         assert found.tolist() == [AT + 3600, AT + 7200]
 
 

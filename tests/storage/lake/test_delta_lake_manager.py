@@ -15,11 +15,11 @@ from ffe_core import DeltaLakeManager
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
 from ffe_core.errors import CommitConflict, StorageError
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.series import Marks, Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake import delta_lake_manager
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.validation import validate
-from tests.ingestion.fakes import BTC, HOUR, START, hours, opens, record, records, stored
+from tests.ingestion.fakes import BTC, HOUR, START, hours, open_times, record, records, stored
 
 TABLE = "raw_market_data_1h"
 
@@ -38,8 +38,8 @@ def frame(at: range) -> pd.DataFrame:
     return rows(at).to_pandas()
 
 
-def marks(first: int, last: int) -> Marks:
-    return Marks(START + last * HOUR, START + first * HOUR)
+def marks(first: int, last: int) -> Watermarks:
+    return Watermarks(START + last * HOUR, START + first * HOUR)
 
 
 class TestCreateOrUpdateTable:
@@ -131,22 +131,22 @@ class TestReadTable:
 
 class TestCommit:
     def test_candles_and_marks_move_together_and_come_back(self, lake: DeltaLakeManager, tmp_path: Path):
-        assert lake.marks(BTC) == Marks()
-        done = lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4), {"run_id": "7"})
+        assert lake.marks(BTC) == Watermarks()
+        done = lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4), {"run_id": "7"})
         assert (done.new, done.restated, done.repeats) == (5, 0, 0)
         assert DeltaLakeManager(str(tmp_path / "lake")).marks(BTC) == marks(0, 4)
         assert lake.all_marks(["coinbase", "oanda"]) == {BTC: marks(0, 4)}
         assert lake.get_table_history(TABLE)["run_id"].iloc[0] == "7"
 
     def test_marks_that_are_not_where_they_were_refuse_the_whole_commit(self, lake: DeltaLakeManager):
-        lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
-        for stale in (Marks(), marks(0, 3), marks(1, 4)):
+        lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
+        for stale in (Watermarks(), marks(0, 3), marks(1, 4)):
             with pytest.raises(CommitConflict, match="BTCUSD 1h from coinbase"):
                 lake.commit(BTC, rows(hours(5, 9)), stale, marks(0, 8))
         assert len(lake.read_table(TABLE)) == 5
 
     def test_the_same_values_are_repeats_and_others_restatements(self, lake: DeltaLakeManager):
-        lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
+        lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
         version = lake.get_table_history(TABLE)["version"].max()
         done = lake.commit(BTC, rows(hours(0, 5)), marks(0, 4), marks(0, 4))
         assert (done.new, done.repeats, done.version) == (0, 5, None)
@@ -163,7 +163,7 @@ class TestCommit:
     def test_what_lies_far_between_is_not_read(
         self, lake: DeltaLakeManager, monkeypatch: pytest.MonkeyPatch, dense: int, apart: int, at_most: int, read: int
     ):
-        lake.commit(BTC, rows(hours(0, 100)), Marks(), marks(0, 99))
+        lake.commit(BTC, rows(hours(0, 100)), Watermarks(), marks(0, 99))
         lake.commit(BTC, rows(hours(50, 51), volume="3"), marks(0, 99), marks(0, 99))
         monkeypatch.setattr(delta_lake_manager, "_DENSE", dense)
         monkeypatch.setattr(delta_lake_manager, "_FAR_BARS", apart)
@@ -185,30 +185,30 @@ class TestCommit:
         assert lake.current(BTC, START + 40 * HOUR, START + 41 * HOUR)["volume"].to_pylist() == [3.0]
 
     def test_zero_rows_can_move_a_mark(self, lake: DeltaLakeManager):
-        lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
+        lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
         lake.commit(BTC, rows(hours(0, 0)), marks(0, 4), marks(-10, 4))
         assert lake.marks(BTC) == marks(-10, 4)
         assert len(lake.read_table(TABLE)) == 5
 
     def test_forgotten_marks_read_as_none_and_rows_stay(self, lake: DeltaLakeManager):
-        lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
-        lake.commit(BTC, rows(hours(0, 0)), marks(0, 4), Marks())
-        assert (lake.marks(BTC), lake.all_marks(["coinbase"])) == (Marks(), {})
-        assert lake.stored_opens(BTC, START, START + 9 * HOUR).tolist() == list(hours(0, 5))
+        lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
+        lake.commit(BTC, rows(hours(0, 0)), marks(0, 4), Watermarks())
+        assert (lake.marks(BTC), lake.all_marks(["coinbase"])) == (Watermarks(), {})
+        assert lake.stored_open_times(BTC, START, START + 9 * HOUR).tolist() == list(hours(0, 5))
 
     def test_marks_outlive_checkpoints_and_many_commits(self, lake: DeltaLakeManager, tmp_path: Path):
-        held = Marks()
+        held = Watermarks()
         for number in range(25):
             lake.commit(BTC, rows(hours(number, number + 1)), held, marks(0, number))
             held = marks(0, number)
         assert list((tmp_path / "lake" / TABLE / "_delta_log").glob("*.checkpoint.parquet"))
         assert DeltaLakeManager(tmp_path / "lake").marks(BTC) == marks(0, 24)
-        assert opens(tmp_path) == list(hours(0, 25))
+        assert open_times(tmp_path) == list(hours(0, 25))
 
     def test_series_share_a_table_and_nothing_else(self, lake: DeltaLakeManager):
         others = [Series("ETHUSD", "1h", "coinbase"), Series("BTCUSD", "1h", "oanda")]
         for series in (BTC, *others):
-            lake.commit(series, rows(hours(0, 5), series), Marks(), marks(0, 4))
+            lake.commit(series, rows(hours(0, 5), series), Watermarks(), marks(0, 4))
         assert len(lake.read_table(TABLE)) == 15
         for series in (BTC, *others):
             assert lake.current(series, START, START + 9 * HOUR).num_rows == 5
@@ -217,26 +217,26 @@ class TestCommit:
         odd = ["0.1", "0.30000000000000004", "9007199254740993", "1e-300", "1.7976931348623157e308"]
         sent = [record(at, open=p, high=p, low=p, close=p, volume=p) for at, p in zip(hours(0, 5), odd, strict=True)]
         table = enrich(validate(sent, HOUR).candles, BTC, "test", is_mock=False)
-        lake.commit(BTC, table, Marks(), marks(0, 4))
+        lake.commit(BTC, table, Watermarks(), marks(0, 4))
         for name in ("open", "volume"):
             bits = lake.current(BTC, START, START + 5 * HOUR)[name].to_numpy().view(np.int64)
             assert bits.tolist() == np.array(list(map(float, odd))).view(np.int64).tolist()
 
     def test_ranges_across_years_and_edges_are_half_open(self, lake: DeltaLakeManager):
-        lake.commit(BTC, rows(hours(-50, 50)), Marks(), marks(-50, 49))
+        lake.commit(BTC, rows(hours(-50, 50)), Watermarks(), marks(-50, 49))
         for first, last in ((-50, 50), (-1, 1), (0, 1), (-50, 0), (49, 60), (50, 60), (7, 7)):
-            found = lake.stored_opens(BTC, START + first * HOUR, START + last * HOUR).tolist()
+            found = lake.stored_open_times(BTC, START + first * HOUR, START + last * HOUR).tolist()
             assert found == list(hours(first, min(last, 50)))
 
     def test_a_damaged_data_file_is_a_storage_error_that_names_the_series(self, lake: DeltaLakeManager, tmp_path: Path):
-        lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
+        lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
         for path in (tmp_path / "lake").rglob("part-*.parquet"):
             path.write_bytes(b"torn")
         with pytest.raises(StorageError, match=TABLE):
-            lake.stored_opens(BTC, START, START + 5 * HOUR)
+            lake.stored_open_times(BTC, START, START + 5 * HOUR)
 
     def test_a_damaged_log_is_a_storage_error(self, lake: DeltaLakeManager, tmp_path: Path):
-        lake.commit(BTC, rows(hours(0, 5)), Marks(), marks(0, 4))
+        lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
         for path in (tmp_path / "lake").rglob("0*.json"):
             path.write_text("{torn")
         with pytest.raises(StorageError, match=TABLE):
@@ -248,7 +248,7 @@ def test_the_lake_is_named_by_a_setting_when_no_path_is_given(monkeypatch: pytes
     assert DeltaLakeManager().storage_path == str(tmp_path / "data" / "lake")
     monkeypatch.setenv("FFE_LAKE_URI", str(tmp_path / "elsewhere"))
     manager = DeltaLakeManager()
-    manager.commit(BTC, rows(hours(0, 2)), Marks(), marks(0, 1))
+    manager.commit(BTC, rows(hours(0, 2)), Watermarks(), marks(0, 1))
     assert (tmp_path / "elsewhere" / TABLE / "_delta_log").is_dir()
     assert manager.table_uri(TABLE).endswith(f"elsewhere/{TABLE}")
 
@@ -258,7 +258,7 @@ def test_a_partition_is_the_first_day_of_a_month_for_minutes_and_of_a_year_other
         series = Series("BTCUSD", timeframe, "coinbase")
         at = range(START - 31 * 86400, START + 40 * 86400, 86400)
         candles = enrich(validate(list(records(at).values()), 86400).candles, series, "test", is_mock=False)
-        lake.commit(series, candles, Marks(), Marks(at[-1], at[0]))
+        lake.commit(series, candles, Watermarks(), Watermarks(at[-1], at[0]))
     days = {
         name: set(lake.read_table(f"raw_market_data_{name}")["partition_date"].astype(str)) for name in ("1m", "1d")
     }
@@ -266,7 +266,7 @@ def test_a_partition_is_the_first_day_of_a_month_for_minutes_and_of_a_year_other
 
 
 def test_two_versions_of_a_bar_are_both_kept_with_their_times(lake: DeltaLakeManager, tmp_path: Path):
-    lake.commit(BTC, rows(hours(0, 1)), Marks(), marks(0, 0))
+    lake.commit(BTC, rows(hours(0, 1)), Watermarks(), marks(0, 0))
     lake.commit(BTC, rows(hours(0, 1), volume="9"), marks(0, 0), marks(0, 0))
     first, second = stored(tmp_path).to_pylist()
     assert first["_extracted_at"] < second["_extracted_at"]

@@ -1,4 +1,4 @@
-"""Can several processes open a ledger that is not there yet at the same moment?"""
+"""Can several processes open a database that is not there yet at the same moment?"""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from ffe_core.errors import StorageError
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.database import Database
 from tests.processes import at_once
 
 _OPEN_MANY = """
 import sys, time
 from pathlib import Path
 import ffe_core.storage.state.runs
-from ffe_core.storage.state.database import Ledger
+from ffe_core.storage.state.database import Database
 while time.time() < float(sys.argv[2]):
     pass
 for number in range(20):
@@ -31,7 +31,7 @@ def test_processes_at_once_each_open_a_new_one(tmp_path: Path):
 def test_one_that_cannot_be_made_is_a_storage_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
-        Ledger(tmp_path / "file" / "console.db")
+        Database(tmp_path / "file" / "console.db")
     (tmp_path / "console.db").mkdir()
     with pytest.raises(StorageError, match=r"console\.db"):
-        Ledger(tmp_path / "console.db")
+        Database(tmp_path / "console.db")
