@@ -118,7 +118,7 @@ def _origin(row: Mapping[str, Any], runs: Mapping[str, int]) -> list[str]:
         f"{row['source_provider']} · extracted {row['_extracted_at']:%Y-%m-%d %H:%M:%S} UTC",
         f"ingestion {str(row['_ingestion_id'])[:18]}" + (f" · run {run}" if run else ""),
     ]
-    return [*parts, "mended from a dead letter"] if row["_dead_letter_id"] else parts
+    return [*parts, "edited dead letter"] if row["_dead_letter_id"] else parts
 
 
 def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:

@@ -111,7 +111,7 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
         return
     series = _restate(chosen)
     if edits:
-        st.write(f"{several(len(edits), 'mended record')} will be saved first.")
+        st.write(f"{several(len(edits), 'edited record')} will be saved first.")
     checks = _foreseen(chosen, edits)
     _collision(checks)
     st.write("Those that pass are stored, each exactly once. What still fails stays pending, with one more attempt.")

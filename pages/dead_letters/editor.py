@@ -290,7 +290,7 @@ def _save(drafts: list[Draft]) -> None:
     st.text_input("Why", key="dl_why", max_chars=500, placeholder="Optional; kept with the revision")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Save {several(len(edits), 'mended record')}",
+            f"Save {several(len(edits), 'edited record')}",
             key="dl_save",
             icon=":material/save:",
             on_click=_mend,

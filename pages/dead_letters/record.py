@@ -193,7 +193,7 @@ def _neighbour(at: int, row: dict[str, Any] | None, is_this: bool) -> dict[str, 
     shown: dict[str, Any] = {"": "▶" if is_this else "", "Bar (UTC)": bar(at)}
     for name in VALUES:
         shown[name.capitalize()] = "" if row is None else f"{row[name]:,.10g}"
-    shown["Lineage"] = "not stored" if row is None else "mended" if row["_dead_letter_id"] else "a run"
+    shown["Lineage"] = "not stored" if row is None else "edited dead letter" if row["_dead_letter_id"] else "a run"
     return shown
 
 

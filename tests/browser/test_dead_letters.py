@@ -98,7 +98,7 @@ def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Vis
     visitor.page.wait_for_url(re.compile("/candles"))
     visitor.page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
     visitor.page.wait_for_function(
-        "() => JSON.stringify(document.querySelector('.js-plotly-plot').data).includes('mended from a dead letter')"
+        "() => JSON.stringify(document.querySelector('.js-plotly-plot').data).includes('edited dead letter')"
     )
 
 

@@ -115,7 +115,7 @@ class DeadLetters:
             conflicts = [c for id_, entry in entries.items() for edit in by_entry[id_] if (c := _conflict(entry, edit))]
             if conflicts:
                 raise StaleEdit(conflicts)
-            return {id_: self._mended(entry, by_entry[id_], actor, why) for id_, entry in entries.items()}
+            return {id_: self._edited(entry, by_entry[id_], actor, why) for id_, entry in entries.items()}
 
         self.queue.change(list(by_entry), decide)
 
@@ -245,7 +245,7 @@ class DeadLetters:
 
     # -- inside
 
-    def _mended(self, entry: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
+    def _edited(self, entry: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
         series = entry.series
         grid, closed_before = (series.grid, self._closed(series)) if series else (1, times.now())
         values = {}
@@ -253,7 +253,7 @@ class DeadLetters:
             letter = _letter(entry, edit.number)
             where = dead_letter_id(entry.id, edit.number)
             if letter.status != PENDING:
-                raise InputError(f"{where}: it is {letter.status}; only a pending record can be mended")
+                raise InputError(f"{where}: it is {letter.status}; only a pending record can be edited")
             check_edit(where, letter.value, edit.value, grid, closed_before)
             if strict(edit.value) != strict(letter.value):
                 values[str(edit.number)] = edit.value
