@@ -62,7 +62,7 @@ def _last_year() -> int:
 @lru_cache(maxsize=4)
 def _sessions(code: str, last_year: int) -> _Sessions:
     calendar = _load(code, f"{last_year}-12-31")
-    hours = np.column_stack([times.dt.as_unit("s").astype("int64") for times in (calendar.open_times, calendar.closes)])
+    hours = np.column_stack([times.dt.as_unit("s").astype("int64") for times in (calendar.opens, calendar.closes)])
     hours.flags.writeable = False
     special = sorted(_holidays(calendar, hours, last_year) + _half_days(calendar))
     return _Sessions(hours, {session.date: session for session in special})

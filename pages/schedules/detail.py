@@ -29,8 +29,8 @@ def detail_view(schedule: Schedule) -> None:
     with section("The schedule"):
         head(schedule)
     left, right = st.columns(2, gap="large")
-    with left, section("The next fires"):
-        st.subheader("Next five fires")
+    with left, section("The next ticks"):
+        st.subheader("Next five ticks")
         if schedule.paused:
             st.caption("If it were resumed now:")
         coming(schedule, schedule.zone)
@@ -127,7 +127,7 @@ def settings(schedule: Schedule) -> None:
         "Mode": MODES[schedule.mode][0],
         "As far back as": schedule.since,
         "If the former run still runs": "one waits" if schedule.overlap == "queue" else "skipped",
-        "Missed fires": {"none": "only recorded", "latest": "the latest runs once", "fill": "one run for all"}[
+        "Missed ticks": {"none": "only recorded", "latest": "the latest runs once", "fill": "one run for all"}[
             schedule.catch_up
         ],
         "Pauses itself": f"after {schedule.pause_after} failures in a row" if schedule.pause_after else "never",

@@ -208,7 +208,7 @@ def _what_fields(places: dict[str, Any]) -> None:
             "The former run still runs", list(OVERLAPS), key="sched_overlap", format_func=OVERLAPS.get, horizontal=True
         )
         places["overlap"] = st.container()
-        _choice("Fires were missed while no console ran", CATCH_UPS, "sched_catch_up")
+        _choice("Ticks were missed while no console ran", CATCH_UPS, "sched_catch_up")
         places["catch_up"] = st.container()
         st.number_input(
             "Pause after so many failures in a row", 0, 1000, key="sched_pause_after", help="0 means never."
@@ -259,13 +259,13 @@ def _cost(costs: Sequence[Any], position: int) -> dict[str, str]:
 
 def preview(problems: dict[str, str]) -> None:
     """What the draft would do, live."""
-    st.subheader("Next five fires")
+    st.subheader("Next five ticks")
     missing = [name.replace("_", " ") for name in problems if name != "name"]
     if missing:
         st.caption(f"Shown as soon as this can be read: {', '.join(missing)}.")
         return
     chosen = draft()
-    with section("The next fires"):
+    with section("The next ticks"):
         words = service().schedules.plans.trigger(chosen).words
         st.caption(f"{words[:1].upper()}{words[1:]}.")
         coming(chosen, chosen.zone)

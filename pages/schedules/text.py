@@ -50,7 +50,7 @@ def told(tick: Any) -> str:
     elif tick["outcome"] == schedule_states.PAUSED and tick["actor"]:
         parts.append(f"paused by {tick['actor']}")
     if tick["count"] > 1:
-        parts.append(f"{tick['count']:,} fires")
+        parts.append(f"{tick['count']:,} ticks")
     if tick["note"]:
         parts.append(str(tick["note"]))
     if tick["filled_by"]:

@@ -91,7 +91,7 @@ class TestList:
         dead_letter(tmp_path, 0)
         (tmp_path / "dlq" / "torn\x1b[31m.json").write_text("{")
         said = dlq("list")
-        assert "quarantined: corrupt\\x1b[31m.json: it is not whole JSON" in said.err
+        assert "quarantined: torn\\x1b[31m.json: it is not whole JSON" in said.err
         assert said.status == 0
 
 

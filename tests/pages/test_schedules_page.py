@@ -223,11 +223,11 @@ def test_what_was_missed_is_filled_with_one_button(open_page: Open, console: Con
     console.scheduler._clock = lambda: ahead
     console.scheduler.poll()
     at = open_page("schedules")
-    assert "gaps: 30 fires" in words(at)
+    assert "gaps: 30 ticks" in words(at)
     at.button(key=f"sched_fill_{one.id}").click().run()
     assert "Run 1 has started." in words(at)
     assert console.schedules.store.unfilled() == []
-    assert "30 fires" not in words(at)
+    assert "30 ticks" not in words(at)
     console.run_service.wait(1)
 
 

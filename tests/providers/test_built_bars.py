@@ -144,7 +144,7 @@ def test_a_window_without_any_hour_is_nothing_and_not_a_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("friday", "opens"),
+    ("friday", "open_times"),
     [(1_704_484_800, 2), (1_720_209_600, 1)],  # 20:00 UTC: New York closes at 22:00 in winter, at 21:00 in summer
 )
 def test_the_last_window_of_the_fx_week_needs_only_its_open_hours(friday: int, open_times: int) -> None:
