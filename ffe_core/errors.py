@@ -6,7 +6,8 @@
     │   ├── PermanentError      asking again changes nothing (unknown symbol, credentials, not offered)
     │   └── QuotaError          ask nothing of this provider until its quota resets
     ├── StorageError            the lake, the marks or the dead letters could not be read or written
-    │   └── CommitConflict      another writer moved the series first: look again, then retry
+    │   ├── CommitConflict      another writer moved the series first: look again, then retry
+    │   └── DatabaseError       the state database cannot be used; its `code` says why
     └── SeriesHeld              another run or process holds the lease of this series
 
 Bad arguments are `InputError`, a ValueError, raised before any request. A bad record is not an error at all: it goes
@@ -50,6 +51,14 @@ class StorageError(FFEError):
 
 class CommitConflict(StorageError):
     """The series' marks are not where this writer planned from: another writer was faster."""
+
+
+class DatabaseError(StorageError):
+    """The state database cannot be used; `code` says why: database_newer, database_damaged, database_locked, ..."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SeriesHeld(FFEError):
