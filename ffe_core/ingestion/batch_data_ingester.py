@@ -16,7 +16,7 @@ from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.pipeline import SeriesPipeline, Stores, seen_through
+from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
 from ffe_core.ingestion.report import Progress, Report
 from ffe_core.ingestion.whole_range import WholeRange
 from ffe_core.providers import PROVIDERS, provider_class
@@ -29,6 +29,7 @@ from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.threads import run_to_completion
 from ffe_core.validation import validate
 
 
@@ -179,7 +180,7 @@ class BatchDataIngester:
         )
         rows = conform(pa.Table.from_pandas(df.assign(**partitions), preserve_index=False))
         with await self.lease(series).wait(self.settings.lease_wait_seconds):
-            await seen_through(self._commit, series, rows, open_times)
+            await run_to_completion(self._commit, series, rows, open_times)
 
     def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
         held = self.delta_mgr.marks(series)

@@ -65,6 +65,16 @@ def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
     return ceil(start, series.grid), ceil(end, series.grid)
 
 
+def spans(
+    mode: Mode, marks: Watermarks, start: int, end: int, grid: int, missing: Iterable[tuple[int, int]] = ()
+) -> list[Span]:
+    """What a mode asks for of [start, end): `marks` say how far the series was read, `missing` which ranges of bars
+    [first open, last open + step) it lacks, which only mode "gaps" looks at."""
+    if mode == "refetch":
+        return refetch(start, end)
+    return gaps(missing) if mode == "gaps" else resume(marks, start, end, grid)
+
+
 def resume(marks: Watermarks, start: int, end: int, grid: int) -> list[Span]:
     """Spans that extend what was read to cover [start, end): newer bars first, then history.
 

@@ -18,7 +18,8 @@ from ffe_core.completeness import stored_runs
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.intervals import Times, join_ranges
-from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.files import strict

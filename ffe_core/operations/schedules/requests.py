@@ -11,7 +11,7 @@ from typing import Protocol
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.due import asked_range
 from ffe_core.operations.schedules.triggers import Trigger, parse
 from ffe_core.series import Series

@@ -337,7 +337,7 @@ def test_a_watchlist_counts_as_it_is_when_it_fires(world: World) -> None:
 def test_a_run_that_its_dead_leader_did_not_write_down_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = world.add()
     with monkeypatch.context() as patch:
-        patch.setattr(world.store, "update_fires", _dies)
+        patch.setattr(world.store, "update_ticks", _dies)
         with pytest.raises(_Died):
             world.run_until(world.clock.at + 31)
     world.crash()
@@ -374,7 +374,7 @@ def test_a_ledger_that_is_busy_while_writing_does_not_start_twice(
             raise StorageError("the database is busy")
         real(changes)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(world.store, "update_fires", busy_once)
+    monkeypatch.setattr(world.store, "update_ticks", busy_once)
     with pytest.raises(StorageError):
         world.run_until(world.clock.at + 31)
     world.scheduler.poll()
@@ -508,14 +508,13 @@ def test_nothing_starts_before_the_fires_of_a_former_leader_are_looked_through(
             raise StorageError("the database is locked")
 
     def poll() -> None:
-        done.append("pulse")
-        world.scheduler._stop.set()
+        done.append("poll")
 
     monkeypatch.setattr(world.scheduler, "adopt", adopt)
-    monkeypatch.setattr(world.scheduler, "pulse", poll)
-    monkeypatch.setattr(world.scheduler, "_pulse_seconds", 0.001)
-    world.scheduler._keep_pulsing()
-    assert done == ["adopt"] * 3 + ["pulse"]
+    monkeypatch.setattr(world.scheduler, "poll", poll)
+    for _ in range(5):
+        world.scheduler._turn()
+    assert done == ["adopt"] * 3 + ["poll"] * 3
 
 
 def test_a_step_that_fails_is_said_and_does_not_end_the_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
