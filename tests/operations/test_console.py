@@ -246,7 +246,7 @@ def test_a_ledger_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None
 def test_two_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import ffe_core.operations.console;"
-        "from ffe_core.storage.state.database import Database; Ledger(Path(sys.argv[1])).close()"
+        "from ffe_core.storage.state.database import Database; Database(Path(sys.argv[1])).close()"
     )
     processes = [start(code, tmp_path / DATABASE_FILE) for _ in range(3)]
     assert [process.communicate()[1] for process in processes] == ["", "", ""]

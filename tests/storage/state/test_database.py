@@ -19,7 +19,7 @@ from ffe_core.storage.state.database import Database
 while time.time() < float(sys.argv[2]):
     pass
 for number in range(20):
-    Ledger(Path(sys.argv[1]) / str(number) / "console.db").close()
+    Database(Path(sys.argv[1]) / str(number) / "console.db").close()
 """
 
 
