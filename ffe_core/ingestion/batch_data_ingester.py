@@ -170,10 +170,12 @@ class BatchDataIngester:
         df = df.drop_duplicates("timestamp", keep="last")
         providers = set(df["source_provider"])
         if len(providers) != 1:
-            raise InputError(f"source_provider: one provider a write, not {', '.join(sorted(map(str, providers)))}")
+            raise InputError(
+                f"one provider a write, not {', '.join(sorted(map(str, providers)))}", field="source_provider"
+            )
         series = Series.of(asset_pair, timeframe, providers.pop())
         if table_name != series.table:
-            raise InputError(f"table: {timeframe} candles belong in {series.table}, not in {table_name}")
+            raise InputError(f"{timeframe} candles belong in {series.table}, not in {table_name}", field="table")
         open_times = df["timestamp"].dt.as_unit("s").astype("int64").to_numpy()
         partitions = dict(
             zip(PARTITION_COLUMNS, (partition_dates(open_times, timeframe), series.asset_pair), strict=True)

@@ -56,7 +56,9 @@ class Span:
 def check_mode(mode: str) -> Mode:
     """The mode, or InputError listing those there are."""
     if mode not in get_args(Mode):
-        raise InputError(f"mode: {mode!r} is unknown; use one of {', '.join(get_args(Mode))} (for example 'resume')")
+        raise InputError(
+            f"{mode!r} is unknown; use one of {', '.join(get_args(Mode))} (for example 'resume')", field="mode"
+        )
     return mode  # type: ignore[return-value]
 
 

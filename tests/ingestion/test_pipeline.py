@@ -449,7 +449,8 @@ class TestFailures:
         assert single.watermark_store.get("BTCUSD", "1h") == times.iso(hour(9))
 
     @pytest.mark.parametrize(
-        "place", ["watermark_store.put", "delta_mgr.marks", "delta_mgr.commit", "dlq.open_times", "acknowledged.note_asked"]
+        "place",
+        ["watermark_store.put", "delta_mgr.marks", "delta_mgr.commit", "dlq.open_times", "acknowledged.note_asked"],
     )
     async def test_the_lease_is_kept_until_every_thread_is_done_however_often_it_is_cancelled(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str

@@ -123,12 +123,12 @@ class RunService:
         run = self._existing(run_id)
         if run["state"] in run_states.ACTIVE and run["owner"] != self._process_lock.owner:
             if is_alive(self._folder, run["owner"]):
-                raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
+                raise InputError(f"{run_id} belongs to process {run['owner']}; stop it there", field="run")
             if run_id in self._adopt_runs_of([run["owner"]]):
                 self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
                 return
         if not self.runs.move(run_id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING):
-            raise InputError(f"run: {run_id} is {self._existing(run_id)['state']}, there is nothing to cancel")
+            raise InputError(f"{run_id} is {self._existing(run_id)['state']}, there is nothing to cancel", field="run")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
         self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
 
@@ -305,14 +305,14 @@ class RunService:
             if row["state"] in which
         )
         if not series:
-            raise InputError(f"run: {run_id} has no series that is {' or '.join(which)}")
+            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
         if run["kind"] != "backfill":
-            raise InputError(f"run: {run_id} is a {run['kind']}; start it again from where it came from")
+            raise InputError(f"{run_id} is a {run['kind']}; start it again from where it came from", field="run")
         request = BackfillRequest(run["provider"], series, run["start"], run["end"], plan.check_mode(run["mode"]))
         return self.start(request, actor, source, parent_id=run_id)
 
     def _existing(self, run_id: int) -> Mapping[str, Any]:
         run = self.runs.get(run_id)
         if run is None:
-            raise InputError(f"run: there is no run {run_id}; the list of runs shows which there are")
+            raise InputError(f"there is no run {run_id}; the list of runs shows which there are", field="run")
         return dict(run)

@@ -94,7 +94,7 @@ class Notifier:
         """Send a test message now, once. InputError if no webhook is set, ProviderError if it was not taken."""
         if not self._own.url:
             name = variable("webhook", "url")
-            raise InputError(f"{name}: missing; set it, or url in the section [webhook] of .streamlit/secrets.toml")
+            raise InputError("missing; set it, or url in the section [webhook] of .streamlit/secrets.toml", field=name)
         text = f"This is a test, sent by {actor}: messages of the scheduler arrive here."
         notice = self._store.add_notice("test", text, {}, schedule_states.DELIVERED)
         try:

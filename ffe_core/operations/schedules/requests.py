@@ -51,7 +51,9 @@ class Plans:
             return tuple(every_series(chosen.pairs, chosen.timeframes, chosen.provider))
         watchlist = self._watchlists.get(chosen.watchlist)
         if watchlist is None:
-            raise InputError(f"watchlist: there is none named {chosen.watchlist!r}; choose another or name the pairs")
+            raise InputError(
+                f"there is none named {chosen.watchlist!r}; choose another or name the pairs", field="watchlist"
+            )
         return tuple(watchlist.series())
 
     def trigger(self, chosen: Chosen) -> Trigger:
@@ -67,7 +69,9 @@ class Plans:
         series = self.series(chosen)
         start, end = asked_range(chosen.since, due, now, fills_from)
         if end <= start:
-            raise InputError(f"since: {chosen.since} lies in the future; give a date in the past or days like 30d")
+            raise InputError(
+                f"{chosen.since} lies in the future; give a date in the past or days like 30d", field="since"
+            )
         return BackfillRequest(series[0].provider, series, start, end, plan.check_mode(chosen.mode))
 
 
