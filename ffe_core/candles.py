@@ -41,7 +41,7 @@ def timeframe_of(table: str) -> str:
     """Timeframe whose Bronze table this is; InputError for any other name."""
     name = table.removeprefix(_TABLE_PREFIX)
     if name == table or name not in TIMEFRAMES:
-        raise InputError(f"table: {table!r} is not a Bronze table; use a name like raw_market_data_1h")
+        raise InputError(f"{table!r} is not a Bronze table; use a name like raw_market_data_1h", field="table")
     return name
 
 

@@ -1,16 +1,20 @@
-"""What can go wrong, sorted by what to do about it.
+"""Errors, sorted by what to do about them; each kind has a code, so that nobody reads a kind out of a sentence.
 
-    FFEError
-    ├── ProviderError           a provider did not give what was asked
-    │   ├── RetriableError      ask again (429, 5xx, time-out, broken body)
-    │   ├── PermanentError      asking again changes nothing (unknown symbol, credentials, not offered)
-    │   └── QuotaError          ask nothing of this provider until its quota resets
-    ├── StorageError            the lake, the marks or the dead letters could not be read or written
-    │   └── CommitConflict      another writer moved the series first: look again, then retry
-    └── SeriesHeld              another run or process holds the lease of this series
+    FFEError                        unexpected: a failure that nobody has foreseen
+    ├── ProviderError               provider_failed: a provider did not give what was asked
+    │   ├── RetriableError          provider_unavailable: ask again (429, 5xx, time-out, broken body)
+    │   ├── PermanentError          provider_refused: asking again changes nothing (unknown symbol, not offered)
+    │   │   └── CredentialsError    credentials_refused: the provider does not take the key or token
+    │   └── QuotaError              quota_used_up: ask nothing of this provider until its quota resets
+    ├── StorageError                storage_failed: the lake, the watermarks, the dead letters or the database
+    │   ├── CommitConflict          commit_conflict: another writer moved the series first; look again, then retry
+    │   └── DatabaseError           database_*: the state database cannot be used; its own code says why
+    └── SeriesHeld                  series_held: another run or process holds the lease of this series
 
-Bad arguments are `InputError`, a ValueError, raised before any request. A bad record is not an error at all: it goes
-to the dead letters with its reasons.
+Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
+(credentials_missing) for a key that is not set, `CalendarHorizonError` (calendar_horizon) for a time that a market
+calendar does not know, `FieldError` (bad_record) for an edit of a dead letter. A bad record is not an error at all: it
+goes to the dead letters with its reasons.
 """
 
 from __future__ import annotations
@@ -19,17 +23,40 @@ from __future__ import annotations
 class FFEError(Exception):
     """Root of everything this package raises on purpose, apart from bad arguments."""
 
+    code: str = "unexpected"
+    """The kind, for programs: stored with runs, never translated, never changed."""
+
 
 class InputError(ValueError):
-    """A bad argument or setting: names the field, its value and an example of a good one."""
+    """A bad argument or setting: names the field, its value and an example of a good one.
+
+    `field` is the argument, form field or setting at fault, None where it is not one; `problem` says what is wrong with
+    it. The text is both: "field: problem".
+    """
+
+    code: str = "bad_input"
+
+    def __init__(self, problem: str, *, field: str | None = None) -> None:
+        super().__init__(problem if field is None else f"{field}: {problem}")
+        self.problem, self.field = problem, field
+
+
+class CredentialsMissing(InputError):
+    """A provider needs a key or token that is not set; `field` is the setting."""
+
+    code = "credentials_missing"
 
 
 class ProviderError(FFEError):
     """A provider failed."""
 
+    code = "provider_failed"
+
 
 class RetriableError(ProviderError):
     """Worth asking again; `retry_after` is the provider's own wait in seconds, when it named one."""
+
+    code = "provider_unavailable"
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -39,22 +66,50 @@ class RetriableError(ProviderError):
 class PermanentError(ProviderError):
     """Asking again would give the same answer."""
 
+    code = "provider_refused"
+
+
+class CredentialsError(PermanentError):
+    """The provider does not take the key or token."""
+
+    code = "credentials_refused"
+
 
 class QuotaError(ProviderError):
     """The provider's quota is used up: no further request until it resets."""
 
+    code = "quota_used_up"
+
 
 class StorageError(FFEError):
-    """The lake, the watermarks or the dead letters could not be read or written."""
+    """The lake, the watermarks, the dead letters or the database could not be read or written."""
+
+    code = "storage_failed"
 
 
 class CommitConflict(StorageError):
-    """The series' marks are not where this writer planned from: another writer was faster."""
+    """The series' watermarks are not where this writer planned from: another writer was faster."""
+
+    code = "commit_conflict"
+
+
+class DatabaseError(StorageError):
+    """The state database cannot be used; `code` says why: database_newer, database_damaged, database_locked, ..."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SeriesHeld(FFEError):
     """Another run holds the series; `holder` says which."""
 
+    code = "series_held"
+
     def __init__(self, message: str, holder: str) -> None:
         super().__init__(message)
         self.holder = holder
+
+
+CREDENTIALS = frozenset({CredentialsError.code, CredentialsMissing.code})
+"""Codes of what no later run can cure: a person has to set or replace a key."""

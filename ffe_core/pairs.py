@@ -29,7 +29,9 @@ def normalize_pair(pair: str) -> str:
     """The stored name: upper case, no separators. InputError for what cannot be a pair."""
     name = _SEPARATORS.sub("", pair.strip().upper()) if isinstance(pair, str) else ""
     if len(name) < 1 or not _NAME.fullmatch(name) or name.isdigit():
-        raise InputError(f"pair: {_shown(pair)} cannot be a pair; use a name like BTCUSD, BTC-USD, EURUSD or AAPL")
+        raise InputError(
+            f"{_shown(pair)} cannot be a pair; use a name like BTCUSD, BTC-USD, EURUSD or AAPL", field="pair"
+        )
     return name
 
 

@@ -14,7 +14,7 @@ def seconds(timeframe: str) -> int:
         return TIMEFRAMES[timeframe]
     except (KeyError, TypeError):
         raise InputError(
-            f"timeframe: {timeframe!r} is unknown; use one of {', '.join(TIMEFRAMES)} (for example '1h')"
+            f"{timeframe!r} is unknown; use one of {', '.join(TIMEFRAMES)} (for example '1h')", field="timeframe"
         ) from None
 
 

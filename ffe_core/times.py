@@ -45,19 +45,19 @@ def parse_instant(value: Instant, field: str = "time", *, end: bool = False) -> 
     Raises InputError naming `field` for unreadable text and for a datetime without a zone.
     """
     if isinstance(value, bool):
-        raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
+        raise InputError(f"{value!r} is not a time; {_EXAMPLE}", field=field)
     parsed = _parse_text(value, field) if isinstance(value, str) else value
     if isinstance(parsed, int):
         if not _FIRST <= parsed < _END:
-            raise InputError(f"{field}: {value} s lies outside the years 1 to 9999; {_EXAMPLE}")
+            raise InputError(f"{value} s lies outside the years 1 to 9999; {_EXAMPLE}", field=field)
         return parsed
     if isinstance(parsed, datetime):
         if parsed.tzinfo is None:
-            raise InputError(f"{field}: {value} has no time zone; add one, for example {parsed.isoformat()}Z")
+            raise InputError(f"{value} has no time zone; add one, for example {parsed.isoformat()}Z", field=field)
         return floor((parsed - _EPOCH).total_seconds())
     if isinstance(parsed, date):
         return min((parsed.toordinal() - _EPOCH.toordinal() + end) * DAY, _END - 1)
-    raise InputError(f"{field}: {value!r} is not a time; {_EXAMPLE}")
+    raise InputError(f"{value!r} is not a time; {_EXAMPLE}", field=field)
 
 
 def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[int, int]:
@@ -67,9 +67,11 @@ def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[
     """
     first, last = max(parse_instant(start, "start"), _FIRST), min(parse_instant(end, "end", end=True), _END - 1)
     if last <= first:
-        raise InputError(f"end: {end} is not after start {start}; give a range such as 2024-01-01 to 2024-01-31")
+        raise InputError(
+            f"{end} is not after start {start}; give a range such as 2024-01-01 to 2024-01-31", field="end"
+        )
     if first > (now() if now_ is None else now_):
-        raise InputError(f"start: {start} lies in the future; give a start in the past, for example 2024-01-01")
+        raise InputError(f"{start} lies in the future; give a start in the past, for example 2024-01-01", field="start")
     return first, last
 
 
@@ -78,4 +80,4 @@ def _parse_text(text: str, field: str) -> date | datetime:
     try:
         return date.fromisoformat(stripped) if _DATE.fullmatch(stripped) else datetime.fromisoformat(stripped)
     except ValueError:
-        raise InputError(f"{field}: {text!r} is not a time; {_EXAMPLE}") from None
+        raise InputError(f"{text!r} is not a time; {_EXAMPLE}", field=field) from None

@@ -27,11 +27,14 @@ _LOOK_BACK_DAYS = (4, 40, 400)
 class CalendarHorizonError(InputError):
     """A calendar was asked about a time it knows nothing of; `asked` in epoch seconds, `horizon` what it knows."""
 
+    code = "calendar_horizon"
+
     def __init__(self, name: str, field: str, asked: int, horizon: Horizon) -> None:
         first, last = _day(horizon[0]), _day(horizon[1], end=True)
         super().__init__(
-            f"{field}: {_day(asked, end=field != 'start')} lies outside what the {name} calendar knows, {first} to"
-            f" {last}; ask for a range inside it, or name another calendar for this series in the calendar overrides"
+            f"{_day(asked, end=field != 'start')} lies outside what the {name} calendar knows, {first} to {last};"
+            " ask for a range inside it, or name another calendar for this series in the calendar overrides",
+            field=field,
         )
         self.name, self.asked, self.horizon = name, asked, horizon
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from ffe_core import times
 from ffe_core.cli.common import actor, names, print_json, print_table, run_service
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import preview
-from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states

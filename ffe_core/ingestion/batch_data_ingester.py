@@ -16,7 +16,7 @@ from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.pipeline import SeriesPipeline, Stores, seen_through
+from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
 from ffe_core.ingestion.report import Progress, Report
 from ffe_core.ingestion.whole_range import WholeRange
 from ffe_core.providers import PROVIDERS, provider_class
@@ -29,6 +29,7 @@ from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.threads import run_to_completion
 from ffe_core.validation import validate
 
 
@@ -169,17 +170,19 @@ class BatchDataIngester:
         df = df.drop_duplicates("timestamp", keep="last")
         providers = set(df["source_provider"])
         if len(providers) != 1:
-            raise InputError(f"source_provider: one provider a write, not {', '.join(sorted(map(str, providers)))}")
+            raise InputError(
+                f"one provider a write, not {', '.join(sorted(map(str, providers)))}", field="source_provider"
+            )
         series = Series.of(asset_pair, timeframe, providers.pop())
         if table_name != series.table:
-            raise InputError(f"table: {timeframe} candles belong in {series.table}, not in {table_name}")
+            raise InputError(f"{timeframe} candles belong in {series.table}, not in {table_name}", field="table")
         open_times = df["timestamp"].dt.as_unit("s").astype("int64").to_numpy()
         partitions = dict(
             zip(PARTITION_COLUMNS, (partition_dates(open_times, timeframe), series.asset_pair), strict=True)
         )
         rows = conform(pa.Table.from_pandas(df.assign(**partitions), preserve_index=False))
         with await self.lease(series).wait(self.settings.lease_wait_seconds):
-            await seen_through(self._commit, series, rows, open_times)
+            await run_to_completion(self._commit, series, rows, open_times)
 
     def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
         held = self.delta_mgr.marks(series)

@@ -83,5 +83,5 @@ def every_series(asset_pairs: Sequence[str], timeframes: Sequence[str], provider
     """Pairs x timeframes, each once, in the order given; InputError for none or a bad name."""
     for field, names, example in (("pairs", asset_pairs, "BTCUSD"), ("timeframes", timeframes, "1h")):
         if isinstance(names, str) or not names:
-            raise InputError(f"{field}: give a list with at least one, for example ['{example}']")
+            raise InputError(f"give a list with at least one, for example ['{example}']", field=field)
     return list(dict.fromkeys(Series.of(pair, frame, provider) for pair in asset_pairs for frame in timeframes))

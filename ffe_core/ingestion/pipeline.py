@@ -6,14 +6,9 @@ letter before its chunk is committed; the marks move in the same commit as the c
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
-from collections.abc import Callable
-from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
-from typing import ParamSpec, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,11 +31,10 @@ from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.threads import run_to_completion
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +111,7 @@ class SeriesPipeline:
         return None
 
     async def _planned(self, report: Report, mode: plan.Mode) -> None:
-        self._held = report.marks = await seen_through(self._read_marks)
+        self._held = report.marks = await run_to_completion(self._read_marks)
         for span in await self._plan(report, mode):
             if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
                 await self._span(report, span)
@@ -129,11 +123,8 @@ class SeriesPipeline:
         return marks
 
     async def _plan(self, report: Report, mode: plan.Mode) -> list[plan.Span]:
-        if mode == "refetch":
-            return plan.refetch(report.start, report.end)
-        if mode == "gaps":
-            return plan.gaps((await self._measure(report)).missing)
-        return plan.resume(self._held, report.start, report.end, self._series.grid)
+        missing = (await self._measure(report)).missing if mode == "gaps" else []
+        return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing)
 
     async def _span(self, report: Report, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
@@ -156,7 +147,7 @@ class SeriesPipeline:
                 reach = self._take(report, chunk, page, answer)
                 self._asked.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
-                    await seen_through(chunk.validate)
+                    await run_to_completion(chunk.validate)
                 if chunk.is_due:
                     chunk = await self._flush(report, span, chunk)
                 self._progress(report)
@@ -208,7 +199,7 @@ class SeriesPipeline:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
         report.phase = "committing"
         try:
-            await seen_through(self._commit, report, span, chunk)
+            await run_to_completion(self._commit, report, span, chunk)
         finally:  # what is committed counts, whatever came of the run meanwhile
             report.phase = "fetching"
             self._progress(report)
@@ -279,7 +270,7 @@ class SeriesPipeline:
         report.phase = "counting"
         self._cut_unfinished(report)
         self._progress(report)
-        return await seen_through(
+        return await run_to_completion(
             completeness,
             self._series,
             report.start,
@@ -294,12 +285,12 @@ class SeriesPipeline:
         """What was asked for and is still missing: asked twice, it is offered for marking."""
         if self._stores.acknowledged is not None and report.completeness is not None:
             once, twice, answered = self._asked.in_vain(report.completeness.missing)
-            await seen_through(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
+            await run_to_completion(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
 
     async def _fail(self, report: Report, error: FFEError) -> None:
         report.error = error
         try:
-            report.marks = await seen_through(self._stores.lake.marks, self._series)
+            report.marks = await run_to_completion(self._stores.lake.marks, self._series)
             report.completeness = await self._measure(report)
         except Exception as another:
             log.info("%s: how whole it is cannot be told: %s", self._series, another)
@@ -310,24 +301,3 @@ def _newest(candles: pa.Table) -> int | None:
     """Open of the last candle, epoch seconds."""
     newest = pc.max(pc.cast(candles["timestamp"], pa.int64())).as_py()
     return None if newest is None else int(newest) // 1_000_000
-
-
-async def seen_through(work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Do work in a thread and await its end, however often this task is cancelled meanwhile; then be cancelled.
-
-    A thread cannot be stopped: whoever holds a lease for it must hold it until it is done.
-    """
-    # Not a task: a loop that is closed cancels every task, this one's and, where it were one, the work's.
-    call = partial(copy_context().run, partial(work, *args, **kwargs))
-    done = asyncio.get_running_loop().run_in_executor(None, call)
-    cancelled: asyncio.CancelledError | None = None
-    while not done.done():
-        try:
-            await asyncio.wait([done])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return done.result()
-    if failure := done.exception():
-        log.warning("what was under way when the run was cancelled failed: %s", failure)
-    raise cancelled

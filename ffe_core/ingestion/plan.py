@@ -56,13 +56,25 @@ class Span:
 def check_mode(mode: str) -> Mode:
     """The mode, or InputError listing those there are."""
     if mode not in get_args(Mode):
-        raise InputError(f"mode: {mode!r} is unknown; use one of {', '.join(get_args(Mode))} (for example 'resume')")
+        raise InputError(
+            f"{mode!r} is unknown; use one of {', '.join(get_args(Mode))} (for example 'resume')", field="mode"
+        )
     return mode  # type: ignore[return-value]
 
 
 def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
     """The range narrowed to instants at which a bar of the series may open."""
     return ceil(start, series.grid), ceil(end, series.grid)
+
+
+def spans(
+    mode: Mode, marks: Watermarks, start: int, end: int, grid: int, missing: Iterable[tuple[int, int]] = ()
+) -> list[Span]:
+    """What a mode asks for of [start, end): `marks` say how far the series was read, `missing` which ranges of bars
+    [first open, last open + step) it lacks, which only mode "gaps" looks at."""
+    if mode == "refetch":
+        return refetch(start, end)
+    return gaps(missing) if mode == "gaps" else resume(marks, start, end, grid)
 
 
 def resume(marks: Watermarks, start: int, end: int, grid: int) -> list[Span]:

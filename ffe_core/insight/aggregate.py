@@ -86,7 +86,7 @@ def bar_size(name: str) -> BarSize:
     for size in LADDER:
         if size.name == name:
             return size
-    raise InputError(f"bar size: {name!r} is unknown; use one of {', '.join(size.name for size in LADDER)}")
+    raise InputError(f"{name!r} is unknown; use one of {', '.join(size.name for size in LADDER)}", field="bar size")
 
 
 def rungs(timeframe: str) -> list[BarSize]:
@@ -130,7 +130,9 @@ def aggregate(table: pa.Table, step: int, to: BarSize) -> pa.Table:
     smaller than `step`.
     """
     if to.seconds < step:
-        raise InputError(f"bar size: {to.name} is smaller than the bars there are, of {step} s; use a larger one")
+        raise InputError(
+            f"{to.name} is smaller than the bars there are, of {step} s; use a larger one", field="bar size"
+        )
     open_times = epochs(table["timestamp"])
     buckets = to.buckets(open_times)
     first = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1))

@@ -74,7 +74,9 @@ def pieces(
 ) -> Iterator[Piece]:
     """The range piece by piece, by time; together the pieces cover it without a break. InputError if it is reversed."""
     if end <= start:
-        raise InputError(f"end: {times.iso(end)} is not after start {times.iso(start)}; give a range of some length")
+        raise InputError(
+            f"{times.iso(end)} is not after start {times.iso(start)}; give a range of some length", field="end"
+        )
     moment = moment_micros(as_known_at)
     names = [*_KEYS, *(name for name in checked_columns(columns) if name not in _KEYS)]
     files = snapshot.files(series)
@@ -103,7 +105,7 @@ def moment_micros(moment: Moment | None) -> int | None:
     if moment is None or isinstance(moment, int):
         return None if moment is None else moment * MICROS
     if moment.tzinfo is None:
-        raise InputError(f"as_known_at: {moment} has no time zone; add one, for example {moment.isoformat()}Z")
+        raise InputError(f"{moment} has no time zone; add one, for example {moment.isoformat()}Z", field="as_known_at")
     return int(micros(pa.array([moment], SCHEMA.field("timestamp").type))[0])
 
 
@@ -112,7 +114,7 @@ def checked_columns(columns: Sequence[str]) -> Sequence[str]:
     known = [name for name in SCHEMA.names if name not in PARTITION_COLUMNS]
     unknown = [name for name in columns if name not in known]
     if unknown:
-        raise InputError(f"columns: {', '.join(unknown)} unknown; a bar has {', '.join(known)}")
+        raise InputError(f"{', '.join(unknown)} unknown; a bar has {', '.join(known)}", field="columns")
     return columns
 
 

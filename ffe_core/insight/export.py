@@ -85,9 +85,9 @@ def export(
     a dict ready for JSON. InputError for an unknown format or series, StorageError if something cannot be read.
     """
     if format not in get_args(Format):
-        raise InputError(f"format: {format!r} is unknown; use one of {', '.join(get_args(Format))}")
+        raise InputError(f"{format!r} is unknown; use one of {', '.join(get_args(Format))}", field="format")
     if not series:
-        raise InputError("series: none given; choose at least one to export")
+        raise InputError("none given; choose at least one to export", field="series")
     snapshots = {one: require_stored(lake, one) for one in series}
     counted = {}
     with _opened(target) as file, _writer(file, format) as writer:

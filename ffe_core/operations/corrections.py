@@ -44,7 +44,7 @@ def correct(
     checked = validate([{"date": times.iso(open_), **values}], series.grid)
     if checked.failures:
         broken = "; ".join(REASONS[code.split(":")[0]] for code in checked.failures[0].reasons)
-        raise InputError(f"values: {broken}; correct them and save again")
+        raise InputError(f"{broken}; correct them and save again", field="values")
     lake = ingester.delta_mgr
     ingestion = f"{BY_HAND}{uuid.uuid4()}"
     note = {"verb": "correct", "ingestion_id": ingestion, "actor": actor, "reason": why}
@@ -63,14 +63,14 @@ def _require_change(
 ) -> None:
     found = versions(lake, series, open_)
     if not found.num_rows:
-        raise InputError(f"bar: {series} has none at {times.iso(open_)}; only a stored bar can be corrected")
+        raise InputError(f"{series} has none at {times.iso(open_)}; only a stored bar can be corrected", field="bar")
     stored, moments = found.select(VALUES).to_pylist(), micros(found["_extracted_at"]).tolist()
     if moments[-1] != began_from:
         before = stored[moments.index(began_from)] if began_from in moments else None
         what = _changes(before, stored[-1])
-        raise InputError(f"bar: {series} at {times.iso(open_)} {what}; look at it again, then correct it")
+        raise InputError(f"{series} at {times.iso(open_)} {what}; look at it again, then correct it", field="bar")
     if stored[-1] == {name: values.get(name) for name in VALUES}:
-        raise InputError("values: they are the ones stored already; change at least one and save again")
+        raise InputError("they are the ones stored already; change at least one and save again", field="values")
 
 
 def _changes(before: Mapping[str, float] | None, now: Mapping[str, float]) -> str:

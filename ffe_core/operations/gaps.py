@@ -106,7 +106,9 @@ class GapVerbs:
             if (gaps := self._asked_twice(found))
         ]
         if not done:
-            raise InputError("range: nothing was asked for twice in vain; fill the gaps first, then mark what is left")
+            raise InputError(
+                "nothing was asked for twice in vain; fill the gaps first, then mark what is left", field="range"
+            )
         return _together(done)
 
     def offered(self, found: SeriesCoverage) -> int:
@@ -117,7 +119,9 @@ class GapVerbs:
         """Take marks back: bars that have not come are unexplained again. InputError if no such mark is known."""
         known = self._acknowledged.get(ids)
         if not known:
-            raise InputError(f"hole: there is none of id {', '.join(map(str, ids))}; the coverage page lists them")
+            raise InputError(
+                f"there is none of id {', '.join(map(str, ids))}; the coverage page lists them", field="hole"
+            )
         self._acknowledged.remove([gap.id for gap in known])
         for series in sorted({gap.series for gap in known}):
             own = [gap for gap in known if gap.series == series]
@@ -196,7 +200,9 @@ def _nothing_left(series: Series, start: int | None, end: int | None) -> str:
 def _checked_note(reason: str, note: str) -> str:
     clean = note.strip()
     if len(clean) > _LONGEST_NOTE or (reason == OTHER and not clean):
-        raise InputError(f"note: say in 1 to {_LONGEST_NOTE} characters what explains the gap, for example 'delisted'")
+        raise InputError(
+            f"say in 1 to {_LONGEST_NOTE} characters what explains the gap, for example 'delisted'", field="note"
+        )
     return clean
 
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ffe_core import times
 from ffe_core.storage.files import write_atomically
+from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.3
@@ -31,9 +32,8 @@ class Leadership:
         self._lock = FileLock(folder / "leader.lock", thread_local=False)
         self._note = folder / "leader.json"
         self._on_lead = on_lead
-        self._stop = threading.Event()
         self._leads = threading.Event()
-        self._thread = threading.Thread(target=self._stand_by, name="leadership", daemon=True)
+        self._waiting = Worker("leadership", self._stand_by, _POLL_SECONDS)
 
     @property
     def leads(self) -> bool:
@@ -43,13 +43,11 @@ class Leadership:
     def start(self) -> None:
         """Take the lead now if it is free; otherwise stand by for it. OSError if the lock cannot be used."""
         if not self._try():
-            self._thread.start()
+            self._waiting.start()
 
     def stop(self) -> None:
         """Give up the lead, or the wait for it."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._waiting.stop()
         if self._leads.is_set():
             self._leads.clear()
             self._lock.release()
@@ -64,12 +62,11 @@ class Leadership:
             return "another process"
 
     def _stand_by(self) -> None:
-        while not self._stop.wait(_POLL_SECONDS):
-            try:
-                if self._try():
-                    return
-            except OSError as error:
-                log.warning("the lead cannot be taken, trying again: %s", error)
+        try:
+            if self._try():
+                self._waiting.end()
+        except OSError as error:
+            log.warning("the lead cannot be taken, trying again: %s", error)
 
     def _try(self) -> bool:
         try:

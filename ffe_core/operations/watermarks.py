@@ -18,7 +18,8 @@ from ffe_core.completeness import stored_runs
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.intervals import Times, join_ranges
-from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.files import strict
@@ -110,7 +111,7 @@ class WatermarkVerbs:
 
         def after(before: Watermarks) -> Watermarks:
             if before == Watermarks():
-                raise InputError(f"watermark: {series} has none; there is nothing to forget")
+                raise InputError(f"{series} has none; there is nothing to forget", field="watermark")
             return Watermarks()
 
         return self._move(series, FORGET, after, actor, why)
@@ -122,7 +123,8 @@ class WatermarkVerbs:
             move = self.last_move(series)
             if move is None or move.after != before:
                 raise InputError(
-                    f"undo: the last commit of {series} is no rewind and no forget; rewind it to where you want it"
+                    f"the last commit of {series} is no rewind and no forget; rewind it to where you want it",
+                    field="undo",
                 )
             return move.before
 
@@ -148,7 +150,7 @@ class WatermarkVerbs:
         """Start a backfill from the watermark to now; returns the run's number. InputError without a watermark."""
         marks = self._lake.marks(series)
         if marks.watermark is None:
-            raise InputError(f"watermark: {series} has none; start a backfill and choose from when")
+            raise InputError(f"{series} has none; start a backfill and choose from when", field="watermark")
         request = BackfillRequest(series.provider, (series,), marks.watermark, times.now())
         return self._service.start(request, actor, source)
 
@@ -171,7 +173,7 @@ class WatermarkVerbs:
     def _valid(self, series: Series, marks: Watermarks, to: int) -> int:
         """`to`, if a bar that opens then is expected or stored, at or after the first and before the watermark."""
         if marks.watermark is None or marks.low is None:
-            raise InputError(f"watermark: {series} has none; there is nothing to rewind")
+            raise InputError(f"{series} has none; there is nothing to rewind", field="watermark")
         bars = self._candidates(series, marks.low, marks.watermark)
         earlier, later = _around(bars, series.step, to)
         if earlier < to < later and _holds(bars, series.step, to):
@@ -179,7 +181,7 @@ class WatermarkVerbs:
         why = _why_not(series, marks.watermark, bars, to)
         near = " and ".join(times.iso(at) for at in (earlier, later) if at in range(*_LIMITS))
         nearest = f"the nearest that can are {near}" if near else "no other bar can"
-        raise InputError(f"to: {_told(to)} cannot be the watermark of {series}: {why}; {nearest}")
+        raise InputError(f"{_told(to)} cannot be the watermark of {series}: {why}; {nearest}", field="to")
 
     def _candidates(self, series: Series, low: int, watermark: int) -> Times:
         """Runs of the bars that are expected or stored, from the first candle to the one before the watermark."""

@@ -23,4 +23,4 @@ def provider_class(name: str) -> type[Provider]:
     try:
         return PROVIDERS[name]
     except (KeyError, TypeError):
-        raise InputError(f"provider: {name!r} is unknown; use one of {', '.join(PROVIDERS)}") from None
+        raise InputError(f"{name!r} is unknown; use one of {', '.join(PROVIDERS)}", field="provider") from None

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ffe_core.errors import PermanentError, ProviderError, QuotaError, RetriableError
+from ffe_core.errors import CredentialsError, PermanentError, ProviderError, QuotaError, RetriableError
 from ffe_core.providers.base import Record
 from ffe_core.providers.http import Check, other_shape
 from ffe_core.providers.http_provider import unknown_pair
@@ -170,7 +170,7 @@ def _premium(said: str, function: str, pair: str) -> ProviderError:
 
 def _refused(said: str, function: str, pair: str) -> ProviderError:
     if "apikey" in said.lower():
-        return PermanentError(f"{NAME}: the key is refused ({said}); check {variable(NAME, 'api_key')}")
+        return CredentialsError(f"{NAME}: the key is refused ({said}); check {variable(NAME, 'api_key')}")
     return unknown_pair(NAME, pair, said)
 
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import httpx
 
 from ffe_core import times
-from ffe_core.errors import InputError, PermanentError, ProviderError, QuotaError, RetriableError
+from ffe_core.errors import CredentialsError, InputError, PermanentError, ProviderError, QuotaError, RetriableError
 from ffe_core.providers.rate import shared_pace
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
@@ -59,6 +59,10 @@ class Refused(PermanentError):
         super().__init__(message)
         self.status = status
         self.text = text
+
+
+class RefusedCredentials(Refused, CredentialsError):
+    """A 401 or 403: the provider does not take the credentials."""
 
 
 class _Throttled(RetriableError):
@@ -222,8 +226,8 @@ class HttpClient:
         if status in (408, 425) or status >= 500:
             return RetriableError(message, _retry_after(response))
         if status in (401, 403):
-            message = f"{message}; {self._access_hint}"
-        elif text is None:
+            return RefusedCredentials(f"{message}; {self._access_hint}", status, text)
+        if text is None:
             message = f"{message}; check that {self._shown} is the base URL of {self.provider}"
         return Refused(message, status, text)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from ffe_core.errors import InputError, PermanentError
+from ffe_core.errors import CredentialsMissing, InputError, PermanentError
 from ffe_core.pairs import split_pair
 from ffe_core.providers.base import Provider, ProviderSettings
 from ffe_core.providers.http import HttpClient
@@ -45,13 +45,14 @@ class HttpProvider(Provider):
         """A secret setting, remembered for redaction; InputError when it is missing or cannot be one."""
         name, secret = variable(self.name, key), value.strip()
         if not secret:
-            raise InputError(
-                f"{name}: missing; set it, for example {name}={example}, or {key} in the section [{self.name}] of"
-                " .streamlit/secrets.toml"
+            raise CredentialsMissing(
+                f"missing; set it, for example {name}={example}, or {key} in the section [{self.name}] of"
+                " .streamlit/secrets.toml",
+                field=name,
             )
         register(secret)
         if not (secret.isascii() and secret.isprintable()) or " " in secret:
-            raise InputError(f"{name}: has characters that no key has; copy it again, for example {name}={example}")
+            raise InputError(f"has characters that no key has; copy it again, for example {name}={example}", field=name)
         return secret
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 
 from ffe_core.errors import InputError
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
-from ffe_core.operations.runs.service import BackfillRequest
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES

@@ -13,7 +13,7 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.lineage import Origin, origins
 from ffe_core.insight.versions import versions
 from ffe_core.operations.corrections import correct
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import actor, go, service, when

@@ -55,7 +55,7 @@ def _written(request: Request) -> tuple[Path, str, str]:
     query = request.query_params
     format_ = query.get("format", "parquet")
     if format_ not in _KINDS:
-        raise InputError(f"format: {format_!r} is unknown; use one of {', '.join(_KINDS)}")
+        raise InputError(f"{format_!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
     series = [Series.of(*_three(key)) for key in query.getlist("series")]
     start, end = _whole(query.get("start"), "start"), _whole(query.get("end"), "end")
     known = _whole(query["known"], "known", _MICROS) if "known" in query else None
@@ -99,7 +99,7 @@ def _moment(micros: int) -> datetime:
 def _three(key: str) -> tuple[str, str, str]:
     pair, *rest = key.split("/")
     if len(rest) != 2:
-        raise InputError(f"series: {key!r} names none; write it like BTCUSD/1h/coinbase")
+        raise InputError(f"{key!r} names none; write it like BTCUSD/1h/coinbase", field="series")
     return pair, rest[0], rest[1]
 
 
@@ -112,6 +112,6 @@ def _whole(text: str | None, field: str, a_second: int = 1) -> int:
         shown = (text or "")[:_LONGEST_ECHO]
         unit = "seconds" if a_second == 1 else "microseconds"
         raise InputError(
-            f"{field}: {shown!r} is no time of the years 1 to 9999; give whole {unit} since 1970"
+            f"{shown!r} is no time of the years 1 to 9999; give whole {unit} since 1970", field=field
         ) from None
     return found

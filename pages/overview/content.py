@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.insight.overview import Overview, SeriesOverview, overview
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.state import runs as run_states
 from pages.widgets import (

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.operations.runs.service import CHANGE_REQUEST
+from ffe_core.operations.runs.outcome import CHANGE_REQUEST
 from ffe_core.storage.state import runs as run_states
 from pages.widgets import (
     actor,

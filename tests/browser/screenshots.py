@@ -20,7 +20,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.service import Draft
 from tests.browser.driver import ROOT, Server, Visitor, chromium, chromium_path, settled
 from tests.fake_exchanges import CoinbaseExchange, Market, generated

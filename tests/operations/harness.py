@@ -14,7 +14,8 @@ import pytest
 
 from ffe_core.errors import PermanentError, ProviderError
 from ffe_core.ingestion import chunk
-from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from tests.pages.conftest import Open, words
 
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from ffe_core.errors import StorageError
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.storage.state.watchlists import Watchlists
 from tests.pages.conftest import Open, words

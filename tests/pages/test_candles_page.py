@@ -14,7 +14,7 @@ from ffe_core.candles import VALUES
 from ffe_core.insight.versions import versions
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.corrections import correct
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put

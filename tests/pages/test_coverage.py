@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import NO_TRADES, VENUE_OUTAGE
 from pages.coverage.heatmap import LEVELS, levels

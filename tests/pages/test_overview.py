@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ffe_core.insight.overview import SeriesOverview
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
 from pages.overview.content import of_series

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state.runs import COMPLETE, NewRun
 from tests.pages.conftest import PAGES, Open, words

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ffe_core import times
-from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableError
+from ffe_core.errors import CredentialsError, InputError, PermanentError, QuotaError, RetriableError
 from ffe_core.providers import alpha_vantage_wire as wire
 from ffe_core.providers import http
 from ffe_core.providers.alpha_vantage import AlphaVantageProvider
@@ -360,7 +360,7 @@ KINDS: list[tuple[str, type[Exception], float | None]] = [
     ("premium_endpoint", PermanentError, None),
     ("premium_outputsize", PermanentError, None),
     ("invalid_call", PermanentError, None),
-    ("invalid_key", PermanentError, None),
+    ("invalid_key", CredentialsError, None),
     ("no_function", PermanentError, None),
     ("demo", PermanentError, None),
     ("daily_quota", QuotaError, None),

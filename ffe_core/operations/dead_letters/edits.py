@@ -37,6 +37,8 @@ _LONGEST_SHOWN = 60
 class FieldError(InputError):
     """An edit that cannot be saved; `fields` says what is wrong at each field, "" for the record as a whole."""
 
+    code = "bad_record"
+
     def __init__(self, where: str, fields: Mapping[str, str]) -> None:
         super().__init__(f"{where}: " + "; ".join(fields.values()))
         self.fields = dict(fields)
@@ -58,7 +60,7 @@ def swap_high_low(record: Record) -> Record:
     """Exchange high and low."""
     missing = [name for name in ("high", "low") if name not in record]
     if missing:
-        raise InputError(f"{missing[0]}: the record has none, so high and low cannot be swapped; set it instead")
+        raise InputError("the record has none, so high and low cannot be swapped; set it instead", field=missing[0])
     return {**record, "high": record["low"], "low": record["high"]}
 
 
@@ -117,7 +119,7 @@ def check_edit(where: str, before: Any, after: Any, grid: int, closed_before: in
 def apply(fixes: Sequence[Fix], value: Any) -> Any:
     """One fix after the other. InputError for a record that is no object, or that a fix does not fit."""
     if not isinstance(value, dict):
-        raise InputError("record: it has no named fields; give it as a whole, as JSON")
+        raise InputError("it has no named fields; give it as a whole, as JSON", field="record")
     for fix in fixes:
         value = fix(value)
     return value
@@ -130,7 +132,7 @@ def _changed(before: Any, after: Record) -> set[str]:
 
 def _value_field(name: str) -> str:
     if name not in VALUES:
-        raise InputError(f"field: {name!r} cannot be scaled; use one of {', '.join((*PRICES, 'volume'))}")
+        raise InputError(f"{name!r} cannot be scaled; use one of {', '.join((*PRICES, 'volume'))}", field="field")
     return name
 
 
@@ -145,7 +147,7 @@ def _decimal(name: str, value: Any) -> Decimal:
     except InvalidOperation:
         number = None
     if number is None or not number.is_finite():
-        raise InputError(f"{name}: {_shown(value)} is not a number, so it cannot be scaled; set it instead")
+        raise InputError(f"{_shown(value)} is not a number, so it cannot be scaled; set it instead", field=name)
     return number
 
 

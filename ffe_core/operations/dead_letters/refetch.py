@@ -16,8 +16,9 @@ from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
 from ffe_core.ingestion.report import Report
 from ffe_core.intervals import union
+from ffe_core.operations.runs.outcome import counts_of, ended
 from ffe_core.operations.runs.series_work import note, one_by_one
-from ffe_core.operations.runs.service import RunService, counts_of, next_step, state_of
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
@@ -60,13 +61,7 @@ class Refetch:
                 if report.error is not None:
                     break
         await asyncio.to_thread(self._tell, series)
-        ended = {
-            "state": state_of(total),
-            "error": total.error_text,
-            "next_step": next_step(total),
-            "result": total.as_dict(),
-        }
-        return {**counts_of(total), **ended, "start": total.start, "end": total.end}
+        return {**counts_of(total), **ended(total), "start": total.start, "end": total.end}
 
     def _ranges(self, series: Series) -> list[tuple[int, int]]:
         """The bars of the selected records as half-open ranges, neighbours merged."""

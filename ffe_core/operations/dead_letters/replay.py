@@ -21,7 +21,6 @@ from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import CommitConflict
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.ingestion.pipeline import seen_through
 from ffe_core.operations.dead_letters.replay_check import (
     ReplayCheck,
     Replayed,
@@ -29,13 +28,15 @@ from ffe_core.operations.dead_letters.replay_check import (
     dead_letter_id,
     evaluate,
 )
+from ffe_core.operations.runs.outcome import how_whole
 from ffe_core.operations.runs.series_work import counted, note, one_by_one
-from ffe_core.operations.runs.service import RunService, how_whole
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
 from ffe_core.storage.dead_letters.queue import Selection
 from ffe_core.storage.state import runs as run_states
+from ffe_core.threads import run_to_completion
 
 CHUNK_RECORDS = 1_000
 """Records evaluated and committed at a time."""
@@ -89,7 +90,7 @@ class Replay:
         chunks = self._chunks(selection)
         while chunk := await asyncio.to_thread(next, chunks, None):
             try:
-                await seen_through(self._chunk, series, chunk, already, counts)
+                await run_to_completion(self._chunk, series, chunk, already, counts)
             finally:  # what a cancelled replay has stored counts too
                 done = min(planned, counts.evaluated // CHUNK_RECORDS)
                 await note(self._service, self._run_id, number, pages_done=done, **_progress(counts))

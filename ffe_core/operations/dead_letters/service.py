@@ -290,7 +290,7 @@ class DeadLetters:
     def _by_series(self, selection: Selection) -> dict[Series, dict[str, tuple[int, ...]]]:
         """The list split by series; InputError for an entry without one, or a record that there is not."""
         if not any(selection.values()):
-            raise InputError("records: the list is empty; choose at least one")
+            raise InputError("the list is empty; choose at least one", field="records")
         found: dict[Series, dict[str, tuple[int, ...]]] = {}
         for row in self.queue.rows(list(selection)):
             if row.series is None:
@@ -418,7 +418,7 @@ def _chosen(entry: DeadLetterBatch, numbers: Sequence[int]) -> list[DeadLetterRe
 def _check_numbers(entry_id: str, numbers: Sequence[int], there: int) -> None:
     for number in numbers:
         if not 0 <= number < there:
-            raise InputError(f"record: {entry_id} has no record {number}; they count from 0 to {there - 1}")
+            raise InputError(f"{entry_id} has no record {number}; they count from 0 to {there - 1}", field="record")
 
 
 def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
@@ -434,7 +434,7 @@ def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
 
 def _days_ago(days: float) -> float:
     if not days >= 0:
-        raise InputError(f"days: {days} is not an age; give a number such as 30")
+        raise InputError(f"{days} is not an age; give a number such as 30", field="days")
     return datetime.now(UTC).timestamp() - days * times.DAY
 
 

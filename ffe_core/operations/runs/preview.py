@@ -8,10 +8,11 @@ from ffe_core import times
 from ffe_core.completeness import completeness
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
-from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
-from ffe_core.series import Series, Watermarks
+from ffe_core.series import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
     marks = service.lake.marks(series)
-    spans = _spans(request.mode, marks, start, end, series.grid, counted.missing)
+    spans = plan.spans(request.mode, marks, start, end, series.grid, counted.missing)
     fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
     requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
     to_fetch = sum(bars for _, bars in fetched)
@@ -84,11 +85,3 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
         None if to_fetch else "up to date" if counted.unexplained == 0 else "nothing new; gaps mode fills the rest"
     )
     return SeriesPreview(series, start, end, counted.expected, counted.stored, to_fetch, requests, skipped)
-
-
-def _spans(
-    mode: plan.Mode, marks: Watermarks, start: int, end: int, grid: int, missing: list[tuple[int, int]]
-) -> list[plan.Span]:
-    if mode == "refetch":
-        return plan.refetch(start, end)
-    return plan.gaps(missing) if mode == "gaps" else plan.resume(marks, start, end, grid)

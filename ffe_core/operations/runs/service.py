@@ -10,28 +10,22 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from ffe_core import times
-from ffe_core.completeness import Completeness
 from ffe_core.errors import (
-    FFEError,
     InputError,
-    PermanentError,
-    QuotaError,
-    RetriableError,
     SeriesHeld,
     StorageError,
 )
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
-from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_series
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE
 from ffe_core.operations.runs import log as run_log
+from ffe_core.operations.runs.backfill import Backfill, BackfillRequest
 from ffe_core.operations.runs.log import RunLines
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import provider_class
@@ -45,36 +39,8 @@ from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.runs import NewRun, RunStore
 
 log = logging.getLogger(__name__)
-CHANGE_REQUEST = "asking again would give the same answer: change the request or the credentials"
-"""The next step about a series that failed for good."""
 _WRITE_SECONDS = 0.5
 """How often the progress of a run is written to the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillRequest:
-    """What a person, a command or a schedule asks for; [start, end) in epoch seconds."""
-
-    provider: str
-    series: tuple[Series, ...]
-    start: int
-    end: int
-    mode: plan.Mode = "resume"
-
-    @classmethod
-    def of(
-        cls,
-        provider: str,
-        pairs: Sequence[str],
-        timeframes: Sequence[str],
-        start: times.Instant,
-        end: times.Instant,
-        mode: str = "resume",
-    ) -> BackfillRequest:
-        """A checked request; InputError for anything that cannot be, missing credentials too."""
-        provider_class(provider)
-        first, last = times.parse_range(start, end)
-        return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
 
 
 Job = Callable[[int], Awaitable[None]]
@@ -139,7 +105,7 @@ class RunService:
         with self._starting:
             if not lease_wait:
                 self.check_free(request.series)
-            return self.submit(run, lambda run_id: _Backfill(self, run_id, request, provider, turns, lease_wait).work())
+            return self.submit(run, lambda run_id: Backfill(self, run_id, request, provider, turns, lease_wait).work())
 
     def submit(self, run: NewRun, job: Job) -> int:
         """Write a run down and work it off: the way for every kind of run. The job sets the states of its series."""
@@ -157,12 +123,12 @@ class RunService:
         run = self._existing(run_id)
         if run["state"] in run_states.ACTIVE and run["owner"] != self._process_lock.owner:
             if is_alive(self._folder, run["owner"]):
-                raise InputError(f"run: {run_id} belongs to process {run['owner']}; stop it there")
+                raise InputError(f"{run_id} belongs to process {run['owner']}; stop it there", field="run")
             if run_id in self._adopt_runs_of([run["owner"]]):
                 self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
                 return
         if not self.runs.move(run_id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING):
-            raise InputError(f"run: {run_id} is {self._existing(run_id)['state']}, there is nothing to cancel")
+            raise InputError(f"{run_id} is {self._existing(run_id)['state']}, there is nothing to cancel", field="run")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
         self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
 
@@ -339,245 +305,14 @@ class RunService:
             if row["state"] in which
         )
         if not series:
-            raise InputError(f"run: {run_id} has no series that is {' or '.join(which)}")
+            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
         if run["kind"] != "backfill":
-            raise InputError(f"run: {run_id} is a {run['kind']}; start it again from where it came from")
+            raise InputError(f"{run_id} is a {run['kind']}; start it again from where it came from", field="run")
         request = BackfillRequest(run["provider"], series, run["start"], run["end"], plan.check_mode(run["mode"]))
         return self.start(request, actor, source, parent_id=run_id)
 
     def _existing(self, run_id: int) -> Mapping[str, Any]:
         run = self.runs.get(run_id)
         if run is None:
-            raise InputError(f"run: there is no run {run_id}; the list of runs shows which there are")
+            raise InputError(f"there is no run {run_id}; the list of runs shows which there are", field="run")
         return dict(run)
-
-
-class _Backfill:
-    """The work of one backfill run: its series concurrently, newer data before history, progress into the database."""
-
-    def __init__(
-        self,
-        service: RunService,
-        run_id: int,
-        request: BackfillRequest,
-        provider: Provider,
-        turns: asyncio.Semaphore,
-        lease_wait: float,
-    ) -> None:
-        self._service, self._run_id, self._request = service, run_id, request
-        self._provider, self._turns, self._lease_wait = provider, turns, lease_wait
-        self._reports: dict[int, Report] = {}
-        self._newer: dict[int, Report] = {}
-        self._changed: set[int] = set()
-        self._pending: dict[int, dict[str, Any]] = {}
-        self._lock = threading.Lock()
-
-    async def work(self) -> None:
-        ended = asyncio.Event()
-        writer = asyncio.create_task(self._service.keep_writing(self._flush, ended))
-        try:
-            async with self._provider as opened:
-                lows = await asyncio.to_thread(self._lows_behind)
-                await _all_of(self._newer_pass(number, opened, low) for number, low in lows.items())
-                everything = [number for number in range(len(self._request.series)) if not self._has_failed(number)]
-                await _all_of(self._pass(number, opened) for number in everything)
-        finally:
-            ended.set()
-            await writer
-
-    def _lows_behind(self) -> dict[int, int]:
-        """Low marks of series with both newer bars and history to fetch, if several: the newer bars go first."""
-        lows: dict[int, int] = {}
-        if self._request.mode != "resume" or len(self._request.series) == 1:
-            return lows
-        for number, series in enumerate(self._request.series):
-            with suppress(StorageError):  # its own pass tells it
-                low = self._service.lake.marks(series).low
-                if low is not None and self._request.start < low < self._request.end:
-                    lows[number] = low
-        return lows
-
-    async def _newer_pass(self, number: int, opened: Provider, low: int) -> None:
-        """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
-        report = await self._in_turn(number, opened, low)
-        if report.error is not None:
-            self._ended(number, report)
-        else:
-            self._newer[number] = report
-
-    async def _pass(self, number: int, opened: Provider) -> None:
-        report = await self._in_turn(number, opened, self._request.start)
-        if number in self._newer:
-            _with_earlier(report, self._newer.pop(number))
-        self._ended(number, report)
-
-    def _has_failed(self, number: int) -> bool:
-        return number in self._reports and self._reports[number].error is not None
-
-    async def _in_turn(self, number: int, opened: Provider, start: int) -> Report:
-        """One series from `start` on, whatever becomes of it."""
-        series = self._request.series[number]
-        async with self._turns:
-            if number not in self._reports:
-                self._set(number, state=run_states.RUNNING, started_at=time.time())
-            try:
-                return await self._run(number, series, opened, start)
-            except FFEError as error:
-                failure = error
-            except Exception as error:
-                log.exception("%s ended unexpectedly", series)
-                failure = FFEError(redact(f"{type(error).__name__}: {error}"))
-            return Report(series, self._request.start, self._request.end, error=failure)
-
-    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> Report:
-        def progress(report: Report) -> None:
-            with self._lock:
-                self._reports[number] = report
-                self._changed.add(number)
-
-        return await self._service.ingester.run_series(
-            series,
-            opened,
-            start,
-            self._request.end,
-            mode=self._request.mode,
-            run_id=str(self._run_id),
-            progress=progress,
-            lease_wait=self._lease_wait,
-        )
-
-    def _ended(self, number: int, report: Report) -> None:
-        with self._lock:
-            self._reports[number] = report
-            self._changed.add(number)
-        self._set(
-            number,
-            state=state_of(report),
-            ended_at=time.time(),
-            phase=None,
-            error=report.error_text,
-            next_step=next_step(report),
-            result=report.as_dict(),
-        )
-        level = "error" if report.error else "info"
-        if (lines := run_log.current.get()) is not None:
-            lines.add(level, report.error_text or summary(report))
-
-    def _set(self, number: int, **values: Any) -> None:
-        with self._lock:
-            self._pending.setdefault(number, {}).update(values)
-
-    def _flush(self) -> None:
-        """Write what changed since the last time; StorageError leaves it to be written the next time."""
-        with self._lock:
-            changed, pending = self._changed, self._pending
-            self._changed, self._pending = set(), {}
-        changes = {number: self._row(number) for number in changed}
-        for number, values in pending.items():
-            changes.setdefault(number, {}).update(values)
-        try:
-            if changes:
-                self._service.runs.update_series(self._run_id, changes)
-        except StorageError:
-            with self._lock:
-                self._changed |= changed
-                self._pending = {
-                    n: {**pending.get(n, {}), **self._pending.get(n, {})} for n in {*pending, *self._pending}
-                }
-            raise
-
-    def _row(self, number: int) -> dict[str, Any]:
-        """A series as columns of the database, with what its newer pass did before."""
-        report, newer = self._reports[number], self._newer.get(number)
-        if newer is None or newer is report:
-            return _columns(report)
-        both = replace(report, tally=replace(report.tally), traffic=replace(report.traffic))
-        return _columns(_with_earlier(both, newer))
-
-
-async def _all_of(passes: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Await every pass to its end, when cancelled too: one may be seeing its commit through."""
-    async with asyncio.TaskGroup() as group:
-        for each in passes:
-            group.create_task(each)
-
-
-def _with_earlier(report: Report, earlier: Report) -> Report:
-    """The report with the counts of an earlier pass over the same series added."""
-    report.tally.add(earlier.tally)
-    report.traffic.requests += earlier.traffic.requests
-    report.traffic.retries += earlier.traffic.retries
-    report.pages_done += earlier.pages_done
-    report.pages_planned += earlier.pages_planned
-    return report
-
-
-def state_of(report: Report) -> str:
-    """The literal state of a series that has ended: complete only if every expected bar is accounted for."""
-    if report.error is not None:
-        return run_states.FAILED
-    counted = report.completeness
-    return run_states.COMPLETE if counted is not None and counted.unexplained == 0 else run_states.GAPS
-
-
-def next_step(report: Report) -> str | None:
-    """What a person does next about a series that did not complete."""
-    match report.error:
-        case None if report.not_covered:
-            return "the provider does not reach back that far; choose another provider or a later start"
-        case None if state_of(report) == run_states.GAPS:
-            return "look at the gaps, then fetch them again or mark them"
-        case None:
-            return None
-        case PermanentError():
-            return CHANGE_REQUEST
-        case QuotaError():
-            return "retry failed when the provider's quota has reset"
-        case RetriableError():
-            return "retry failed: it picks up where the marks stand"
-        case SeriesHeld():
-            return "wait for the run that holds it, then retry failed"
-        case _:
-            return "see the log lines, then retry failed"
-
-
-def summary(report: Report) -> str:
-    """One line on a series that has ended well."""
-    counted = report.completeness
-    acknowledged = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
-    failed = report.tally.dead_lettered
-    dead = f", {failed:,} dead lettered" if failed else ""
-    return f"{report.series}: {report.tally.stored:,} candles stored{dead}{acknowledged}"
-
-
-def counts_of(report: Report) -> dict[str, Any]:
-    """The counts of a report as columns of the database."""
-    return {
-        "received": report.tally.received,
-        "records": report.tally.stored,
-        "failed_records": report.tally.dead_lettered - report.tally.superseded,
-        "repeats": report.tally.repeats,
-        "restated": report.tally.restated,
-        "requests": report.traffic.requests,
-        "retries": report.traffic.retries,
-        "watermark": report.marks.watermark,
-        **how_whole(report.completeness),
-    }
-
-
-def how_whole(found: Completeness | None) -> dict[str, Any]:
-    """How whole a series is as columns of the database; nothing in them if that cannot be told."""
-    counts = found.counts() if found else {}
-    return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
-
-
-def _columns(report: Report) -> dict[str, Any]:
-    """All that the database says of a report."""
-    return {
-        "phase": report.phase if report.phase != "done" else None,
-        "start": report.start,
-        "end": report.end,
-        "pages_done": report.pages_done,
-        "pages_planned": report.pages_planned,
-        **counts_of(report),
-    }

@@ -72,18 +72,18 @@ def outcome_of(late: float) -> str:
 def parse_since(since: str) -> tuple[int | None, int]:
     """What a schedule asks for: (fixed start in epoch seconds or None, seconds back from the due instant or 0).
 
-    InputError, beginning with "since:", for anything but a date, a time with a zone or days such as "30d".
+    InputError about "since" for anything but a date, a time with a zone or days such as "30d".
     """
     text = since.strip().lower()
     if text.endswith("d") and text[:-1].isdecimal():
         days = int(text[:-1])
         if not 1 <= days <= 36_500:
-            raise InputError(f"since: {since!r} is not 1d to 36500d; for example 30d")
+            raise InputError(f"{since!r} is not 1d to 36500d; for example 30d", field="since")
         return None, days * times.DAY
     try:
         return times.parse_instant(since, "since"), 0
     except InputError as error:
-        raise InputError(f"{error}, or a number of days like 30d") from None
+        raise InputError(f"{error.problem}, or a number of days like 30d", field="since") from None
 
 
 def asked_range(since: str, due: int, now: int, fills_from: int | None = None) -> tuple[int, int]:

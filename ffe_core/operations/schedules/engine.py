@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
@@ -30,6 +29,7 @@ from ffe_core.operations.schedules.runs import SCHEDULER, Runs
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore
+from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 25
@@ -71,13 +71,13 @@ class Scheduler:
         most_runs: int = MOST_RUNS,
     ) -> None:
         self._store, self._plans, self._runs, self._messages = store, plans, runs, messages
-        self._clock, self._poll_seconds, self._most_runs = clock, poll_seconds, most_runs
+        self._clock, self._most_runs = clock, most_runs
         self._why_missed = DOWN
         self._unwritten: dict[int, dict[str, Any]] = {}
         self._armed: int | None = None
         self._adopts_at = -math.inf
-        self._wake, self._stop = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._keep_pulsing, name="schedules", daemon=True)
+        self._adopted = False
+        self._worker = Worker("schedules", self._turn, poll_seconds)
         self._timer = BackgroundScheduler(
             timezone=UTC,
             jobstores={"default": MemoryJobStore()},
@@ -89,22 +89,21 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to fire; call it once, in the process that leads."""
-        if self._stop.is_set():
+        if self._worker.is_stopped:
             return
         self._timer.start()
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Fire nothing more. What was written down and not started is started by the next leader."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        was_running = self._worker.is_running
+        self._worker.stop()
+        if was_running:
             self._timer.shutdown()
 
     def wake(self) -> None:
         """Look at the table now rather than with the next poll."""
-        self._wake.set()
+        self._worker.wake()
 
     def adopt(self) -> None:
         """Find the runs of ticks that a former leader started and did not live to write down."""
@@ -138,15 +137,11 @@ class Scheduler:
 
     # -- the poll
 
-    def _keep_pulsing(self) -> None:
-        adopted = False
-        while not self._stop.is_set():
-            # A tick whose run is not known yet would be started a second time.
-            adopted = adopted or self._guarded(self.adopt)
-            if adopted:
-                self._guarded(self.poll)
-            self._wake.wait(self._poll_seconds)
-            self._wake.clear()
+    def _turn(self) -> None:
+        # A tick whose run is not known yet would be started a second time.
+        self._adopted = self._adopted or self._guarded(self.adopt)
+        if self._adopted:
+            self._guarded(self.poll)
 
     def _guarded(self, step: Callable[[], None]) -> bool:
         """One step of the engine, and whether it went well; what goes wrong is said and tried again."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ffe_core.ingestion import plan
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.requests import Chosen, Plans
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
@@ -50,17 +50,14 @@ def _cost(
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     calendar = settings.calendars.of(series.provider, series.asset_pair)
     bars = requests = 0
-    for span in _spans(request.mode, reached[series], start, end, series.grid):
+    mode = "refetch" if request.mode == "gaps" else request.mode
+    for span in plan.spans(mode, reached[series], start, end, series.grid):
         expected = calendar.expected_count(series.timeframe, span.start, span.end)
         bars += expected
         requests += len(provider.pages(series.asset_pair, series.timeframe, span.start, span.end)) if expected else 0
     if request.mode == "resume" and start < end:
         reached[series] = _after(reached[series], start, end - series.grid)
     return bars, requests
-
-
-def _spans(mode: plan.Mode, marks: Watermarks, start: int, end: int, grid: int) -> list[plan.Span]:
-    return plan.resume(marks, start, end, grid) if mode == "resume" else plan.refetch(start, end)
 
 
 def _after(marks: Watermarks, start: int, last: int) -> Watermarks:

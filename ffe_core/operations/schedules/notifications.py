@@ -9,7 +9,6 @@ log, error or row of the database holds it.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +22,7 @@ from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings, variable
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import ScheduleStore
+from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
 WAITS = (10.0, 60.0, 300.0, 1800.0)
@@ -54,8 +54,7 @@ class Notifier:
         self._own = settings.section("webhook", WebhookSettings)
         self._store, self._clock = store, clock
         register(self._own.url)
-        self._wake, self._stop = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._keep_sending, name="webhook", daemon=True)
+        self._worker = Worker("webhook", self._send_what_is_due, _POLL_SECONDS)
 
     @property
     def address(self) -> str | None:
@@ -69,14 +68,11 @@ class Notifier:
 
     def start(self) -> None:
         """Begin to send, in the process that leads."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Send nothing more; what is pending is sent by the next leader."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._worker.stop()
 
     def tell(self, event: str, text: str, **details: Any) -> None:
         """Write a message down, free of secrets; it is sent soon if a webhook is set."""
@@ -84,7 +80,7 @@ class Notifier:
         self._store.add_notice(
             event, clean, details, schedule_states.PENDING if self._own.url else schedule_states.SHOWN
         )
-        self._wake.set()
+        self._worker.wake()
 
     def check_threshold(self, since: Callable[[float], int]) -> None:
         """Tell of new dead letters when, since the last such message or a day ago, they have reached the limit."""
@@ -98,7 +94,7 @@ class Notifier:
         """Send a test message now, once. InputError if no webhook is set, ProviderError if it was not taken."""
         if not self._own.url:
             name = variable("webhook", "url")
-            raise InputError(f"{name}: missing; set it, or url in the section [webhook] of .streamlit/secrets.toml")
+            raise InputError("missing; set it, or url in the section [webhook] of .streamlit/secrets.toml", field=name)
         text = f"This is a test, sent by {actor}: messages of the scheduler arrive here."
         notice = self._store.add_notice("test", text, {}, schedule_states.DELIVERED)
         try:
@@ -140,14 +136,11 @@ class Notifier:
         if not answer.is_success:
             raise PermanentError(f"the webhook answered HTTP {status}; check its address")
 
-    def _keep_sending(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.send_pending()
-            except FFEError:
-                log.exception("webhook: the messages cannot be read")
-            self._wake.wait(_POLL_SECONDS)
-            self._wake.clear()
+    def _send_what_is_due(self) -> None:
+        try:
+            self.send_pending()
+        except FFEError:
+            log.exception("webhook: the messages cannot be read")
 
 
 class _Addressed(httpx.HTTPTransport):

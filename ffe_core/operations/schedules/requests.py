@@ -11,7 +11,7 @@ from typing import Protocol
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.due import asked_range
 from ffe_core.operations.schedules.triggers import Trigger, parse
 from ffe_core.series import Series
@@ -51,7 +51,9 @@ class Plans:
             return tuple(every_series(chosen.pairs, chosen.timeframes, chosen.provider))
         watchlist = self._watchlists.get(chosen.watchlist)
         if watchlist is None:
-            raise InputError(f"watchlist: there is none named {chosen.watchlist!r}; choose another or name the pairs")
+            raise InputError(
+                f"there is none named {chosen.watchlist!r}; choose another or name the pairs", field="watchlist"
+            )
         return tuple(watchlist.series())
 
     def trigger(self, chosen: Chosen) -> Trigger:
@@ -67,7 +69,9 @@ class Plans:
         series = self.series(chosen)
         start, end = asked_range(chosen.since, due, now, fills_from)
         if end <= start:
-            raise InputError(f"since: {chosen.since} lies in the future; give a date in the past or days like 30d")
+            raise InputError(
+                f"{chosen.since} lies in the future; give a date in the past or days like 30d", field="since"
+            )
         return BackfillRequest(series[0].provider, series, start, end, plan.check_mode(chosen.mode))
 
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from ffe_core.operations.runs.service import BackfillRequest, RunService
+from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as database
 from ffe_core.storage.state.database import Database

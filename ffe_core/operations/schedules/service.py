@@ -126,7 +126,8 @@ class Schedules:
         def change(schedule: Schedule) -> bool:
             if version is not None and schedule.version != version:
                 raise InputError(
-                    f"schedule: {schedule.name} was changed by somebody else meanwhile; look at it again, then edit"
+                    f"{schedule.name} was changed by somebody else meanwhile; look at it again, then edit",
+                    field="schedule",
                 )
             same = all(getattr(schedule, name) == getattr(draft, name) for name in _TIMING)
             return self.store.change(schedule, None if same else self._closing(schedule, draft), **values, actor=actor)
@@ -139,7 +140,7 @@ class Schedules:
 
         def change(schedule: Schedule) -> bool:
             if schedule.paused:
-                raise InputError(f"schedule: {schedule.name} is paused already, by {schedule.paused_by}")
+                raise InputError(f"{schedule.name} is paused already, by {schedule.paused_by}", field="schedule")
             return self.store.change(schedule, paused_at=self._clock(), paused_by=actor, paused_reason=why)
 
         return self._changed(schedule_id, change, actor, "pause schedule", why)
@@ -149,7 +150,7 @@ class Schedules:
 
         def change(schedule: Schedule) -> bool:
             if not schedule.paused:
-                raise InputError(f"schedule: {schedule.name} is not paused")
+                raise InputError(f"{schedule.name} is not paused", field="schedule")
             due_ticks = self._closing(schedule, schedule)
             return self.store.change(
                 schedule, due_ticks, paused_at=None, paused_by=None, paused_reason=None, failures=0, actor=actor
@@ -188,8 +189,10 @@ class Schedules:
         if missed:
             return self._by_hand(schedule, actor, missed[0]["due"])
         if self.store.unfilled(schedule_id, under_way=True):
-            raise InputError(f"schedule: {self._filling(schedule)} what {schedule.name} missed; wait for it to end")
-        raise InputError(f"schedule: {schedule.name} has missed nothing that was not fetched since")
+            raise InputError(
+                f"{self._filling(schedule)} what {schedule.name} missed; wait for it to end", field="schedule"
+            )
+        raise InputError(f"{schedule.name} has missed nothing that was not fetched since", field="schedule")
 
     # -- what there is
 
@@ -197,7 +200,9 @@ class Schedules:
         """A schedule. InputError if there is none of this id."""
         found = self.store.get(schedule_id)
         if found is None:
-            raise InputError(f"schedule: there is none with number {schedule_id}; the list shows which there are")
+            raise InputError(
+                f"there is none with number {schedule_id}; the list shows which there are", field="schedule"
+            )
         return found
 
     def named(self, name: str) -> Schedule:
@@ -206,7 +211,7 @@ class Schedules:
         found = next((one for one in every if one.name == name or str(one.id) == name), None)
         if found is None:
             known = ", ".join(one.name for one in every[:10]) or "none yet"
-            raise InputError(f"schedule: there is none named {name!r}; there are: {known}")
+            raise InputError(f"there is none named {name!r}; there are: {known}", field="schedule")
         return found
 
     def attention(self) -> list[Attention]:
@@ -264,7 +269,7 @@ class Schedules:
                 self._audit.add(actor, verb, schedule.source, reason, name=schedule.name)
                 self._wake()
                 return
-        raise InputError("schedule: it is being changed by somebody else at this moment; try again")
+        raise InputError("it is being changed by somebody else at this moment; try again", field="schedule")
 
     def _closing(self, schedule: Schedule, then: Draft | Schedule) -> DueTicks:
         """The account of a schedule until now; from now on it is due as `then` says."""
@@ -278,7 +283,7 @@ class Schedules:
     def _checked(self, draft: Draft, own_id: int | None) -> dict[str, Any]:
         """The draft as columns. InputError for its first problem."""
         for field, text in self.problems(draft, own_id).items():
-            raise InputError(f"{field}: {text}")
+            raise InputError(text, field=field)
         series = self.plans.series(draft)
         named = {"pairs": list(dict.fromkeys(one.asset_pair for one in series)), "provider": series[0].provider}
         named["timeframes"] = list(dict.fromkeys(one.timeframe for one in series))
@@ -287,7 +292,7 @@ class Schedules:
     def _check_name(self, draft: Draft, own_id: int | None) -> None:
         name = draft.name.strip()
         if not name or len(name) > _LONGEST:
-            raise InputError(f"name: give 1 to {_LONGEST} characters, for example 'Majors every hour'")
+            raise InputError(f"give 1 to {_LONGEST} characters, for example 'Majors every hour'", field="name")
         self.store.check_name(name, own_id)
 
     def _check_series(self, draft: Draft) -> None:
@@ -298,32 +303,33 @@ class Schedules:
         try:
             provider = provider_class(series[0].provider)(config=self.plans.settings)
         except InputError as error:
-            raise InputError(f"provider: {error}") from None
+            raise InputError(str(error), field="provider") from None
         for one in series:
             try:
                 provider.check(one.asset_pair, one.timeframe)
             except FFEError as error:
-                raise InputError(f"{field}: {error}") from None
+                raise InputError(str(error), field=field) from None
             if not provider.is_mock and self._is_listed(one.provider, one.asset_pair) is False:
-                raise InputError(f"{field}: {one.provider} has no pair {one.asset_pair}; choose one that it lists")
+                raise InputError(f"{one.provider} has no pair {one.asset_pair}; choose one that it lists", field=field)
 
     def _check_trigger(self, draft: Draft) -> None:
         if not next_dues(self.plans.trigger(draft), int(self._clock())):
-            raise InputError(f"trigger: {draft.trigger!r} is never due in the next nine years; choose another")
+            raise InputError(f"{draft.trigger!r} is never due in the next nine years; choose another", field="trigger")
 
 
+_IN_FORM = {"pair": "pairs", "timeframe": "timeframes"}
+"""The fields of the form that hold several of what a check names singly."""
 _TIMING = ("trigger", "watchlist", "provider", "pairs", "timeframes")
 """What decides when a schedule is due: changing one of these begins a new account."""
 
 
 def _note_problem(found: dict[str, str], check: Callable[[Draft], None], draft: Draft) -> None:
-    """Keep what a check objects to, under the field that its message begins with; singular names are the list's."""
+    """Keep what a check objects to, under the field of the form that it is about."""
     try:
         check(draft)
     except InputError as error:
-        field, _, text = str(error).partition(": ")
-        plural = f"{field}s"
-        found.setdefault(plural if plural in ("pairs", "timeframes") else field, text)
+        field = error.field or ""
+        found.setdefault(_IN_FORM.get(field, field), error.problem)
 
 
 def _check_mode(draft: Draft) -> None:
@@ -333,7 +339,7 @@ def _check_mode(draft: Draft) -> None:
 def _check_since(draft: Draft) -> None:
     fixed, _ = parse_since(draft.since)
     if fixed is not None and fixed > time.time():
-        raise InputError(f"since: {draft.since} lies in the future; give a date in the past or days like 30d")
+        raise InputError(f"{draft.since} lies in the future; give a date in the past or days like 30d", field="since")
 
 
 def _check_zone(draft: Draft) -> None:
@@ -343,9 +349,11 @@ def _check_zone(draft: Draft) -> None:
 def _check_choices(draft: Draft) -> None:
     for field, value, known in (("overlap", draft.overlap, OVERLAPS), ("catch_up", draft.catch_up, CATCH_UPS)):
         if value not in known:
-            raise InputError(f"{field}: {value!r} is unknown; use one of {', '.join(known)}")
+            raise InputError(f"{value!r} is unknown; use one of {', '.join(known)}", field=field)
     if not 0 <= draft.pause_after <= _MOST_FAILURES:
-        raise InputError(f"pause_after: {draft.pause_after} is not 0 (never) to {_MOST_FAILURES}; for example 5")
+        raise InputError(
+            f"{draft.pause_after} is not 0 (never) to {_MOST_FAILURES}; for example 5", field="pause_after"
+        )
 
 
 def _self_paused(schedule: Schedule) -> Attention:

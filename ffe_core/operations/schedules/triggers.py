@@ -55,7 +55,7 @@ class Trigger(Protocol):
 def parse(text: str, series: Sequence[Series] = (), settings: Settings | None = None) -> Trigger:
     """The trigger a text names, one of EXAMPLES; `series` and `settings` are needed for "bar close".
 
-    InputError, beginning with "trigger:", for what cannot be read and for what would never be due.
+    InputError about "trigger" for what cannot be read and for what would never be due.
     """
     kind, _, rest = " ".join(text.split()).lower().partition(" ")
     if kind == "cron":
@@ -64,7 +64,7 @@ def parse(text: str, series: Sequence[Series] = (), settings: Settings | None = 
         return Every.of(rest)
     if f"{kind} {rest}" == "bar close":
         return BarClose.of(series, settings or Settings.load())
-    raise InputError(f"trigger: {text!r} is not understood; use one of {', '.join(map(repr, EXAMPLES))}")
+    raise InputError(f"{text!r} is not understood; use one of {', '.join(map(repr, EXAMPLES))}", field="trigger")
 
 
 def next_dues(trigger: Trigger, after: int, count: int = 1) -> list[int]:
@@ -84,7 +84,8 @@ def check_zone(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         near = get_close_matches(name, available_timezones(), 1, 0.6)
         raise InputError(
-            f"zone: {name!r} does not exist; {f'did you mean {near[0]}?' if near else 'use a name like Europe/Berlin'}"
+            f"{name!r} does not exist; {f'did you mean {near[0]}?' if near else 'use a name like Europe/Berlin'}",
+            field="zone",
         ) from None
 
 
@@ -126,8 +127,9 @@ class Cron:
         fields = _SHORTHANDS.get(expression.strip().lower(), expression).lower().split()
         if len(fields) != 5:
             raise InputError(
-                f"trigger: cron needs five fields (minute hour day month weekday), {expression!r} has {len(fields)};"
-                " for example '30 2 * * mon-fri'"
+                f"cron needs five fields (minute hour day month weekday), {expression!r} has {len(fields)};"
+                " for example '30 2 * * mon-fri'",
+                field="trigger",
             )
         minutes = _values("minute", fields[0], 0, 59)
         hours = _values("hour", fields[1], 0, 23)
@@ -191,15 +193,19 @@ def _values(field: str, text: str, low: int, high: int, names: Sequence[str] = (
     for part in text.split(","):
         match = _PART.fullmatch(part)
         if match is None:
-            raise InputError(f"trigger: {field} {part!r} is not understood; use *, 5, 1-5, */15 or a list with commas")
+            raise InputError(
+                f"{field} {part!r} is not understood; use *, 5, 1-5, */15 or a list with commas", field="trigger"
+            )
         step = int(match["step"] or 1)
         first, last = _ends(field, part, match, low, high, names)
         if step == 0:
-            raise InputError(f"trigger: {field} {part!r} has step 0; use a step of at least 1, for example */15")
+            raise InputError(
+                f"{field} {part!r} has step 0; use a step of at least 1, for example */15", field="trigger"
+            )
         if last < first and field == "weekday":
             last += 7
         if last < first:
-            raise InputError(f"trigger: {field} {part!r} runs backwards; write the smaller value first")
+            raise InputError(f"{field} {part!r} runs backwards; write the smaller value first", field="trigger")
         found |= {value if value <= high else value % 7 for value in range(first, last + 1, step)}
     return tuple(sorted(found))
 
@@ -221,20 +227,21 @@ def _number(field: str, text: str, low: int, high: int, names: Sequence[str]) ->
         return names.index(text) + (0 if field == "weekday" else 1)
     if not text.isdecimal():
         known = f"use {', '.join(names)}" if names else f"use {low} to {high}"
-        raise InputError(f"trigger: {field} {text!r} is unknown; {known}")
+        raise InputError(f"{field} {text!r} is unknown; {known}", field="trigger")
     if not low <= int(text) <= high:
-        raise InputError(f"trigger: {field} {text} does not exist; use {low} to {high}")
+        raise InputError(f"{field} {text} does not exist; use {low} to {high}", field="trigger")
     return int(text)
 
 
 def _check_days(fields: Sequence[str], days: Sequence[int], months: Sequence[int], weekdays: Sequence[int]) -> None:
     if len(days) < 31 and len(weekdays) < 7:
         raise InputError(
-            "trigger: a day of the month together with a weekday means 'or' to some programs and 'and' to others;"
-            " give one of the two, and * for the other"
+            "a day of the month together with a weekday means 'or' to some programs and 'and' to others;"
+            " give one of the two, and * for the other",
+            field="trigger",
         )
     if min(days) > max(_LONGEST[month - 1] for month in months):
-        raise InputError(f"trigger: day {fields[2]} of month {fields[3]} never comes; choose a day that exists")
+        raise InputError(f"day {fields[2]} of month {fields[3]} never comes; choose a day that exists", field="trigger")
 
 
 def _named(weekdays: Sequence[int]) -> str:
@@ -267,7 +274,9 @@ class Every:
         """InputError for anything but 1 to 1,440 minutes."""
         number = re.fullmatch(r"(\d{1,6})(?: ?(?:m|min|minutes?))?", text.strip())
         if number is None or not 1 <= int(number[1]) <= 1440:
-            raise InputError(f"trigger: every {text!r} is not 1 to 1440 minutes; for example 'every 15 minutes'")
+            raise InputError(
+                f"every {text!r} is not 1 to 1440 minutes; for example 'every 15 minutes'", field="trigger"
+            )
         return cls(int(number[1]))
 
     @property

@@ -140,7 +140,9 @@ class DeadLetterQueue:
             found = search.rows_of(self._refreshed(), entry_ids)
         missing = set(entry_ids) - {row.id for row in found}
         if missing:
-            raise InputError(f"entry: there is no dead letter {min(missing)!r}; `dlq list` shows which there are")
+            raise InputError(
+                f"there is no dead letter {min(missing)!r}; `dlq list` shows which there are", field="entry"
+            )
         return found
 
     def span(self, selection: Selection) -> tuple[int, int] | None:
@@ -165,7 +167,7 @@ class DeadLetterQueue:
         try:
             return read_entry(self._path(entry_id))
         except NotADeadLetter as reason:
-            raise InputError(f"entry: {entry_id!r} is not a dead letter: {reason}") from reason
+            raise InputError(f"{entry_id!r} is not a dead letter: {reason}", field="entry") from reason
 
     # -- changing
 
@@ -213,7 +215,7 @@ class DeadLetterQueue:
                 return path
         except (OSError, ValueError):
             pass
-        raise InputError(f"entry: there is no dead letter {entry_id!r}; `dlq list` shows which there are")
+        raise InputError(f"there is no dead letter {entry_id!r}; `dlq list` shows which there are", field="entry")
 
     def _reader(self, wanted: Wanted) -> Callable[[str], DeadLetterBatch]:
         """Reads entries; one that cannot hold the text wanted comes back without its records."""

@@ -66,7 +66,7 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.status and self.status not in (*STATUSES, files.PARTLY_REPLAYED):
             known = ", ".join((*STATUSES, files.PARTLY_REPLAYED))
-            raise InputError(f"status: {self.status!r} is unknown; use one of {known}")
+            raise InputError(f"{self.status!r} is unknown; use one of {known}", field="status")
 
     @property
     def given(self) -> dict[str, str]:
@@ -208,7 +208,7 @@ def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tupl
 def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50) -> list[Group]:
     """Records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first."""
     if dimension not in DIMENSIONS:
-        raise InputError(f"group: {dimension!r} is unknown; use one of {', '.join(DIMENSIONS)}")
+        raise InputError(f"{dimension!r} is unknown; use one of {', '.join(DIMENSIONS)}", field="group")
     kept = set(wanted.given) <= {"status"} and wanted.status != files.PARTLY_REPLAYED
     with index.reading() as connection:
         if kept:

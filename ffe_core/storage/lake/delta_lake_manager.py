@@ -23,6 +23,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.settings import Settings
+from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
 from ffe_core.timeframes import TIMEFRAMES
 
@@ -73,7 +74,7 @@ class DeltaLakeManager:
     def table_uri(self, table_name: str) -> str:
         """Where a table lies."""
         if not table_name or not table_name.replace("_", "").isalnum():
-            raise InputError(f"table: {table_name!r} is not a table name; use a name like raw_market_data_1h")
+            raise InputError(f"{table_name!r} is not a table name; use a name like raw_market_data_1h", field="table")
         return f"{self.storage_path.rstrip('/')}/{table_name}"
 
     def table_exists(self, table_name: str) -> bool:
@@ -109,7 +110,7 @@ class DeltaLakeManager:
         uri, bronze = self.table_uri(table_name), table_name.startswith("raw_market_data_")
         allowed = ("append",) if bronze else ("append", "overwrite")
         if mode not in allowed:
-            raise InputError(f"mode: {mode!r} is not possible for {table_name}; use {' or '.join(allowed)}")
+            raise InputError(f"{mode!r} is not possible for {table_name}; use {' or '.join(allowed)}", field="mode")
         rows = conform(df) if bronze else _arrow(df)
         if rows.num_rows == 0:
             return None
@@ -143,10 +144,10 @@ class DeltaLakeManager:
         Raises InputError if there is no such table, StorageError if it cannot be read.
         """
         if as_of is not None and as_of.tzinfo is None:
-            raise InputError(f"as_of: {as_of} has no time zone; add one, for example {as_of.isoformat()}Z")
+            raise InputError(f"{as_of} has no time zone; add one, for example {as_of.isoformat()}Z", field="as_of")
         table = self.open(table_name)
         if table is None:
-            raise InputError(f"table: there is no {table_name} in {self.storage_path}; backfill a series first")
+            raise InputError(f"there is no {table_name} in {self.storage_path}; backfill a series first", field="table")
         try:
             if version is not None or as_of is not None:
                 table.load_as_version(version if version is not None else as_of)
@@ -224,7 +225,7 @@ class DeltaLakeManager:
             except CommitFailedError as error:
                 log.info("%s: commit refused (%s); looking again", series, error)
             except (DeltaError, OSError, ValueError) as error:
-                if "Invalid table version" not in str(error):
+                if not is_stale_handle(error):
                     raise StorageError(f"{series}: the lake refused the commit: {error}") from error
         raise StorageError(f"{series}: the lake refused the commit {_REOPENS} times; try again when it is less busy")
 
@@ -277,24 +278,26 @@ def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
     rows = _arrow(df)
     missing = [name for name in SCHEMA.names if name not in rows.column_names and name != "_dead_letter_id"]
     if missing:
-        raise InputError(f"columns: {', '.join(missing)} missing; a Bronze table needs {', '.join(SCHEMA.names)}")
+        raise InputError(
+            f"{', '.join(missing)} missing; a Bronze table needs {', '.join(SCHEMA.names)}", field="columns"
+        )
     if "_dead_letter_id" not in rows.column_names:
         rows = rows.append_column("_dead_letter_id", pa.nulls(rows.num_rows, pa.string()))
     stamps = [rows.schema.field(field.name) for field in SCHEMA if field.type == TIMESTAMP]
     naive = [field.name for field in stamps if pa.types.is_timestamp(field.type) and field.type.tz is None]
     if naive:
-        raise InputError(f"columns: {', '.join(naive)} hold times without a zone; make them UTC first")
+        raise InputError(f"{', '.join(naive)} hold times without a zone; make them UTC first", field="columns")
     try:
         return rows.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"columns: the rows do not fit the candle columns: {error}") from error
+        raise InputError(f"the rows do not fit the candle columns: {error}", field="columns") from error
 
 
 def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
     try:
         return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InputError(f"columns: a column mixes types that do not go together: {error}") from error
+        raise InputError(f"a column mixes types that do not go together: {error}", field="columns") from error
 
 
 def _pairs(table: DeltaTable) -> list[str]:

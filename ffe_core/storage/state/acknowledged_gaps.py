@@ -70,7 +70,7 @@ class AcknowledgedGap:
 def check_reason(reason: str) -> str:
     """The reason, or InputError listing those there are."""
     if reason not in REASONS:
-        raise InputError(f"reason: {reason!r} is unknown; use one of {', '.join(map(repr, REASONS))}")
+        raise InputError(f"{reason!r} is unknown; use one of {', '.join(map(repr, REASONS))}", field="reason")
     return reason
 
 

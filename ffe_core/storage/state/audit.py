@@ -58,6 +58,6 @@ def required_reason(reason: str) -> str:
     clean = reason.strip()
     if not clean or len(clean) > _LONGEST_REASON:
         raise InputError(
-            f"reason: say why in 1 to {_LONGEST_REASON} characters, for example 'provider corrected its data'"
+            f"say why in 1 to {_LONGEST_REASON} characters, for example 'provider corrected its data'", field="reason"
         )
     return clean

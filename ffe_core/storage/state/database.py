@@ -1,6 +1,6 @@
 """Where the console's own state lives: one small database, SQLite unless another is named, through SQLAlchemy Core.
 
-Each kind of state has its own file that declares its tables on `metadata`; opening the database makes what is missing.
+Each kind of state has its own file that declares its tables on `metadata`; opening the database upgrades it to them.
 Times are epoch seconds (float), what is nested is JSON. Every change is one transaction.
 """
 
@@ -12,19 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ffe_core.errors import StorageError
-from ffe_core.redaction import redact
+from ffe_core.storage.state.faults import BUSY_SECONDS, being_opened, in_words, place_of
+from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
 
 metadata = sa.MetaData()
 DATABASE_FILE = "console.db"
 """Its name in the data directory."""
-_BUSY_SECONDS = 15
+_LOCK_SECONDS = 120
+"""How long another process may take to open or upgrade the same file."""
 
 
 class Database:
-    """A database with every table of `metadata`. Safe to use from any thread and from several processes."""
+    """A database with every table of `metadata`. Safe to use from any thread and from several processes.
+
+    `is_new` says that opening it made it. DatabaseError, with a code, if it cannot be opened.
+    """
 
     def __init__(self, url: str | Path) -> None:
         self.url = f"sqlite:///{url}" if isinstance(url, Path) else url
@@ -33,9 +38,14 @@ class Database:
         self._engine = sa.create_engine(self.url, **_options(self.url))
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _tune_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
-        with self._guarded(), _alone(self._engine):
-            metadata.create_all(self._engine)
+            sa.event.listen(self._engine, "begin", begin_sqlite)
+        try:
+            with self._guarded(), _alone(self._engine):
+                self.is_new = upgrade(self._engine.url)
+                self._engine.connect().close()  # its first switch to WAL
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -65,29 +75,31 @@ class Database:
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            where = self._engine.url.render_as_string(hide_password=True)
-            raise StorageError(redact(f"the database {where} cannot be used ({cause}); try again shortly")) from error
+            raise in_words(place_of(self._engine.url), error) from error
 
 
 def _options(url: str) -> dict[str, Any]:
     if not url.startswith("sqlite"):
         return {"pool_pre_ping": True}
-    return {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+    return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}}
 
 
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[None]:
-    """Held while a SQLite file is made: neither its first switch to WAL nor a look for a table waits for others."""
-    file = engine.url.database
-    if engine.dialect.name != "sqlite" or not file or file == ":memory:":
+    """Held while a SQLite file is opened: one process makes or upgrades it, the others find it done."""
+    if engine.dialect.name != "sqlite":
         yield
         return
+    file = str(engine.url.database)
     lock = FileLock(f"{file}.lock")
     try:
-        lock.acquire()
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        raise being_opened(file, _LOCK_SECONDS) from None
     except OSError as error:
-        raise StorageError(f"the database {file} cannot be locked: {error}") from error
+        raise StorageError(
+            f"the database {file} cannot be locked ({error}); give the user who runs this the right to write there"
+        ) from error
     try:
         yield
     finally:
@@ -95,16 +107,12 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # transactions begin in `_begin_sqlite`, not where the driver thinks best
+    connection.isolation_level = None  # transactions begin in `begin_sqlite`, not where the driver thinks best
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("ffe_writes") else "BEGIN")
 
 
 def _make_folder(folder: Path) -> None:

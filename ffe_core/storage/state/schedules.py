@@ -408,4 +408,4 @@ def _schedule(row: sa.RowMapping) -> Schedule:
 def _check_name(connection: sa.Connection, name: str, own_id: int | None) -> None:
     taken = connection.scalar(sa.select(schedules.c.id).where(_kept, schedules.c.name == name))
     if taken is not None and taken != own_id:
-        raise InputError(f"name: there is a schedule {name!r} already; choose another name")
+        raise InputError(f"there is a schedule {name!r} already; choose another name", field="name")

@@ -15,8 +15,9 @@ import pytest
 from ffe_core.errors import InputError, PermanentError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion.report import Report
 from ffe_core.operations.runs import service as run_service
+from ffe_core.operations.runs.outcome import next_step
 from ffe_core.operations.runs.preview import preview
-from ffe_core.operations.runs.service import RunService, next_step
+from ffe_core.operations.runs.service import RunService
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ffe_core.errors import SeriesHeld
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.due import instants
 from ffe_core.operations.schedules.engine import Scheduler
 from ffe_core.operations.schedules.requests import Plans

@@ -13,7 +13,7 @@ import pytest
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.dead_letters.service import DeadLetters
-from ffe_core.operations.runs.service import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.search import Wanted

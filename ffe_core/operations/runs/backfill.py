@@ -1,0 +1,213 @@
+"""Backfill runs: the request, and the work on its series, newer data before history.
+
+Series run concurrently; progress goes into the database while they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from ffe_core import times
+from ffe_core.errors import FFEError, StorageError
+from ffe_core.ingestion import plan
+from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
+from ffe_core.ingestion.multi_asset_batch_ingester import every_series
+from ffe_core.ingestion.report import Report
+from ffe_core.operations.runs import log as run_log
+from ffe_core.operations.runs.outcome import ended, progressed, summary, with_earlier
+from ffe_core.providers import provider_class
+from ffe_core.providers.base import Provider
+from ffe_core.redaction import redact
+from ffe_core.series import Series
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import RunStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRequest:
+    """What a person, a command or a schedule asks for; [start, end) in epoch seconds."""
+
+    provider: str
+    series: tuple[Series, ...]
+    start: int
+    end: int
+    mode: plan.Mode = "resume"
+
+    @classmethod
+    def of(
+        cls,
+        provider: str,
+        pairs: Sequence[str],
+        timeframes: Sequence[str],
+        start: times.Instant,
+        end: times.Instant,
+        mode: str = "resume",
+    ) -> BackfillRequest:
+        """A checked request; InputError for anything that cannot be, missing credentials too."""
+        provider_class(provider)
+        first, last = times.parse_range(start, end)
+        return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
+
+
+class Host(Protocol):
+    """What a backfill needs of the service that runs it."""
+
+    @property
+    def runs(self) -> RunStore: ...
+    @property
+    def lake(self) -> DeltaLakeManager: ...
+    @property
+    def ingester(self) -> BatchDataIngester: ...
+    async def keep_writing(self, change: Callable[[], object], ended: asyncio.Event) -> None: ...
+
+
+class Backfill:
+    """The work of one backfill run: its series concurrently, newer data before history, progress into the database."""
+
+    def __init__(
+        self,
+        service: Host,
+        run_id: int,
+        request: BackfillRequest,
+        provider: Provider,
+        turns: asyncio.Semaphore,
+        lease_wait: float,
+    ) -> None:
+        self._service, self._run_id, self._request = service, run_id, request
+        self._provider, self._turns, self._lease_wait = provider, turns, lease_wait
+        self._reports: dict[int, Report] = {}
+        self._newer: dict[int, Report] = {}
+        self._changed: set[int] = set()
+        self._pending: dict[int, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    async def work(self) -> None:
+        over = asyncio.Event()
+        writer = asyncio.create_task(self._service.keep_writing(self._flush, over))
+        try:
+            async with self._provider as opened:
+                lows = await asyncio.to_thread(self._lows_behind)
+                await _all_of(self._newer_pass(number, opened, low) for number, low in lows.items())
+                everything = [number for number in range(len(self._request.series)) if not self._has_failed(number)]
+                await _all_of(self._pass(number, opened) for number in everything)
+        finally:
+            over.set()
+            await writer
+
+    def _lows_behind(self) -> dict[int, int]:
+        """Low marks of series with both newer bars and history to fetch, if several: the newer bars go first."""
+        lows: dict[int, int] = {}
+        if self._request.mode != "resume" or len(self._request.series) == 1:
+            return lows
+        for number, series in enumerate(self._request.series):
+            with suppress(StorageError):  # its own pass tells it
+                low = self._service.lake.marks(series).low
+                if low is not None and self._request.start < low < self._request.end:
+                    lows[number] = low
+        return lows
+
+    async def _newer_pass(self, number: int, opened: Provider, low: int) -> None:
+        """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
+        report = await self._in_turn(number, opened, low)
+        if report.error is not None:
+            self._ended(number, report)
+        else:
+            self._newer[number] = report
+
+    async def _pass(self, number: int, opened: Provider) -> None:
+        report = await self._in_turn(number, opened, self._request.start)
+        if number in self._newer:
+            with_earlier(report, self._newer.pop(number))
+        self._ended(number, report)
+
+    def _has_failed(self, number: int) -> bool:
+        return number in self._reports and self._reports[number].error is not None
+
+    async def _in_turn(self, number: int, opened: Provider, start: int) -> Report:
+        """One series from `start` on, whatever becomes of it."""
+        series = self._request.series[number]
+        async with self._turns:
+            if number not in self._reports:
+                self._set(number, state=run_states.RUNNING, started_at=time.time())
+            try:
+                return await self._run(number, series, opened, start)
+            except FFEError as error:
+                failure = error
+            except Exception as error:
+                log.exception("%s ended unexpectedly", series)
+                failure = FFEError(redact(f"{type(error).__name__}: {error}"))
+            return Report(series, self._request.start, self._request.end, error=failure)
+
+    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> Report:
+        def progress(report: Report) -> None:
+            with self._lock:
+                self._reports[number] = report
+                self._changed.add(number)
+
+        return await self._service.ingester.run_series(
+            series,
+            opened,
+            start,
+            self._request.end,
+            mode=self._request.mode,
+            run_id=str(self._run_id),
+            progress=progress,
+            lease_wait=self._lease_wait,
+        )
+
+    def _ended(self, number: int, report: Report) -> None:
+        with self._lock:
+            self._reports[number] = report
+            self._changed.add(number)
+        self._set(number, ended_at=time.time(), phase=None, **ended(report))
+        level = "error" if report.error else "info"
+        if (lines := run_log.current.get()) is not None:
+            lines.add(level, report.error_text or summary(report))
+
+    def _set(self, number: int, **values: Any) -> None:
+        with self._lock:
+            self._pending.setdefault(number, {}).update(values)
+
+    def _flush(self) -> None:
+        """Write what changed since the last time; StorageError leaves it to be written the next time."""
+        with self._lock:
+            changed, pending = self._changed, self._pending
+            self._changed, self._pending = set(), {}
+        changes = {number: self._row(number) for number in changed}
+        for number, values in pending.items():
+            changes.setdefault(number, {}).update(values)
+        try:
+            if changes:
+                self._service.runs.update_series(self._run_id, changes)
+        except StorageError:
+            with self._lock:
+                self._changed |= changed
+                self._pending = {
+                    n: {**pending.get(n, {}), **self._pending.get(n, {})} for n in {*pending, *self._pending}
+                }
+            raise
+
+    def _row(self, number: int) -> dict[str, Any]:
+        """A series as columns of the database, with what its newer pass did before."""
+        report, newer = self._reports[number], self._newer.get(number)
+        if newer is None or newer is report:
+            return progressed(report)
+        both = replace(report, tally=replace(report.tally), traffic=replace(report.traffic))
+        return progressed(with_earlier(both, newer))
+
+
+async def _all_of(passes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await every pass to its end, when cancelled too: one may be seeing its commit through."""
+    async with asyncio.TaskGroup() as group:
+        for each in passes:
+            group.create_task(each)

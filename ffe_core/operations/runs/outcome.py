@@ -1,0 +1,104 @@
+"""Outcomes of runs: the state, the counts and the next step that a report comes to, as columns of the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ffe_core.completeness import Completeness
+from ffe_core.errors import PermanentError, QuotaError, RetriableError, SeriesHeld
+from ffe_core.ingestion.report import Report
+from ffe_core.storage.state import runs as run_states
+
+CHANGE_REQUEST = "asking again would give the same answer: change the request or the credentials"
+"""The next step about a series that failed for good."""
+
+
+def state_of(report: Report) -> str:
+    """The literal state of a series that has ended: complete only if every expected bar is accounted for."""
+    if report.error is not None:
+        return run_states.FAILED
+    counted = report.completeness
+    return run_states.COMPLETE if counted is not None and counted.unexplained == 0 else run_states.GAPS
+
+
+def next_step(report: Report) -> str | None:
+    """What a person does next about a series that did not complete."""
+    match report.error:
+        case None if report.not_covered:
+            return "the provider does not reach back that far; choose another provider or a later start"
+        case None if state_of(report) == run_states.GAPS:
+            return "look at the gaps, then fetch them again or mark them"
+        case None:
+            return None
+        case PermanentError():
+            return CHANGE_REQUEST
+        case QuotaError():
+            return "retry failed when the provider's quota has reset"
+        case RetriableError():
+            return "retry failed: it picks up where the marks stand"
+        case SeriesHeld():
+            return "wait for the run that holds it, then retry failed"
+        case _:
+            return "see the log lines, then retry failed"
+
+
+def summary(report: Report) -> str:
+    """One line on a series that has ended well."""
+    counted = report.completeness
+    acknowledged = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
+    failed = report.tally.dead_lettered
+    dead = f", {failed:,} dead lettered" if failed else ""
+    return f"{report.series}: {report.tally.stored:,} candles stored{dead}{acknowledged}"
+
+
+def counts_of(report: Report) -> dict[str, Any]:
+    """The counts of a report as columns of the database."""
+    return {
+        "received": report.tally.received,
+        "records": report.tally.stored,
+        "failed_records": report.tally.dead_lettered - report.tally.superseded,
+        "repeats": report.tally.repeats,
+        "restated": report.tally.restated,
+        "requests": report.traffic.requests,
+        "retries": report.traffic.retries,
+        "watermark": report.marks.watermark,
+        **how_whole(report.completeness),
+    }
+
+
+def how_whole(found: Completeness | None) -> dict[str, Any]:
+    """How whole a series is as columns of the database; nothing in them if that cannot be told."""
+    counts = found.counts() if found else {}
+    return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
+
+
+def progressed(report: Report) -> dict[str, Any]:
+    """All that the database says of a report."""
+    return {
+        "phase": report.phase if report.phase != "done" else None,
+        "start": report.start,
+        "end": report.end,
+        "pages_done": report.pages_done,
+        "pages_planned": report.pages_planned,
+        **counts_of(report),
+    }
+
+
+def ended(report: Report) -> dict[str, Any]:
+    """How a series has ended as columns of the database."""
+    return {
+        "state": state_of(report),
+        "error": report.error_text,
+        "next_step": next_step(report),
+        "result": report.as_dict(),
+    }
+
+
+def with_earlier(report: Report, earlier: Report) -> Report:
+    """The report with the counts of an earlier pass over the same series added."""
+    report.tally.add(earlier.tally)
+    report.traffic.requests += earlier.traffic.requests
+    report.traffic.retries += earlier.traffic.retries
+    report.pages_done += earlier.pages_done
+    report.pages_planned += earlier.pages_planned
+    return report

@@ -1,0 +1,51 @@
+"""Sort the failures of a SQLite file by what to do about them: by SQLite's own result codes, never by its words."""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+
+class Fault(StrEnum):
+    """What is the matter with a file; the value goes into error codes."""
+
+    LOCKED = "locked"
+    DAMAGED = "damaged"
+    OTHER_TABLES = "other_tables"
+    """It is a whole database, but its tables are not those asked for."""
+    DISK_FULL = "disk_full"
+    READ_ONLY = "read_only"
+    NOT_OPENED = "not_opened"
+    DISK_FAILS = "disk_fails"
+    UNUSABLE = "unusable"
+    """Anything else; the library's own words say what."""
+
+
+# Primary result codes: https://www.sqlite.org/rescode.html
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: Fault.LOCKED,
+    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
+    sqlite3.SQLITE_PROTOCOL: Fault.LOCKED,
+    sqlite3.SQLITE_CORRUPT: Fault.DAMAGED,
+    sqlite3.SQLITE_NOTADB: Fault.DAMAGED,
+    sqlite3.SQLITE_FORMAT: Fault.DAMAGED,
+    sqlite3.SQLITE_ERROR: Fault.OTHER_TABLES,
+    sqlite3.SQLITE_SCHEMA: Fault.OTHER_TABLES,
+    sqlite3.SQLITE_MISMATCH: Fault.OTHER_TABLES,
+    sqlite3.SQLITE_FULL: Fault.DISK_FULL,
+    sqlite3.SQLITE_READONLY: Fault.READ_ONLY,
+    sqlite3.SQLITE_PERM: Fault.READ_ONLY,
+    sqlite3.SQLITE_AUTH: Fault.READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: Fault.NOT_OPENED,
+    sqlite3.SQLITE_IOERR: Fault.DISK_FAILS,
+}
+
+
+def fault_of(error: BaseException) -> Fault:
+    """What is the matter, given an exception of SQLite or of SQLAlchemy over it."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    # The low byte of a result code is the primary one; the rest only says more about it.
+    code = getattr(cause, "sqlite_errorcode", None)
+    return Fault.UNUSABLE if code is None else _FAULTS.get(code & 0xFF, Fault.UNUSABLE)

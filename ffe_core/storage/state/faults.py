@@ -1,0 +1,99 @@
+"""Say what is the matter with the state database, and what to do about it: one sentence a kind of trouble."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from ffe_core.errors import DatabaseError
+from ffe_core.redaction import redact
+from ffe_core.storage.sqlite_faults import Fault, fault_of
+
+BUSY_SECONDS = 15
+"""How long another program's lock is waited for."""
+CODE = "database_"
+NEWER, NO_BACKUP, UPGRADE_FAILED = f"{CODE}newer", f"{CODE}no_backup", f"{CODE}upgrade_failed"
+"""What `DatabaseError.code` may be besides CODE and a `Fault`."""
+
+ANEW = (
+    "stop every console and command, move it away with the files of its name that end in -wal and -shm, and put a"
+    " backup back (the newest console.db.before-* beside it, if there is one); without one it is made anew at the next"
+    " start: candles, watermarks and dead letters lie elsewhere and stay, runs, schedules, watchlists, acknowledged"
+    " gaps and audit rows are lost"
+)
+"""The next step when a database is beyond repair."""
+
+_SENTENCES = {
+    Fault.LOCKED: (
+        f"is locked by another program, which did not let go within {BUSY_SECONDS} s; close what has it open (a"
+        " database browser, a backup, a file synchronizer), then try again: nothing is lost"
+    ),
+    Fault.DAMAGED: f"is damaged ({{cause}}); {ANEW}",
+    Fault.OTHER_TABLES: f"does not hold the tables of this release ({{cause}}), so something else changed it; {ANEW}",
+    Fault.DISK_FULL: "cannot grow, as its disk is full; free some space, then try again",
+    Fault.READ_ONLY: (
+        "cannot be written; give the user who runs this the right to write the file and its folder, then try again"
+    ),
+    Fault.NOT_OPENED: (
+        "cannot be opened; check that its folder is there, that it is a file, and that the user who runs this may read"
+        " and write both, then try again"
+    ),
+    Fault.DISK_FAILS: "cannot be read or written ({cause}); check the disk, then try again",
+    Fault.UNUSABLE: "cannot be used ({cause}); mend what that says, then try again",
+}
+
+
+def in_words(place: str, error: BaseException, doing: str = "") -> DatabaseError:
+    """The error to raise for one of SQLite or SQLAlchemy; `doing` follows the name of the place."""
+    fault = fault_of(error)
+    cause = getattr(error, "orig", None) or error
+    sentence = _SENTENCES[fault].format(cause=str(cause).strip())
+    return DatabaseError(redact(f"the database {place} {doing}{sentence}"), CODE + fault)
+
+
+def place_of(url: sa.URL) -> str:
+    """A database as people are told of it: the file, or the address without its password."""
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def newer(url: sa.URL, found: str, known: str) -> DatabaseError:
+    """For a database that a later release has upgraded."""
+    return DatabaseError(
+        f"the database {place_of(url)} was written by a newer release of this program: it has version {found}, this one"
+        f" knows versions up to {known}; install that release, or put the backup from before its upgrade"
+        " (console.db.before-*) back in its place",
+        NEWER,
+    )
+
+
+def not_of_a_release(url: sa.URL, why: str) -> DatabaseError:
+    """For a database without a version that no release left like this."""
+    return DatabaseError(
+        f"the database {place_of(url)} is not one that any release of this program wrote: {why}; {ANEW}",
+        CODE + Fault.OTHER_TABLES,
+    )
+
+
+def damaged(url: sa.URL, cause: str) -> DatabaseError:
+    """For a database that is found damaged by a check."""
+    sentence = _SENTENCES[Fault.DAMAGED].format(cause=cause.splitlines()[0])
+    return DatabaseError(f"the database {place_of(url)} {sentence}", CODE + Fault.DAMAGED)
+
+
+def no_backup(file: Path, error: BaseException) -> DatabaseError:
+    """For a database that cannot be copied before it is upgraded."""
+    return DatabaseError(
+        f"the database {file} cannot be copied before its upgrade ({error}), so nothing was changed; make room for a"
+        " second copy of it in its folder, or give the user who runs this the right to write there, then try again",
+        NO_BACKUP,
+    )
+
+
+def being_opened(file: str, seconds: float) -> DatabaseError:
+    """For a database that another process of this program does not finish opening."""
+    return DatabaseError(
+        f"the database {file} has been in the hands of another console or command for {seconds:g} s, which may be"
+        " upgrading it; wait for that to end, or stop it, then try again: nothing is lost",
+        CODE + Fault.LOCKED,
+    )

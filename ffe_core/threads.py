@@ -1,0 +1,86 @@
+"""Worker threads: work seen through to its end, and a step repeated until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+log = logging.getLogger(__name__)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+async def run_to_completion(
+    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Result:
+    """Do work in a thread and await its end, however often this task is cancelled meanwhile; then be cancelled.
+
+    A thread cannot be stopped: whoever holds a lease for it must hold it until it is done.
+    """
+    # Not a task: a loop that is closed cancels every task, this one's and, where it were one, the work's.
+    call = partial(copy_context().run, partial(work, *args, **kwargs))
+    done = asyncio.get_running_loop().run_in_executor(None, call)
+    cancelled: asyncio.CancelledError | None = None
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return done.result()
+    if failure := done.exception():
+        log.warning("what was under way when the run was cancelled failed: %s", failure)
+    raise cancelled
+
+
+class Worker:
+    """A thread that repeats a step every `seconds`, or at once when it is woken, until it is stopped.
+
+    The step handles its own failures: what it raises ends the thread.
+    """
+
+    def __init__(self, name: str, step: Callable[[], object], seconds: float) -> None:
+        self._step, self._seconds = step, seconds
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._repeat, name=name, daemon=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread has been started and has not ended."""
+        return self._thread.is_alive()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    def start(self) -> None:
+        """Begin, with the first step at once; nothing once it was stopped. Call it once."""
+        if not self.is_stopped:
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Take the next step now."""
+        self._wake.set()
+
+    def end(self) -> None:
+        """Take no further step; what is under way comes to its end. The step itself may call it."""
+        self._stop.set()
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End, and wait for the step that is under way."""
+        self.end()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _repeat(self) -> None:
+        while not self._stop.is_set():
+            self._step()
+            self._wake.wait(self._seconds)
+            self._wake.clear()
