@@ -1,6 +1,8 @@
-"""What exists is documented: every verb, setting, page and provider stands in the README."""
+"""README tests: every verb, setting, page, state and provider stands there."""
 
+import argparse
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,25 @@ def test_every_setting_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("verb", [module.__name__.rpartition(".")[2] for module in cli.VERBS])
 def test_every_verb_is_in_the_readme(verb: str) -> None:
     assert f"| `{verb} " in README
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every verb with each verb below it, as the parsers know them."""
+    found = []
+    for verb, parser in below(cli._parser()).items():
+        found += [(verb, act) for act in below(parser)] or [(verb, "")]
+    return found
+
+
+def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    acts = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {name: own for action in acts for name, own in action.choices.items()}
+
+
+@pytest.mark.parametrize(("verb", "act"), commands(), ids="-".join)
+def test_every_command_is_in_the_row_of_its_verb(verb: str, act: str) -> None:
+    [row] = re.findall(rf"^\| `{verb} .*$", README, re.MULTILINE)
+    assert re.search(rf"\b{act}\b", row)
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))

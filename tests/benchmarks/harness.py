@@ -101,6 +101,16 @@ def run(
     sys.exit(0 if check.is_good else 1)
 
 
+def processor() -> str:
+    """The name of the processor, without which a figure says little; the architecture where the system has no name."""
+    try:
+        described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        described = ""
+    names = [line.partition(":")[2].strip() for line in described.splitlines() if line.startswith("model name")]
+    return f"{names[0]} ({platform.machine()})" if names else platform.processor() or platform.machine()
+
+
 def _in_fresh_process(module: str, options: Options) -> Numbers:
     command = [sys.executable, "-m", module, "--measure", json.dumps(dict(options))]
     done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=False)
@@ -112,7 +122,7 @@ def _in_fresh_process(module: str, options: Options) -> Numbers:
 
 def _show(check: ReplayCheck) -> None:
     print(check.title)
-    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, processor: {processor()}")
     widths = [max(map(len, column)) for column in zip(*check.table, strict=True)]
     for first, *rest in check.table:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.benchmarks import chart_month, coverage, dead_letter_pages, ingest_cpu, ingest_memory, request_rate
-from tests.benchmarks.harness import Ratio, ReplayCheck
+from tests.benchmarks.harness import Ratio, ReplayCheck, processor
 
 RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", re.MULTILINE)
 
@@ -31,6 +31,7 @@ def test_a_benchmark_prints_its_ratios_beside_their_goals(
     with pytest.raises(SystemExit) as ended:
         module.main(["--size", str(size), "--repetitions", "1"])
     printed = capsys.readouterr().out
+    assert f"processor: {processor()}" in printed
     checks = RATIO.findall(printed)
     assert len(checks) == ratios
     assert ended.value.code == int("MISSED" in checks or "fault:" in printed)
