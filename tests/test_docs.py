@@ -12,8 +12,8 @@ import pytest
 import ffe_core
 from ffe_core.errors import FFEError, InputError
 from ffe_core.providers import PROVIDERS
-from ffe_core.storage.marked_holes import REASONS as GAP_REASONS
-from ffe_core.storage.run_ledger import STATES
+from ffe_core.storage.state.acknowledged_gaps import REASONS as GAP_REASONS
+from ffe_core.storage.state.runs import STATES
 from ffe_core.validation import REASONS
 from tests.benchmarks import __doc__ as BENCHMARKS
 
