@@ -13,9 +13,9 @@ test: check ## Everything that has to pass before a change lands
 
 long: test ## Wide random search, proofs with kills and turned clocks, benchmarks
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not browser" --hypothesis-profile=wide --timeout=3600
-	$(PYTHON) -m tests.operations.leader_kills
-	$(PYTHON) -m tests.operations.replay_kills
-	$(PYTHON) -m tests.operations.schedule_year
+	$(PYTHON) -m tests.operations.schedules.leader_kills
+	$(PYTHON) -m tests.operations.dead_letters.replay_kills
+	$(PYTHON) -m tests.operations.schedules.schedule_year
 	for name in ingest_cpu ingest_memory request_rate chart_month chart_views coverage dead_letter_pages console schedules; do \
 	  $(PYTHON) -m tests.benchmarks.$$name || exit 1; done
 

@@ -22,6 +22,7 @@ DOCS = ROOT / "docs"
 ERRORS = (DOCS / "errors.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_PLACEHOLDER = re.compile("yours|NAME")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -115,6 +116,29 @@ def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One head\n[a](gone.md) [b](#one-head) [c](#two) [d](page.md#one-head) [e](https://x.test)\n")
     assert broken_links(page) == ["gone.md", "#two"]
+
+
+def named_files(text: str) -> list[str]:
+    """Files and modules of this project that a text names; placeholders are left out."""
+    files = re.findall(r"`((?:ffe_core|pages|tests|docs|examples)/[\w./]+)`", text)
+    modules = re.findall(r"-m (tests(?:\.\w+)+)", text)
+    return [
+        name for name in [*files, *(module.replace(".", "/") for module in modules)] if not _PLACEHOLDER.search(name)
+    ]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "Makefile"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_and_module_that_a_page_names_is_there(page: Path) -> None:
+    named = named_files(page.read_text(encoding="utf-8"))
+    there = [name for name in named if (ROOT / name).exists() or (ROOT / f"{name}.py").exists()]
+    assert named == there
+
+
+def test_files_and_modules_are_found_in_a_text() -> None:
+    assert named_files("`ffe_core/errors.py`, `tests/yours.py`, `python -m tests.requirements`") == [
+        "ffe_core/errors.py",
+        "tests/requirements",
+    ]
 
 
 def measured() -> str:
