@@ -1,6 +1,14 @@
-"""`python -m ffe_core VERB`: the verbs of the pages, for cron and for scripts."""
+"""`python -m ffe_core VERB`, installed as `ffe VERB`: the verbs of the pages, for cron and for scripts."""
+
+from typing import NoReturn
 
 from ffe_core.cli import leave, main
 
-if __name__ == "__main__":
+
+def run() -> NoReturn:
+    """The command line as a program: run what `sys.argv` says and end the process with its status."""
     leave(main())
+
+
+if __name__ == "__main__":
+    run()

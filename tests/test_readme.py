@@ -1,5 +1,8 @@
-"""What exists is documented: every verb, setting, page and provider stands in the README."""
+"""README tests: every verb, setting, page, state and provider stands there."""
 
+import argparse
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from ffe_core.storage.state.runs import STATES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+NAVIGATION = (ROOT / "pages" / "console.py").read_text(encoding="utf-8")
 
 
 def settings_of(model: type[BaseModel], *path: str) -> list[str]:
@@ -34,6 +38,25 @@ def test_every_verb_is_in_the_readme(verb: str) -> None:
     assert f"| `{verb} " in README
 
 
+def commands() -> list[tuple[str, str]]:
+    """Every verb with each verb below it, as the parsers know them."""
+    found = []
+    for verb, parser in below(cli._parser()).items():
+        found += [(verb, act) for act in below(parser)] or [(verb, "")]
+    return found
+
+
+def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    acts = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {name: own for action in acts for name, own in action.choices.items()}
+
+
+@pytest.mark.parametrize(("verb", "act"), commands(), ids="-".join)
+def test_every_command_is_in_the_row_of_its_verb(verb: str, act: str) -> None:
+    [row] = re.findall(rf"^\| `{verb} .*$", README, re.MULTILINE)
+    assert re.search(rf"\b{act}\b", row)
+
+
 @pytest.mark.parametrize("name", list(PROVIDERS))
 def test_every_provider_is_in_the_readme(name: str) -> None:
     assert f"| `{name}` |" in README
@@ -44,10 +67,21 @@ def test_every_state_is_in_the_readme(state: str) -> None:
     assert f"`{state}`" in README
 
 
-def test_every_page_is_in_the_readme() -> None:
-    titles = {path.parent.name.replace("_", " ").capitalize() for path in (ROOT / "pages").glob("*/page.py")}
-    missing = [title for title in titles - {"Run"} if f"| {title} |" not in README]
-    assert not missing
+def pages() -> list[str]:
+    """Titles of all pages in the navigation that people can choose."""
+    calls = [node for node in ast.walk(ast.parse(NAVIGATION)) if isinstance(node, ast.Call)]
+    added = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "Page"]
+    named = [{word.arg: ast.literal_eval(word.value) for word in call.keywords} for call in added]
+    return [words["title"] for words in named if words.get("visibility") != "hidden"]
+
+
+@pytest.mark.parametrize("title", pages())
+def test_every_page_is_in_the_readme(title: str) -> None:
+    assert f"| {title} |" in README
+
+
+def test_pages_are_found_in_the_navigation() -> None:
+    assert {"Overview", "Backfill", "Candles"} <= set(pages())
 
 
 def test_a_setting_that_the_readme_lacks_would_be_found() -> None:

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ffe_core.cli import backfill, coverage, dlq, schedules, watermarks
+from ffe_core.cli import backfill, console, coverage, dlq, schedules, watermarks
 from ffe_core.errors import FFEError, InputError
 from ffe_core.redaction import log_redacted, redact
 
-VERBS = (backfill, coverage, dlq, schedules, watermarks)
+VERBS = (backfill, console, coverage, dlq, schedules, watermarks)
 """Modules with `register(subparsers)`, which sets `run` to a function of the parsed arguments that returns a status."""
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -59,7 +59,9 @@ def leave(status: int) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m ffe_core", description="Years of trustworthy candles in a Delta lake of your own.")
+    # As it was called: the installed command, or the module.
+    prog = "ffe" if os.path.basename(sys.argv[0]) == "ffe" else "python -m ffe_core"
+    parser = _Parser(prog=prog, description="Years of trustworthy candles in a Delta lake of your own.")
     parser.add_argument("-v", "--verbose", action="store_true", help="log every step to stderr")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     for verb in VERBS:

@@ -4,6 +4,11 @@ python -m tests.benchmarks.ingest_cpu      cpu seconds from dicts to commit, aga
 python -m tests.benchmarks.ingest_memory   peak memory of five million candles, against one million
 python -m tests.benchmarks.request_rate    requests a second against a slow exchange, as a share of the allowed rate
 python -m tests.benchmarks.coverage        coverage of a hundred pairs, against reading the timestamps of the same files
+python -m tests.benchmarks.chart_month     a month of a chart out of twenty million rows, against a plain file of it
+python -m tests.benchmarks.chart_views     five years drawn whole, against one day; memory after 200 views
+python -m tests.benchmarks.dead_letter_pages   a page of a million dead letters, against a page of ten files
+python -m tests.benchmarks.console         a watched run against an unwatched one; pages full of data against bare ones
+python -m tests.benchmarks.schedules       pages while hundreds of schedules run, against an idle server
 
 Each side of a comparison runs in a fresh process of its own, sides taking turns, and medians are compared. The exit
 code is 1 when a goal is missed. `--quick` takes less of everything: good for a first look, not for a check.

@@ -31,7 +31,7 @@ from ffe_core.storage.lake.snapshot import MICROS
 from ffe_core.timeframes import ceil
 from ffe_core.times import DAY, utc
 from tests.benchmarks.candles import START
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 GOAL = 4.0
 _MODULE = "tests.benchmarks.chart_month"
@@ -108,7 +108,7 @@ def _commit(lake: DeltaLakeManager, pair: str, first: int, last: int) -> None:
     lake.commit(_series(pair), rows, before, Watermarks(START + (last - 1) * _STEP, START))
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """The chart before and after compaction against the plain files, each pair of measurements in turns."""
     pairs = min(_PAIRS, max(1, size // (2 * _MONTH_BARS)))
     # Whole days, so that the view is the month and not an hour more.
@@ -140,7 +140,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
     title = f"A month of 1m bars out of {bars * pairs:,} of {pairs} pairs; files " + ", ".join(
         f"{k}: {v}" for k, v in files.items()
     )
-    return ReplayCheck(title, [head, *rows], ratios, faults)
+    return Verdict(title, [head, *rows], ratios, faults)
 
 
 def _row(name: str, numbers: list[Numbers], plain: list[Numbers]) -> list[str]:

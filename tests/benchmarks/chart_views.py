@@ -28,7 +28,7 @@ from ffe_core.storage.files import strict_json
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.times import DAY
 from tests.benchmarks.candles import START
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, settled
 
 GOAL_DRAWN, GOAL_MEMORY = 3.0, 1.2
@@ -144,7 +144,7 @@ def _build(folder: Path, bars: int) -> None:
         before = after
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """A day against everything, and two hundred views against fifty."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
@@ -164,7 +164,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
         Ratio("drawing the whole series, of drawing one day", median(drawn, "all") / median(drawn, "day"), GOAL_DRAWN),
         Ratio(f"memory {many} views, of {few}", median(grown, many) / median(grown, few), GOAL_MEMORY),
     ]
-    return ReplayCheck(f"A chart of {size:,} bars of 1m", [["", "median", "each run"], *rows], ratios)
+    return Verdict(f"A chart of {size:,} bars of 1m", [["", "median", "each run"], *rows], ratios)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

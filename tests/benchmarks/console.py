@@ -32,7 +32,7 @@ from ffe_core.storage.files import strict_json
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.runs import ACTIVE, COMPLETE, NewRun, RunStore
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 from tests.benchmarks.sessions import Sessions
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, poll, settled
 
@@ -211,7 +211,7 @@ def _day(number: int) -> str:
     return str(np.datetime64("2024-01-01") + number - 1)
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """Every side, and the ratios that have a goal."""
     with tempfile.TemporaryDirectory() as name:
         found = sample(_MODULE, _sides(Path(name), size), repetitions)
@@ -238,7 +238,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
             1.0,
         ),
     ]
-    return ReplayCheck("The console", [["side", "number", "median", "each run"], *rows], ratios)
+    return Verdict("The console", [["side", "number", "median", "each run"], *rows], ratios)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -22,7 +22,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.coverage import Coverage, by_period
 from ffe_core.series import Series, Watermarks
 from ffe_core.times import DAY
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 GOAL_COLD, GOAL_WARM, GOAL_GROWTH = 2.0, 0.2, 1.0
 _START = 1_577_836_800
@@ -88,7 +88,7 @@ def _cells(coverage: Coverage, series: list[Series]) -> dict[str, np.ndarray]:
     return by_period(coverage.of(series, _START, int(edges[-1])), edges)
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """Cold and warm against the floor, and what ten times the pairs cost."""
     with tempfile.TemporaryDirectory() as name:
         sides: dict[str, Options] = {}
@@ -115,7 +115,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
     whole = size * (_DAYS * 24 - 10)
     faults = [] if median(found[many], "rows") == whole else ["not every stored candle was counted"]
     title = f"Coverage of {size} pairs x {_DAYS} days of 1h: {size * _DAYS:,} cells, {whole:,} candles"
-    return ReplayCheck(title, [["side", "ms", "each run, s"], *rows], ratios, faults)
+    return Verdict(title, [["side", "ms", "each run, s"], *rows], ratios, faults)
 
 
 def _growth(few: list[Numbers], many: list[Numbers], what: str) -> float:

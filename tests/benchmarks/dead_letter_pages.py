@@ -22,7 +22,7 @@ from typing import NoReturn
 from ffe_core import DeadLetterQueue
 from ffe_core.storage.dead_letters.index import DIMENSIONS
 from ffe_core.storage.dead_letters.search import Wanted
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 MODULE = "tests.benchmarks.dead_letter_pages"
 FEW, RECORDS = 10, 100
@@ -93,7 +93,7 @@ def _milliseconds(ask: Callable[[], object]) -> float:
     return 1000 * statistics.median(taken)
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """The same pages over `size` files and over ten."""
     with tempfile.TemporaryDirectory() as folder:
         sides = {}
@@ -114,7 +114,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
     ratios = [Ratio(name, median(found["many"], name) / median(found["few"], name), 2.0) for name in PAGES]
     memory = Ratio("memory of building the index", many["peak_mb"] / few["peak_mb"], 1.5)
     title = f"Dead letters: {size:,} files with {size * RECORDS:,} records against {FEW} files"
-    return ReplayCheck(title, table, [*ratios, memory])
+    return Verdict(title, table, [*ratios, memory])
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -38,12 +38,12 @@ class Ratio:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
     def __str__(self) -> str:
-        sign, check = ">=" if self.at_least else "<=", "met" if self.is_met else "MISSED"
-        return f"ratio {self.value:.3f}   goal {sign} {self.goal:g}   {check}   {self.what}"
+        sign, verdict = ">=" if self.at_least else "<=", "met" if self.is_met else "MISSED"
+        return f"ratio {self.value:.3f}   goal {sign} {self.goal:g}   {verdict}   {self.what}"
 
 
 @dataclass(frozen=True)
-class ReplayCheck:
+class Verdict:
     """What a benchmark found: a table (its first row the heads), the ratios, and what else broke a rule."""
 
     title: str
@@ -79,7 +79,7 @@ def spread(samples: Sequence[Numbers], name: str, digits: int) -> str:
 def run(
     doc: str | None,
     measure: Callable[[Options], Numbers],
-    compare: Callable[[int, int], ReplayCheck],
+    compare: Callable[[int, int], Verdict],
     arguments: Sequence[str] | None,
     *,
     full: tuple[int, int],
@@ -96,9 +96,19 @@ def run(
         print(json.dumps(measure(json.loads(chosen.measure))))
         sys.exit(0)
     size, repetitions = quick if chosen.quick else full
-    check = compare(chosen.size or size, chosen.repetitions or repetitions)
-    _show(check)
-    sys.exit(0 if check.is_good else 1)
+    verdict = compare(chosen.size or size, chosen.repetitions or repetitions)
+    _show(verdict)
+    sys.exit(0 if verdict.is_good else 1)
+
+
+def processor() -> str:
+    """The name of the processor, without which a figure says little; the architecture where the system has no name."""
+    try:
+        described = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        described = ""
+    names = [line.partition(":")[2].strip() for line in described.splitlines() if line.startswith("model name")]
+    return f"{names[0]} ({platform.machine()})" if names else platform.processor() or platform.machine()
 
 
 def _in_fresh_process(module: str, options: Options) -> Numbers:
@@ -110,12 +120,12 @@ def _in_fresh_process(module: str, options: Options) -> Numbers:
     return numbers
 
 
-def _show(check: ReplayCheck) -> None:
-    print(check.title)
-    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}")
-    widths = [max(map(len, column)) for column in zip(*check.table, strict=True)]
-    for first, *rest in check.table:
+def _show(verdict: Verdict) -> None:
+    print(verdict.title)
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, processor: {processor()}")
+    widths = [max(map(len, column)) for column in zip(*verdict.table, strict=True)]
+    for first, *rest in verdict.table:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
         print("  ".join(cells))
-    for line in (*check.ratios, *(f"fault: {fault}" for fault in check.faults)):
+    for line in (*verdict.ratios, *(f"fault: {fault}" for fault in verdict.faults)):
         print(line)

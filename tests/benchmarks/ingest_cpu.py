@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from ffe_core.providers.base import Record
 from ffe_core.timeframes import seconds
 from tests.benchmarks.candles import START, TIMEFRAME, MadeProvider, ingest
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 GOAL = 1.5
 _PAGE_SIZES = (300, 5000)
@@ -62,7 +62,7 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """The pipeline, with small pages and with large ones, against the floor."""
     sides = {"floor": {"side": "floor", "candles": size, "page_size": _PAGE_SIZES[0]}}
     for page_size in _PAGE_SIZES:
@@ -75,7 +75,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
     ]
     ratios = [Ratio(name, median(found[name], "cpu") / floor, GOAL) for name in found if name != "floor"]
     head = ["side", "cpu s a million", "x floor", "each run"]
-    return ReplayCheck(f"From dicts with text prices to commit, {size:,} candles", [head, *rows], ratios)
+    return Verdict(f"From dicts with text prices to commit, {size:,} candles", [head, *rows], ratios)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from ffe_core.timeframes import seconds
 from tests.benchmarks.candles import START, TIMEFRAME, MadeProvider, ingest
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 GOAL = 1.3
 _TIMES = 5
@@ -43,7 +43,7 @@ def _peak_mb() -> float:
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """One range and one five times as long, in small pages and in large ones."""
     sides = {
         _name(candles, page_size): {"candles": candles, "page_size": page_size}
@@ -64,7 +64,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
         for page_size in _PAGE_SIZES
     ]
     head = ["side", "MB before", "MB peak", "each run"]
-    return ReplayCheck(f"Peak memory of {size * _TIMES:,} candles against {size:,}", [head, *rows], ratios)
+    return Verdict(f"Peak memory of {size * _TIMES:,} candles against {size:,}", [head, *rows], ratios)
 
 
 def _name(candles: int, page_size: int) -> str:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from ffe_core.providers.coinbase import BARS_PER_REQUEST, CoinbaseDataProvider
 from ffe_core.timeframes import seconds
 from tests.benchmarks.candles import START, TIMEFRAME, ingest
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
 GOAL = 0.95
@@ -42,7 +42,7 @@ def _end(requests: int) -> int:
     return START + requests * BARS_PER_REQUEST * _STEP
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """The requests a second that a backfill of `size` pages reaches, against the rate that is allowed."""
     market = Market({("BTC-USD", _STEP): generated(START, _end(size), _STEP)})
     with CoinbaseExchange(market, latency=_LATENCY_SECONDS) as exchange:
@@ -64,7 +64,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
     if any(numbers["requests"] != size or numbers["retries"] for numbers in found):
         faults.append(f"{spread(found, 'requests', 0)} requests where {size} would do")
     share = Ratio("of the allowed rate", median(reached, "reached") / median(reached, "rate"), GOAL, at_least=True)
-    return ReplayCheck(f"Requests a second, {_LATENCY_SECONDS * 1000:.0f} ms an answer", table, [share], faults)
+    return Verdict(f"Requests a second, {_LATENCY_SECONDS * 1000:.0f} ms an answer", table, [share], faults)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -21,7 +21,7 @@ from ffe_core.operations.schedules.service import Draft
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.schedules import ScheduleStore
-from tests.benchmarks.harness import Numbers, Options, Ratio, ReplayCheck, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 from tests.browser.driver import Server
 from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
@@ -117,7 +117,7 @@ class _Visitor:
         return drawn
 
 
-def compare(size: int, repetitions: int) -> ReplayCheck:
+def compare(size: int, repetitions: int) -> Verdict:
     """Page time while `size` schedules run, as a multiple of page time before."""
     found = sample("tests.benchmarks.schedules", {"console": {"schedules": size}}, repetitions)["console"]
     rows = [
@@ -136,7 +136,7 @@ def compare(size: int, repetitions: int) -> ReplayCheck:
     faults = [f"{numbers['ran']:.0f} of {size} ran" for numbers in found if numbers["ran"] != size]
     faults += [f"{numbers['fires']:.0f} ticks of {size}" for numbers in found if numbers["fires"] != size]
     faults += [f"{numbers['refused']:.0f} requests were refused" for numbers in found if numbers["refused"]]
-    return ReplayCheck(f"{size} schedules due in the same minute", rows, [ratio], faults)
+    return Verdict(f"{size} schedules due in the same minute", rows, [ratio], faults)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.benchmarks import chart_month, coverage, dead_letter_pages, ingest_cpu, ingest_memory, request_rate
-from tests.benchmarks.harness import Ratio, ReplayCheck
+from tests.benchmarks.harness import Ratio, Verdict, processor
 
 RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", re.MULTILINE)
 
@@ -31,6 +31,7 @@ def test_a_benchmark_prints_its_ratios_beside_their_goals(
     with pytest.raises(SystemExit) as ended:
         module.main(["--size", str(size), "--repetitions", "1"])
     printed = capsys.readouterr().out
+    assert f"processor: {processor()}" in printed
     checks = RATIO.findall(printed)
     assert len(checks) == ratios
     assert ended.value.code == int("MISSED" in checks or "fault:" in printed)
@@ -42,8 +43,8 @@ def test_a_benchmark_prints_its_ratios_beside_their_goals(
 def test_a_goal_is_met_at_its_very_value(value: float, at_least: bool, good: bool) -> None:
     ratio = Ratio("any", value, 0.95 if at_least else 1.5, at_least)
     assert ratio.is_met is good
-    assert ReplayCheck("any", [["head"]], [ratio]).is_good is good
+    assert Verdict("any", [["head"]], [ratio]).is_good is good
 
 
 def test_a_fault_spoils_a_good_ratio() -> None:
-    assert not ReplayCheck("any", [["head"]], [Ratio("any", 1.0, 1.5)], ["something was refused"]).is_good
+    assert not Verdict("any", [["head"]], [Ratio("any", 1.0, 1.5)], ["something was refused"]).is_good

@@ -1,0 +1,31 @@
+# Task file: `make fast` after each change, `make test` before it lands, `make long` before a release.
+
+PYTHON ?= .venv/bin/python
+FAST = -n 2 --dist loadfile -m "not slow and not browser"
+
+.PHONY: fast test long check requirements wheel
+
+fast: ## Tests that need no browser, no server and no process of their own
+	$(PYTHON) -m pytest $(FAST)
+
+test: check ## Everything that has to pass before a change lands
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+long: test ## Wide random search, proofs with kills and turned clocks, benchmarks
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not browser" --hypothesis-profile=wide --timeout=3600
+	$(PYTHON) -m tests.operations.schedules.leader_kills
+	$(PYTHON) -m tests.operations.dead_letters.replay_kills
+	$(PYTHON) -m tests.operations.schedules.schedule_year
+	for name in ingest_cpu ingest_memory request_rate chart_month chart_views coverage dead_letter_pages console schedules; do \
+	  $(PYTHON) -m tests.benchmarks.$$name || exit 1; done
+
+check: ## Style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+requirements: ## requirements.txt from the lists in pyproject.toml
+	$(PYTHON) -m tests.requirements
+
+wheel: ## The package, in dist/
+	$(PYTHON) -m pip wheel . --no-deps --wheel-dir dist
