@@ -53,9 +53,9 @@ def correct(
         _require_change(lake, series, open_, values, began_from)
         marks = lake.marks(series)
         rows = enrich(checked.candles, series, ingestion, is_mock=is_mock)
-        done = lake.commit(series, rows, marks, marks, note)
-    audit.add(actor, "correct", series.key, why, open=times.iso(open_), values=dict(values), ingestion=ingestion)
-    return done
+        named = {"open": times.iso(open_), "values": dict(values), "ingestion": ingestion}
+        with audit.act(actor, "correct", series.key, why, **named):
+            return lake.commit(series, rows, marks, marks, note)
 
 
 def _require_change(

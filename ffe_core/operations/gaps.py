@@ -122,10 +122,10 @@ class GapVerbs:
             raise InputError(
                 f"there is none of id {', '.join(map(str, ids))}; the coverage page lists them", field="hole"
             )
-        self._acknowledged.remove([gap.id for gap in known])
         for series in sorted({gap.series for gap in known}):
             own = [gap for gap in known if gap.series == series]
-            self._audit.add(actor, UNMARK, series.key, reason, acknowledged=len(own), candles=_candles(own))
+            with self._audit.act(actor, UNMARK, series.key, reason, gaps=len(own), candles=_candles(own)):
+                self._acknowledged.remove([gap.id for gap in own])
         return len(known)
 
     def states(self, series: Sequence[Series]) -> list[GapState]:
@@ -168,10 +168,10 @@ class GapVerbs:
 
     def _mark(self, series: Series, gaps: _Gaps, reason: str, actor: str, note: str) -> Marked:
         said = _checked_note(reason, note)
-        ids = self._acknowledged.add(series, gaps, reason, said, actor)
         candles = sum(count for _, _, count in gaps)
-        details = {"holes": len(ids), "candles": candles, "start": gaps[0][0], "end": gaps[-1][1], "note": said}
-        self._audit.add(actor, MARK, series.key, reason, **details)
+        details = {"gaps": len(gaps), "candles": candles, "start": gaps[0][0], "end": gaps[-1][1], "note": said}
+        with self._audit.act(actor, MARK, series.key, reason, **details):
+            ids = self._acknowledged.add(series, gaps, reason, said, actor)
         return Marked(len(ids), candles, tuple(ids))
 
 

@@ -22,7 +22,6 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.series import Series, Watermarks
-from ffe_core.storage.files import strict
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.audit import Audit, required_reason
 
@@ -163,11 +162,12 @@ class WatermarkVerbs:
         with SeriesLease(self._service.settings.data_dir / "locks", series, f"{verb} by {actor}").acquire():
             before = self._lake.marks(series)
             marks = after(before)
-            note = {"verb": verb, "actor": actor, "reason": reason, **_spelled("before", before)}
-            done = self._lake.commit(series, SCHEMA.empty_table(), before, marks, {**note, **_spelled("after", marks)})
-            self._store.put(series, marks)
-        moved = strict({**_spelled("before", before), **_spelled("after", marks), "version": done.version})
-        self._audit.add(actor, verb, series.key, reason, **moved)
+            moved = {**_spelled("before", before), **_spelled("after", marks)}
+            note = {"verb": verb, "actor": actor, "reason": reason, **moved}
+            with self._audit.act(actor, verb, series.key, reason, **moved) as act:
+                done = self._lake.commit(series, SCHEMA.empty_table(), before, marks, note)
+                act.note(version=done.version)
+                self._store.put(series, marks)
         return marks
 
     def _valid(self, series: Series, marks: Watermarks, to: int) -> int:

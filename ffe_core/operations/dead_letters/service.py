@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -45,7 +46,7 @@ from ffe_core.storage.dead_letters.index import storable
 from ffe_core.storage.dead_letters.queue import Selection
 from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Wanted
 from ffe_core.storage.files import strict, strict_json
-from ffe_core.storage.state.audit import Audit, required_reason
+from ffe_core.storage.state.audit import Act, Audit, required_reason
 from ffe_core.storage.state.runs import NewRun
 from ffe_core.validation import UNREADABLE, read_open_times
 
@@ -117,7 +118,8 @@ class DeadLetters:
                 raise StaleEdit(conflicts)
             return {id_: self._edited(entry, by_entry[id_], actor, why) for id_, entry in entries.items()}
 
-        self.queue.change(list(by_entry), decide)
+        with self._named(actor, "edit dead letters", by_entry, why):
+            self.queue.change(list(by_entry), decide)
 
     def edits(self, selection: Selection, fixes: Sequence[Fix]) -> list[Edit]:
         """One fix for many: the edits it comes to, from the latest revisions; InputError names what it does not fit."""
@@ -196,11 +198,18 @@ class DeadLetters:
 
     def discard(self, selection: Selection, actor: str, reason: str) -> int:
         """Mark pending records as discarded; returns how many there were. `restore` takes it back."""
-        return self._mark(selection, PENDING, "discard", actor, why=required_reason(reason))
+        why = required_reason(reason)
+        with self._named(actor, "discard dead letters", selection, why) as act:
+            discarded = self._mark(selection, PENDING, "discard", actor, why=why)
+            act.note(records=discarded)
+        return discarded
 
     def restore(self, selection: Selection, actor: str) -> int:
         """Make discarded records pending again; returns how many there were."""
-        return self._mark(selection, DISCARDED, "restore", actor)
+        with self._named(actor, "restore dead letters", selection) as act:
+            restored = self._mark(selection, DISCARDED, "restore", actor)
+            act.note(records=restored)
+        return restored
 
     # -- purging
 
@@ -210,13 +219,15 @@ class DeadLetters:
         return [row for row in self.queue.entries(wanted) if row.status in _ENDED and row.touched_at < before]
 
     def purge(self, entry_ids: Sequence[str], days: float, actor: str, reason: str) -> list[str]:
-        """Delete these entries for good, those that may still go; returns their ids, and leaves an audit row."""
+        """Delete these entries for good, those that may still go; returns their ids. An audit row names them first."""
         why, before = required_reason(reason), _days_ago(days)
-        records = {row.id: row.records for row in self.queue.rows(entry_ids)}
-        gone = self.queue.remove(entry_ids, lambda entry: entry.status in _ENDED and entry.touched_at < before)
-        lost = sum(records[entry_id] for entry_id in gone)
-        target = f"{len(gone):,} entries, {lost:,} records"
-        self._audit.add(actor, "purge dead letters", target, why, untouched_days=days, entries=gone)
+        rows = [row for row in self.queue.rows(entry_ids) if row.status in _ENDED and row.touched_at < before]
+        records = {row.id: row.records for row in rows}
+        named = {"untouched_days": days, "entries": list(records)}
+        with self._audit.act(actor, "purge dead letters", _how_many(records), why, **named) as act:
+            gone = self.queue.remove(list(records), lambda entry: entry.status in _ENDED and entry.touched_at < before)
+            act.target = _how_many({entry_id: records[entry_id] for entry_id in gone})
+            act.note(entries=gone)
         return gone
 
     # -- export
@@ -244,6 +255,12 @@ class DeadLetters:
         return text.getvalue()
 
     # -- inside
+
+    def _named(
+        self, actor: str, verb: str, selection: Collection[str], reason: str = ""
+    ) -> AbstractContextManager[Act]:
+        target = f"{len(selection):,} {'entry' if len(selection) == 1 else 'entries'}"
+        return self._audit.act(actor, verb, target, reason, entries=list(selection))
 
     def _edited(self, entry: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
         series = entry.series
@@ -430,6 +447,10 @@ def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
         else:
             ranges.append([number, number])
     return ranges
+
+
+def _how_many(records: Mapping[str, int]) -> str:
+    return f"{len(records):,} entries, {sum(records.values()):,} records"
 
 
 def _days_ago(days: float) -> float:

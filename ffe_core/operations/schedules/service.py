@@ -114,8 +114,9 @@ class Schedules:
         values = self._checked(draft, None)
         now = int(self._clock())
         next_due = next(iter(next_dues(self.plans.trigger(draft), now)), None)
-        created = self.store.add(**values, accounted_until=now, next_due=next_due, actor=actor)
-        self._audit.add(actor, "create schedule", created.source, name=created.name)
+        with self._audit.act(actor, "create schedule", "a new schedule", name=values["name"]) as act:
+            created = self.store.add(**values, accounted_until=now, next_due=next_due, actor=actor)
+            act.target = created.source
         self._wake()
         return created
 
@@ -246,10 +247,11 @@ class Schedules:
     def _by_hand(self, schedule: Schedule, actor: str, fills_from: int | None) -> int:
         now = self._clock()
         request = self.plans.request(schedule, int(now), int(now), fills_from)
-        run_id = self._runs.start(schedule, request, schedule_states.MANUAL, int(now), actor)
-        self.store.add_manual(schedule.id, now, run_id, actor, fills_from)
         verb = "run schedule now" if fills_from is None else "fill what a schedule missed"
-        self._audit.add(actor, verb, schedule.source, name=schedule.name, run=run_id)
+        with self._audit.act(actor, verb, schedule.source, name=schedule.name) as act:
+            run_id = self._runs.start(schedule, request, schedule_states.MANUAL, int(now), actor)
+            act.note(run=run_id)
+            self.store.add_manual(schedule.id, now, run_id, actor, fills_from)
         self._wake()
         return run_id
 
@@ -263,13 +265,14 @@ class Schedules:
         self, schedule_id: int, change: Callable[[Schedule], bool], actor: str, verb: str, reason: str = ""
     ) -> None:
         """Try until nobody was faster; the scheduler changes schedules too."""
-        for _ in range(_TRIES):
-            schedule = self.get(schedule_id)
-            if change(schedule):
-                self._audit.add(actor, verb, schedule.source, reason, name=schedule.name)
-                self._wake()
-                return
-        raise InputError("it is being changed by somebody else at this moment; try again", field="schedule")
+        schedule = self.get(schedule_id)
+        with self._audit.act(actor, verb, schedule.source, reason, name=schedule.name):
+            for _ in range(_TRIES):
+                if change(schedule):
+                    self._wake()
+                    return
+                schedule = self.get(schedule_id)
+            raise InputError("it is being changed by somebody else at this moment; try again", field="schedule")
 
     def _closing(self, schedule: Schedule, then: Draft | Schedule) -> DueTicks:
         """The account of a schedule until now; from now on it is due as `then` says."""
