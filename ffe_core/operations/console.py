@@ -22,6 +22,7 @@ from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings
+from ffe_core.storage.files import why
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
@@ -147,7 +148,7 @@ def _opened() -> ConsoleService:
     try:
         return ConsoleService().open()
     except OSError as error:
-        raise StorageError(f"the data directory cannot be used: {error}") from error
+        raise StorageError(f"the data directory cannot be used: {why(error)}") from error
 
 
 def try_shared() -> None:

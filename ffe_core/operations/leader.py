@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ffe_core import times
-from ffe_core.storage.files import write_atomically
+from ffe_core.storage.files import make_folder, write_atomically
 from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Leadership:
     """Tries for the lock until it is had; `on_lead` is called once, from a thread, when it is."""
 
     def __init__(self, folder: Path, on_lead: Callable[[], None]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, "the folder of locks")
         self._lock = FileLock(folder / "leader.lock", thread_local=False)
         self._note = folder / "leader.json"
         self._on_lead = on_lead

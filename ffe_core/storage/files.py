@@ -1,14 +1,35 @@
-"""How a small file is written so that a crash leaves the old one or the new one, never half of one."""
+"""Write small files so that a crash leaves the old one or the new one, and say in words why one cannot be written."""
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ffe_core.errors import StorageError
+
+log = logging.getLogger(__name__)
+_LEFT_OVER_SECONDS = 3600
+"""A temporary file this old belongs to no writer that still lives: each is renamed within moments."""
+_CAUSES = {
+    errno.ENOSPC: "the disk is full (No space left on device); free some space, then start it again",
+    errno.EDQUOT: "the disk quota of this user is used up; free some space, then start it again",
+    errno.EROFS: "the file system is read-only; make it writable or name another data directory",
+    errno.EACCES: "this user has no right to; check the owner and the mode of the folder",
+    errno.EPERM: "this user has no right to; check the owner and the mode of the folder",
+    errno.EMFILE: "too many files are open; raise the limit with ulimit -n",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.EIO: "the disk fails (input/output error); check it, then start it again",
+    errno.ENOTDIR: "there is a file where a folder should be; move it away",
+    errno.EEXIST: "there is a file where a folder should be; move it away",
+    errno.EISDIR: "there is a folder where a file should be; move it away",
+}
 _DEEPEST = 100
 _LARGEST_INT_BITS = 10_000
 
@@ -25,6 +46,43 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def why(error: OSError) -> str:
+    """The cause of a failed system call and the next step, by its number and never by its words."""
+    return _CAUSES.get(error.errno or 0, str(error))
+
+
+def make_folder(folder: Path, what: str) -> Path:
+    """The folder, made with those above it where it is missing. StorageError, naming `what` it is, if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{what} {folder} cannot be made: {why(error)}") from error
+    return folder
+
+
+def remove_left_overs(folder: Path) -> int:
+    """Delete temporary files that writers which were killed have left in a folder; returns how many.
+
+    Only names that `write_atomically` gives, and Delta's own of unfinished commits, an hour old or more.
+    """
+    removed, before = 0, time.time() - _LEFT_OVER_SECONDS
+    try:
+        with os.scandir(folder) as found:
+            old = [item for item in found if _is_left_over(item.name) and item.stat().st_mtime < before]
+        for item in old:
+            os.unlink(item.path)
+            removed += 1
+    except OSError as error:
+        log.info("left-over files in %s stay: %s", folder, error)
+    return removed
+
+
+def _is_left_over(name: str) -> bool:
+    return (name.startswith(".") and name.endswith(".tmp")) or (
+        name.startswith("_commit_") and name.endswith(".json.tmp")
+    )
 
 
 def quarantined(path: Path) -> Path:

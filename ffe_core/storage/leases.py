@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ffe_core import times
 from ffe_core.errors import SeriesHeld, StorageError
 from ffe_core.series import Series
-from ffe_core.storage.files import write_atomically
+from ffe_core.storage.files import make_folder, why, write_atomically
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
@@ -28,7 +28,7 @@ class SeriesLease:
     """Held for as long as a run writes a series; `holder` is what others are told, for example "run 12"."""
 
     def __init__(self, folder: Path, series: Series, holder: str | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, "the folder of locks")
         name = series.key.replace("/", "_")
         self.series = series
         self._holder = holder or f"process {os.getpid()}"
@@ -47,7 +47,7 @@ class SeriesLease:
         try:
             write_atomically(self._note, json.dumps(note))
         except OSError as error:
-            log.warning("%s is held, but who holds it cannot be noted: %s", self.series, error)
+            log.warning("%s is held, but who holds it cannot be noted: %s", self.series, why(error))
         return self
 
     def _take(self) -> None:
@@ -57,7 +57,7 @@ class SeriesLease:
             holder = self.current_holder()
             raise SeriesHeld(f"{self.series} is held by {holder}; wait for it to end or stop it", holder) from None
         except OSError as error:
-            raise StorageError(f"the lease of {self.series} cannot be taken: {error}") from error
+            raise StorageError(f"the lease of {self.series} cannot be taken: {why(error)}") from error
 
     async def wait(self, seconds: float) -> Self:
         """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""

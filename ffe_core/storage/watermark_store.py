@@ -20,7 +20,7 @@ from ffe_core import times
 from ffe_core.errors import InputError, StorageError
 from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series, Watermarks
-from ffe_core.storage.files import quarantined, write_atomically
+from ffe_core.storage.files import make_folder, quarantined, why, write_atomically
 from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,7 @@ class WatermarkStore:
     def __init__(self, storage_path: str | Path = "data/watermarks") -> None:
         self.storage_path = Path(storage_path)
         self.file = self.storage_path / "watermarks.json"
-        try:
-            self.storage_path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"the watermark folder {self.storage_path} cannot be made: {error}") from error
+        make_folder(self.storage_path, "the watermark folder")
         self._lock = FileLock(self.storage_path / ".watermarks.lock")
 
     def get(self, asset_pair: str, timeframe: str, provider: str | None = None) -> str | None:
@@ -117,7 +114,7 @@ class WatermarkStore:
         except (ValueError, InputError):
             return {}  # corrupt: the next write, or healing, sets it aside
         except OSError as error:
-            raise StorageError(f"{self.file} cannot be read: {error}") from error
+            raise StorageError(f"{self.file} cannot be read: {why(error)}") from error
 
     def _update(self, change: Callable[[Entries], None]) -> None:
         try:
@@ -129,7 +126,7 @@ class WatermarkStore:
                 if json.dumps(entries) != before or not self.file.exists():
                     write_atomically(self.file, json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
         except OSError as error:
-            raise StorageError(f"{self.file} cannot be written: {error}") from error
+            raise StorageError(f"{self.file} cannot be written: {why(error)}") from error
 
     def _quarantine_if_corrupt(self) -> None:
         try:

@@ -222,13 +222,13 @@ def test_a_torn_watermarks_file_is_healed_at_the_start(tmp_path: Path, market: M
 
 
 def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     database = Database(tmp_path / DATABASE_FILE)
     other = sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     watchlists = Watchlists(database)
     assert watchlists.all() == []
-    with pytest.raises(StorageError, match=r"console\.db cannot be used .*locked.*try again"):
+    with pytest.raises(StorageError, match=r"console\.db is locked by another program.*try again"):
         watchlists.save("Majors", "oanda", ["EURUSD"], ["1h"], "ann")
     other.execute("ROLLBACK")
     other.close()

@@ -92,8 +92,11 @@ class Backfill:
         self._lock = threading.Lock()
 
     async def work(self) -> None:
-        over = asyncio.Event()
+        over, this = asyncio.Event(), asyncio.current_task()
+        assert this is not None
         writer = asyncio.create_task(self._service.keep_writing(self._flush, over))
+        # A run whose progress nobody can see any more ends, with the reason, when the patience of the writer does.
+        writer.add_done_callback(lambda done: None if over.is_set() else this.cancel())
         try:
             async with self._provider as opened:
                 lows = await asyncio.to_thread(self._lows_behind)

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ffe_core.candles import table_name
 from ffe_core.errors import (
     InputError,
     SeriesHeld,
@@ -33,14 +35,22 @@ from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Settings
+from ffe_core.storage.files import remove_left_overs
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.faults import LOCKED
 from ffe_core.storage.state.runs import NewRun, RunStore
+from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
 _WRITE_SECONDS = 0.5
 """How often the progress of a run is written to the database."""
+_PATIENCE_SECONDS = 15
+"""How long a run goes on while the database cannot be written for a reason that hardly passes by itself, such as a full
+disk. A lock of another program is waited for as long as a lease."""
+_LATER_SECONDS = 5
+"""How often the end of a run that could not be written down is tried again."""
 
 
 Job = Callable[[int], Awaitable[None]]
@@ -64,12 +74,14 @@ class RunService:
         self._jobs: dict[int, Future[None]] = {}
         self._work: dict[int, asyncio.Task[None]] = {}
         self._stopping: dict[int, str] = {}
+        self._unwritten: dict[int, str] = {}
         self._closing = False
         self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
         self._shared_providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
         self._starting = threading.Lock()
         run_log.collect()
+        self._remove_left_overs()
 
     # -- verbs
 
@@ -150,6 +162,14 @@ class RunService:
             except (asyncio.CancelledError, Exception):
                 log.debug("run %d ended without finishing", run_id, exc_info=True)
 
+    def has_ended(self, run_id: int) -> bool:
+        """Whether this process has no more to do for a run, whether or not its end could be written down."""
+        return run_id not in self._jobs
+
+    def unwritten(self, run_id: int) -> str | None:
+        """Why the end of a run of this process is not in the database, as far as it is not; None if it is."""
+        return self._unwritten.get(run_id)
+
     def check_free(self, series: Sequence[Series]) -> None:
         """SeriesHeld, naming the run or process, if one of the series is being worked on."""
         for item, run_id in self.working_on(series).items():
@@ -191,6 +211,18 @@ class RunService:
         self._loop.close()
         self._process_lock.release()
 
+    # -- inside
+
+    def _remove_left_overs(self) -> None:
+        """What writers that were killed have left is cleaned whenever a process begins to work."""
+        data = self.settings.data_dir
+        folders = [data / "watermarks", data / "dlq", self._folder]
+        lake = Path(self.settings.lake_uri)  # none of an object store is a folder here
+        folders += [lake / table_name(timeframe) / "_delta_log" for timeframe in TIMEFRAMES]
+        for folder in folders:
+            if folder.is_dir() and (removed := remove_left_overs(folder)):
+                log.info("removed %d temporary files of killed writers in %s", removed, folder)
+
     # -- inside the event loop
 
     async def _drained(self) -> None:
@@ -208,9 +240,36 @@ class RunService:
         await asyncio.wait([work])
         del self._work[run_id]
         ended.set()
-        await writer
-        await self.persist(lambda: self._finish(run_id, work))
-        self._stopping.pop(run_id, None)
+        with suppress(StorageError):  # the end of the run says it
+            await writer
+        await self._write_end(run_id, work)
+
+    async def _write_end(self, run_id: int, work: asyncio.Task[None]) -> None:
+        """Write down how a run ended; where that cannot be, the run is over all the same, and it is tried on."""
+        try:
+            await self.persist(lambda: self._finish(run_id, work))
+            self._stopping.pop(run_id, None)
+        except StorageError as error:
+            self._unwritten[run_id] = redact(str(error))
+            later = asyncio.create_task(self._write_end_later(run_id, work))
+            later.add_done_callback(lambda _: self._stopping.pop(run_id, None))
+
+    async def _write_end_later(self, run_id: int, work: asyncio.Task[None]) -> None:
+        while not self._closing:
+            try:
+                await asyncio.to_thread(self._finish, run_id, work)
+            except StorageError as error:
+                log.warning("the end of run %d is still not written down: %s", run_id, error)
+            else:
+                del self._unwritten[run_id]
+                return
+            await self._pause(_LATER_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of the service."""
+        until = time.monotonic() + seconds
+        while not self._closing and time.monotonic() < until:
+            await asyncio.sleep(min(_WRITE_SECONDS, seconds))
 
     async def _begun(self, run_id: int, job: Job) -> None:
         begun = {"state": run_states.RUNNING, "started_at": time.time()}
@@ -243,20 +302,31 @@ class RunService:
         await self.persist(change)
 
     async def persist(self, change: Callable[[], object]) -> None:
-        """Change the database, again and again while it cannot be written; given up when the service closes."""
+        """Change the database, again and again while it cannot be written, for as long as that may pass.
+
+        StorageError, the last one, when the patience is over or the service closes.
+        """
+        began = time.monotonic()
         while True:
             try:
                 await asyncio.to_thread(change)
                 return
             except StorageError as error:
                 log.warning("the database could not be written: %s", error)
-                if self._closing:
-                    return
+                if self._closing or time.monotonic() - began > self._patience(error):
+                    raise
             await asyncio.sleep(_WRITE_SECONDS)
+
+    def _patience(self, error: StorageError) -> float:
+        passes = error.code == LOCKED
+        return max(self.settings.lease_wait_seconds, _PATIENCE_SECONDS) if passes else _PATIENCE_SECONDS
 
     def _finish(self, run_id: int, work: asyncio.Task[None]) -> None:
         """Write down how the work of a run ended."""
-        if not work.cancelled() and (error := work.exception()) is not None:
+        error = None if work.cancelled() else work.exception()
+        if isinstance(error, StorageError):
+            self._stop(run_id, run_states.FAILED, redact(str(error)))
+        elif error is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)
             self._stop(run_id, run_states.FAILED, redact(f"{type(error).__name__}: {error}"))
         elif work.cancelled() and any(row["state"] in run_states.ACTIVE for row in self.runs.series(run_id)):

@@ -32,7 +32,7 @@ from ffe_core.storage.dead_letters.index import (
     series_key,
 )
 from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Group, Page, Wanted
-from ffe_core.storage.files import strict_json, write_atomically
+from ffe_core.storage.files import make_folder, strict_json, why, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +65,7 @@ class DeadLetterQueue:
 
     def __init__(self, storage_path: str | Path = "data/dlq") -> None:
         self.storage_path = Path(storage_path)
-        try:
-            self.storage_path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"the dead letter folder {self.storage_path} cannot be made: {error}") from error
+        make_folder(self.storage_path, "the dead letter folder")
         self._lock = FileLock(self.storage_path / ".lock")
         self._index = DeadLetterIndex(self.storage_path, self._lock)
 
@@ -269,5 +266,5 @@ class DeadLetterQueue:
         try:
             yield
         except (OSError, sa.exc.SQLAlchemyError) as failure:
-            cause = getattr(failure, "orig", None) or failure
+            cause = why(failure) if isinstance(failure, OSError) else getattr(failure, "orig", None) or failure
             raise StorageError(f"dead letters cannot be {done} {self.storage_path}: {cause}") from failure

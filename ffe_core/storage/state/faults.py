@@ -15,6 +15,8 @@ BUSY_SECONDS = 15
 CODE = "database_"
 NEWER, NO_BACKUP, UPGRADE_FAILED = f"{CODE}newer", f"{CODE}no_backup", f"{CODE}upgrade_failed"
 """What `DatabaseError.code` may be besides CODE and a `Fault`."""
+LOCKED = CODE + Fault.LOCKED
+"""The one trouble that passes when another program lets go."""
 
 ANEW = (
     "stop every console and command, move it away with the files of its name that end in -wal and -shm, and put a"

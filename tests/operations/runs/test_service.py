@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ffe_core.errors import InputError, PermanentError, RetriableError, SeriesHeld, StorageError
+from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion.report import Report
 from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.outcome import next_step
@@ -20,6 +23,7 @@ from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series, Watermarks
+from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import database as database_module
 from ffe_core.storage.state import runs as run_states
@@ -478,7 +482,7 @@ def test_progress_is_in_the_ledger_while_the_run_goes_on(tmp_path: Path, market:
 def test_a_ledger_locked_for_a_while_loses_nothing(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
         poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
@@ -493,6 +497,79 @@ def test_a_ledger_locked_for_a_while_loses_nothing(
         row = service.runs.series(run_id)[0]
         assert (row["records"], row["pages_done"], row["stored"]) == (72, 8, 72)
         assert any("72 candles stored" in line for line in lines_of(service, run_id))
+
+
+def unwritable(monkeypatch: pytest.MonkeyPatch, fault: str, until: threading.Event) -> None:
+    """Every change of the database fails as on a full disk, until somebody makes room."""
+    plain = Database.write
+
+    @contextmanager
+    def write(self: Database) -> Iterator[Any]:
+        if not until.is_set():
+            raise DatabaseError(f"the database cannot be written: {fault}", f"database_{fault}")
+        with plain(self) as connection:
+            yield connection
+
+    monkeypatch.setattr(Database, "write", write)
+
+
+def test_a_database_that_cannot_be_written_ends_the_run_with_the_reason_and_it_is_written_later(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_service, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(run_service, "_LATER_SECONDS", 0.1)
+    room = threading.Event()
+    with opened(tmp_path) as service:
+        run_id = held_up(service, market)
+        poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
+        unwritable(monkeypatch, "disk_full", room)
+        market.goes_on.set()
+        service.wait(run_id, WAIT)
+        assert service.has_ended(run_id)
+        assert "disk_full" in str(service.unwritten(run_id))
+        assert service.runs.get(run_id)["state"] == "running"
+        room.set()
+        poll(lambda: service.unwritten(run_id) is None, "the end to be written down")
+        state, series = states_of(service, run_id)
+        assert (state, series) == ("failed", {"BTCUSD": "failed"})
+        assert "disk_full" in service.runs.get(run_id)["error"]
+
+
+def test_a_service_closes_though_its_database_cannot_be_written(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as service:
+        run_id = held_up(service, market)
+        poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
+        unwritable(monkeypatch, "read_only", threading.Event())
+        began = time.monotonic()
+    assert time.monotonic() - began < run_service._PATIENCE_SECONDS
+
+
+def test_a_folder_of_locks_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("not a folder")
+    with pytest.raises(StorageError, match=r"the folder of locks .*locks cannot be made: there is a file where"):
+        RunService(Settings.load({"data_dir": str(tmp_path)}), Database(tmp_path / DATABASE_FILE))
+
+
+def test_temporary_files_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    log = tmp_path / "lake" / "raw_market_data_1h" / "_delta_log"
+    old = [
+        tmp_path / "watermarks" / ".watermarks.json.0123abcd.tmp",
+        tmp_path / "dlq" / ".a.json.0123abcd.tmp",
+        tmp_path / "locks" / ".leader.json.0123abcd.tmp",
+        log / "_commit_6f1c.json.tmp",
+    ]
+    young, others = tmp_path / "dlq" / ".b.json.0123abcd.tmp", tmp_path / "dlq" / "mine.tmp"
+    for file in (*old, young, others):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half of so")
+        os.utime(file, (time.time() - 7200,) * 2)
+    os.utime(young)
+    with opened(tmp_path):
+        assert not any(file.exists() for file in old)
+        assert young.exists()
+        assert others.exists()
 
 
 def test_an_end_that_comes_while_progress_is_being_written_is_written_too(
