@@ -1,4 +1,4 @@
-"""What survives when storage, disk, clock, providers and processes fail? Tried thousands of times, and counted.
+"""Reliability suite: lets storage, disk, clock, providers and processes fail thousands of times, and counts.
 
     python -m tests.reliability            # everything
     python -m tests.reliability --quick    # a twentieth of everything

@@ -1,6 +1,7 @@
-"""The command line of the suite: which kinds of trial, how many, and one table.
+"""Command line of the suite: runs the chosen kinds of trial and prints one table.
 
-python -m tests.reliability [--quick] [--only KIND ...] [--kills N] [--faults N] [--lasting N] [--seed S] [--verb TEXT]
+python -m tests.reliability [--quick] [--only KIND ...] [--verb TEXT] [--kills N] [--faults N] [--lasting N] [--seed S]
+python -m tests.reliability --soak MINUTES [--schedules N] [--sessions M]
 """
 
 from __future__ import annotations
@@ -11,26 +12,55 @@ import platform
 import random
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from tests.reliability import faults, kills
+from tests.reliability import answers, clocks, crowds, damage, disk, faults, fuzz, kills, oversized
 from tests.reliability.trials import Trials
 from tests.reliability.verbs import Bases
 from tests.reliability.verdict import Tally
 
-Kind = Callable[[Trials, Bases, Tally, argparse.Namespace, random.Random], None]
-KINDS: dict[str, Kind] = {
-    "kills": lambda trials, bases, tally, chosen, chance: kills.run(
-        trials, bases, tally, chosen.kills, chance, chosen.verb
+_QUICK = 20
+_COUNTS = {
+    "kills": (2_000, "kills at a storage call"),
+    "faults": (1_000, "single failures of a storage call"),
+    "lasting": (200, "failures of a storage call and all later ones"),
+    "answers": (400, "faults in a provider's answers"),
+    "damage": (200, "spoiled files, each with a dozen verbs after it"),
+    "disk": (100, "full and read-only disks"),
+    "fuzz": (400, "command lines, and half as many mangled answers"),
+}
+"""How often each kind is tried, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a kind of trial is given."""
+
+    trials: Trials
+    bases: Bases
+    tally: Tally
+    chosen: argparse.Namespace
+
+    def chance(self, kind: str) -> random.Random:
+        """Chance of its own for each kind, so that one can be repeated alone."""
+        return random.Random(f"{self.chosen.seed} {kind}")
+
+
+KINDS: dict[str, Callable[[Suite], None]] = {
+    "kills": lambda s: kills.run(s.trials, s.bases, s.tally, s.chosen.kills, s.chance("kills"), s.chosen.verb),
+    "faults": lambda s: faults.single(s.trials, s.bases, s.tally, s.chosen.faults, s.chance("faults"), s.chosen.verb),
+    "lasting": lambda s: faults.lasting(
+        s.trials, s.bases, s.tally, s.chosen.lasting, s.chance("lasting"), s.chosen.verb
     ),
-    "faults": lambda trials, bases, tally, chosen, chance: faults.single(
-        trials, bases, tally, chosen.faults, chance, chosen.verb
-    ),
-    "lasting": lambda trials, bases, tally, chosen, chance: faults.lasting(
-        trials, bases, tally, chosen.lasting, chance, chosen.verb
-    ),
+    "disk": lambda s: disk.run(s.trials, s.bases, s.tally, s.chosen.disk, s.chance("disk")),
+    "damage": lambda s: damage.run(s.trials, s.bases, s.tally, s.chosen.damage, s.chance("damage")),
+    "answers": lambda s: answers.run(s.trials, s.tally, s.chosen.answers, s.chance("answers")),
+    "oversized": lambda s: oversized.run(s.trials, s.tally),
+    "clocks": lambda s: clocks.run(s.trials, s.tally),
+    "crowds": lambda s: crowds.run(s.trials, s.bases, s.tally, s.chance("crowds")),
+    "fuzz": lambda s: fuzz.run(s.trials, s.bases, s.tally, s.chosen.fuzz, s.chance("fuzz")),
 }
 """Kinds of trial by the name that `--only` takes."""
-_QUICK = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,15 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parsed(arguments)
     say(f"seed {chosen.seed}, Python {platform.python_version()}, {os.cpu_count()} processors, {processor()}")
     tally = Tally()
-    with Trials() as trials:
-        bases = Bases(trials)
-        for name, kind in KINDS.items():
-            if name in (chosen.only or KINDS):
-                kind(trials, bases, tally, chosen, random.Random(f"{chosen.seed} {name}"))
-                say(tally.table())
-    for text in (*tally.notes, tally.found()):
+    if chosen.soak:
+        from tests.reliability import soak  # it needs what a browser needs
+
+        soak.run(tally, chosen.soak, chosen.schedules, chosen.sessions, say)
+    else:
+        _run(chosen, tally)
+    for text in (tally.table(), *tally.notes, tally.found()):
         say(text)
     return int(bool(tally.faults))
+
+
+def _run(chosen: argparse.Namespace, tally: Tally) -> None:
+    with Trials() as trials:
+        suite = Suite(trials, Bases(trials), tally, chosen)
+        for name, kind in KINDS.items():
+            if name in (chosen.only or KINDS):
+                kind(suite)
+                say(f"{name}: done, {len(tally.faults)} faults so far")
 
 
 def say(text: str) -> None:
@@ -65,17 +104,19 @@ def processor() -> str:
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description="What survives failure?")
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description="Let everything fail, and count.")
     parser.add_argument("--only", action="append", choices=sorted(KINDS), metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("--kills", type=int, default=2_000, metavar="N")
-    parser.add_argument("--faults", type=int, default=1_000, metavar="N", help="single failures of a storage call")
-    parser.add_argument("--lasting", type=int, default=200, metavar="N", help="failures that last")
-    parser.add_argument("--verb", default="", metavar="TEXT", help="only verbs whose name contains it")
+    for name, (count, words) in _COUNTS.items():
+        parser.add_argument(f"--{name}", type=int, default=count, metavar="N", help=f"{words} (default {count:,})")
+    parser.add_argument("--verb", default="", metavar="TEXT", help="kill and fail only verbs whose name contains it")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32), metavar="S")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of everything")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of everything that is counted")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="let the console run for so long instead")
+    parser.add_argument("--schedules", type=int, default=50, metavar="N", help="schedules of the soak (default 50)")
+    parser.add_argument("--sessions", type=int, default=20, metavar="M", help="open sessions of the soak (default 20)")
     chosen = parser.parse_args(arguments)
     if chosen.quick:
-        for name in ("kills", "faults", "lasting"):
+        for name in _COUNTS:
             setattr(chosen, name, -(-getattr(chosen, name) // _QUICK))
     return chosen
 

@@ -1,4 +1,4 @@
-"""Does every verb bear a storage call that fails, once or from then on?
+"""Fault trials: let a storage call of a verb fail, once or from then on.
 
 A verb that says it succeeded must have; one that failed says so, in time and without a traceback, and comes to the same
 when it is run again on a disk that works.

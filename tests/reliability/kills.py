@@ -1,4 +1,4 @@
-"""Does a verb that is killed at any storage call, and run again, come to the same as one that was not?"""
+"""Kill trials: kill a verb at any storage call, run it again, and compare with one that was left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a trial's n-th storage call fail? By a small C library between libc and whoever stores."""
+"""Shim: a small C library between libc and whoever stores fails a process's n-th storage call."""
 
 from __future__ import annotations
 

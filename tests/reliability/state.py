@@ -1,4 +1,4 @@
-"""What does a data directory hold, read without the product where that can be?
+"""State of a data directory: reads what it holds, without the product where that can be.
 
 The lake is read with deltalake alone, the ledger with sqlite3 alone, dead letters as JSON; only what has become of a
 dead letter is asked of the product, whose history it is.
@@ -14,7 +14,6 @@ from typing import Any
 
 _VALUES = ("open", "high", "low", "close", "volume")
 _NO_MARK = -(2**63)
-_LITTER = (".tmp", "#")
 
 
 def write(data: str, target: str) -> int:

@@ -1,4 +1,4 @@
-"""The suite in short: the moments that decide, one of each. `python -m tests.reliability` is all of it."""
+"""Tests of reliability in short: the moments that decide, one of each; `python -m tests.reliability` is all of it."""
 
 from __future__ import annotations
 
@@ -83,3 +83,26 @@ def test_a_verb_whose_storage_fails_says_so_and_comes_to_the_same_when_run_again
     for_good = [Failure(verb, bases.calls(verb)[0], shim.FAIL_FROM, errno.ENOSPC, "lake") for verb in verbs]
     faults.these("faults", trials, bases, tally, once + for_good)
     assert_nothing_wrong(tally, DATA + ENDS)
+
+
+def test_a_small_file_is_flushed_and_then_renamed_into_its_place(bases: Bases):
+    seen = 0
+    for name in ("backfill", "dlq discard"):
+        flushed: set[str] = set()
+        for call in bases.calls(by_name(name)):
+            folder, _, file = call.within.rpartition("/")
+            if call.path.endswith(".tmp"):
+                (flushed.add if call.name == "fsync" else flushed.discard)(
+                    f"{folder}/{file[1:].rpartition('.json.')[0]}"
+                )
+            elif is_small_file(call.within):
+                assert call.name in ("rename", "unlink"), f"{name} changes it in place: {call}"
+                if call.name == "rename":
+                    assert call.within.removesuffix(".json") in flushed, f"{name} renames what is not on disk: {call}"
+                    seen += 1
+    assert seen > 10
+
+
+def is_small_file(path: str) -> bool:
+    """Whether it is one that is replaced as a whole."""
+    return path.endswith(".json") and path.startswith(("dlq/", "watermarks/"))

@@ -1,4 +1,4 @@
-"""How is one trial run, and what is known of it afterwards?"""
+"""Trials: run verbs on data directories of their own, and tell how they ended."""
 
 from __future__ import annotations
 
@@ -131,6 +131,13 @@ class Trials:
             yield place
         finally:
             shutil.rmtree(place.folder, ignore_errors=True)
+
+    def beside(self, place: Place) -> Place:
+        """The same data directory, for another process whose words go into a folder of its own."""
+        folder = Path(tempfile.mkdtemp(prefix="p", dir=place.folder))
+        other = Place(folder)
+        other.data = place.data
+        return other
 
     def keep(self) -> Place:
         """A folder that stays until the end."""

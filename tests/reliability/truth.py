@@ -1,4 +1,4 @@
-"""What would the simulated market have sent, good and broken? Asked of the provider alone, without pipeline or lake."""
+"""Truth of the simulated market: tells what it sends, good and broken, without pipeline or lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which verbs write, on which data directories are they tried, and what have they done when they are done?
+"""Verbs that write: list their commands, the data directories they begin with, and the states they come to.
 
 A `Verb` begins with a copy of a named data directory, made once by other verbs. Run to its end, killed or not, it comes
 to one state, its `reference`: that of one undisturbed run, which is itself compared with the truth of the market.
@@ -135,6 +135,8 @@ class Bases:
         self._made("marked", "holey", lambda place: self._verb(place, "coverage mark"))
         self._made("scheduled", "stored", self._schedule)
         self._made("paused", "scheduled", lambda place: self._verb(place, "schedules pause"))
+        self._check_sight("marked", "rows", "letters", "runs", "audit", "holes")
+        self._check_sight("scheduled", "schedules")
 
     def reference(self, verb: Verb) -> dict[str, Any]:
         """The state that the verb comes to undisturbed."""
@@ -155,6 +157,13 @@ class Bases:
                 faults = of_truth(verb.name, found, pair, told.good, list(told.broken.values()))
                 assert not faults, f"undisturbed it is wrong already: {faults}"
         return self._references[verb.name]
+
+    def _check_sight(self, base: str, *names: str) -> None:
+        """What is there is seen: a table under a new name would otherwise be compared as nothing with nothing."""
+        with self._trials.place(self.paths[base]) as place:
+            found = self._trials.state(place)
+        unseen = [name for name in names if not found.get(name)]
+        assert not unseen, f"state.py sees no {', '.join(unseen)} in {base}: {found.get('unreadable', '')}"
 
     def _made(self, name: str, source: str | None, make: Callable[[Place], object]) -> None:
         with self._trials.place(self.paths[source] if source else None) as place:

@@ -1,4 +1,4 @@
-"""What is wrong after a trial? Compared with what must be there, and counted in one table."""
+"""Verdict on a trial: compares what there is with what must be there, and counts it in one table."""
 
 from __future__ import annotations
 
@@ -17,10 +17,19 @@ from tests.reliability.trials import BOUND, Outcome
 
 EXITS = (0, 1, 2, 130)
 """The documented exit statuses."""
-KINDS = ("lost", "doubled", "wrong", "stale", "unnamed", "hung", "traceback", "panic", "exit")
-"""What can be wrong: rows or dead letters lost, doubled or with other values; the readable copy of the watermarks
-behind the log; an act that the audit does not name; a verb that did not end in time; a traceback; a library's own words
-about a panic; an undocumented exit status."""
+KINDS = {
+    "lost": "rows or dead letters are missing",
+    "doubled": "rows or dead letters are there more often than once",
+    "wrong": "there are other values, marks or sums",
+    "stale": "watermarks.json is behind the log",
+    "unnamed": "the audit does not name an act",
+    "litter": "temporary files stay",
+    "hung": "a verb did not end in time",
+    "traceback": "a verb ended with a traceback",
+    "panic": "a library said that it panicked",
+    "exit": "an undocumented status, no cause in words, no JSON, too much memory",
+}
+"""What can be wrong after a trial: a column of the table each."""
 _CRASHES = {
     "traceback": re.compile(r"Traceback \(most recent|Fatal Python error"),
     "panic": re.compile(r"panicked at|terminate called"),
@@ -147,6 +156,8 @@ def of_state(tried: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) ->
         faults += _of_lists(tried, name, _columns(found[name], columns), _columns(wanted[name], columns))
     if found["ledger"] not in ("ok", "none"):
         faults.append(Fault("wrong", tried, f"the ledger: {found['ledger']}"))
+    if found["litter"]:
+        faults.append(Fault("litter", tried, f"{len(found['litter'])} files, such as {found['litter'][0]}"))
     return faults + of_copy(tried, found) + of_sums(tried, found) + of_audit(tried, found, wanted)
 
 

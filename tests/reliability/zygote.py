@@ -1,4 +1,4 @@
-"""Which process is every trial a copy of? One that has imported everything and used nothing, and so has one thread.
+"""Zygote: forks every trial from a process that has imported everything and used nothing, and so has one thread.
 
     LD_PRELOAD=shim.so python -m tests.reliability.zygote SOCKET
 
