@@ -1,0 +1,108 @@
+"""Tests of reliability in short: the moments that decide, one of each; `python -m tests.reliability` is all of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from tests.reliability import faults, kills, shim
+from tests.reliability.faults import Failure
+from tests.reliability.kills import Kill
+from tests.reliability.shim import Call
+from tests.reliability.trials import Trials
+from tests.reliability.verbs import VERBS, Bases, Verb, by_name
+from tests.reliability.verdict import Tally
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def trials() -> Iterator[Trials]:
+    if shim.compiler() is None and not os.environ.get("CI"):
+        pytest.skip("no C compiler: install gcc to build what makes storage calls fail")
+    with Trials() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bases(trials: Trials) -> Bases:
+    return Bases(trials)
+
+
+def is_commit(call: Call) -> bool:
+    """The moment at which the lake, a dead letter or the ledger holds something new."""
+    lake = call.name == "link" and "_delta_log" in call.path
+    letter = call.name in ("rename", "unlink") and call.within.startswith("dlq/") and call.path.endswith(".json")
+    return lake or letter or (call.name == "write" and call.path.endswith("console.db-wal"))
+
+
+def moments(bases: Bases, verb: Verb, is_wanted: Callable[[Call], bool], most: int) -> list[Call]:
+    """So many of the wanted calls of a verb, spread over all of them, the last included."""
+    found = [call for call in bases.calls(verb) if is_wanted(call)]
+    return found[:: -max(1, len(found) // most)][:most]
+
+
+def assert_nothing_wrong(tally: Tally, among: Sequence[str]) -> None:
+    wrong = [fault for fault in tally.faults if fault.kind in among]
+    assert not wrong, tally.found()
+
+
+DATA = ("lost", "doubled", "wrong")
+ENDS = ("hung", "traceback", "exit")
+
+
+def test_a_verb_killed_where_it_commits_and_run_again_has_done_its_work_once(trials: Trials, bases: Bases):
+    tally = Tally()
+    chosen = [
+        Kill(verb, call, action)
+        for verb in VERBS
+        for call in moments(bases, verb, is_commit, 3 if verb.name == "backfill" else 1)
+        for action in ((shim.KILL, shim.KILL_AFTER) if verb.name.startswith("backfill") else (shim.KILL_AFTER,))
+    ]
+    kills.these(trials, bases, tally, chosen)
+    assert tally.lines["kills"].tried >= len(VERBS)
+    assert_nothing_wrong(tally, DATA + ENDS)
+
+
+def test_a_verb_whose_storage_fails_says_so_and_comes_to_the_same_when_run_again(trials: Trials, bases: Bases):
+    tally = Tally()
+    verbs = [by_name("backfill on"), by_name("dlq replay")]
+    once = [
+        Failure(verb, call, shim.FAIL, code)
+        for verb in verbs
+        for is_wanted, code in (
+            (lambda call: call.name == "link" and "_delta_log" in call.path, errno.EIO),
+            (lambda call: call.name == "rename" and "watermarks" in call.path, errno.EACCES),
+            (lambda call: call.name == "write" and call.path.endswith(".parquet#1"), errno.ENOSPC),
+        )
+        for call in moments(bases, verb, is_wanted, 1)
+    ]
+    for_good = [Failure(verb, bases.calls(verb)[0], shim.FAIL_FROM, errno.ENOSPC, "lake") for verb in verbs]
+    faults.these("faults", trials, bases, tally, once + for_good)
+    assert_nothing_wrong(tally, DATA + ENDS)
+
+
+def test_a_small_file_is_flushed_and_then_renamed_into_its_place(bases: Bases):
+    seen = 0
+    for name in ("backfill", "dlq discard"):
+        flushed: set[str] = set()
+        for call in bases.calls(by_name(name)):
+            folder, _, file = call.within.rpartition("/")
+            if call.path.endswith(".tmp"):
+                (flushed.add if call.name == "fsync" else flushed.discard)(
+                    f"{folder}/{file[1:].rpartition('.json.')[0]}"
+                )
+            elif is_small_file(call.within):
+                assert call.name in ("rename", "unlink"), f"{name} changes it in place: {call}"
+                if call.name == "rename":
+                    assert call.within.removesuffix(".json") in flushed, f"{name} renames what is not on disk: {call}"
+                    seen += 1
+    assert seen > 10
+
+
+def is_small_file(path: str) -> bool:
+    """Whether it is one that is replaced as a whole."""
+    return path.endswith(".json") and path.startswith(("dlq/", "watermarks/"))
