@@ -1,7 +1,7 @@
 # Task file: `make fast` after each change, `make test` before it lands, `make long` before a release.
 
 PYTHON ?= .venv/bin/python
-FAST = -n 2 --dist loadfile -m "not slow and not browser"
+FAST = -n 2 --dist worksteal -m "not slow and not browser" --hypothesis-profile=quick
 
 .PHONY: fast test long check requirements wheel
 

@@ -9,14 +9,27 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Deterministic and short here; `--hypothesis-profile=wide` looks further, differently each time.
+# Deterministic and short here; `--hypothesis-profile=wide` looks further, differently each time, and `quick` less far.
 settings.register_profile(
     "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile(
     "wide", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("tests"), max_examples=20)
 settings.load_profile("tests")
+
+
+_SLOW_FOLDERS = {"benchmarks", "cli", "integration"}
+"""Their tests start processes of their own; any other test that does is marked where it stands."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whole folders as slow; `make fast` leaves out what is."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

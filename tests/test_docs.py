@@ -6,13 +6,17 @@ import importlib
 import pkgutil
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ffe_core
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import DatabaseError, FFEError, InputError
 from ffe_core.providers import PROVIDERS
+from ffe_core.storage.sqlite_faults import Fault
 from ffe_core.storage.state.acknowledged_gaps import REASONS as GAP_REASONS
+from ffe_core.storage.state.faults import CODE as DATABASE
+from ffe_core.storage.state.faults import NEWER, NO_BACKUP, UPGRADE_FAILED
 from ffe_core.storage.state.runs import STATES
 from ffe_core.validation import REASONS
 from tests.benchmarks import __doc__ as BENCHMARKS
@@ -32,26 +36,32 @@ def row_of(code: str) -> list[str]:
     return [cell.strip() for cell in found[1].split(" | ")] if found else []
 
 
-def error_kinds() -> list[str]:
-    """Names of all public errors of the package."""
+def error_kinds() -> list[type]:
+    """All public errors of the package, by name."""
     for module in pkgutil.walk_packages(ffe_core.__path__, "ffe_core."):
-        if not module.name.endswith("__main__"):
+        if not {"__main__", "migrations"} & set(module.name.split(".")):  # those do something when they are imported
             importlib.import_module(module.name)
     kinds: set[type] = set()
     new: set[type] = {FFEError, InputError}
     while new:
         kinds |= new
         new = {below for kind in new for below in kind.__subclasses__()} - kinds
-    return sorted(
-        kind.__name__ for kind in kinds if kind.__module__.startswith("ffe_core.") and kind.__name__[0] != "_"
-    )
+    ours = [kind for kind in kinds if kind.__module__.startswith("ffe_core.") and not kind.__name__.startswith("_")]
+    return sorted(ours, key=lambda kind: kind.__name__)
 
 
-@pytest.mark.parametrize("kind", error_kinds())
-def test_every_kind_of_error_says_what_happened_and_what_to_do(kind: str) -> None:
-    cells = row_of(kind)
-    assert len(cells) == 2, f"docs/errors.md: a row for {kind}"
-    assert all(cells)
+@pytest.mark.parametrize("kind", error_kinds(), ids=lambda kind: kind.__name__)
+def test_every_kind_of_error_has_its_code_what_happened_and_what_to_do(kind: Any) -> None:
+    code = f"{DATABASE}*" if kind is DatabaseError else kind.code
+    row = row_of(kind.__name__)
+    assert row[:1] == [f"`{code}`"], f"docs/errors.md: a row for {kind.__name__} with its code"
+    assert len(row) == 3
+    assert all(row)
+
+
+@pytest.mark.parametrize("code", [*(DATABASE + fault for fault in Fault), NEWER, NO_BACKUP, UPGRADE_FAILED])
+def test_every_code_of_the_database_says_what_to_do(code: str) -> None:
+    assert len(row_of(code)) == 2
 
 
 @pytest.mark.parametrize("code", list(REASONS))

@@ -83,6 +83,7 @@ def clean(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_console_whole_and_no_tests(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     assert {"ffe_console/app.py", "ffe_console/pages/console.py", "ffe_console/.streamlit/config.toml"} <= names
@@ -93,6 +94,7 @@ def test_the_wheel_holds_the_console_whole_and_no_tests(wheel: Path) -> None:
         assert {name for name in here if "__pycache__" not in name} <= there
 
 
+@pytest.mark.slow
 def test_ffe_does_what_python_m_ffe_core_does(ffe: Path, elsewhere: Path) -> None:
     shown = call(ffe, elsewhere, "--help")
     assert shown.returncode == 0, shown.stderr
@@ -155,6 +157,7 @@ def console(ffe: Path, elsewhere: Path) -> Iterator[Console]:
         running.process.wait()
 
 
+@pytest.mark.slow
 def test_ffe_console_serves_the_console_and_keeps_its_guards(console: Console, elsewhere: Path) -> None:
     health = console.json("/healthz")
     assert (health["status"], health["role"]) == ("ok", "leader")

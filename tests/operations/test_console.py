@@ -60,6 +60,7 @@ def test_the_second_stands_by_says_who_leads_and_takes_over_when_the_first_ends(
         second.drain()
 
 
+@pytest.mark.slow
 def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Path) -> None:
     leader = start(LEAD, tmp_path)
     assert leader.stdout is not None
@@ -243,6 +244,7 @@ def test_a_ledger_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None
         Database(tmp_path / DATABASE_FILE)
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import ffe_core.operations.console;"

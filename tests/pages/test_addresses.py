@@ -9,6 +9,8 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from tests.pages.conftest import Open, words
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(console: ConsoleService) -> ConsoleService:

@@ -196,6 +196,7 @@ def _take_slots(file: Path, count: int) -> None:
         pace._change(pace._take)
 
 
+@pytest.mark.slow
 def test_processes_lose_no_slot_to_each_other(tmp_path: Path) -> None:
     """The next free slot lies as many steps ahead as slots were taken, which a lost update would shorten."""
     file = tmp_path / "pace"

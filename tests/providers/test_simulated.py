@@ -107,6 +107,7 @@ print(hashlib.sha256(json.dumps(records).encode()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_every_process_computes_the_same() -> None:
     root = Path(__file__).parents[2]
     digests = set()

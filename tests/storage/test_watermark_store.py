@@ -174,6 +174,7 @@ for number in range(100):
 """
 
 
+@pytest.mark.slow
 def test_four_processes_at_once_keep_all_400_updates(tmp_path: Path):
     at_once(_HUNDRED_UPDATES, [(tmp_path, worker) for worker in range(4)])
     entries = WatermarkStore(tmp_path).entries()

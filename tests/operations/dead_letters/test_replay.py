@@ -196,6 +196,7 @@ class TestExactlyOnce:
         assert ids(tmp_path) == {f"{entry_id}#0": 1, f"{entry_id}#1": 1}
         assert verbs.queue.read(entry_id).letters[0].attempts == 1
 
+    @pytest.mark.slow
     def test_pressed_at_the_same_moment_from_two_processes(self, tmp_path: Path):
         replay_kills.prepare(tmp_path, 300)
         code = "import sys; from pathlib import Path; from tests.operations.dead_letters.replay_kills import replay;"
@@ -236,6 +237,7 @@ class TestExactlyOnce:
         assert statuses(verbs, entry_id) == ["pending", "replayed", "pending", "pending"]
         assert "landed_otherwise" in verbs.queue.read(entry_id).letters[2].reasons
 
+    @pytest.mark.slow
     def test_killed_at_random_moments(self):
         for done_, found in replay_kills.trials(2, 200, random.Random(11)):
             assert found == [], f"after {done_} kills"

@@ -9,6 +9,7 @@ import pytest
 from tests.operations.schedules import leader_kills, schedule_year
 
 
+@pytest.mark.slow
 def test_every_due_fire_of_a_disturbed_year_comes_to_one_end(tmp_path: Path) -> None:
     found = schedule_year.year(tmp_path, 14)
     assert found.faults == []
@@ -27,6 +28,7 @@ def test_a_fault_in_the_record_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_leaders_die_and_every_fire_comes_to_one_end(tmp_path: Path) -> None:
     check = leader_kills.torment(tmp_path, kills=2)
     assert [fault for fault in check.faults if "take-over" not in fault] == []

@@ -173,6 +173,7 @@ class TestTheFilesAreTheTruth:
         queue.refresh(lambda done, total: told.append((done, total)))
         assert told == [(4, 10), (8, 10), (10, 10)]
 
+    @pytest.mark.slow
     def test_two_processes_build_it_at_the_same_time(self, folder: Path):
         for number in range(200):
             put(folder, f"e{number}", number % 7)
@@ -443,6 +444,7 @@ class TestChanging:
             queue.change([first, second], refuse)
         assert queue.read(first).history == []
 
+    @pytest.mark.slow
     def test_processes_at_once_lose_no_step(self, queue: DeadLetterQueue, folder: Path):
         entry_id = dead_lettered(folder, 0)
         code = """

@@ -121,6 +121,7 @@ class TestOnce:
         assert queue.save([{"n": 1}], "e", BTC).repeats == 1
         assert other.save([{"n": 1}], "e", BTC).repeats == 1
 
+    @pytest.mark.slow
     def test_processes_at_once_keep_each_record_once(self, queue: DeadLetterQueue):
         code = """
 import sys

@@ -23,6 +23,7 @@ for number in range(20):
 """
 
 
+@pytest.mark.slow
 def test_processes_at_once_each_open_a_new_one(tmp_path: Path):
     at_once(_OPEN_MANY, [(tmp_path, time.time() + 4)] * 3)
     assert len(list(tmp_path.glob("*/console.db"))) == 20

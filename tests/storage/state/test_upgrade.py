@@ -195,6 +195,7 @@ class TestTheBackup:
         Database(old).close()
         assert (print_of(first), len(rows(second)["run_log"])) == (kept, 0)
 
+    @pytest.mark.slow
     def test_of_an_attempt_that_was_killed_is_taken_for_the_next(self, old: Path, add: Add):
         """It is the very same: each attempt would leave another copy otherwise."""
         add("raise LookupError('no')")
@@ -259,6 +260,7 @@ print(place - 1)
 """
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_is_killed_at_any_step_is_taken_up_again(tmp_path: Path, old: Path, add: Add):
     newest, before = add(*REMADE), rows(old)
     (tmp_path / "killed").mkdir()
@@ -288,6 +290,7 @@ Database(Path(sys.argv[1])).close()
 """
 
 
+@pytest.mark.slow
 def test_processes_at_once_upgrade_it_once(old: Path):
     before = rows(old)
     at_once(_UPGRADE, [(old, time.time() + 4)] * 3)
