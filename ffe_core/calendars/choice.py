@@ -104,9 +104,9 @@ def _named(name: str, holidays: tuple[str, ...]) -> MarketCalendar:
     code = _exchange_code(name)
     if code is None:
         raise InputError(
-            f"{name!r} is unknown; use one of {', '.join(_PLAIN)}, oanda-gold or another group of OANDA's, XNYS or another"
-            f" exchange, an instrument such as oanda:XAU_USD, or hours of your own such as '{EXAMPLE}'; docs/calendars.md"
-            " lists them"
+            f"{name!r} is unknown; use one of {', '.join(_PLAIN)}, oanda-gold or another group of OANDA's, XNYS or"
+            " another exchange, an instrument such as oanda:XAU_USD, or hours of your own such as"
+            f" '{EXAMPLE}'; docs/calendars.md lists them"
         )
     return ExchangeHours(code)
 

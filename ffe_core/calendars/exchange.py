@@ -1,7 +1,7 @@
 """When does a stock exchange trade? Sessions come from `exchange_calendars`, loaded at first use, corrected by a table.
 
-Intraday bars up to an hour begin at the session's open: on the New York Stock Exchange an hourly bar opens on the half
-hour, and a full day from 09:30 to 16:00 has seven. A daily bar is 00:00 UTC of its session's date, wherever the
+Hourly bars begin at the session's open: on the New York Stock Exchange they open on the half hour, and a full day from
+09:30 to 16:00 has seven. A daily bar is 00:00 UTC of its session's date, wherever the
 exchange is; 4h bars lie on the UTC grid. A lunch break is closed.
 """
 
@@ -48,8 +48,8 @@ class ExchangeHours(MarketCalendar):
         # A session of the date may open the day before in UTC (Sydney), or close the day after.
         return (start - DAY, end + DAY) if step == DAY else super()._reach(start, end, step)
 
-    def _anchors(self, open_times: Times, step: int) -> Times:
-        return self._sessions().anchors_of(open_times, step) if step <= _HOUR else super()._anchors(open_times, step)
+    def _anchors(self, opens: Times, step: int) -> Times:
+        return self._sessions().anchors_of(opens, step) if step == _HOUR else super()._anchors(opens, step)
 
     def _grid(self, step: int) -> int:
         return self._sessions().grid if step == _HOUR else step

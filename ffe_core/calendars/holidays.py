@@ -70,6 +70,8 @@ def easter(year: int) -> date:
 def _rule(word: str) -> Rule:
     if word in _AFTER_EASTER:
         return lambda year: easter(year) + timedelta(_AFTER_EASTER[word])
+    if word == "thanksgiving-friday":
+        return lambda year: _nth(year, 11, DAYS.index("thu"), 4) + timedelta(1)
     if is_month_and_day(word):
         return lambda year: date(year, int(word[:2]), int(word[3:]))
     if found := _NTH.fullmatch(word):

@@ -9,12 +9,23 @@ the library builds them by itself: then this file goes.
 from __future__ import annotations
 
 import functools
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
 _EVERY_DAY = "Mon Tue Wed Thu Fri Sat Sun"
+
+
+@contextmanager
+def tolerated() -> Iterator[None]:
+    """Within it, what the library asks of pandas in ways that pandas 4 will no longer know is no matter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def build(factory: Any, first: date, last: date) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
@@ -15,12 +14,12 @@ import numpy.typing as npt
 from ffe_core.calendars.base import SpecialSession
 from ffe_core.calendars.closures import closures
 from ffe_core.calendars.exchange_table import OneDay, Span, single_days, usual_hours
-from ffe_core.calendars.pandas3 import build
+from ffe_core.calendars.pandas3 import build, tolerated
 from ffe_core.calendars.zones import day_number, from_local
 from ffe_core.intervals import Times, minus
 from ffe_core.times import DAY, utc
 
-_HALF_HOUR = 1800
+_QUARTER, _HALF_HOUR = 900, 1800
 _NEW_YORK = "America/New_York"
 _SUMMER_OFFSET = -4 * 3600
 
@@ -36,7 +35,7 @@ class Sessions:
     labels: Column
     """(n,) the date of the session of each row, days since 1970."""
     bases: Column
-    """(n,) where the bars of each row are counted from: the usual open, also where a day began late."""
+    """(n,) where the hourly bars of each row are counted from: the usual open, also where a day began late."""
     quiet: Times
     quiet_labels: Column
     calendar: Any
@@ -48,7 +47,8 @@ class Sessions:
     def special(self) -> dict[date, SpecialSession]:
         """The days with other hours than usual, by date."""
         rows = np.column_stack((self.labels, self.hours))
-        return closures(self.calendar, rows, self.known, *self.days)
+        with tolerated():
+            return closures(self.calendar, rows, self.known, *self.days)
 
     def days_of(self, intervals: Times) -> Times:
         """The dates of the sessions that the intervals (rows of `hours` or of `quiet`) belong to, as days in UTC."""
@@ -107,9 +107,7 @@ def load(code: str, first: int, end: int) -> Sessions:
 
 
 def _calendar(code: str, first: date, last: date) -> Any:
-    with warnings.catch_warnings():
-        # exchange_calendars 4.13 reads Series.values in a way that only pandas 4 will answer differently.
-        warnings.filterwarnings("ignore", "Series.values returning an ndarray that drops timezone", DeprecationWarning)
+    with tolerated():
         return build(_factory(code), first, last)
 
 
@@ -163,7 +161,7 @@ def _on(spans: list[tuple[int, Span]], zone: str) -> Times:
 
 
 def _bases(rows: Times, odd: set[int], zone: str) -> Column:
-    """Where the bars of each row count from: on an odd day, the usual start of a row before it."""
+    """Where the bars of each row count from, on a quarter of an hour: on an odd day, its usual start."""
     labels, opens = rows[:, 0], rows[:, 1]
     since_midnight = opens - from_local(labels * DAY, zone)
     bases = opens.copy()
@@ -176,7 +174,7 @@ def _bases(rows: Times, odd: set[int], zone: str) -> Column:
         before = [start for start in starts if start <= since_midnight[row]]
         if before:
             bases[row] -= since_midnight[row] - max(before)
-    return bases
+    return bases - bases % _QUARTER
 
 
 def _quiet(known: dict[int, OneDay], usual: Times, rows: Times, zone: str) -> Times:
