@@ -68,7 +68,7 @@ class Account:
     marked: Times
     unexplained: Times
     held: Times
-    """Runs of all stored bars, expected or not."""
+    """Runs of the stored bars that are expected or extra; optional ones are neither."""
 
     def completeness(self) -> Completeness:
         """The counts, and what is missing without a reason."""
@@ -107,7 +107,7 @@ class Account:
 
     @property
     def extra(self) -> int:
-        """Stored bars that the calendar does not expect."""
+        """Stored bars that the calendar neither expects nor leaves open."""
         return total(self.held) // self.bars.step - total(self.stored)
 
 
@@ -116,7 +116,7 @@ def account(bars: ExpectedBars, start: int, end: int, held: Times, dead: Times, 
 
     `held` are runs of stored bars, `dead` ascending opens, `marked` ranges [start, end); all in epoch seconds.
     """
-    held = clip_open_times(held, bars.step, start, end)
+    held = bars.without_optional(clip_open_times(held, bars.step, start, end))
     stored = bars.ranks_of(held)
     if len(dead) == 0 and len(marked) == 0:
         return Account(bars, start, end, stored, NONE, NONE, minus(bars.all, stored), held)

@@ -128,3 +128,11 @@ def by_grid(runs: Times, step: int) -> dict[int, Times]:
     if len(runs) == 0 or (offsets == offsets[0]).all():
         return {int(offset): runs for offset in offsets[:1]}
     return {int(offset): runs[offsets == offset] for offset in np.unique(offsets)}
+
+
+def without(runs: Times, others: Times, step: int) -> Times:
+    """The bars of the runs that are not among the others, grid by grid; sorted as `join_runs` leaves them."""
+    if len(runs) == 0 or len(others) == 0:
+        return runs
+    own = by_grid(others, step)
+    return join_runs([minus(part, own.get(at, NONE)) for at, part in by_grid(runs, step).items()], step)

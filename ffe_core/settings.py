@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ffe_core.calendars import MarketCalendar, calendar_for
+from ffe_core.calendars import MarketCalendar, calendar_for, check_overrides, checked_holidays
 from ffe_core.errors import InputError
 from ffe_core.redaction import register
 
@@ -43,7 +43,7 @@ class HttpSettings(BaseModel):
 
 
 class CalendarSettings(BaseModel):
-    """FX holidays as MM-DD trading days (17:00 to 17:00 New York) and calendars by "provider/PAIR"."""
+    """Holidays of the FX week, MM-DD or YYYY-MM-DD, and calendars by "provider/PAIR" (docs/calendars.md)."""
 
     fx_holidays: tuple[str, ...] = ("12-25", "01-01")
     overrides: dict[str, str] = {}
@@ -51,6 +51,14 @@ class CalendarSettings(BaseModel):
     def of(self, provider: str, pair: str) -> MarketCalendar:
         """The calendar that a pair follows at a provider. InputError for an override that cannot be."""
         return calendar_for(provider, pair, self.overrides, self.fx_holidays)
+
+    def check(self) -> None:
+        """Read every holiday and override before any work. InputError names the variable of one that cannot be."""
+        for name, read in (("fx_holidays", checked_holidays), ("overrides", check_overrides)):
+            try:
+                read(getattr(self, name))
+            except InputError as error:
+                raise InputError(f"{variable('calendars', name)}: {error}") from None
 
 
 class Settings(BaseModel):
@@ -79,7 +87,9 @@ class Settings(BaseModel):
             return config
         tree = _merge(_from_file(SECRETS_FILE), _from_environment(os.environ), dict(config or {}))
         _register_secrets(tree)
-        return _validated(cls, tree, ())
+        settings = _validated(cls, tree, ())
+        settings.calendars.check()
+        return settings
 
     def section(self, name: str, model: type[Section]) -> Section:
         """A provider's own settings, checked against `model`."""

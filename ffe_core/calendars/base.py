@@ -1,7 +1,8 @@
 """Which bars should a market have in a range, given when it is open?
 
 Times are epoch seconds in UTC and ranges are half-open on bar opens. A bar is expected when its window holds an open
-minute of the market. Windows lie on the UTC grid; a market may anchor its intraday bars elsewhere (see `_anchors`).
+minute of the market, and optional when it holds a quiet minute but no open one. Windows lie on the UTC grid; a market
+may anchor its intraday bars elsewhere (see `_anchors`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffe_core.errors import InputError
-from ffe_core.intervals import NONE, Times, clip_open_times, grid_ceil, merge, open_times_in
+from ffe_core.intervals import NONE, Times, clip_open_times, grid_ceil, merge, open_times_in, without
 from ffe_core.timeframes import ceil, seconds
 from ffe_core.times import DAY, utc
 
@@ -90,11 +91,36 @@ class MarketCalendar(ABC):
         if end <= start:
             return NONE
         self._require_known(start=start, end=end)
-        # The last bar may open before `end` and only later hold an open minute.
-        intervals = self._intervals(start, ceil(end, step))
+        intervals = self._intervals(*self._reach(start, end, step))
+        return clip_open_times(self._runs(intervals, step), step, start, end)
+
+    def optional_ranges(self, timeframe: str, start: int, end: int) -> Times:
+        """(n, 2) runs of the bars in [start, end) that may come or not: their window holds a quiet minute, none open.
+
+        They are neither expected nor extra. Errors as of `expected_ranges`.
+        """
+        step = seconds(timeframe)
+        if end <= start:
+            return NONE
+        self._require_known(start=start, end=end)
+        quiet = self._quiet(*self._reach(start, end, step))
+        if len(quiet) == 0:
+            return NONE
+        runs = clip_open_times(self._runs(quiet, step), step, start, end)
+        return without(runs, self.expected_ranges(timeframe, start, end), step)
+
+    def _reach(self, start: int, end: int, step: int) -> tuple[int, int]:
+        """Where to look for what is open: the last bar may open before `end` and only later hold an open minute."""
+        return start, ceil(end, step)
+
+    def _quiet(self, start: int, end: int) -> Times:
+        """(n, 2) intervals that touch [start, end) in which the market may have bars or not."""
+        return NONE
+
+    def _runs(self, intervals: Times, step: int) -> Times:
+        """The bars whose windows the intervals touch."""
         anchors = self._anchors(intervals[:, 0], step)
-        runs = merge(np.column_stack((anchors, anchors + grid_ceil(intervals[:, 1] - anchors, step))))
-        return clip_open_times(runs, step, start, end)
+        return merge(np.column_stack((anchors, anchors + grid_ceil(intervals[:, 1] - anchors, step))))
 
     def expected_count(self, timeframe: str, start: int, end: int) -> int:
         """How many bars should open in [start, end), counted from the runs."""

@@ -9,15 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from ffe_core.calendars.base import MarketCalendar
-from ffe_core.intervals import NONE, Times, by_grid, intersect, union
+from ffe_core.intervals import NONE, Times, by_grid, intersect, union, without
 from ffe_core.timeframes import seconds
 
 
 class ExpectedBars:
-    """The bars of one timeframe that should open in a range: (n, 2) runs [first open, last open + step), and ranks."""
+    """The bars of one timeframe that should open in a range: (n, 2) runs [first open, last open + step), and ranks.
 
-    def __init__(self, runs: Times, step: int) -> None:
-        self.runs, self.step = runs, step
+    `optional` are runs of bars that may come or not: no ranks, neither missing nor extra.
+    """
+
+    def __init__(self, runs: Times, step: int, optional: Times = NONE) -> None:
+        self.runs, self.step, self.optional = runs, step, optional
         self._bars = (runs[:, 1] - runs[:, 0]) // step
         self._before = np.concatenate(([0], np.cumsum(self._bars)))
         self._by_grid = by_grid(runs, step)
@@ -25,7 +28,8 @@ class ExpectedBars:
     @classmethod
     def of(cls, calendar: MarketCalendar, timeframe: str, start: int, end: int) -> ExpectedBars:
         """Those that open in [start, end), epoch seconds. InputError, CalendarHorizonError as the calendar raises."""
-        return cls(calendar.expected_ranges(timeframe, start, end), seconds(timeframe))
+        runs = calendar.expected_ranges(timeframe, start, end)
+        return cls(runs, seconds(timeframe), calendar.optional_ranges(timeframe, start, end))
 
     @property
     def count(self) -> int:
@@ -55,6 +59,10 @@ class ExpectedBars:
         """The expected bars that open in the ranges [start, end), epoch seconds: rank intervals."""
         ranks = np.column_stack((self.rank(ranges[:, 0]), self.rank(ranges[:, 1])))
         return union(ranks[ranks[:, 0] < ranks[:, 1]])
+
+    def without_optional(self, runs: Times) -> Times:
+        """Of the bars given as runs, those that are not optional."""
+        return without(runs, self.optional, self.step)
 
     def ranges(self, ranks: Times) -> Times:
         """[first open, last open + step) of each rank interval: it may span time in which the market is closed."""

@@ -7,7 +7,6 @@ Monday's trading day begins on Sunday at 17:00, so the week runs from Sunday 17:
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
+from ffe_core.calendars.holidays import days_of, is_month_and_day
 from ffe_core.errors import InputError
 from ffe_core.intervals import Times, intersect, merge, overlapping
 from ffe_core.times import DAY
@@ -31,15 +31,15 @@ _DAY_ENDS = time(17)
 _FIRST, _LAST = date(1970, 1, 1), date(2100, 1, 1)
 _HORIZON = tuple(int(datetime(d.year, d.month, d.day, tzinfo=UTC).timestamp()) for d in (_FIRST, _LAST))
 _PAUSE = (22 * 3600, 22 * 3600 + 180)
-_LEAP_YEAR = 2000
-_MONTH_AND_DAY = re.compile(r"\d\d-\d\d", re.ASCII)
+_DAY_OF_A_YEAR = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True)
 class FxWeek(MarketCalendar):
-    """The FX week; `holidays` as "MM-DD" (none when empty), `daily_pause` for what also rests 22:00 to 22:03 UTC.
+    """The FX week; `holidays` as "MM-DD" or "YYYY-MM-DD", none when empty.
 
-    The pause is that of OANDA's crypto CFDs, as measured. InputError for a holiday that is no day of a year.
+    `daily_pause` is for what also rests 22:00 to 22:03 UTC: OANDA's crypto CFDs, as measured. InputError for a holiday
+    that is no day.
     """
 
     name: str = "fx"
@@ -97,9 +97,7 @@ def _is_weekday(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
 
 
 def _is_holiday(days: npt.NDArray[np.datetime64], holidays: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    months = days.astype("datetime64[M]")
-    month_and_day = (months.astype(np.int64) % 12 + 1) * 100 + (days - months).astype(np.int64) + 1
-    return np.isin(month_and_day, [int(text[:2]) * 100 + int(text[3:]) for text in holidays])
+    return np.isin(days.astype(np.int64), [day for text in holidays for day in days_of(text)])
 
 
 def _closure_text(day: date) -> str:
@@ -107,17 +105,19 @@ def _closure_text(day: date) -> str:
 
 
 def checked_holidays(holidays: Sequence[str]) -> tuple[str, ...]:
-    """The holidays in order; InputError for anything but days of a year such as "12-25"."""
+    """The holidays in order; InputError for anything but "12-25" or "2022-12-26"."""
     if isinstance(holidays, str):
         raise InputError(f"fx_holidays: {holidays!r} is one text; give a list such as ['12-25', '01-01'], or []")
     for text in holidays:
-        if not _is_month_and_day(text):
-            raise InputError(f"fx_holidays: {text!r} is no month and day; write it like '12-25'")
+        if not _is_day(text):
+            raise InputError(f"fx_holidays: {text!r} is no day; write it like '12-25', or '2022-12-26' for one year")
     return tuple(sorted(set(holidays)))
 
 
-def _is_month_and_day(text: object) -> bool:
-    if not isinstance(text, str) or not _MONTH_AND_DAY.fullmatch(text):
+def _is_day(text: object) -> bool:
+    if not isinstance(text, str):
         return False
-    month, day = int(text[:2]), int(text[3:])
-    return 1 <= month <= 12 and 1 <= day <= monthrange(_LEAP_YEAR, month)[1]
+    try:
+        return is_month_and_day(text) or bool(_DAY_OF_A_YEAR.fullmatch(text) and days_of(text))
+    except InputError:
+        return False

@@ -354,9 +354,9 @@ def test_exchange_calendars_is_loaded_only_for_an_exchange() -> None:
     [
         ("coinbase", "BTC-USD", "crypto"),
         ("coinbase", "EUR/USD", "crypto"),
-        ("oanda", "EUR_USD", "fx"),
-        ("oanda", "XAUUSD", "fx"),
-        ("oanda", "SPX500_USD", "fx"),
+        ("oanda", "EUR_USD", "oanda-fx"),
+        ("oanda", "XAUUSD", "oanda-gold"),
+        ("oanda", "SPX500_USD", "oanda-us-indices"),
         ("oanda", "BTC_USD", "fx-daily-pause"),
         ("alpha_vantage", "BTCUSD", "crypto"),
         ("alpha_vantage", "eurusd", "fx"),
@@ -387,7 +387,7 @@ def test_an_unknown_override_lists_the_known_ones() -> None:
 
 
 def test_holidays_reach_both_kinds_of_fx_week() -> None:
-    assert calendar_for("oanda", "EURUSD", fx_holidays=[]) == FxWeek(holidays=())
+    assert calendar_for("alpha_vantage", "EURUSD", fx_holidays=[]) == FxWeek(holidays=())
     assert calendar_for("oanda", "BTCUSD", fx_holidays=["12-26"]) == FxWeek("fx-daily-pause", ("12-26",), True)
 
 
@@ -398,7 +398,12 @@ def test_what_is_no_holiday_is_refused(holidays: object) -> None:
 
 
 def test_calendars_are_values() -> None:
-    assert calendar_for("oanda", "EURUSD") == calendar_for("simulated", "GBPUSD", fx_holidays=["01-01", "12-25"])
-    assert len({calendar_for("oanda", "EURUSD"), FxWeek(), FxWeek(holidays=()), AlwaysOpen(), ExchangeHours()}) == 4
+    same = calendar_for("simulated", "GBPUSD", fx_holidays=["01-01", "12-25"])
+    assert calendar_for("alpha_vantage", "EURUSD") == same
+    assert calendar_for("oanda", "EURUSD") == calendar_for("oanda", "GBP_USD")
+    assert (
+        len({calendar_for("alpha_vantage", "EURUSD"), FxWeek(), FxWeek(holidays=()), AlwaysOpen(), ExchangeHours()})
+        == 4
+    )
     with pytest.raises(AttributeError):
         FxWeek().name = "other"  # type: ignore[misc]

@@ -1,0 +1,22 @@
+"""The exchanges that exchange_calendars 4.13 knows: a name is checked without loading it, and a test compares."""
+
+from __future__ import annotations
+
+CODES: tuple[str, ...] = tuple(
+    (
+        "AIXK ASEX BVMF CMES IEPA XAMS XASX XBDA XBEL XBKK XBOG XBOM XBRA XBRU XBSE XBUD XBUE XCBF XCSE XCYS"
+        " XDUB XDUS XEEE XETR XEUR XFRA XHAM XHEL XHKG XICE XIDX XIST XJSE XKAR XKLS XKRX XLIM XLIS XLIT XLJU"
+        " XLON XLUX XMAD XMEX XMIL XMOS XNYS XNZE XOSL XPAR XPHS XPRA XRIS XSAU XSES XSGO XSHG XSTO XSTU XSWX"
+        " XTAE XTAI XTAL XTKS XTSE XWAR XWBO XZAG us_futures"
+    ).split()
+)
+
+ALIASES: dict[str, str] = dict(
+    pair.split("=")
+    for pair in (
+        "ARCX=XNYS ASX=XASX BATS=XNYS BMF=BVMF BSE=XBOM BVB=XBSE CBOT=CMES CFE=XCBF CME=CMES COMEX=CMES"
+        " FWB=XFRA HKEX=XHKG ICE=IEPA ICEUS=IEPA JKT=XIDX JPX=XTKS LSE=XLON LUXSE=XLUX NASDAQ=XNYS"
+        " NYFE=IEPA NYMEX=CMES NYSE=XNYS OOTC=XNYS OSE=XOSL SIX=XSWX SSE=XSHG TASE=XTAE TSX=XTSE"
+        " XASE=XNYS XNAS=XNYS XTSX=XTSE"
+    ).split()
+)

@@ -1,0 +1,112 @@
+"""When do OANDA's instruments trade? The table oanda.toml, read at first use: one group of instruments, one calendar.
+
+What the table does not name follows its kind: two currencies the FX week, gold or silver in another currency the metal
+crosses, a known coin the week of the crypto CFDs, and everything else the plain week of a CFD.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ffe_core.calendars.base import MarketCalendar
+from ffe_core.calendars.fx import FxWeek
+from ffe_core.calendars.week import Hours, WeekHours
+from ffe_core.calendars.week_text import minutes
+from ffe_core.pairs import CRYPTO, FIAT, METALS, split_pair
+
+PREFIX = "oanda-"
+"""The calendar of a group is named after it: "oanda-gold"."""
+CRYPTO_CFDS = "fx-daily-pause"
+GROUPS = (
+    "fx fx-nzd fx-aud-nzd cfd gold metal-crosses silver-cad metal-crosses-nzd metals-and-copper oil-and-gas brent"
+    " grains sugar us-bonds bund gilt us-indices us-wall-street us-2000 germany europe france netherlands switzerland"
+    " united-kingdom australia hong-kong japan singapore"
+).split()
+"""The groups of the table, named here so that a setting can be checked without reading it."""
+
+
+def calendar_of(pair: str, holidays: tuple[str, ...], added: tuple[str, ...]) -> MarketCalendar:
+    """The calendar of a stored pair at OANDA.
+
+    `holidays` are those of the FX week, `added` the ones that are not there by default and close currencies too.
+    """
+    group = group_of(pair)
+    if group == CRYPTO_CFDS:
+        return FxWeek(CRYPTO_CFDS, holidays, daily_pause=True)
+    return by_group(group, added if group.startswith("fx") else ())
+
+
+def by_group(group: str, added: tuple[str, ...] = ()) -> MarketCalendar:
+    """The calendar of one group of the table."""
+    return WeekHours(PREFIX + group, _hours()[group], added)
+
+
+def group_of(pair: str) -> str:
+    """The group of a stored pair: as the table names it, else by what the pair is made of."""
+    named = _groups().get(pair)
+    if named is not None:
+        return named
+    base, quote = split_pair(pair) or (pair, "")
+    if base in FIAT and quote in FIAT:
+        return "fx"
+    if base in METALS:
+        return "metal-crosses"
+    return CRYPTO_CFDS if base in CRYPTO else "cfd"
+
+
+@cache
+def _groups() -> dict[str, str]:
+    return {
+        name.replace("_", ""): group
+        for group, table in _table().items()
+        for name in table.get("instruments", "").split()
+    }
+
+
+@cache
+def _hours() -> dict[str, Hours]:
+    return {group: _read(table) for group, table in _table().items()}
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    """The groups; what `like` names is filled in."""
+    text = (files("ffe_core.calendars") / "oanda.toml").read_text(encoding="utf-8")
+    given = tomllib.loads(text)
+    return {
+        group: {**{k: v for k, v in given.get(table.get("like"), {}).items() if k != "instruments"}, **table}
+        for group, table in given.items()
+    }
+
+
+def _read(table: dict[str, Any]) -> Hours:
+    other = table.get("other_week")
+    return Hours(
+        zone=table["zone"],
+        weeks=tuple(sorted(table["weeks"].items())),
+        closed=_dated(table.get("closed", "")),
+        closes=_dated(table.get("closes", "")),
+        opens=_dated(table.get("opens", "")),
+        quiet=" ".join(table.get("quiet", "").split()),
+        day_begins=_begins(table.get("day_begins", "00:00")),
+        second_reading=(other[0], other[1]) if other else None,
+    )
+
+
+def _dated(lines: str) -> str:
+    """ "2017: 01-02 12-25" as full dates."""
+    year, found = "", []
+    for word in lines.split():
+        if word.endswith(":"):
+            year = word[:-1]
+        else:
+            found.append(f"{year}-{word}")
+    return " ".join(found)
+
+
+def _begins(text: str) -> int:
+    time, _, before = text.partition(" ")
+    return minutes(time) - (1440 if before else 0)
