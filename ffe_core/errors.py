@@ -8,7 +8,8 @@
     │   └── QuotaError              quota_used_up: ask nothing of this provider until its quota resets
     ├── StorageError                storage_failed: the lake, the watermarks, the dead letters or the database
     │   ├── CommitConflict          commit_conflict: another writer moved the series first; look again, then retry
-    │   └── DatabaseError           database_*: the state database cannot be used; its own code says why
+    │   ├── DatabaseError           database_*: the state database cannot be used; its own code says why
+    │   └── NewerFormatError        format_newer: a newer release of this program wrote the file
     └── SeriesHeld                  series_held: another run or process holds the lease of this series
 
 Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
@@ -99,6 +100,12 @@ class DatabaseError(StorageError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NewerFormatError(StorageError):
+    """A file is of a version that this release does not know: it is left as it is."""
+
+    code = "format_newer"
 
 
 class SeriesHeld(FFEError):

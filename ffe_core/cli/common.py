@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 from ffe_core.operations.runs.service import RunService
 from ffe_core.settings import Settings
 from ffe_core.storage.files import strict_json
-from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.opening import open_state, state_notice
 
 
 def names(text: str) -> list[str]:
@@ -31,10 +33,18 @@ def actor() -> str:
         return "unknown"
 
 
+def state(settings: Settings) -> Database:
+    """The state database; that it had to be made anew beside a lake goes to stderr."""
+    database = open_state(settings)
+    if database.is_new and (told := state_notice(database, settings)):
+        sys.stderr.write(f"warning: {told}\n")
+    return database
+
+
 @contextmanager
 def run_service(settings: Settings) -> Iterator[RunService]:
     """The run service of this process; runs that still go on at the end are interrupted."""
-    database = Database(settings.data_dir / DATABASE_FILE)
+    database = state(settings)
     service = RunService(settings, database)
     try:
         yield service

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ffe_core import times
-from ffe_core.cli.common import actor, names, print_json, print_table
+from ffe_core.cli.common import actor, names, print_json, print_table, state
 from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
@@ -23,7 +23,6 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGaps
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
@@ -122,7 +121,7 @@ class _Looked:
     def __init__(self, arguments: argparse.Namespace) -> None:
         settings = Settings.load()
         folder = settings.data_dir
-        self._database = Database(folder / DATABASE_FILE)
+        self._database = state(settings)
         self._marks = AcknowledgedGaps(self._database)
         self.coverage = Coverage(
             settings,

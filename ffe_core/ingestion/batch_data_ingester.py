@@ -27,7 +27,8 @@ from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Saved
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager, conform
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
-from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.opening import open_state, state_is_missing
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.threads import run_to_completion
 from ffe_core.validation import validate
@@ -46,6 +47,7 @@ class BatchDataIngester:
         self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
         self._database = database
+        self._state_is_missing = database is None and state_is_missing(self.settings)
         if not self.watermark_store.is_readable:
             self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)), PROVIDERS)
 
@@ -108,7 +110,7 @@ class BatchDataIngester:
     @cached_property
     def acknowledged(self) -> AcknowledgedGaps:
         """The marked gaps beside the lake; the database is opened on first use. StorageError if it cannot be."""
-        return AcknowledgedGaps(self._database or Database(self.settings.data_dir / DATABASE_FILE))
+        return AcknowledgedGaps(self._database or open_state(self.settings, self._state_is_missing))
 
     def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
         """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""

@@ -25,7 +25,7 @@ from ffe_core.settings import Config, Settings
 from ffe_core.storage.files import why
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.opening import acknowledge, open_state, state_notice
 from ffe_core.storage.state.schedules import ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
 
@@ -41,7 +41,8 @@ class ConsoleService:
 
     def __init__(self, config: Config | Settings | None = None) -> None:
         self.settings = Settings.load(config)
-        self.database = Database(self.settings.data_dir / DATABASE_FILE)
+        self.database = open_state(self.settings)
+        self.state_notice = state_notice(self.database, self.settings)
         self.run_service = RunService(self.settings, self.database)
         self.runs = self.run_service.runs
         self.lake = self.run_service.lake
@@ -103,8 +104,15 @@ class ConsoleService:
             "status": "ok",
             "role": "leader" if self.leads else "standby",
             "leader": self.leader,
+            "notice": self.state_notice,
             "last_error": redact(self.last_error or self.scheduler.last_error or "") or None,
+            "error_code": None,
         }
+
+    def acknowledge(self, actor: str) -> None:
+        """Say no more of `state_notice`."""
+        acknowledge(self.database, actor)
+        self.state_notice = None
 
     def _take_over(self) -> None:
         """What a new leader does first: runs whose process died read "interrupted", what is due fires, and the
@@ -123,7 +131,8 @@ class ConsoleService:
 
 
 _shared: ConsoleService | None = None
-_shared_error: str | None = None
+_shared_error: tuple[str, str] | None = None
+"""What kept it from being opened, and the code of that."""
 _is_over = False
 _shared_lock = threading.Lock()
 
@@ -139,7 +148,7 @@ def shared() -> ConsoleService:
                 _shared = _opened()
                 _shared_error = None
             except (FFEError, InputError) as error:
-                _shared_error = redact(str(error))
+                _shared_error = redact(str(error)), error.code
                 raise
         return _shared
 
@@ -173,4 +182,12 @@ def shared_health() -> dict[str, Any]:
     """Health of the shared service, also when it could not be opened."""
     if _shared is not None:
         return _shared.health()
-    return {"status": "unavailable", "role": None, "leader": None, "last_error": _shared_error}
+    text, code = _shared_error or (None, None)
+    return {
+        "status": "unavailable",
+        "role": None,
+        "leader": None,
+        "notice": None,
+        "last_error": text,
+        "error_code": code,
+    }

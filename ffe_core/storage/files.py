@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ffe_core.errors import StorageError
+from ffe_core.errors import NewerFormatError, StorageError
 
 log = logging.getLogger(__name__)
 _LEFT_OVER_SECONDS = 3600
@@ -30,6 +30,7 @@ _CAUSES = {
     errno.EEXIST: "there is a file where a folder should be; move it away",
     errno.EISDIR: "there is a folder where a file should be; move it away",
 }
+
 _DEEPEST = 100
 _LARGEST_INT_BITS = 10_000
 
@@ -83,6 +84,21 @@ def _is_left_over(name: str) -> bool:
     return (name.startswith(".") and name.endswith(".tmp")) or (
         name.startswith("_commit_") and name.endswith(".json.tmp")
     )
+
+
+def check_version(file: Path, found: Any, known: int) -> None:
+    """Whether a file's format can be read: `known` is the newest version this release writes, a file of release 0.1.0
+    has none (None). NewerFormatError for a newer one; ValueError for what is no version at all.
+    """
+    if found is None:
+        return
+    if type(found) is not int or found < 1:
+        raise ValueError(f"its version {found!r} is not a number from 1 up")
+    if found > known:
+        raise NewerFormatError(
+            f"{file} was written by a newer release of this program: it has version {found}, this one reads versions up"
+            f" to {known}; install that release, or move the file away"
+        )
 
 
 def quarantined(path: Path) -> Path:

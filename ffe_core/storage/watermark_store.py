@@ -1,7 +1,8 @@
 """The readable copy of the watermarks: watermarks.json, one entry a series, healed from the Delta log.
 
 The log is the truth; this file is what people and pages read. Every change is read-modify-write under a file lock,
-written beside and renamed. A corrupt file is quarantined and rebuilt, never a crash.
+written beside and renamed. A corrupt file is quarantined and rebuilt, never a crash; one that a newer release wrote is
+refused and left alone. Beside the series stands the version of the format, which release 0.1.0 did not write yet.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import Any
 from filelock import FileLock
 
 from ffe_core import times
-from ffe_core.errors import InputError, StorageError
+from ffe_core.errors import InputError, NewerFormatError, StorageError
 from ffe_core.pairs import normalize_pair
 from ffe_core.series import Series, Watermarks
-from ffe_core.storage.files import make_folder, quarantined, why, write_atomically
+from ffe_core.storage.files import check_version, make_folder, quarantined, why, write_atomically
 from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
 Entries = dict[str, dict[str, Any]]
+VERSION = 1
+_VERSION_KEY = "format_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ class WatermarkStore:
 
     @property
     def is_readable(self) -> bool:
-        """False when the file is missing or corrupt: time to heal it."""
+        """False when the file is missing, corrupt or too new: time to heal it, or to say so."""
         try:
-            _checked(json.loads(self.file.read_text(encoding="utf-8")))
+            self._content()
             return True
-        except (OSError, ValueError):
+        except (OSError, ValueError, NewerFormatError):
             return False
 
     def heal(
@@ -106,9 +109,13 @@ class WatermarkStore:
 
         self._update(change)
 
+    def _content(self) -> Entries:
+        """The series in the file. ValueError (InputError is one) if it is corrupt, NewerFormatError, OSError."""
+        return _checked(self.file, json.loads(self.file.read_text(encoding="utf-8")))
+
     def _read(self) -> Entries:
         try:
-            return _checked(json.loads(self.file.read_text(encoding="utf-8")))
+            return self._content()
         except FileNotFoundError:
             return {}
         except (ValueError, InputError):
@@ -124,23 +131,25 @@ class WatermarkStore:
                 before = json.dumps(entries)
                 change(entries)
                 if json.dumps(entries) != before or not self.file.exists():
-                    write_atomically(self.file, json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+                    content = {_VERSION_KEY: VERSION, **dict(sorted(entries.items()))}
+                    write_atomically(self.file, json.dumps(content, indent=2) + "\n")
         except OSError as error:
             raise StorageError(f"{self.file} cannot be written: {why(error)}") from error
 
     def _quarantine_if_corrupt(self) -> None:
         try:
-            _checked(json.loads(self.file.read_text(encoding="utf-8")))
+            self._content()
         except FileNotFoundError:
             return
         except (ValueError, InputError) as error:
             log.warning("%s was corrupt (%s); kept as %s and rebuilt", self.file, error, quarantined(self.file))
 
 
-def _checked(tree: Any) -> Entries:
-    """The file's content if it has the right form; ValueError otherwise."""
+def _checked(file: Path, tree: Any) -> Entries:
+    """The series of the file's content if it has the right form; ValueError otherwise, NewerFormatError."""
     if not isinstance(tree, dict):
         raise ValueError("not an object")
+    check_version(file, tree.pop(_VERSION_KEY, None), VERSION)
     for key, value in tree.items():
         _series_of(key)
         if not isinstance(value, dict):

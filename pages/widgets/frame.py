@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 from streamlit.runtime.scriptrunner import RerunException, StopException
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import DatabaseError, FFEError, InputError, NewerFormatError
 from ffe_core.operations.console import ConsoleService, shared
 from ffe_core.redaction import redact
 from pages.widgets.states import state_badge
@@ -25,17 +25,24 @@ def service() -> ConsoleService:
     try:
         return shared()
     except (FFEError, InputError) as error:
-        st.title("The data directory cannot be used", icon=":material/error:")
+        what = "state database" if isinstance(error, DatabaseError) else "data directory"
+        st.title(f"The {what} cannot be used", icon=":material/error:")
         st.code(str(error), language=None, wrap_lines=True)
-        st.write("Check the settings and the rights on the folder, then try again.")
+        if not isinstance(error, DatabaseError | NewerFormatError):  # they say themselves what to do
+            st.write("Check the settings and the rights on the folder, then try again.")
         st.button("Try again", icon=":material/refresh:")
         st.stop()
 
 
 def banner() -> None:
-    """On a standby, say so on every page, and who leads."""
-    if not service().leads:
+    """Say on every page that this is a standby, and who leads; and what is amiss with the data directory."""
+    console = service()
+    if not console.leads:
         _standby()
+    if console.state_notice is not None:
+        st.warning("The state database was made anew.", icon=":material/warning:")
+        st.code(console.state_notice, language=None, wrap_lines=True)
+        st.button("I have seen this", key="seen_notice", on_click=lambda: console.acknowledge(actor()))
 
 
 @st.fragment(run_every=2)

@@ -112,6 +112,9 @@ CORRUPT = [
     b'{"BTCUSD/1h/coinbase": {"watermark": [1]}}',
     b'{"BTCUSD/9h/coinbase": {}}',
     b'{"../x": {}}',
+    b'{"format_version": "1"}',
+    b'{"format_version": 0}',
+    b'{"format_version": true}',
     b"\xff\xfe\x00",
     b"\x00" * 200,
 ]
@@ -138,7 +141,35 @@ def test_every_torn_file_is_kept(store: WatermarkStore):
 
 def test_the_file_is_plain_json_that_a_person_can_read(store: WatermarkStore):
     store.put(BTC, Watermarks(AT, AT))
-    assert json.loads(store.file.read_text()) == {"BTCUSD/1h/coinbase": {"watermark": STAMP, "low": STAMP}}
+    content = {"format_version": 1, "BTCUSD/1h/coinbase": {"watermark": STAMP, "low": STAMP}}
+    assert json.loads(store.file.read_text()) == content
+
+
+def test_a_file_of_release_0_1_0_has_no_version_and_gets_one_with_its_next_change(store: WatermarkStore):
+    store.file.write_text(json.dumps({"BTCUSD/1h/coinbase": {"watermark": STAMP}, "EURUSD/1d/": {"watermark": STAMP}}))
+    assert store.is_readable
+    assert store.get("BTCUSD", "1h") == store.get("EURUSD", "1d") == STAMP
+    store.put(Series("ETHUSD", "1h", "coinbase"), Watermarks(AT, AT))
+    content = json.loads(store.file.read_text())
+    assert (content.pop("format_version"), len(content)) == (1, 3)
+    assert store.get("EURUSD", "1d") == STAMP
+
+
+def test_a_file_of_a_newer_release_is_refused_and_left_alone(store: WatermarkStore):
+    content = json.dumps({"format_version": 2, "series": [["BTCUSD", "1h", "coinbase", STAMP]]})
+    store.file.write_text(content)
+    assert not store.is_readable
+    for act in (
+        lambda: store.get("BTCUSD", "1h"),
+        lambda: store.set("BTCUSD", "1h", STAMP),
+        lambda: store.put(BTC, Watermarks(AT, AT)),
+        lambda: store.heal(dict),
+        store.entries,
+    ):
+        with pytest.raises(StorageError, match=r"watermarks\.json was written by a newer release.*version 2.*up to 1;"):
+            act()
+    assert store.file.read_text() == content
+    assert not list(store.storage_path.glob("*.torn-*"))
 
 
 def test_a_folder_that_cannot_be_made_or_written_is_a_storage_error(tmp_path: Path):

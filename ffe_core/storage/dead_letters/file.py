@@ -3,6 +3,7 @@
 A file is a JSON object with `timestamp`, `error`, `context`, `records` and, from this package, `reasons` (a list of
 codes for each record). `history` is added by what people do: one step each, with `verb`, `at` and `by`, never changed
 afterwards. The state of a record is what its steps add up to; the text of everything else stays as it was.
+`format_version` is the version of this form: release 0.1.0 and other tools write none, a newer one is left alone.
 
     mend      why, values {number: value}          a new revision of each; revision 0 is the record as received
     replay    run, stored {number: revision}, kept [number], failed {number: [code]}
@@ -23,13 +24,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, NewerFormatError
 from ffe_core.series import Series
-from ffe_core.storage.files import strict_json
+from ffe_core.storage.files import check_version, strict_json
 from ffe_core.validation import validate
 
 PENDING, REPLAYED, SUPERSEDED, DISCARDED = "pending", "replayed", "superseded by stored", "discarded"
 PARTLY_REPLAYED = "partly replayed"
+VERSION = 1
+"""Of files as this release writes them. Raise it when the release before could not understand what is written now, and
+the index's with it."""
 Step = dict[str, Any]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -209,6 +213,7 @@ def _expect(text: str, at: int, character: str) -> int:
 
 def _entry(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
     content = {name: member.value for name, member in members.items()}
+    _check_version(path, content.get("format_version"))
     records, context = content.get("records"), content.get("context")
     if not isinstance(records, list) or not isinstance(context, dict):
         raise NotADeadLetter("it lacks `records`, a list, and `context`, an object")
@@ -225,6 +230,13 @@ def _entry(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
     )
     _take_steps(entry, content.get("history", []))
     return entry
+
+
+def _check_version(path: Path, found: Any) -> None:
+    try:
+        check_version(path, found, VERSION)
+    except (NewerFormatError, ValueError) as error:
+        raise NotADeadLetter(str(error)) from error
 
 
 def _letters(records: list[Any], given: Any, context: dict[str, Any]) -> list[DeadLetterRecord]:

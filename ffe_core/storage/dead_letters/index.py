@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
@@ -27,7 +27,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ffe_core.storage.dead_letters import file as files
 from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_entry, series_of
-from ffe_core.storage.files import strict, strict_json
+from ffe_core.storage.files import check_version, strict, strict_json
+from ffe_core.storage.files import quarantined as quarantine_file
+from ffe_core.storage.sqlite_faults import Fault, fault_of
 from ffe_core.validation import UNREADABLE, read_open_times
 
 log = logging.getLogger(__name__)
@@ -42,10 +44,13 @@ ENTRY_DIMENSIONS = ("asset_pair", "timeframe", "provider", "run", "day")
 DIMENSIONS = ("reason", *ENTRY_DIMENSIONS)
 """What records are grouped by."""
 
+Answer = TypeVar("Answer")
 Progress = Callable[[int, int], None]
 """Called with how many changed files are done, and how many there are."""
 
+# Raised also whenever the version of the files is, so that those an older release could not read are looked at again.
 _VERSION = 2
+_BUSY_SECONDS = 60
 _IN_LIMIT = 500
 _BATCH_RECORDS, _BATCH_FILES = 20_000, 500
 # A folder's modification time is trusted once it is older than the coarsest clock a file system keeps.
@@ -202,7 +207,9 @@ class DeadLetterIndex:
         self._folder = folder
         self._lock = lock
         self._file = folder / ".index.sqlite"
-        self._engine = sa.create_engine(f"sqlite:///{self._file}", poolclass=sa.NullPool, connect_args={"timeout": 60})
+        self._engine = sa.create_engine(
+            f"sqlite:///{self._file}", poolclass=sa.NullPool, connect_args={"timeout": _BUSY_SECONDS}
+        )
         sa.event.listen(self._engine, "connect", _tune)
         self._seen: tuple[int, int, float] | None = None
 
@@ -213,20 +220,32 @@ class DeadLetterIndex:
         """
         if self._is_current():
             return
+        before = self._inode()
         try:
             self._look(progress)
-        except sa.exc.OperationalError:
-            raise
         except sa.exc.DatabaseError as error:
-            log.warning("the index of %s is corrupt (%s); building it anew", self._folder, error.orig)
-            with self._lock:
-                self._file.unlink(missing_ok=True)
+            self._remove_if_damaged(error, before)
             self._look(progress)
+
+    def ask(self, question: Callable[[DeadLetterIndex], Answer]) -> Answer:
+        """The answer of the index as it is now; one that turns out to be damaged is built anew from the files."""
+        self.refresh()
+        before = self._inode()
+        try:
+            return question(self)
+        except sa.exc.DatabaseError as error:
+            self._remove_if_damaged(error, before)
+            self.refresh()
+            return question(self)
 
     def take_in(self, entry_ids: Sequence[str]) -> None:
         """Read files that the caller, holding the lock, has just written or removed."""
-        with self._engine.begin() as connection:
-            _replace(connection, self._folder, [f"{entry_id}.json" for entry_id in entry_ids])
+        before = self._inode()
+        try:
+            with self._engine.begin() as connection:
+                _replace(connection, self._folder, [f"{entry_id}.json" for entry_id in entry_ids])
+        except sa.exc.DatabaseError as error:
+            self._remove_if_damaged(error, before)  # the next look reads these files too
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -290,8 +309,24 @@ class DeadLetterIndex:
 
     def _stamp(self) -> tuple[int, int]:
         """The folder's modification time and which file the index is."""
-        inode = os.stat(self._file).st_ino if self._file.exists() else 0
-        return os.stat(self._folder).st_mtime_ns, inode
+        return os.stat(self._folder).st_mtime_ns, self._inode()
+
+    def _inode(self) -> int:
+        return os.stat(self._file).st_ino if self._file.exists() else 0
+
+    def _remove_if_damaged(self, error: sa.exc.DatabaseError, inode: int) -> None:
+        """Take the damaged index away, unless another process has built it anew since it was file `inode`.
+
+        Raises the error if it says something else. Its journal goes first: it would be played into the new file.
+        """
+        if not (_says_damaged(error) or self._file.is_dir()):
+            raise error
+        log.warning("the index of %s is damaged (%s); building it anew from the files", self._folder, error.orig)
+        with self._lock:
+            if self._inode() == inode:
+                for path in (self._file.with_name(f"{self._file.name}-journal"), self._file):
+                    quarantine_file(path) if path.is_dir() else path.unlink(missing_ok=True)
+            self._seen = None
 
     def _look(self, progress: Progress) -> None:
         with self._lock:
@@ -308,10 +343,12 @@ class DeadLetterIndex:
         self._seen = (modified, inode, time.monotonic()) if settled else None
 
     def _prepare(self) -> None:
-        """Make the tables where they are missing or another version's."""
+        """Make the tables where they are missing or an older version's; NewerFormatError for a newer one's."""
         with self._engine.begin() as connection:
-            if connection.exec_driver_sql("PRAGMA user_version").scalar() == _VERSION:
+            found = connection.exec_driver_sql("PRAGMA user_version").scalar()
+            if found == _VERSION:
                 return
+            check_version(self._file, found or None, _VERSION)
             existing = sa.MetaData()
             existing.reflect(connection)
             existing.drop_all(connection)
@@ -333,6 +370,11 @@ class DeadLetterIndex:
 
 _KNOWN_ENTRIES = sa.select(entries.c.id, entries.c.modified_ns, entries.c.size)
 _KNOWN_QUARANTINED = sa.select(quarantined.c.name, quarantined.c.modified_ns, quarantined.c.size)
+
+
+def _says_damaged(error: sa.exc.DatabaseError) -> bool:
+    """Whether an error means that the index is not what it was made: damage, other tables, or rows that contradict."""
+    return isinstance(error, sa.exc.IntegrityError) or fault_of(error) in (Fault.DAMAGED, Fault.OTHER_TABLES)
 
 
 def _tune(connection: Any, _: Any) -> None:

@@ -1,7 +1,8 @@
 """Where records that are not candles are kept: one JSON file a batch, whole as received, each record once.
 
-A file holds `timestamp`, `error`, `context`, the raw `records` and, beside them in the same order, `reasons`. It is
-written before the commit of its batch, under a name made of its content, so a re-run finds it instead of doubling it.
+A file holds `timestamp`, `error`, `context`, the raw `records` and, beside them in the same order, `reasons`; and
+`format_version`, the version of this form. It is written before the commit of its batch, under a name made of its
+content, so a re-run finds it instead of doubling it.
 What is done about the records afterwards is added to the file as its `history`.
 """
 
@@ -22,8 +23,17 @@ from filelock import FileLock
 from ffe_core.errors import InputError, StorageError
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import search
-from ffe_core.storage.dead_letters.file import DeadLetterBatch, NotADeadLetter, Step, read_entry, read_text, with_steps
+from ffe_core.storage.dead_letters.file import (
+    VERSION,
+    DeadLetterBatch,
+    NotADeadLetter,
+    Step,
+    read_entry,
+    read_text,
+    with_steps,
+)
 from ffe_core.storage.dead_letters.index import (
+    Answer,
     DeadLetterIndex,
     Progress,
     batch_id,
@@ -89,13 +99,11 @@ class DeadLetterQueue:
 
     def open_times(self, series: Series, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
-        with self._guarded("read"):
-            return self._refreshed().open_times(series.key, start, end)
+        return self._ask(lambda index: index.open_times(series.key, start, end))
 
     def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
         """`opens` of every series that has any in [start, end), by `Series.key`: one look at the folder for all."""
-        with self._guarded("read"):
-            return self._refreshed().open_times_by_series(start, end)
+        return self._ask(lambda index: index.open_times_by_series(start, end))
 
     # -- looking
 
@@ -107,34 +115,29 @@ class DeadLetterQueue:
     def find(self, wanted: Wanted | None = None, limit: int = 50, offset: int = 0) -> Page:
         """A page of matching records, those of the newest entry first."""
         wanted = wanted or Wanted()
-        with self._guarded("read"):
-            return search.find(self._refreshed(), wanted, self._reader(wanted), limit, offset)
+        return self._ask(lambda index: search.find(index, wanted, self._reader(wanted), limit, offset))
 
     def count(self, wanted: Wanted | None = None) -> int:
         """How many records match; a text to search for is left out of account."""
-        with self._guarded("read"):
-            return search.count(self._refreshed(), wanted or Wanted())
+        return self._ask(lambda index: search.count(index, wanted or Wanted()))
 
     def entries(
         self, wanted: Wanted | None = None, limit: int | None = None, offset: int = 0
     ) -> list[DeadLetterBatchRow]:
         """Entries that hold a matching record, the newest first."""
         wanted = wanted or Wanted()
-        with self._guarded("read"):
-            return search.entry_rows(self._refreshed(), wanted, self._reader(wanted), limit, offset)
+        return self._ask(lambda index: search.entry_rows(index, wanted, self._reader(wanted), limit, offset))
 
     def groups(self, dimension: str, wanted: Wanted | None = None, most: int = 50) -> list[Group]:
         """Matching records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first.
 
         A text to search for is left out of account.
         """
-        with self._guarded("read"):
-            return search.group(self._refreshed(), dimension, wanted or Wanted(), most)
+        return self._ask(lambda index: search.group(index, dimension, wanted or Wanted(), most))
 
     def rows(self, entry_ids: Sequence[str]) -> list[DeadLetterBatchRow]:
         """These entries as a list shows them, in this order. InputError names one that there is not."""
-        with self._guarded("read"):
-            found = search.rows_of(self._refreshed(), entry_ids)
+        found = self._ask(lambda index: search.rows_of(index, entry_ids))
         missing = set(entry_ids) - {row.id for row in found}
         if missing:
             raise InputError(
@@ -144,20 +147,16 @@ class DeadLetterQueue:
 
     def span(self, selection: Selection) -> tuple[int, int] | None:
         """First and last bar open among these records, epoch seconds; None if no time can be read."""
-        with self._guarded("read"):
-            return search.span(self._refreshed(), selection)
+        return self._ask(lambda index: search.span(index, selection))
 
     def select(self, wanted: Wanted | None = None) -> dict[str, tuple[int, ...]]:
         """Every matching record, as a list that does not change any more: entry id -> numbers, the oldest first."""
         wanted = wanted or Wanted()
-        with self._guarded("read"):
-            return dict(search.select(self._refreshed(), wanted, self._reader(wanted)))
+        return self._ask(lambda index: dict(search.select(index, wanted, self._reader(wanted))))
 
     def quarantined(self) -> list[Quarantined]:
         """What in the folder is not a dead letter, and why; by name."""
-        with self._guarded("read"), self._refreshed().reading() as connection:
-            found = connection.execute(sa.select(quarantined.c.name, quarantined.c.reason).order_by(quarantined.c.name))
-            return [Quarantined(*row) for row in found]
+        return self._ask(_quarantined)
 
     def read(self, entry_id: str) -> DeadLetterBatch:
         """One entry with all its records. InputError if there is none of this id."""
@@ -226,7 +225,7 @@ class DeadLetterQueue:
 
     def _fresh(self, series: str, prints: Sequence[bytes]) -> dict[bytes, int]:
         """Fingerprint -> place of each record that is not kept yet, the first of equal ones."""
-        known = self._refreshed().known(series, prints) if prints else set()
+        known = self._index.ask(lambda index: index.known(series, prints)) if prints else set()
         places: dict[bytes, int] = {}
         for place, print_ in enumerate(prints):
             if print_ not in known:
@@ -246,6 +245,7 @@ class DeadLetterQueue:
         path = self.storage_path / f"{stamp.replace(':', '-')}_{batch_id(series, fresh)}.json"
         places = list(fresh.values())
         content = {
+            "format_version": VERSION,
             "timestamp": stamp,
             "error": error,
             "context": dict(context),
@@ -257,9 +257,9 @@ class DeadLetterQueue:
         log.warning("kept %d records that are not candles as dead letter %s", len(places), path.stem)
         return path.stem
 
-    def _refreshed(self) -> DeadLetterIndex:
-        self._index.refresh()
-        return self._index
+    def _ask(self, question: Callable[[DeadLetterIndex], Answer]) -> Answer:
+        with self._guarded("read"):
+            return self._index.ask(question)
 
     @contextmanager
     def _guarded(self, done: str) -> Iterator[None]:
@@ -268,3 +268,9 @@ class DeadLetterQueue:
         except (OSError, sa.exc.SQLAlchemyError) as failure:
             cause = why(failure) if isinstance(failure, OSError) else getattr(failure, "orig", None) or failure
             raise StorageError(f"dead letters cannot be {done} {self.storage_path}: {cause}") from failure
+
+
+def _quarantined(index: DeadLetterIndex) -> list[Quarantined]:
+    with index.reading() as connection:
+        found = connection.execute(sa.select(quarantined.c.name, quarantined.c.reason).order_by(quarantined.c.name))
+        return [Quarantined(*row) for row in found]

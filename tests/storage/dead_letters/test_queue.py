@@ -48,7 +48,8 @@ def test_a_batch_is_one_file_with_its_records_as_received(queue: DeadLetterQueue
     other = {"open": 1}
     saved = queue.save([RECORD, other], "validation_failed", BTC, [["not_a_number:open"], ["missing_field:date"]])
     (content,) = contents(queue)
-    assert content.keys() == {"timestamp", "error", "context", "records", "reasons"}
+    assert content.keys() == {"format_version", "timestamp", "error", "context", "records", "reasons"}
+    assert content["format_version"] == 1
     assert content["records"] == [RECORD, other]
     assert content["reasons"] == [["not_a_number:open"], ["missing_field:date"]]
     assert (content["error"], content["context"]) == ("validation_failed", BTC)

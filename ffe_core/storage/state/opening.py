@@ -1,0 +1,68 @@
+"""Opening of a data directory's state database, and what is said when it is gone while its lake is still there."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ffe_core import times
+from ffe_core.settings import Settings
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+
+log = logging.getLogger(__name__)
+MADE_ANEW, SEEN = "make state database anew", "acknowledge new state database"
+_PROGRAM = "this program"
+"""The actor of what nobody asked for."""
+
+
+def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
+    """Open the state database, made or upgraded as need be; that it was missing is said in its audit and the log.
+
+    Who wrote to the lake before says with `is_missing` what `state_is_missing` said then. DatabaseError as `Database`.
+    """
+    missing = state_is_missing(settings) if is_missing is None else is_missing
+    database = Database(settings.data_dir / DATABASE_FILE)
+    if missing and database.is_new:
+        with Audit(database).act(_PROGRAM, MADE_ANEW, DATABASE_FILE):
+            log.warning(state_notice(database, settings))
+    return database
+
+
+def state_is_missing(settings: Settings) -> bool:
+    """Whether there is no state database although the lake has been written to."""
+    file = settings.data_dir / DATABASE_FILE
+    try:
+        is_there = file.stat().st_size > 0
+    except OSError:
+        is_there = False
+    return not is_there and _lake_is_there(settings)
+
+
+def state_notice(database: Database, settings: Settings) -> str | None:
+    """What to say of a database that was made anew beside a lake, until somebody has acknowledged it."""
+    rows = Audit(database).find(target=DATABASE_FILE, limit=1)
+    if not rows or rows[0]["verb"] != MADE_ANEW:
+        return None
+    return (
+        f"{settings.data_dir / DATABASE_FILE} was not there although the lake holds candles, so it was made anew at"
+        f" {times.iso(int(rows[0]['at']))}: runs, schedules, watchlists, acknowledged gaps and audit rows of before are"
+        " not in it. If it was moved or deleted, stop every console and command and put it back, or its newest backup"
+        f" ({DATABASE_FILE}.before-*); if the lake came from elsewhere, nothing is amiss"
+    )
+
+
+def acknowledge(database: Database, actor: str) -> None:
+    """Say no more of it."""
+    with Audit(database).act(actor, SEEN, DATABASE_FILE):
+        pass
+
+
+def _lake_is_there(settings: Settings) -> bool:
+    """By the copy of the watermarks, which every commit writes, or by the tables themselves where they are local."""
+    try:
+        if (settings.data_dir / "watermarks" / "watermarks.json").stat().st_size > len('{"format_version": 1}\n'):
+            return True
+    except OSError:
+        pass
+    return "://" not in settings.lake_uri and any(Path(settings.lake_uri).glob("*/_delta_log"))
