@@ -131,8 +131,8 @@ def by_grid(runs: Times, step: int) -> dict[int, Times]:
 
 
 def without(runs: Times, others: Times, step: int) -> Times:
-    """The bars of the runs that are not among the others, grid by grid; sorted as `join_runs` leaves them."""
+    """The bars of the runs that are not among the others, grid by grid; sorted as `join_ranges` leaves them."""
     if len(runs) == 0 or len(others) == 0:
         return runs
     own = by_grid(others, step)
-    return join_runs([minus(part, own.get(at, NONE)) for at, part in by_grid(runs, step).items()], step)
+    return join_ranges([minus(part, own.get(at, NONE)) for at, part in by_grid(runs, step).items()], step)
