@@ -51,7 +51,7 @@ class ExpectedBars:
         return np.where(begun > 0, self._before[last] + inside, 0)
 
     def ranks_of(self, runs: Times) -> Times:
-        """Which of the bars given as runs (on any grid, as `join_runs` leaves them) are expected: rank intervals."""
+        """Which of the bars given as runs (on any grid, as `join_ranges` leaves them) are expected: rank intervals."""
         own = self._by_grid
         return union(*(self._ranks(part, own[at]) for at, part in by_grid(runs, self.step).items() if at in own))
 

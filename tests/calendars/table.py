@@ -24,7 +24,7 @@ import numpy as np
 from ffe_core.calendars import MarketCalendar, calendar_for
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.completeness import Completeness, account
-from ffe_core.intervals import NONE, runs_of, total
+from ffe_core.intervals import NONE, ranges_of, total
 from ffe_core.timeframes import TIMEFRAMES, seconds
 from ffe_core.times import DAY, parse_instant
 from tests.calendars import synthetic
@@ -155,9 +155,9 @@ def _hours(code: str, row: Any, odd: set[date], zone: ZoneInfo) -> list[tuple[in
 
 def _share_bars(sessions: Sequence[Session], step: int) -> Any:
     if step == DAY:
-        return runs_of(np.array([_epoch(day) for day, _ in sessions], dtype=np.int64), step)
+        return ranges_of(np.array([_epoch(day) for day, _ in sessions], dtype=np.int64), step)
     pieces = [np.arange(start - start % min(step, 60), end, step) for _, hours in sessions for start, end in hours]
-    return runs_of(np.unique(np.concatenate(pieces)), step)
+    return ranges_of(np.unique(np.concatenate(pieces)), step)
 
 
 def recorded_lines(folder: Path) -> Iterator[Line]:
@@ -176,7 +176,7 @@ def recorded_lines(folder: Path) -> Iterator[Line]:
 
 def _recorded(name: str, calendar: MarketCalendar, timeframe: str, opens: Any) -> Line:
     step = seconds(timeframe)
-    found, may_be = counted(calendar, timeframe, runs_of(opens, step), int(opens[0]), int(opens[-1]) + step)
+    found, may_be = counted(calendar, timeframe, ranges_of(opens, step), int(opens[0]), int(opens[-1]) + step)
     return Line(name, calendar.name, found.stored, may_be, found.unexplained, found.extra)
 
 

@@ -179,13 +179,13 @@ def test_a_day_that_nobody_settles_is_neither_expected_nor_extra(code: str, day:
 @pytest.mark.parametrize("code", ["XASX", "XNZE", "XSHG", "XLON", "XNYS"])
 def test_a_daily_bar_is_its_sessions_date_wherever_the_exchange_is(code: str) -> None:
     """Sydney opens at 23:00 UTC of the day before in summer, Wellington at 21:00."""
-    opens = ExchangeHours(code).expected_opens("1d", at("2024-02-20"), at("2024-02-25"))
+    opens = ExchangeHours(code).expected_open_times("1d", at("2024-02-20"), at("2024-02-25"))
     assert [str(np.datetime64(int(t), "s"))[:10] for t in opens] == [f"2024-02-{day}" for day in (20, 21, 22, 23)]
 
 
 def test_hourly_bars_count_from_the_usual_open_and_from_the_end_of_a_break() -> None:
     def opens(code: str, day: str) -> list[str]:
-        found = ExchangeHours(code).expected_opens("1h", at(day), at(day) + DAY)
+        found = ExchangeHours(code).expected_open_times("1h", at(day), at(day) + DAY)
         return [f"{t % DAY // 3600:02}:{t % 3600 // 60:02}" for t in found.tolist()]
 
     assert opens("XHKG", "2024-12-23") == ["01:30", "02:30", "03:30", "05:00", "06:00", "07:00"]
@@ -211,8 +211,8 @@ def test_what_the_library_cannot_know_is_an_error_with_its_bounds() -> None:
 )
 def test_the_bars_of_a_range_are_those_of_its_parts(code: str, timeframe: str, start: int, length: int) -> None:
     calendar, end, middle = ExchangeHours(code), start + length, start + length // 3
-    whole = calendar.expected_opens(timeframe, start, end).tolist()
-    parts = [calendar.expected_opens(timeframe, *part).tolist() for part in ((start, middle), (middle, end))]
+    whole = calendar.expected_open_times(timeframe, start, end).tolist()
+    parts = [calendar.expected_open_times(timeframe, *part).tolist() for part in ((start, middle), (middle, end))]
     assert parts[0] + parts[1] == whole
     assert len(whole) == len(set(whole))
     assert calendar.on_grid(timeframe, whole).all()

@@ -18,7 +18,7 @@ from ffe_core.calendars.own_hours import own_hours
 from ffe_core.calendars.week_text import parse_week
 from ffe_core.completeness import account
 from ffe_core.errors import InputError
-from ffe_core.intervals import NONE, runs_of
+from ffe_core.intervals import NONE, ranges_of
 from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.times import DAY, parse_instant
 
@@ -37,7 +37,7 @@ def new_york(text: str) -> int:
 
 def minutes_open(pair: str, start: str, end: str) -> list[str]:
     """The minutes expected of an instrument at OANDA between two times of New York."""
-    opens = calendar_for("oanda", pair).expected_opens("1m", new_york(start), new_york(end)).tolist()
+    opens = calendar_for("oanda", pair).expected_open_times("1m", new_york(start), new_york(end)).tolist()
     return [f"{datetime.fromtimestamp(t, ZoneInfo('America/New_York')):%H:%M}" for t in opens]
 
 
@@ -118,7 +118,7 @@ def test_own_hours_expect_a_bar_if_and_only_if_its_window_holds_an_open_minute(
     end = start + min(bars * step, 3 * DAY)
     opens = range(start + -start % step, end, step)
     expected = [o for o in opens if any(is_open(minute) for minute in range(o, o + step, 60))]
-    assert OWN.expected_opens(timeframe, start, end).tolist() == expected
+    assert OWN.expected_open_times(timeframe, start, end).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_what_a_list_closes_and_a_recording_opens_is_neither_missing_nor_extra()
     calendar, start = calendar_for("oanda", "EUR_USD"), at("2023-01-01T23:00Z")
     bars = ExpectedBars.of(calendar, "1h", start, start + DAY)
     stored = np.arange(start, start + 23 * 3600, 3600)
-    for held in (NONE, runs_of(stored, 3600)):
+    for held in (NONE, ranges_of(stored, 3600)):
         counts = account(bars, start, start + DAY, held, np.empty(0, dtype=np.int64), NONE).completeness()
         assert (counts.unexplained, counts.extra) == (0, 0)
 
@@ -283,7 +283,7 @@ def test_a_bar_where_the_market_is_surely_closed_is_extra_and_by_period_too() ->
     calendar, start = WeekHours("x", hours), at("2024-06-03")
     bars = ExpectedBars.of(calendar, "1h", start, start + 5 * DAY)
     opens = np.concatenate([np.arange(7, 17) * 3600 + start + day * DAY for day in range(5)])
-    found = account(bars, start, start + 5 * DAY, runs_of(opens, 3600), np.empty(0, dtype=np.int64), NONE)
+    found = account(bars, start, start + 5 * DAY, ranges_of(opens, 3600), np.empty(0, dtype=np.int64), NONE)
     # 07:00 and 16:00 of the open and the quiet days, all ten of the closed one.
     assert (found.completeness().unexplained, found.extra) == (0, 18)
     daily = found.by_period(start + np.arange(6) * DAY)
