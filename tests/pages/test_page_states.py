@@ -136,7 +136,7 @@ def test_a_locked_ledger(
     assert "Traceback" not in said
     assert "the server's log has the details" not in said
     if page in ("overview", "run", "runs", "backfill"):
-        assert "database is locked" in said
+        assert "is locked by another program" in said
 
 
 @pytest.mark.parametrize("page", PAGES)
