@@ -26,21 +26,21 @@ _NOT_FOR_A_LAKE = re.compile(r"[\[\]|^\\]|%[0-9A-Fa-f]{2}")
 def data_folder(place: str | Path, name: str = "data_dir") -> Path:
     """The absolute path of a local folder given as a path, with `~` for a home, or as a file: URI.
 
-    Raises InputError, beginning with `name`, for what is no local folder or a name that no file system should bear.
+    Raises InputError of the field `name` for what is no local folder or a name that no file system should bear.
     """
     text = _text(place, name)
     if _URI.match(text) and not text.lower().startswith("file:"):
-        raise InputError(f"{name}: {_scheme(text)}:// is no local folder; give a path such as /var/lib/ffe")
+        raise InputError(f"{_scheme(text)}:// is no local folder; give a path such as /var/lib/ffe", field=name)
     folder = _absolute(text, name)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{name}: {folder} is a file; name a folder, which is made if it is not there")
+        raise InputError(f"{folder} is a file; name a folder, which is made if it is not there", field=name)
     return folder
 
 
 def lake_address(place: str | Path, name: str = "lake_uri") -> str:
     """Where a lake lies: the absolute path of a local folder, or the URI of a place in an object store.
 
-    Raises InputError, beginning with `name`, for a place that cannot be, or that delta-rs would take for another.
+    Raises InputError of the field `name` for a place that cannot be, or that delta-rs would take for another.
     """
     text = _text(place, name)
     if _URI.match(text) and not text.lower().startswith("file:"):
@@ -49,8 +49,9 @@ def lake_address(place: str | Path, name: str = "lake_uri") -> str:
     found = _NOT_FOR_A_LAKE.search(str(folder))
     if found:
         raise InputError(
-            f"{name}: Delta tables cannot lie in {folder}, as a folder's name holds {found.group()!r};"
-            " name a folder without [ ] | ^ \\ and without % before two hexadecimal digits"
+            f"Delta tables cannot lie in {folder}, as a folder's name holds {found.group()!r};"
+            " name a folder without [ ] | ^ \\ and without % before two hexadecimal digits",
+            field=name,
         )
     return str(folder)
 
@@ -65,9 +66,9 @@ def local_folder(address: str) -> Path | None:
 def _text(place: str | Path, name: str) -> str:
     text = str(place)
     if not text:
-        raise InputError(f"{name}: nothing is named; give a folder such as /var/lib/ffe")
+        raise InputError("nothing is named; give a folder such as /var/lib/ffe", field=name)
     if _UNPRINTABLE.search(text):
-        raise InputError(f"{name}: {text!a} holds a character that cannot be printed; name a folder without it")
+        raise InputError(f"{text!a} holds a character that cannot be printed; name a folder without it", field=name)
     return text
 
 
@@ -75,17 +76,17 @@ def _absolute(text: str, name: str) -> Path:
     is_uri = text.lower().startswith("file:")
     path = _of_file_uri(text, name) if is_uri else os.path.expanduser(text)
     if not is_uri and path.startswith("~"):
-        raise InputError(f"{name}: {text!r} leads nowhere, as no such user has a home; give the whole path")
+        raise InputError(f"{text!r} leads nowhere, as no such user has a home; give the whole path", field=name)
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: {text!r} leads nowhere ({error}); give the whole path") from None
+        raise InputError(f"{text!r} leads nowhere ({error}); give the whole path", field=name) from None
 
 
 def _of_file_uri(text: str, name: str) -> str:
     parts = _split(text, name)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise InputError(f"{name}: {text!r} names another machine; write file:///folder, or the path alone")
+        raise InputError(f"{text!r} names another machine; write file:///folder, or the path alone", field=name)
     return _text(unquote(parts.path), name)
 
 
@@ -93,11 +94,11 @@ def _remote(text: str, name: str) -> str:
     parts = _split(text, name)
     if parts.scheme not in REMOTE_SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in REMOTE_SCHEMES)
-        raise InputError(f"{name}: {parts.scheme}:// is no place for a lake; use a local folder or one of {known}")
+        raise InputError(f"{parts.scheme}:// is no place for a lake; use a local folder or one of {known}", field=name)
     if parts.username is not None and not parts.scheme.startswith("abfs"):
-        raise InputError(f"{name}: credentials do not belong into a URI; give them as the object store's own variables")
+        raise InputError("credentials are no part of a URI; give them as the object store's own variables", field=name)
     if not parts.hostname or re.search(r"\s|\\|//", parts.netloc + parts.path):
-        raise InputError(f"{name}: {text!r} names no bucket and folder; write it like {parts.scheme}://bucket/lake")
+        raise InputError(f"{text!r} names no bucket and folder; write it like {parts.scheme}://bucket/lake", field=name)
     return text.rstrip("/")
 
 
@@ -105,9 +106,9 @@ def _split(text: str, name: str) -> SplitResult:
     try:
         parts = urlsplit(text)
     except ValueError as error:
-        raise InputError(f"{name}: {_scheme(text)}:// is followed by what is no address ({error})") from None
+        raise InputError(f"{_scheme(text)}:// is followed by what is no address ({error})", field=name) from None
     if "?" in text or "#" in text:
-        raise InputError(f"{name}: a URI of a folder holds neither ? nor #; write them %3F and %23")
+        raise InputError("a URI of a folder holds neither ? nor #; write them %3F and %23", field=name)
     return parts
 
 

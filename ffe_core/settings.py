@@ -214,15 +214,15 @@ def _validated(model: type[Section], tree: Any, path: tuple[str, ...]) -> Sectio
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise InputError(_sentence(error, path)) from None
+        raise _wrong(error, path) from None
 
 
-def _sentence(error: ValidationError, path: tuple[str, ...]) -> str:
+def _wrong(error: ValidationError, path: tuple[str, ...]) -> InputError:
     """What is wrong with the first wrong value, by the name of its variable."""
     first = error.errors(include_url=False, include_input=False)[0]
     reason = first.get("ctx", {}).get("error")
+    if isinstance(reason, InputError) and (reason.field or "").startswith(PREFIX):
+        return InputError(reason.problem, field=reason.field)
     text = first["msg"].lower() if reason is None else str(reason)
-    if text.startswith(PREFIX):
-        return text
     where = variable(*path, *(str(part) for part in first["loc"]))
-    return f"{where}: {text}; see the settings table in the README"
+    return InputError(f"{text}; see the settings table in the README", field=where)

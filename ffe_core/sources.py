@@ -135,7 +135,7 @@ def _checked_secret(value: Any, *path: str) -> Any:
         return value
     value = value.strip()
     if path[-1].lower().endswith(("key", "token")) and not (value.isascii() and value.isprintable()):
-        raise InputError(f"{variable(*path)}: the value holds a character that no key or token has; copy it again")
+        raise InputError("the value holds a character that no key or token has; copy it again", field=variable(*path))
     return value
 
 
@@ -153,4 +153,4 @@ def _parsed(name: str, leaf: str, value: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
         # Not its value: a whole section may stand there, credentials and all.
-        raise InputError(f'{name}: the value is not JSON ({error}); write it like ["12-25", "01-01"]') from None
+        raise InputError(f'the value is not JSON ({error}); write it like ["12-25", "01-01"]', field=name) from None
