@@ -9,19 +9,25 @@ from typing import Any
 
 import anyio
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from ffe_core.descriptors import raise_descriptor_limit
 from ffe_core.operations import console as service
 from ffe_core.redaction import log_redacted
 from pages.candles.download import download
+from pages.server.guard import Guard
+from pages.server.settings import let_streamlit_know, surface
 
 
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[None]:
     """A data directory that cannot be used does not keep the server down: every page says so and tries again."""
     log_redacted()
+    raise_descriptor_limit()
+    let_streamlit_know()
     await anyio.to_thread.run_sync(service.try_shared)
     memory.settle()
     try:
@@ -36,4 +42,9 @@ def healthz(_: Request) -> JSONResponse:
     return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
 
 
-app = st.App("pages/console.py", lifespan=lifespan, routes=[Route("/healthz", healthz), Route("/export", download)])
+app = st.App(
+    "pages/console.py",
+    lifespan=lifespan,
+    routes=[Route("/healthz", healthz), Route("/export", download)],
+    middleware=[Middleware(Guard, read=surface)],
+)

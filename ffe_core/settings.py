@@ -2,44 +2,61 @@
 
 One tree with the same keys everywhere: `{"oanda": {"api_token": ...}}` in code is FFE_OANDA__API_TOKEN in the
 environment and `[oanda] api_token = ...` in .streamlit/secrets.toml. The first source that names a key wins.
+
+White space around a text of the environment or the file, and one pair of matching quotes around it, are not part of the
+value: env files and container tools pass them on. Credentials lose white space around them whatever their source.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from ffe_core import sources
 from ffe_core.calendars import MarketCalendar, calendar_for, check_overrides, checked_holidays
 from ffe_core.errors import InputError
+from ffe_core.locations import data_folder, lake_address
 from ffe_core.redaction import register
+from ffe_core.sources import PREFIX, variable
 
-PREFIX = "FFE_"
 SECRETS_FILE = Path(".streamlit/secrets.toml")
-_SECRET_WORDS = ("key", "token", "secret", "password")
+
+_HOUR, _DAY = 3600, 86_400
+_FOR_TESTS = f"{PREFIX}CHROMIUM"
+
+Seconds = Annotated[float, Field(ge=0, le=_HOUR, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(gt=0, le=_HOUR, allow_inf_nan=False)]
+"""Seconds; up to an hour."""
 
 Section = TypeVar("Section", bound=BaseModel)
 Config = Mapping[str, Any]
+
+_sections: dict[str, type[BaseModel]] = {}
+
+
+def declare(name: str, model: type[BaseModel]) -> None:
+    """Make a section of its own known, so that its values are checked at start and its names are told from slips."""
+    _sections[name] = model
 
 
 class RetrySettings(BaseModel):
     """How often a request is tried in all, and the first wait; waits double (5, 10, 20 s)."""
 
-    attempts: int = Field(default=3, ge=1)
-    base_delay_seconds: float = Field(default=5.0, ge=0)
+    attempts: int = Field(default=3, ge=1, le=20)
+    base_delay_seconds: Seconds = 5.0
 
 
 class HttpSettings(BaseModel):
     """Time-outs of one request, in seconds; `total` bounds a body that only drips."""
 
-    connect_timeout_seconds: float = Field(default=10.0, gt=0)
-    read_timeout_seconds: float = Field(default=20.0, gt=0)
-    total_timeout_seconds: float = Field(default=60.0, gt=0)
+    connect_timeout_seconds: Timeout = 10.0
+    read_timeout_seconds: Timeout = 20.0
+    total_timeout_seconds: Timeout = 60.0
 
 
 class CalendarSettings(BaseModel):
@@ -48,17 +65,49 @@ class CalendarSettings(BaseModel):
     fx_holidays: tuple[str, ...] = ("12-25", "01-01")
     overrides: dict[str, str] = {}
 
+    @field_validator("fx_holidays")
+    @classmethod
+    def _are_days(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_holidays(holidays)
+
+    @field_validator("overrides")
+    @classmethod
+    def _are_calendars(cls, overrides: dict[str, str]) -> dict[str, str]:
+        check_overrides(overrides)
+        return overrides
+
     def of(self, provider: str, pair: str) -> MarketCalendar:
         """The calendar that a pair follows at a provider. InputError for an override that cannot be."""
         return calendar_for(provider, pair, self.overrides, self.fx_holidays)
 
-    def check(self) -> None:
-        """Read every holiday and override before any work. InputError names the variable of one that cannot be."""
-        for name, read in (("fx_holidays", checked_holidays), ("overrides", check_overrides)):
-            try:
-                read(getattr(self, name))
-            except InputError as error:
-                raise InputError(f"{variable('calendars', name)}: {error}") from None
+
+class ConsoleSettings(BaseModel):
+    """Under which addresses browsers may use the console besides its own, and whose pages may frame it.
+
+    Both are origins such as https://candles.example; `frame_ancestors` also takes 'self'.
+    """
+
+    origins: tuple[str, ...] = ()
+    frame_ancestors: tuple[str, ...] = ()
+
+    @field_validator("origins", "frame_ancestors")
+    @classmethod
+    def _are_origins(cls, listed: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        words = ("'self'",) if info.field_name == "frame_ancestors" else ()
+        return tuple(one if one in words else sources.checked_origin(one) for one in listed)
+
+
+class WebhookSettings(BaseModel):
+    """Section `webhook`: where messages go, and how many new dead letters are worth one."""
+
+    url: str = ""
+    dead_letter_limit: int = Field(default=100, ge=1, le=10**9)
+    timeout_seconds: Timeout = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        return sources.checked_http_url(url) if url else url
 
 
 class Settings(BaseModel):
@@ -66,101 +115,114 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    data_dir: Path = Path("data")
-    lake_uri: str = ""
-    close_grace_seconds: int = Field(default=60, ge=0)
-    lease_wait_seconds: float = Field(default=600.0, ge=0)
+    data_dir: Path = Field(default=Path("data"), validate_default=True)
+    lake_uri: str = Field(default="", validate_default=True)
+    close_grace_seconds: int = Field(default=60, ge=0, le=_DAY)
+    lease_wait_seconds: float = Field(default=600.0, ge=0, le=7 * _DAY, allow_inf_nan=False)
     retry: RetrySettings = RetrySettings()
     http: HttpSettings = HttpSettings()
     calendars: CalendarSettings = CalendarSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    webhook: WebhookSettings = WebhookSettings()
 
-    @model_validator(mode="before")
+    @field_validator("data_dir", mode="before")
     @classmethod
-    def _lake_beside_data(cls, tree: dict[str, Any]) -> dict[str, Any]:
-        data_dir = tree.get("data_dir") or cls.model_fields["data_dir"].default
-        return {**tree, "lake_uri": tree.get("lake_uri") or str(Path(data_dir) / "lake")}
+    def _is_one_folder(cls, place: Any) -> Any:
+        return data_folder(place or "data", variable("data_dir")) if isinstance(place, str | Path) else place
+
+    @field_validator("lake_uri", mode="before")
+    @classmethod
+    def _is_beside_data(cls, place: Any, info: ValidationInfo) -> Any:
+        if place in (None, ""):
+            folder = info.data.get("data_dir")
+            return lake_address(folder / "lake", variable("data_dir")) if folder else ""
+        return lake_address(place, variable("lake_uri")) if isinstance(place, str | Path) else place
 
     @classmethod
     def load(cls, config: Config | Settings | None = None) -> Settings:
         """Settings from all sources; InputError names the variable that is wrong."""
         if isinstance(config, Settings):
             return config
-        tree = _merge(_from_file(SECRETS_FILE), _from_environment(os.environ), dict(config or {}))
-        _register_secrets(tree)
+        outside = (sources.from_file(SECRETS_FILE), sources.from_environment(os.environ))
+        tree = sources.checked_secrets(sources.merged(*outside, dict(config or {})))
+        for secret in (*sources.secrets_of(tree), *sources.secrets_of_clouds(os.environ)):
+            register(secret)
         settings = _validated(cls, tree, ())
-        settings.calendars.check()
+        register(settings.webhook.url)  # whoever knows it can post
         return settings
 
     def section(self, name: str, model: type[Section]) -> Section:
         """A provider's own settings, checked against `model`."""
         return _validated(model, (self.model_extra or {}).get(name, {}), (name,))
 
-
-def variable(*path: str) -> str:
-    """The environment variable of a setting: ("oanda", "api_token") is FFE_OANDA__API_TOKEN."""
-    return PREFIX + "__".join(part.upper() for part in path)
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, value in environ.items():
-        if name.startswith(PREFIX) and value.strip():
-            *parents, leaf = name.removeprefix(PREFIX).lower().split("__")
-            node = tree
-            for parent in parents:
-                if not isinstance(node.get(parent), dict):
-                    node[parent] = {}
-                node = node[parent]
-            if not isinstance(node.get(leaf), dict):
-                node[leaf] = _parsed(name, value)
-    return tree
+    def check_sections(self) -> None:
+        """InputError if a value of a declared section is wrong, also of one that nothing has used yet."""
+        for name, model in _sections.items():
+            self.section(name, model)
 
 
-def _parsed(name: str, value: str) -> Any:
-    """A variable that begins like a JSON list or object is one; anything else is text."""
-    if not value.strip().startswith(("[", "{")):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        # Not its value: a whole section may stand there, credentials and all.
-        raise InputError(f'{name}: the value is not JSON ({error}); write it like ["12-25", "01-01"]') from None
+def unknown_settings() -> list[str]:
+    """A sentence for each name in the environment and the secrets file that is no setting, with the nearest that is.
+
+    In the file only sections of ours are looked through: it is Streamlit's too.
+    """
+    known = _known_names()
+    named = {name for name in os.environ if name.upper().startswith(PREFIX) and not name.startswith(PREFIX)}
+    ours = {key: value for key, value in sources.from_file(SECRETS_FILE).items() if key in _models()}
+    for tree in (ours, sources.from_environment(os.environ)):
+        named |= {variable(*path) for path in _paths(tree)}
+    named -= {_FOR_TESTS}
+    return [_unknown(name, known) for name in sorted(named) if not _is_known(name, known)]
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as TOML ({error}); correct or remove it") from None
+def _models() -> dict[str, type[BaseModel]]:
+    own = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {
+        **{name: kind for name, kind in own.items() if isinstance(kind, type) and issubclass(kind, BaseModel)},
+        **_sections,
+    }
 
 
-def _merge(*trees: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dicts merged, later ones winning; None means "not named here"."""
-    merged: dict[str, Any] = {}
-    for tree in trees:
-        for key, value in tree.items():
-            if isinstance(value, Mapping):
-                below = merged.get(key)
-                merged[key] = _merge(below if isinstance(below, Mapping) else {}, value)
-            elif value is not None:
-                merged[key] = value
-    return merged
+def _known_names() -> list[str]:
+    plain = [variable(name) for name in Settings.model_fields]
+    return plain + [
+        name
+        for section, model in _models().items()
+        for name in (variable(section), *(variable(section, field) for field in model.model_fields))
+    ]
 
 
-def _register_secrets(tree: Mapping[str, Any]) -> None:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            _register_secrets(value)
-        elif isinstance(value, str) and any(word in key for word in _SECRET_WORDS):
-            register(value)
+def _paths(tree: Mapping[str, Any], *above: str) -> list[tuple[str, ...]]:
+    return [
+        path
+        for key, value in tree.items()
+        for path in (_paths(value, *above, key) if isinstance(value, Mapping) and not above else [(*above, key)])
+    ]
+
+
+def _is_known(name: str, known: list[str]) -> bool:
+    """Also below a setting that is a table itself, such as the overrides of calendars."""
+    return name in known or any(name.startswith(f"{one}__") for one in known if one.count("__") == 1)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = get_close_matches(name.upper(), known, 1)
+    return f"{name} is no setting and changes nothing" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _validated(model: type[Section], tree: Any, path: tuple[str, ...]) -> Section:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = variable(*path, *(str(part) for part in first["loc"]))
-        raise InputError(f"{where}: {first['msg'].lower()}; see the settings table in the README") from None
+        raise _wrong(error, path) from None
+
+
+def _wrong(error: ValidationError, path: tuple[str, ...]) -> InputError:
+    """What is wrong with the first wrong value, by the name of its variable."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    reason = first.get("ctx", {}).get("error")
+    if isinstance(reason, InputError) and (reason.field or "").startswith(PREFIX):
+        return InputError(reason.problem, field=reason.field)
+    text = first["msg"].lower() if reason is None else str(reason)
+    where = variable(*path, *(str(part) for part in first["loc"]))
+    return InputError(f"{text}; see the settings table in the README", field=where)

@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from pages.widgets.frame import banner, service
+from pages.widgets.text import plain
 from pages.widgets.travel import follow
+from pages.widgets.url import bound_address
 
 # A Material icon as the page's own would be fetched from the web.
 ICON = Path(__file__).parent / "widgets" / "icon.svg"
@@ -87,7 +89,8 @@ page = st.navigation(
     }
 )
 with st.sidebar:
-    st.caption(f"FFE console · {service().settings.data_dir}")
+    st.caption(f"FFE console · {plain(service().settings.data_dir)}")
 banner()
+bound_address()
 follow(page.url_path)
 page.run()

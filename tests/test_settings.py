@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, Field
 
+from ffe_core import providers as _providers  # noqa: F401 - they declare their sections
+from ffe_core import settings as settings_module
 from ffe_core.errors import InputError
 from ffe_core.redaction import redact
-from ffe_core.settings import Settings, variable
+from ffe_core.settings import Settings, unknown_settings, variable
 
 
 class Own(BaseModel):
@@ -28,7 +32,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_any_source_the_defaults_hold():
     settings = Settings.load()
-    assert (settings.data_dir, settings.lake_uri) == (Path("data"), "data/lake")
+    assert (settings.data_dir, settings.lake_uri) == (Path.cwd() / "data", str(Path.cwd() / "data" / "lake"))
     assert (settings.retry.attempts, settings.retry.base_delay_seconds, settings.close_grace_seconds) == (3, 5.0, 60)
     assert settings.section("oanda", Own) == Own()
 
@@ -123,3 +127,141 @@ def test_a_section_that_is_not_json_is_refused_without_showing_what_it_holds(mon
     with pytest.raises(InputError, match=r"FFE_OANDA: the value is not JSON .*line 1 column 3") as caught:
         Settings.load()
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("written", [" 7 ", "'7'", '"7"', " ' 7 ' ", "\t7\n"])
+def test_white_space_and_one_pair_of_quotes_around_a_value_are_not_the_value(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("FFE_OANDA__API_TOKEN", written)
+    secrets.write_text(f"[alpha_vantage]\napi_key = {json.dumps(written)}\n")
+    settings = Settings.load({"coinbase": {"api_token": "7\n"}})
+    assert settings.section("oanda", Own).api_token == "7"
+    assert (settings.model_extra or {})["alpha_vantage"] == {"api_key": "7"}
+    assert settings.section("coinbase", Own).api_token == "7"
+
+
+@pytest.mark.parametrize(("written", "read"), [('"it\'s"', "it's"), ("'abc\"", "'abc\""), ("''", ""), ('"a"b', '"a"b')])
+def test_quotes_that_do_not_match_belong_to_the_value(monkeypatch: pytest.MonkeyPatch, written: str, read: str) -> None:
+    monkeypatch.setenv("FFE_OANDA__API_TOKEN", written)
+    assert Settings.load().section("oanda", Own).api_token == read
+
+
+def test_a_padded_or_quoted_folder_is_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for written in (f" {tmp_path} ", f"'{tmp_path}'", f'" {tmp_path}"'):
+        monkeypatch.setenv("FFE_DATA_DIR", written)
+        assert Settings.load().data_dir == tmp_path
+
+
+def test_a_folder_that_begins_like_json_is_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFE_DATA_DIR", "{b}")
+    assert Settings.load().data_dir == Path.cwd() / "{b}"
+    monkeypatch.setenv("FFE_DATA_DIR", "[old] data")
+    with pytest.raises(InputError, match=r"^FFE_DATA_DIR: Delta tables cannot lie in .*\[old\] data"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("token", ["t\u00f6ken", "to\nken", "to\x00ken", "\u200btoken"])
+def test_a_token_that_no_header_could_carry_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(InputError, match=r"^FFE_OANDA__API_TOKEN: ") as caught:
+        Settings.load({"oanda": {"api_token": token}})
+    assert token not in str(caught.value)
+
+
+def test_a_secrets_file_with_a_byte_order_mark_is_read(secrets: Path) -> None:
+    secrets.write_bytes(b'\xef\xbb\xbf[oanda]\r\napi_token = "file"\r\n')
+    assert Settings.load().section("oanda", Own).api_token == "file"
+
+
+_NO_NUMBERS = ("nan", "inf", "-inf", "1e300", "-1", "9" * 400, "0x10", "1,5")
+
+
+@pytest.mark.parametrize("value", _NO_NUMBERS)
+def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    names = [variable(*path) for path, kind in numbers() if kind in (int, float)]
+    assert len(names) > 12
+    for name in names:
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            if (name, value) == ("FFE_SIMULATED__SEED", "-1"):
+                continue
+            with pytest.raises(InputError, match=rf"^{name}: "):
+                Settings.load().check_sections()
+
+
+def numbers() -> Iterator[tuple[tuple[str, ...], type]]:
+    """Every setting with the kind of its default, and 0 for a rate that has none."""
+    models = settings_module._models()
+    for section, model in models.items():
+        for name, field in model.model_fields.items():
+            numeric = [kind for kind in (int, float) if kind in (field.annotation, *get_args(field.annotation))]
+            for kind in numeric:
+                yield (section, name), kind
+    for name in ("close_grace_seconds", "lease_wait_seconds"):
+        yield (name,), float
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ('{"oanda/XAUUSD": "XNOP"}', "XNOP"),
+        ('{"XAUUSD": "fx"}', "names no series"),
+        ('["fx"]', "dict"),
+    ],
+)
+def test_a_calendar_that_cannot_be_is_refused_before_anything_uses_it(
+    monkeypatch: pytest.MonkeyPatch, overrides: str, why: str
+) -> None:
+    monkeypatch.setenv("FFE_CALENDARS__OVERRIDES", overrides)
+    with pytest.raises(InputError, match=rf"^FFE_CALENDARS__OVERRIDES: .*{why}"):
+        Settings.load()
+
+
+def test_a_holiday_that_is_no_day_is_refused_before_anything_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFE_CALENDARS__FX_HOLIDAYS", '["13-32"]')
+    with pytest.raises(InputError, match=r"^FFE_CALENDARS__FX_HOLIDAYS: .*13-32"):
+        Settings.load()
+
+
+def test_a_slip_in_a_name_is_said_with_the_nearest_name(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets.write_text('[oanda]\napi_tokn = "x"\n[connections]\nown = "Streamlit\'s"\n')
+    monkeypatch.setenv("FFE_RETRY__ATEMPTS", "3")
+    monkeypatch.setenv("ffe_data_dir", "x")
+    monkeypatch.setenv("FFE_SIMULATED", '{"sed": 1, "seed": 2}')
+    monkeypatch.setenv("FFE_CALENDARS__OVERRIDES", '{"oanda/XAUUSD": "fx"}')
+    monkeypatch.setenv("FFE_CHROMIUM", "chromium")
+    said = unknown_settings()
+    assert [sentence.partition(" ")[0] for sentence in said] == [
+        "FFE_OANDA__API_TOKN",
+        "FFE_RETRY__ATEMPTS",
+        "FFE_SIMULATED__SED",
+        "ffe_data_dir",
+    ]
+    assert [sentence.rpartition(" ")[2] for sentence in said] == [
+        "FFE_OANDA__API_TOKEN?",
+        "FFE_RETRY__ATTEMPTS?",
+        "FFE_SIMULATED__SEED?",
+        "FFE_DATA_DIR?",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(settings_module._known_names()))
+def test_no_setting_is_taken_for_a_slip(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    assert not unknown_settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "https:///path", "https://a b", "https://[x", "https://user:pw@a", "https://a?key=1", "a-name"]
+)
+def test_a_base_url_that_cannot_be_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("FFE_COINBASE__BASE_URL", url)
+    with pytest.raises(InputError, match=r"^FFE_COINBASE__BASE_URL: ") as caught:
+        Settings.load().check_sections()
+    assert url not in str(caught.value)
+
+
+def test_the_object_stores_own_credentials_are_known_to_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-cloud-1")
+    Settings.load({"webhook": {"url": "https://hooks.example/of-the-hook-1"}})
+    assert redact("of-the-cloud-1 https://hooks.example/of-the-hook-1") == "*** ***"

@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ffe_core.cli import backfill, console, coverage, dlq, schedules, watermarks
+from ffe_core.cli.common import print_json
+from ffe_core.descriptors import raise_descriptor_limit
 from ffe_core.errors import FFEError, InputError
 from ffe_core.redaction import log_redacted, redact
+from ffe_core.settings import Settings, unknown_settings
 
 VERBS = (backfill, console, coverage, dlq, schedules, watermarks)
 """Modules with `register(subparsers)`, which sets `run` to a function of the parsed arguments that returns a status."""
@@ -35,12 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     arguments = _parser().parse_args(argv)
     log_redacted(logging.INFO if arguments.verbose else logging.ERROR)
+    raise_descriptor_limit()
     try:
+        _check_settings()
         return int(arguments.run(arguments))
-    except InputError as error:
-        return _say(str(error), USAGE)
-    except FFEError as error:
-        return _say(str(error), FAILED)
+    except (InputError, FFEError) as error:
+        if getattr(arguments, "json", False):
+            print_json({"error": redact(str(error))})
+        return _say(str(error), USAGE if isinstance(error, InputError) else FAILED)
     except KeyboardInterrupt:
         return _say("interrupted; what is committed stays, the same command continues it", INTERRUPTED)
     except BrokenPipeError:
@@ -67,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     for verb in VERBS:
         verb.register(verbs)
     return parser
+
+
+def _check_settings() -> None:
+    """InputError for a wrong value of any section before there is work; a slip in a name is said, and changes nothing.
+
+    A warning, as an environment is shared: another program's variable, or a newer version's, must not stop a cron job.
+    """
+    Settings.load().check_sections()
+    for sentence in unknown_settings():
+        sys.stderr.write(f"warning: {sentence}\n")
 
 
 def _say(message: str, status: int) -> int:

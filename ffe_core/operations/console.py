@@ -21,7 +21,7 @@ from ffe_core.operations.schedules.service import Schedules
 from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
-from ffe_core.settings import Config, Settings
+from ffe_core.settings import Config, Settings, unknown_settings
 from ffe_core.storage.files import why
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.audit import Audit
@@ -41,6 +41,7 @@ class ConsoleService:
 
     def __init__(self, config: Config | Settings | None = None) -> None:
         self.settings = Settings.load(config)
+        self.settings.check_sections()
         self.database = open_state(self.settings)
         self.state_notice = state_notice(self.database, self.settings)
         self.run_service = RunService(self.settings, self.database)
@@ -154,6 +155,8 @@ def shared() -> ConsoleService:
 
 
 def _opened() -> ConsoleService:
+    for sentence in unknown_settings():
+        log.warning("%s", sentence)
     try:
         return ConsoleService().open()
     except OSError as error:

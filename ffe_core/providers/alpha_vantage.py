@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from pydantic import Field
+
 from ffe_core import times
 from ffe_core.calendars import CalendarHorizonError, MarketCalendar
 from ffe_core.pairs import asset_class
@@ -21,7 +23,7 @@ from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, not_o
 from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
 from ffe_core.providers.http import HttpClient
 from ffe_core.providers.http_provider import HttpProvider, parts_of
-from ffe_core.settings import Config, Settings, variable
+from ffe_core.settings import Config, Settings, declare, variable
 from ffe_core.timeframes import floor, seconds
 
 _INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min", "4h": "60min"}
@@ -40,8 +42,11 @@ class AlphaVantageSettings(ProviderSettings):
     base_url: str = "https://www.alphavantage.co"
     api_key: str = ""
     requests_per_second: Rate = 1.0
-    requests_per_day: int | None = 25
+    requests_per_day: int | None = Field(25, ge=1, le=10_000_000)
     """The free key's; set it to what a premium key allows, or to nothing."""
+
+
+declare("alpha_vantage", AlphaVantageSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ffe_core import times
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import normalize_pair
 from ffe_core.settings import Config, Settings
+from ffe_core.sources import checked_http_url
 from ffe_core.timeframes import ceil, floor, seconds
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ Record = dict[str, Any]
 _HALF_HOUR = 1800
 
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 """Requests a second."""
 
 
@@ -46,9 +47,9 @@ class ProviderSettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _has_a_scheme(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://, for example https://api.example.com")
-        return url
+        if url and ("@" in url or "?" in url or "#" in url):
+            raise ValueError("must be the part of the address before the provider's own path, without credentials")
+        return checked_http_url(url) if url else url
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from ffe_core.providers.base import (
 )
 from ffe_core.providers.http import HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
-from ffe_core.settings import Config, Settings
+from ffe_core.settings import Config, Settings, declare
 from ffe_core.timeframes import seconds
 
 _PRODUCTS = "/api/v3/brokerage/market/products"
@@ -44,6 +44,9 @@ class CoinbaseSettings(ProviderSettings):
 
     base_url: str = "https://api.coinbase.com"
     requests_per_second: Rate = 10.0
+
+
+declare("coinbase", CoinbaseSettings)
 
 
 class CoinbaseDataProvider(HttpProvider):

@@ -14,7 +14,7 @@ from ffe_core.pairs import normalize_pair, split_pair
 from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, joined_windows, records_of, windows
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
-from ffe_core.settings import Config, Settings, variable
+from ffe_core.settings import Config, Settings, declare, variable
 from ffe_core.timeframes import seconds
 
 _HOSTS = {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
@@ -33,6 +33,9 @@ class OandaSettings(ProviderSettings):
     api_token: str = ""
     environment: Literal["practice", "live"] = "practice"
     requests_per_second: Rate = 100.0
+
+
+declare("oanda", OandaSettings)
 
 
 class OandaDataProvider(HttpProvider):

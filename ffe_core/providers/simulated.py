@@ -26,10 +26,10 @@ from pydantic import BaseModel, Field
 from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
-from ffe_core.providers.base import Fetched, Page, Provider, Record
+from ffe_core.providers.base import Fetched, Page, Provider, Rate, Record
 from ffe_core.providers.http import traffic
 from ffe_core.providers.rate import shared_pace
-from ffe_core.settings import Config, Settings
+from ffe_core.settings import Config, Seconds, Settings, declare
 from ffe_core.timeframes import seconds
 from ffe_core.times import DAY
 
@@ -55,10 +55,13 @@ class SimulatedSettings(BaseModel):
     `latency_seconds` is slept per request. Without `requests_per_second` requests are not paced.
     """
 
-    seed: int = 0
-    broken_records: float = Field(0.0005, ge=0, le=1)
-    latency_seconds: float = Field(0.0, ge=0, allow_inf_nan=False)
-    requests_per_second: float | None = Field(None, gt=0, allow_inf_nan=False)
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
+    broken_records: float = Field(0.0005, ge=0, le=1, allow_inf_nan=False)
+    latency_seconds: Seconds = 0.0
+    requests_per_second: Rate | None = None
+
+
+declare("simulated", SimulatedSettings)
 
 
 class SimulatedProvider(Provider):

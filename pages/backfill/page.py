@@ -23,6 +23,7 @@ from pages.widgets import (
     notes,
     number,
     one_of,
+    plain,
     section,
     service,
     span,
@@ -153,7 +154,7 @@ def series_form() -> list[str]:
         st.selectbox("Provider", list(PROVIDERS), key="backfill_provider", on_change=provider_changed)
         missing = credentials_missing(st.session_state.backfill_provider)
         if missing:
-            st.caption(f":red[:material/key_off: {missing}]")
+            st.caption(f":red[:material/key_off: {plain(missing)}]")
             wrong.append("credentials are missing")
     with second:
         suggested = console.suggestions.pairs(st.session_state.backfill_provider)
@@ -211,7 +212,7 @@ def pair_problems(pairs: list[str]) -> list[str]:
     ]
     if unlisted:
         provider = st.session_state.backfill_provider
-        st.caption(f":orange[:material/warning: Not in the list of {provider}: {', '.join(unlisted)}.]")
+        st.caption(f":orange[:material/warning: Not in the list of {plain(provider)}: {plain(', '.join(unlisted))}.]")
     return []
 
 
@@ -313,7 +314,7 @@ def start_button(wrong: list[str], found: Preview | None) -> None:
         )
         save_popover()
         if wrong:
-            st.caption(f"Not yet: {wrong[0]}.")
+            st.caption(f"Not yet: {plain(wrong[0])}.")
     told()
 
 

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 from ffe_core.insight.chart import ChartView
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.times import DAY
+from pages.widgets import plotted
 
 GAPS: dict[str, tuple[str, str]] = {
     "unexplained": ("missing, unexplained", "rgba(210,60,60,0.22)"),
@@ -102,7 +103,7 @@ def _lineage(view: ChartView, runs: Mapping[str, int]) -> list[str]:
 
 
 def _counts(view: ChartView, row: Mapping[str, Any]) -> list[str]:
-    parts = [f"volume {row['volume']:,.10g} {view.volume_unit}"] if view.volume_unit else []
+    parts = [f"volume {row['volume']:,.10g} {plotted(view.volume_unit)}"] if view.volume_unit else []
     if row["expected"] > 1 or row["sources"] > 1:
         parts.append(f"{row['sources']:,} of {row['expected']:,} source bars")
     if row["restated"]:
@@ -115,8 +116,8 @@ def _origin(row: Mapping[str, Any], runs: Mapping[str, int]) -> list[str]:
         return []
     run = runs.get(row["_ingestion_id"])
     parts = [
-        f"{row['source_provider']} · extracted {row['_extracted_at']:%Y-%m-%d %H:%M:%S} UTC",
-        f"ingestion {str(row['_ingestion_id'])[:18]}" + (f" · run {run}" if run else ""),
+        f"{plotted(row['source_provider'])} · extracted {row['_extracted_at']:%Y-%m-%d %H:%M:%S} UTC",
+        f"ingestion {plotted(str(row['_ingestion_id'])[:18])}" + (f" · run {run}" if run else ""),
     ]
     return [*parts, "edited dead letter"] if row["_dead_letter_id"] else parts
 
@@ -128,7 +129,7 @@ def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:
         width=None if view.size.months else view.size.seconds * 900,
         name="volume",
         marker={"color": ink["faint"], "line": {"width": 0}},
-        hovertemplate="%{y:,.8~g} " + str(view.volume_unit) + "<extra></extra>",
+        hovertemplate="%{y:,.8~g} " + plotted(view.volume_unit) + "<extra></extra>",
         showlegend=False,
     )
 
@@ -172,7 +173,9 @@ def _add_second(drawn: go.Figure, name: str, joined: pa.Table, ink: dict[str, st
     stamps = _stamps(joined)
     line = {"color": "#b85f00", "width": 1.4}
     drawn.add_trace(
-        go.Scatter(x=stamps, y=joined["close_b"].to_numpy(), mode="lines", line=line, name=name, connectgaps=False),
+        go.Scatter(
+            x=stamps, y=joined["close_b"].to_numpy(), mode="lines", line=line, name=plotted(name), connectgaps=False
+        ),
         1,
         1,
     )
@@ -289,7 +292,7 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
         spikedash="dot",
     )
     drawn.update_yaxes(type="log" if log else "linear", row=1, col=1)
-    unit = view.volume_unit or "no volume from this provider"
+    unit = plotted(view.volume_unit or "no volume from this provider")
     drawn.update_yaxes(
         title={"text": unit, "font": {"size": 11}, "standoff": 12}, tickformat="~s", nticks=4, row=2, col=1
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -24,7 +25,9 @@ from ffe_core.series import Series
 
 _KINDS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "sheet": "application/json"}
 _MICROS = 1_000_000
-_LONGEST_ECHO = 40
+_LONGEST_ECHO, _LONGEST_VALUE = 40, 200
+_PARAMETERS = ("series", "start", "end", "format", "known")
+MOST_SERIES = 200
 
 
 class _Once(FileResponse):
@@ -52,12 +55,14 @@ async def download(request: Request) -> Response:
 
 
 def _written(request: Request) -> tuple[Path, str, str]:
-    query = request.query_params
+    query = _checked(request.query_params)
     format_ = query.get("format", "parquet")
     if format_ not in _KINDS:
-        raise InputError(f"{format_!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
+        raise InputError(f"{format_[:_LONGEST_ECHO]!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
     series = [Series.of(*_three(key)) for key in query.getlist("series")]
     start, end = _whole(query.get("start"), "start"), _whole(query.get("end"), "end")
+    if start >= end:
+        raise InputError(f"{end} is not after the start, {start}; the bars of [start, end) are exported", field="end")
     known = _whole(query["known"], "known", _MICROS) if "known" in query else None
     descriptor, name = tempfile.mkstemp(prefix="ffe-export-")
     os.close(descriptor)
@@ -96,10 +101,23 @@ def _moment(micros: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
+def _checked(query: QueryParams) -> QueryParams:
+    """The parameters, if each is one that is known, is given once (`series`: up to MOST_SERIES times) and is short."""
+    for name in query:
+        if name not in _PARAMETERS:
+            raise InputError(f"{name[:_LONGEST_ECHO]!r} is no parameter; use {', '.join(_PARAMETERS)}")
+        given, most = query.getlist(name), MOST_SERIES if name == "series" else 1
+        if len(given) > most:
+            raise InputError(f"given {len(given):,} times; {most} at most can be", field=name)
+        if max(map(len, given)) > _LONGEST_VALUE:
+            raise InputError(f"a value is longer than {_LONGEST_VALUE} characters", field=name)
+    return query
+
+
 def _three(key: str) -> tuple[str, str, str]:
     pair, *rest = key.split("/")
     if len(rest) != 2:
-        raise InputError(f"{key!r} names none; write it like BTCUSD/1h/coinbase", field="series")
+        raise InputError(f"{key[:_LONGEST_ECHO]!r} names none; write it like BTCUSD/1h/coinbase", field="series")
     return pair, rest[0], rest[1]
 
 

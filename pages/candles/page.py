@@ -23,7 +23,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.chart import GAPS, MOST_SHADES, figure
-from pages.widgets import from_url, keep_in_url, notes, number, one_of, section, service, span, when
+from pages.widgets import from_url, keep_in_url, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table
 from pages.widgets.verbs import told
@@ -382,7 +382,7 @@ def what_differs(joined: pa.Table) -> None:
     text = f"{number(different.num_rows)} of {number(joined.num_rows)} bars differ"
     if 0 < different.num_rows <= 5:
         text += ": " + ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in different["timestamp"].to_pylist())
-    st.caption(f":material/difference: Laid over: {text}.")
+    st.caption(f":material/difference: Laid over: {plain(text)}.")
 
 
 def runs_in(view: ChartView) -> dict[str, int]:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.intervals import Times
+from pages.widgets import plotted
 
 LEVELS = ("whole", "explained", "some missing", "most missing", "all missing")
 SIGNS = ("", "·", "–", "=", "×")
@@ -42,7 +43,7 @@ def figure(pairs: Sequence[str], edges: Times, counts: dict[str, Times]) -> go.F
     chart.add_heatmap(
         z=found,
         x=labels,
-        y=list(pairs),
+        y=[plotted(pair) for pair in pairs],
         zmin=-0.5,
         zmax=len(LEVELS) - 0.5,
         colorscale=[[(place + side) / len(LEVELS), color] for place, color in enumerate(colors) for side in (0, 1)],
@@ -104,7 +105,7 @@ def _add_markers(
     bright = ("#000000", "#ffffff")
     chart.add_scatter(
         x=[labels[column] for column in columns.tolist()],
-        y=names,
+        y=[plotted(name) for name in names],
         mode="markers+text" if with_signs else "markers",
         text=[SIGNS[kind] for kind in kinds.tolist()] if with_signs else None,
         textfont={"size": 12, "color": [bright[(kind >= 3) != dark] for kind in kinds.tolist()]},

@@ -36,7 +36,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.tables import digest, show_table
-from pages.widgets.text import few
+from pages.widgets.text import few, plain
 from pages.widgets.verbs import changing, done, told
 
 ALL = "All"
@@ -281,7 +281,7 @@ def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage
 def cell(one: SeriesCoverage) -> None:
     """The gaps of one pair, and what can be done about them."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"{one.series.asset_pair} {one.series.timeframe}, {span(one.start, one.end)}", anchor=False)
+        st.subheader(f"{plain(one.series.asset_pair)} {one.series.timeframe}, {span(one.start, one.end)}", anchor=False)
         st.button("Close", key="coverage_close", icon=":material/close:", type="tertiary", on_click=nothing_chosen)
     gaps = one.gaps()
     if not gaps:
@@ -295,7 +295,7 @@ def calendar_notes(one: SeriesCoverage) -> None:
     calendar = calendar_of(one.series, service().settings)
     first, last = calendar.horizon
     known = "" if first is None else f", known from {when(first, hint=False)} to {when(last, hint=False)}"
-    st.caption(f"Calendar {calendar.name}{known}.")
+    st.caption(f"Calendar {plain(calendar.name)}{known}.")
     special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
     if special:
         with st.expander(f"{len(special)} holidays and half days"):

@@ -16,12 +16,13 @@ from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
 from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import record
 from pages.dead_letters.text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
-from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when
+from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when, whole
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
 from pages.widgets.verbs import refusable, told
 
 PAGE_SIZE = 50
+LONGEST_NAME = 200
 ANY = "any"
 NAMES = {
     "reason": "Reason",
@@ -190,7 +191,7 @@ def open_group(by: str) -> None:
 
 
 def records(asked: Wanted) -> None:
-    page = max(1, from_url("page", int, 1))
+    page = max(1, from_url("page", whole, 1))
     found = service().queue.find(asked, PAGE_SIZE, PAGE_SIZE * (min(page, 10**9) - 1))
     if not found.rows:
         nothing(asked, page)
@@ -425,7 +426,7 @@ def record_view(entry_id: str) -> None:
         st.code(storable(str(error)), language=None, wrap_lines=True)
         return
     last = len(entry.letters) - 1
-    shown_ = min(max(0, from_url("record", int, 0)), last)
+    shown_ = min(max(0, from_url("record", whole, 0)), last)
     with head:
         st.space("stretch")
         step("Previous", "dl_previous", ":material/chevron_left:", shown_ - 1, shown_ == 0)
@@ -454,7 +455,7 @@ def refresh() -> None:
 with section("The dead letters"):
     refresh()
     if "entry" in st.query_params:
-        record_view(st.query_params["entry"])
+        record_view(st.query_params["entry"][:LONGEST_NAME])
     elif st.query_params.get("view") == "mend":
         work_view()
     else:

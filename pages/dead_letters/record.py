@@ -25,7 +25,7 @@ from pages.dead_letters.editor import editor
 from pages.dead_letters.text import bar, cell, payload, several, status_badge, status_of, verbs
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
-from pages.widgets.text import when
+from pages.widgets.text import plain, when
 
 AROUND = 30
 _NEIGHBOURS = 2
@@ -94,7 +94,7 @@ def _why(letter: DeadLetterRecord) -> None:
     st.markdown("**Why it is here**")
     rows = [{"Rule": storable(code), "In words": storable(in_words(code))} for code in letter.reasons]
     if not rows:
-        st.caption(f"{WORDS[NO_REASON].capitalize()}.")
+        st.caption(f"{plain(WORDS[NO_REASON].capitalize())}.")
         return
     show_table(
         rows,

@@ -14,7 +14,7 @@ from ffe_core.operations.dead_letters.service import DeadLetters, readable
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
 from ffe_core.storage.dead_letters.index import FAILED_AGAIN, storable
 from pages.widgets.frame import service
-from pages.widgets.text import number
+from pages.widgets.text import number, plain
 
 FIELDS = ("date", "open", "high", "low", "close", "volume")
 _LONGEST_CELL, _LONGEST_TEXT = 120, 20_000
@@ -47,7 +47,7 @@ def status_of(status: str, attempts: int) -> str:
 def status_badge(status: str) -> None:
     """A badge for a record's status."""
     color, icon = _STATUS_LOOKS.get(status, ("gray", ":material/help:"))
-    st.badge(status, icon=icon, color=color)  # type: ignore[arg-type]
+    st.badge(plain(status), icon=icon, color=color)  # type: ignore[arg-type]
 
 
 def status_column(width: Any = 130) -> Any:

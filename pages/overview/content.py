@@ -16,6 +16,7 @@ from pages.widgets import (
     go,
     many,
     number,
+    plain,
     relative,
     section,
     service,
@@ -95,7 +96,7 @@ def figures(shown: Overview) -> None:
             "Worst lag",
             "–" if worst is None else "none" if not worst.lag else duration(worst.lag),
             help="In market time: a closed weekend is not lag."
-            + (f" {worst.series.asset_pair} {worst.series.timeframe}." if worst and worst.lag else ""),
+            + (f" {plain(worst.series.asset_pair)} {worst.series.timeframe}." if worst and worst.lag else ""),
         )
     cells[3].metric("Running", number(active))
     cells[4].metric("Pending dead letters", number(service().queue.count(Wanted(status="pending"))))
@@ -195,7 +196,7 @@ def recent_runs() -> None:
             )
             state_badge(run["state"])
             st.caption(
-                f"{run['provider']} · {run['series_total'] or 0} series · {span(run['start'], run['end'])} · "
+                f"{plain(run['provider'])} · {run['series_total'] or 0} series · {span(run['start'], run['end'])} · "
                 f"{number(run['records_total'])} candles · {relative(run['created_at'])}"
             )
     if total > len(runs):

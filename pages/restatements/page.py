@@ -15,7 +15,7 @@ from ffe_core.insight.stored import stored_series
 from ffe_core.operations.corrections import BY_HAND
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
-from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, section, service
+from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table
 
@@ -92,7 +92,7 @@ def says(table: pa.Table) -> None:
     for provider, bars in sorted(providers.items()):
         many = "" if len(bars) == 1 else "s"
         gave = "corrected" if provider == "By hand" else "gave other values for"
-        st.markdown(f"**{provider}** {gave} **{number(len(bars))} bar{many}** ({period})")
+        st.markdown(f"**{plain(provider)}** {gave} **{number(len(bars))} bar{many}** ({period})")
 
 
 def open_bar() -> None:

@@ -18,11 +18,13 @@ from pages.widgets import (
     many,
     notes,
     number,
+    plain,
     section,
     service,
     span,
     state_column,
     when,
+    whole,
 )
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
@@ -44,10 +46,9 @@ def head(run: Any, rows: list[Any]) -> None:
 
 def origin(run: Any) -> None:
     parent = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
-    st.caption(
-        f"{run['kind'].capitalize()} from {run['provider']}, mode {run['mode']}, {span(run['start'], run['end'])} · "
-        f"started {when(run['created_at'])} by {run['actor']} ({run['source']}){parent}"
-    )
+    what = f"{plain(run['kind'].capitalize())} from {plain(run['provider'])}, mode {plain(run['mode'])}"
+    who = f"{plain(run['actor'])} ({plain(run['source'])})"
+    st.caption(f"{what}, {span(run['start'], run['end'])} · started {when(run['created_at'])} by {who}{parent}")
 
 
 def actions(run: Any, rows: list[Any]) -> None:
@@ -226,7 +227,8 @@ def failures(rows: list[Any]) -> None:
     failed = [row for row in rows if row["error"]]
     for row in failed[:MOST_FAILURES]:
         with st.container(border=True):
-            st.write(f":red[:material/error:] **{row['asset_pair']} {row['timeframe']}** · {row['next_step'] or ''}")
+            what, then = f"{row['asset_pair']} {row['timeframe']}", row["next_step"] or ""
+            st.write(f":red[:material/error:] **{plain(what)}** · {plain(then)}")
             st.code(row["error"], language=None, wrap_lines=True)
     if len(failed) > MOST_FAILURES:
         st.caption(f"And {number(len(failed) - MOST_FAILURES)} more, each with its error in the list.")
@@ -317,7 +319,7 @@ def unknown(run_id: int | None) -> None:
     st.page_link("runs/page.py", label="See all runs", icon=":material/play_circle:")
 
 
-asked = from_url("id", int, None)
+asked = from_url("id", whole, None)
 with section("The run"):
     shown = service().runs.get(asked) if asked is not None and 0 < asked < 2**31 else None
     if shown is None:

@@ -83,10 +83,12 @@ def head(schedule: Schedule) -> None:
             args=("sched_deleting",),
             disabled=locked,
         )
-    st.caption(f"{words(schedule)[:1].upper()}{words(schedule)[1:]} · last changed by {schedule.actor}")
+    said = words(schedule)
+    st.caption(f"{plain(said[:1].upper() + said[1:])} · last changed by {plain(schedule.actor)}")
     if schedule.paused:
         st.warning(
-            f"Paused by {schedule.paused_by} {relative(schedule.paused_at or 0)}.", icon=":material/pause_circle:"
+            f"Paused by {plain(schedule.paused_by)} {relative(schedule.paused_at or 0)}.",
+            icon=":material/pause_circle:",
         )
         st.code(schedule.paused_reason or "", language=None, wrap_lines=True)
 

@@ -18,7 +18,7 @@ from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.text import local
 from pages.widgets.frame import section, service
 from pages.widgets.tables import show_table
-from pages.widgets.text import number, relative, when
+from pages.widgets.text import number, plain, relative, when
 
 WHENS = {
     "bar": "After each bar closes",
@@ -130,7 +130,7 @@ def _is_blank(field: str) -> bool:
 def _notes() -> None:
     try:
         for note in service().schedules.notes(draft()):
-            st.caption(f":orange[:material/info: {note}.]")
+            st.caption(f":orange[:material/info: {plain(note)}.]")
     except InputError:
         return  # a bar-close trigger of series that cannot be: said at the series
 
@@ -262,10 +262,10 @@ def preview(problems: dict[str, str]) -> None:
     st.subheader("Next five ticks")
     missing = [name.replace("_", " ") for name in problems if name != "name"]
     if missing:
-        st.caption(f"Shown as soon as this can be read: {', '.join(missing)}.")
+        st.caption(f"Shown as soon as this can be read: {plain(', '.join(missing))}.")
         return
     chosen = draft()
     with section("The next ticks"):
         words = service().schedules.plans.trigger(chosen).words
-        st.caption(f"{words[:1].upper()}{words[1:]}.")
+        st.caption(f"{plain(words[:1].upper() + words[1:])}.")
         coming(chosen, chosen.zone)

@@ -15,7 +15,7 @@ from pages.schedules.detail import detail_view, words
 from pages.schedules.form import draft, fields, fill_in, preview
 from pages.schedules.text import LEGEND, series_of, short, signs, state_of
 from pages.schedules.verbs import do, go, told_in_full
-from pages.widgets import actor, from_url, listed, notes, number, one_of, section, service, when
+from pages.widgets import actor, from_url, listed, notes, number, one_of, plain, section, service, when, whole
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.states import state_column
 from pages.widgets.tables import show_table
@@ -85,7 +85,7 @@ def table() -> None:
         st.caption(f"{len(found):,} schedule{'' if len(found) == 1 else 's'}. Click a row to open it. {LEGEND}.")
         if len(found) > PAGE_SIZE:
             st.pagination(-(-len(found) // PAGE_SIZE), key="sched_list_page")
-        st.caption(f":material/timer: Fired by {service().leader}.")
+        st.caption(f":material/timer: Fired by {plain(service().leader)}.")
     if st.session_state.get("sched_open") is not None:
         st.rerun()
 
@@ -248,7 +248,7 @@ def form_view(schedule: Schedule | None) -> None:
             )
             st.button("Discard", key="sched_discard", on_click=go, kwargs={"schedule": schedule.id} if schedule else {})
             if problems:
-                st.caption(f"Not yet: {', '.join(name.replace('_', ' ') for name in problems)}.")
+                st.caption(f"Not yet: {plain(', '.join(name.replace('_', ' ') for name in problems))}.")
         told_in_full()
     with right, section("The preview"):
         preview(problems)
@@ -278,7 +278,7 @@ def save(schedule: Schedule | None) -> None:
 
 def asked(name: str) -> Schedule | None:
     """The schedule that the address names under `schedule` or `edit`; a note when there is none."""
-    number_ = from_url(name, int, None)
+    number_ = from_url(name, whole, None)
     if number_ is None:
         return None
     found = service().schedules.store.get(number_) if 0 < number_ < 2**31 else None

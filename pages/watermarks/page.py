@@ -24,6 +24,7 @@ from pages.widgets import (
     notes,
     number,
     one_of,
+    plain,
     section,
     service,
     state_column,
@@ -177,7 +178,7 @@ def actions(row: Freshness) -> None:
     blocked = not console.leads or row.marks.watermark is None
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{series.asset_pair} {series.timeframe}** · {series.provider}")
+            st.markdown(f"**{plain(series.asset_pair)} {series.timeframe}** · {plain(series.provider)}")
             health_badge(row.health)
             st.caption(when(row.marks.watermark))
         if row.trouble:
@@ -230,14 +231,19 @@ def undo_button(series: Series) -> None:
     move = service().watermark_verbs.last_move(series)
     if move is not None:
         st.button(
-            f"Undo {move.verb}",
+            f"Undo {plain(move.verb)}",
             key="watermarks_undo",
             icon=":material/undo:",
             on_click=undo,
             args=(series, move.verb),
             disabled=not service().leads,
-            help=f"By {move.actor} on {when(move.at, hint=False)}. Possible until something is committed.",
+            help=f"By {plain(move.actor)} on {when(move.at, hint=False)}. Possible until something is committed.",
         )
+
+
+def as_markdown(series: Series) -> str:
+    """A series as markdown."""
+    return f"**{plain(series.asset_pair)} {series.timeframe}** from {plain(series.provider)}"
 
 
 @dialog("Rewind the watermark", asked="watermarks_ask", width="medium")
@@ -246,9 +252,10 @@ def rewind_dialog(row: Freshness) -> None:
     series, before = row.series, row.marks.watermark
     assert before is not None
     suggested = service().watermark_verbs.suggestion(series) if "watermarks_to" not in st.session_state else None
+    read_to = when(before, hint=False)
     st.write(
-        f"**{series.asset_pair} {series.timeframe}** from {series.provider} was read to **{when(before, hint=False)}**."
-        " Choose an earlier bar: the next backfill reads on from there. No row is removed and no other series moves."
+        f"{as_markdown(series)} was read to **{read_to}**. Choose an earlier bar: the next backfill reads on from it."
+        " No row is removed and no other series moves."
     )
     st.datetime_input(
         "New watermark (open of a bar, UTC)",
@@ -311,9 +318,9 @@ def rewind(series: Series, to: int | None) -> None:
 def forget_dialog(row: Freshness) -> None:
     series = row.series
     st.write(
-        f"**{series.asset_pair} {series.timeframe}** from {series.provider}: its watermark and its oldest mark are "
-        f"forgotten; its {number(row.counts.stored + row.counts.extra)} candles stay. The next backfill reads "
-        "everything it is asked for again and finds repeats."
+        f"{as_markdown(series)}: its watermark and its oldest mark are forgotten; its "
+        f"{number(row.counts.stored + row.counts.extra)} candles stay. The next backfill reads everything it is asked"
+        " for again and finds repeats."
     )
     st.text_input("Reason", key="watermarks_reason", placeholder="For the record")
     with st.container(horizontal=True):

@@ -14,6 +14,7 @@ from ffe_core.errors import DatabaseError, FFEError, InputError, NewerFormatErro
 from ffe_core.operations.console import ConsoleService, shared
 from ffe_core.redaction import redact
 from pages.widgets.states import state_badge
+from pages.widgets.text import plain
 
 _HEADING_HEIGHT = 36
 """Pixels of a button."""
@@ -52,7 +53,7 @@ def _standby() -> None:
     if console.leads:
         st.rerun()
     st.warning(
-        f"This console is a standby: it shows everything and starts nothing. The leader is {console.leader}.",
+        f"This console is a standby: it shows everything and starts nothing. The leader is {plain(console.leader)}.",
         icon=":material/visibility:",
     )
 
@@ -71,14 +72,14 @@ def actor() -> str:
 def heading(title: str) -> None:
     """The title of a page that has nothing beside it, as high as one that has."""
     with st.container(height=_HEADING_HEIGHT, border=False, horizontal=True, vertical_alignment="center"):
-        st.title(title, width="content")
+        st.title(plain(title), width="content")
 
 
 @contextmanager
 def heading_row(title: str, state: str | None = None) -> Iterator[None]:
     """The title of a page and a state after it; what is drawn inside stands to the right."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(title, width="content")
+        st.title(plain(title), width="content")
         if state is not None:
             state_badge(state)
         st.space("stretch")
@@ -101,5 +102,5 @@ def section(what: str) -> Iterator[None]:
 
 def _tell(what: str, why: str) -> None:
     with st.container(border=True):
-        st.write(f":red[:material/error:] **{what} cannot be shown.** Reload to try again.")
+        st.write(f":red[:material/error:] **{plain(what)} cannot be shown.** Reload to try again.")
         st.code(redact(why), language=None, wrap_lines=True)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ffe_core.insight.freshness import Health
 from ffe_core.storage.state import runs, schedules
+from pages.widgets.text import plain
 
 _LOOKS: dict[str, tuple[str, str]] = {
     runs.QUEUED: ("gray", ":material/schedule:"),
@@ -39,7 +40,7 @@ STATE_COLORS: dict[str, str] = {state: color for state, (color, _) in _LOOKS.ite
 def state_badge(state: str) -> None:
     """A badge for a state."""
     color, icon = _LOOKS.get(state, ("gray", ":material/help:"))
-    st.badge(state, icon=icon, color=color)  # type: ignore[arg-type]
+    st.badge(plain(state), icon=icon, color=color)  # type: ignore[arg-type]
 
 
 def state_column(label: str = "State", width: Any = "small") -> Any:

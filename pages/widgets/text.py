@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from collections.abc import Sequence
 
 from ffe_core import times
+
+_WORD_JOINER = "\u2060"
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+"""Of ASCII: before any other character a backslash stays."""
+# Where an address, a mail address, ":streamlit:" or an arrow, a dash, a "not equal" would be found.
+_FOUND_LATER = re.compile(r"(?<=:)(?=[/a-z_+])|(?<=@)|(?<=www)|(?<=[-<>=!~])(?=[-<>=~])", re.IGNORECASE)
 
 
 def number(value: float | None) -> str:
@@ -19,9 +26,19 @@ def many(value: int, thing: str, things: str | None = None) -> str:
     return f"{number(value)} {thing if value == 1 else things or f'{thing}s'}"
 
 
-def plain(text: str) -> str:
-    """Somebody's own words, for a place that would take them for markdown."""
-    return re.sub(r"([^\w\s])", r"\\\1", text)
+def plain(text: object) -> str:
+    """Somebody's own words on one line, for a place that would take them for markdown.
+
+    What markdown reads before it looks for links, arrows and logos is escaped. Those it finds in the text afterwards,
+    escaped or not, so a word joiner, which nobody sees, parts them.
+    """
+    parted = _FOUND_LATER.sub(_WORD_JOINER, " ".join(str(text).split()))
+    return _PUNCTUATION.sub(r"\\\g<0>", parted)
+
+
+def plotted(text: object) -> str:
+    """Somebody's own words for a chart, which takes `<` for its own kind of HTML."""
+    return html.escape(" ".join(str(text).split()), quote=False)
 
 
 def when(epoch: float | None, *, hint: bool = True) -> str:

@@ -16,6 +16,8 @@ _ADDRESS = "_url_address"
 _LATE_SECONDS = 3.0
 _MOST_SHOWN = 12
 _LONGEST = 80
+_MOST_PARAMETERS, _LONGEST_VALUE = 40, 8_192
+_LARGEST = 2**31 - 1
 
 
 def arrived(widget: str) -> bool:
@@ -46,6 +48,21 @@ def from_url(name: str, read: Callable[[str], Value], default: Value) -> Value:
         note(name, text, error)
         st.query_params.pop(name, None)
         return default
+
+
+def bound_address() -> None:
+    """Leave out of the address, with a note, what is longer than any page writes there; before a page reads it."""
+    for place, (name, text) in enumerate(list(st.query_params.items())):
+        if place >= _MOST_PARAMETERS or len(name) > _LONGEST or len(text) > _LONGEST_VALUE:
+            st.query_params.pop(name, None)
+            note(name, text, InputError("too many of them" if place >= _MOST_PARAMETERS else "too long"))
+
+
+def whole(text: str) -> int:
+    """A reader for `from_url` that takes a whole number from 0 on that a database can hold."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > _LARGEST:
+        raise InputError(f"use a whole number from 0 to {_LARGEST}")
+    return int(text)
 
 
 def one_of(options: Iterable[str]) -> Callable[[str], str]:
@@ -93,8 +110,13 @@ def _here() -> tuple[tuple[str, str], ...]:
 def note(name: str, text: str, error: Exception) -> None:
     """Remember that a parameter was left out, for `notes` to say."""
     why = f" ({error})" if isinstance(error, InputError) else ""
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    st.session_state.setdefault(_NOTES, {})[f"{name}={shown}{why}"] = None
+    known = st.session_state.setdefault(_NOTES, {})
+    if len(known) < _MOST_SHOWN:
+        known[f"{_short(name)}={_short(text)}{_short(why, 4 * _LONGEST)}"] = None
+
+
+def _short(text: str, most: int = _LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def notes() -> None:

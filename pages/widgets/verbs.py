@@ -9,7 +9,7 @@ import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
 from pages.widgets.frame import service
-from pages.widgets.text import few
+from pages.widgets.text import few, plain
 
 _DONE, _REFUSED = "_verb_done", "_verb_refused"
 
@@ -39,7 +39,7 @@ def done(what: str) -> None:
 def told() -> None:
     """Say once what the last verb has come to, or why it was refused, as plain text."""
     if what := st.session_state.pop(_DONE, None):
-        st.success(what, icon=":material/check_circle:")
+        st.success(plain(what), icon=":material/check_circle:")
     if why := st.session_state.pop(_REFUSED, None):
         st.error("That was refused.", icon=":material/error:")
         st.code(why, language=None, wrap_lines=True)

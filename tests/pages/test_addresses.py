@@ -117,3 +117,34 @@ def test_the_backfill_form_of_a_link_can_be_changed(filled: ConsoleService, open
         ["BTCUSD", "EURUSD"],
     )
     assert len(at.dataframe[0].value) == 2
+
+
+ABSURD = ["x" * 9_000, "9" * 5_000, "-1", "1e300", "nan", "٣", "0x10", "9999999999", " ", "\u202e", "%00", "../../x"]
+"""No page has a parameter that this could be; each is harmless."""
+NAMED = {
+    "backfill": ("provider", "pairs", "timeframes", "mode", "start", "end"),
+    "runs": ("state", "provider", "pair", "since", "page"),
+    "run": ("id",),
+    "watermarks": ("provider", "pair", "health", "watchlist", "series"),
+    "coverage": ("provider", "timeframe", "pair", "at", "watchlist", "range", "from", "to"),
+    "candles": ("pair", "timeframe", "provider", "start", "end", "log", "known", "now", "tab", "over"),
+    "restatements": ("series", "provider", "since"),
+    "dead_letters": ("status", "q", "by", "page", "record", "entry", "view", "pair", "reason", "day", "run"),
+    "schedules": ("schedule", "edit", "new", "provider", "pairs", "timeframes"),
+}
+
+
+@pytest.mark.parametrize("page", NAMED)
+def test_an_absurd_address_breaks_no_page(filled: ConsoleService, open_page: Open, page: str) -> None:
+    for text in ABSURD:
+        at = open_page(page, **dict.fromkeys(NAMED[page], text))
+        assert not at.exception, text
+        assert "cannot be shown" not in words(at), text
+        assert max(map(len, words(at).splitlines()), default=0) < 1_000
+
+
+def test_an_address_with_very_many_parameters_is_cut(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("runs", **{f"x{number}": "1" for number in range(500)})
+    assert len(address(at)) <= 40
+    assert "too many of them" in words(at)
+    assert len(words(at)) < 5_000

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from ffe_core.operations.console import ConsoleService
-from pages.candles.download import download
+from pages.candles.download import MOST_SERIES, download
 from tests.pages.test_page_states import backfilled
 
 Get = Callable[..., httpx.Response]
@@ -90,3 +90,27 @@ def test_a_series_that_cannot_be_is_refused_with_the_reason(get: Get, query: str
     answer = get(f"{query}{RANGE}")
     assert answer.status_code == 400
     assert answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        (f"{BTC}{RANGE}&start=1704067200", "start"),
+        (f"{BTC}{RANGE}&format=csv&format=csv", "format"),
+        ("&".join([BTC] * (MOST_SERIES + 1)) + RANGE, "series"),
+        (f"series={'x' * 5000}{RANGE}", "series"),
+        (f"{BTC}{RANGE}&format={'x' * 5000}", "format"),
+        (f"{BTC}&start=1704326400&end=1704067200", "end"),
+        (f"{BTC}&start=1704067200&end=1704067200", "end"),
+        (f"{BTC}{RANGE}&formatt=csv", "'formatt'"),
+        (f"{BTC}{RANGE}&{'x' * 5000}=1", "'xxxx"),
+    ],
+)
+def test_parameters_that_are_unknown_repeated_too_long_or_the_wrong_way_round_are_refused_by_name(
+    get: Get, tmp_path: Path, query: str, field: str
+) -> None:
+    answer = get(query)
+    assert answer.status_code == 400
+    assert answer.text.startswith(field)
+    assert len(answer.text) < 200
+    assert not left_behind(tmp_path)

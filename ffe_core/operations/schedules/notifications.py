@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
-from pydantic import BaseModel, Field, field_validator
 
 from ffe_core.errors import FFEError, InputError, PermanentError, ProviderError, RetriableError
 from ffe_core.redaction import redact, register
@@ -32,26 +31,11 @@ _DAY = 86_400
 _LONGEST_TEXT = 1_500
 
 
-class WebhookSettings(BaseModel):
-    """Section `webhook`: where messages go, and how many new dead letters are worth one."""
-
-    url: str = ""
-    dead_letter_limit: int = Field(default=100, ge=1)
-    timeout_seconds: float = Field(default=10.0, gt=0)
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return url
-
-
 class Notifier:
     """Writes messages down and, where a webhook is set, sends them."""
 
     def __init__(self, settings: Settings, store: ScheduleStore, *, clock: Callable[[], float] = time.time) -> None:
-        self._own = settings.section("webhook", WebhookSettings)
+        self._own = settings.webhook
         self._store, self._clock = store, clock
         register(self._own.url)
         self._worker = Worker("webhook", self._send_what_is_due, _POLL_SECONDS)

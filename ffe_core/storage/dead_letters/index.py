@@ -29,6 +29,7 @@ from ffe_core.storage.dead_letters import file as files
 from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_entry, series_of
 from ffe_core.storage.files import check_version, strict, strict_json
 from ffe_core.storage.files import quarantined as quarantine_file
+from ffe_core.storage.sqlite import sqlite_url
 from ffe_core.storage.sqlite_faults import Fault, fault_of
 from ffe_core.validation import UNREADABLE, read_open_times
 
@@ -208,7 +209,7 @@ class DeadLetterIndex:
         self._lock = lock
         self._file = folder / ".index.sqlite"
         self._engine = sa.create_engine(
-            f"sqlite:///{self._file}", poolclass=sa.NullPool, connect_args={"timeout": _BUSY_SECONDS}
+            sqlite_url(self._file), poolclass=sa.NullPool, connect_args={"timeout": _BUSY_SECONDS}
         )
         sa.event.listen(self._engine, "connect", _tune)
         self._seen: tuple[int, int, float] | None = None

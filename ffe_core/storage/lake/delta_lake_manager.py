@@ -21,8 +21,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
 from ffe_core.errors import CommitConflict, InputError, StorageError
+from ffe_core.locations import lake_address
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.settings import Settings
+from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
 from ffe_core.timeframes import TIMEFRAMES
@@ -67,9 +69,11 @@ class DeltaLakeManager:
     """The Delta tables below one folder or URI; each method opens a handle of its own and keeps none but to read."""
 
     def __init__(self, storage_path: str | Path | None = None, storage_options: dict[str, str] | None = None) -> None:
-        self.storage_path = str(storage_path) if storage_path is not None else Settings.load().lake_uri
-        self.storage_options = storage_options
-        self._snapshots = Snapshots(storage_options)
+        """InputError for a place that cannot be a lake's."""
+        place = Settings.load().lake_uri if storage_path is None else storage_path
+        self.storage_path = lake_address(place, "storage_path")
+        self.storage_options = faults.bounded(self.storage_path, storage_options)
+        self._snapshots = Snapshots(self.storage_options)
 
     def table_uri(self, table_name: str) -> str:
         """Where a table lies."""
@@ -79,17 +83,18 @@ class DeltaLakeManager:
 
     def table_exists(self, table_name: str) -> bool:
         """Whether there is a Delta table of this name."""
-        return DeltaTable.is_deltatable(self.table_uri(table_name), self.storage_options)
+        uri = self.table_uri(table_name)
+        with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
+            return DeltaTable.is_deltatable(uri, self.storage_options)
 
     def open(self, table_name: str) -> DeltaTable | None:
         """A fresh handle, or None if there is no such table. StorageError if it cannot be read."""
         uri = self.table_uri(table_name)
-        try:
-            return DeltaTable(uri, storage_options=self.storage_options)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError, ValueError) as error:
-            raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
+        with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
+            try:
+                return DeltaTable(uri, storage_options=self.storage_options)
+            except TableNotFoundError:
+                return None
 
     def snapshot(self, table_name: str) -> Snapshot | None:
         """The table as it is now, to read from; None if there is none. StorageError if it cannot be read."""
@@ -116,7 +121,7 @@ class DeltaLakeManager:
             return None
         if bronze:
             self.ensure_table(timeframe_of(table_name))
-        try:
+        with faults.in_words(f"table {table_name} in {self.storage_path} refused the rows", uri):
             write_deltalake(
                 uri,
                 rows,
@@ -126,8 +131,6 @@ class DeltaLakeManager:
                 writer_properties=_CANDLE_WRITER if bronze else _WRITER,
                 commit_properties=CommitProperties(max_commit_retries=_COMMIT_RETRIES),
             )
-        except (DeltaError, OSError, ValueError) as error:
-            raise StorageError(f"table {table_name} in {self.storage_path} refused the rows: {error}") from error
         table = self.open(table_name)
         return table.version() if table else None
 
@@ -148,13 +151,11 @@ class DeltaLakeManager:
         table = self.open(table_name)
         if table is None:
             raise InputError(f"there is no {table_name} in {self.storage_path}; backfill a series first", field="table")
-        try:
+        with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", self.table_uri(table_name)):
             if version is not None or as_of is not None:
                 table.load_as_version(version if version is not None else as_of)
             batches = table.scan(columns=list(columns) if columns else None, predicate=filters)
             return pa.table(pa.RecordBatchReader.from_stream(batches).read_all()).to_pandas()
-        except (DeltaError, OSError, ValueError) as error:
-            raise StorageError(f"table {table_name} in {self.storage_path} cannot be read: {error}") from error
 
     def get_table_history(self, table_name: str) -> pd.DataFrame:
         """One row a commit, newest first; empty for a table that does not exist."""
@@ -182,7 +183,8 @@ class DeltaLakeManager:
         except (DeltaError, OSError, ValueError) as error:
             created = self.open(name)  # another process may just have made it
             if created is None:
-                raise StorageError(f"table {name} cannot be made in {self.storage_path}: {error}") from error
+                doing = f"table {name} cannot be made in {self.storage_path}"
+                raise StorageError(faults.sentence(doing, self.storage_path, error)) from error
             return created
 
     def marks(self, series: Series) -> Watermarks:
@@ -226,7 +228,8 @@ class DeltaLakeManager:
                 log.info("%s: commit refused (%s); looking again", series, error)
             except (DeltaError, OSError, ValueError) as error:
                 if not is_stale_handle(error):
-                    raise StorageError(f"{series}: the lake refused the commit: {error}") from error
+                    doing = f"{series}: the lake in {self.storage_path} refused the commit"
+                    raise StorageError(faults.sentence(doing, self.storage_path, error)) from error
         raise StorageError(f"{series}: the lake refused the commit {_REOPENS} times; try again when it is less busy")
 
     def _append(

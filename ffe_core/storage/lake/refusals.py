@@ -1,4 +1,4 @@
-"""Delta commit refusals: the one place that reads deltalake's messages, as it raises one class for most failures."""
+"""Delta commit refusals, told apart by deltalake's message, as it raises one class for most failures."""
 
 from __future__ import annotations
 

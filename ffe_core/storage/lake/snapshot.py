@@ -14,20 +14,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
 from ffe_core.errors import StorageError
 from ffe_core.intervals import intersect, union
+from ffe_core.locations import local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
+from ffe_core.storage.lake import faults
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -151,7 +153,7 @@ class Snapshot:
 
     def are_whole(self, files: Files) -> npt.NDArray[np.bool_]:
         """Which files are there at the size that the log says; on a remote store that is taken for granted."""
-        folder = _local(self.uri)
+        folder = local_folder(self.uri)
         if folder is None:
             return np.ones(len(files), dtype=bool)
         sizes = (_size(folder / path) for path in files.paths)
@@ -180,7 +182,7 @@ class Snapshot:
         all_files = self.files(series)
         lost = self._gone(all_files) | np.isin(all_files.paths, self._unreadable(read, columns))
         if not lost.any():
-            return StorageError(f"{series}: {series.table} cannot be read: {error}")
+            return StorageError(faults.sentence(f"{series}: {series.table} cannot be read", self.uri, error))
         broken = all_files.where(lost)
         left = _left(all_files.where(~lost), broken, series.step)
         return DamagedTable(_damage_text(series, broken, left), tuple(broken.paths), left)
@@ -222,12 +224,11 @@ class Snapshots:
         return self._open(uri)
 
     def _open(self, uri: str) -> Snapshot | None:
-        try:
-            snapshot = Snapshot(DeltaTable(uri, storage_options=self._storage_options), self._storage_options)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError, ValueError) as error:
-            raise StorageError(f"table {uri} cannot be read: {error}") from error
+        with faults.in_words(f"table {uri} cannot be read", uri):
+            try:
+                snapshot = Snapshot(DeltaTable(uri, storage_options=self._storage_options), self._storage_options)
+            except TableNotFoundError:
+                return None
         mark = _commit_stamp(uri, snapshot.version)
         if mark:
             with self._lock:
@@ -247,7 +248,7 @@ def marks_of(table: DeltaTable, series: Series) -> Watermarks:
 
 def _commit_stamp(uri: str, version: int) -> tuple[int, int] | None:
     """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
-    folder = _local(uri)
+    folder = local_folder(uri)
     if folder is None:
         return None
     try:
@@ -255,13 +256,6 @@ def _commit_stamp(uri: str, version: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def _local(uri: str) -> Path | None:
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return None if "://" in uri else Path(uri)
 
 
 def _size(path: Path) -> int:
@@ -276,7 +270,7 @@ def _filesystem(table: DeltaTable, storage_options: dict[str, str] | None, actio
     import pyarrow.fs as pafs
     from deltalake.fs import DeltaStorageHandler
 
-    folder = _local(table.table_uri)
+    folder = local_folder(table.table_uri)
     if folder is not None:
         return pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
     sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from ffe_core.errors import StorageError
+from ffe_core.storage.sqlite import sqlite_url
 from ffe_core.storage.state.faults import BUSY_SECONDS, being_opened, in_words, place_of
 from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
 
@@ -32,10 +33,10 @@ class Database:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self.url = f"sqlite:///{url}" if isinstance(url, Path) else url
+        self.url = sqlite_url(url) if isinstance(url, Path) else sa.make_url(url)
         if isinstance(url, Path):
             _make_folder(url.parent)
-        self._engine = sa.create_engine(self.url, **_options(self.url))
+        self._engine = sa.create_engine(self.url, **_options(self.url.drivername))
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _tune_sqlite)
             sa.event.listen(self._engine, "begin", begin_sqlite)
@@ -78,8 +79,8 @@ class Database:
             raise in_words(place_of(self._engine.url), error) from error
 
 
-def _options(url: str) -> dict[str, Any]:
-    if not url.startswith("sqlite"):
+def _options(driver: str) -> dict[str, Any]:
+    if not driver.startswith("sqlite"):
         return {"pool_pre_ping": True}
     return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}}
 

@@ -1,0 +1,36 @@
+"""What the server takes from the configuration: the addresses it answers to, and whose pages may frame it."""
+
+from __future__ import annotations
+
+import logging
+
+from streamlit import config
+
+from ffe_core.errors import InputError
+from ffe_core.settings import ConsoleSettings, Settings
+from pages.server.addresses import Addresses
+
+log = logging.getLogger(__name__)
+
+
+def surface() -> tuple[Addresses, tuple[str, ...]]:
+    """Addresses and frame ancestors; with settings that cannot be read, which every page says, the strictest ones."""
+    own = _console_settings()
+    hosts = tuple(config.get_option("server.allowedHosts") or ())
+    return Addresses.of(hosts, own.origins), own.frame_ancestors
+
+
+def let_streamlit_know() -> None:
+    """Streamlit looks at the websocket's Host and Origin too, by options of its own: they get the named origins."""
+    origins = _console_settings().origins
+    if origins:
+        config.set_option("server.allowedHosts", [*surface()[0].hosts])
+        config.set_option("server.corsAllowedOrigins", [*config.get_option("server.corsAllowedOrigins"), *origins])
+
+
+def _console_settings() -> ConsoleSettings:
+    try:
+        return Settings.load().console
+    except InputError as error:
+        log.error("%s; the console answers to this machine's names only", error)
+        return ConsoleSettings()
