@@ -35,21 +35,104 @@ class Guard:
     test: str
 
 
+_SHORT = "tests/reliability/test_reliability.py"
 GUARDS = (
     Guard(
         "rename",
         "ffe_core/storage/files.py",
-        """        with temporary.open("w", encoding="utf-8") as file:""",
-        """        temporary = path
-        with temporary.open("w", encoding="utf-8") as file:""",
-        "tests/storage/test_files.py",
+        '        with temporary.open("w", encoding="utf-8") as file:',
+        '        temporary = path\n        with temporary.open("w", encoding="utf-8") as file:',
+        f"{_SHORT}::test_a_small_file_is_flushed_and_then_renamed_into_its_place",
     ),
     Guard(
         "fsync",
         "ffe_core/storage/files.py",
         "            os.fsync(file.fileno())\n",
         "",
-        "tests/reliability/test_durable.py",
+        f"{_SHORT}::test_a_small_file_is_flushed_and_then_renamed_into_its_place",
+    ),
+    Guard(
+        "lease",
+        "ffe_core/storage/leases.py",
+        "            self._lock.acquire(timeout=0)\n",
+        "            pass\n",
+        "tests/integration/test_crashes.py::test_a_killed_holder_frees_its_lease_at_once",
+    ),
+    Guard(
+        "marks of the commit",
+        "ffe_core/storage/lake/delta_lake_manager.py",
+        "            if marks_of(table, series) != before:\n",
+        "            if False:\n",
+        "tests/integration/test_crashes.py::TestWithoutTheLease",
+    ),
+    Guard(
+        "comparison with what is stored",
+        "ffe_core/storage/lake/delta_lake_manager.py",
+        "            fresh, done = _compare(Snapshot(table, self.storage_options), series, rows)\n",
+        "            fresh, done = rows, Committed(rows.num_rows, 0, 0)\n",
+        "tests/integration/test_crashes.py::TestWithoutTheLease",
+    ),
+    Guard(
+        "dead letters first",
+        "ffe_core/ingestion/pipeline.py",
+        """        self._dead_letter(chunk)
+        newest = _newest(candles)
+        after = self._marks_after(span, chunk.reached, newest)
+        self._newest = max(self._newest, newest or 0, after.watermark or 0)
+        if candles.num_rows or after != self._held:
+            rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
+            done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
+""",
+        """        newest = _newest(candles)
+        after = self._marks_after(span, chunk.reached, newest)
+        self._newest = max(self._newest, newest or 0, after.watermark or 0)
+        if candles.num_rows or after != self._held:
+            rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
+            done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
+            self._dead_letter(chunk)
+""",
+        f"{_SHORT}::test_a_verb_killed_where_it_commits_and_run_again_has_done_its_work_once",
+    ),
+    Guard(
+        "replay identity",
+        "ffe_core/operations/dead_letters/replay_check.py",
+        "    if snapshot is None or not ids:\n",
+        "    if True:\n",
+        "tests/operations/dead_letters/test_replay.py",
+    ),
+    Guard(
+        "intent row",
+        "ffe_core/storage/state/audit.py",
+        """        row_id = self._begin(actor, verb, target, reason, details)
+        act = Act(target, dict(details))
+""",
+        """        act = Act(target, dict(details))
+        yield act
+        self._complete(self._begin(actor, verb, target, reason, details), act, DONE)
+        return
+""",
+        "tests/storage/state/test_audit.py",
+    ),
+    Guard(
+        "closed bars",
+        "ffe_core/ingestion/chunk.py",
+        "        return open_times >= self.closed\n",
+        "        return open_times >= 2**62\n",
+        "tests/integration/test_over_http.py::TestWholeAndOnce",
+    ),
+    Guard(
+        "bars called unfinished",
+        "ffe_core/ingestion/chunk.py",
+        """r.get("complete") is False for r""",
+        """r.get("complete") is None for r""",
+        "tests/integration/test_over_http.py::TestWholeAndOnce",
+    ),
+    Guard(
+        "address",
+        ".streamlit/config.toml",
+        'address = "127.0.0.1"\n',
+        'address = "0.0.0.0"\n',
+        "tests/test_package.py::test_ffe_console_serves_the_console_and_keeps_its_guards",
     ),
 )
 """Every guard. A new one gets a line here together with its test."""

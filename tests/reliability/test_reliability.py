@@ -16,7 +16,7 @@ from tests.reliability.trials import Trials
 from tests.reliability.verbs import VERBS, Bases, Verb, by_name
 from tests.reliability.verdict import Tally
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,8 @@ from tests.reliability import shim
 
 _LIBRARIES = (
     "numpy pandas pyarrow pyarrow.compute pyarrow.dataset pyarrow.fs pyarrow.parquet deltalake deltalake.fs httpx"
-    " sqlalchemy sqlalchemy.dialects.sqlite exchange_calendars filelock pydantic"
+    " sqlalchemy sqlalchemy.dialects.sqlite alembic.command alembic.config alembic.script exchange_calendars filelock"
+    " pydantic"
 ).split()
 _PAGE_BARS = 150
 """Bars a request of the simulated market, records a commit: small, so that a trial has many moments."""
@@ -46,7 +47,7 @@ def load() -> None:
             importlib.import_module(name)
     core = importlib.import_module("ffe_core")
     for module in pkgutil.walk_packages(core.__path__, "ffe_core."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and ".migrations." not in module.name:  # run by Alembic, not imported
             with suppress(ImportError):  # what needs an extra that is not installed
                 importlib.import_module(module.name)
     importlib.import_module("tests.reliability.state")
