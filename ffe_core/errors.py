@@ -14,8 +14,9 @@
 
 Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
 (credentials_missing) for a key that is not set, `CalendarHorizonError` (calendar_horizon) for a time that a market
-calendar does not know, `FieldError` (bad_record) for an edit of a dead letter. A bad record is not an error at all: it
-goes to the dead letters with its reasons.
+calendar does not know, `CalendarOverrideError` (calendar_override) for a calendar that there is not, `FieldError`
+(bad_record) for an edit of a dead letter. A bad record is not an error at all: it goes to the dead letters with its
+reasons.
 """
 
 from __future__ import annotations

@@ -265,3 +265,47 @@ def test_the_object_stores_own_credentials_are_known_to_redaction(monkeypatch: p
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-cloud-1")
     Settings.load({"webhook": {"url": "https://hooks.example/of-the-hook-1"}})
     assert redact("of-the-cloud-1 https://hooks.example/of-the-hook-1") == "*** ***"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        (
+            "OVERRIDES",
+            '{"oanda/EURUSD": "LONDON"}',
+            "calendar override 'oanda/EURUSD': 'LONDON' is unknown; use one of",
+        ),
+        ("OVERRIDES", '{"EURUSD": "fx"}', "calendar override 'EURUSD' names no series"),
+        ("OVERRIDES", '{"oanda/": "fx"}', "calendar override 'oanda/'"),
+        (
+            "OVERRIDES",
+            '{"oanda/DE30": "Europe/Berlin; mon-fri 1:15-22:00"}',
+            "hours 'mon-fri 1:15-22:00' cannot be read",
+        ),
+        ("FX_HOLIDAYS", '["02-30"]', "'02-30' is no day"),
+    ],
+)
+def test_a_calendar_that_cannot_be_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"FFE_CALENDARS__{setting}", value)
+    with pytest.raises(InputError) as caught:
+        Settings.load()
+    assert caught.value.field == f"FFE_CALENDARS__{setting}"
+    assert str(caught.value).startswith(f"FFE_CALENDARS__{setting}: ")
+    assert said in str(caught.value)
+
+
+def test_calendars_of_any_kind_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = {
+        "alpha_vantage/TSCO.LON": "XPAR",
+        "oanda/EURUSD": "oanda:XAU_USD",
+        "coinbase/BTC-USD": "Asia/Tokyo; mon-fri 09:00-15:30, rest 11:30-12:30; closed 01-01",
+    }
+    monkeypatch.setenv("FFE_CALENDARS__OVERRIDES", json.dumps(overrides))
+    monkeypatch.setenv("FFE_CALENDARS__FX_HOLIDAYS", '["12-25", "2022-12-26"]')
+    calendars = Settings.load().calendars
+    assert calendars.of("alpha_vantage", "TSCO.LON").name == "XPAR"
+    assert calendars.of("oanda", "EUR_USD").name == "oanda-gold"
+    assert calendars.of("coinbase", "BTCUSD").name == overrides["coinbase/BTC-USD"]
+    assert calendars.of("alpha_vantage", "EURUSD").name == "fx"

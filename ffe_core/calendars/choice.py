@@ -38,6 +38,8 @@ Overrides = Mapping[str, str]
 class CalendarOverrideError(InputError):
     """An entry of the calendar overrides that cannot be; `key` says which."""
 
+    code = "calendar_override"
+
     def __init__(self, key: str, problem: str) -> None:
         super().__init__(f"calendar override {key!r}{problem}")
         self.key = key

@@ -48,8 +48,8 @@ class ExchangeHours(MarketCalendar):
         # A session of the date may open the day before in UTC (Sydney), or close the day after.
         return (start - DAY, end + DAY) if step == DAY else super()._reach(start, end, step)
 
-    def _anchors(self, opens: Times, step: int) -> Times:
-        return self._sessions().anchors_of(opens, step) if step == _HOUR else super()._anchors(opens, step)
+    def _anchors(self, open_times: Times, step: int) -> Times:
+        return self._sessions().anchors_of(open_times, step) if step == _HOUR else super()._anchors(open_times, step)
 
     def _grid(self, step: int) -> int:
         return self._sessions().grid if step == _HOUR else step

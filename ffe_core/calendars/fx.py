@@ -107,10 +107,12 @@ def _closure_text(day: date) -> str:
 def checked_holidays(holidays: Sequence[str]) -> tuple[str, ...]:
     """The holidays in order; InputError for anything but "12-25" or "2022-12-26"."""
     if isinstance(holidays, str):
-        raise InputError(f"fx_holidays: {holidays!r} is one text; give a list such as ['12-25', '01-01'], or []")
+        problem = f"{holidays!r} is one text; give a list such as ['12-25', '01-01'], or []"
+        raise InputError(problem, field="fx_holidays")
     for text in holidays:
         if not _is_day(text):
-            raise InputError(f"fx_holidays: {text!r} is no day; write it like '12-25', or '2022-12-26' for one year")
+            problem = f"{text!r} is no day; write it like '12-25', or '2022-12-26' for one year"
+            raise InputError(problem, field="fx_holidays")
     return tuple(sorted(set(holidays)))
 
 
