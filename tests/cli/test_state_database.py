@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ffe_core import cli
 from ffe_core.cli import main
 from ffe_core.storage.state import database as databases
 from ffe_core.storage.state import faults
@@ -21,6 +22,7 @@ BACKFILL = "backfill --provider simulated --pairs BTCUSD --timeframes 1h --start
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data directory of release 0.1.0."""
     monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(cli, "log_redacted", lambda level: None)
     return unpacked(tmp_path)
 
 
@@ -58,7 +60,7 @@ def test_each_trouble_has_one_sentence_and_exit_status_1(
 def test_one_that_another_program_locks(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "_BUSY_SECONDS", 0.1)
     monkeypatch.setattr(faults, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(data / "console.db", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

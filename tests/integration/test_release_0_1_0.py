@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ffe_core import DeadLetterQueue, DeltaLakeManager, MultiAssetBatchIngester, WatermarkStore
+from ffe_core import DeadLetterQueue, DeltaLakeManager, MultiAssetBatchIngester, WatermarkStore, cli
 from ffe_core.cli import main
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.dead_letters.service import described
@@ -29,6 +29,7 @@ _MAY_DIFFER = {"lag"}
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(cli, "log_redacted", lambda level: None)
     return unpacked(tmp_path)
 
 

@@ -28,8 +28,9 @@ ANEW = (
 
 _SENTENCES = {
     Fault.LOCKED: (
-        f"is locked by another program, which did not let go within {BUSY_SECONDS} s; close what has it open (a"
-        " database browser, a backup, a file synchronizer), then try again: nothing is lost"
+        "cannot be used now, as it is locked by another program, which did not let go within"
+        f" {BUSY_SECONDS} s; close what has it open (a database browser, a backup, a file synchronizer), then try"
+        " again: nothing is lost"
     ),
     Fault.DAMAGED: f"is damaged ({{cause}}); {ANEW}",
     Fault.OTHER_TABLES: f"does not hold the tables of this release ({{cause}}), so something else changed it; {ANEW}",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from ffe_core import times
+from ffe_core.locations import local_folder
 from ffe_core.settings import Settings
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
@@ -61,8 +61,10 @@ def acknowledge(database: Database, actor: str) -> None:
 def _lake_is_there(settings: Settings) -> bool:
     """By the copy of the watermarks, which every commit writes, or by the tables themselves where they are local."""
     try:
-        if (settings.data_dir / "watermarks" / "watermarks.json").stat().st_size > len('{"format_version": 1}\n'):
+        # The name of a series has slashes; a file without any names none.
+        if b"/" in (settings.data_dir / "watermarks" / "watermarks.json").read_bytes():
             return True
     except OSError:
         pass
-    return "://" not in settings.lake_uri and any(Path(settings.lake_uri).glob("*/_delta_log"))
+    lake = local_folder(settings.lake_uri)
+    return lake is not None and any(lake.glob("*/_delta_log"))

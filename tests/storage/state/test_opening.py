@@ -43,6 +43,13 @@ def test_a_lake_without_it_is_noticed(settings: Settings, trace: str):
     assert state_is_missing(settings)
 
 
+def test_a_lake_that_was_never_written_to_is_not_missed(tmp_path: Path):
+    settings = Settings.load({"data_dir": str(tmp_path)})
+    ingester(tmp_path)  # heals: it leaves a file of watermarks without any
+    assert (tmp_path / "watermarks" / "watermarks.json").exists()
+    assert not state_is_missing(settings)
+
+
 def test_an_empty_file_is_none(settings: Settings):
     (settings.data_dir / "console.db").touch()
     assert state_is_missing(settings)

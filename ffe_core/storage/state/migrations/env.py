@@ -2,6 +2,7 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], transaction_per_migration=False)
-with context.begin_transaction():
-    context.run_migrations()
+if hasattr(context, "config"):  # not when somebody merely imports every module
+    context.configure(connection=context.config.attributes["connection"], transaction_per_migration=False)
+    with context.begin_transaction():
+        context.run_migrations()
