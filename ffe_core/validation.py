@@ -71,12 +71,12 @@ class Failure:
 
 @dataclass(slots=True)
 class Checked:
-    """The outcome of one batch: `received = len(candles) + len(failures) + repeats`."""
+    """The outcome of one batch: `received = len(candles) + len(failures) + duplicates`."""
 
     candles: pa.Table
     """Valid candles sorted by time, one a bar: timestamp[us, UTC], open, high, low, close, volume (float64)."""
     failures: list[Failure] = field(default_factory=list)
-    repeats: int = 0
+    duplicates: int = 0
     """Records identical to a later one of the batch."""
 
 

@@ -146,7 +146,7 @@ def test_candles_come_sorted_in_microseconds_of_utc():
 class TestRepeats:
     def test_an_identical_one_is_counted_and_leaves_no_trace(self):
         checked = validate([GOOD, changed(volume=10.5), GOOD], HOUR)
-        assert (checked.candles.num_rows, checked.repeats, checked.failures) == (1, 2, [])
+        assert (checked.candles.num_rows, checked.duplicates, checked.failures) == (1, 2, [])
 
     def test_the_last_one_wins_and_the_other_is_kept_as_superseded(self):
         older = changed(close="2.5")
@@ -163,7 +163,7 @@ class TestRepeats:
 
     def test_each_is_judged_against_the_winner(self):
         checked = validate([GOOD, changed(close="2.5"), GOOD], HOUR)
-        assert (checked.candles.num_rows, checked.repeats, len(checked.failures)) == (1, 1, 1)
+        assert (checked.candles.num_rows, checked.duplicates, len(checked.failures)) == (1, 1, 1)
 
 
 def test_an_open_that_cannot_be_read_is_none_and_others_are_epoch_seconds():
@@ -185,7 +185,7 @@ def test_an_empty_batch_is_an_empty_table_of_the_same_form():
 @given(st.lists(any_records(AT, HOUR, 6), max_size=12))
 def test_every_record_is_counted_once_and_every_failure_says_why(records: list[Any]):
     checked = validate(records, HOUR)
-    assert checked.candles.num_rows + len(checked.failures) + checked.repeats == len(records)
+    assert checked.candles.num_rows + len(checked.failures) + checked.duplicates == len(records)
     assert all(failure.reasons for failure in checked.failures)
     assert all(failure.record is records[failure.index] for failure in checked.failures)
     assert {code.partition(":")[0] for failure in checked.failures for code in failure.reasons} <= REASONS.keys()

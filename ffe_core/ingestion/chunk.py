@@ -1,4 +1,4 @@
-"""What was fetched and is not committed yet: pages in, valid candles and failures out, every record counted."""
+"""Chunk of pages between two commits: validates records, and counts every one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ffe_core.ingestion.report import Tally
+from ffe_core.ingestion.series_result import Counts
 from ffe_core.intervals import Times
 from ffe_core.providers.base import Page, Record
 from ffe_core.series import Series
@@ -32,7 +32,7 @@ class Chunk:
     closed: int
     flags_completion: bool
     parts: Times | None = None
-    tally: Tally = field(default_factory=Tally)
+    counts: Counts = field(default_factory=Counts)
     failures: list[Failure] = field(default_factory=list)
     reached: Page | None = None
     unfinished: list[int] = field(default_factory=list)
@@ -74,8 +74,8 @@ class Chunk:
             if not kept.all():
                 records, open_times = [records[i] for i in np.flatnonzero(kept).tolist()], open_times[kept]
             checked = validate(records, self.series.grid, open_times)
-            self.tally.received += len(records)
-            self.tally.repeats += checked.repeats
+            self.counts.received += len(records)
+            self.counts.duplicates += checked.duplicates
             self.failures += checked.failures
             self._candles.append(checked.candles)
             self._rows += checked.candles.num_rows
@@ -90,8 +90,8 @@ class Chunk:
         readable = open_times != UNREADABLE
         unfinished = self._unfinished(records, open_times) & readable
         outside = ((open_times < starts) | (open_times >= ends) | ~self._wanted(open_times)) & readable & ~unfinished
-        self.tally.unfinished += int(unfinished.sum())
-        self.tally.outside += int(outside.sum())
+        self.counts.unfinished += int(unfinished.sum())
+        self.counts.outside += int(outside.sum())
         self.unfinished += open_times[unfinished].tolist()
         return open_times, ~(unfinished | outside)
 

@@ -1,4 +1,4 @@
-"""What is added to a valid candle before it is stored: whose it is, when and how it was extracted, where it lies."""
+"""Candle lineage: adds to a valid candle whose it is, when it was extracted, and where it lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many series in one call: pairs x timeframes over one provider, concurrently, each failing alone."""
+"""Ingester of many series: runs pairs x timeframes of one provider concurrently, each failing alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
-from ffe_core.ingestion.report import Progress, Report
+from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -72,10 +72,10 @@ class MultiAssetBatchIngester:
         try:
             report = await self.ingester.run_series(series, opened, start, end, mode=mode, progress=progress)
         except FFEError as error:
-            report = Report(series, start, end, error=error)
+            report = SeriesResult(series, start, end, error=error)
         except Exception as error:
             log.exception("%s ended unexpectedly", series)
-            report = Report(series, start, end, error=FFEError(redact(f"{type(error).__name__}: {error}")))
+            report = SeriesResult(series, start, end, error=FFEError(redact(f"{type(error).__name__}: {error}")))
         return report.as_dict()
 
 

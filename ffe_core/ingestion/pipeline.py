@@ -1,4 +1,4 @@
-"""One series, from plan to report: plan -> fetch -> validate -> enrich -> commit -> report.
+"""Pipeline of one series: plan -> fetch -> validate -> enrich -> commit -> result.
 
 Pages are fetched concurrently and committed in order, in bounded chunks. What fails validation is kept as a dead
 letter before its chunk is committed; the marks move in the same commit as the candles, and never past them.
@@ -18,14 +18,14 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.asked import Asked
 from ffe_core.ingestion.chunk import Chunk
+from ffe_core.ingestion.empty_responses import EmptyResponses
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.ingestion.fetch import believed, is_empty
-from ffe_core.ingestion.report import Progress, Report
+from ffe_core.ingestion.fetch import confirmed, is_empty
+from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
-from ffe_core.providers.http import traffic
+from ffe_core.providers.http import request_stats
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -45,7 +45,7 @@ class Stores:
     queue: DeadLetterQueue
     watermarks: WatermarkStore
     acknowledged: AcknowledgedGaps | None = None
-    """Where explanations are read and vain questions remembered; without it nothing is marked."""
+    """Where explanations are read and empty responses remembered; without it nothing is marked."""
 
 
 class SeriesPipeline:
@@ -68,11 +68,11 @@ class SeriesPipeline:
         self._closed = 0
         self._held = Watermarks()  # the marks as the lake holds them, as far as this writer knows
         self._first_low = 0
-        self._asked = Asked()
+        self._responses = EmptyResponses()
         self._unfinished: list[int] = []
         self._newest = 0
 
-    async def run(self, start: int, end: int, mode: plan.Mode) -> Report:
+    async def run(self, start: int, end: int, mode: plan.Mode) -> SeriesResult:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
 
         CalendarHorizonError, before any request, for a range that the series' calendar does not know.
@@ -83,7 +83,7 @@ class SeriesPipeline:
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._replanning(report, mode)
             report.completeness = await self._measure(report)
-            await self._remember_asked(report)
+            await self._remember_empty_responses(report)
         except FFEError as error:
             await self._fail(report, error)
         except Exception as error:
@@ -93,14 +93,14 @@ class SeriesPipeline:
         self._progress(report)
         return report
 
-    def _begin(self, start: int, end: int) -> Report:
+    def _begin(self, start: int, end: int) -> SeriesResult:
         self._closed = self._provider.closed_before(self._series.timeframe, times.now())
         first, last = plan.on_grid(self._series, start, min(end, self._closed))
-        report = Report(self._series, first, max(first, last))
-        traffic.set(report.traffic)
+        report = SeriesResult(self._series, first, max(first, last))
+        request_stats.set(report.request_stats)
         return report
 
-    async def _replanning(self, report: Report, mode: plan.Mode) -> None:
+    async def _replanning(self, report: SeriesResult, mode: plan.Mode) -> None:
         """Run the plan, and plan anew whenever another writer was faster."""
         for attempt in range(_REPLANS):
             try:
@@ -110,7 +110,7 @@ class SeriesPipeline:
                     raise
         return None
 
-    async def _planned(self, report: Report, mode: plan.Mode) -> None:
+    async def _planned(self, report: SeriesResult, mode: plan.Mode) -> None:
         self._held = report.marks = await run_to_completion(self._read_marks)
         for span in await self._plan(report, mode):
             if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
@@ -122,30 +122,30 @@ class SeriesPipeline:
         self._stores.watermarks.put(self._series, marks)
         return marks
 
-    async def _plan(self, report: Report, mode: plan.Mode) -> list[plan.Span]:
+    async def _plan(self, report: SeriesResult, mode: plan.Mode) -> list[plan.Span]:
         missing = (await self._measure(report)).missing if mode == "gaps" else []
         return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing)
 
-    async def _span(self, report: Report, span: plan.Span) -> None:
+    async def _span(self, report: SeriesResult, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
         pages = span.pages(self._provider, self._series)
         report.pages_planned += len(pages)
         report.fills_gaps = bool(span.parts)
-        self._asked.want(span.wanted)
+        self._responses.expect(span.wanted)
         report.phase = "fetching"
         self._first_low = span.start
-        answers = believed(
+        answers = confirmed(
             reversed(pages) if span.newest_first else pages,
             self._fetch,
             self._provider.max_in_flight,
-            self._is_doubtful,
+            self._is_unexpectedly_empty,
             confirm_empty=span.confirm_empty,
         )
         chunk = self._chunk(span)
         try:
             async for page, answer in answers:
                 reach = self._take(report, chunk, page, answer)
-                self._asked.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
+                self._responses.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
                     await run_to_completion(chunk.validate)
                 if chunk.is_due:
@@ -174,7 +174,7 @@ class SeriesPipeline:
     def _is_empty(self, page: Page, answer: Fetched) -> bool:
         return is_empty(page, answer, whole_bodies=self._provider.sends_whole_bodies)
 
-    def _is_doubtful(self, page: Page, answer: Fetched) -> bool:
+    def _is_unexpectedly_empty(self, page: Page, answer: Fetched) -> bool:
         """Whether an answer is empty though bars are expected."""
         expected = self._calendar.expected_count
         return self._is_empty(page, answer) and expected(self._series.timeframe, page.start, page.end) > 0
@@ -183,7 +183,7 @@ class SeriesPipeline:
         parts = ranges(span.parts) if span.parts else None
         return Chunk(self._series, self._closed, self._provider.flags_completion, parts)
 
-    def _take(self, report: Report, chunk: Chunk, page: Page, answer: Fetched) -> bool:
+    def _take(self, report: SeriesResult, chunk: Chunk, page: Page, answer: Fetched) -> bool:
         """Add a page to the chunk; True if the provider could not reach back to the page's start."""
         reach = min(answer.covers_from or page.start, page.end)
         report.pages_done += 1
@@ -195,7 +195,7 @@ class SeriesPipeline:
         chunk.take(Page(max(page.start, reach), page.end), answer.records)
         return reach > page.start
 
-    async def _flush(self, report: Report, span: plan.Span, chunk: Chunk) -> Chunk:
+    async def _flush(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> Chunk:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
         report.phase = "committing"
         try:
@@ -205,7 +205,7 @@ class SeriesPipeline:
             self._progress(report)
         return self._chunk(span)
 
-    def _commit(self, report: Report, span: plan.Span, chunk: Chunk) -> None:
+    def _commit(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> None:
         if chunk.reached is None:
             return
         candles = chunk.candles()
@@ -218,12 +218,12 @@ class SeriesPipeline:
         if candles.num_rows or after != self._held:
             rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
             done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
-            chunk.tally.stored += done.new + done.restated
-            chunk.tally.restated += done.restated
-            chunk.tally.repeats += done.repeats
+            chunk.counts.stored += done.new + done.restated
+            chunk.counts.restated += done.restated
+            chunk.counts.duplicates += done.repeats
         moved, self._held = after != self._held, after
         report.marks = after
-        report.tally.add(chunk.tally)
+        report.counts.add(chunk.counts)
         self._unfinished += chunk.unfinished
         if moved:
             self._stores.watermarks.put(self._series, after)
@@ -242,9 +242,9 @@ class SeriesPipeline:
         saved = self._stores.queue.save(
             [failure.record for failure in chunk.failures], "validation_failed", context, reasons
         )
-        chunk.tally.dead_lettered += saved.saved
-        chunk.tally.repeats += saved.repeats
-        chunk.tally.superseded += sum(chunk.failures[place].superseded for place in saved.places)
+        chunk.counts.dead_lettered += saved.saved
+        chunk.counts.duplicates += saved.repeats
+        chunk.counts.superseded += sum(chunk.failures[place].superseded for place in saved.places)
 
     def _marks_after(self, span: plan.Span, reached: Page, newest: int | None) -> Watermarks:
         if span.advances == "low":
@@ -255,7 +255,7 @@ class SeriesPipeline:
         watermark = newest if self._held.watermark is None else max(newest, self._held.watermark)
         return Watermarks(watermark, self._first_low if self._held.low is None else self._held.low)
 
-    def _cut_unfinished(self, report: Report) -> None:
+    def _cut_unfinished(self, report: SeriesResult) -> None:
         """Bars that the provider calls unfinished, after the newest finished one, are not expected yet.
 
         Not those before it: what a provider still calls unfinished there is missing.
@@ -266,7 +266,7 @@ class SeriesPipeline:
     def _note(self) -> dict[str, str]:
         return {"ingestion_id": self._ingestion_id, **({"run_id": self._run_id} if self._run_id else {})}
 
-    async def _measure(self, report: Report) -> Completeness:
+    async def _measure(self, report: SeriesResult) -> Completeness:
         report.phase = "counting"
         self._cut_unfinished(report)
         self._progress(report)
@@ -281,13 +281,13 @@ class SeriesPipeline:
             self._stores.acknowledged,
         )
 
-    async def _remember_asked(self, report: Report) -> None:
+    async def _remember_empty_responses(self, report: SeriesResult) -> None:
         """What was asked for and is still missing: asked twice, it is offered for marking."""
         if self._stores.acknowledged is not None and report.completeness is not None:
-            once, twice, answered = self._asked.in_vain(report.completeness.missing)
+            once, twice, answered = self._responses.among(report.completeness.missing)
             await run_to_completion(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
 
-    async def _fail(self, report: Report, error: FFEError) -> None:
+    async def _fail(self, report: SeriesResult, error: FFEError) -> None:
         report.error = error
         try:
             report.marks = await run_to_completion(self._stores.lake.marks, self._series)

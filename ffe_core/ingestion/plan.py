@@ -1,4 +1,4 @@
-"""What has to be asked for, given what was asked before: the spans of a series to fetch, and in which direction.
+"""Fetch planner: chooses the spans of a series to fetch, given what was read before, and their direction.
 
 Resume never leaves a gap and never ignores the question: newer bars are fetched from the one after the watermark, so
 nothing between is skipped; earlier ones from the asked start up to the low mark, newest first, so a crash leaves none.

@@ -1,4 +1,4 @@
-"""Which providers there are: one line each."""
+"""Table of the providers: one line each."""
 
 from __future__ import annotations
 

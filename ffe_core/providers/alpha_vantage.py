@@ -1,4 +1,4 @@
-"""How Alpha Vantage is asked: one request a series for FX and crypto, one a month for intraday shares.
+"""Alpha Vantage provider: asks once a series for FX and crypto, once a month for intraday shares.
 
 Nearly every error comes as a 200 (`alpha_vantage_wire`), most functions have no range parameter, and what can be
 reached depends on the key. A 4h bar is built from 60min bars (`built_bars`), since there is none.
@@ -99,7 +99,7 @@ class AlphaVantageProvider(HttpProvider):
             max_connections=self.max_in_flight,
             error_text=wire.error_text,
             access_hint=f"check {variable(self.name, 'api_key')}",
-            object_hook=wire.with_repeats,
+            object_hook=wire.keep_duplicate_keys,
             even_pace=True,
         )
 

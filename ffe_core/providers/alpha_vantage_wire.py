@@ -1,4 +1,4 @@
-"""What does an Alpha Vantage body say? Its series as records, or the error that came as a 200.
+"""Alpha Vantage wire format: reads a body as records, or as the error that came as a 200.
 
 Values are keyed "1. open" or, until about 2024, "1a. open (EUR)"; the series lies under a key that begins with "Time
 Series", keyed by stamps without a zone in the zone that the metadata names. A repeated record is a repeated key.
@@ -34,7 +34,7 @@ class FullRefused(PermanentError):
     """This key is not served the whole series, only its newest points."""
 
 
-class Repeats(dict[str, Any]):
+class DuplicateKeys(dict[str, Any]):
     """A JSON object in which a key came more than once; `pairs` has them all."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
@@ -42,10 +42,10 @@ class Repeats(dict[str, Any]):
         self.pairs = pairs
 
 
-def with_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def keep_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object from its pairs, without losing repeated keys as a dict would."""
     found = dict(pairs)
-    return found if len(found) == len(pairs) else Repeats(pairs)
+    return found if len(found) == len(pairs) else DuplicateKeys(pairs)
 
 
 def checker(function: str, pair: str) -> Check:
@@ -69,7 +69,7 @@ def records(body: Any, currency: str | None) -> list[Record]:
     Where values come in two currencies, those in `currency` count. PermanentError for timed stamps in an unknown zone.
     """
     series = _series_of(body) or {}
-    pairs = series.pairs if isinstance(series, Repeats) else list(series.items())
+    pairs = series.pairs if isinstance(series, DuplicateKeys) else list(series.items())
     dates = {stamp: _date(stamp, body) for stamp in series}
     return [_record(stamp, row, dates[stamp], currency) for stamp, row in pairs]
 

@@ -1,4 +1,4 @@
-"""What a provider is: it names its pages, fetches one, and hands over records as they were sent.
+"""Provider interface: plans pages, fetches one, and hands over records as they were sent.
 
 Three pure steps and one that touches the network: `pages` plans the requests, `fetch` makes one and maps its body.
 A new provider is one file with a subclass and one line in the table of `ffe_core.providers`; the contract tests in

@@ -1,4 +1,4 @@
-"""How Coinbase is asked: Advanced Trade public market candles, without a key.
+"""Coinbase provider: asks for Advanced Trade public market candles, without a key.
 
 The wire facts: every field of a candle is text, the newest comes first, both ends of a range are inclusive, and an
 interval without a trade has no candle.

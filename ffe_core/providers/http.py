@@ -1,4 +1,4 @@
-"""One HTTP client for every provider: paced, retried by recovery class, and silent about secrets.
+"""HTTP client of every provider: paces, retries by recovery class, and keeps secrets.
 
 A request waits for its slot, is sent over a kept connection, and its answer is sorted once: JSON, or an error typed
 by what to do about it. 429 waits as told, 5xx, time-outs and broken bodies wait and retry, everything else is final.
@@ -35,14 +35,14 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(slots=True)
-class Traffic:
+class RequestStats:
     """How many requests one series has cost, retries among them."""
 
     requests: int = 0
     retries: int = 0
 
 
-traffic: contextvars.ContextVar[Traffic | None] = contextvars.ContextVar("traffic", default=None)
+request_stats: contextvars.ContextVar[RequestStats | None] = contextvars.ContextVar("request_stats", default=None)
 """Counts the requests made on behalf of the current task and the tasks it starts."""
 
 ErrorText = Callable[[Any], str | None]
@@ -163,7 +163,7 @@ class HttpClient:
             async with opened.turn:
                 await self._pace.wait()
             self._refuse_when_exhausted()
-            if (counter := traffic.get()) is not None:
+            if (counter := request_stats.get()) is not None:
                 counter.requests += 1
             response = await self._send(opened.http, path, params)
         try:
@@ -238,7 +238,7 @@ class HttpClient:
         return float(self._retry.base_delay_seconds * 2 ** (attempt - 1))
 
     def _note_retry(self, error: RetriableError, attempt: int, wait: float) -> None:
-        if (counter := traffic.get()) is not None:
+        if (counter := request_stats.get()) is not None:
             counter.retries += 1
         log.warning("try %d of %d: %s; next in %.0f s", attempt, self._retry.attempts, error, wait)
 

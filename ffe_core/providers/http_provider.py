@@ -1,4 +1,4 @@
-"""What every provider over HTTP shares: its settings, and one client that is open while anybody uses the provider."""
+"""HTTP provider base: reads settings, and keeps one client open while anybody uses the provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How OANDA is asked: v20 mid candles on the UTC grid, with a token that works on one environment only.
+"""OANDA provider: asks for v20 mid candles on the UTC grid, with a token of one environment.
 
 The wire facts: prices are text, volume counts ticks, the oldest comes first, a bucket without a tick has no candle,
 and `complete` says whether a bar is closed. A request may span 5000 buckets, closed hours included.

@@ -1,4 +1,4 @@
-"""What would a market have done, if there were one? A deterministic, offline market for trying everything out.
+"""Simulated provider: computes a deterministic, offline market for trying everything out.
 
 Any minute of any pair is computed directly from hashes of pair, minute and seed, so neither the asked range nor the
 pages nor the process matter. The log price is a Brownian bridge, refined by midpoint displacement from anchors about
@@ -27,7 +27,7 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
 from ffe_core.providers.base import Fetched, Page, Provider, Rate, Record
-from ffe_core.providers.http import traffic
+from ffe_core.providers.http import request_stats
 from ffe_core.providers.rate import shared_pace
 from ffe_core.settings import Config, Seconds, Settings, declare
 from ffe_core.timeframes import seconds
@@ -112,7 +112,7 @@ class SimulatedProvider(Provider):
         self.check(pair, timeframe)
         if self.requests_per_second is not None:
             await shared_pace(self.name, "", self.requests_per_second, self.settings.data_dir / "locks").wait()
-        if (counter := traffic.get()) is not None:
+        if (counter := request_stats.get()) is not None:
             counter.requests += 1
         await asyncio.sleep(self._own.latency_seconds)
         # A daily page is half a million minutes of arithmetic, most of it outside the interpreter lock.

@@ -1,4 +1,4 @@
-"""What can go wrong, with a whole answer (`Fault`) or with one record in it (`break_in`)?"""
+"""Scripted faults: change a whole answer (`Fault`) or one record in it (`break_in`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a fake exchange run, and what does it remember of the requests it got?
+"""Fake exchange server: answers over real HTTP, and remembers the requests it got.
 
 A real HTTP server on 127.0.0.1 in a thread of its own, with keep-alive. It shares no code with the product: what
 it says on the wire comes from the providers' documented formats only.
@@ -268,9 +268,9 @@ class Exchange:
 
     async def _send(self, seen: Seen, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         wait = None if answer.hang else answer.delay
-        gone = wait != 0 and await _gone(wait, scope["stand_in.stopping"], receive)
+        gone = wait != 0 and await _gone(wait, scope["fake_exchange.stopping"], receive)
         if gone or answer.close_after == 0:
-            scope["stand_in.transport"].abort()
+            scope["fake_exchange.transport"].abort()
             await _disconnect(receive)
             return
         with self._arrived:
@@ -308,7 +308,7 @@ async def _send_part(answer: Answer, size: int, scope: Scope, receive: Receive, 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     await send({"type": "http.response.body", "body": answer.body[:size], "more_body": True})
-    scope["stand_in.transport"].close()
+    scope["fake_exchange.transport"].close()
     await _disconnect(receive)
 
 
@@ -365,8 +365,8 @@ def _protocol(exchange: Exchange, runner: _Runner) -> type[H11Protocol]:
             app = self.app
 
             async def with_transport(scope: Any, receive: Any, send: Any) -> None:
-                scope["stand_in.transport"] = transport
-                scope["stand_in.stopping"] = runner.stopping
+                scope["fake_exchange.transport"] = transport
+                scope["fake_exchange.stopping"] = runner.stopping
                 await app(scope, receive, send)
 
             self.app = with_transport

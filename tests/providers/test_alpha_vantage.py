@@ -1,4 +1,4 @@
-"""Does Alpha Vantage get the question it expects, and is each of its many answers taken for what it is?"""
+"""Tests that Alpha Vantage gets the request it expects, and that each of its answers is read for what it is."""
 
 from __future__ import annotations
 
@@ -377,7 +377,7 @@ def test_each_kind_of_refusal_is_sorted_by_recovery(kind: str, error: type[Excep
     assert getattr(caught.value, "retry_after", None) == wait
 
 
-def test_every_kind_of_refusal_the_stand_in_knows_is_tried() -> None:
+def test_every_kind_of_refusal_the_fake_exchange_knows_is_tried() -> None:
     assert {kind for kind, _, _ in KINDS} == REFUSALS.keys()
 
 
@@ -530,7 +530,7 @@ def test_an_adjusted_close_and_other_values_are_not_taken_for_a_candle() -> None
 
 def test_repeated_keys_are_not_lost() -> None:
     text = '{"Time Series FX (Daily)": {"2024-01-15": {"4. close": "1"}, "2024-01-15": {"4. close": "2"}}}'
-    body = json.loads(text, object_pairs_hook=wire.with_repeats)
+    body = json.loads(text, object_pairs_hook=wire.keep_duplicate_keys)
     assert [record["close"] for record in wire.records(body, None)] == ["1", "2"]
 
 

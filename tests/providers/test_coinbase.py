@@ -1,4 +1,4 @@
-"""Does Coinbase get the question it expects, and is its answer taken as it is?"""
+"""Tests that Coinbase gets the request it expects, and that its answer is taken as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does every provider of the table keep the promises that ingestion builds on?"""
+"""Contract tests: check every provider of the table for the promises that ingestion builds on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableErr
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
-from ffe_core.providers.http import Traffic, traffic
+from ffe_core.providers.http import RequestStats, request_stats
 from ffe_core.timeframes import TIMEFRAMES, ceil
 from tests.fake_exchanges import Exchange, Fault, Market
 from tests.providers.contract import CASES, NOW, SECRET, Case, clock, settings
@@ -58,14 +58,14 @@ def exchange(case: Case) -> Iterator[Exchange]:
 
 
 @contextmanager
-def counted() -> Iterator[Traffic]:
+def counted() -> Iterator[RequestStats]:
     """Counts what is sent inside."""
-    counter = Traffic()
-    token = traffic.set(counter)
+    counter = RequestStats()
+    token = request_stats.set(counter)
     try:
         yield counter
     finally:
-        traffic.reset(token)
+        request_stats.reset(token)
 
 
 def closed_opens(case: Case) -> list[int]:

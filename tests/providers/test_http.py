@@ -1,4 +1,4 @@
-"""Is every answer sorted by what to do about it, and does the client stay quiet, patient and clean on the way?"""
+"""Tests that every answer is sorted by what to do about it, and that the client is quiet, patient and clean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from ffe_core import times
 from ffe_core.errors import InputError, PermanentError, ProviderError, QuotaError, RetriableError
 from ffe_core.providers import http
-from ffe_core.providers.http import HttpClient, Refused, Traffic, other_shape, traffic
+from ffe_core.providers.http import HttpClient, Refused, RequestStats, other_shape, request_stats
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
 from tests.fake_exchanges import Answer, Exchange, Fault, Market, Seen
@@ -259,17 +259,17 @@ async def test_a_used_up_quota_is_asked_for_only_once(server: Scripted, tmp_path
 
 async def test_requests_and_retries_are_counted_for_the_task(server: Scripted, tmp_path: Path) -> None:
     server.fault(Fault.http(500), number=1)
-    counters = [Traffic(), Traffic()]
+    counters = [RequestStats(), RequestStats()]
 
-    async def asked(counter: Traffic, times_: int) -> None:
-        traffic.set(counter)
+    async def asked(counter: RequestStats, times_: int) -> None:
+        request_stats.set(counter)
         for _ in range(times_):
             await acme.get("/", {})
 
     async with client(server, tmp_path) as acme:
         await asyncio.create_task(asked(counters[0], 1))
         await asyncio.create_task(asked(counters[1], 2))
-    assert counters == [Traffic(requests=2, retries=1), Traffic(requests=2, retries=0)]
+    assert counters == [RequestStats(requests=2, retries=1), RequestStats(requests=2, retries=0)]
 
 
 # Connections and cancelling
