@@ -6,7 +6,7 @@ nothing between is skipped; earlier ones from the asked start up to the low mark
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,11 +36,11 @@ class Span:
         """The ranges to ask for."""
         return self.parts or ((self.start, self.end),)
 
-    def pages(self, provider: Provider, series: Series) -> list[Page]:
+    def pages(self, provider: Provider, series: Series) -> Sequence[Page]:
         """The requests that fetch it, oldest first: for parts as few as the provider can answer them with."""
         if self.parts:
-            return list(provider.gap_pages(series.asset_pair, series.timeframe, self.parts))
-        return list(provider.pages(series.asset_pair, series.timeframe, self.start, self.end))
+            return provider.gap_pages(series.asset_pair, series.timeframe, self.parts)
+        return provider.pages(series.asset_pair, series.timeframe, self.start, self.end)
 
     @property
     def newest_first(self) -> bool:

@@ -20,9 +20,12 @@ from pydantic import BaseModel, Field, field_validator
 from ffe_core import times
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import normalize_pair
+from ffe_core.providers.paging import Page as Page
+from ffe_core.providers.paging import joined_windows as joined_windows
+from ffe_core.providers.paging import windows as windows
 from ffe_core.settings import Config, Settings
 from ffe_core.sources import checked_http_url
-from ffe_core.timeframes import ceil, floor, seconds
+from ffe_core.timeframes import floor, seconds
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +53,6 @@ class ProviderSettings(BaseModel):
         if url and ("@" in url or "?" in url or "#" in url):
             raise ValueError("must be the part of the address before the provider's own path, without credentials")
         return checked_http_url(url) if url else url
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One request: the bars that open in [start, end), epoch seconds."""
-
-    start: int
-    end: int
 
 
 @dataclass(slots=True)
@@ -177,23 +172,6 @@ class Provider(ABC):
             return first <= times.parse_instant(record["date"]) < last
         except (KeyError, ValueError):
             return True  # an unreadable time is for validation to evaluate, not for us to drop
-
-
-def windows(start: int, end: int, step: int, size: int) -> list[Page]:
-    """The bars of the UTC grid that open in [start, end), cut into pages of at most `size` bars of `step` seconds."""
-    first, last = ceil(start, step), ceil(end, step)
-    return [Page(at, min(at + step * size, last)) for at in range(first, last, step * size)]
-
-
-def joined_windows(ranges: Sequence[tuple[int, int]], step: int, size: int) -> list[Page]:
-    """The same for several ranges, ascending and apart: neighbours share a page as long as it holds them."""
-    pages: list[Page] = []
-    for start, end in ranges:
-        if pages and start < (room := pages[-1].start + step * size):
-            pages[-1] = Page(pages[-1].start, min(ceil(end, step), room))
-            start = room
-        pages += windows(start, end, step, size)
-    return pages
 
 
 def records_of(elements: Iterable[Any]) -> list[Record]:

@@ -28,6 +28,7 @@ from ffe_core.errors import PermanentError
 from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
 from ffe_core.providers.base import Fetched, Page, Provider, Rate, Record
 from ffe_core.providers.http import request_stats
+from ffe_core.providers.paging import Pages
 from ffe_core.providers.rate import shared_pace
 from ffe_core.settings import Config, Seconds, Settings, declare
 from ffe_core.timeframes import seconds
@@ -99,10 +100,12 @@ class SimulatedProvider(Provider):
 
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         """Windows of at most 5,000 bars and 500,000 minutes, whichever is less."""
+        return self.gap_pages(pair, timeframe, [(start, end)] if start < end else [])
+
+    def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
         step = seconds(timeframe)
-        size = step * min(_PAGE_BARS, _PAGE_MINUTES * MINUTE // step)
         # Cut where asked, not on the UTC grid: an hourly share bar opens on the half hour.
-        return [Page(at, min(at + size, end)) for at in range(start, end, size)]
+        return Pages(gaps, step * min(_PAGE_BARS, _PAGE_MINUTES * MINUTE // step))
 
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         """The bars that open in the page. PermanentError for a pair that does not exist.

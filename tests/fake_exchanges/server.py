@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import Any, Self
 
 import uvicorn
@@ -100,13 +101,18 @@ class Exchange:
         latency: float = 0.0,
         lag: float = 0.0,
         port: int = 0,
+        date: Callable[[], float] | None = None,
     ) -> None:
-        """`now` gives epoch seconds; `latency` delays each answer; bars opened in the last `lag` seconds are unseen."""
+        """`now` gives epoch seconds; `latency` delays each answer; bars opened in the last `lag` seconds are unseen.
+
+        `date` gives what the `Date` header says, `now` if None.
+        """
         self.market, self.now, self.latency, self.lag = market, now, latency, lag
         self.rate_limited = 0
         self.connections = 0
         self.in_flight = 0
         self.max_in_flight = 0
+        self.date = date or now
         self._port = port
         self._arrived = threading.Condition(threading.RLock())
         self._seen: list[Seen] = []
@@ -254,7 +260,8 @@ class Exchange:
         if script is not None:
             seen.fault = script.fault.name
             answer = script.fault.apply(self, seen, answer)
-        return replace(answer, delay=answer.delay + self.latency)
+        dated = {"date": formatdate(self.date(), usegmt=True), **answer.headers}
+        return replace(answer, headers=dated, delay=answer.delay + self.latency)
 
     def _record(self, request: Request) -> Seen:
         params, headers = dict(request.query_params), dict(request.headers)
@@ -325,6 +332,7 @@ class _Runner(uvicorn.Server):
             log_level="critical",
             access_log=False,
             timeout_keep_alive=300,
+            date_header=False,  # `Exchange` sends its own
         )
         super().__init__(config)
         self._socket = socket.create_server(("127.0.0.1", port), backlog=256)

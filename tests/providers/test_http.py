@@ -17,7 +17,7 @@ import pytest
 
 from ffe_core import times
 from ffe_core.errors import InputError, PermanentError, ProviderError, QuotaError, RetriableError
-from ffe_core.providers import http
+from ffe_core.providers import address, http, transport
 from ffe_core.providers.http import HttpClient, Refused, RequestStats, other_shape, request_stats
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
@@ -409,14 +409,14 @@ def test_the_proxy_of_the_environment_is_used_except_for_this_machine(
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert http._proxy_for(url) == proxy
+    assert address.proxy_for(url) == proxy
 
 
 @pytest.mark.parametrize("proxy", ["http://ann:hunter2/secret@proxy:1", "ftp://ann:hunter2secret@proxy:1"])
 async def test_a_proxy_that_is_none_is_refused_without_its_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    monkeypatch.setattr(http, "_proxy_for", lambda base_url: proxy)
+    monkeypatch.setattr(transport, "proxy_for", lambda base_url: proxy)
     acme = HttpClient("acme", Settings.load(settings(tmp_path)), "http://api.example.com", 1000.0)
     with pytest.raises(InputError, match=r"HTTPS_PROXY.*//proxy:1' is not a proxy") as caught:
         await acme.__aenter__()
