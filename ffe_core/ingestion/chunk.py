@@ -32,6 +32,7 @@ class Chunk:
     closed: int
     flags_completion: bool
     parts: Times | None = None
+    has_volume: bool = False
     counts: Counts = field(default_factory=Counts)
     failures: list[Failure] = field(default_factory=list)
     reached: Page | None = None
@@ -73,7 +74,7 @@ class Chunk:
             open_times, kept = self._sorted_out(records)
             if not kept.all():
                 records, open_times = [records[i] for i in np.flatnonzero(kept).tolist()], open_times[kept]
-            checked = validate(records, self.series.grid, open_times)
+            checked = validate(records, self.series.grid, open_times, self.has_volume)
             self.counts.received += len(records)
             self.counts.duplicates += checked.duplicates
             self.failures += checked.failures

@@ -181,7 +181,8 @@ class SeriesPipeline:
 
     def _chunk(self, span: plan.Span) -> Chunk:
         parts = ranges(span.parts) if span.parts else None
-        return Chunk(self._series, self._closed, self._provider.flags_completion, parts)
+        has_volume = self._provider.has_volume(self._series.asset_pair)
+        return Chunk(self._series, self._closed, self._provider.flags_completion, parts, has_volume)
 
     def _take(self, report: SeriesResult, chunk: Chunk, page: Page, answer: Fetched) -> bool:
         """Add a page to the chunk; True if the provider could not reach back to the page's start."""

@@ -110,6 +110,7 @@ class SeriesResult:
             result["not_covered"] = [times.iso(self.not_covered[0]), times.iso(self.not_covered[1])]
         if self.error is not None:
             result["error"] = self.error_text
+            result["error_code"] = self.error.code
         return result
 
     @property

@@ -97,6 +97,15 @@ class Provider(ABC):
     ) -> None:
         return None
 
+    def now(self) -> int:
+        """The present instant in epoch seconds, by the provider's own clock as far as its answers have told it."""
+        return times.now()
+
+    @property
+    def clock_skew(self) -> float:
+        """Seconds by which this computer's clock is ahead of the provider's; 0.0 where they agree or none is known."""
+        return 0.0
+
     @property
     def requests_per_second(self) -> float | None:
         """The rate this provider is asked at; None where there is no limit."""
@@ -115,6 +124,11 @@ class Provider(ABC):
     def volume_unit_of(cls, pair: str) -> str | None:
         """What the volumes of a stored pair count; `volume_unit` unless the provider trades several kinds."""
         return cls.volume_unit
+
+    @classmethod
+    def has_volume(cls, pair: str) -> bool:
+        """Whether every record of a stored pair comes with its volume, so that one without it lacks a field."""
+        return cls.volume_unit_of(pair) is not None
 
     def closed_before(self, timeframe: str, now: int) -> int:
         """Bars that open before this instant (epoch seconds) are closed at `now`, later ones are not.
@@ -150,7 +164,7 @@ class Provider(ABC):
         pair = normalize_pair(asset_pair)
         first, last = times.parse_range(start, end)
         self.check(pair, timeframe)
-        last = min(last, self.closed_before(timeframe, times.now()))
+        last = min(last, self.closed_before(timeframe, self.now()))
         records: list[Record] = []
         for page in self.pages(pair, timeframe, first, last):
             records += (await self._fetch_page(pair, timeframe, page)).records
@@ -182,7 +196,7 @@ def records_of(elements: Iterable[Any]) -> list[Record]:
 def dates_of(sent: Sequence[Any]) -> list[Any]:
     """ISO 8601 text for each epoch second given as text or int; anything else stays as sent."""
     try:
-        if "".join(sent).isdecimal():
+        if _is_epoch("".join(sent)):
             epochs = np.fromiter(map(int, sent), np.int64, len(sent))
             if epochs.max() < _YEAR_10000:
                 return [f"{text}+00:00" for text in np.datetime_as_string(epochs.astype("datetime64[s]")).tolist()]
@@ -196,12 +210,17 @@ _YEAR_10000 = 253_402_300_800
 
 def _date_of(sent: Any) -> Any:
     whole = isinstance(sent, int) and not isinstance(sent, bool)
-    if not whole and not (isinstance(sent, str) and sent.isdecimal()):
+    if not whole and not (isinstance(sent, str) and _is_epoch(sent)):
         return sent
     try:
         return times.iso(int(sent))
     except (ValueError, OverflowError, OSError):
         return sent
+
+
+def _is_epoch(text: str) -> bool:
+    """Whether a text is digits and nothing else; those of other scripts are unreadable, as in prices."""
+    return text.isascii() and text.isdecimal()
 
 
 def not_offered(provider: str, what: str, instead: str) -> PermanentError:

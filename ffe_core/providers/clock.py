@@ -7,7 +7,7 @@ clock can move. Bounds of several answers are intersected; where they contradict
 
 from __future__ import annotations
 
-import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from functools import partial
 
 from ffe_core import times
 
-log = logging.getLogger(__name__)
 TOLERANCE = 2.0
 """Seconds by which the local clock may differ before it is corrected: the answers tell no better than whole seconds."""
 NOTICEABLE = 5.0
 """Seconds from which on a difference is said to people."""
+_CONTRADICTED = 3600.0
 _SENSIBLE = (1_262_304_000, 4_102_444_800)
 """2010 to 2100: a `Date` outside of them is not believed."""
 
@@ -35,7 +35,7 @@ class ProviderClock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bounds: tuple[float, float] | None = None  # of the provider's epoch seconds less our ticks
-        self._trusts_dates = True
+        self._contradicted = -math.inf  # ticks until which no `Date` is believed
 
     def now(self) -> int:
         """The present instant at the provider, epoch seconds."""
@@ -55,14 +55,18 @@ class ProviderClock:
     def observe(self, headers: Mapping[str, str], sent: float, received: float) -> None:
         """Take in the `Date` of an answer; `sent` and `received` in `ticks`. One from a cache says nothing."""
         date = _date(headers)
-        if date is not None and self._trusts_dates:
+        if date is not None and received > self._contradicted:
             self._narrow(date - received, date + 1 - sent)
 
     def contradict(self, instant: float) -> None:
-        """The provider said that `instant` (epoch seconds) lies in its future: from now on that counts, no `Date`."""
-        self._trusts_dates = False
+        """Take `instant` (epoch seconds) for the provider's present: it said that later lies in its future.
+
+        For an hour that counts more than any `Date`, which another server may have set.
+        """
+        now = ticks()
         with self._lock:
-            self._bounds = (instant - ticks(), instant - ticks())
+            self._contradicted = now + _CONTRADICTED
+            self._bounds = (instant - now, instant - now)
 
     def _narrow(self, low: float, high: float) -> None:
         with self._lock:

@@ -37,6 +37,13 @@ class HttpProvider(Provider):
         if self._users == 0:
             await self._http.__aexit__(kind, error, trace)
 
+    def now(self) -> int:
+        return self._http.clock.now()
+
+    @property
+    def clock_skew(self) -> float:
+        return self._http.clock.skew
+
     @property
     def requests_per_second(self) -> float | None:
         return self._own.requests_per_second

@@ -45,7 +45,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: `close_after` bytes of the body the connection is closed (0: before any byte of an answer)."""
+    """What goes back: `close_after` bytes of the body the connection is closed (0: before any byte of an answer).
+
+    The body is sent `repeat` times, in chunks, `every` so many seconds, as long as somebody listens.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -53,6 +56,8 @@ class Answer:
     delay: float = 0.0
     close_after: int | None = None
     hang: bool = False
+    repeat: int = 1
+    every: float = 0.0
 
     @classmethod
     def json(cls, content: Any, status: int = 200, **headers: str) -> Answer:
@@ -284,6 +289,8 @@ class Exchange:
             seen.status = answer.status
         if answer.close_after is not None:
             await _send_part(answer, answer.close_after, scope, receive, send)
+        elif answer.repeat > 1:
+            await _send_again_and_again(answer, scope, receive, send)
         else:
             await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
 
@@ -317,6 +324,22 @@ async def _send_part(answer: Answer, size: int, scope: Scope, receive: Receive, 
     await send({"type": "http.response.body", "body": answer.body[:size], "more_body": True})
     scope["fake_exchange.transport"].close()
     await _disconnect(receive)
+
+
+async def _send_again_and_again(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    left = asyncio.ensure_future(_disconnect(receive))
+    for _ in range(answer.repeat):
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        waits = [left, asyncio.ensure_future(scope["fake_exchange.stopping"].wait())]
+        done, _ = await asyncio.wait(waits, timeout=answer.every, return_when=asyncio.FIRST_COMPLETED)
+        waits[1].cancel()
+        if done:
+            left.cancel()
+            return
+    left.cancel()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Runner(uvicorn.Server):

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ffe_core.candles import VALUES
 from ffe_core.operations.dead_letters.edits import LANDED_OTHERWISE, NOT_CLOSED
+from ffe_core.providers import has_volume
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterRecord
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -104,7 +105,8 @@ def _still_as_replayed(
         # Of two records of a bar in one batch the rules let one supersede the other: each is read alone.
         open_times = read_open_times([letter.value for _, letter in letters]).tolist()
         alone = dict(zip(open_times, letters, strict=True))
-        candles = _by_open(validate([letter.value for _, letter in alone.values()], series.grid).candles)
+        values = [letter.value for _, letter in alone.values()]
+        candles = _by_open(validate(values, series.grid, has_volume=has_volume(series)).candles)
         for open_, (entry_id, letter) in alone.items():
             id_ = dead_letter_id(entry_id, letter.number)
             then, stored = already[id_]
@@ -122,7 +124,7 @@ def _evaluated(
 ) -> list[ReplayCheck]:
     values = [letter.value for _, letter in letters]
     open_times = read_open_times(values)
-    checked = validate(values, series.grid, open_times)
+    checked = validate(values, series.grid, open_times, has_volume=has_volume(series))
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
     for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
         reasons.setdefault(place, (NOT_CLOSED,))
