@@ -88,4 +88,5 @@ async def confirmed(
 def _both(first: Fetched, second: Fetched) -> Fetched:
     """The second answer, and what only the first one held: every record is counted, one sent with both of them once."""
     held = set(map(repr, second.records))
-    return Fetched([*second.records, *(one for one in first.records if repr(one) not in held)], second.covers_from)
+    records = [*second.records, *(one for one in first.records if repr(one) not in held)]
+    return Fetched(records, second.covers_from, first.closed if second.closed is None else second.closed)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
@@ -25,6 +25,7 @@ from ffe_core.ingestion.fetch import confirmed, is_empty
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
+from ffe_core.providers.clock import NOTICEABLE, ticks
 from ffe_core.providers.http import request_stats
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
@@ -35,6 +36,7 @@ from ffe_core.threads import run_to_completion
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
+_NEVER = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,14 @@ class SeriesPipeline:
         self._ingestion_id = str(uuid.uuid4())
         self._run_id = run_id
         self._progress = progress
-        self._closed = 0
+        self._closed = 0  # open from which bars are not closed yet
+        self._asked_end = 0
         self._held = Watermarks()  # the marks as the lake holds them, as far as this writer knows
         self._first_low = 0
         self._responses = EmptyResponses()
         self._unfinished: list[int] = []
         self._newest = 0
+        self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
 
     async def run(self, start: int, end: int, mode: plan.Mode) -> SeriesResult:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
@@ -82,6 +86,8 @@ class SeriesPipeline:
         try:
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._replanning(report, mode)
+            if mode == "resume" and self._reaches_further(report):
+                await self._replanning(report, mode)
             report.completeness = await self._measure(report)
             await self._remember_empty_responses(report)
         except FFEError as error:
@@ -89,16 +95,29 @@ class SeriesPipeline:
         except Exception as error:
             log.exception("%s ended unexpectedly", self._series)
             await self._fail(report, FFEError(f"{type(error).__name__}: {error}"))
+        self._say_skew(report)
         report.phase = "done"
         self._progress(report)
         return report
 
     def _begin(self, start: int, end: int) -> SeriesResult:
-        self._closed = self._provider.closed_before(self._series.timeframe, times.now())
+        self._closed, self._asked_end = self._closed_before(self._provider.now()), end
         first, last = plan.on_grid(self._series, start, min(end, self._closed))
         report = SeriesResult(self._series, first, max(first, last))
         request_stats.set(report.request_stats)
         return report
+
+    def _closed_before(self, now: int) -> int:
+        return self._provider.closed_before(self._series.timeframe, now)
+
+    def _reaches_further(self, report: SeriesResult) -> bool:
+        """Whether this computer's clock turned out to be behind, so that the range goes on; its end is moved then."""
+        if self._provider.clock_skew > -NOTICEABLE:
+            return False
+        self._closed = self._closed_before(self._provider.now())
+        _, end = plan.on_grid(self._series, report.start, min(self._asked_end, self._closed))
+        further, report.end = end > report.end, max(end, report.end)
+        return further
 
     async def _replanning(self, report: SeriesResult, mode: plan.Mode) -> None:
         """Run the plan, and plan anew whenever another writer was faster."""
@@ -124,7 +143,22 @@ class SeriesPipeline:
 
     async def _plan(self, report: SeriesResult, mode: plan.Mode) -> list[plan.Span]:
         missing = (await self._measure(report)).missing if mode == "gaps" else []
-        return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing)
+        young = await run_to_completion(self._first_young) if mode == "resume" else None
+        return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing, young)
+
+    def _first_young(self) -> int | None:
+        """Open of the first of the newest stored bars that was read so soon after its close that it may have changed.
+
+        It may even have been stored unfinished, by a clock that was ahead. Read again once that is over, it is settled.
+        """
+        newest, settle, step = self._held.watermark, self._provider.settle_seconds, self._series.step
+        settled = self._stores.watermarks.settled(self._series) if settle and newest is not None else None
+        if not settle or newest is None or (settled is not None and settled >= newest):
+            return None
+        tail = self._stores.lake.current(self._series, newest - settle, newest + 1, ["_extracted_at"])
+        opens, extracted = (pc.cast(tail[name], pa.int64()).to_numpy() for name in ("timestamp", "_extracted_at"))
+        young = opens[extracted < opens + (step + settle) * 1_000_000] // 1_000_000
+        return max(int(young.min()), self._held.low or int(young.min())) if len(young) else None
 
     async def _span(self, report: SeriesResult, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
@@ -133,9 +167,9 @@ class SeriesPipeline:
         report.fills_gaps = bool(span.parts)
         self._responses.expect(span.wanted)
         report.phase = "fetching"
-        self._first_low = span.start
+        self._first_low, self._dropped_until = span.start, _NEVER
         answers = confirmed(
-            reversed(pages) if span.newest_first else pages,
+            self._past(report, reversed(pages) if span.newest_first else pages),
             self._fetch,
             self._provider.max_in_flight,
             self._is_unexpectedly_empty,
@@ -161,10 +195,23 @@ class SeriesPipeline:
             await answers.aclose()
         await self._flush(report, span, chunk)
 
+    def _past(self, report: SeriesResult, pages: Iterable[Page]) -> Iterator[Page]:
+        """The pages in turn, without those that lie in the future once the provider's clock is known."""
+        for page in pages:
+            if self._provider.clock_skew and page.start >= self._closed_before(self._provider.now()):
+                report.pages_done += 1
+                self._cut_at(page.start, page)
+            else:
+                yield page
+
     async def _fetch(self, page: Page) -> Fetched:
         """One page; whatever else a provider raises counts as its failure, so that what came before is kept."""
+        began = ticks()
         try:
-            return await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+            answer = await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+            if self._provider.clock_skew:  # the answer itself may have told
+                answer.closed = self._closed_before(self._provider.now() - int(ticks() - began))
+            return answer
         except FFEError:
             raise
         except Exception as error:
@@ -193,8 +240,23 @@ class SeriesPipeline:
             report.not_covered = (min(known[0], page.start), max(known[1], reach))
             if self._held.watermark is None:
                 self._first_low = reach
-        chunk.take(Page(max(page.start, reach), page.end), answer.records)
+        if answer.closed is not None:
+            self._cut_at(answer.closed, page)
+            self._say_skew(report)
+        chunk.take(Page(max(page.start, reach), page.end), answer.records, self._closed)
         return reach > page.start
+
+    def _cut_at(self, closed: int, page: Page) -> None:
+        """From `closed` on nothing is stored any more, so that no mark passes a bar that was dropped."""
+        self._closed = min(self._closed, closed)
+        if self._closed < page.end:
+            self._dropped_until = max(self._dropped_until, page.end)
+
+    def _say_skew(self, report: SeriesResult) -> None:
+        report.clock_skew = self._provider.clock_skew
+        if report.notice and not self._provider.said_skew:
+            self._provider.said_skew = True
+            log.warning("%s", report.notice)
 
     async def _flush(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> Chunk:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
@@ -214,20 +276,28 @@ class SeriesPipeline:
             candles = candles.sort_by("timestamp")
         self._dead_letter(chunk)
         newest = _newest(candles)
+        dropped = (at + self._series.step for at in chunk.unfinished if at < span.end)
+        self._dropped_until = max(self._dropped_until, max(dropped, default=_NEVER))
         after = self._marks_after(span, chunk.reached, newest)
         self._newest = max(self._newest, newest or 0, after.watermark or 0)
         if candles.num_rows or after != self._held:
-            rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
+            provider = self._provider
+            rows = enrich(
+                *(candles, self._series, self._ingestion_id),
+                is_mock=provider.is_mock,
+                clock_skew=provider.clock_skew,
+            )
             done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
             chunk.counts.stored += done.new + done.restated
             chunk.counts.restated += done.restated
             chunk.counts.duplicates += done.repeats
         moved, self._held = after != self._held, after
+        settled = self._settled(span, newest)
         report.marks = after
         report.counts.add(chunk.counts)
         self._unfinished += chunk.unfinished
-        if moved:
-            self._stores.watermarks.put(self._series, after)
+        if moved or settled is not None:
+            self._stores.watermarks.put(self._series, after, settled)
 
     def _dead_letter(self, chunk: Chunk) -> None:
         """Keep the chunk's failures as dead letters, before its candles are committed."""
@@ -247,10 +317,18 @@ class SeriesPipeline:
         chunk.counts.duplicates += saved.repeats
         chunk.counts.superseded += sum(chunk.failures[place].superseded for place in saved.places)
 
+    def _settled(self, span: plan.Span, newest: int | None) -> int | None:
+        """The watermark, if the bar there has just been read and no longer changes; None if it may."""
+        settle, watermark = self._provider.settle_seconds, self._held.watermark
+        if not settle or span.advances != "watermark" or newest is None or newest != watermark:
+            return None
+        return newest if newest + self._series.step + settle <= self._provider.now() else None
+
     def _marks_after(self, span: plan.Span, reached: Page, newest: int | None) -> Watermarks:
         if span.advances == "low":
             assert self._held.low is not None
-            return Watermarks(self._held.watermark, min(self._held.low, reached.start))
+            low = max(reached.start, self._dropped_until)
+            return Watermarks(self._held.watermark, min(self._held.low, low))
         if span.advances == "nothing" or newest is None:
             return self._held
         watermark = newest if self._held.watermark is None else max(newest, self._held.watermark)
@@ -262,7 +340,8 @@ class SeriesPipeline:
         Not those before it: what a provider still calls unfinished there is missing.
         """
         first = min((open_ for open_ in self._unfinished if open_ > self._newest), default=report.end)
-        report.end = min(report.end, max(report.start, first))
+        _, closed = plan.on_grid(self._series, report.start, self._closed)
+        report.end = min(report.end, max(report.start, min(first, closed)))
 
     def _note(self) -> dict[str, str]:
         return {"ingestion_id": self._ingestion_id, **({"run_id": self._run_id} if self._run_id else {})}

@@ -9,6 +9,7 @@ from typing import Any
 from ffe_core import times
 from ffe_core.completeness import Completeness
 from ffe_core.errors import FFEError
+from ffe_core.providers.clock import NOTICEABLE
 from ffe_core.providers.http import RequestStats
 from ffe_core.redaction import redact
 from ffe_core.series import Series, Watermarks
@@ -55,6 +56,8 @@ class SeriesResult:
     fills_gaps: bool = False
     """Only missing bars were asked for."""
     error: FFEError | None = None
+    clock_skew: float = 0.0
+    """Seconds by which this computer's clock is ahead of the provider's."""
     phase: str = "queued"
     pages_done: int = 0
     pages_planned: int = 0
@@ -108,10 +111,24 @@ class SeriesResult:
             result["reason"] = self.reason
         if self.not_covered:
             result["not_covered"] = [times.iso(self.not_covered[0]), times.iso(self.not_covered[1])]
+        if self.notice:
+            result["clock_skew_seconds"] = round(self.clock_skew)
+            result["notices"] = [self.notice]
         if self.error is not None:
             result["error"] = self.error_text
             result["error_code"] = self.error.code
         return result
+
+    @property
+    def notice(self) -> str | None:
+        """What a person should know about this computer's clock; None where it agrees with the provider's."""
+        if abs(self.clock_skew) < NOTICEABLE:
+            return None
+        how = "ahead of" if self.clock_skew > 0 else "behind"
+        return (
+            f"this computer's clock is {abs(self.clock_skew):,.0f} s {how} that of {self.series.provider};"
+            " the provider's was used: set this one right"
+        )
 
     @property
     def error_text(self) -> str | None:

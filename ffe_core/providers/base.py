@@ -64,6 +64,8 @@ class Fetched:
 
     records: list[Record] = field(default_factory=list)
     covers_from: int | None = None
+    closed: int | None = None
+    """Open from which bars were not closed when the provider was asked, where its clock says other than ours."""
 
 
 class Provider(ABC):
@@ -77,6 +79,9 @@ class Provider(ABC):
     """True when an answer may hold all there is, whatever was asked; then records outside of the page are expected."""
     max_in_flight: ClassVar[int] = 32
     """Requests under way at once, at most."""
+    settle_seconds: ClassVar[int] = 600
+    """For so long after its close a bar may still change (coinbase-pro-node #258); one that was read before is read
+    again. 0 where what is closed is final."""
     volume_unit: ClassVar[str | None] = None
     """What a volume counts: "base units", "ticks", "shares"; None where the provider sends none."""
 
@@ -88,6 +93,8 @@ class Provider(ABC):
             named = {key: value for key, value in credentials.items() if value is not None}
             section = {**(section if isinstance(section, Mapping) else {}), **named}
         self.settings = settings.model_copy(update={self.name: section or {}})
+        self.said_skew = False
+        """Whether somebody has been told how far this computer's clock is off: once is enough for all series."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -168,6 +175,8 @@ class Provider(ABC):
         records: list[Record] = []
         for page in self.pages(pair, timeframe, first, last):
             records += (await self._fetch_page(pair, timeframe, page)).records
+        if self.clock_skew:  # so the answers have told
+            last = min(last, self.closed_before(timeframe, self.now()))
         kept = [record for record in records if self._wanted(record, first, last)]
         return sorted(kept, key=lambda record: str(record.get("date", "")))
 

@@ -20,11 +20,13 @@ TOLERANCE = 2.0
 """Seconds by which the local clock may differ before it is corrected: the answers tell no better than whole seconds."""
 NOTICEABLE = 5.0
 """Seconds from which on a difference is said to people."""
-_CONTRADICTED = 3600.0
+_FRESH = 900.0
+"""Seconds for which an answer tells the time: each run has answers of its own, and none is needed between them."""
 _SENSIBLE = (1_262_304_000, 4_102_444_800)
 """2010 to 2100: a `Date` outside of them is not believed."""
 
 _boottime = getattr(time, "CLOCK_BOOTTIME", None)
+COUNTS_SLEEP = _boottime is not None
 ticks = time.monotonic if _boottime is None else partial(time.clock_gettime, _boottime)
 """A steady count of seconds that goes on while the computer sleeps, where the system has one."""
 
@@ -35,6 +37,7 @@ class ProviderClock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bounds: tuple[float, float] | None = None  # of the provider's epoch seconds less our ticks
+        self._told = (-math.inf, -math.inf)  # ticks and local time of the last answer that told something
         self._contradicted = -math.inf  # ticks until which no `Date` is believed
 
     def now(self) -> int:
@@ -46,7 +49,7 @@ class ProviderClock:
     def skew(self) -> float:
         """Seconds by which this computer's clock is ahead of the provider's; 0.0 where they agree or none is known."""
         with self._lock:
-            if self._bounds is None:
+            if self._bounds is None or not self._is_fresh():
                 return 0.0
             low, high = self._bounds
         ahead = times.now() + 0.5 - (ticks() + (low + high) / 2)
@@ -61,11 +64,11 @@ class ProviderClock:
     def contradict(self, instant: float) -> None:
         """Take `instant` (epoch seconds) for the provider's present: it said that later lies in its future.
 
-        For an hour that counts more than any `Date`, which another server may have set.
+        For a while that counts more than any `Date`, which another server may have set.
         """
         now = ticks()
         with self._lock:
-            self._contradicted = now + _CONTRADICTED
+            self._told, self._contradicted = (now, times.now()), now + _FRESH
             self._bounds = (instant - now, instant - now)
 
     def _narrow(self, low: float, high: float) -> None:
@@ -73,6 +76,13 @@ class ProviderClock:
             known = self._bounds or (low, high)
             both = max(known[0], low), min(known[1], high)
             self._bounds = both if both[0] <= both[1] else (low, high)
+            self._told = (ticks(), times.now())
+
+    def _is_fresh(self) -> bool:
+        """Whether the last answer still counts. Where ticks stand still in a sleep, local time says how long it was."""
+        at, local = self._told
+        slept = 0.0 if COUNTS_SLEEP else abs(times.now() - local)
+        return ticks() - at <= _FRESH and slept <= _FRESH
 
 
 def _date(headers: Mapping[str, str]) -> int | None:

@@ -52,6 +52,7 @@ class OandaDataProvider(HttpProvider):
 
     name = "oanda"
     flags_completion = True
+    settle_seconds = 0
     volume_unit = "ticks"
     max_in_flight: ClassVar[int] = 2
     """At most two new connections a second are allowed, so there are never more than two."""

@@ -75,6 +75,7 @@ class SimulatedProvider(Provider):
 
     name: ClassVar[str] = "simulated"
     is_mock: ClassVar[bool] = True
+    settle_seconds: ClassVar[int] = 0
     max_in_flight: ClassVar[int] = 8
     volume_unit: ClassVar[str | None] = "base units"
     """Coins, units of the base currency, ounces or shares: whatever the pair's base counts."""
