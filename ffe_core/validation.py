@@ -95,12 +95,16 @@ UNREADABLE = _UNREADABLE // 1_000_000
 
 
 def validate(
-    records: Sequence[Any], grid: int, open_times: np.ndarray | None = None, has_volume: bool = False
+    records: Sequence[Any],
+    grid: int,
+    open_times: np.ndarray | None = None,
+    has_volume: bool | np.ndarray = False,
 ) -> Checked:
     """Check a batch of records against every rule; one bad record never costs its batch.
 
     `grid` is the distance in seconds at which bars may open; `opens` is `read_opens(records)` if already known.
-    Where the provider sends volumes (`has_volume`), a record without one lacks a field; elsewhere its volume is 0.0.
+    Where the provider sends volumes (`has_volume`, of all or of each) a record without one lacks a field; elsewhere its
+    volume is 0.0.
     """
     open_times = read_open_times(records) if open_times is None else open_times
     rows = _rows(records)
@@ -132,15 +136,16 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
 
 
 def _read_values(
-    rows: Sequence[dict[str, Any]], has_volume: bool
+    rows: Sequence[dict[str, Any]], has_volume: bool | np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Float columns of the five values (NaN where unreadable) and the flags of what could not be read."""
     columns: dict[str, np.ndarray] = {}
     flags: dict[str, np.ndarray] = {}
     for name in VALUES:
         values, missing, unreadable = _read_numbers(_column(rows, name))
-        if name == "volume" and not has_volume:
-            values, missing = np.where(missing, 0.0, values), np.zeros_like(missing)
+        if name == "volume":
+            none = missing & np.logical_not(has_volume)
+            values, missing = np.where(none, 0.0, values), missing & ~none
         flags[f"missing_field:{name}"] = missing
         flags[f"not_a_number:{name}"] = unreadable
         flags[f"not_finite:{name}"] = ~np.isfinite(values) & ~missing & ~unreadable

@@ -213,3 +213,13 @@ def test_a_price_is_read_alike_as_text_and_as_number(price: float):
     as_text = validate([changed(**{name: json.dumps(value) for name, value in flat.items()})], HOUR).candles
     assert as_text.equals(as_number)
     assert as_text["open"].to_pylist() == [price]
+
+
+@pytest.mark.parametrize("sent", [{}, {"volume": None}], ids=["absent", "null"])
+def test_a_volume_that_is_not_there_is_0_only_where_there_are_none(sent: dict[str, Any]):
+    bare = {name: value for name, value in GOOD.items() if name != "volume"} | sent
+    assert validate([bare], 3600).candles["volume"].to_pylist() == [0.0]
+    (failure,) = validate([bare], 3600, None, True).failures
+    assert failure.reasons == ["missing_field:volume"]
+    mixed = validate([bare, {**bare, "date": "2024-01-01T01:00:00Z"}], 3600, None, np.array([False, True]))
+    assert (mixed.candles.num_rows, [failure.index for failure in mixed.failures]) == (1, [1])

@@ -74,7 +74,9 @@ class BatchDataIngester:
         checked_mode = plan.check_mode(mode)
         data_provider = await self._get_data_provider(provider)
         start, end = times.parse_range(start_date, end_date)
-        async with self._driven(provider, data_provider) as opened:
+        driven = self._driven(provider, data_provider)
+        driven.check_start(start)
+        async with driven as opened:
             try:
                 report = await self.run_series(
                     series, opened, start, end, mode=checked_mode, run_id=run_id, progress=progress

@@ -50,13 +50,15 @@ class MultiAssetBatchIngester:
         checked_mode = plan.check_mode(mode)
         data_provider = await self.ingester._get_data_provider(provider)
         start, end = times.parse_range(start_date, end_date)
+        driven = self.ingester._driven(provider, data_provider)
+        driven.check_start(start)
         turns = asyncio.Semaphore(SERIES_AT_ONCE)
 
         async def one(item: Series, opened: Provider) -> dict[str, Any]:
             async with turns:
                 return await self._isolated(item, opened, start, end, checked_mode, progress)
 
-        async with self.ingester._driven(provider, data_provider) as opened, asyncio.TaskGroup() as group:
+        async with driven as opened, asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item, opened)) for item in series]
         results = [task.result() for task in tasks]
         return {

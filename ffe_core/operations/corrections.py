@@ -11,7 +11,7 @@ from ffe_core.errors import InputError
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.versions import versions
-from ffe_core.providers import PROVIDERS, has_volume
+from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import Committed, DeltaLakeManager
 from ffe_core.storage.lake.snapshot import micros
@@ -41,7 +41,7 @@ def correct(
     written.
     """
     why = required_reason(reason)
-    checked = validate([{"date": times.iso(open_), **values}], series.grid, has_volume=has_volume(series))
+    checked = validate([{"date": times.iso(open_), **values}], series.grid)
     if checked.failures:
         broken = "; ".join(REASONS[code.split(":")[0]] for code in checked.failures[0].reasons)
         raise InputError(f"{broken}; correct them and save again", field="values")

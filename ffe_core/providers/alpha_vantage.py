@@ -81,6 +81,8 @@ class AlphaVantageProvider(HttpProvider):
     """
 
     name = "alpha_vantage"
+    earliest = "1999-01-01"
+    """Daily shares reach back "20+ years", to 1999-11-01; months are served from 2000-01 on (its documentation)."""
     sends_whole_bodies = True
     max_in_flight = 4
 

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator
 
 from ffe_core import times
-from ffe_core.errors import PermanentError
+from ffe_core.errors import InputError, PermanentError
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers.paging import Page as Page
 from ffe_core.providers.paging import joined_windows as joined_windows
@@ -79,6 +79,8 @@ class Provider(ABC):
     """True when an answer may hold all there is, whatever was asked; then records outside of the page are expected."""
     max_in_flight: ClassVar[int] = 32
     """Requests under way at once, at most."""
+    earliest: ClassVar[str | None] = None
+    """The first day of which this provider can have any candle; None where nobody knows."""
     settle_seconds: ClassVar[int] = 600
     """For so long after its close a bar may still change (coinbase-pro-node #258); one that was read before is read
     again. 0 where what is closed is final."""
@@ -128,6 +130,15 @@ class Provider(ABC):
         seconds(timeframe)
 
     @classmethod
+    def check_start(cls, start: int) -> None:
+        """Raise InputError for a start (epoch seconds) before anything there can be, before any request."""
+        if cls.earliest is not None and start < times.parse_instant(cls.earliest):
+            raise InputError(
+                f"{times.iso(start)} lies before anything that {cls.name} can have; start at {cls.earliest} or later",
+                field="start",
+            )
+
+    @classmethod
     def volume_unit_of(cls, pair: str) -> str | None:
         """What the volumes of a stored pair count; `volume_unit` unless the provider trades several kinds."""
         return cls.volume_unit
@@ -170,6 +181,7 @@ class Provider(ABC):
         """All closed candles of a range as sent, oldest first. Raises InputError or ProviderError."""
         pair = normalize_pair(asset_pair)
         first, last = times.parse_range(start, end)
+        self.check_start(first)
         self.check(pair, timeframe)
         last = min(last, self.closed_before(timeframe, self.now()))
         records: list[Record] = []

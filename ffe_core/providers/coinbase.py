@@ -59,6 +59,8 @@ class CoinbaseDataProvider(HttpProvider):
     """
 
     name = "coinbase"
+    earliest = "2015-01-01"
+    """BTC-USD has minutes from 2015-01-20 and hours from 2015-07-20 on, every other product later (asked in 2026)."""
     volume_unit = "base units"
 
     def __init__(self, credentials: Mapping[str, Any] | None = None, config: Config | Settings | None = None) -> None:

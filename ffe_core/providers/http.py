@@ -329,7 +329,7 @@ def _brief(body: Any, depth: int = 0) -> str:
 def _head(data: bytes) -> str:
     """The beginning of a body; redacted before it is cut, so that no half of a secret is left."""
     words = data[:ERROR_PAGE_BYTES].decode("utf-8", "replace").split()
-    whole = words if len(data) < ERROR_PAGE_BYTES else words[:-1]
+    whole = words if len(data) < ERROR_PAGE_BYTES or data[-1:].isspace() else words[:-1]
     return redact(" ".join(whole))[:_EXCERPT] or "an empty body"
 
 

@@ -52,6 +52,8 @@ class OandaDataProvider(HttpProvider):
 
     name = "oanda"
     flags_completion = True
+    earliest = "2002-01-01"
+    """EUR_USD is whole from about 2005 on, with a candle here and there before (apourchet/investment #30)."""
     settle_seconds = 0
     volume_unit = "ticks"
     max_in_flight: ClassVar[int] = 2

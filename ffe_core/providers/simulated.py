@@ -75,6 +75,7 @@ class SimulatedProvider(Provider):
 
     name: ClassVar[str] = "simulated"
     is_mock: ClassVar[bool] = True
+    earliest: ClassVar[str | None] = "1970-01-01"
     settle_seconds: ClassVar[int] = 0
     max_in_flight: ClassVar[int] = 8
     volume_unit: ClassVar[str | None] = "base units"

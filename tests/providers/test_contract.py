@@ -294,6 +294,19 @@ async def test_an_unknown_timeframe_is_refused_before_any_request(
     assert exchange.count() == 0
 
 
+async def test_a_start_before_there_can_be_anything_is_refused_before_any_request_with_the_first_day(
+    case: Case, exchange: Exchange, tmp_path: Path
+) -> None:
+    async with case.connect(exchange, tmp_path) as provider:
+        assert provider.earliest is not None
+        for start in ("0001-01-01", times.parse_instant(provider.earliest) - 1):
+            with pytest.raises(InputError, match=f"^start: .*{case.name}.* start at {provider.earliest}") as caught:
+                await provider.get_historical_data(case.pair, start, "2024-01-02", "1m")
+            assert caught.value.field == "start"
+        provider.check_start(times.parse_instant(provider.earliest))
+    assert exchange.count() == 0
+
+
 async def test_a_pair_that_it_does_not_have_is_permanent_and_named(
     case: Case, exchange: Exchange, tmp_path: Path
 ) -> None:

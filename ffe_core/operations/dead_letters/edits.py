@@ -97,12 +97,12 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def check_edit(where: str, before: Any, after: Any, grid: int, closed_before: int, *, has_volume: bool = False) -> None:
+def check_edit(where: str, before: Any, after: Any, grid: int, closed_before: int) -> None:
     """FieldError if a changed field cannot be read; bars that open at `closed_before` or later have not closed."""
     if not isinstance(after, dict):
         raise FieldError(where, {"": "a record is an object with named fields; give it as a whole, as JSON"})
     changed = _changed(before, after)
-    failures = validate([after], grid, has_volume=has_volume).failures
+    failures = validate([after], grid).failures
     wrong = {}
     for code in failures[0].reasons if failures else ():
         rule, _, name = code.partition(":")

@@ -105,8 +105,7 @@ def _still_as_replayed(
         # Of two records of a bar in one batch the rules let one supersede the other: each is read alone.
         open_times = read_open_times([letter.value for _, letter in letters]).tolist()
         alone = dict(zip(open_times, letters, strict=True))
-        values = [letter.value for _, letter in alone.values()]
-        candles = _by_open(validate(values, series.grid, has_volume=has_volume(series)).candles)
+        candles = _by_open(validate([letter.value for _, letter in alone.values()], series.grid).candles)
         for open_, (entry_id, letter) in alone.items():
             id_ = dead_letter_id(entry_id, letter.number)
             then, stored = already[id_]
@@ -124,7 +123,9 @@ def _evaluated(
 ) -> list[ReplayCheck]:
     values = [letter.value for _, letter in letters]
     open_times = read_open_times(values)
-    checked = validate(values, series.grid, open_times, has_volume=has_volume(series))
+    # A person who edits a record may leave its volume out; a provider that has volumes may not.
+    as_sent = np.array([letter.value == letter.raw for _, letter in letters], bool)
+    checked = validate(values, series.grid, open_times, as_sent & has_volume(series))
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
     for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
         reasons.setdefault(place, (NOT_CLOSED,))

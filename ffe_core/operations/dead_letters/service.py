@@ -30,7 +30,7 @@ from ffe_core.operations.dead_letters.replay_check import (
     evaluate,
 )
 from ffe_core.operations.runs.service import RunService
-from ffe_core.providers import has_volume, provider_class
+from ffe_core.providers import provider_class
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import (
     DISCARDED,
@@ -265,14 +265,13 @@ class DeadLetters:
     def _edited(self, entry: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
         series = entry.series
         grid, closed_before = (series.grid, self._closed(series)) if series else (1, times.now())
-        volumes = series is not None and has_volume(series)
         values = {}
         for edit in edits:
             letter = _letter(entry, edit.number)
             where = dead_letter_id(entry.id, edit.number)
             if letter.status != PENDING:
                 raise InputError(f"{where}: it is {letter.status}; only a pending record can be edited")
-            check_edit(where, letter.value, edit.value, grid, closed_before, has_volume=volumes)
+            check_edit(where, letter.value, edit.value, grid, closed_before)
             if strict(edit.value) != strict(letter.value):
                 values[str(edit.number)] = edit.value
         return [step("mend", actor, why=why, values=values)] if values else []

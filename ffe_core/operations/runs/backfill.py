@@ -54,8 +54,9 @@ class BackfillRequest:
         mode: str = "resume",
     ) -> BackfillRequest:
         """A checked request; InputError for anything that cannot be, missing credentials too."""
-        provider_class(provider)
+        known = provider_class(provider)
         first, last = times.parse_range(start, end)
+        known.check_start(first)
         return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
 
 
