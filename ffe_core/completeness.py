@@ -1,4 +1,4 @@
-"""Whether a range is whole: every expected bar counted once as stored, dead lettered, marked or unexplained.
+"""Completeness account: counts every expected bar once, as stored, dead lettered, marked or unexplained.
 
 `account` is the one definition: results of runs, previews, the coverage page and the command line all count with it.
 It works on ranges, and opens are read from the lake slice by slice, so memory does not grow with the range.

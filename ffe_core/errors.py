@@ -3,8 +3,11 @@
     FFEError                        unexpected: a failure that nobody has foreseen
     ├── ProviderError               provider_failed: a provider did not give what was asked
     │   ├── RetriableError          provider_unavailable: ask again (429, 5xx, time-out, broken body)
+    │   │   └── WrongAnswer         wrong_answer: it is about something else than was asked; ask once more
     │   ├── PermanentError          provider_refused: asking again changes nothing (unknown symbol, not offered)
-    │   │   └── CredentialsError    credentials_refused: the provider does not take the key or token
+    │   │   ├── CredentialsError    credentials_refused: the provider does not take the key or token
+    │   │   ├── AnswerTooLarge      answer_too_large: it holds more than any right answer can
+    │   │   └── ClockError          clock_ahead: this computer's clock is too far from the provider's
     │   └── QuotaError              quota_used_up: ask nothing of this provider until its quota resets
     ├── StorageError                storage_failed: the lake, the watermarks, the dead letters or the database
     │   ├── CommitConflict          commit_conflict: another writer moved the series first; look again, then retry
@@ -65,6 +68,12 @@ class RetriableError(ProviderError):
         self.retry_after = retry_after
 
 
+class WrongAnswer(RetriableError):
+    """An answer that names another instrument, granularity or symbol than was asked: nothing of it is stored."""
+
+    code = "wrong_answer"
+
+
 class PermanentError(ProviderError):
     """Asking again would give the same answer."""
 
@@ -75,6 +84,18 @@ class CredentialsError(PermanentError):
     """The provider does not take the key or token."""
 
     code = "credentials_refused"
+
+
+class AnswerTooLarge(PermanentError):
+    """An answer with more bytes or records than any right one can have: it was not read to its end."""
+
+    code = "answer_too_large"
+
+
+class ClockError(PermanentError):
+    """This computer's clock is so far from the provider's that it cannot be asked."""
+
+    code = "clock_ahead"
 
 
 class QuotaError(ProviderError):

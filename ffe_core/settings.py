@@ -52,11 +52,13 @@ class RetrySettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """Time-outs of one request, in seconds; `total` bounds a body that only drips."""
+    """Time-outs of one request, in seconds; `total` bounds a body that only drips, `max_body_mb` one that is huge."""
 
     connect_timeout_seconds: Timeout = 10.0
     read_timeout_seconds: Timeout = 20.0
     total_timeout_seconds: Timeout = 60.0
+    max_body_mb: float = Field(default=64.0, gt=0, le=4096, allow_inf_nan=False)
+    """Megabytes (2**20 bytes) of an answer, unpacked."""
 
 
 class CalendarSettings(BaseModel):

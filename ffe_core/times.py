@@ -17,7 +17,7 @@ from ffe_core.errors import InputError
 DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _END = -62_135_596_800, 253_402_300_800
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EXAMPLE = "use a date like 2024-01-31 or a time with a zone like 2024-01-31T12:00:00Z"
 
 Instant = str | date | datetime | int
@@ -78,6 +78,8 @@ def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[
 def _parse_text(text: str, field: str) -> date | datetime:
     stripped = text.strip()
     try:
+        if not stripped.isascii():  # digits of other scripts are no digits here
+            raise ValueError
         return date.fromisoformat(stripped) if _DATE.fullmatch(stripped) else datetime.fromisoformat(stripped)
     except ValueError:
         raise InputError(f"{text!r} is not a time; {_EXAMPLE}", field=field) from None

@@ -71,12 +71,12 @@ class Failure:
 
 @dataclass(slots=True)
 class Checked:
-    """The outcome of one batch: `received = len(candles) + len(failures) + repeats`."""
+    """The outcome of one batch: `received = len(candles) + len(failures) + duplicates`."""
 
     candles: pa.Table
     """Valid candles sorted by time, one a bar: timestamp[us, UTC], open, high, low, close, volume (float64)."""
     failures: list[Failure] = field(default_factory=list)
-    repeats: int = 0
+    duplicates: int = 0
     """Records identical to a later one of the batch."""
 
 
@@ -94,14 +94,21 @@ UNREADABLE = _UNREADABLE // 1_000_000
 """What `read_opens` gives for a time that cannot be read."""
 
 
-def validate(records: Sequence[Any], grid: int, open_times: np.ndarray | None = None) -> Checked:
+def validate(
+    records: Sequence[Any],
+    grid: int,
+    open_times: np.ndarray | None = None,
+    has_volume: bool | np.ndarray = False,
+) -> Checked:
     """Check a batch of records against every rule; one bad record never costs its batch.
 
     `grid` is the distance in seconds at which bars may open; `opens` is `read_opens(records)` if already known.
+    Where the provider sends volumes (`has_volume`, of all or of each) a record without one lacks a field; elsewhere its
+    volume is 0.0.
     """
     open_times = read_open_times(records) if open_times is None else open_times
     rows = _rows(records)
-    columns, flags = _read_values(rows)
+    columns, flags = _read_values(rows, has_volume)
     flags |= _time_flags(rows, open_times, grid)
     flags |= _rule_flags(columns)
     shape = _shape_flags(records, rows, open_times)
@@ -128,14 +135,17 @@ def _column(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
         return [row.get(name) for row in rows]
 
 
-def _read_values(rows: Sequence[dict[str, Any]]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _read_values(
+    rows: Sequence[dict[str, Any]], has_volume: bool | np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Float columns of the five values (NaN where unreadable) and the flags of what could not be read."""
     columns: dict[str, np.ndarray] = {}
     flags: dict[str, np.ndarray] = {}
     for name in VALUES:
         values, missing, unreadable = _read_numbers(_column(rows, name))
         if name == "volume":
-            values, missing = np.where(missing, 0.0, values), np.zeros_like(missing)
+            none = missing & np.logical_not(has_volume)
+            values, missing = np.where(none, 0.0, values), missing & ~none
         flags[f"missing_field:{name}"] = missing
         flags[f"not_a_number:{name}"] = unreadable
         flags[f"not_finite:{name}"] = ~np.isfinite(values) & ~missing & ~unreadable
@@ -192,7 +202,7 @@ def _read_dates(dates: list[Any]) -> np.ndarray:
 def _date(value: Any) -> int:
     try:
         stamp = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        if stamp.tzinfo is None:
+        if stamp.tzinfo is None or (isinstance(value, str) and not value.isascii()):
             return _UNREADABLE
         whole = int(stamp.replace(microsecond=0).timestamp())
         return whole * 1_000_000 + stamp.microsecond

@@ -71,6 +71,9 @@ BROKEN = [
     (changed(date="not-a-time"), {"time_unreadable"}),
     (changed(date="2024-01-01T00:00:00"), {"time_unreadable"}),
     (changed(date="2024-01-01"), {"time_unreadable"}),
+    (changed(date="٢٠٢٤-01-01T00:00:00+00:00"), {"time_unreadable"}),
+    (changed(date="2024-01-01T00:00:00+٠٠:00"), {"time_unreadable"}),
+    (changed(date="２０２４-01-01T00:00:00Z"), {"time_unreadable"}),
     (changed(date="\ud800"), {"time_unreadable"}),
     (changed(date=AT), {"time_unreadable"}),
     (changed(date=["2024"]), {"time_unreadable"}),
@@ -146,7 +149,7 @@ def test_candles_come_sorted_in_microseconds_of_utc():
 class TestRepeats:
     def test_an_identical_one_is_counted_and_leaves_no_trace(self):
         checked = validate([GOOD, changed(volume=10.5), GOOD], HOUR)
-        assert (checked.candles.num_rows, checked.repeats, checked.failures) == (1, 2, [])
+        assert (checked.candles.num_rows, checked.duplicates, checked.failures) == (1, 2, [])
 
     def test_the_last_one_wins_and_the_other_is_kept_as_superseded(self):
         older = changed(close="2.5")
@@ -163,7 +166,7 @@ class TestRepeats:
 
     def test_each_is_judged_against_the_winner(self):
         checked = validate([GOOD, changed(close="2.5"), GOOD], HOUR)
-        assert (checked.candles.num_rows, checked.repeats, len(checked.failures)) == (1, 1, 1)
+        assert (checked.candles.num_rows, checked.duplicates, len(checked.failures)) == (1, 1, 1)
 
 
 def test_an_open_that_cannot_be_read_is_none_and_others_are_epoch_seconds():
@@ -185,7 +188,7 @@ def test_an_empty_batch_is_an_empty_table_of_the_same_form():
 @given(st.lists(any_records(AT, HOUR, 6), max_size=12))
 def test_every_record_is_counted_once_and_every_failure_says_why(records: list[Any]):
     checked = validate(records, HOUR)
-    assert checked.candles.num_rows + len(checked.failures) + checked.repeats == len(records)
+    assert checked.candles.num_rows + len(checked.failures) + checked.duplicates == len(records)
     assert all(failure.reasons for failure in checked.failures)
     assert all(failure.record is records[failure.index] for failure in checked.failures)
     assert {code.partition(":")[0] for failure in checked.failures for code in failure.reasons} <= REASONS.keys()
@@ -210,3 +213,13 @@ def test_a_price_is_read_alike_as_text_and_as_number(price: float):
     as_text = validate([changed(**{name: json.dumps(value) for name, value in flat.items()})], HOUR).candles
     assert as_text.equals(as_number)
     assert as_text["open"].to_pylist() == [price]
+
+
+@pytest.mark.parametrize("sent", [{}, {"volume": None}], ids=["absent", "null"])
+def test_a_volume_that_is_not_there_is_0_only_where_there_are_none(sent: dict[str, Any]):
+    bare = {name: value for name, value in GOOD.items() if name != "volume"} | sent
+    assert validate([bare], 3600).candles["volume"].to_pylist() == [0.0]
+    (failure,) = validate([bare], 3600, None, True).failures
+    assert failure.reasons == ["missing_field:volume"]
+    mixed = validate([bare, {**bare, "date": "2024-01-01T01:00:00Z"}], 3600, None, np.array([False, True]))
+    assert (mixed.candles.num_rows, [failure.index for failure in mixed.failures]) == (1, [1])

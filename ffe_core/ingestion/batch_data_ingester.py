@@ -1,4 +1,4 @@
-"""One series at a time: `BatchDataIngester` checks what is asked, takes the lease, and runs the pipeline."""
+"""Ingester of one series: checks what is asked, takes the lease, and runs the pipeline."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
-from ffe_core.ingestion.report import Progress, Report
-from ffe_core.ingestion.whole_range import WholeRange
+from ffe_core.ingestion.provider_adapter import ProviderAdapter
+from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Provider, Record
 from ffe_core.series import Series, Watermarks
@@ -67,20 +67,22 @@ class BatchDataIngester:
 
         Dates are whole UTC days, both included; ISO datetimes need a zone, their end is excluded. `mode` is "resume",
         "gaps" or "refetch". Returns status (success, no_data, validation_failed, error), records, failed_records,
-        watermark, provider, and the counts of `Report.as_dict`. Raises ValueError for bad arguments, before any
+        watermark, provider, and the counts of `SeriesResult.as_dict`. Raises ValueError for bad arguments, before any
         request; failures of the provider or the storage are returned.
         """
         series = Series.of(asset_pair, timeframe, provider)
         checked_mode = plan.check_mode(mode)
         data_provider = await self._get_data_provider(provider)
         start, end = times.parse_range(start_date, end_date)
-        async with self._driven(provider, data_provider) as opened:
+        driven = self._driven(provider, data_provider)
+        driven.check_start(start)
+        async with driven as opened:
             try:
                 report = await self.run_series(
                     series, opened, start, end, mode=checked_mode, run_id=run_id, progress=progress
                 )
             except FFEError as error:
-                report = Report(series, start, end, error=error)
+                report = SeriesResult(series, start, end, error=error)
         return report.as_dict()
 
     async def run_series(
@@ -94,7 +96,7 @@ class BatchDataIngester:
         run_id: str | None = None,
         progress: Progress = lambda report: None,
         lease_wait: float | None = None,
-    ) -> Report:
+    ) -> SeriesResult:
         """Run one series with an opened provider, under its lease; [start, end) in epoch seconds.
 
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
@@ -125,7 +127,11 @@ class BatchDataIngester:
 
     def _driven(self, name: str, data_provider: Any) -> Provider:
         """A provider as the pipeline drives it, whatever `_get_data_provider` was made to return."""
-        return data_provider if isinstance(data_provider, Provider) else WholeRange(name, data_provider, self.settings)
+        return (
+            data_provider
+            if isinstance(data_provider, Provider)
+            else ProviderAdapter(name, data_provider, self.settings)
+        )
 
     async def _fetch_historical_data(
         self,

@@ -1,4 +1,4 @@
-"""What was fetched and is not committed yet: pages in, valid candles and failures out, every record counted."""
+"""Chunk of pages between two commits: validates records, and counts every one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ffe_core.ingestion.report import Tally
+from ffe_core.ingestion.series_result import Counts
 from ffe_core.intervals import Times
 from ffe_core.providers.base import Page, Record
 from ffe_core.series import Series
@@ -23,29 +23,31 @@ _COMMIT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Chunk:
-    """The part of a span between two commits; `closed` is the open from which bars are not closed yet.
+    """The part of a span between two commits.
 
     `parts` are the ranges that are wanted, if not all that lies in the pages: (n, 2), sorted and apart.
     """
 
     series: Series
     closed: int
+    """Open from which bars are not closed yet, unless `take` is told otherwise."""
     flags_completion: bool
     parts: Times | None = None
-    tally: Tally = field(default_factory=Tally)
+    has_volume: bool = False
+    counts: Counts = field(default_factory=Counts)
     failures: list[Failure] = field(default_factory=list)
     reached: Page | None = None
     unfinished: list[int] = field(default_factory=list)
     """Opens of the bars that were not closed yet."""
-    _waiting: list[tuple[Page, list[Record]]] = field(default_factory=list)
+    _waiting: list[tuple[Page, list[Record], int]] = field(default_factory=list)
     _waiting_records: int = 0
     _candles: list[pa.Table] = field(default_factory=list)
     _rows: int = 0
     _since: float = field(default_factory=time.monotonic)
 
-    def take(self, page: Page, records: list[Record]) -> None:
+    def take(self, page: Page, records: list[Record], closed: int | None = None) -> None:
         """Add the next page in order; only its own bars count."""
-        self._waiting.append((page, records))
+        self._waiting.append((page, records, self.closed if closed is None else closed))
         self._waiting_records += len(records)
         self.reached = page
 
@@ -68,14 +70,14 @@ class Chunk:
 
     def validate(self) -> None:
         """Check the waiting records; page bounds and closedness are evaluated on whole columns too."""
-        records: list[Any] = list(chain.from_iterable(page_records for _, page_records in self._waiting))
+        records: list[Any] = list(chain.from_iterable(page_records for _, page_records, _ in self._waiting))
         if records:
             open_times, kept = self._sorted_out(records)
             if not kept.all():
                 records, open_times = [records[i] for i in np.flatnonzero(kept).tolist()], open_times[kept]
-            checked = validate(records, self.series.grid, open_times)
-            self.tally.received += len(records)
-            self.tally.repeats += checked.repeats
+            checked = validate(records, self.series.grid, open_times, self.has_volume)
+            self.counts.received += len(records)
+            self.counts.duplicates += checked.duplicates
             self.failures += checked.failures
             self._candles.append(checked.candles)
             self._rows += checked.candles.num_rows
@@ -83,15 +85,15 @@ class Chunk:
 
     def _sorted_out(self, records: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Open times of the records, and which are of this range and closed (or unreadable: for rules to judge)."""
-        sizes = [len(page_records) for _, page_records in self._waiting]
-        starts = np.repeat([page.start for page, _ in self._waiting], sizes)
-        ends = np.repeat([page.end for page, _ in self._waiting], sizes)
+        sizes = [len(page_records) for _, page_records, _ in self._waiting]
+        bounds = [(page.start, page.end, closed) for page, _, closed in self._waiting]
+        starts, ends, closed = np.repeat(np.array(bounds, np.int64), sizes, axis=0).T
         open_times = read_open_times(records)
         readable = open_times != UNREADABLE
-        unfinished = self._unfinished(records, open_times) & readable
+        unfinished = self._unfinished(records, open_times, closed) & readable
         outside = ((open_times < starts) | (open_times >= ends) | ~self._wanted(open_times)) & readable & ~unfinished
-        self.tally.unfinished += int(unfinished.sum())
-        self.tally.outside += int(outside.sum())
+        self.counts.unfinished += int(unfinished.sum())
+        self.counts.outside += int(outside.sum())
         self.unfinished += open_times[unfinished].tolist()
         return open_times, ~(unfinished | outside)
 
@@ -102,7 +104,7 @@ class Chunk:
         begun = np.searchsorted(self.parts[:, 0], open_times, side="right")
         return (begun > 0) & (open_times < self.parts[begun - 1, 1])
 
-    def _unfinished(self, records: list[Any], open_times: np.ndarray) -> np.ndarray:
+    def _unfinished(self, records: list[Any], open_times: np.ndarray, closed: np.ndarray) -> np.ndarray:
         if self.flags_completion:
             return np.array([isinstance(r, dict) and r.get("complete") is False for r in records], dtype=bool)
-        return open_times >= self.closed
+        return open_times >= closed

@@ -1,4 +1,4 @@
-"""What is added to a valid candle before it is stored: whose it is, when and how it was extracted, where it lies."""
+"""Candle lineage: adds to a valid candle whose it is, when it was extracted, and where it lies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ def enrich(
     *,
     is_mock: bool,
     dead_letter_ids: list[str | None] | None = None,
+    clock_skew: float = 0.0,
 ) -> pa.Table:
-    """Candles (timestamp and the five values) with all columns of `SCHEMA`, extracted now."""
+    """Candles (timestamp and the five values) with all columns of `SCHEMA`, extracted now.
+
+    `clock_skew`: seconds by which this computer's clock is ahead.
+    """
+    extracted_at = time.time_ns() // 1000 - round(clock_skew * 1e6)
     size = candles.num_rows
     open_times = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
     columns = {
@@ -28,7 +33,7 @@ def enrich(
         **{name: candles[name] for name in VALUES},
         "asset_pair": _repeated(series.asset_pair, size),
         "source_provider": _repeated(series.provider, size),
-        "_extracted_at": pa.repeat(pa.scalar(time.time_ns() // 1000, pa.int64()).cast(TIMESTAMP), size),
+        "_extracted_at": pa.repeat(pa.scalar(extracted_at, pa.int64()).cast(TIMESTAMP), size),
         "_ingestion_id": _repeated(ingestion_id, size),
         "is_mock": pa.repeat(pa.scalar(is_mock), size),
         "_dead_letter_id": pa.array(dead_letter_ids, pa.string()) if dead_letter_ids else pa.nulls(size, pa.string()),

@@ -1,4 +1,4 @@
-"""How pages are fetched: many at once, handed on in order, and an empty one asked for again before it is believed."""
+"""Page fetcher: fetches many at once, hands them on in order, and confirms an empty one by asking again."""
 
 from __future__ import annotations
 
@@ -53,39 +53,40 @@ def _speaks_of(page: Page, records: list[Record]) -> bool:
     return bool(((open_times == UNREADABLE) | ((open_times >= page.start) & (open_times < page.end))).any())
 
 
-async def believed(
+async def confirmed(
     pages: Iterable[Page],
     fetch: Fetch,
     ahead: int,
-    is_doubtful: Callable[[Page, Fetched], bool],
+    is_unexpectedly_empty: Callable[[Page, Fetched], bool],
     *,
     confirm_empty: bool,
 ) -> Answers:
-    """Pages in order; one whose answer is doubtful, empty though bars are expected, is asked for once more.
+    """Pages in order; one whose answer is empty though bars are expected is asked for once more.
 
     With `confirm_empty` at once; otherwise when a later page has data, so that the quiet end of a range costs nothing.
     One that was answered with records of other pages is asked for again at once too: it is no quiet end.
     """
-    doubtful: list[Page] = []
+    unconfirmed: list[Page] = []
     async with aclosing(in_order(pages, fetch, ahead)) as answers:
         async for page, answer in answers:
-            doubt = is_doubtful(page, answer)
-            if doubt and (confirm_empty or answer.records):
+            empty = is_unexpectedly_empty(page, answer)
+            if empty and (confirm_empty or answer.records):
                 answer = _both(answer, await fetch(page))
-            elif doubt:
-                doubtful.append(page)
+            elif empty:
+                unconfirmed.append(page)
                 continue
-            if answer.records and doubtful:
-                async with aclosing(in_order(doubtful, fetch, ahead)) as second:
+            if answer.records and unconfirmed:
+                async with aclosing(in_order(unconfirmed, fetch, ahead)) as second:
                     async for earlier in second:
                         yield earlier
-                doubtful = []
+                unconfirmed = []
             yield page, answer
-    for page in doubtful:
+    for page in unconfirmed:
         yield page, Fetched()
 
 
 def _both(first: Fetched, second: Fetched) -> Fetched:
     """The second answer, and what only the first one held: every record is counted, one sent with both of them once."""
     held = set(map(repr, second.records))
-    return Fetched([*second.records, *(one for one in first.records if repr(one) not in held)], second.covers_from)
+    records = [*second.records, *(one for one in first.records if repr(one) not in held)]
+    return Fetched(records, second.covers_from, first.closed if second.closed is None else second.closed)

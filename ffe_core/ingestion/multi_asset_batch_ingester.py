@@ -1,4 +1,4 @@
-"""Many series in one call: pairs x timeframes over one provider, concurrently, each failing alone."""
+"""Ingester of many series: runs pairs x timeframes of one provider concurrently, each failing alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
-from ffe_core.ingestion.report import Progress, Report
+from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -50,13 +50,15 @@ class MultiAssetBatchIngester:
         checked_mode = plan.check_mode(mode)
         data_provider = await self.ingester._get_data_provider(provider)
         start, end = times.parse_range(start_date, end_date)
+        driven = self.ingester._driven(provider, data_provider)
+        driven.check_start(start)
         turns = asyncio.Semaphore(SERIES_AT_ONCE)
 
         async def one(item: Series, opened: Provider) -> dict[str, Any]:
             async with turns:
                 return await self._isolated(item, opened, start, end, checked_mode, progress)
 
-        async with self.ingester._driven(provider, data_provider) as opened, asyncio.TaskGroup() as group:
+        async with driven as opened, asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item, opened)) for item in series]
         results = [task.result() for task in tasks]
         return {
@@ -72,10 +74,10 @@ class MultiAssetBatchIngester:
         try:
             report = await self.ingester.run_series(series, opened, start, end, mode=mode, progress=progress)
         except FFEError as error:
-            report = Report(series, start, end, error=error)
+            report = SeriesResult(series, start, end, error=error)
         except Exception as error:
             log.exception("%s ended unexpectedly", series)
-            report = Report(series, start, end, error=FFEError(redact(f"{type(error).__name__}: {error}")))
+            report = SeriesResult(series, start, end, error=FFEError(redact(f"{type(error).__name__}: {error}")))
         return report.as_dict()
 
 

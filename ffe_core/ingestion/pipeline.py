@@ -1,4 +1,4 @@
-"""One series, from plan to report: plan -> fetch -> validate -> enrich -> commit -> report.
+"""Pipeline of one series: plan -> fetch -> validate -> enrich -> commit -> result.
 
 Pages are fetched concurrently and committed in order, in bounded chunks. What fails validation is kept as a dead
 letter before its chunk is committed; the marks move in the same commit as the candles, and never past them.
@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.asked import Asked
 from ffe_core.ingestion.chunk import Chunk
+from ffe_core.ingestion.empty_responses import EmptyResponses
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.ingestion.fetch import believed, is_empty
-from ffe_core.ingestion.report import Progress, Report
+from ffe_core.ingestion.fetch import confirmed, is_empty
+from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
-from ffe_core.providers.http import traffic
+from ffe_core.providers.clock import NOTICEABLE, ticks
+from ffe_core.providers.http import request_stats
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -35,6 +36,7 @@ from ffe_core.threads import run_to_completion
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
+_NEVER = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Stores:
     queue: DeadLetterQueue
     watermarks: WatermarkStore
     acknowledged: AcknowledgedGaps | None = None
-    """Where explanations are read and vain questions remembered; without it nothing is marked."""
+    """Where explanations are read and empty responses remembered; without it nothing is marked."""
 
 
 class SeriesPipeline:
@@ -65,14 +67,16 @@ class SeriesPipeline:
         self._ingestion_id = str(uuid.uuid4())
         self._run_id = run_id
         self._progress = progress
-        self._closed = 0
+        self._closed = 0  # open from which bars are not closed yet
+        self._asked_end = 0
         self._held = Watermarks()  # the marks as the lake holds them, as far as this writer knows
         self._first_low = 0
-        self._asked = Asked()
+        self._responses = EmptyResponses()
         self._unfinished: list[int] = []
         self._newest = 0
+        self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
 
-    async def run(self, start: int, end: int, mode: plan.Mode) -> Report:
+    async def run(self, start: int, end: int, mode: plan.Mode) -> SeriesResult:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
 
         CalendarHorizonError, before any request, for a range that the series' calendar does not know.
@@ -82,25 +86,40 @@ class SeriesPipeline:
         try:
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._replanning(report, mode)
+            if mode == "resume" and self._reaches_further(report):
+                await self._replanning(report, mode)
             report.completeness = await self._measure(report)
-            await self._remember_asked(report)
+            await self._remember_empty_responses(report)
         except FFEError as error:
             await self._fail(report, error)
         except Exception as error:
             log.exception("%s ended unexpectedly", self._series)
             await self._fail(report, FFEError(f"{type(error).__name__}: {error}"))
+        self._say_skew(report)
         report.phase = "done"
         self._progress(report)
         return report
 
-    def _begin(self, start: int, end: int) -> Report:
-        self._closed = self._provider.closed_before(self._series.timeframe, times.now())
+    def _begin(self, start: int, end: int) -> SeriesResult:
+        self._closed, self._asked_end = self._closed_before(self._provider.now()), end
         first, last = plan.on_grid(self._series, start, min(end, self._closed))
-        report = Report(self._series, first, max(first, last))
-        traffic.set(report.traffic)
+        report = SeriesResult(self._series, first, max(first, last))
+        request_stats.set(report.request_stats)
         return report
 
-    async def _replanning(self, report: Report, mode: plan.Mode) -> None:
+    def _closed_before(self, now: int) -> int:
+        return self._provider.closed_before(self._series.timeframe, now)
+
+    def _reaches_further(self, report: SeriesResult) -> bool:
+        """Whether this computer's clock turned out to be behind, so that the range goes on; its end is moved then."""
+        if self._provider.clock_skew > -NOTICEABLE:
+            return False
+        self._closed = self._closed_before(self._provider.now())
+        _, end = plan.on_grid(self._series, report.start, min(self._asked_end, self._closed))
+        further, report.end = end > report.end, max(end, report.end)
+        return further
+
+    async def _replanning(self, report: SeriesResult, mode: plan.Mode) -> None:
         """Run the plan, and plan anew whenever another writer was faster."""
         for attempt in range(_REPLANS):
             try:
@@ -110,7 +129,7 @@ class SeriesPipeline:
                     raise
         return None
 
-    async def _planned(self, report: Report, mode: plan.Mode) -> None:
+    async def _planned(self, report: SeriesResult, mode: plan.Mode) -> None:
         self._held = report.marks = await run_to_completion(self._read_marks)
         for span in await self._plan(report, mode):
             if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
@@ -122,30 +141,45 @@ class SeriesPipeline:
         self._stores.watermarks.put(self._series, marks)
         return marks
 
-    async def _plan(self, report: Report, mode: plan.Mode) -> list[plan.Span]:
+    async def _plan(self, report: SeriesResult, mode: plan.Mode) -> list[plan.Span]:
         missing = (await self._measure(report)).missing if mode == "gaps" else []
-        return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing)
+        young = await run_to_completion(self._first_young) if mode == "resume" else None
+        return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing, young)
 
-    async def _span(self, report: Report, span: plan.Span) -> None:
+    def _first_young(self) -> int | None:
+        """Open of the first of the newest stored bars that was read so soon after its close that it may have changed.
+
+        It may even have been stored unfinished, by a clock that was ahead. Read again once that is over, it is settled.
+        """
+        newest, settle, step = self._held.watermark, self._provider.settle_seconds, self._series.step
+        settled = self._stores.watermarks.settled(self._series) if settle and newest is not None else None
+        if not settle or newest is None or (settled is not None and settled >= newest):
+            return None
+        tail = self._stores.lake.current(self._series, newest - settle, newest + 1, ["_extracted_at"])
+        opens, extracted = (pc.cast(tail[name], pa.int64()).to_numpy() for name in ("timestamp", "_extracted_at"))
+        young = opens[extracted < opens + (step + settle) * 1_000_000] // 1_000_000
+        return max(int(young.min()), self._held.low or int(young.min())) if len(young) else None
+
+    async def _span(self, report: SeriesResult, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
         pages = span.pages(self._provider, self._series)
         report.pages_planned += len(pages)
         report.fills_gaps = bool(span.parts)
-        self._asked.want(span.wanted)
+        self._responses.expect(span.wanted)
         report.phase = "fetching"
-        self._first_low = span.start
-        answers = believed(
-            reversed(pages) if span.newest_first else pages,
+        self._first_low, self._dropped_until = span.start, _NEVER
+        answers = confirmed(
+            self._past(report, reversed(pages) if span.newest_first else pages),
             self._fetch,
             self._provider.max_in_flight,
-            self._is_doubtful,
+            self._is_unexpectedly_empty,
             confirm_empty=span.confirm_empty,
         )
         chunk = self._chunk(span)
         try:
             async for page, answer in answers:
                 reach = self._take(report, chunk, page, answer)
-                self._asked.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
+                self._responses.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
                     await run_to_completion(chunk.validate)
                 if chunk.is_due:
@@ -161,10 +195,23 @@ class SeriesPipeline:
             await answers.aclose()
         await self._flush(report, span, chunk)
 
+    def _past(self, report: SeriesResult, pages: Iterable[Page]) -> Iterator[Page]:
+        """The pages in turn, without those that lie in the future once the provider's clock is known."""
+        for page in pages:
+            if self._provider.clock_skew and page.start >= self._closed_before(self._provider.now()):
+                report.pages_done += 1
+                self._cut_at(page.start, page)
+            else:
+                yield page
+
     async def _fetch(self, page: Page) -> Fetched:
         """One page; whatever else a provider raises counts as its failure, so that what came before is kept."""
+        began = ticks()
         try:
-            return await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+            answer = await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+            if self._provider.clock_skew:  # the answer itself may have told
+                answer.closed = self._closed_before(self._provider.now() - int(ticks() - began))
+            return answer
         except FFEError:
             raise
         except Exception as error:
@@ -174,16 +221,17 @@ class SeriesPipeline:
     def _is_empty(self, page: Page, answer: Fetched) -> bool:
         return is_empty(page, answer, whole_bodies=self._provider.sends_whole_bodies)
 
-    def _is_doubtful(self, page: Page, answer: Fetched) -> bool:
+    def _is_unexpectedly_empty(self, page: Page, answer: Fetched) -> bool:
         """Whether an answer is empty though bars are expected."""
         expected = self._calendar.expected_count
         return self._is_empty(page, answer) and expected(self._series.timeframe, page.start, page.end) > 0
 
     def _chunk(self, span: plan.Span) -> Chunk:
         parts = ranges(span.parts) if span.parts else None
-        return Chunk(self._series, self._closed, self._provider.flags_completion, parts)
+        has_volume = self._provider.has_volume(self._series.asset_pair)
+        return Chunk(self._series, self._closed, self._provider.flags_completion, parts, has_volume)
 
-    def _take(self, report: Report, chunk: Chunk, page: Page, answer: Fetched) -> bool:
+    def _take(self, report: SeriesResult, chunk: Chunk, page: Page, answer: Fetched) -> bool:
         """Add a page to the chunk; True if the provider could not reach back to the page's start."""
         reach = min(answer.covers_from or page.start, page.end)
         report.pages_done += 1
@@ -192,10 +240,25 @@ class SeriesPipeline:
             report.not_covered = (min(known[0], page.start), max(known[1], reach))
             if self._held.watermark is None:
                 self._first_low = reach
-        chunk.take(Page(max(page.start, reach), page.end), answer.records)
+        if answer.closed is not None:
+            self._cut_at(answer.closed, page)
+            self._say_skew(report)
+        chunk.take(Page(max(page.start, reach), page.end), answer.records, self._closed)
         return reach > page.start
 
-    async def _flush(self, report: Report, span: plan.Span, chunk: Chunk) -> Chunk:
+    def _cut_at(self, closed: int, page: Page) -> None:
+        """From `closed` on nothing is stored any more, so that no mark passes a bar that was dropped."""
+        self._closed = min(self._closed, closed)
+        if self._closed < page.end:
+            self._dropped_until = max(self._dropped_until, page.end)
+
+    def _say_skew(self, report: SeriesResult) -> None:
+        report.clock_skew = self._provider.clock_skew
+        if report.notice and not self._provider.said_skew:
+            self._provider.said_skew = True
+            log.warning("%s", report.notice)
+
+    async def _flush(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> Chunk:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
         report.phase = "committing"
         try:
@@ -205,7 +268,7 @@ class SeriesPipeline:
             self._progress(report)
         return self._chunk(span)
 
-    def _commit(self, report: Report, span: plan.Span, chunk: Chunk) -> None:
+    def _commit(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> None:
         if chunk.reached is None:
             return
         candles = chunk.candles()
@@ -213,20 +276,28 @@ class SeriesPipeline:
             candles = candles.sort_by("timestamp")
         self._dead_letter(chunk)
         newest = _newest(candles)
+        dropped = (at + self._series.step for at in chunk.unfinished if at < span.end)
+        self._dropped_until = max(self._dropped_until, max(dropped, default=_NEVER))
         after = self._marks_after(span, chunk.reached, newest)
         self._newest = max(self._newest, newest or 0, after.watermark or 0)
         if candles.num_rows or after != self._held:
-            rows = enrich(candles, self._series, self._ingestion_id, is_mock=self._provider.is_mock)
+            provider = self._provider
+            rows = enrich(
+                *(candles, self._series, self._ingestion_id),
+                is_mock=provider.is_mock,
+                clock_skew=provider.clock_skew,
+            )
             done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
-            chunk.tally.stored += done.new + done.restated
-            chunk.tally.restated += done.restated
-            chunk.tally.repeats += done.repeats
+            chunk.counts.stored += done.new + done.restated
+            chunk.counts.restated += done.restated
+            chunk.counts.duplicates += done.repeats
         moved, self._held = after != self._held, after
+        settled = self._settled(span, newest)
         report.marks = after
-        report.tally.add(chunk.tally)
+        report.counts.add(chunk.counts)
         self._unfinished += chunk.unfinished
-        if moved:
-            self._stores.watermarks.put(self._series, after)
+        if moved or settled is not None:
+            self._stores.watermarks.put(self._series, after, settled)
 
     def _dead_letter(self, chunk: Chunk) -> None:
         """Keep the chunk's failures as dead letters, before its candles are committed."""
@@ -242,31 +313,40 @@ class SeriesPipeline:
         saved = self._stores.queue.save(
             [failure.record for failure in chunk.failures], "validation_failed", context, reasons
         )
-        chunk.tally.dead_lettered += saved.saved
-        chunk.tally.repeats += saved.repeats
-        chunk.tally.superseded += sum(chunk.failures[place].superseded for place in saved.places)
+        chunk.counts.dead_lettered += saved.saved
+        chunk.counts.duplicates += saved.repeats
+        chunk.counts.superseded += sum(chunk.failures[place].superseded for place in saved.places)
+
+    def _settled(self, span: plan.Span, newest: int | None) -> int | None:
+        """The watermark, if the bar there has just been read and no longer changes; None if it may."""
+        settle, watermark = self._provider.settle_seconds, self._held.watermark
+        if not settle or span.advances != "watermark" or newest is None or newest != watermark:
+            return None
+        return newest if newest + self._series.step + settle <= self._provider.now() else None
 
     def _marks_after(self, span: plan.Span, reached: Page, newest: int | None) -> Watermarks:
         if span.advances == "low":
             assert self._held.low is not None
-            return Watermarks(self._held.watermark, min(self._held.low, reached.start))
+            low = max(reached.start, self._dropped_until)
+            return Watermarks(self._held.watermark, min(self._held.low, low))
         if span.advances == "nothing" or newest is None:
             return self._held
         watermark = newest if self._held.watermark is None else max(newest, self._held.watermark)
         return Watermarks(watermark, self._first_low if self._held.low is None else self._held.low)
 
-    def _cut_unfinished(self, report: Report) -> None:
+    def _cut_unfinished(self, report: SeriesResult) -> None:
         """Bars that the provider calls unfinished, after the newest finished one, are not expected yet.
 
         Not those before it: what a provider still calls unfinished there is missing.
         """
         first = min((open_ for open_ in self._unfinished if open_ > self._newest), default=report.end)
-        report.end = min(report.end, max(report.start, first))
+        _, closed = plan.on_grid(self._series, report.start, self._closed)
+        report.end = min(report.end, max(report.start, min(first, closed)))
 
     def _note(self) -> dict[str, str]:
         return {"ingestion_id": self._ingestion_id, **({"run_id": self._run_id} if self._run_id else {})}
 
-    async def _measure(self, report: Report) -> Completeness:
+    async def _measure(self, report: SeriesResult) -> Completeness:
         report.phase = "counting"
         self._cut_unfinished(report)
         self._progress(report)
@@ -281,13 +361,13 @@ class SeriesPipeline:
             self._stores.acknowledged,
         )
 
-    async def _remember_asked(self, report: Report) -> None:
+    async def _remember_empty_responses(self, report: SeriesResult) -> None:
         """What was asked for and is still missing: asked twice, it is offered for marking."""
         if self._stores.acknowledged is not None and report.completeness is not None:
-            once, twice, answered = self._asked.in_vain(report.completeness.missing)
+            once, twice, answered = self._responses.among(report.completeness.missing)
             await run_to_completion(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
 
-    async def _fail(self, report: Report, error: FFEError) -> None:
+    async def _fail(self, report: SeriesResult, error: FFEError) -> None:
         report.error = error
         try:
             report.marks = await run_to_completion(self._stores.lake.marks, self._series)

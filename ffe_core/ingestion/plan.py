@@ -1,4 +1,4 @@
-"""What has to be asked for, given what was asked before: the spans of a series to fetch, and in which direction.
+"""Fetch planner: chooses the spans of a series to fetch, given what was read before, and their direction.
 
 Resume never leaves a gap and never ignores the question: newer bars are fetched from the one after the watermark, so
 nothing between is skipped; earlier ones from the asked start up to the low mark, newest first, so a crash leaves none.
@@ -6,7 +6,7 @@ nothing between is skipped; earlier ones from the asked start up to the low mark
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,11 +36,11 @@ class Span:
         """The ranges to ask for."""
         return self.parts or ((self.start, self.end),)
 
-    def pages(self, provider: Provider, series: Series) -> list[Page]:
+    def pages(self, provider: Provider, series: Series) -> Sequence[Page]:
         """The requests that fetch it, oldest first: for parts as few as the provider can answer them with."""
         if self.parts:
-            return list(provider.gap_pages(series.asset_pair, series.timeframe, self.parts))
-        return list(provider.pages(series.asset_pair, series.timeframe, self.start, self.end))
+            return provider.gap_pages(series.asset_pair, series.timeframe, self.parts)
+        return provider.pages(series.asset_pair, series.timeframe, self.start, self.end)
 
     @property
     def newest_first(self) -> bool:
@@ -68,24 +68,33 @@ def on_grid(series: Series, start: int, end: int) -> tuple[int, int]:
 
 
 def spans(
-    mode: Mode, marks: Watermarks, start: int, end: int, grid: int, missing: Iterable[tuple[int, int]] = ()
+    mode: Mode,
+    marks: Watermarks,
+    start: int,
+    end: int,
+    grid: int,
+    missing: Iterable[tuple[int, int]] = (),
+    young: int | None = None,
 ) -> list[Span]:
     """What a mode asks for of [start, end): `marks` say how far the series was read, `missing` which ranges of bars
-    [first open, last open + step) it lacks, which only mode "gaps" looks at."""
+    [first open, last open + step) it lacks, which only mode "gaps" looks at; `young` is for resume."""
     if mode == "refetch":
         return refetch(start, end)
-    return gaps(missing) if mode == "gaps" else resume(marks, start, end, grid)
+    return gaps(missing) if mode == "gaps" else resume(marks, start, end, grid, young)
 
 
-def resume(marks: Watermarks, start: int, end: int, grid: int) -> list[Span]:
+def resume(marks: Watermarks, start: int, end: int, grid: int, young: int | None = None) -> list[Span]:
     """Spans that extend what was read to cover [start, end): newer bars first, then history.
+
+    `young` is the open of the first bar that was read so soon after its close that it is read again.
 
     Bars open at multiples of `grid` seconds, hourly ones of shares on the half hour too: the next may lie nearer than
     a timeframe away.
     """
     if marks.watermark is None or marks.low is None:
         return [Span(start, end, "watermark")] if start < end else []
-    newer = Span(marks.watermark + grid, end, "watermark")
+    after = marks.watermark + grid
+    newer = Span(after if young is None else min(young, after), end, "watermark")
     older = Span(start, marks.low, "low")
     return [span for span in (newer, older) if span.start < span.end]
 

@@ -1,4 +1,4 @@
-"""Which providers there are: one line each."""
+"""Table of the providers: one line each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ffe_core.providers.base import Provider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
 from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.providers.simulated import SimulatedProvider
+from ffe_core.series import Series
 
 PROVIDERS: dict[str, type[Provider]] = {
     SimulatedProvider.name: SimulatedProvider,
@@ -16,6 +17,11 @@ PROVIDERS: dict[str, type[Provider]] = {
     AlphaVantageProvider.name: AlphaVantageProvider,
 }
 """Name of each provider -> its class; the order is the one that people are shown."""
+
+
+def has_volume(series: Series) -> bool:
+    """Whether a series' records come with volumes; False for a provider that is not in the table."""
+    return series.provider in PROVIDERS and PROVIDERS[series.provider].has_volume(series.asset_pair)
 
 
 def provider_class(name: str) -> type[Provider]:

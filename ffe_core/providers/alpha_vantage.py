@@ -1,4 +1,4 @@
-"""How Alpha Vantage is asked: one request a series for FX and crypto, one a month for intraday shares.
+"""Alpha Vantage provider: asks once a series for FX and crypto, once a month for intraday shares.
 
 Nearly every error comes as a 200 (`alpha_vantage_wire`), most functions have no range parameter, and what can be
 reached depends on the key. A 4h bar is built from 60min bars (`built_bars`), since there is none.
@@ -7,19 +7,19 @@ reached depends on the key. A 4h bar is built from 60min bars (`built_bars`), si
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 from pydantic import Field
 
 from ffe_core import times
 from ffe_core.calendars import CalendarHorizonError, MarketCalendar
 from ffe_core.pairs import asset_class
+from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers import alpha_vantage_wire as wire
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, not_offered
+from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, not_offered
 from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
 from ffe_core.providers.http import HttpClient
 from ffe_core.providers.http_provider import HttpProvider, parts_of
@@ -32,6 +32,8 @@ _SAFE_POINTS = 90
 """A range within this many newest bars is asked for compactly; the running bar and a late one leave a margin."""
 _FIRST_MONTH = 946_684_800
 """2000-01-01: the first month that intraday shares can be asked for."""
+_MOST_RECORDS = 50_000
+"""Thirty days of minutes are the longest answer there is."""
 _CRYPTO_DAILY = "DIGITAL_CURRENCY_DAILY"
 """Takes no size and serves about the last 350 days."""
 
@@ -79,6 +81,8 @@ class AlphaVantageProvider(HttpProvider):
     """
 
     name = "alpha_vantage"
+    earliest = "1999-01-01"
+    """Daily shares reach back "20+ years", to 1999-11-01; months are served from 2000-01 on (its documentation)."""
     sends_whole_bodies = True
     max_in_flight = 4
 
@@ -97,10 +101,11 @@ class AlphaVantageProvider(HttpProvider):
             own.requests_per_second,
             secret_query={"apikey": key},
             max_connections=self.max_in_flight,
-            error_text=wire.error_text,
+            error_text=notices.error_text,
             access_hint=f"check {variable(self.name, 'api_key')}",
-            object_hook=wire.with_repeats,
+            object_hook=wire.keep_duplicate_keys,
             even_pace=True,
+            most_records=_MOST_RECORDS,
         )
 
     @classmethod
@@ -141,10 +146,11 @@ class AlphaVantageProvider(HttpProvider):
         self.check(pair, timeframe)
         if _is_monthly(pair, timeframe):
             return await self._month(pair, timeframe, page)
-        closed = min(page.end, self.closed_before("4h", times.now()))
         question = _question(pair, timeframe)
-        body, size = await self._ask(question, self._size(question, timeframe, page), pair)
-        records = wire.records(body, question.currency)
+        records, size = await self._ask(question, self._size(question, timeframe, page), pair)
+        if size == "compact" and self._size(question, timeframe, page) == "full":  # so says the clock it came with
+            records, size = await self._ask(question, "full", pair)
+        closed = min(page.end, self.closed_before("4h", self.now()))
         hours = [(opened, record) for record in records if (opened := wire.open_of(record)) is not None]
         earliest = min((opened for opened, _ in hours), default=None)
         if timeframe == "4h" and earliest is not None:
@@ -169,25 +175,33 @@ class AlphaVantageProvider(HttpProvider):
             "extended_hours": "false",
             "outputsize": "full",
         }
-        body = await self._http.get("/query", params, wire.checker(params["function"], pair))
-        return Fetched(wire.records(body, None), reach)
+        return Fetched(await self._records(params, pair, None), reach)
 
     def _size(self, question: Question, timeframe: str, page: Page) -> str:
         """`compact` when the page begins within the newest points, which cost less and any key is served."""
         step = SOURCE_STEP if timeframe == "4h" else seconds(timeframe)
-        recent = floor(page.start, seconds(timeframe)) >= times.now() - _SAFE_POINTS * step
+        recent = floor(page.start, seconds(timeframe)) >= self.now() - _SAFE_POINTS * step
         return "compact" if recent or question.function in self._compact_only else "full"
 
-    async def _ask(self, question: Question, size: str, pair: str) -> tuple[Any, str]:
-        """The body and the size it was asked with: where the key is refused `full`, `compact` instead, from then on."""
-        check = wire.checker(question.function, pair)
+    async def _ask(self, question: Question, size: str, pair: str) -> tuple[list[Record], str]:
+        """The records and the size asked with: where the key is refused `full`, `compact` instead, from then on."""
         try:
-            return await self._http.get("/query", question.with_size(size), check), size
-        except wire.FullRefused:
+            return await self._records(question.with_size(size), pair, question.currency), size
+        except notices.FullRefused:
             if size == "compact":
                 raise
             self._compact_only.add(question.function)
-            return await self._http.get("/query", question.with_size("compact"), check), "compact"
+            return await self._records(question.with_size("compact"), pair, question.currency), "compact"
+
+    async def _records(self, params: Mapping[str, str], pair: str, currency: str | None) -> list[Record]:
+        check = wire.checker(params, pair)
+
+        def parse(data: bytes) -> list[Record]:
+            body = self._http.decode(data)
+            check(body)
+            return wire.records(body, currency)
+
+        return await self._http.ask("/query", params, parse)
 
     def _reach(self, pair: str, timeframe: str, page: Page, earliest: int | None) -> int | None:
         """The earliest instant served, if bars should lie between the page's start and it."""

@@ -1,4 +1,4 @@
-"""What does an Alpha Vantage body say? Its series as records, or the error that came as a 200.
+"""Alpha Vantage wire format: reads a body as records, or as the error that came as a 200.
 
 Values are keyed "1. open" or, until about 2024, "1a. open (EUR)"; the series lies under a key that begins with "Time
 Series", keyed by stamps without a zone in the zone that the metadata names. A repeated record is a repeated key.
@@ -7,34 +7,29 @@ Series", keyed by stamps without a zone in the zone that the metadata names. A r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ffe_core.errors import CredentialsError, PermanentError, ProviderError, QuotaError, RetriableError
+from ffe_core.errors import PermanentError, RetriableError
+from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers.base import Record
-from ffe_core.providers.http import Check, other_shape
-from ffe_core.providers.http_provider import unknown_pair
-from ffe_core.redaction import redact
-from ffe_core.settings import variable
+from ffe_core.providers.echo import check_echo
+from ffe_core.providers.http import Check
 
-NAME = "alpha_vantage"
-_MESSAGES = ("Information", "Note", "Error Message")
+NAME = notices.NAME
+_SERIES = "Time Series"
 _VALUE_KEY = re.compile(r"\d+[a-z]?\. (open|high|low|close|volume)(?: \((\w+)\))?")
-_OFFSET = re.compile(r"(?:GMT|UTC)([+-]\d{1,2})")
+_OFFSET = re.compile(r"(?:GMT|UTC)([+-]\d{1,2})", re.ASCII)
+_SERIES_OF = re.compile(r"(\d+min|Daily|Weekly|Monthly)\)", re.ASCII)
+_NUMBERED = re.compile(r"\d+[a-z]?\. (.+)", re.ASCII)
 # "US/Eastern" is an old name that many systems no longer carry.
 _ZONES: dict[str, tzinfo] = {"UTC": UTC, "GMT": UTC, "US/Eastern": ZoneInfo("America/New_York")}
-_BURST_WAIT = 2.0
-_MINUTE_WAIT = 60.0
 
 
-class FullRefused(PermanentError):
-    """This key is not served the whole series, only its newest points."""
-
-
-class Repeats(dict[str, Any]):
+class DuplicateKeys(dict[str, Any]):
     """A JSON object in which a key came more than once; `pairs` has them all."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
@@ -42,25 +37,52 @@ class Repeats(dict[str, Any]):
         self.pairs = pairs
 
 
-def with_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def keep_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object from its pairs, without losing repeated keys as a dict would."""
     found = dict(pairs)
-    return found if len(found) == len(pairs) else Repeats(pairs)
+    return found if len(found) == len(pairs) else DuplicateKeys(pairs)
 
 
-def checker(function: str, pair: str) -> Check:
-    """A check that raises what a body without a series means for this function and pair."""
+def checker(params: Mapping[str, str], pair: str) -> Check:
+    """A check that raises what a body without a series means for this request, and WrongAnswer for another's series."""
 
     def check(body: Any) -> None:
         if _series_of(body) is None:
-            raise _error_in(body, function, pair)
+            raise notices.error_in(body, params["function"], pair)
+        check_echo(NAME, _asked(params), _named_by(body))
 
     return check
 
 
-def error_text(body: Any) -> str | None:
-    """The message of a body, under whichever key."""
-    return next((body[key] for key in _MESSAGES if isinstance(body.get(key), str)), None)
+def _asked(params: Mapping[str, str]) -> dict[str, str]:
+    """What the metadata repeat of a request, by the names that they have for it.
+
+    A field that a body lacks says nothing: metadata have changed over the years, and no field is promised.
+    """
+    of_function = params["function"].partition("_")[0]
+    names = _METADATA[of_function if of_function in _METADATA else "TIME"]
+    return {name: params[key] for name, key in names.items() if key in params} | {
+        "series": params.get("interval", "Daily")
+    }
+
+
+def _named_by(body: dict[str, Any]) -> dict[str, Any]:
+    """What a body says that it is about: its metadata without their numbers, and the interval in its series' key."""
+    meta = body.get("Meta Data")
+    numbered = ((_NUMBERED.fullmatch(key), value) for key, value in meta.items()) if isinstance(meta, dict) else ()
+    named = {found[1]: value for found, value in numbered if found}
+    key = next(key for key, value in body.items() if key.startswith(_SERIES) and isinstance(value, dict))
+    return named | ({"series": found[1]} if (found := _SERIES_OF.search(key)) else {})
+
+
+_PAIR = {"Digital Currency Code": "symbol", "Market Code": "market", "Interval": "interval"}
+_METADATA: dict[str, dict[str, str]] = {
+    "TIME": {"Symbol": "symbol", "Interval": "interval"},
+    "FX": {"From Symbol": "from_symbol", "To Symbol": "to_symbol", "Interval": "interval"},
+    "CRYPTO": _PAIR,
+    "DIGITAL": _PAIR,
+}
+"""What a request's parameters are called in the metadata, by the first word of its function."""
 
 
 def records(body: Any, currency: str | None) -> list[Record]:
@@ -69,7 +91,7 @@ def records(body: Any, currency: str | None) -> list[Record]:
     Where values come in two currencies, those in `currency` count. PermanentError for timed stamps in an unknown zone.
     """
     series = _series_of(body) or {}
-    pairs = series.pairs if isinstance(series, Repeats) else list(series.items())
+    pairs = series.pairs if isinstance(series, DuplicateKeys) else list(series.items())
     dates = {stamp: _date(stamp, body) for stamp in series}
     return [_record(stamp, row, dates[stamp], currency) for stamp, row in pairs]
 
@@ -110,7 +132,7 @@ def _value_key(key: str) -> tuple[str | None, str | None]:
 def _series_of(body: Any) -> dict[str, Any] | None:
     if not isinstance(body, dict):
         return None
-    return next((v for key, v in body.items() if key.startswith("Time Series") and isinstance(v, dict)), None)
+    return next((v for key, v in body.items() if key.startswith(_SERIES) and isinstance(v, dict)), None)
 
 
 def _date(stamp: str, body: Any) -> str:
@@ -145,56 +167,3 @@ def _zone(label: str) -> tzinfo:
         raise PermanentError(
             f"{NAME} sent times in the zone {label!r}, which is unknown here; nothing can be stored from them"
         ) from None
-
-
-def _error_in(body: Any, function: str, pair: str) -> ProviderError:
-    """The error a body without a series stands for. The order matters: the burst text names premium and quota too."""
-    if not isinstance(body, dict) or (text := error_text(body)) is None:
-        return other_shape(NAME, body)
-    key = next(key for key in _MESSAGES if body.get(key) == text)
-    said = redact(text)
-    for applies, error in _KINDS:
-        if applies(key, text.lower()):
-            return error(said, function, pair)
-    return RetriableError(f"{NAME} sent no data but: {said}")
-
-
-def _premium(said: str, function: str, pair: str) -> ProviderError:
-    if "outputsize" in said.lower():
-        return FullRefused(f"{NAME}: this key is not served the whole series ({said}); use a premium key")
-    return PermanentError(
-        f"{NAME}: this key is not served {function}, a premium endpoint: a free key gets only timeframe 1d;"
-        f" use 1d or a premium key ({said})"
-    )
-
-
-def _refused(said: str, function: str, pair: str) -> ProviderError:
-    if "apikey" in said.lower():
-        return CredentialsError(f"{NAME}: the key is refused ({said}); check {variable(NAME, 'api_key')}")
-    return unknown_pair(NAME, pair, said)
-
-
-_KINDS: list[tuple[Callable[[str, str], bool], Callable[[str, str, str], ProviderError]]] = [
-    (
-        lambda key, text: "spread" in text,
-        lambda said, function, pair: RetriableError(f"{NAME}: too many requests a second ({said})", _BURST_WAIT),
-    ),
-    (lambda key, text: "premium endpoint" in text or "premium feature" in text, _premium),
-    (
-        lambda key, text: key == "Note",
-        lambda said, function, pair: RetriableError(f"{NAME}: too many requests a minute ({said})", _MINUTE_WAIT),
-    ),
-    (
-        lambda key, text: "per day" in text,
-        lambda said, function, pair: QuotaError(
-            f"{NAME}: the daily quota of this key is used up ({said}); run it again tomorrow or use a premium key"
-        ),
-    ),
-    (lambda key, text: key == "Error Message", _refused),
-    (
-        lambda key, text: "demo" in text,
-        lambda said, function, pair: PermanentError(
-            f"{NAME}: the demo key serves examples only ({said}); set your own in {variable(NAME, 'api_key')}"
-        ),
-    ),
-]

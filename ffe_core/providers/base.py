@@ -1,4 +1,4 @@
-"""What a provider is: it names its pages, fetches one, and hands over records as they were sent.
+"""Provider interface: plans pages, fetches one, and hands over records as they were sent.
 
 Three pure steps and one that touches the network: `pages` plans the requests, `fetch` makes one and maps its body.
 A new provider is one file with a subclass and one line in the table of `ffe_core.providers`; the contract tests in
@@ -18,11 +18,14 @@ import numpy as np
 from pydantic import BaseModel, Field, field_validator
 
 from ffe_core import times
-from ffe_core.errors import PermanentError
+from ffe_core.errors import InputError, PermanentError
 from ffe_core.pairs import normalize_pair
+from ffe_core.providers.paging import Page as Page
+from ffe_core.providers.paging import joined_windows as joined_windows
+from ffe_core.providers.paging import windows as windows
 from ffe_core.settings import Config, Settings
 from ffe_core.sources import checked_http_url
-from ffe_core.timeframes import ceil, floor, seconds
+from ffe_core.timeframes import floor, seconds
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +55,6 @@ class ProviderSettings(BaseModel):
         return checked_http_url(url) if url else url
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One request: the bars that open in [start, end), epoch seconds."""
-
-    start: int
-    end: int
-
-
 @dataclass(slots=True)
 class Fetched:
     """What one request gave: records in any order, and the earliest instant the provider can serve, if it says.
@@ -69,6 +64,8 @@ class Fetched:
 
     records: list[Record] = field(default_factory=list)
     covers_from: int | None = None
+    closed: int | None = None
+    """Open from which bars were not closed when the provider was asked, where its clock says other than ours."""
 
 
 class Provider(ABC):
@@ -82,6 +79,11 @@ class Provider(ABC):
     """True when an answer may hold all there is, whatever was asked; then records outside of the page are expected."""
     max_in_flight: ClassVar[int] = 32
     """Requests under way at once, at most."""
+    earliest: ClassVar[str | None] = None
+    """The first day of which this provider can have any candle; None where nobody knows."""
+    settle_seconds: ClassVar[int] = 600
+    """For so long after its close a bar may still change (coinbase-pro-node #258); one that was read before is read
+    again. 0 where what is closed is final."""
     volume_unit: ClassVar[str | None] = None
     """What a volume counts: "base units", "ticks", "shares"; None where the provider sends none."""
 
@@ -93,6 +95,8 @@ class Provider(ABC):
             named = {key: value for key, value in credentials.items() if value is not None}
             section = {**(section if isinstance(section, Mapping) else {}), **named}
         self.settings = settings.model_copy(update={self.name: section or {}})
+        self.said_skew = False
+        """Whether somebody has been told how far this computer's clock is off: once is enough for all series."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,6 +105,15 @@ class Provider(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def now(self) -> int:
+        """The present instant in epoch seconds, by the provider's own clock as far as its answers have told it."""
+        return times.now()
+
+    @property
+    def clock_skew(self) -> float:
+        """Seconds by which this computer's clock is ahead of the provider's; 0.0 where they agree or none is known."""
+        return 0.0
 
     @property
     def requests_per_second(self) -> float | None:
@@ -117,9 +130,23 @@ class Provider(ABC):
         seconds(timeframe)
 
     @classmethod
+    def check_start(cls, start: int) -> None:
+        """Raise InputError for a start (epoch seconds) before anything there can be, before any request."""
+        if cls.earliest is not None and start < times.parse_instant(cls.earliest):
+            raise InputError(
+                f"{times.iso(start)} lies before anything that {cls.name} can have; start at {cls.earliest} or later",
+                field="start",
+            )
+
+    @classmethod
     def volume_unit_of(cls, pair: str) -> str | None:
         """What the volumes of a stored pair count; `volume_unit` unless the provider trades several kinds."""
         return cls.volume_unit
+
+    @classmethod
+    def has_volume(cls, pair: str) -> bool:
+        """Whether every record of a stored pair comes with its volume, so that one without it lacks a field."""
+        return cls.volume_unit_of(pair) is not None
 
     def closed_before(self, timeframe: str, now: int) -> int:
         """Bars that open before this instant (epoch seconds) are closed at `now`, later ones are not.
@@ -154,11 +181,14 @@ class Provider(ABC):
         """All closed candles of a range as sent, oldest first. Raises InputError or ProviderError."""
         pair = normalize_pair(asset_pair)
         first, last = times.parse_range(start, end)
+        self.check_start(first)
         self.check(pair, timeframe)
-        last = min(last, self.closed_before(timeframe, times.now()))
+        last = min(last, self.closed_before(timeframe, self.now()))
         records: list[Record] = []
         for page in self.pages(pair, timeframe, first, last):
             records += (await self._fetch_page(pair, timeframe, page)).records
+        if self.clock_skew:  # so the answers have told
+            last = min(last, self.closed_before(timeframe, self.now()))
         kept = [record for record in records if self._wanted(record, first, last)]
         return sorted(kept, key=lambda record: str(record.get("date", "")))
 
@@ -179,23 +209,6 @@ class Provider(ABC):
             return True  # an unreadable time is for validation to evaluate, not for us to drop
 
 
-def windows(start: int, end: int, step: int, size: int) -> list[Page]:
-    """The bars of the UTC grid that open in [start, end), cut into pages of at most `size` bars of `step` seconds."""
-    first, last = ceil(start, step), ceil(end, step)
-    return [Page(at, min(at + step * size, last)) for at in range(first, last, step * size)]
-
-
-def joined_windows(ranges: Sequence[tuple[int, int]], step: int, size: int) -> list[Page]:
-    """The same for several ranges, ascending and apart: neighbours share a page as long as it holds them."""
-    pages: list[Page] = []
-    for start, end in ranges:
-        if pages and start < (room := pages[-1].start + step * size):
-            pages[-1] = Page(pages[-1].start, min(ceil(end, step), room))
-            start = room
-        pages += windows(start, end, step, size)
-    return pages
-
-
 def records_of(elements: Iterable[Any]) -> list[Record]:
     """The elements themselves; one that is not an object is kept whole as {"raw": element}."""
     return [element if isinstance(element, dict) else {"raw": element} for element in elements]
@@ -204,7 +217,7 @@ def records_of(elements: Iterable[Any]) -> list[Record]:
 def dates_of(sent: Sequence[Any]) -> list[Any]:
     """ISO 8601 text for each epoch second given as text or int; anything else stays as sent."""
     try:
-        if "".join(sent).isdecimal():
+        if _is_epoch("".join(sent)):
             epochs = np.fromiter(map(int, sent), np.int64, len(sent))
             if epochs.max() < _YEAR_10000:
                 return [f"{text}+00:00" for text in np.datetime_as_string(epochs.astype("datetime64[s]")).tolist()]
@@ -218,12 +231,17 @@ _YEAR_10000 = 253_402_300_800
 
 def _date_of(sent: Any) -> Any:
     whole = isinstance(sent, int) and not isinstance(sent, bool)
-    if not whole and not (isinstance(sent, str) and sent.isdecimal()):
+    if not whole and not (isinstance(sent, str) and _is_epoch(sent)):
         return sent
     try:
         return times.iso(int(sent))
     except (ValueError, OverflowError, OSError):
         return sent
+
+
+def _is_epoch(text: str) -> bool:
+    """Whether a text is digits and nothing else; those of other scripts are unreadable, as in prices."""
+    return text.isascii() and text.isdecimal()
 
 
 def not_offered(provider: str, what: str, instead: str) -> PermanentError:

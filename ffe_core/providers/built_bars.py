@@ -1,4 +1,4 @@
-"""How is a 4h bar built from hours? From all the hours the market's calendar expects, with their exact texts.
+"""4h bar builder: joins all the hours the market's calendar expects, with their exact texts.
 
 A window of which a source is missing or broken is handed over too, with its raw hours and without prices, so that it
 becomes a dead letter instead of vanishing.

@@ -1,4 +1,4 @@
-"""How Coinbase is asked: Advanced Trade public market candles, without a key.
+"""Coinbase provider: asks for Advanced Trade public market candles, without a key.
 
 The wire facts: every field of a candle is text, the newest comes first, both ends of a range are inclusive, and an
 interval without a trade has no candle.
@@ -38,6 +38,9 @@ _GRANULARITIES = {
 BARS_PER_REQUEST = 300
 """350 is the documented most, but reports disagree whether 350 passes."""
 
+_MOST_RECORDS = 5_000
+"""Of any answer: the list of products is longer than a page of candles."""
+
 
 class CoinbaseSettings(ProviderSettings):
     """The section `coinbase`: no key; the published limit is 10 requests a second."""
@@ -56,6 +59,8 @@ class CoinbaseDataProvider(HttpProvider):
     """
 
     name = "coinbase"
+    earliest = "2015-01-01"
+    """BTC-USD has minutes from 2015-01-20 and hours from 2015-07-20 on, every other product later (asked in 2026)."""
     volume_unit = "base units"
 
     def __init__(self, credentials: Mapping[str, Any] | None = None, config: Config | Settings | None = None) -> None:
@@ -67,6 +72,7 @@ class CoinbaseDataProvider(HttpProvider):
             self._own.base_url,
             self._own.requests_per_second,
             max_connections=self.max_in_flight,
+            most_records=_MOST_RECORDS,
             error_text=_error_text,
             access_hint="no key is needed, so this network may be refused",
         )
@@ -89,12 +95,17 @@ class CoinbaseDataProvider(HttpProvider):
             "granularity": _GRANULARITIES[timeframe],
         }
         try:
-            body = await self._http.get(f"{_PRODUCTS}/{product}/candles", params, _has_candles)
+            return Fetched(await self._http.ask(f"{_PRODUCTS}/{product}/candles", params, self._parse))
         except Refused as error:
             if error.status == 404 and error.text is not None:
                 raise unknown_pair(self.name, pair, error.text) from None
             raise
-        return Fetched(records(body["candles"]))
+
+    def _parse(self, data: bytes) -> list[Record]:
+        """The records of a body, which names neither product nor granularity. Runs in a thread."""
+        body = self._http.decode(data)
+        _has_candles(body)
+        return records(body["candles"])
 
     async def list_pairs(self) -> list[str]:
         body = await self._http.get(_PRODUCTS, {}, _has_products)

@@ -1,4 +1,4 @@
-"""One HTTP client for every provider: paced, retried by recovery class, and silent about secrets.
+"""HTTP client of every provider: paces, retries by recovery class, and keeps secrets.
 
 A request waits for its slot, is sent over a kept connection, and its answer is sorted once: JSON, or an error typed
 by what to do about it. 429 waits as told, 5xx, time-outs and broken bodies wait and retry, everything else is final.
@@ -9,47 +9,64 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
-import json
 import logging
-import re
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
 import httpx
 
 from ffe_core import times
-from ffe_core.errors import CredentialsError, InputError, PermanentError, ProviderError, QuotaError, RetriableError
+from ffe_core.errors import CredentialsError, PermanentError, ProviderError, QuotaError, RetriableError, WrongAnswer
+from ffe_core.providers.address import shown, without_login
+from ffe_core.providers.body import (
+    ACCEPTED,
+    ERROR_PAGE_BYTES,
+    Bounds,
+    Hook,
+    NotJson,
+    decode_json,
+    read_beginning,
+    read_body,
+)
+from ffe_core.providers.clock import shared_clock, ticks
 from ffe_core.providers.rate import shared_pace
-from ffe_core.redaction import redact, register
+from ffe_core.providers.transport import secret_transport
+from ffe_core.redaction import redact
 from ffe_core.settings import Settings
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT = 120.0
 """A Retry-After is obeyed up to this many seconds."""
 _EXCERPT = 300
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LONG_TEXT, _WIDTH, _DEPTH = 2_000, 20, 3
+_WRONG_ANSWERS = 2
+"""A wrong answer is asked for once more: a mix-up at the provider passes, or it does not."""
+_PARSERS = ThreadPoolExecutor(2, thread_name_prefix="parse")
+"""Where bodies are read: off the event loop, and apart from the threads that wait for the lake."""
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(slots=True)
-class Traffic:
+class RequestStats:
     """How many requests one series has cost, retries among them."""
 
     requests: int = 0
     retries: int = 0
 
 
-traffic: contextvars.ContextVar[Traffic | None] = contextvars.ContextVar("traffic", default=None)
+request_stats: contextvars.ContextVar[RequestStats | None] = contextvars.ContextVar("request_stats", default=None)
 """Counts the requests made on behalf of the current task and the tasks it starts."""
 
 ErrorText = Callable[[Any], str | None]
 """Reads a provider's message out of a parsed error body; None when it is not in the provider's form."""
 Check = Callable[[Any], None]
 """Raises a ProviderError for a parsed body that says or is something other than what was asked."""
-Hook = Callable[[list[tuple[str, Any]]], Any]
+Parse = Callable[[bytes], Parsed]
+"""Reads a body: raises NotJson for what is none, or a ProviderError as a check does. Runs in a thread."""
 
 
 class Refused(PermanentError):
@@ -71,11 +88,15 @@ class _Throttled(RetriableError):
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What an open client has, bound to its event loop: its connections, a free one first, and the turn to be paced."""
+    """What an open client has, bound to its event loop: its connections, a free one first, and the turn to be paced.
+
+    `large` is held by the one body that is larger than a megabyte.
+    """
 
     http: httpx.AsyncClient
     free: asyncio.Semaphore
     turn: asyncio.Lock
+    large: asyncio.Lock
 
 
 class HttpClient:
@@ -83,7 +104,8 @@ class HttpClient:
 
     `secret_query` goes into every request below the level that logs; `error_text` reads the provider's messages;
     `access_hint` says what to check after a 401 or 403; `object_hook` builds JSON objects from their pairs;
-    `even_pace` is for a provider that refuses any two requests closer than the rate says.
+    `even_pace` is for a provider that refuses any two requests closer than the rate says; `most_records` is the most
+    that an answer may hold.
     """
 
     def __init__(
@@ -100,15 +122,19 @@ class HttpClient:
         access_hint: str = "check the credentials in the settings",
         object_hook: Hook | None = None,
         even_pace: bool = False,
+        most_records: int = 10_000,
     ) -> None:
         self.provider = provider
-        self.base_url, self._login = _without_login(base_url.rstrip("/"))
-        self._shown = _shown(base_url.rstrip("/"))
+        self.base_url, self._login = without_login(base_url.rstrip("/"))
+        self._shown = shown(base_url.rstrip("/"))
         self._retry = settings.retry
         self._limits = settings.http
+        self.clock = shared_clock(provider, self.base_url)
+        self.bounds = Bounds(provider, most_records, settings.http.max_body_mb)
         self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks")
         self._even_pace = even_pace
         self._headers = {"User-Agent": "ffe-console", "Accept": "application/json", **(headers or {})}
+        self._headers["Accept-Encoding"] = ACCEPTED
         self._secret_query = dict(secret_query or {})
         self._max_connections = max_connections
         self._error_text = error_text
@@ -120,14 +146,14 @@ class HttpClient:
     async def __aenter__(self) -> HttpClient:
         self._exhausted = None
         http = httpx.AsyncClient(
-            transport=_SecretQuery(self._transport(), self._secret_query),
+            transport=secret_transport(self.base_url, self._max_connections, self._secret_query),
             headers=self._headers,
             auth=self._login,
             timeout=httpx.Timeout(
                 self._limits.read_timeout_seconds, connect=self._limits.connect_timeout_seconds, pool=None
             ),
         )
-        self._opened = _Opened(http, asyncio.Semaphore(self._max_connections), asyncio.Lock())
+        self._opened = _Opened(http, asyncio.Semaphore(self._max_connections), asyncio.Lock(), asyncio.Lock())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,24 +162,42 @@ class HttpClient:
             await opened.http.aclose()
 
     async def get(self, path: str, params: Mapping[str, str], check: Check = lambda body: None) -> Any:
-        """The parsed JSON body. `check` may raise a ProviderError for an error inside a 200.
+        """The parsed JSON body. `check` may raise a ProviderError for an error inside a 200. Raises as `ask` does."""
 
-        Raises RetriableError after the last try, PermanentError, or QuotaError (and from then on at once).
+        def parse(data: bytes) -> Any:
+            body = self.decode(data)
+            check(body)
+            return body
+
+        return await self.ask(path, params, parse)
+
+    def decode(self, data: bytes) -> Any:
+        """The JSON value of a body. Raises NotJson, and AnswerTooLarge for more values than it may have."""
+        return decode_json(data, self.bounds, self._object_hook)
+
+    async def ask(self, path: str, params: Mapping[str, str], parse: Parse[Parsed]) -> Parsed:
+        """What `parse` reads out of the body.
+
+        Raises RetriableError after the last try (WrongAnswer after the second), PermanentError, or QuotaError (and from
+        then on at once).
         """
+        wrong = 0
         for attempt in itertools.count(1):
             try:
-                return await self._once(path, params, check)
+                return await self._once(path, params, parse)
             except RetriableError as error:
+                wrong += isinstance(error, WrongAnswer)
                 wait = self._wait_after(error, attempt)
                 if isinstance(error, _Throttled) or error.retry_after:
                     self._pace.hold_back(wait)
-                if attempt >= self._retry.attempts:
-                    raise RetriableError(f"{error} (try {attempt} of {attempt}; run it again later)", wait) from None
+                if attempt >= self._retry.attempts or wrong >= _WRONG_ANSWERS:
+                    text = f"{error} (try {attempt} of {attempt}; run it again later)"
+                    raise type(error)(text, wait) from None
                 self._note_retry(error, attempt, wait)
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the count has no end")
 
-    async def _once(self, path: str, params: Mapping[str, str], check: Check) -> Any:
+    async def _once(self, path: str, params: Mapping[str, str], parse: Parse[Parsed]) -> Parsed:
         """One try. Only one request at a time holds a slot, so a cancelled run leaves no queue of slots behind."""
         if self._opened is None:
             raise RuntimeError(f"{self.provider}: open the provider with 'async with' before asking it")
@@ -163,37 +207,57 @@ class HttpClient:
             async with opened.turn:
                 await self._pace.wait()
             self._refuse_when_exhausted()
-            if (counter := traffic.get()) is not None:
+            if (counter := request_stats.get()) is not None:
                 counter.requests += 1
-            response = await self._send(opened.http, path, params)
-        try:
-            body = self._sorted(response)
-            check(body)
-        except QuotaError as error:
-            self._exhausted = str(error)
-            raise
-        return body
+            try:
+                return await self._answered(opened, path, params, parse)
+            except QuotaError as error:
+                self._exhausted = str(error)
+                raise
 
     def _refuse_when_exhausted(self) -> None:
         if self._exhausted is not None:
             raise QuotaError(self._exhausted)
 
-    async def _send(self, http: httpx.AsyncClient, path: str, params: Mapping[str, str]) -> httpx.Response:
+    async def _answered(self, opened: _Opened, path: str, params: Mapping[str, str], parse: Parse[Parsed]) -> Parsed:
+        """Send, receive and read, all within the total time-out."""
         try:
-            async with asyncio.timeout(self._limits.total_timeout_seconds):
-                return await http.get(self.base_url + path, params=dict(params), extensions={"trace": self._trace})
+            async with (
+                asyncio.timeout(self._limits.total_timeout_seconds),
+                self._sent(opened.http, path, params) as response,
+            ):
+                if response.is_success:
+                    data = await read_body(response, self.bounds, opened.large)
+                    return await asyncio.get_running_loop().run_in_executor(_PARSERS, self._read, parse, data)
+                beginning = await read_beginning(response, self.provider)
+                raise self._error_of_status(response, beginning)
         except (httpx.TimeoutException, TimeoutError):
             raise RetriableError(f"{self.provider} did not answer in time ({self._time_outs()})") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise PermanentError(f"{self.provider}: base URL {self._shown!r} is not a URL") from None
-        except httpx.RequestError as error:  # a broken compressed body among them
+        except httpx.RequestError as error:
             why = redact(str(error)) or type(error).__name__
             raise RetriableError(f"{self.provider}: the connection to {self._shown} failed ({why})") from None
 
-    async def _trace(self, event: str, _: Any) -> None:
-        """Counts an even pace from when a request is really on its way, after a connection was made for it."""
-        if self._even_pace and event.endswith("send_request_headers.complete"):
-            self._pace.hold_back(1 / self._pace.rate)
+    @asynccontextmanager
+    async def _sent(
+        self, http: httpx.AsyncClient, path: str, params: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """The answer to a request, its body not read yet; its `Date` has told the clock."""
+        sent = ticks()
+
+        async def trace(event: str, _: Any) -> None:
+            """An even pace counts from when a request is really on its way, after a connection was made for it."""
+            nonlocal sent
+            if event.endswith("send_request_headers.complete"):
+                sent = ticks()
+                if self._even_pace:
+                    self._pace.hold_back(1 / self._pace.rate)
+
+        url, own = self.base_url + path, {"trace": trace}
+        async with http.stream("GET", url, params=dict(params), extensions=own) as response:
+            self.clock.observe(response.headers, sent, ticks())
+            yield response
 
     def _time_outs(self) -> str:
         limits = self._limits
@@ -202,29 +266,28 @@ class HttpClient:
             f" in all {limits.total_timeout_seconds:g} s"
         )
 
-    def _sorted(self, response: httpx.Response) -> Any:
-        """The parsed body of a 2xx; otherwise the error its status means."""
-        body = self._parsed(response)
-        if response.is_success:
-            if body is _BROKEN:
-                raise RetriableError(f"{self.provider} answered with something other than JSON: {_head(response)}")
-            return body
-        text = self._error_text(body) if isinstance(body, dict) else None
-        raise self._error_of_status(response, redact(text)[:_EXCERPT] if text else None)
-
-    def _parsed(self, response: httpx.Response) -> Any:
+    def _read(self, parse: Parse[Parsed], data: bytes) -> Parsed:
         try:
-            return json.loads(response.content, object_pairs_hook=self._object_hook)
-        except (ValueError, RecursionError):
-            return _BROKEN
+            return parse(data)
+        except NotJson:
+            raise RetriableError(f"{self.provider} answered with something other than JSON: {_head(data)}") from None
 
-    def _error_of_status(self, response: httpx.Response, text: str | None) -> ProviderError:
-        status = response.status_code
-        message = f"{self.provider} answered HTTP {status}: {text or _head(response)}"
+    def _text_of(self, data: bytes) -> str | None:
+        """The provider's own message in an error page, if it is in its form."""
+        try:
+            body = self.decode(data)
+        except (NotJson, PermanentError):
+            return None
+        text = self._error_text(body) if isinstance(body, dict) else None
+        return redact(text)[:_EXCERPT] if text else None
+
+    def _error_of_status(self, response: httpx.Response, beginning: bytes) -> ProviderError:
+        status, text = response.status_code, self._text_of(beginning)
+        message = f"{self.provider} answered HTTP {status}: {text or _head(beginning)}"
         if status == 429:
-            return _Throttled(message, _retry_after(response))
+            return _Throttled(message, _retry_after(response, self.clock.now()))
         if status in (408, 425) or status >= 500:
-            return RetriableError(message, _retry_after(response))
+            return RetriableError(message, _retry_after(response, self.clock.now()))
         if status in (401, 403):
             return RefusedCredentials(f"{message}; {self._access_hint}", status, text)
         if text is None:
@@ -238,101 +301,44 @@ class HttpClient:
         return float(self._retry.base_delay_seconds * 2 ** (attempt - 1))
 
     def _note_retry(self, error: RetriableError, attempt: int, wait: float) -> None:
-        if (counter := traffic.get()) is not None:
+        if (counter := request_stats.get()) is not None:
             counter.retries += 1
         log.warning("try %d of %d: %s; next in %.0f s", attempt, self._retry.attempts, error, wait)
-
-    def _transport(self) -> httpx.AsyncHTTPTransport:
-        count = self._max_connections
-        limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
-        proxy = _proxy_for(self.base_url)
-        try:
-            return httpx.AsyncHTTPTransport(limits=limits, proxy=proxy)
-        except (httpx.InvalidURL, ValueError, ImportError):
-            raise InputError(
-                f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: {_shown(proxy or '')!r} is not a proxy that can be used;"
-                " give an address like http://proxy.example.com:3128"
-            ) from None
-
-
-class _SecretQuery(httpx.AsyncBaseTransport):
-    """Adds secret query parameters below the level that logs, so that no logged URL or exception holds them."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport, secrets: Mapping[str, str]) -> None:
-        self._inner = inner
-        self._secrets = dict(secrets)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if not self._secrets:
-            return await self._inner.handle_async_request(request)
-        sent = httpx.Request(
-            request.method,
-            request.url.copy_merge_params(self._secrets),
-            headers=request.headers,
-            stream=request.stream,
-            extensions=request.extensions,
-        )
-        return await self._inner.handle_async_request(sent)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 def other_shape(provider: str, body: Any) -> RetriableError:
     """The error for JSON that is not what the provider is known to send."""
-    return RetriableError(f"{provider} sent a broken body, JSON of another shape: {redact(repr(body))[:_EXCERPT]}")
+    return RetriableError(f"{provider} sent a broken body, JSON of another shape: {redact(_brief(body))[:_EXCERPT]}")
 
 
-_BROKEN = object()
+def _brief(body: Any, depth: int = 0) -> str:
+    """As `repr`, without what is long or deep: no secret is ever cut in half, and no large body written out."""
+    if isinstance(body, str):
+        return repr(body) if len(body) <= _LONG_TEXT else f"<text of {len(body):,} characters>"
+    if not isinstance(body, dict | list):
+        return repr(body)
+    if depth == _DEPTH:
+        return "{...}" if isinstance(body, dict) else "[...]"
+    first = itertools.islice(body.items() if isinstance(body, dict) else enumerate(body), _WIDTH)
+    items = [(_brief(key), _brief(value, depth + 1)) for key, value in first] + [("", "...")] * (len(body) > _WIDTH)
+    if isinstance(body, dict):
+        return "{" + ", ".join(f"{key}: {value}" if key else value for key, value in items) + "}"
+    return "[" + ", ".join(value for _, value in items) + "]"
 
 
-def _head(response: httpx.Response) -> str:
+def _head(data: bytes) -> str:
     """The beginning of a body; redacted before it is cut, so that no half of a secret is left."""
-    return redact(" ".join(response.text.split()))[:_EXCERPT] or "an empty body"
+    words = data[:ERROR_PAGE_BYTES].decode("utf-8", "replace").split()
+    whole = words if len(data) < ERROR_PAGE_BYTES or data[-1:].isspace() else words[:-1]
+    return redact(" ".join(whole))[:_EXCERPT] or "an empty body"
 
 
-def _without_login(url: str) -> tuple[str, httpx.BasicAuth | None]:
-    """An address without the login in it, which goes into a header instead, so that no logged URL holds it."""
-    scheme, mark, rest = url.partition("://")
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    login, _, host = authority.rpartition("@")
-    user, _, password = login.partition(":")
-    auth = httpx.BasicAuth(unquote(user), unquote(password)) if login else None
-    return f"{scheme}{mark}{host}{rest[len(authority) :]}", auth
-
-
-def _shown(url: str) -> str:
-    """An address as messages name it: scheme, host, port and path. The password in it is a secret from then on.
-
-    Whatever comes before the last @ is taken for the login: an unquoted password may hold a slash.
-    """
-    scheme, mark, rest = url.partition("://")
-    login, _, place = rest.rpartition("@")
-    user, _, password = login.partition(":")
-    for secret in (password or user, unquote(password or user)):
-        register(secret)
-    return scheme + mark + re.split("[?#]", place, maxsplit=1)[0]
-
-
-def _proxy_for(base_url: str) -> str | None:
-    """The proxy of the environment for an address, as httpx has it when it makes its own transport."""
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL:
-        return None
-    if url.host in _LOOPBACK or urllib.request.proxy_bypass(url.host):
-        return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
-
-
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: httpx.Response, now: int | None = None) -> float | None:
     """Seconds named by Retry-After, as a number or an HTTP date (RFC 9110, 10.2.3)."""
     value = response.headers.get("retry-after", "").strip()
-    if value.isdecimal():
+    if value.isascii() and value.isdecimal():
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - times.now())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - (times.now() if now is None else now))
     except (TypeError, ValueError):
         return None

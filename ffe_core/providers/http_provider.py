@@ -1,4 +1,4 @@
-"""What every provider over HTTP shares: its settings, and one client that is open while anybody uses the provider."""
+"""HTTP provider base: reads settings, and keeps one client open while anybody uses the provider."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ class HttpProvider(Provider):
         self._users -= 1
         if self._users == 0:
             await self._http.__aexit__(kind, error, trace)
+
+    def now(self) -> int:
+        return self._http.clock.now()
+
+    @property
+    def clock_skew(self) -> float:
+        return self._http.clock.skew
 
     @property
     def requests_per_second(self) -> float | None:

@@ -1,4 +1,4 @@
-"""How OANDA is asked: v20 mid candles on the UTC grid, with a token that works on one environment only.
+"""OANDA provider: asks for v20 mid candles on the UTC grid, with a token of one environment.
 
 The wire facts: prices are text, volume counts ticks, the oldest comes first, a bucket without a tick has no candle,
 and `complete` says whether a bar is closed. A request may span 5000 buckets, closed hours included.
@@ -7,11 +7,14 @@ and `complete` says whether a bar is closed. A request may span 5000 buckets, cl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from ffe_core import times
+from ffe_core.errors import ClockError
 from ffe_core.pairs import normalize_pair, split_pair
 from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, joined_windows, records_of, windows
+from ffe_core.providers.echo import check_echo
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
 from ffe_core.settings import Config, Settings, declare, variable
@@ -25,6 +28,12 @@ _EXAMPLE_TOKEN = "0123456789abcdef-fedcba9876543210"
 BARS_PER_REQUEST = 5000
 CLOCK_MARGIN = 5
 """`to` stays this many seconds in the past: a clock that runs ahead must not ask for the future."""
+
+
+_STEPS_BACK = tuple(30 * 2**n for n in range(11))
+"""Seconds, tried one after the other, 17 hours in all: a clock that is further ahead is for a person to set right."""
+_REFUSALS = {"Time is in the future": "future", "'instrument'": "instrument"}
+"""What a 400 of OANDA means, by its own words (developer.oanda.com; hootnot/oanda-api-v20 #144): there is no code."""
 
 
 class OandaSettings(ProviderSettings):
@@ -43,6 +52,9 @@ class OandaDataProvider(HttpProvider):
 
     name = "oanda"
     flags_completion = True
+    earliest = "2002-01-01"
+    """EUR_USD is whole from about 2005 on, with a candle here and there before (apourchet/investment #30)."""
+    settle_seconds = 0
     volume_unit = "ticks"
     max_in_flight: ClassVar[int] = 2
     """At most two new connections a second are allowed, so there are never more than two."""
@@ -60,6 +72,7 @@ class OandaDataProvider(HttpProvider):
             own.requests_per_second,
             headers={"Authorization": f"Bearer {token}", "Accept-Datetime-Format": "RFC3339"},
             max_connections=self.max_in_flight,
+            most_records=BARS_PER_REQUEST + 1,
             error_text=_error_text,
             access_hint=f"a token works on one environment only, and {own.environment} was asked: check"
             f" {variable(self.name, 'api_token')} and {variable(self.name, 'environment')} (practice or live)",
@@ -76,24 +89,48 @@ class OandaDataProvider(HttpProvider):
         return joined_windows(gaps, seconds(timeframe), BARS_PER_REQUEST)
 
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
-        asked = self._range(page, seconds(timeframe))
-        if asked is None:
-            return Fetched()
+        """One page, its end moved back as often as OANDA says that it lies in the future."""
+        for back in _STEPS_BACK:
+            last = self._last(page, seconds(timeframe))
+            if last <= page.start:
+                return Fetched()
+            try:
+                return Fetched(await self._candles(pair, timeframe, page.start, last))
+            except Refused as error:
+                if _refused(error) != "future":
+                    raise
+                if self._last(page, seconds(timeframe)) >= last:  # the answer's own `Date` did not say so
+                    self._http.clock.contradict(last - back)
+        raise ClockError(
+            f"{self.name} says that {_rfc3339(last)} lies in its future: this computer's clock is far ahead; set it"
+            " right, then run it again"
+        )
+
+    async def _candles(self, pair: str, timeframe: str, start: int, last: int) -> list[Record]:
+        asked = {"instrument": instrument(pair), "granularity": _GRANULARITIES[timeframe]}
         params = {
-            "granularity": _GRANULARITIES[timeframe],
+            "granularity": asked["granularity"],
             "price": "M",
-            **asked,
+            "from": _rfc3339(start),
+            "to": _rfc3339(last),
             "includeFirst": "true",
             "alignmentTimezone": "UTC",
             "dailyAlignment": "0",
         }
+        path = f"/v3/instruments/{asked['instrument']}/candles"
         try:
-            body = await self._http.get(f"/v3/instruments/{instrument(pair)}/candles", params, _has("candles"))
+            return await self._http.ask(path, params, partial(self._parse, asked))
         except Refused as error:
-            if error.text and "'instrument'" in error.text:
-                raise unknown_pair(self.name, pair, error.text) from None
+            if _refused(error) == "instrument":
+                raise unknown_pair(self.name, pair, error.text or "") from None
             raise
-        return Fetched(records(body["candles"]))
+
+    def _parse(self, asked: Mapping[str, str], data: bytes) -> list[Record]:
+        """The records of a body that names what was asked. Runs in a thread."""
+        body = self._http.decode(data)
+        _has("candles")(body)
+        check_echo(self.name, asked, body, always=asked)
+        return records(body["candles"])
 
     async def list_pairs(self) -> list[str]:
         accounts = (await self._http.get("/v3/accounts", {}, _has("accounts")))["accounts"]
@@ -104,11 +141,9 @@ class OandaDataProvider(HttpProvider):
             names |= {pair for listed in instruments if (pair := _listed(listed))}
         return sorted(names)
 
-    @staticmethod
-    def _range(page: Page, step: int) -> dict[str, str] | None:
-        """`from` and `to`; half a bar after the last open, so that it does not matter whether `to` is inclusive."""
-        last = min(page.end - step + step // 2, times.now() - CLOCK_MARGIN)
-        return {"from": _rfc3339(page.start), "to": _rfc3339(last)} if last > page.start else None
+    def _last(self, page: Page, step: int) -> int:
+        """`to`: half a bar after the last open, so that it matters not whether it is inclusive; never the future."""
+        return min(page.end - step + step // 2, self.now() - CLOCK_MARGIN)
 
 
 def instrument(pair: str) -> str:
@@ -128,6 +163,11 @@ def records(candles: list[Any]) -> list[Record]:
                 if key in mid:
                     record[name] = mid[key]
     return found
+
+
+def _refused(error: Refused) -> str | None:
+    """What a refusal means, None for any other."""
+    return next((meaning for words, meaning in _REFUSALS.items() if words in (error.text or "")), None)
 
 
 def _date(sent: Any) -> Any:

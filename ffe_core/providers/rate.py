@@ -1,4 +1,4 @@
-"""How fast a provider may be asked: one pace shared by every run, thread and process of a data directory.
+"""Request pacer: spaces requests at one rate shared by every run, thread and process of a data directory.
 
 The pace is a generic cell rate algorithm (ITU-T I.371): the next free instant is a single number, kept in a small
 file under a lock. Each request reserves the next slot and sleeps until it comes, so a late wake-up never shifts the

@@ -1,4 +1,4 @@
-"""What would a market have done, if there were one? A deterministic, offline market for trying everything out.
+"""Simulated provider: computes a deterministic, offline market for trying everything out.
 
 Any minute of any pair is computed directly from hashes of pair, minute and seed, so neither the asked range nor the
 pages nor the process matter. The log price is a Brownian bridge, refined by midpoint displacement from anchors about
@@ -27,7 +27,8 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
 from ffe_core.providers.base import Fetched, Page, Provider, Rate, Record
-from ffe_core.providers.http import traffic
+from ffe_core.providers.http import request_stats
+from ffe_core.providers.paging import Pages
 from ffe_core.providers.rate import shared_pace
 from ffe_core.settings import Config, Seconds, Settings, declare
 from ffe_core.timeframes import seconds
@@ -74,6 +75,8 @@ class SimulatedProvider(Provider):
 
     name: ClassVar[str] = "simulated"
     is_mock: ClassVar[bool] = True
+    earliest: ClassVar[str | None] = "1970-01-01"
+    settle_seconds: ClassVar[int] = 0
     max_in_flight: ClassVar[int] = 8
     volume_unit: ClassVar[str | None] = "base units"
     """Coins, units of the base currency, ounces or shares: whatever the pair's base counts."""
@@ -99,10 +102,12 @@ class SimulatedProvider(Provider):
 
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         """Windows of at most 5,000 bars and 500,000 minutes, whichever is less."""
+        return self.gap_pages(pair, timeframe, [(start, end)] if start < end else [])
+
+    def gap_pages(self, pair: str, timeframe: str, gaps: Sequence[tuple[int, int]]) -> Sequence[Page]:
         step = seconds(timeframe)
-        size = step * min(_PAGE_BARS, _PAGE_MINUTES * MINUTE // step)
         # Cut where asked, not on the UTC grid: an hourly share bar opens on the half hour.
-        return [Page(at, min(at + size, end)) for at in range(start, end, size)]
+        return Pages(gaps, step * min(_PAGE_BARS, _PAGE_MINUTES * MINUTE // step))
 
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         """The bars that open in the page. PermanentError for a pair that does not exist.
@@ -112,7 +117,7 @@ class SimulatedProvider(Provider):
         self.check(pair, timeframe)
         if self.requests_per_second is not None:
             await shared_pace(self.name, "", self.requests_per_second, self.settings.data_dir / "locks").wait()
-        if (counter := traffic.get()) is not None:
+        if (counter := request_stats.get()) is not None:
             counter.requests += 1
         await asyncio.sleep(self._own.latency_seconds)
         # A daily page is half a million minutes of arithmetic, most of it outside the interpreter lock.

@@ -70,15 +70,27 @@ class WatermarkStore:
             key=lambda entry: entry.series,
         )
 
-    def put(self, series: Series, marks: Watermarks) -> None:
-        """Copy a series' marks as the lake holds them; a forgotten series leaves the file."""
+    def put(self, series: Series, marks: Watermarks, settled: int | None = None) -> None:
+        """Copy a series' marks as the lake holds them; a forgotten series leaves the file.
+
+        `settled`: the bars that open up to there (epoch seconds) need not be read again, as they no longer change.
+        """
 
         def change(entries: Entries) -> None:
-            entries.pop(series.key, None)
+            before = entries.pop(series.key, {})
             if marks != Watermarks():
-                entries[series.key] = _value_of(marks)
+                kept = before.get("settled") if settled is None else times.iso(settled)
+                entries[series.key] = _value_of(marks) | ({"settled": kept} if kept else {})
 
         self._update(change)
+
+    def settled(self, series: Series) -> int | None:
+        """The open up to which bars need not be read again, epoch seconds; None where nobody has noted one."""
+        noted = self._read().get(series.key, {}).get("settled")
+        try:
+            return None if noted is None else times.parse_instant(noted)
+        except InputError:
+            return None  # what it says is only worth a request
 
     @property
     def is_readable(self) -> bool:

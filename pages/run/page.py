@@ -234,6 +234,12 @@ def failures(rows: list[Any]) -> None:
         st.caption(f"And {number(len(failed) - MOST_FAILURES)} more, each with its error in the list.")
 
 
+def notices(rows: list[Any]) -> None:
+    """What the series say of the run's surroundings, such as a clock that is off: each once."""
+    for text in sorted({text for row in rows for text in (row["result"] or {}).get("notices", ())}):
+        st.warning(text, icon=":material/schedule:")
+
+
 def log_lines(run: Any) -> None:
     st.subheader("Log")
     lines = service().runs.lines(run["id"])
@@ -284,6 +290,7 @@ def body(run: Any, rows: list[Any]) -> None:
         origin(run)
         totals(run, rows)
     with section("The failures"):
+        notices(rows)
         failures(rows)
     with section("The series"):
         series_table(rows)

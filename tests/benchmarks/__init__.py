@@ -2,6 +2,7 @@
 
 python -m tests.benchmarks.ingest_cpu      cpu seconds from dicts to commit, against the same dicts to one parquet file
 python -m tests.benchmarks.ingest_memory   peak memory of five million candles, against one million
+python -m tests.benchmarks.answer_memory   peak memory of hostile answers, against a plain run
 python -m tests.benchmarks.request_rate    requests a second against a slow exchange, as a share of the allowed rate
 python -m tests.benchmarks.coverage        coverage of a hundred pairs, against reading the timestamps of the same files
 python -m tests.benchmarks.chart_month     a month of a chart out of twenty million rows, against a plain file of it

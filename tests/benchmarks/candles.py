@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ffe_core import BatchDataIngester, DeltaLakeManager
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.providers.base import Fetched, Page, Provider, Record, dates_of, windows
 from ffe_core.series import Series
 from ffe_core.timeframes import seconds
@@ -67,7 +67,7 @@ class MadeProvider(Provider):
         return Fetched(made if made is not None else records(page.start, page.end, seconds(timeframe)))
 
 
-async def ingest(provider: Provider, end: int, folder: str) -> Report:
+async def ingest(provider: Provider, end: int, folder: str) -> SeriesResult:
     """Run the whole pipeline over [START, end) into a new lake below `folder`; RuntimeError unless all of it came."""
     ingester = BatchDataIngester(DeltaLakeManager(Path(folder) / "lake"), {"data_dir": folder})
     async with provider:

@@ -29,12 +29,12 @@ def measure(options: Options) -> Numbers:
     end = START + options["candles"] * seconds(TIMEFRAME)
     with tempfile.TemporaryDirectory() as folder:
         provider = MadeProvider(folder, options["page_size"])
-        before = _peak_mb()
+        before = peak_mb()
         asyncio.run(ingest(provider, end, folder))
-        return {"before": before, "peak": _peak_mb()}
+        return {"before": before, "peak": peak_mb()}
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The largest resident size so far. What getrusage says on Linux includes the process that started this one."""
     if _STATUS.exists():
         lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())

@@ -32,8 +32,8 @@ def measure(options: Options) -> Numbers:
         report = asyncio.run(ingest(provider, _end(options["requests"]), folder))
         return {
             "seconds": time.monotonic() - before,
-            "requests": report.traffic.requests,
-            "retries": report.traffic.retries,
+            "requests": report.request_stats.requests,
+            "retries": report.request_stats.retries,
             "rate": provider.requests_per_second or 0.0,
         }
 

@@ -1,4 +1,4 @@
-"""Local HTTP servers that speak the providers' wire formats, limits, errors and faults.
+"""Fake exchanges: local HTTP servers that speak the providers' wire formats, limits, errors and faults.
 
 with CoinbaseExchange(Market({("BTC-USD", 3600): generated(start, end, 3600)})) as exchange:
     exchange.fault(Fault.http(500), times=2)

@@ -1,4 +1,4 @@
-"""How do I try the product against a fake exchange by hand?
+"""Command line of the fake exchanges: serves one for trying the product by hand.
 
     python -m tests.fake_exchanges coinbase --port 9001 --parquet FILE --symbol BTC-USD --step 3600
     python -m tests.fake_exchanges oanda --port 9002 --symbol EUR_USD --step 3600 --symbol EUR_USD --step 86400
@@ -60,7 +60,7 @@ def made_up(options: argparse.Namespace, symbol: str, step: int) -> Candles:
     return generated(now - options.days * DAY, now + 2 * DAY, step, **style)
 
 
-def stand_in(options: argparse.Namespace) -> Exchange:
+def fake_exchange(options: argparse.Namespace) -> Exchange:
     """The server asked for, not yet started."""
     market, server = held(options), {"port": options.port, "latency": options.latency}
     if options.exchange == "coinbase":
@@ -72,7 +72,7 @@ def stand_in(options: argparse.Namespace) -> Exchange:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
-    exchange = stand_in(options)
+    exchange = fake_exchange(options)
     if options.fail_every:
         exchange.fault(Fault.maintenance(), times=None, when=lambda seen: seen.number % options.fail_every == 0)
     with exchange:

@@ -1,4 +1,4 @@
-"""How does Alpha Vantage answer, in the shapes of 2025 and 2026?
+"""Fake Alpha Vantage: answers in the shapes of 2025 and 2026.
 
 Sources: alphavantage.co/documentation and recorded bodies. One object keyed by time, newest first, times without
 a zone in the zone the metadata names, nearly every error a 200. Daily stamps are the UTC date of the open.

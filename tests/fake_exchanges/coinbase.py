@@ -1,4 +1,4 @@
-"""How does Coinbase Advanced Trade's public market API answer?
+"""Fake Coinbase: answers as Advanced Trade's public market API does.
 
 Sources: docs.cdp.coinbase.com (get-public-product-candles, rate limits) and recorded bodies. Newest first, both
 ends included, every field text, no flag on the running candle, minutes without trades simply absent.

@@ -1,17 +1,21 @@
-"""What can go wrong, with a whole answer (`Fault`) or with one record in it (`break_in`)?"""
+"""Scripted faults: change a whole answer (`Fault`) or one record in it (`break_in`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .market import Record
     from .server import Answer, Exchange, Seen
 
+_BATCH = 1000
+_ENDLESS = 2**40
 MAINTENANCE = (
     "<!DOCTYPE html><html><head><title>Service Unavailable</title></head>"
     "<body><h1>We will be right back</h1></body></html>"
@@ -77,6 +81,68 @@ class Fault:
     def empty_page(cls) -> Fault:
         """200, well-formed, without candles."""
         return cls("empty page", lambda exchange, seen, _answer: exchange.empty_page(seen))
+
+    @classmethod
+    def answer_for(cls, **params: str) -> Fault:
+        """The honest answer to another question: `path` replaces a part of the path, `old->new`, others parameters."""
+        old, _, new = params.pop("path", "->").partition("->")
+
+        def apply(exchange: Exchange, seen: Seen, _answer: Answer) -> Answer:
+            return exchange.answer(replace(seen, path=seen.path.replace(old, new), params={**seen.params, **params}))
+
+        return cls(f"answer for {old}->{new} {params}", apply)
+
+    @classmethod
+    def rewritten(cls, old: str, new: str) -> Fault:
+        """The honest answer with one text in its body replaced, everywhere."""
+
+        def apply(_exchange: Exchange, _seen: Seen, answer: Answer) -> Answer:
+            assert old.encode() in answer.body, f"{old!r} is not in the answer"
+            return replace(answer, body=answer.body.replace(old.encode(), new.encode()))
+
+        return cls(f"{old} -> {new}", apply)
+
+    @classmethod
+    def many_records(cls, count: int = 3_000_000, record: str = "{}", status: int = 200) -> Fault:
+        """A well-formed answer with that many records under `candles`; gzipped, as it would be sent."""
+        assert count % _BATCH == 0
+        batches = repeat(f",{record}" * _BATCH, count // _BATCH)
+        return cls._packed("many records", status, chain(('{"candles":[null',), batches, ("]}",)))
+
+    @classmethod
+    def bomb(cls, megabytes: int = 500, status: int = 200) -> Fault:
+        """A JSON text of that many megabytes, packed to a thousandth of it."""
+        return cls._packed("bomb", status, chain(('{"candles":"',), repeat(" " * 2**20, megabytes), ('"}',)))
+
+    @classmethod
+    def huge_page(cls, megabytes: int = 200, status: int = 503) -> Fault:
+        """An error page that long, sent in chunks as long as anybody listens."""
+        piece = b"<p>We will be right back</p>".ljust(2**20)
+        headers = {"content-type": "text/html"}
+        return cls(
+            "huge page",
+            lambda _exchange, _seen, answer: replace(
+                answer, status=status, body=piece, headers=headers, repeat=megabytes
+            ),
+        )
+
+    @classmethod
+    def drip(cls, every: float = 0.2, piece: bytes = b" ") -> Fault:
+        """An answer that never ends: a piece of its body now and then."""
+        headers = {"content-type": "application/json"}
+        return cls(
+            "drip",
+            lambda _exchange, _seen, answer: replace(
+                answer, status=200, body=piece, headers=headers, repeat=_ENDLESS, every=every
+            ),
+        )
+
+    @classmethod
+    def _packed(cls, name: str, status: int, pieces: Iterable[str]) -> Fault:
+        packer = zlib.compressobj(9, wbits=31)
+        packed = b"".join([*(packer.compress(piece.encode()) for piece in pieces), packer.flush()])
+        headers = {"content-type": "application/json", "content-encoding": "gzip"}
+        return cls(name, lambda _exchange, _seen, answer: _plain(answer, status, packed, headers))
 
     @classmethod
     def alpha_vantage(cls, kind: str) -> Fault:

@@ -1,4 +1,4 @@
-"""Which candles does a fake exchange hold, and how are they spelled on the wire?
+"""Fake market: holds the candles of a fake exchange, spelled as they go over the wire.
 
 A market knows nothing of any provider: it maps (symbol, step in seconds) to candles, every price and volume as
 the exact text a fake exchange will send. A symbol is its parts, so "BTC-USD", "BTC_USD" and "BTC/USD" name the same

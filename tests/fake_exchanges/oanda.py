@@ -1,4 +1,4 @@
-"""How does OANDA's v20 REST API answer?
+"""Fake OANDA: answers as the v20 REST API does.
 
 Sources: the v20 OpenAPI description, the development guide and recorded bodies. Oldest first, times with nine
 fractional digits, prices as text, volume as a count of ticks, `complete` on every candle. Weekly and monthly

@@ -1,4 +1,4 @@
-"""How does a fake exchange run, and what does it remember of the requests it got?
+"""Fake exchange server: answers over real HTTP, and remembers the requests it got.
 
 A real HTTP server on 127.0.0.1 in a thread of its own, with keep-alive. It shares no code with the product: what
 it says on the wire comes from the providers' documented formats only.
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import Any, Self
 
 import uvicorn
@@ -44,7 +45,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back: `close_after` bytes of the body the connection is closed (0: before any byte of an answer)."""
+    """What goes back: `close_after` bytes of the body the connection is closed (0: before any byte of an answer).
+
+    The body is sent `repeat` times, in chunks, `every` so many seconds, as long as somebody listens.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -52,6 +56,8 @@ class Answer:
     delay: float = 0.0
     close_after: int | None = None
     hang: bool = False
+    repeat: int = 1
+    every: float = 0.0
 
     @classmethod
     def json(cls, content: Any, status: int = 200, **headers: str) -> Answer:
@@ -100,13 +106,18 @@ class Exchange:
         latency: float = 0.0,
         lag: float = 0.0,
         port: int = 0,
+        date: Callable[[], float] | None = None,
     ) -> None:
-        """`now` gives epoch seconds; `latency` delays each answer; bars opened in the last `lag` seconds are unseen."""
+        """`now` gives epoch seconds; `latency` delays each answer; bars opened in the last `lag` seconds are unseen.
+
+        `date` gives what the `Date` header says, `now` if None.
+        """
         self.market, self.now, self.latency, self.lag = market, now, latency, lag
         self.rate_limited = 0
         self.connections = 0
         self.in_flight = 0
         self.max_in_flight = 0
+        self.date = date or now
         self._port = port
         self._arrived = threading.Condition(threading.RLock())
         self._seen: list[Seen] = []
@@ -254,7 +265,8 @@ class Exchange:
         if script is not None:
             seen.fault = script.fault.name
             answer = script.fault.apply(self, seen, answer)
-        return replace(answer, delay=answer.delay + self.latency)
+        dated = {"date": formatdate(self.date(), usegmt=True), **answer.headers}
+        return replace(answer, headers=dated, delay=answer.delay + self.latency)
 
     def _record(self, request: Request) -> Seen:
         params, headers = dict(request.query_params), dict(request.headers)
@@ -268,15 +280,17 @@ class Exchange:
 
     async def _send(self, seen: Seen, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         wait = None if answer.hang else answer.delay
-        gone = wait != 0 and await _gone(wait, scope["stand_in.stopping"], receive)
+        gone = wait != 0 and await _gone(wait, scope["fake_exchange.stopping"], receive)
         if gone or answer.close_after == 0:
-            scope["stand_in.transport"].abort()
+            scope["fake_exchange.transport"].abort()
             await _disconnect(receive)
             return
         with self._arrived:
             seen.status = answer.status
         if answer.close_after is not None:
             await _send_part(answer, answer.close_after, scope, receive, send)
+        elif answer.repeat > 1:
+            await _send_again_and_again(answer, scope, receive, send)
         else:
             await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
 
@@ -308,8 +322,24 @@ async def _send_part(answer: Answer, size: int, scope: Scope, receive: Receive, 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     await send({"type": "http.response.body", "body": answer.body[:size], "more_body": True})
-    scope["stand_in.transport"].close()
+    scope["fake_exchange.transport"].close()
     await _disconnect(receive)
+
+
+async def _send_again_and_again(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    left = asyncio.ensure_future(_disconnect(receive))
+    for _ in range(answer.repeat):
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        waits = [left, asyncio.ensure_future(scope["fake_exchange.stopping"].wait())]
+        done, _ = await asyncio.wait(waits, timeout=answer.every, return_when=asyncio.FIRST_COMPLETED)
+        waits[1].cancel()
+        if done:
+            left.cancel()
+            return
+    left.cancel()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Runner(uvicorn.Server):
@@ -325,6 +355,7 @@ class _Runner(uvicorn.Server):
             log_level="critical",
             access_log=False,
             timeout_keep_alive=300,
+            date_header=False,  # `Exchange` sends its own
         )
         super().__init__(config)
         self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
@@ -365,8 +396,8 @@ def _protocol(exchange: Exchange, runner: _Runner) -> type[H11Protocol]:
             app = self.app
 
             async def with_transport(scope: Any, receive: Any, send: Any) -> None:
-                scope["stand_in.transport"] = transport
-                scope["stand_in.stopping"] = runner.stopping
+                scope["fake_exchange.transport"] = transport
+                scope["fake_exchange.stopping"] = runner.stopping
                 await app(scope, receive, send)
 
             self.app = with_transport

@@ -1,4 +1,4 @@
-"""Do the fake exchanges speak the documented wire formats? Asked over real HTTP, as a provider client would."""
+"""Tests that the fake exchanges speak the documented wire formats, asked over real HTTP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.fake_exchanges import (
     fx_closed,
     generated,
 )
-from tests.fake_exchanges.__main__ import parsed, stand_in
+from tests.fake_exchanges.__main__ import fake_exchange, parsed
 
 HOUR, DAY = 3600, 86400
 
@@ -277,7 +277,7 @@ class TestRequestLog:
         with pytest.raises(TimeoutError, match="0 of 1 requests"):
             coinbase.wait_for_requests(1, timeout=0.01)
 
-    def test_a_failure_of_the_stand_in_itself_is_raised_when_it_stops(self, client, monkeypatch):
+    def test_a_failure_of_the_fake_exchange_itself_is_raised_when_it_stops(self, client, monkeypatch):
         exchange = CoinbaseExchange(Market()).start()
         monkeypatch.setattr(exchange, "answer", lambda seen: {}["nothing"])
         assert "the fake exchange itself failed" in client.get(exchange.url).text
@@ -980,12 +980,12 @@ class TestByHand:
         stamps = pa.array([START * 1_000_000], pa.timestamp("us", "UTC"))
         pq.write_table(pa.table({"timestamp": stamps, **columns}), tmp_path / "x.parquet")
         arguments = ["coinbase", "--parquet", str(tmp_path / "x.parquet"), "--symbol", "BTC-USD", "--step", "3600"]
-        with stand_in(parsed(arguments)) as exchange:
+        with fake_exchange(parsed(arguments)) as exchange:
             assert starts(ask(client, exchange)) == [START]
 
     @pytest.mark.parametrize(("name", "symbol"), [("oanda", "EUR_USD"), ("alpha_vantage", "EUR/USD")])
     def test_generated_candles_reach_now(self, name, symbol):
-        exchange = stand_in(parsed([name, "--symbol", symbol, "--step", "86400", "--days", "10"]))
+        exchange = fake_exchange(parsed([name, "--symbol", symbol, "--step", "86400", "--days", "10"]))
         now = exchange.now()
         assert exchange.market.between(symbol, DAY, now - 9 * DAY, now - 2 * DAY)
 

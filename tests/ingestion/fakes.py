@@ -1,4 +1,4 @@
-"""What does a provider look like that needs no network? One in memory, with scripted failures and gaps."""
+"""Fake provider: serves candles from memory, with scripted failures and gaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ffe_core import BatchDataIngester, DeltaLakeManager, times
 from ffe_core.candles import SCHEMA
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.providers.base import Fetched, Page, Provider, Record, windows
 from ffe_core.series import Series
 
@@ -86,7 +86,7 @@ def ingester(folder: Path, **config: Any) -> BatchDataIngester:
 
 def run(
     folder: Path | BatchDataIngester, provider: Provider, start: int, end: int, series: Series = BTC, **options: Any
-) -> Report:
+) -> SeriesResult:
     """One run of one series over [start, end)."""
     single = folder if isinstance(folder, BatchDataIngester) else ingester(folder)
     return asyncio.run(single.run_series(series, provider, start, end, **options))
@@ -106,7 +106,7 @@ def open_times(folder: Path, series: Series = BTC) -> list[int]:
     return [at // 1_000_000 for at in stored(folder, series)["timestamp"].cast("int64").to_pylist()]
 
 
-def adds_up(report: Report) -> bool:
+def adds_up(report: SeriesResult) -> bool:
     """The promise: received = stored + dead lettered + identical repeats."""
-    tally = report.tally
-    return tally.received == tally.stored + tally.dead_lettered + tally.repeats
+    counts = report.counts
+    return counts.received == counts.stored + counts.dead_lettered + counts.duplicates

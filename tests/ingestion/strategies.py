@@ -1,4 +1,4 @@
-"""Which records might a provider send? Good candles, broken ones, and things that are no candles at all."""
+"""Record strategies: draw good candles, broken ones, and things that are no candles at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does each public method of the ingester work alone, and is bad input refused before any request?"""
+"""Tests that each public method of the ingester works alone, and that bad input is refused before any request."""
 
 from __future__ import annotations
 

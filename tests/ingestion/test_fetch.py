@@ -1,4 +1,4 @@
-"""Is an answer that says nothing of its page doubted once, and is what came with it still counted once?"""
+"""Tests that an answer that says nothing of its page is asked for once more, and what came with it counted once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_page_answered_with_bars_of_another_is_asked_for_once_more(tmp_path: P
     provider = Astray(OUTSIDE)
     report = run(tmp_path, provider, START, START + 50 * HOUR, mode=mode)
     assert open_times(tmp_path) == list(hours(0, 50))
-    assert (report.tally.received, report.tally.outside, report.completeness.unexplained) == (50, 2, 0)
+    assert (report.counts.received, report.counts.outside, report.completeness.unexplained) == (50, 2, 0)
     assert (provider.asked.count(TWENTIES), len(provider.asked)) == (2, 6)
     assert adds_up(report)
 
@@ -66,7 +66,7 @@ def test_a_page_answered_with_bars_of_another_is_asked_for_once_more(tmp_path: P
 def test_one_that_stays_astray_is_believed_and_its_records_are_counted_once(tmp_path: Path):
     provider = Astray(OUTSIDE, times=9)
     report = run(tmp_path, provider, START, START + 50 * HOUR)
-    assert (report.tally.received, report.tally.outside, report.completeness.unexplained) == (40, 2, 10)
+    assert (report.counts.received, report.counts.outside, report.completeness.unexplained) == (40, 2, 10)
     assert (provider.asked.count(TWENTIES), len(provider.asked)) == (2, 6)
     assert (report.status, adds_up(report)) == ("success", True)
 
@@ -82,14 +82,14 @@ def test_an_empty_page_before_one_that_went_astray_is_asked_for_once_more(tmp_pa
 def test_a_page_of_unreadable_times_is_answered_and_its_records_are_dead_letters(tmp_path: Path):
     provider = Astray([record(START + 20 * HOUR, date="not-a-time")])
     report = run(tmp_path, provider, START, START + 50 * HOUR)
-    assert (report.tally.dead_lettered, report.tally.stored, adds_up(report)) == (1, 40, True)
+    assert (report.counts.dead_lettered, report.counts.stored, adds_up(report)) == (1, 40, True)
     assert provider.asked.count(TWENTIES) == 1
 
 
 def test_a_provider_that_sends_whole_bodies_is_not_asked_again(tmp_path: Path):
     provider = WithWholeBodies(OUTSIDE)
     report = run(tmp_path, provider, START, START + 50 * HOUR)
-    assert (provider.asked.count(TWENTIES), report.tally.outside) == (1, 2)
+    assert (provider.asked.count(TWENTIES), report.counts.outside) == (1, 2)
 
 
 def test_what_was_astray_both_times_was_asked_for_twice_in_vain(tmp_path: Path):

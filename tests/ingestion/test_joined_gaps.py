@@ -1,4 +1,4 @@
-"""Do gaps that share a request come in whole, and what lies between them stays as it is?"""
+"""Tests that gaps that share a request come in whole, and that what lies between them stays as it is."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_what_lies_between_the_gaps_is_left_alone(tmp_path: Path):
     report = run(tmp_path, provider, START, END, mode="gaps")
     assert open_times(tmp_path) == list(hours(0, 60))
     assert (provider.asked, report.pages_planned, report.pages_done) == (PAGES, 2, 2)
-    tally = report.tally
-    assert (tally.received, tally.stored, tally.repeats, tally.outside, tally.restated) == (5, 5, 0, 6, 0)
+    counts = report.counts
+    assert (counts.received, counts.stored, counts.duplicates, counts.outside, counts.restated) == (5, 5, 0, 6, 0)
     assert adds_up(report)
 
 
@@ -61,7 +61,7 @@ def test_a_bar_between_two_gaps_that_was_corrected_by_hand_keeps_its_correction(
     provider = lacking()
     provider.held[START + 8 * HOUR]["high"] = "not a number"
     report = run(tmp_path, provider, START, END, mode="gaps")
-    assert (report.tally.stored, report.tally.restated, report.tally.dead_lettered) == (5, 0, 0)
+    assert (report.counts.stored, report.counts.restated, report.counts.dead_lettered) == (5, 0, 0)
     assert stored(tmp_path)["close"].to_pylist()[4] == 501.0
 
 
@@ -91,7 +91,7 @@ def test_gaps_that_stay_are_asked_for_once_a_run_if_bars_between_them_come(tmp_p
     for turn in (1, 2):
         provider = lacking(3, 8)
         report = run(single, provider, START, END, mode="gaps")
-        assert (report.status, report.reason, report.tally.outside) == ("no_data", "provider_empty", 4)
+        assert (report.status, report.reason, report.counts.outside) == ("no_data", "provider_empty", 4)
         assert provider.asked == [Page(START + 3 * HOUR, START + 9 * HOUR)]
         assert single.acknowledged.asked_twice(BTC).tolist() == (ranges(3, 8) if turn == 2 else [])
 

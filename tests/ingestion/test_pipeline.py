@@ -1,4 +1,4 @@
-"""Does one series come in whole and once, whatever was asked before and whatever goes wrong on the way?"""
+"""Tests that one series comes in whole and once, whatever was asked before and whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TestResume:
             assert {name: row[name] for name in ("open", "high", "low", "close", "volume")} == {
                 name: float(sent[name]) for name in ("open", "high", "low", "close", "volume")
             }
-        assert (report.status, report.tally.stored, report.marks) == ("success", 30, Watermarks(hour(29), hour(0)))
+        assert (report.status, report.counts.stored, report.marks) == ("success", 30, Watermarks(hour(29), hour(0)))
         assert (report.completeness.expected, report.completeness.stored) == (30, 30)
 
     def test_a_second_run_asks_nothing_and_adds_nothing(self, tmp_path: Path):
@@ -177,7 +177,7 @@ class TestOtherModes:
         report = run(tmp_path, provider, hour(0), hour(60), mode="gaps")
         assert open_times(tmp_path) == list(hours(0, 60))
         assert {at for page in provider.asked for at in range(page.start, page.end, HOUR)} == lost
-        assert (report.tally.stored, report.marks, report.completeness.unexplained) == (4, before, 0)
+        assert (report.counts.stored, report.marks, report.completeness.unexplained) == (4, before, 0)
 
     def test_refetch_appends_only_changed_rows_and_the_past_can_be_read(self, tmp_path: Path):
         held = records(hours(0, 30))
@@ -186,7 +186,7 @@ class TestOtherModes:
         known_then = max(before["_extracted_at"].to_pylist())
         restated = {**held, hour(7): record(hour(7), 500), hour(8): record(hour(8), 600)}
         report = run(tmp_path, FakeProvider(restated), hour(0), hour(30), mode="refetch")
-        assert (report.tally.stored, report.tally.restated, report.tally.repeats) == (2, 2, 28)
+        assert (report.counts.stored, report.counts.restated, report.counts.duplicates) == (2, 2, 28)
         rows = stored(tmp_path)
         assert rows.num_rows == 32
         old = [row for row in rows.to_pylist() if row["_extracted_at"] <= known_then]
@@ -194,7 +194,7 @@ class TestOtherModes:
         current = ingester(tmp_path).delta_mgr.current(BTC, hour(0), hour(30))
         assert current.num_rows == 30
         assert current["open"].to_pylist()[7:9] == [500.0, 600.0]
-        assert run(tmp_path, FakeProvider(restated), hour(0), hour(30), mode="refetch").tally.stored == 0
+        assert run(tmp_path, FakeProvider(restated), hour(0), hour(30), mode="refetch").counts.stored == 0
 
     def test_a_clock_set_back_cannot_hide_a_restatement(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         run(tmp_path, FakeProvider(records(hours(0, 3))), hour(0), hour(3))
@@ -208,7 +208,7 @@ class TestOtherModes:
         assert run(tmp_path, provider, hour(10), hour(20), mode="gaps").marks == Watermarks()
         assert run(tmp_path, provider, hour(10), hour(20), mode="refetch").marks == Watermarks()
         report = run(tmp_path, provider, hour(0), hour(30))
-        assert (report.tally.stored, report.tally.repeats) == (20, 10)
+        assert (report.counts.stored, report.counts.duplicates) == (20, 10)
         assert open_times(tmp_path) == list(hours(0, 30))
 
 
@@ -228,7 +228,7 @@ class TestClosedCandles:
         provider = FakeProvider(records(hours(0, 10)) | {hour(10): record(hour(10), complete=False)})
         provider.flags_completion = True
         report = run(tmp_path, provider, hour(0), hour(11))
-        assert (open_times(tmp_path), report.tally.unfinished) == (list(hours(0, 10)), 1)
+        assert (open_times(tmp_path), report.counts.unfinished) == (list(hours(0, 10)), 1)
         assert (report.completeness.expected, report.completeness.unexplained) == (10, 0)
         provider.held[hour(10)] = record(hour(10), complete=True)
         run(tmp_path, provider, hour(0), hour(11))
@@ -244,7 +244,7 @@ class TestClosedCandles:
         provider = FakeProvider(records(at for at in hours(0, 40) if at not in hours(15, 17)) | late)
         provider.flags_completion = True
         report = run(tmp_path, provider, hour(0), hour(40))
-        assert (report.end, report.tally.unfinished) == (hour(39), 3)
+        assert (report.end, report.counts.unfinished) == (hour(39), 3)
         assert report.completeness.missing == [(hour(n), hour(m)) for n, m in ((9, 10), (15, 17), (25, 26))]
 
     def test_a_share_bar_half_an_hour_after_the_last_one_is_not_skipped(self, tmp_path: Path):
@@ -306,10 +306,10 @@ class TestFailures:
         with monkeypatch.context() as patch:
             patch.setattr(single.dlq, "save", full)
             report = run(single, provider, hour(0), hour(10))
-        assert (report.status, open_times(tmp_path), report.tally.received) == ("error", [], 0)
+        assert (report.status, open_times(tmp_path), report.counts.received) == ("error", [], 0)
         assert "No space left" in report.as_dict()["error"]
         report = run(single, provider, hour(0), hour(10))
-        assert (report.tally.stored, report.tally.dead_lettered, adds_up(report)) == (10, 1, True)
+        assert (report.counts.stored, report.counts.dead_lettered, adds_up(report)) == (10, 1, True)
 
     def test_a_commit_that_fails_after_its_dead_letters_doubles_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -324,7 +324,7 @@ class TestFailures:
             patch.setattr("ffe_core.storage.lake.delta_lake_manager.write_deltalake", full)
             assert run(tmp_path, provider, hour(0), hour(10)).status == "error"
         report = run(tmp_path, provider, hour(0), hour(10))
-        assert (report.tally.stored, report.tally.dead_lettered, report.tally.repeats) == (10, 0, 1)
+        assert (report.counts.stored, report.counts.dead_lettered, report.counts.duplicates) == (10, 0, 1)
         assert (len(dead_letters(tmp_path)), adds_up(report)) == (1, True)
 
     def test_a_commit_counts_even_if_the_readable_copy_cannot_be_written(
@@ -341,7 +341,7 @@ class TestFailures:
         with monkeypatch.context() as patch:
             patch.setattr(single.watermark_store, "put", full)
             report = run(single, FakeProvider(records(hours(0, 10))), hour(0), hour(10))
-        assert (report.status, report.tally.stored, report.marks.watermark) == ("error", 5, hour(9))
+        assert (report.status, report.counts.stored, report.marks.watermark) == ("error", 5, hour(9))
         assert adds_up(report)
         run(single, FakeProvider({}), hour(0), hour(10))
         assert single.watermark_store.get("BTCUSD", "1h", "coinbase") == times.iso(hour(9))
@@ -361,10 +361,10 @@ class TestFailures:
         with monkeypatch.context() as patch:
             patch.setattr(chunk_module, "validate", broken)
             report = run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50))
-        assert (report.status, report.tally.stored, report.tally.received) == ("error", 20, 20)
+        assert (report.status, report.counts.stored, report.counts.received) == ("error", 20, 20)
         assert (report.marks, report.completeness.stored) == (Watermarks(hour(19), hour(0)), 20)
         assert "RuntimeError: broken" in report.as_dict()["error"]
-        assert run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50)).tally.stored == 30
+        assert run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50)).counts.stored == 30
 
     def test_counting_that_fails_keeps_the_counts_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         def broken(*_: Any) -> Any:
@@ -372,7 +372,7 @@ class TestFailures:
 
         monkeypatch.setattr("ffe_core.ingestion.pipeline.completeness", broken)
         report = run(tmp_path, FakeProvider(records(hours(0, 50))), hour(0), hour(50))
-        assert (report.status, report.tally.stored, report.marks) == ("error", 50, Watermarks(hour(49), hour(0)))
+        assert (report.status, report.counts.stored, report.marks) == ("error", 50, Watermarks(hour(49), hour(0)))
         assert report.completeness is None
 
     @pytest.mark.parametrize("mode", ["resume", "gaps", "refetch"])
@@ -405,7 +405,7 @@ class TestFailures:
         single.delta_mgr.commit = late  # type: ignore[method-assign]
         report = run(single, provider, hour(0), hour(30))
         assert len(conflicts) == 1
-        assert (open_times(tmp_path), report.tally.stored, report.status) == (list(hours(0, 30)), 18, "success")
+        assert (open_times(tmp_path), report.counts.stored, report.status) == (list(hours(0, 30)), 18, "success")
         assert adds_up(report)
 
     async def test_a_cancelled_run_keeps_what_was_committed_and_stops_asking(
@@ -430,7 +430,7 @@ class TestFailures:
         assert single.delta_mgr.marks(BTC) == Watermarks(hour(29), hour(0))
         single.lease(BTC).acquire().release()
         report = await single.run_series(BTC, provider, hour(0), hour(100))
-        assert (report.tally.stored, open_times(tmp_path)) == (70, list(hours(0, 100)))
+        assert (report.counts.stored, open_times(tmp_path)) == (70, list(hours(0, 100)))
 
     async def test_a_commit_under_way_is_seen_through_before_a_cancelled_run_ends(self, tmp_path: Path):
         single = ingester(tmp_path)
@@ -547,7 +547,7 @@ class TestDeadLetters:
         provider = FakeProvider(records(hours(0, 3)))
         provider.extra = [record(hour(-5)), record(hour(50), close=None)]
         report = run(tmp_path, provider, hour(0), hour(3))
-        assert (report.tally.received, report.tally.outside, dead_letters(tmp_path)) == (3, 2, [])
+        assert (report.counts.received, report.counts.outside, dead_letters(tmp_path)) == (3, 2, [])
 
     @settings(max_examples=settings.default.max_examples // 4)
     @given(st.data())
@@ -559,14 +559,14 @@ class TestDeadLetters:
         provider.extra = data.draw(st.lists(any_records(START, HOUR, 8), max_size=15))
         first = run(folder, provider, hour(0), hour(8))
         assert adds_up(first)
-        assert first.tally.received + first.tally.outside == len(provider.extra)
-        assert first.tally.stored == stored(folder).num_rows
-        assert first.tally.dead_lettered == len(dead_letters(folder))
+        assert first.counts.received + first.counts.outside == len(provider.extra)
+        assert first.counts.stored == stored(folder).num_rows
+        assert first.counts.dead_lettered == len(dead_letters(folder))
         for mode in ("resume", "refetch"):
             again = run(folder, provider, hour(0), hour(8), mode=mode)
             assert adds_up(again)
-            assert (again.tally.stored, again.tally.dead_lettered, again.status) == (0, 0, "no_data")
-        assert (first.tally.stored, first.tally.dead_lettered) == (stored(folder).num_rows, len(dead_letters(folder)))
+            assert (again.counts.stored, again.counts.dead_lettered, again.status) == (0, 0, "no_data")
+        assert (first.counts.stored, first.counts.dead_lettered) == (stored(folder).num_rows, len(dead_letters(folder)))
 
 
 @settings(max_examples=settings.default.max_examples // 5)

@@ -133,7 +133,7 @@ def test_deleted_rows_are_found_exactly_and_gaps_mode_restores_exactly_them(
         provider = FakeProvider(held)
         report = run(folder, provider, START, START + 6 * DAY, mode="gaps")
         assert {at for page in provider.asked for at in range(page.start, page.end, HOUR)} == gone
-        assert report.tally.stored == len(gone)
+        assert report.counts.stored == len(gone)
         assert open_times(folder) == [at for at in everything if (at - START) // HOUR not in broken]
         assert one(folder).counts.unexplained == 0
 
@@ -157,7 +157,7 @@ def test_adjacent_missing_bars_are_one_request_also_across_a_closed_weekend(tmp_
     report = run(tmp_path, provider, all_open_times[0], all_open_times[-1] + HOUR, euro, mode="gaps")
     assert len(provider.asked) == 1
     assert report.completeness is not None
-    assert (report.tally.stored, report.completeness.unexplained) == (4, 0)
+    assert (report.counts.stored, report.completeness.unexplained) == (4, 0)
 
 
 def test_a_result_and_the_coverage_agree_also_on_what_is_marked(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ from ffe_core.ingestion import chunk
 chunk._VALIDATE_RECORDS = chunk._COMMIT_ROWS = 20
 pipeline = SeriesPipeline(BTC, provider, calendar_for("coinbase", "BTCUSD"), stores)
 report = asyncio.run(pipeline.run(START, START + 120 * HOUR, "resume"))
-print(report.status, report.tally.stored)
+print(report.status, report.counts.stored)
 """
         outputs = [out.split() for out in at_once(code, [(tmp_path,)] * 3)]
         assert open_times(tmp_path) == list(hours(0, 120))

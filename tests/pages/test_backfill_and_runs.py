@@ -67,6 +67,14 @@ def test_a_run_with_gaps_leads_to_them(console: ConsoleService, data_dir: Path, 
     assert "Look at the gaps" in links(open_page("run", id=str(run_id)))
 
 
+def test_a_clock_that_is_off_is_said_once_on_the_runs_page(console: ConsoleService, open_page: Open) -> None:
+    run_id = ran(console, "2024-01-01", "2024-01-02")
+    assert not open_page("run", id=str(run_id)).warning
+    said = "this computer's clock is 240 s ahead of that of coinbase"
+    console.run_service.runs.update_series(run_id, {0: {"result": {"notices": [said, said]}}})
+    assert [warning.value for warning in open_page("run", id=str(run_id)).warning] == [said]
+
+
 def test_a_series_that_got_nowhere_keeps_the_run_from_reading_as_done(
     console: ConsoleService, data_dir: Path, open_page: Open
 ) -> None:

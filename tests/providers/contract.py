@@ -1,4 +1,4 @@
-"""Lists what a contract test needs of a provider, one case a row: its fake exchange, its pair, how to build it.
+"""Contract test cases: name each provider's fake exchange, its pair and how to build it.
 
 A new provider adds one case here; `test_contract.py` then tells its author whether it is right.
 """

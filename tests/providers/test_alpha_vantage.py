@@ -1,4 +1,4 @@
-"""Does Alpha Vantage get the question it expects, and is each of its many answers taken for what it is?"""
+"""Tests that Alpha Vantage gets the request it expects, and that each of its answers is read for what it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from ffe_core import times
 from ffe_core.errors import CredentialsError, InputError, PermanentError, QuotaError, RetriableError
+from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers import alpha_vantage_wire as wire
 from ffe_core.providers import http
 from ffe_core.providers.alpha_vantage import AlphaVantageProvider
@@ -372,12 +373,12 @@ def test_each_kind_of_refusal_is_sorted_by_recovery(kind: str, error: type[Excep
     content = REFUSALS[kind]
     body = {} if content is None else {content[0]: content[1].format(key="KEY", function="FX_DAILY")}
     with pytest.raises(error) as caught:
-        wire.checker("FX_DAILY", "EURUSD")(body)
-    assert type(caught.value) in (error, wire.FullRefused)
+        wire.checker({"function": "FX_DAILY"}, "EURUSD")(body)
+    assert type(caught.value) in (error, notices.FullRefused)
     assert getattr(caught.value, "retry_after", None) == wait
 
 
-def test_every_kind_of_refusal_the_stand_in_knows_is_tried() -> None:
+def test_every_kind_of_refusal_the_fake_exchange_knows_is_tried() -> None:
     assert {kind for kind, _, _ in KINDS} == REFUSALS.keys()
 
 
@@ -394,7 +395,7 @@ def test_every_kind_of_refusal_the_stand_in_knows_is_tried() -> None:
 def test_a_refusal_says_what_to_do_next(kind: str, says: str) -> None:
     key, text = REFUSALS[kind] or ("", "")
     with pytest.raises((PermanentError, QuotaError), match=says):
-        wire.checker("FX_DAILY", "EURUSD")({key: text})
+        wire.checker({"function": "FX_DAILY"}, "EURUSD")({key: text})
 
 
 def test_recorded_notices_are_sorted_by_recovery() -> None:
@@ -410,11 +411,53 @@ def test_recorded_notices_are_sorted_by_recovery() -> None:
         ({"Time Series FX (Daily)": None}, RetriableError),
     ):
         with pytest.raises(error):
-            wire.checker("FX_DAILY", "EURUSD")(body)
+            wire.checker({"function": "FX_DAILY"}, "EURUSD")(body)
+
+
+PASSING = [
+    "The intraday time series encountered an internal or external error - we apologize for the inconvenience.",
+    "Internal server error. Please try again later.",
+    "The service is temporarily unavailable.",
+    "Sorry for the hiccup.",
+]
+
+
+@pytest.mark.parametrize("text", PASSING)
+async def test_an_error_of_its_own_that_passes_is_asked_again_and_is_no_missing_pair(tmp_path: Path, text: str) -> None:
+    body = json.dumps({"Error Message": text})
+    with served(fx_days(60)) as exchange:
+        once = exchange.fault(Fault.other_shape(body))
+        async with provider(exchange, tmp_path) as vantage:
+            assert (await vantage.fetch("EURUSD", "1d", Page(TODAY - 30 * DAY, TODAY))).records
+            exchange.fault(Fault.other_shape(body), times=None)
+            with pytest.raises(RetriableError, match="trouble of its own") as caught:
+                await vantage.fetch("EURUSD", "1d", Page(TODAY - 30 * DAY, TODAY))
+    assert once.hits == 1
+    assert "has no pair" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("Invalid API call. Please retry or visit the documentation for FX_DAILY.", PermanentError, "has no pair"),
+        ("Invalid inputs. Please refer to the API documentation", PermanentError, "has no pair"),
+        ("This API function (FX_DALLY) does not exist.", PermanentError, "does not serve FX_DAILY"),
+        ("the parameter apikey is invalid or missing.", PermanentError, "the key is refused"),
+    ],
+)
+def test_an_error_that_stays_is_final(text: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        wire.checker({"function": "FX_DAILY"}, "EURUSD")({"Error Message": text})
+
+
+def test_every_word_of_the_table_is_in_lower_case_as_texts_are_compared() -> None:
+    words = [word for notice in notices.NOTICES for word in notice.words]
+    assert words == [word.lower() for word in words]
 
 
 def test_a_series_beside_a_notice_is_data() -> None:
-    wire.checker("FX_DAILY", "EURUSD")({"Information": "25 requests per day", "Time Series FX (Daily)": {}})
+    body = {"Information": "25 requests per day", "Time Series FX (Daily)": {}}
+    wire.checker({"function": "FX_DAILY"}, "EURUSD")(body)
 
 
 @pytest.mark.parametrize("kind", ["burst", "note", "empty_object", "premium_volume"])
@@ -484,13 +527,15 @@ def test_a_record_keeps_its_values_as_sent_and_gains_plain_names_its_stamp_and_i
         ("UTC", "2024-13-45", "2024-13-45"),
         ("UTC", "", ""),
         ("GMT+8", "0001-01-01 00:00:00", "0001-01-01 00:00:00"),
+        ("UTC", "２０２４-01-15 10:00:00", "２０２４-01-15 10:00:00"),
+        ("UTC", "٢٠٢٤-01-15", "٢٠٢٤-01-15"),
     ],
 )
 def test_a_stamp_is_read_in_the_zone_of_the_metadata(zone: str, stamp: str, date: str) -> None:
     assert wire.records(fx({stamp: ROW}, zone), None)[0]["date"] == date
 
 
-@pytest.mark.parametrize("zone", ["Nowhere/Land", "", "../etc/passwd", "GMT+99"])
+@pytest.mark.parametrize("zone", ["Nowhere/Land", "", "../etc/passwd", "GMT+99", "GMT+٨"])
 def test_an_unknown_zone_is_a_clear_error(zone: str) -> None:
     with pytest.raises(PermanentError, match="zone"):
         wire.records(fx({"2024-01-15 10:00:00": ROW}, zone), None)
@@ -530,7 +575,7 @@ def test_an_adjusted_close_and_other_values_are_not_taken_for_a_candle() -> None
 
 def test_repeated_keys_are_not_lost() -> None:
     text = '{"Time Series FX (Daily)": {"2024-01-15": {"4. close": "1"}, "2024-01-15": {"4. close": "2"}}}'
-    body = json.loads(text, object_pairs_hook=wire.with_repeats)
+    body = json.loads(text, object_pairs_hook=wire.keep_duplicate_keys)
     assert [record["close"] for record in wire.records(body, None)] == ["1", "2"]
 
 

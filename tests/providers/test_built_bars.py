@@ -1,4 +1,4 @@
-"""Is a 4h bar exactly its hours, and does a window that lacks one say so instead of looking well?"""
+"""Tests that a 4h bar is exactly its hours, and that a window that lacks one says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does Coinbase get the question it expects, and is its answer taken as it is?"""
+"""Tests that Coinbase gets the request it expects, and that its answer is taken as it is."""
 
 from __future__ import annotations
 
@@ -158,6 +158,9 @@ def test_a_recorded_candle_only_gains_its_date() -> None:
         ("9" * 30, "9" * 30),
         ("9" * 5000, "9" * 5000),
         ("not-a-time", "not-a-time"),
+        ("١٧١٢١٩٢٤٠٠", "١٧١٢١٩٢٤٠٠"),
+        ("１７１２１９２４００", "１７１２１９２４００"),
+        ("1712192४00", "1712192४00"),
         (True, True),
         (None, None),
         ([], []),

@@ -1,4 +1,4 @@
-"""Does every provider of the table keep the promises that ingestion builds on?"""
+"""Contract tests: check every provider of the table for the promises that ingestion builds on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableErr
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
-from ffe_core.providers.http import Traffic, traffic
+from ffe_core.providers.http import RequestStats, request_stats
 from ffe_core.timeframes import TIMEFRAMES, ceil
 from tests.fake_exchanges import Exchange, Fault, Market
 from tests.providers.contract import CASES, NOW, SECRET, Case, clock, settings
@@ -58,14 +58,14 @@ def exchange(case: Case) -> Iterator[Exchange]:
 
 
 @contextmanager
-def counted() -> Iterator[Traffic]:
+def counted() -> Iterator[RequestStats]:
     """Counts what is sent inside."""
-    counter = Traffic()
-    token = traffic.set(counter)
+    counter = RequestStats()
+    token = request_stats.set(counter)
     try:
         yield counter
     finally:
-        traffic.reset(token)
+        request_stats.reset(token)
 
 
 def closed_opens(case: Case) -> list[int]:
@@ -291,6 +291,19 @@ async def test_an_unknown_timeframe_is_refused_before_any_request(
     async with case.connect(exchange, tmp_path) as provider:
         with pytest.raises(InputError, match="timeframe: '2h' is unknown"):
             await provider.get_historical_data(case.pair, "2024-01-01", "2024-01-02", "2h")
+    assert exchange.count() == 0
+
+
+async def test_a_start_before_there_can_be_anything_is_refused_before_any_request_with_the_first_day(
+    case: Case, exchange: Exchange, tmp_path: Path
+) -> None:
+    async with case.connect(exchange, tmp_path) as provider:
+        assert provider.earliest is not None
+        for start in ("0001-01-01", times.parse_instant(provider.earliest) - 1):
+            with pytest.raises(InputError, match=f"^start: .*{case.name}.* start at {provider.earliest}") as caught:
+                await provider.get_historical_data(case.pair, start, "2024-01-02", "1m")
+            assert caught.value.field == "start"
+        provider.check_start(times.parse_instant(provider.earliest))
     assert exchange.count() == 0
 
 

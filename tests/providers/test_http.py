@@ -1,4 +1,4 @@
-"""Is every answer sorted by what to do about it, and does the client stay quiet, patient and clean on the way?"""
+"""Tests that every answer is sorted by what to do about it, and that the client is quiet, patient and clean."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 
 from ffe_core import times
 from ffe_core.errors import InputError, PermanentError, ProviderError, QuotaError, RetriableError
-from ffe_core.providers import http
-from ffe_core.providers.http import HttpClient, Refused, Traffic, other_shape, traffic
+from ffe_core.providers import address, http, transport
+from ffe_core.providers.http import HttpClient, Refused, RequestStats, other_shape, request_stats
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings
 from tests.fake_exchanges import Answer, Exchange, Fault, Market, Seen
@@ -259,17 +259,17 @@ async def test_a_used_up_quota_is_asked_for_only_once(server: Scripted, tmp_path
 
 async def test_requests_and_retries_are_counted_for_the_task(server: Scripted, tmp_path: Path) -> None:
     server.fault(Fault.http(500), number=1)
-    counters = [Traffic(), Traffic()]
+    counters = [RequestStats(), RequestStats()]
 
-    async def asked(counter: Traffic, times_: int) -> None:
-        traffic.set(counter)
+    async def asked(counter: RequestStats, times_: int) -> None:
+        request_stats.set(counter)
         for _ in range(times_):
             await acme.get("/", {})
 
     async with client(server, tmp_path) as acme:
         await asyncio.create_task(asked(counters[0], 1))
         await asyncio.create_task(asked(counters[1], 2))
-    assert counters == [Traffic(requests=2, retries=1), Traffic(requests=2, retries=0)]
+    assert counters == [RequestStats(requests=2, retries=1), RequestStats(requests=2, retries=0)]
 
 
 # Connections and cancelling
@@ -409,14 +409,14 @@ def test_the_proxy_of_the_environment_is_used_except_for_this_machine(
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert http._proxy_for(url) == proxy
+    assert address.proxy_for(url) == proxy
 
 
 @pytest.mark.parametrize("proxy", ["http://ann:hunter2/secret@proxy:1", "ftp://ann:hunter2secret@proxy:1"])
 async def test_a_proxy_that_is_none_is_refused_without_its_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    monkeypatch.setattr(http, "_proxy_for", lambda base_url: proxy)
+    monkeypatch.setattr(transport, "proxy_for", lambda base_url: proxy)
     acme = HttpClient("acme", Settings.load(settings(tmp_path)), "http://api.example.com", 1000.0)
     with pytest.raises(InputError, match=r"HTTPS_PROXY.*//proxy:1' is not a proxy") as caught:
         await acme.__aenter__()

@@ -1,4 +1,4 @@
-"""Does OANDA get the question it expects, and are its candles taken as they are?"""
+"""Tests that OANDA gets the request it expects, and that its candles are taken as they are."""
 
 from __future__ import annotations
 

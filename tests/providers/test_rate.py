@@ -1,4 +1,4 @@
-"""Is a provider ever asked faster than its pace allows, by whoever shares it?"""
+"""Tests that no provider is ever asked faster than its pace allows, by whoever shares it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the simulated market keep its word: the same everywhere, exact across timeframes, open when it should be?"""
+"""Tests that the simulated market is the same everywhere, exact across timeframes, and open when it should be."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ffe_core.errors import InputError, PermanentError
 from ffe_core.pairs import CRYPTO, FIAT, METALS, STABLE, asset_class, normalize_pair
 from ffe_core.providers import simulated
 from ffe_core.providers.base import Page, Record
-from ffe_core.providers.http import Traffic, traffic
+from ffe_core.providers.http import RequestStats, request_stats
 from ffe_core.providers.simulated import BREAKERS, SimulatedProvider, market_of
 from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.times import DAY, iso, parse_instant
@@ -438,13 +438,13 @@ async def test_requests_are_counted_delayed_and_paced_only_when_asked(
         slept.append(delay)
 
     monkeypatch.setattr("ffe_core.providers.simulated.asyncio.sleep", sleep)
-    page, counted = Page(0, DAY), Traffic()
-    token = traffic.set(counted)
+    page, counted = Page(0, DAY), RequestStats()
+    token = request_stats.set(counted)
     for own in ({}, {"latency_seconds": 1.5, "requests_per_second": 1000}):
         provider = SimulatedProvider(config={"data_dir": tmp_path / str(len(own)), "simulated": own})
         assert provider.requests_per_second == own.get("requests_per_second")
         await provider.fetch("BTCUSD", "1h", page)
-    traffic.reset(token)
+    request_stats.reset(token)
     assert [delay for delay in slept if delay in (0.0, 1.5)] == [0.0, 1.5]
     assert counted.requests == 2
     assert not (tmp_path / "0" / "locks").exists()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.intervals import union
 from ffe_core.operations.runs.outcome import counts_of, ended
 from ffe_core.operations.runs.series_work import note, one_by_one
@@ -50,7 +50,7 @@ class Refetch:
     async def _series(self, number: int, series: Series) -> dict[str, Any]:
         ranges = await asyncio.to_thread(self._ranges, series)
         await note(self._service, self._run_id, number, phase="fetching", pages_planned=len(ranges))
-        total = Report(series, ranges[0][0], ranges[-1][1])
+        total = SeriesResult(series, ranges[0][0], ranges[-1][1])
         async with provider_class(series.provider)(config=self._service.settings) as opened:
             for done, (start, end) in enumerate(ranges, start=1):
                 report = await self._service.ingester.run_series(
@@ -106,11 +106,11 @@ def _open_times(letters: list[DeadLetterRecord]) -> list[int]:
     return [int(open_) for open_ in open_times[open_times != UNREADABLE]]
 
 
-def _add(total: Report, report: Report) -> None:
+def _add(total: SeriesResult, report: SeriesResult) -> None:
     """Take over one range's counts; a range is whole or it is not, so theirs add up."""
-    total.tally.add(report.tally)
-    total.traffic.requests += report.traffic.requests
-    total.traffic.retries += report.traffic.retries
+    total.counts.add(report.counts)
+    total.request_stats.requests += report.request_stats.requests
+    total.request_stats.retries += report.request_stats.retries
     total.marks, total.error = report.marks, report.error
     if total.completeness is None:
         total.completeness = report.completeness

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ffe_core.candles import VALUES
 from ffe_core.operations.dead_letters.edits import LANDED_OTHERWISE, NOT_CLOSED
+from ffe_core.providers import has_volume
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterRecord
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -122,7 +123,9 @@ def _evaluated(
 ) -> list[ReplayCheck]:
     values = [letter.value for _, letter in letters]
     open_times = read_open_times(values)
-    checked = validate(values, series.grid, open_times)
+    # A person who edits a record may leave its volume out; a provider that has volumes may not.
+    as_sent = np.array([letter.value == letter.raw for _, letter in letters], bool)
+    checked = validate(values, series.grid, open_times, as_sent & has_volume(series))
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
     for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
         reasons.setdefault(place, (NOT_CLOSED,))

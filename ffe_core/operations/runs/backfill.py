@@ -19,7 +19,7 @@ from ffe_core.errors import FFEError, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary, with_earlier
 from ffe_core.providers import provider_class
@@ -54,8 +54,9 @@ class BackfillRequest:
         mode: str = "resume",
     ) -> BackfillRequest:
         """A checked request; InputError for anything that cannot be, missing credentials too."""
-        provider_class(provider)
+        known = provider_class(provider)
         first, last = times.parse_range(start, end)
+        known.check_start(first)
         return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
 
 
@@ -85,8 +86,8 @@ class Backfill:
     ) -> None:
         self._service, self._run_id, self._request = service, run_id, request
         self._provider, self._turns, self._lease_wait = provider, turns, lease_wait
-        self._reports: dict[int, Report] = {}
-        self._newer: dict[int, Report] = {}
+        self._reports: dict[int, SeriesResult] = {}
+        self._newer: dict[int, SeriesResult] = {}
         self._changed: set[int] = set()
         self._pending: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -136,7 +137,7 @@ class Backfill:
     def _has_failed(self, number: int) -> bool:
         return number in self._reports and self._reports[number].error is not None
 
-    async def _in_turn(self, number: int, opened: Provider, start: int) -> Report:
+    async def _in_turn(self, number: int, opened: Provider, start: int) -> SeriesResult:
         """One series from `start` on, whatever becomes of it."""
         series = self._request.series[number]
         async with self._turns:
@@ -149,10 +150,10 @@ class Backfill:
             except Exception as error:
                 log.exception("%s ended unexpectedly", series)
                 failure = FFEError(redact(f"{type(error).__name__}: {error}"))
-            return Report(series, self._request.start, self._request.end, error=failure)
+            return SeriesResult(series, self._request.start, self._request.end, error=failure)
 
-    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> Report:
-        def progress(report: Report) -> None:
+    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> SeriesResult:
+        def progress(report: SeriesResult) -> None:
             with self._lock:
                 self._reports[number] = report
                 self._changed.add(number)
@@ -168,7 +169,7 @@ class Backfill:
             lease_wait=self._lease_wait,
         )
 
-    def _ended(self, number: int, report: Report) -> None:
+    def _ended(self, number: int, report: SeriesResult) -> None:
         with self._lock:
             self._reports[number] = report
             self._changed.add(number)
@@ -205,7 +206,7 @@ class Backfill:
         report, newer = self._reports[number], self._newer.get(number)
         if newer is None or newer is report:
             return progressed(report)
-        both = replace(report, tally=replace(report.tally), traffic=replace(report.traffic))
+        both = replace(report, counts=replace(report.counts), request_stats=replace(report.request_stats))
         return progressed(with_earlier(both, newer))
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from ffe_core.completeness import Completeness
 from ffe_core.errors import PermanentError, QuotaError, RetriableError, SeriesHeld
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
 
 CHANGE_REQUEST = "asking again would give the same answer: change the request or the credentials"
 """The next step about a series that failed for good."""
 
 
-def state_of(report: Report) -> str:
+def state_of(report: SeriesResult) -> str:
     """The literal state of a series that has ended: complete only if every expected bar is accounted for."""
     if report.error is not None:
         return run_states.FAILED
@@ -21,7 +21,7 @@ def state_of(report: Report) -> str:
     return run_states.COMPLETE if counted is not None and counted.unexplained == 0 else run_states.GAPS
 
 
-def next_step(report: Report) -> str | None:
+def next_step(report: SeriesResult) -> str | None:
     """What a person does next about a series that did not complete."""
     match report.error:
         case None if report.not_covered:
@@ -42,25 +42,25 @@ def next_step(report: Report) -> str | None:
             return "see the log lines, then retry failed"
 
 
-def summary(report: Report) -> str:
+def summary(report: SeriesResult) -> str:
     """One line on a series that has ended well."""
     counted = report.completeness
     acknowledged = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
-    failed = report.tally.dead_lettered
+    failed = report.counts.dead_lettered
     dead = f", {failed:,} dead lettered" if failed else ""
-    return f"{report.series}: {report.tally.stored:,} candles stored{dead}{acknowledged}"
+    return f"{report.series}: {report.counts.stored:,} candles stored{dead}{acknowledged}"
 
 
-def counts_of(report: Report) -> dict[str, Any]:
+def counts_of(report: SeriesResult) -> dict[str, Any]:
     """The counts of a report as columns of the database."""
     return {
-        "received": report.tally.received,
-        "records": report.tally.stored,
-        "failed_records": report.tally.dead_lettered - report.tally.superseded,
-        "repeats": report.tally.repeats,
-        "restated": report.tally.restated,
-        "requests": report.traffic.requests,
-        "retries": report.traffic.retries,
+        "received": report.counts.received,
+        "records": report.counts.stored,
+        "failed_records": report.counts.dead_lettered - report.counts.superseded,
+        "repeats": report.counts.duplicates,
+        "restated": report.counts.restated,
+        "requests": report.request_stats.requests,
+        "retries": report.request_stats.retries,
         "watermark": report.marks.watermark,
         **how_whole(report.completeness),
     }
@@ -72,7 +72,7 @@ def how_whole(found: Completeness | None) -> dict[str, Any]:
     return {name: counts.get(name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
 
 
-def progressed(report: Report) -> dict[str, Any]:
+def progressed(report: SeriesResult) -> dict[str, Any]:
     """All that the database says of a report."""
     return {
         "phase": report.phase if report.phase != "done" else None,
@@ -84,7 +84,7 @@ def progressed(report: Report) -> dict[str, Any]:
     }
 
 
-def ended(report: Report) -> dict[str, Any]:
+def ended(report: SeriesResult) -> dict[str, Any]:
     """How a series has ended as columns of the database."""
     return {
         "state": state_of(report),
@@ -94,11 +94,11 @@ def ended(report: Report) -> dict[str, Any]:
     }
 
 
-def with_earlier(report: Report, earlier: Report) -> Report:
+def with_earlier(report: SeriesResult, earlier: SeriesResult) -> SeriesResult:
     """The report with the counts of an earlier pass over the same series added."""
-    report.tally.add(earlier.tally)
-    report.traffic.requests += earlier.traffic.requests
-    report.traffic.retries += earlier.traffic.retries
+    report.counts.add(earlier.counts)
+    report.request_stats.requests += earlier.request_stats.requests
+    report.request_stats.retries += earlier.request_stats.retries
     report.pages_done += earlier.pages_done
     report.pages_planned += earlier.pages_planned
     return report

@@ -117,6 +117,19 @@ class TestOneReplay:
         assert verbs.queue.count(Wanted(status="failed again")) == verbs.queue.count(Wanted(status="new")) == 1
         assert stored(tmp_path).num_rows == 0
 
+    def test_a_record_sent_without_its_volume_fails_until_somebody_gives_it_or_leaves_it_out(
+        self, verbs: DeadLetters, service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(Market, "volume_unit", "base units")
+        bare = [{name: value for name, value in good(at).items() if name != "volume"} for at in (0, 1)]
+        entry_id = kept(verbs, *bare)
+        assert replayed(verbs, service, {entry_id: [0, 1]})["failed_records"] == 2
+        assert verbs.queue.read(entry_id).letters[0].reasons == ["missing_field:volume"]
+        for number, volume in ((0, "7"), (1, None)):
+            verbs.mend(verbs.edits({entry_id: [number]}, [set_fields({"volume": volume})]), "ann")
+        replayed(verbs, service, {entry_id: [0, 1]})
+        assert stored(tmp_path, SERIES)["volume"].to_pylist() == [7.0, 0.0]
+
     def test_only_the_records_of_the_list_land(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
         entry_id, other = kept(verbs, good(0), good(1), good(2)), kept(verbs, good(5))
         verbs.discard({entry_id: (2,)}, "bob", "noise")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
-from ffe_core.ingestion.report import Report
+from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.outcome import next_step
 from ffe_core.operations.runs.preview import preview
@@ -645,5 +645,5 @@ def test_runs_are_found_by_state_provider_pair_and_time(tmp_path: Path) -> None:
 
 
 def test_a_failure_without_a_special_step_sends_to_the_log() -> None:
-    report = Report(Series("BTCUSD", "1h", "coinbase"), 0, 1, error=StorageError("disk full"))
+    report = SeriesResult(Series("BTCUSD", "1h", "coinbase"), 0, 1, error=StorageError("disk full"))
     assert next_step(report) == "see the log lines, then retry failed"

@@ -1,4 +1,4 @@
-"""What one series came to: counts that always add up, marks, completeness, and the error that ended it."""
+"""Result of one series: holds counts that always add up, marks, completeness, and the error that ended it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 from ffe_core import times
 from ffe_core.completeness import Completeness
 from ffe_core.errors import FFEError
-from ffe_core.providers.http import Traffic
+from ffe_core.providers.clock import NOTICEABLE
+from ffe_core.providers.http import RequestStats
 from ffe_core.redaction import redact
 from ffe_core.series import Series, Watermarks
 
 
 @dataclass(slots=True)
-class Tally:
-    """What became of the records received: `received = stored + dead_lettered + repeats`, always."""
+class Counts:
+    """What became of the records received: `received = stored + dead_lettered + duplicates`, always."""
 
     received: int = 0
     stored: int = 0
@@ -25,29 +26,29 @@ class Tally:
     dead_lettered: int = 0
     """Newly kept as dead letters, superseded ones among them."""
     superseded: int = 0
-    repeats: int = 0
+    duplicates: int = 0
     """Identical to what the lake, the dead letters or the same batch already hold."""
     outside: int = 0
     """Not asked for: out of the range, or stored bars between gaps; neither stored again nor a dead letter."""
     unfinished: int = 0
     """Bars that were not closed yet; they come back with a later run."""
 
-    def add(self, other: Tally) -> None:
-        """Take over another tally's counts."""
+    def add(self, other: Counts) -> None:
+        """Take over another's counts."""
         for name, count in asdict(other).items():
             setattr(self, name, getattr(self, name) + count)
 
 
 @dataclass(slots=True)
-class Report:
+class SeriesResult:
     """One series of one run, filled while it runs, so that a snapshot is always at hand."""
 
     series: Series
     start: int
     end: int
     """The range asked for, narrowed to closed bars: opens in [start, end), epoch seconds."""
-    tally: Tally = field(default_factory=Tally)
-    traffic: Traffic = field(default_factory=Traffic)
+    counts: Counts = field(default_factory=Counts)
+    request_stats: RequestStats = field(default_factory=RequestStats)
     marks: Watermarks = field(default_factory=Watermarks)
     completeness: Completeness | None = None
     not_covered: tuple[int, int] | None = None
@@ -55,6 +56,8 @@ class Report:
     fills_gaps: bool = False
     """Only missing bars were asked for."""
     error: FFEError | None = None
+    clock_skew: float = 0.0
+    """Seconds by which this computer's clock is ahead of the provider's."""
     phase: str = "queued"
     pages_done: int = 0
     pages_planned: int = 0
@@ -64,10 +67,10 @@ class Report:
         """success, no_data, validation_failed or error."""
         if self.error is not None:
             return "error"
-        if self.tally.stored:
+        if self.counts.stored:
             return "success"
-        failed = self.tally.dead_lettered - self.tally.superseded
-        if failed and failed == self.tally.received:
+        failed = self.counts.dead_lettered - self.counts.superseded
+        if failed and failed == self.counts.received:
             return "validation_failed"
         return "success" if failed else "no_data"
 
@@ -78,8 +81,8 @@ class Report:
             return None
         if self.not_covered:
             return "not_covered"
-        in_vain = self.pages_done and (self.fills_gaps or not self.tally.received)
-        return "provider_empty" if in_vain else "up_to_date"
+        empty = self.pages_done and (self.fills_gaps or not self.counts.received)
+        return "provider_empty" if empty else "up_to_date"
 
     def as_dict(self) -> dict[str, Any]:
         """The result as the public API returns it: plain values, times as ISO 8601 text."""
@@ -88,29 +91,44 @@ class Report:
             "timeframe": self.series.timeframe,
             "provider": self.series.provider,
             "status": self.status,
-            "records": self.tally.stored,
-            "failed_records": self.tally.dead_lettered - self.tally.superseded,
+            "records": self.counts.stored,
+            "failed_records": self.counts.dead_lettered - self.counts.superseded,
             "watermark": None if self.marks.watermark is None else times.iso(self.marks.watermark),
             "start": times.iso(self.start),
             "end": times.iso(self.end),
             **dict.fromkeys(("expected", "stored", "dead_lettered", "marked", "unexplained", "extra")),
             **(self.completeness.counts() if self.completeness else {}),
-            "received": self.tally.received,
-            "restated": self.tally.restated,
-            "superseded": self.tally.superseded,
-            "repeats": self.tally.repeats,
-            "outside": self.tally.outside,
-            "unfinished": self.tally.unfinished,
-            "requests": self.traffic.requests,
-            "retries": self.traffic.retries,
+            "received": self.counts.received,
+            "restated": self.counts.restated,
+            "superseded": self.counts.superseded,
+            "repeats": self.counts.duplicates,
+            "outside": self.counts.outside,
+            "unfinished": self.counts.unfinished,
+            "requests": self.request_stats.requests,
+            "retries": self.request_stats.retries,
         }
         if self.reason:
             result["reason"] = self.reason
         if self.not_covered:
             result["not_covered"] = [times.iso(self.not_covered[0]), times.iso(self.not_covered[1])]
+        if self.notice:
+            result["clock_skew_seconds"] = round(self.clock_skew)
+            result["notices"] = [self.notice]
         if self.error is not None:
             result["error"] = self.error_text
+            result["error_code"] = self.error.code
         return result
+
+    @property
+    def notice(self) -> str | None:
+        """What a person should know about this computer's clock; None where it agrees with the provider's."""
+        if abs(self.clock_skew) < NOTICEABLE:
+            return None
+        how = "ahead of" if self.clock_skew > 0 else "behind"
+        return (
+            f"this computer's clock is {abs(self.clock_skew):,.0f} s {how} that of {self.series.provider};"
+            " the provider's was used: set this one right"
+        )
 
     @property
     def error_text(self) -> str | None:
@@ -121,5 +139,5 @@ class Report:
         return redact(f"{where}: {self.error}")
 
 
-Progress = Callable[[Report], None]
+Progress = Callable[[SeriesResult], None]
 """Called, possibly from a worker thread, whenever a report has changed."""

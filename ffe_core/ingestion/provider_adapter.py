@@ -1,4 +1,4 @@
-"""How an object that only has `get_historical_data` is driven like a provider: its whole range is one page."""
+"""Provider adapter: drives an object that only has `get_historical_data`, its whole range as one page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.settings import Settings
 
 
-class WholeRange(Provider):
+class ProviderAdapter(Provider):
     """Wraps any async context manager with `get_historical_data(asset_pair=, start=, end=, timeframe=)`."""
 
     name = "custom"
@@ -22,7 +22,7 @@ class WholeRange(Provider):
         self.name = name  # type: ignore[misc]
         self._inner = inner
 
-    async def __aenter__(self) -> WholeRange:
+    async def __aenter__(self) -> ProviderAdapter:
         await self._inner.__aenter__()
         return self
 

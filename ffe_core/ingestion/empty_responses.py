@@ -1,4 +1,4 @@
-"""What was a provider asked for in vain? Pages it answered, less what came of them."""
+"""Record of empty responses: tells which missing bars a provider was asked for, once or twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ffe_core.providers.base import Fetched, Page
 
 
 @dataclass(slots=True)
-class Asked:
+class EmptyResponses:
     """The pages of one run that were answered, as ranges: asked for once, or twice because the first came back empty.
 
     What a provider says it cannot reach back to was not answered, and what merely came along was not asked for.
@@ -20,7 +20,7 @@ class Asked:
     _once: list[tuple[int, int]] = field(default_factory=list)
     _twice: list[tuple[int, int]] = field(default_factory=list)
 
-    def want(self, ranges: Iterable[tuple[int, int]]) -> None:
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Note what the pages that follow are asked for."""
         self._wanted += ranges
 
@@ -29,7 +29,7 @@ class Asked:
         start = min(max(page.start, answer.covers_from or page.start), page.end)
         (self._twice if twice else self._once).append((start, page.end))
 
-    def in_vain(self, missing: list[tuple[int, int]]) -> tuple[Times, Times, Times]:
+    def among(self, missing: list[tuple[int, int]]) -> tuple[Times, Times, Times]:
         """Of the missing ranges what was asked for once and what twice, and what was asked for and is not missing."""
         gaps, wanted, once, twice = (union(ranges(pairs)) for pairs in (missing, self._wanted, self._once, self._twice))
         once, twice = intersect(wanted, once), intersect(wanted, twice)
