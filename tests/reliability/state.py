@@ -77,13 +77,18 @@ def _mark(table: Any, key: str) -> int | None:
 def _letters(folder: Path) -> list[list[Any]]:
     """Each record as [as received, status, latest value]."""
     from ffe_core import DeadLetterQueue
+    from ffe_core.errors import InputError
 
     found: list[list[Any]] = []
     if not folder.is_dir():
         return found
     queue = DeadLetterQueue(folder)
     for path in sorted(folder.glob("*.json")):
-        entry = queue.read(path.stem)
+        try:
+            entry = queue.read(path.stem)
+        except InputError:
+            found.append([path.stem, "unreadable", None])
+            continue
         raw = json.loads(path.read_text())["records"]
         found += [[kept, letter.status, letter.value] for kept, letter in zip(raw, entry.letters, strict=True)]
     return sorted(found, key=str)
