@@ -60,7 +60,7 @@ def test_each_trouble_has_one_sentence_and_exit_status_1(
 def test_one_that_another_program_locks(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(databases, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(faults, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(data / "console.db", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

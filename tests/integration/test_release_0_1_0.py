@@ -108,6 +108,7 @@ class TestNothingIsLost:
         assert store.get("BTCUSD", "1h", "coinbase") == "2024-01-04T18:00:00+00:00"
 
 
+@pytest.mark.slow
 class TestItRuns:
     def test_resume_goes_on_from_the_watermark(self, data: Path):
         lake = DeltaLakeManager(data / "lake")

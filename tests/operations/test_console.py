@@ -229,7 +229,7 @@ def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, m
     other.execute("BEGIN IMMEDIATE")
     watchlists = Watchlists(database)
     assert watchlists.all() == []
-    with pytest.raises(StorageError, match=r"console\.db is locked by another program.*try again"):
+    with pytest.raises(StorageError, match=r"console\.db cannot be used .*locked.*try again"):
         watchlists.save("Majors", "oanda", ["EURUSD"], ["1h"], "ann")
     other.execute("ROLLBACK")
     other.close()

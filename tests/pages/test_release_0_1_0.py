@@ -8,6 +8,8 @@ from ffe_core.operations import console as service
 from tests.pages.conftest import PAGES, Open, words
 from tests.storage.state.releases import expected, unpacked
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("page", PAGES)
 def test_it_is_drawn(page: str, data_dir, open_page: Open):

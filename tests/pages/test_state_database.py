@@ -39,7 +39,7 @@ def test_each_trouble_is_one_sentence_with_its_next_step(release: Path, trouble:
 def test_one_that_another_program_locks_opens_when_it_is_let_go(
     release: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(databases, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(faults, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(release / "console.db", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

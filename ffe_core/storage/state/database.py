@@ -16,8 +16,7 @@ from filelock import FileLock, Timeout
 
 from ffe_core.errors import StorageError
 from ffe_core.storage.sqlite import sqlite_url
-from ffe_core.storage.state.faults import BUSY_SECONDS as _BUSY_SECONDS
-from ffe_core.storage.state.faults import being_opened, in_words, place_of
+from ffe_core.storage.state.faults import BUSY_SECONDS, being_opened, in_words, place_of
 from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
 
 metadata = sa.MetaData()
@@ -83,7 +82,7 @@ class Database:
 def _options(driver: str) -> dict[str, Any]:
     if not driver.startswith("sqlite"):
         return {"pool_pre_ping": True}
-    return {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+    return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}}
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def test_one_that_is_damaged_while_it_is_in_use(old: Path):
 def test_one_that_another_program_locks(old: Path, versioned: bool, monkeypatch: pytest.MonkeyPatch):
     if versioned:
         Database(old).close()
-    monkeypatch.setattr(databases, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(upgrades.faults, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(old, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

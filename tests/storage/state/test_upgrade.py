@@ -71,6 +71,7 @@ class TestANewDatabase:
         assert set(sa.inspect(other).get_table_names()) == set(expected()["tables"]) | {"file_runs"}
         other.dispose()
 
+    @pytest.mark.slow
     def test_is_new_once_and_needs_no_alembic_the_second_time(self, tmp_path: Path):
         Database(tmp_path / "console.db").close()
         seen = finish(start(_OPENS_WITHOUT_ALEMBIC, tmp_path / "console.db"))
@@ -261,6 +262,7 @@ print(place - 1)
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_an_upgrade_that_is_killed_at_any_step_is_taken_up_again(tmp_path: Path, old: Path, add: Add):
     newest, before = add(*REMADE), rows(old)
     (tmp_path / "killed").mkdir()
@@ -290,6 +292,7 @@ Database(Path(sys.argv[1])).close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_processes_at_once_upgrade_it_once(old: Path):
     before = rows(old)
