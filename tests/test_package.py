@@ -166,7 +166,7 @@ def test_ffe_console_serves_the_console_and_keeps_its_guards(console: Console, e
     assert drawn["page"]["title"] == "Backfill"
     assert "Coverage" in [page["title"] for page in drawn["pages"]]
     assert console.handshake(f"127.0.0.1:{console.port}") == 101
-    assert console.handshake("other.test") == 403
+    assert console.handshake("other.test") == 421
     assert listening_at(console.port) == {"127.0.0.1"}
 
 
@@ -194,6 +194,15 @@ def test_a_host_for_others_needs_the_name_they_use() -> None:
         "--server.address 0.0.0.0 --server.port 8501 --server.allowedHosts localhost"
         " --server.allowedHosts 127.0.0.1 --server.allowedHosts console.example.com"
     )
+
+
+def test_a_host_for_others_is_served_where_settings_name_its_origin() -> None:
+    assert "0.0.0.0" in server_command("0.0.0.0", 8501, [], ["https://console.example.com"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_this_machine_needs_no_name(host: str) -> None:
+    assert host in server_command(host, 8501, [])
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,17 +38,21 @@ def register(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Become the server: signals and the exit status are its own. InputError before that for a host without names."""
-    command = server_command(arguments.host, arguments.port, arguments.allowed_host)
+    from ffe_core.settings import Settings  # `--help` needs none
+
+    origins = Settings.load().console.origins
+    command = server_command(arguments.host, arguments.port, arguments.allowed_host, origins)
     sys.stdout.flush()
     os.execv(command[0], command)
 
 
-def server_command(host: str, port: int, names: list[str]) -> list[str]:
+def server_command(host: str, port: int, names: Sequence[str], origins: Sequence[str] = ()) -> list[str]:
     """The command line of the server; who may reach it is said here, so that no settings file widens it unseen."""
-    if host not in LOOPBACK and not names:
+    if not (_is_this_machine(host) or names or origins):
         raise InputError(
             f"--host {host} serves other machines: the console has no log-in of its own, so put a proxy that has one"
-            " before it, and give the name people reach it by as --allowed-host NAME"
+            " before it, and give the name people reach it by as --allowed-host NAME, or its whole address as"
+            " FFE_CONSOLE__ORIGINS"
         )
     allowed = [part for name in (*LOOPBACK, *names) for part in ("--server.allowedHosts", name)]
     # -P: a folder that happens to hold modules of the same names is not what is started.
@@ -60,6 +66,13 @@ def app_file() -> Path:
         if place.is_file():
             return place
     raise InputError(f"the console is not installed beside {_ROOT / 'ffe_core'}: pip install ffe-console brings both")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == LOOPBACK[0] or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _port(text: str) -> int:
