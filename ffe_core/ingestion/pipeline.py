@@ -281,12 +281,7 @@ class SeriesPipeline:
         after = self._marks_after(span, chunk.reached, newest)
         self._newest = max(self._newest, newest or 0, after.watermark or 0)
         if candles.num_rows or after != self._held:
-            provider = self._provider
-            rows = enrich(
-                *(candles, self._series, self._ingestion_id),
-                is_mock=provider.is_mock,
-                clock_skew=provider.clock_skew,
-            )
+            rows = self._enriched(candles)
             done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
             chunk.counts.stored += done.new + done.restated
             chunk.counts.restated += done.restated
@@ -316,6 +311,10 @@ class SeriesPipeline:
         chunk.counts.dead_lettered += saved.saved
         chunk.counts.duplicates += saved.repeats
         chunk.counts.superseded += sum(chunk.failures[place].superseded for place in saved.places)
+
+    def _enriched(self, candles: pa.Table) -> pa.Table:
+        mock, skew = self._provider.is_mock, self._provider.clock_skew
+        return enrich(candles, self._series, self._ingestion_id, is_mock=mock, clock_skew=skew)
 
     def _settled(self, span: plan.Span, newest: int | None) -> int | None:
         """The watermark, if the bar there has just been read and no longer changes; None if it may."""

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from ffe_core import BatchDataIngester, DeltaLakeManager, MultiAssetBatchIngester, times
-from ffe_core.errors import RetriableError, SeriesHeld, StorageError
+from ffe_core.errors import InputError, RetriableError, SeriesHeld, StorageError
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.watermark_store import WatermarkStore
 from tests.fake_exchanges import CoinbaseExchange, Market
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, stored
 
@@ -338,8 +339,10 @@ class TestBadInput:
 class TestStorageThatFails:
     def test_a_data_directory_that_cannot_be_made(self, tmp_path: Path):
         (tmp_path / "file").write_text("")
-        with pytest.raises(StorageError, match="watermark"):
+        with pytest.raises(InputError, match="FFE_DATA_DIR"):
             ingester(tmp_path / "file")
+        with pytest.raises(StorageError, match="watermark"):
+            WatermarkStore(tmp_path / "file" / "watermarks")
 
     def test_a_lock_folder_that_cannot_be_made_is_returned_as_the_series_error(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
