@@ -29,7 +29,7 @@ def data_folder(place: str | Path, name: str = "data_dir") -> Path:
     Raises InputError of the field `name` for what is no local folder or a name that no file system should bear.
     """
     text = _text(place, name)
-    if _URI.match(text) and not text.lower().startswith("file:"):
+    if _is_remote(text):
         raise InputError(f"{_scheme(text)}:// is no local folder; give a path such as /var/lib/ffe", field=name)
     folder = _absolute(text, name)
     if folder.exists() and not folder.is_dir():
@@ -43,9 +43,9 @@ def lake_address(place: str | Path, name: str = "lake_uri") -> str:
     Raises InputError of the field `name` for a place that cannot be, or that delta-rs would take for another.
     """
     text = _text(place, name)
-    if _URI.match(text) and not text.lower().startswith("file:"):
+    if _is_remote(text):
         return _remote(text, name)
-    folder = data_folder(text, name)
+    folder = _absolute(text, name)
     found = _NOT_FOR_A_LAKE.search(str(folder))
     if found:
         raise InputError(
@@ -61,6 +61,10 @@ def local_folder(address: str) -> Path | None:
     if address.lower().startswith("file:"):
         return Path(unquote(urlsplit(address).path))
     return None if _URI.match(address) else Path(address)
+
+
+def _is_remote(text: str) -> bool:
+    return bool(_URI.match(text)) and not text.lower().startswith("file:")
 
 
 def _text(place: str | Path, name: str) -> str:

@@ -61,8 +61,6 @@ def _written(request: Request) -> tuple[Path, str, str]:
         raise InputError(f"{format_[:_LONGEST_ECHO]!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
     series = [Series.of(*_three(key)) for key in query.getlist("series")]
     start, end = _whole(query.get("start"), "start"), _whole(query.get("end"), "end")
-    if start >= end:
-        raise InputError(f"{end} is not after the start, {start}; the bars of [start, end) are exported", field="end")
     known = _whole(query["known"], "known", _MICROS) if "known" in query else None
     descriptor, name = tempfile.mkstemp(prefix="ffe-export-")
     os.close(descriptor)

@@ -226,13 +226,18 @@ class TestReplay:
         assert dlq("show", first, "--json").json["records"][0]["status"] == "pending"
 
     @pytest.mark.parametrize(
-        "arguments", [[], ["nope"], ["../x"], ["--status", "lost"], ["--pair", "../x"], ["nope#0"], ["--json"]]
+        "arguments", [[], ["nope"], ["../x"], ["--status", "lost"], ["--pair", "../x"], ["nope#0"]]
     )
     def test_what_cannot_be_chosen_exits_2(self, dlq: Any, tmp_path: Path, arguments: list[str]):
         dead_letter(tmp_path, 0)
         said = dlq("replay", *arguments)
         assert (said.status, said.out) == (2, "")
         assert said.err
+
+    def test_what_cannot_be_chosen_is_said_as_json_where_json_is_asked_for(self, dlq: Any, tmp_path: Path):
+        dead_letter(tmp_path, 0)
+        said = dlq("replay", "--json")
+        assert (said.status, said.json) == (2, {"error": said.err.rstrip("\n")})
 
     def test_what_a_filter_chooses_beside_is_left_out_and_told(self, dlq: Any, tmp_path: Path):
         DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC)

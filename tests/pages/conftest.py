@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def failures_are_logged() -> None:
 
 
 def words(at: AppTest) -> str:
-    """Everything the page says, in one text."""
+    """Everything the page says, in one text, as it is read: without the escapes of what is plain."""
     kinds = (
         "title",
         "header",
@@ -80,4 +81,5 @@ def words(at: AppTest) -> str:
         "error",
         "success",
     )
-    return "\n".join(str(element.value) for kind in kinds for element in getattr(at, kind))
+    said = "\n".join(str(element.value) for kind in kinds for element in getattr(at, kind))
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", said).replace("\u2060", "")

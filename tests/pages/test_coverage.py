@@ -116,7 +116,7 @@ def test_what_was_asked_twice_is_offered_for_marking(holed: ConsoleService, open
     at = open_page("coverage")
     assert "asked for twice" in words(at)
     at.button(key="coverage_asked_twice").click().run()
-    assert "Marked 2 bars in 1 hole" in words(at)
+    assert "Marked 2 bars in 1 gap" in words(at)
 
 
 def test_a_calendar_asked_beyond_what_it_knows_is_said(console: ConsoleService, open_page: Open) -> None:

@@ -94,8 +94,9 @@ def test_a_host_that_never_answers_is_given_up_on_in_time() -> None:
 
 
 def test_only_an_object_store_gets_time_outs_and_what_is_given_wins() -> None:
-    assert faults.bounded("/data/lake", None) is None
-    assert faults.bounded("s3://b/lake", {"timeout": "9s"}) == {**faults.BOUNDS, "timeout": "9s"}
+    assert DeltaLakeManager("/data/lake").storage_options is None
+    given = DeltaLakeManager("s3://b/lake", {"timeout": "9s"}).storage_options
+    assert given == {**faults.BOUNDS, "timeout": "9s"}
 
 
 @pytest.mark.parametrize(
