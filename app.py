@@ -18,6 +18,7 @@ from ffe_core.descriptors import raise_descriptor_limit
 from ffe_core.operations import console as service
 from ffe_core.redaction import log_redacted
 from pages.candles.download import download
+from pages.server.ending import Ending
 from pages.server.guard import Guard
 from pages.server.settings import let_streamlit_know, surface
 
@@ -28,12 +29,14 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     log_redacted()
     raise_descriptor_limit()
     let_streamlit_know()
+    ending = Ending()
     await anyio.to_thread.run_sync(service.try_shared)
     memory.settle()
     try:
         yield
     finally:
         await anyio.to_thread.run_sync(lambda: service.drain_shared(for_good=True))
+        ending.end()
 
 
 def healthz(_: Request) -> JSONResponse:

@@ -2,12 +2,12 @@
 
 from typing import NoReturn
 
-from ffe_core.cli import leave, main
+from ffe_core.cli import process
 
 
 def run() -> NoReturn:
     """The command line as a program: run what `sys.argv` says and end the process with its status."""
-    leave(main())
+    process.run()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ Result = TypeVar("Result")
 async def run_to_completion(
     work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Result:
-    """Do work in a thread and await its end, however often this task is cancelled meanwhile; then be cancelled.
+    """Do work in a thread and await its end, however often this task is cancelled meanwhile; then be cancelled, with
+    what the work raised as the cause.
 
     A thread cannot be stopped: whoever holds a lease for it must hold it until it is done.
     """
@@ -35,7 +36,7 @@ async def run_to_completion(
         return done.result()
     if failure := done.exception():
         log.warning("what was under way when the run was cancelled failed: %s", failure)
-    raise cancelled
+    raise cancelled from failure
 
 
 class Worker:

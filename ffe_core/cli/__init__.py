@@ -1,77 +1,56 @@
-"""The command line: one file a verb, one line in the table below.
+"""The command line: one file a verb, one line in the table of `parser`.
 
 Results go to stdout (`--json`: one document), progress and logs to stderr. Exit 0 when all succeeded or had nothing to
-do, 1 when a series failed, 2 for wrong usage, 130 when interrupted.
+do, 1 when a series failed or nothing of it passed the rules, 2 for wrong usage, 128 and the number of a signal that
+interrupted it: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from ffe_core.cli import backfill, console, coverage, dlq, schedules, watermarks
-from ffe_core.cli.common import print_json
-from ffe_core.descriptors import raise_descriptor_limit
-from ffe_core.errors import FFEError, InputError
-from ffe_core.redaction import log_redacted, redact
-from ffe_core.settings import Settings, unknown_settings
-
-VERBS = (backfill, console, coverage, dlq, schedules, watermarks)
-"""Modules with `register(subparsers)`, which sets `run` to a function of the parsed arguments that returns a status."""
-
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
-        raise SystemExit(USAGE)
+from ffe_core.cli import interruption, output
+from ffe_core.cli.output import FAILED, OK, USAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    log_redacted(logging.INFO if arguments.verbose else logging.ERROR)
-    raise_descriptor_limit()
+    """Run one command; returns its exit status. Whatever is raised becomes one sentence."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    output.begin(words)
     try:
-        _check_settings()
-        return int(arguments.run(arguments))
-    except (InputError, FFEError) as error:
-        if getattr(arguments, "json", False):
-            print_json({"error": redact(str(error))})
-        return _say(str(error), USAGE if isinstance(error, InputError) else FAILED)
+        status = _run(words)
     except KeyboardInterrupt:
-        return _say("interrupted; what is committed stays, the same command continues it", INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        output.fail(interruption.sentence(), interruption.status(), "interrupted")
+        return interruption.status()
+    output.tell_interruption()
+    return status if interruption.came() is None else interruption.status()
 
 
-def leave(status: int) -> NoReturn:
-    """End the process with this status, whatever native threads are still winding down."""
-    logging.shutdown()
+def _run(words: Sequence[str]) -> int:
+    from ffe_core.cli.parser import parser
+    from ffe_core.errors import FFEError, InputError
+
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
+        arguments = parser(words).parse_args(words)
+        from ffe_core.cli import logs
+        from ffe_core.descriptors import raise_descriptor_limit
 
+        with logs.logged(verbose=arguments.verbose):
+            raise_descriptor_limit()
+            _check_settings()
+            return int(arguments.run(arguments))
+    except SystemExit as end:  # argparse has printed its help
+        return int(end.code or OK)
+    except InputError as error:
+        return output.fail(str(error), USAGE, error.code)
+    except FFEError as error:
+        return output.fail(str(error), FAILED, error.code)
+    except Exception as error:
+        from ffe_core.cli import logs
 
-def _parser() -> argparse.ArgumentParser:
-    # As it was called: the installed command, or the module.
-    prog = "ffe" if os.path.basename(sys.argv[0]) == "ffe" else "python -m ffe_core"
-    parser = _Parser(prog=prog, description="Years of trustworthy candles in a Delta lake of your own.")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log every step to stderr")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
-    for verb in VERBS:
-        verb.register(verbs)
-    return parser
+        story = logs.kept((type(error), error, error.__traceback__))
+        return output.fail(f"unexpected {type(error).__name__}: {error}; {story}", FAILED, "unexpected")
 
 
 def _check_settings() -> None:
@@ -79,11 +58,8 @@ def _check_settings() -> None:
 
     A warning, as an environment is shared: another program's variable, or a newer version's, must not stop a cron job.
     """
+    from ffe_core.settings import Settings, unknown_settings
+
     Settings.load().check_sections()
     for sentence in unknown_settings():
-        sys.stderr.write(f"warning: {sentence}\n")
-
-
-def _say(message: str, status: int) -> int:
-    sys.stderr.write(redact(message) + "\n")
-    return status
+        output.warn(sentence)

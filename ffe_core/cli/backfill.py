@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Sequence
 from typing import Any
 
 from ffe_core import times
-from ffe_core.cli.common import actor, names, print_json, print_table, run_service
+from ffe_core.cli.common import Row, actor, follow, names, run_service, status_of
+from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import RunService
@@ -17,14 +19,13 @@ from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.timeframes import TIMEFRAMES
 
-_POLL_SECONDS = 0.2
 _BAR = 30
 
 
 def register(verbs: Any) -> None:
     """Add the verb to the parser."""
     parser = verbs.add_parser(
-        "backfill", help="bring candles into the lake", description="Bring candles into the lake, whole and once."
+        "backfill", help=VERBS["backfill"], description="Bring candles into the lake, whole and once."
     )
     parser.add_argument("--provider", required=True, metavar="NAME", help=", ".join(PROVIDERS))
     parser.add_argument("--pairs", required=True, type=names, metavar="A,B", help="for example BTCUSD,ETHUSD")
@@ -33,7 +34,7 @@ def register(verbs: Any) -> None:
     parser.add_argument("--end", required=True, metavar="TIME", help="a UTC date (included) or a time (excluded)")
     parser.add_argument("--mode", default="resume", metavar="MODE", help="resume (default), gaps or refetch")
     parser.add_argument("--dry-run", action="store_true", help="say what would be fetched, and stop")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -47,8 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             return _show_preview(request, service, arguments.json)
         run_id = service.start(request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
-        follow(service, run_id)
-        results = [row["result"] or _unfinished(row) for row in service.runs.series(run_id)]
+        results = follow(service, run_id, Progress())
     document = {
         "total_records": sum(result["records"] for result in results),
         "total_failed": sum(result["failed_records"] for result in results),
@@ -58,33 +58,37 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         _show(results)
-    return int(any(result["status"] == "error" for result in results))
+    return status_of(results)
 
 
-def _unfinished(row: Any) -> dict[str, Any]:
-    """The result of a series that a run which ended as a whole never came to report on."""
-    kept = ("asset_pair", "timeframe", "provider", "records", "failed_records", "expected", "stored", "unexplained")
-    why = row["error"] or f"the run was {row['state']} before the series ended; run the same command again"
-    return {**{name: row[name] for name in kept}, "status": "error", "watermark": None, "error": why}
+class Progress:
+    """Says on stderr how far the series of a run are: a bar on a terminal, a line for each that ends elsewhere."""
 
+    def __init__(self) -> None:
+        self._told: set[int] = set()
+        self._is_drawn = False
 
-def follow(service: RunService, run_id: int) -> None:
-    """Wait for the run's end: a bar on a terminal, a line for each series that ends elsewhere."""
-    told: set[int] = set()
-    while True:
-        run, rows = service.runs.get(run_id), service.runs.series(run_id)
+    def __call__(self, rows: Sequence[Row]) -> None:
+        """Say what is new."""
+        is_over = all(row["state"] not in run_states.ACTIVE for row in rows)
         if sys.stderr.isatty():
             _draw(rows)
+            self._is_drawn = True
         else:
-            told |= _tell(rows, told)
-        if run is None or run["state"] not in run_states.ACTIVE:
-            break
-        time.sleep(_POLL_SECONDS)
-    if sys.stderr.isatty():
-        sys.stderr.write("\n")
+            self._tell(rows)
+        if self._is_drawn and is_over:
+            sys.stderr.write("\n")
+            self._is_drawn = False
+
+    def _tell(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if row["state"] not in run_states.ACTIVE and row["number"] not in self._told:
+                self._told.add(row["number"])
+                name = f"{row['asset_pair']} {row['timeframe']}"
+                sys.stderr.write(f"{name}: {row['state']}, {row['records']:,} candles\n")
 
 
-def _draw(rows: Any) -> None:
+def _draw(rows: Sequence[Row]) -> None:
     done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
     ended = sum(row["state"] not in run_states.ACTIVE for row in rows)
     share = ended / len(rows) if not planned else min(1.0, done / planned)
@@ -93,15 +97,6 @@ def _draw(rows: Any) -> None:
     line = f"{bar:<{_BAR}} {share:4.0%}  {ended}/{len(rows)} series  {candles:,} candles"
     sys.stderr.write(f"\r{line:<78}")
     sys.stderr.flush()
-
-
-def _tell(rows: Any, told: set[int]) -> set[int]:
-    ended = {row["number"] for row in rows if row["state"] not in run_states.ACTIVE} - told
-    for row in rows:
-        if row["number"] in ended:
-            name = f"{row['asset_pair']} {row['timeframe']}"
-            sys.stderr.write(f"{name}: {row['state']}, {row['records']:,} candles\n")
-    return ended
 
 
 def _show(results: list[dict[str, Any]]) -> None:

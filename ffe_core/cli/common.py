@@ -1,20 +1,25 @@
-"""What the verbs share: lists of names, the service, and how a result is printed."""
+"""What the verbs share: lists of names, who is at the keyboard, the run service, and how a run is followed."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
-import json
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ffe_core.operations.runs.service import RunService
-from ffe_core.settings import Settings
-from ffe_core.storage.files import strict_json
-from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.opening import open_state, state_notice
+from ffe_core import times
+from ffe_core.cli import interruption, output
+
+if TYPE_CHECKING:
+    from ffe_core.operations.runs.service import RunService
+    from ffe_core.settings import Settings
+    from ffe_core.storage.state.database import Database
+
+_POLL_SECONDS = 0.2
+_FAILED = ("error", "validation_failed")
+Row = Any
+"""A series of a run, as the state database holds it."""
 
 
 def names(text: str) -> list[str]:
@@ -27,6 +32,8 @@ def names(text: str) -> list[str]:
 
 def actor() -> str:
     """Who is at the command line."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -34,40 +41,59 @@ def actor() -> str:
 
 
 def state(settings: Settings) -> Database:
-    """The state database; that it had to be made anew beside a lake goes to stderr."""
+    """The state database; that it had to be made anew beside a lake is warned of."""
+    from ffe_core.storage.state.opening import open_state, state_notice
+
     database = open_state(settings)
     if database.is_new and (told := state_notice(database, settings)):
-        sys.stderr.write(f"warning: {told}\n")
+        output.warn(told)
     return database
 
 
 @contextmanager
 def run_service(settings: Settings) -> Iterator[RunService]:
     """The run service of this process; runs that still go on at the end are interrupted."""
-    database = state(settings)
-    service = RunService(settings, database)
-    try:
-        yield service
-    finally:
-        service.close()
-        database.close()
+    from ffe_core.operations.runs.service import RunService
+
+    with interruption.finishing():
+        database = state(settings)
+        service = RunService(settings, database)
+        try:
+            yield service
+        finally:
+            service.close()
+            database.close()
 
 
-def print_json(document: Any) -> None:
-    """One strict JSON document on stdout."""
-    print(json.dumps(json.loads(strict_json(document)), indent=2, ensure_ascii=False))
+def follow(service: RunService, run_id: int, tell: Callable[[Sequence[Row]], None]) -> list[dict[str, Any]]:
+    """Wait for the end of a run, which a signal brings on, and return the result of each of its series."""
+    from ffe_core.storage.state import runs as run_states
+
+    with interruption.winding_down(service.interrupt):
+        while True:
+            run, rows = service.runs.get(run_id), service.runs.series(run_id)
+            tell(rows)
+            if run is None or run["state"] not in run_states.ACTIVE:
+                break
+            time.sleep(_POLL_SECONDS)
+    output.tell_interruption()
+    return [dict(row["result"] or _unfinished(row)) for row in rows]
 
 
-def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """Columns aligned for reading; numbers to the right."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            cell.rjust(width) if _is_number(cell) else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+def status_of(results: Sequence[dict[str, Any]]) -> int:
+    """1 if a series failed, or nothing of it passed the rules."""
+    return int(any(result["status"] in _FAILED for result in results))
 
 
-def _is_number(cell: str) -> bool:
-    return cell.replace(",", "").replace("-", "").isdigit()
+def _unfinished(row: Row) -> dict[str, Any]:
+    """The result of a series that a run which ended as a whole never came to report on: what is known of it."""
+    kept = ("asset_pair", "timeframe", "provider", "records", "failed_records", "expected", "stored", "unexplained")
+    watermark = row.get("watermark")
+    opened = None if watermark is None else times.iso(watermark)
+    why = row["error"] or f"the run was {row['state']} before the series ended; run the same command again"
+    return {
+        **{name: row[name] for name in kept},
+        "status": "error",
+        "watermark": opened,
+        "error": why,
+    }

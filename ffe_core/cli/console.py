@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ffe_core.cli.parser import VERBS
 from ffe_core.errors import InputError
 
 LOOPBACK = ("localhost", "127.0.0.1")
@@ -23,7 +24,7 @@ def register(verbs: Any) -> None:
     """Add the verb to the parser."""
     parser = verbs.add_parser(
         "console",
-        help="start the web console",
+        help=VERBS["console"],
         description="Start the web console on the data directory of this folder.",
     )
     parser.add_argument("--port", type=_port, default=_PORT, metavar="N", help=f"default {_PORT}")

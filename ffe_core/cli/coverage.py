@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ffe_core import times
-from ffe_core.cli.common import actor, names, print_json, print_table, state
+from ffe_core.cli import interruption, output
+from ffe_core.cli.common import actor, names, state
+from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
@@ -33,31 +35,42 @@ def register(verbs: Any) -> None:
     """Add the verb to the parser."""
     parser = verbs.add_parser(
         "coverage",
-        help="what should be there, what is, and what is missing",
+        help=VERBS["coverage"],
         description="What should be there by each market's calendar, what is, and what is missing.",
     )
     _filters(parser)
     parser.set_defaults(run=run)
     acts = parser.add_subparsers(metavar="mark|unmark", parser_class=type(parser))
     mark = acts.add_parser("mark", help="explain missing bars", description="Explain bars that are missing now.")
-    _filters(mark)
+    _filters(mark, default=argparse.SUPPRESS)
     mark.add_argument("--reason", required=True, metavar="REASON", help=", ".join(REASONS))
     mark.add_argument("--note", default="", metavar="TEXT", help="what explains it, required for 'other'")
     mark.add_argument("--asked-twice", action="store_true", help="only what the provider was asked for twice in vain")
-    mark.set_defaults(run=_mark)
+    mark.set_defaults(run=_to_its_end(_mark))
     unmark = acts.add_parser("unmark", help="take marks back", description="Take the marks of some series back.")
-    _filters(unmark)
+    _filters(unmark, default=argparse.SUPPRESS)
     unmark.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
-    unmark.set_defaults(run=_unmark)
+    unmark.set_defaults(run=_to_its_end(_unmark))
 
 
-def _filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--provider", metavar="NAME", help=", ".join(PROVIDERS))
-    parser.add_argument("--pairs", type=names, metavar="A,B", help="for example BTCUSD,ETHUSD")
-    parser.add_argument("--timeframes", type=names, metavar="A,B", help=", ".join(TIMEFRAMES))
-    parser.add_argument("--start", metavar="TIME", help="a UTC date, or a time with a zone")
-    parser.add_argument("--end", metavar="TIME", help="a UTC date (included) or a time (excluded)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+def _filters(parser: argparse.ArgumentParser, **default: Any) -> None:
+    """A verb below this one takes the same filters; `default` keeps those given before its name."""
+    parser.add_argument("--provider", metavar="NAME", help=", ".join(PROVIDERS), **default)
+    parser.add_argument("--pairs", type=names, metavar="A,B", help="for example BTCUSD,ETHUSD", **default)
+    parser.add_argument("--timeframes", type=names, metavar="A,B", help=", ".join(TIMEFRAMES), **default)
+    parser.add_argument("--start", metavar="TIME", help="a UTC date, or a time with a zone", **default)
+    parser.add_argument("--end", metavar="TIME", help="a UTC date (included) or a time (excluded)", **default)
+    add_json(parser)
+
+
+def _to_its_end(act: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The act, which a signal does not cut off."""
+
+    def finished(arguments: argparse.Namespace) -> int:
+        with interruption.finishing():
+            return act(arguments)
+
+    return finished
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,7 +98,7 @@ def _mark(arguments: argparse.Namespace) -> int:
             [(series, looked.start, looked.end) for series in asked], arguments.reason, actor(), arguments.note
         )
     for line in done.left_out:
-        sys.stderr.write(f"{line}\n")
+        output.warn(line)
     if arguments.json:
         print_json({"holes": done.acknowledged, "candles": done.candles, "ids": list(done.ids)})
     else:
@@ -123,10 +136,11 @@ class _Looked:
         folder = settings.data_dir
         self._database = state(settings)
         self._marks = AcknowledgedGaps(self._database)
+        queue = DeadLetterQueue(folder / "dlq")
         self.coverage = Coverage(
             settings,
             DeltaLakeManager(settings.lake_uri),
-            DeadLetterQueue(folder / "dlq"),
+            queue,
             self._marks,
             WatermarkStore(folder / "watermarks"),
             RangeCache(self._database),
@@ -135,6 +149,8 @@ class _Looked:
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise InputError(f"end: {arguments.end} is not after start {arguments.start}; give a range")
+        for item in queue.quarantined():
+            output.warn(f"quarantined: {item.name}: {item.reason}")
         self.known = self.coverage.series()
         self.series = _chosen(arguments, self.known)
 

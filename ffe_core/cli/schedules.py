@@ -11,8 +11,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ffe_core import times
-from ffe_core.cli.backfill import follow
-from ffe_core.cli.common import actor, names, print_json, print_table, run_service
+from ffe_core.cli.backfill import Progress
+from ffe_core.cli.common import actor, follow, names, run_service, status_of
+from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import InputError
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS
@@ -31,7 +33,7 @@ _DEFAULTS = Draft("")
 def register(verbs: Any) -> None:
     """Add the verb and its own verbs to the parser."""
     parser = verbs.add_parser(
-        "schedules", help="what runs by itself, and when", description="Runs that start by themselves in the console."
+        "schedules", help=VERBS["schedules"], description="Runs that start by themselves in the console."
     )
     own = parser.add_subparsers(dest="schedules_verb", required=True, metavar="VERB")
     _verb(own, "list", _list, "every schedule, its state and when it is due next", named=False)
@@ -46,7 +48,7 @@ def _verb(own: Any, name: str, run: Any, text: str, *, named: bool = True) -> An
     parser = own.add_parser(name, help=text, description=text.capitalize() + ".")
     if named:
         parser.add_argument("schedule", metavar="NAME", help="name or number of the schedule")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(parser)
     parser.set_defaults(run=run)
     return parser
 
@@ -177,15 +179,14 @@ def _run(arguments: argparse.Namespace) -> int:
     with _schedules() as (schedules, service):
         schedule = schedules.named(arguments.schedule)
         run_id = schedules.run_now(schedule.id, actor())
-        follow(service, run_id)
+        results = follow(service, run_id, Progress())
         run = service.runs.get(run_id)
-        results = [row["result"] for row in service.runs.series(run_id)]
     state = run["state"] if run else run_states.FAILED
     if arguments.json:
         print_json({"schedule": schedule.name, "run": run_id, "state": state, "results": results})
     else:
         print(f"{schedule.name}: run {run_id} {state}")
-    return int(state not in (run_states.COMPLETE, run_states.GAPS))
+    return int(state not in (run_states.COMPLETE, run_states.GAPS)) or status_of(results)
 
 
 def _tell(arguments: argparse.Namespace, schedule: Schedule, text: str, notes: tuple[str, ...] = ()) -> int:

@@ -6,10 +6,9 @@ import time
 import uuid
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from ffe_core import times
@@ -32,6 +31,9 @@ from ffe_core.storage.state.opening import open_state, state_is_missing
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.threads import run_to_completion
 from ffe_core.validation import validate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class BatchDataIngester:
@@ -161,6 +163,8 @@ class BatchDataIngester:
 
     def _add_metadata(self, df: pd.DataFrame, provider: str) -> pd.DataFrame:
         """The frame with its lineage: source_provider, _extracted_at (now, UTC), _ingestion_id, is_mock."""
+        import pandas as pd  # not at the top: a backfill does without it
+
         is_mock = provider in PROVIDERS and PROVIDERS[provider].is_mock
         extracted_at = pd.Timestamp(time.time_ns() // 1000, unit="us", tz="UTC")
         return df.assign(

@@ -15,17 +15,26 @@ Fetch = Callable[[Page], Coroutine[Any, Any, Fetched]]
 Answers = AsyncGenerator[tuple[Page, Fetched], None]
 
 
-async def in_order(pages: Iterable[Page], fetch: Fetch, ahead: int) -> Answers:
-    """Each page with its answer, in the given order, at most `ahead` under way: memory does not grow with the range."""
+def _never() -> bool:
+    return False
+
+
+async def in_order(pages: Iterable[Page], fetch: Fetch, ahead: int, is_stopped: Callable[[], bool] = _never) -> Answers:
+    """Each page with its answer, in the given order, at most `ahead` under way: memory does not grow with the range.
+
+    Stopped, it asks for nothing more and hands on what has come.
+    """
     under_way: deque[tuple[Page, asyncio.Task[Fetched]]] = deque()
     remaining = iter(pages)
     try:
         while True:
-            while len(under_way) < ahead and (page := next(remaining, None)) is not None:
+            while not is_stopped() and len(under_way) < ahead and (page := next(remaining, None)) is not None:
                 under_way.append((page, asyncio.create_task(fetch(page))))
             if not under_way:
                 return
             page, task = under_way[0]
+            if is_stopped() and not task.done():
+                return
             answer = await task
             under_way.popleft()
             yield page, answer
@@ -60,16 +69,20 @@ async def confirmed(
     is_unexpectedly_empty: Callable[[Page, Fetched], bool],
     *,
     confirm_empty: bool,
+    is_stopped: Callable[[], bool] = _never,
 ) -> Answers:
     """Pages in order; one whose answer is empty though bars are expected is asked for once more.
 
     With `confirm_empty` at once; otherwise when a later page has data, so that the quiet end of a range costs nothing.
-    One that was answered with records of other pages is asked for again at once too: it is no quiet end.
+    One that was answered with records of other pages is asked for again at once too: it is no quiet end. Stopped, it
+    asks for nothing more: what would have been asked for again ends the pages.
     """
     unconfirmed: list[Page] = []
-    async with aclosing(in_order(pages, fetch, ahead)) as answers:
+    async with aclosing(in_order(pages, fetch, ahead, is_stopped)) as answers:
         async for page, answer in answers:
             empty = is_unexpectedly_empty(page, answer)
+            if is_stopped() and (empty or unconfirmed):
+                return
             if empty and (confirm_empty or answer.records):
                 answer = _both(answer, await fetch(page))
             elif empty:
@@ -81,7 +94,7 @@ async def confirmed(
                         yield earlier
                 unconfirmed = []
             yield page, answer
-    for page in unconfirmed:
+    for page in [] if is_stopped() else unconfirmed:
         yield page, Fetched()
 
 

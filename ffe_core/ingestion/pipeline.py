@@ -6,9 +6,10 @@ letter before its chunk is committed; the marks move in the same commit as the c
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -75,6 +76,7 @@ class SeriesPipeline:
         self._unfinished: list[int] = []
         self._newest = 0
         self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
+        self._cancelled: asyncio.CancelledError | None = None
 
     async def run(self, start: int, end: int, mode: plan.Mode) -> SeriesResult:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
@@ -161,7 +163,8 @@ class SeriesPipeline:
         return max(int(young.min()), self._held.low or int(young.min())) if len(young) else None
 
     async def _span(self, report: SeriesResult, span: plan.Span) -> None:
-        """Fetch a span and commit it in order, chunk by chunk; after a provider's failure, what came before it too."""
+        """Fetch a span and commit it in order, chunk by chunk; what came before a provider's failure, or before the
+        run was cancelled, too."""
         pages = span.pages(self._provider, self._series)
         report.pages_planned += len(pages)
         report.fills_gaps = bool(span.parts)
@@ -174,6 +177,7 @@ class SeriesPipeline:
             self._provider.max_in_flight,
             self._is_unexpectedly_empty,
             confirm_empty=span.confirm_empty,
+            is_stopped=lambda: self._cancelled is not None,
         )
         chunk = self._chunk(span)
         try:
@@ -181,7 +185,7 @@ class SeriesPipeline:
                 reach = self._take(report, chunk, page, answer)
                 self._responses.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
-                    await run_to_completion(chunk.validate)
+                    await self._before_cancelled(chunk.validate)
                 if chunk.is_due:
                     chunk = await self._flush(report, span, chunk)
                 self._progress(report)
@@ -190,10 +194,39 @@ class SeriesPipeline:
                     break
         except ProviderError:
             await self._flush(report, span, chunk)
+            self._end_if_cancelled()
             raise
+        except asyncio.CancelledError as error:
+            self._cancelled = error
         finally:
             await answers.aclose()
-        await self._flush(report, span, chunk)
+        if self._cancelled is None:
+            await self._flush(report, span, chunk)
+        else:
+            await self._flush_fetched(report, span, chunk)
+        self._end_if_cancelled()
+
+    def _end_if_cancelled(self) -> None:
+        """Be cancelled now, if the run was while something had to be seen through."""
+        if self._cancelled is not None:
+            raise self._cancelled
+
+    async def _before_cancelled(self, work: Callable[..., object], *args: object) -> None:
+        """Do work in a thread. A cancellation meanwhile is kept for when all that was fetched is committed; at once if
+        the work failed, as nothing may be committed past what is missing."""
+        try:
+            await run_to_completion(work, *args)
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            if error.__cause__ is not None:
+                raise
+
+    async def _flush_fetched(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> None:
+        """Commit what a cancelled run has fetched; it ends, whether that succeeds or not."""
+        try:
+            await self._flush(report, span, chunk)
+        except (FFEError, asyncio.CancelledError) as error:
+            log.warning("%s: what was fetched last could not be committed: %s", self._series, error)
 
     def _past(self, report: SeriesResult, pages: Iterable[Page]) -> Iterator[Page]:
         """The pages in turn, without those that lie in the future once the provider's clock is known."""
@@ -262,7 +295,7 @@ class SeriesPipeline:
         """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
         report.phase = "committing"
         try:
-            await run_to_completion(self._commit, report, span, chunk)
+            await self._before_cancelled(self._commit, report, span, chunk)
         finally:  # what is committed counts, whatever came of the run meanwhile
             report.phase = "fetching"
             self._progress(report)

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ffe_core import times
 from ffe_core.completeness import Completeness
-from ffe_core.errors import InputError
-from ffe_core.insight.coverage import Coverage, SeriesCoverage, calendar_of
+from ffe_core.insight.coverage import Coverage, SeriesCoverage
+from ffe_core.insight.lag import lag
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
@@ -62,25 +61,6 @@ class Freshness:
         """The share of the expected bars that are there or explained: 1.0 only if none is unexplained."""
         counts = self.counts
         return (counts.expected - counts.unexplained) / counts.expected if counts.expected else None
-
-
-def lag(series: Series, marks: Watermarks, settings: Settings, now: int | None = None) -> int | None:
-    """Market-open seconds from the close of the bar at the watermark; 0 until the next bar is due, None without one.
-
-    A closed weekend is not lag. None, too, where the calendar does not know the time.
-    """
-    if marks.watermark is None:
-        return None
-    at = times.now() if now is None else now
-    closed = marks.watermark + series.step
-    due = at - settings.close_grace_seconds - series.step + 1
-    try:
-        calendar = calendar_of(series, settings)
-        if closed >= due or calendar.expected_count(series.timeframe, closed, due) == 0:
-            return 0
-        return calendar.open_seconds(closed, at)
-    except InputError:
-        return None
 
 
 def is_behind(series: Series, lag: int | None) -> bool:

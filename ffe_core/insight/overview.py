@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
-from ffe_core.insight.freshness import is_behind, lag
+from ffe_core.insight.freshness import is_behind
+from ffe_core.insight.lag import lag
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import DamagedTable

@@ -1,22 +1,56 @@
-"""Table of the providers: one line each."""
+"""Table of the providers: one line each, imported when it is first used."""
 
 from __future__ import annotations
 
-from ffe_core.errors import InputError
-from ffe_core.providers.alpha_vantage import AlphaVantageProvider
-from ffe_core.providers.base import Provider
-from ffe_core.providers.coinbase import CoinbaseDataProvider
-from ffe_core.providers.oanda import OandaDataProvider
-from ffe_core.providers.simulated import SimulatedProvider
-from ffe_core.series import Series
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-PROVIDERS: dict[str, type[Provider]] = {
-    SimulatedProvider.name: SimulatedProvider,
-    CoinbaseDataProvider.name: CoinbaseDataProvider,
-    OandaDataProvider.name: OandaDataProvider,
-    AlphaVantageProvider.name: AlphaVantageProvider,
-}
-"""Name of each provider -> its class; the order is the one that people are shown."""
+from ffe_core.errors import InputError
+
+if TYPE_CHECKING:
+    from ffe_core.providers.base import Provider
+    from ffe_core.series import Series
+
+
+class _Table(MutableMapping[str, "type[Provider]"]):
+    """Name of each provider -> its class. Asking for names imports none: what one needs takes long to load."""
+
+    def __init__(self, homes: dict[str, str]) -> None:
+        self._homes: dict[str, str | type[Provider]] = {**homes}
+
+    def __getitem__(self, name: str) -> type[Provider]:
+        home = self._homes[name]
+        if isinstance(home, str):
+            module, _, kind = home.partition(":")
+            home = self._homes[name] = getattr(import_module(f"{__name__}.{module}"), kind)
+        return home
+
+    def __setitem__(self, name: str, kind: type[Provider]) -> None:
+        self._homes[name] = kind
+
+    def __delitem__(self, name: str) -> None:
+        del self._homes[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._homes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+PROVIDERS: MutableMapping[str, type[Provider]] = _Table(
+    {
+        "simulated": "simulated:SimulatedProvider",
+        "coinbase": "coinbase:CoinbaseDataProvider",
+        "oanda": "oanda:OandaDataProvider",
+        "alpha_vantage": "alpha_vantage:AlphaVantageProvider",
+    }
+)
+"""Name of each provider -> its class, as module:class; the order is the one that people are shown."""
 
 
 def has_volume(series: Series) -> bool:

@@ -26,8 +26,9 @@ from ffe_core.operations.dead_letters.edits import (
     swap_high_low,
 )
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
-from ffe_core.operations.dead_letters.service import Edit, StaleEdit, readable
+from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.storage.dead_letters.file import PENDING
+from ffe_core.storage.dead_letters.index import readable
 from pages.dead_letters.dialogs import Chosen, ask, do
 from pages.dead_letters.text import (
     FIELDS,

@@ -10,9 +10,9 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
-from ffe_core.operations.dead_letters.service import DeadLetters, readable
+from ffe_core.operations.dead_letters.service import DeadLetters
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
-from ffe_core.storage.dead_letters.index import FAILED_AGAIN, storable
+from ffe_core.storage.dead_letters.index import FAILED_AGAIN, readable, storable
 from pages.widgets.frame import service
 from pages.widgets.text import number, plain
 

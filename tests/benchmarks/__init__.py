@@ -9,6 +9,7 @@ python -m tests.benchmarks.chart_month     a month of a chart out of twenty mill
 python -m tests.benchmarks.chart_views     five years drawn whole, against one day; memory after 200 views
 python -m tests.benchmarks.dead_letter_pages   a page of a million dead letters, against a page of ten files
 python -m tests.benchmarks.console         a watched run against an unwatched one; pages full of data against bare ones
+python -m tests.benchmarks.startup         a command's start, against importing pyarrow and deltalake
 python -m tests.benchmarks.schedules       pages while hundreds of schedules run, against an idle server
 
 Each side of a comparison runs in a fresh process of its own, sides taking turns, and medians are compared. The exit

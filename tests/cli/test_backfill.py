@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ffe_core.cli import backfill as backfill_verb
+from ffe_core.cli import common
 
 RANGE = ["--start", "2024-01-01", "--end", "2024-01-31"]
 SERIES = ["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1h"]
@@ -153,6 +153,6 @@ def wait_for(folder: Path, pattern: str) -> None:
 def test_a_series_that_its_run_never_reported_on_is_an_error_with_the_reason() -> None:
     names = ("asset_pair", "timeframe", "provider", "records", "failed_records", "expected", "stored", "unexplained")
     row = {**dict.fromkeys(names), "state": "interrupted", "error": None, "result": None}
-    result = backfill_verb._unfinished(row)
+    result = common._unfinished(row)
     assert result["status"] == "error"
     assert "interrupted" in result["error"]

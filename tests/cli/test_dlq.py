@@ -18,7 +18,6 @@ from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, good
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(cli, "log_redacted", lambda level: None)
     return tmp_path
 
 
@@ -133,7 +132,7 @@ class TestMend:
     )
     def test_ways_to_mend(self, dlq: Any, tmp_path: Path, how: list[str], value: dict[str, Any]):
         entry_id = dead_letter(tmp_path, 0)
-        said = dlq("mend", entry_id, "--record", "0", *how, "--why", "looked swapped", "--json")
+        said = dlq("edit", entry_id, "--record", "0", *how, "--why", "looked swapped", "--json")
         assert said.status == 0
         assert said.json["records"][0]["outcome"] == "passes"
         (record,) = dlq("show", entry_id, "--json").json["records"]
@@ -142,13 +141,13 @@ class TestMend:
 
     def test_several_records_at_once(self, dlq: Any, tmp_path: Path):
         entry_id = dead_letter(tmp_path, 0, 1, 2)
-        assert dlq("mend", entry_id, "--record", "0", "--record", "2", "--swap-high-low", "--json").json["mended"] == 2
+        assert dlq("edit", entry_id, "--record", "0", "--record", "2", "--swap-high-low", "--json").json["edited"] == 2
         records = dlq("show", entry_id, "--json").json["records"]
         assert [record["revision"] for record in records] == [1, 0, 1]
 
     def test_a_dry_run_saves_nothing(self, dlq: Any, tmp_path: Path):
         entry_id = dead_letter(tmp_path, 0)
-        said = dlq("mend", entry_id, "--record", "0", "--set", "high=1", "--dry-run")
+        said = dlq("edit", entry_id, "--record", "0", "--set", "high=1", "--dry-run")
         assert "still fails, because high is below low" in said.out
         assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
 
@@ -166,15 +165,15 @@ class TestMend:
     )
     def test_a_bad_edit_exits_2_says_where_and_saves_nothing(self, dlq: Any, tmp_path: Path, how: list[str], why: str):
         entry_id = dead_letter(tmp_path, 0)
-        said = dlq("mend", entry_id, "--record", "0", *how)
+        said = dlq("edit", entry_id, "--record", "0", *how)
         assert (said.status, said.out) == (2, "")
         assert why in said.err
         assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
 
     def test_a_stale_revision_exits_1_and_names_the_other(self, dlq: Any, tmp_path: Path):
         entry_id = dead_letter(tmp_path, 0)
-        dlq("mend", entry_id, "--record", "0", "--swap-high-low")
-        said = dlq("mend", entry_id, "--record", "0", "--revision", "0", "--set", "open=5")
+        dlq("edit", entry_id, "--record", "0", "--swap-high-low")
+        said = dlq("edit", entry_id, "--record", "0", "--revision", "0", "--set", "open=5")
         assert said.status == 1
         assert "was edited meanwhile by" in said.err
 
@@ -182,14 +181,14 @@ class TestMend:
     def test_a_record_that_there_is_not(self, dlq: Any, tmp_path: Path, number: str):
         entry_id = dead_letter(tmp_path, 0)
         for how in (["--swap-high-low"], ["--value", "{}"]):
-            assert dlq("mend", entry_id, f"--record={number}", *how).status == 2
-        assert dlq("mend", entry_id, "--swap-high-low").status == 2
+            assert dlq("edit", entry_id, f"--record={number}", *how).status == 2
+        assert dlq("edit", entry_id, "--swap-high-low").status == 2
 
 
 class TestReplay:
     def test_a_dry_run_then_the_replay_then_once_more(self, dlq: Any, tmp_path: Path):
         entry_id = dead_letter(tmp_path, 0, 1)
-        dlq("mend", entry_id, "--record", "0", "--swap-high-low")
+        dlq("edit", entry_id, "--record", "0", "--swap-high-low")
         counts = {"replayed": 1, "failed": 1, "collided": 0}
         dry = dlq("replay", entry_id, "--dry-run", "--json")
         assert {name: dry.json[name] for name in counts} == counts

@@ -76,8 +76,9 @@ def test_one_that_another_program_locks(
 def test_one_that_is_gone_beside_a_lake_is_said_once(data: Path, verb: list[str], capsys: pytest.CaptureFixture[str]):
     (data / "console.db").unlink()
     assert main(verb) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    about = f"warning: {data}/console.db"
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(about)]
     assert len(told) == 1
     assert "was not there although the lake holds candles" in told[0]
     assert main(verb) == 0
-    assert "warning: " not in capsys.readouterr().err
+    assert about not in capsys.readouterr().err

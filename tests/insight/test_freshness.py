@@ -8,7 +8,8 @@ import pytest
 
 from ffe_core import times
 from ffe_core.insight.coverage import Coverage
-from ffe_core.insight.freshness import Health, freshness, health, is_behind, lag
+from ffe_core.insight.freshness import Health, freshness, health, is_behind
+from ffe_core.insight.lag import lag
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states

@@ -42,7 +42,7 @@ from ffe_core.storage.dead_letters.file import (
     step,
     steps_of,
 )
-from ffe_core.storage.dead_letters.index import storable
+from ffe_core.storage.dead_letters.index import readable
 from ffe_core.storage.dead_letters.queue import Selection
 from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Wanted
 from ffe_core.storage.files import strict, strict_json
@@ -398,19 +398,6 @@ def described(entry: DeadLetterBatch, letter: DeadLetterRecord) -> dict[str, Any
     }
     clean: dict[str, Any] = readable(row)
     return clean
-
-
-def readable(value: Any) -> Any:
-    """The value in strict JSON's terms, its text such as any encoding holds."""
-    return _encodable(strict(value))
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {storable(name): _encodable(item) for name, item in value.items()}
-    return [_encodable(item) for item in value] if isinstance(value, list) else value
 
 
 def _conflict(entry: DeadLetterBatch, edit: Edit) -> Conflict | None:

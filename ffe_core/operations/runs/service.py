@@ -198,13 +198,17 @@ class RunService:
             self.runs.log(run_id, "warning", "interrupted: its process ended")
         return adopted
 
-    def close(self) -> None:
-        """Interrupt what runs after the commit in flight, and end the event loop."""
+    def interrupt(self) -> None:
+        """Start nothing more, and have what runs commit what it has fetched and end as interrupted. Does not wait."""
         with self._lock:
             self._closing = True
             active = list(self._jobs)
         for run_id in active:
             self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.INTERRUPTED)
+
+    def close(self) -> None:
+        """Interrupt what runs, wait for it, and end the event loop."""
+        self.interrupt()
         asyncio.run_coroutine_threadsafe(self._drained(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

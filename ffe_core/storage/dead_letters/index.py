@@ -167,6 +167,19 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def readable(value: Any) -> Any:
+    """The value in strict JSON's terms, its text such as any encoding holds."""
+    return _encodable(strict(value))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(name): _encodable(item) for name, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value
+
+
 def fingerprint(record: Any) -> bytes:
     """Identity of a raw record: the same content gives the same, whatever the order of its fields."""
     try:
@@ -445,7 +458,7 @@ def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts)
             raise NotADeadLetter("its name does not end in .json, or is no UTF-8")
         entry = read_entry(folder / found.name)
     except NotADeadLetter as reason:
-        log.warning("%s is not a dead letter: %s; left alone", storable(found.name), reason)
+        log.info("%s is not a dead letter: %s; left alone", storable(found.name), reason)
         row = {"name": storable(found.name), "modified_ns": found.modified_ns, "size": found.size}
         connection.execute(quarantined.insert().values(**row, reason=storable(str(reason))))
         return

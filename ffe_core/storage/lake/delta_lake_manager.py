@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -28,6 +28,9 @@ from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
 from ffe_core.timeframes import TIMEFRAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +162,8 @@ class DeltaLakeManager:
 
     def get_table_history(self, table_name: str) -> pd.DataFrame:
         """One row a commit, newest first; empty for a table that does not exist."""
+        import pandas as pd  # not at the top: most commands end before they would have loaded it
+
         table = self.open(table_name)
         return pd.DataFrame(table.history() if table else [])
 
@@ -304,7 +309,8 @@ def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
 
 
 def _pairs(table: DeltaTable) -> list[str]:
-    actions = pa.table(table.get_add_actions(flatten=True))
+    # Not pa.table(): that loads pandas to see whether it was given some of it.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     return sorted(set(actions["partition.partition_asset_pair"].to_pylist()))
 
 
