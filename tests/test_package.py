@@ -166,7 +166,7 @@ def test_ffe_console_serves_the_console_and_keeps_its_guards(console: Console, e
     assert drawn["page"]["title"] == "Backfill"
     assert "Coverage" in [page["title"] for page in drawn["pages"]]
     assert console.handshake(f"127.0.0.1:{console.port}") == 101
-    assert console.handshake("other.test") == 403
+    assert console.handshake("other.test") == 421
     assert listening_at(console.port) == {"127.0.0.1"}
 
 

@@ -70,7 +70,7 @@ GUARDS = (
         "ffe_core/storage/lake/delta_lake_manager.py",
         "            if marks_of(table, series) != before:\n",
         "            if False:\n",
-        "tests/integration/test_crashes.py::TestWithoutTheLease",
+        "tests/storage/lake/test_delta_lake_manager.py",
     ),
     Guard(
         "comparison with what is stored",
@@ -117,21 +117,21 @@ GUARDS = (
         "ffe_core/ingestion/chunk.py",
         "        return open_times >= closed\n",
         "        return open_times >= 2**62\n",
-        "tests/integration/test_over_http.py::TestWholeAndOnce",
+        "tests/ingestion/test_pipeline.py",
     ),
     Guard(
         "bars called unfinished",
         "ffe_core/ingestion/chunk.py",
         """r.get("complete") is False for r""",
         """r.get("complete") is None for r""",
-        "tests/integration/test_over_http.py::TestWholeAndOnce",
+        "tests/ingestion/test_pipeline.py",
     ),
     Guard(
         "address",
         ".streamlit/config.toml",
         'address = "127.0.0.1"\n',
         'address = "0.0.0.0"\n',
-        "tests/test_package.py::test_ffe_console_serves_the_console_and_keeps_its_guards",
+        "tests/reliability/test_address.py",
     ),
     Guard(
         "host check",
