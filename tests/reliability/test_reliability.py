@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from tests.reliability import faults, kills, shim
+from tests.reliability import crowds, damage, faults, kills, shim
+from tests.reliability.crowds import Crowd
+from tests.reliability.damage import Damage
 from tests.reliability.faults import Failure
 from tests.reliability.kills import Kill
 from tests.reliability.shim import Call
 from tests.reliability.trials import Trials
-from tests.reliability.verbs import VERBS, Bases, Verb, by_name
+from tests.reliability.verbs import TIMEFRAME, VERBS, Bases, Verb, by_name
 from tests.reliability.verdict import Tally
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -50,7 +52,7 @@ def assert_nothing_wrong(tally: Tally, among: Sequence[str]) -> None:
     assert not wrong, tally.found()
 
 
-DATA = ("lost", "doubled", "wrong")
+DATA = ("lost", "doubled", "wrong", "unnamed")
 ENDS = ("hung", "traceback", "exit")
 
 
@@ -80,8 +82,26 @@ def test_a_verb_whose_storage_fails_says_so_and_comes_to_the_same_when_run_again
         )
         for call in moments(bases, verb, is_wanted, 1)
     ]
-    for_good = [Failure(verb, bases.calls(verb)[0], shim.FAIL_FROM, errno.ENOSPC, "lake") for verb in verbs]
+    for_good = [
+        Failure(verb, bases.calls(verb)[0], shim.FAIL_FROM, errno.ENOSPC, under)
+        for verb, under in zip(verbs, ("", "lake"), strict=True)
+    ]
     faults.these("faults", trials, bases, tally, once + for_good)
+    assert_nothing_wrong(tally, DATA + ENDS)
+
+
+def test_ten_processes_on_one_series_store_each_bar_once(trials: Trials, bases: Bases):
+    tally = Tally()
+    crowds.these(trials, bases, tally, [Crowd([by_name("backfill")] * crowds.PROCESSES, by_name("backfill"))])
+    assert_nothing_wrong(tally, DATA + ENDS)
+
+
+def test_no_verb_crashes_on_a_spoiled_file_or_stores_anything_wrong(trials: Trials, bases: Bases):
+    tally, data = Tally(), bases.paths["holey"]
+    log = f"lake/raw_market_data_{TIMEFRAME}/_delta_log"
+    newest = max(path.name for path in (data / log).glob("*.json"))
+    files = ("dlq/.index.sqlite", "watermarks/watermarks.json", f"{log}/{newest}")
+    damage.these(trials, bases, tally, [Damage("holey", file, "cut") for file in files])
     assert_nothing_wrong(tally, DATA + ENDS)
 
 

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ _CRASHES = {
     "traceback": re.compile(r"Traceback \(most recent|Fatal Python error"),
     "panic": re.compile(r"panicked at|terminate called"),
 }
+_TOLD = 250
 _FRAME = re.compile(r'File "[^"]*?(ffe_core/[^"]+)", line (\d+),? in (\w+)')
 
 
@@ -58,7 +59,9 @@ class Line:
 class Tally:
     """Counts trials of every kind, from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """`say` is told of every few hundred trials."""
+        self._say = say
         self.lines: dict[str, Line] = {}
         self.faults: list[Fault] = []
         self.notes: list[str] = []
@@ -68,6 +71,8 @@ class Tally:
         """Count trials of a kind, and what was wrong in them."""
         with self._lock:
             line = self.lines.setdefault(kind, Line())
+            if line.tried // _TOLD < (line.tried + tried) // _TOLD:
+                self._say(f"{kind}: {line.tried + tried:,}")
             line.tried += tried
             line.wrong.update(fault.kind for fault in faults or ())
             self.faults += faults or []
@@ -240,7 +245,9 @@ def of_audit(tried: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) ->
     """Every act that the audit names undisturbed is named, and every dead letter that an act named there."""
     named = " ".join(str(row["details"]) for row in found["audit"])
     acts = {(row["verb"], row["target"]) for row in wanted["audit"]}
-    missing = acts - {(row["verb"], row["target"]) for row in found["audit"]}
+    # The number of what was to be made is known only when it is made: until then its act has another target.
+    begun = {row["verb"] for row in found["audit"] if row.get("outcome") == "begun"}
+    missing = {act for act in acts - {(row["verb"], row["target"]) for row in found["audit"]} if act[0] not in begun}
     ids = {
         name
         for row in wanted["audit"]
