@@ -22,7 +22,8 @@ from ffe_core.calendars import MarketCalendar, calendar_for, check_overrides, ch
 from ffe_core.errors import InputError
 from ffe_core.locations import data_folder, lake_address
 from ffe_core.redaction import register
-from ffe_core.sources import PREFIX, variable
+from ffe_core.sources import PREFIX
+from ffe_core.sources import variable as variable
 
 SECRETS_FILE = Path(".streamlit/secrets.toml")
 

@@ -133,7 +133,8 @@ class MarketCalendar(ABC):
 
     def on_grid(self, timeframe: str, open_times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """(n,) bool: whether a bar of this market may open at each of `opens` (epoch seconds), expected or not."""
-        return np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
+        on: npt.NDArray[np.bool_] = np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
+        return on
 
     def last_expected(self, timeframe: str, before: int) -> int | None:
         """The latest expected open before `before`; None when there is none in the 400 days before it.

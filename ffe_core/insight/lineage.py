@@ -91,7 +91,7 @@ def _by_hand(database: Database, series: Series, missing: Mapping[str, int]) -> 
     if not any(ingestion.startswith(BY_HAND) for ingestion in missing):
         return {}
     acts = Audit(database).find(target=series.key, verb="correct", limit=_MOST_CORRECTIONS)
-    by_id = {act["details"].get("ingestion"): Origin(None, act["actor"], act["reason"]) for act in acts}
+    by_id = {act.details.get("ingestion"): Origin(None, act.actor, act.reason) for act in acts}
     return {ingestion: by_id[ingestion] for ingestion in missing if ingestion in by_id}
 
 

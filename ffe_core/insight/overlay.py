@@ -51,4 +51,5 @@ def _differs(a: pa.Table, b: pa.Table, place_a: pa.Array, place_b: pa.Array) -> 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     """Floats, NaN for null."""
-    return column.to_numpy()
+    numbers: np.ndarray = column.to_numpy()
+    return numbers

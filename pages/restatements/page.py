@@ -51,7 +51,7 @@ def filters(known: list[Series]) -> None:
             placeholder="Any",
         )
     with cells[2]:
-        st.selectbox("Restated", list(SINCE), format_func=SINCE.get, key="restated_since")
+        st.selectbox("Restated", list(SINCE), format_func=SINCE.__getitem__, key="restated_since")
     keep_in_url(
         series=state.restated_series.key if state.restated_series else None,
         provider=state.restated_provider,

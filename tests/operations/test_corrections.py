@@ -74,8 +74,8 @@ def test_a_correction_is_a_new_version_and_the_old_one_stays(tmp_path: Path) -> 
         assert after[1]["_ingestion_id"].startswith(BY_HAND)
         assert service.lake.marks(BTC) == marks
         (act,) = audit_of(service).find(target=BTC.key)
-        assert (act["actor"], act["verb"], act["reason"]) == ("ann", "correct", "typo")
-        assert act["details"]["values"] == BETTER
+        assert (act.actor, act.verb, act.reason) == ("ann", "correct", "typo")
+        assert act.details["values"] == BETTER
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ class Replay:
         }
         return {
             "state": run_states.GAPS if left else run_states.COMPLETE,
-            "next_step": "mend what still fails, then replay it" if counts.failed else None,
+            "next_step_code": "edit_and_replay" if counts.failed else None,
             "result": result,
             "watermark": marks.watermark,
             "pages_done": planned,

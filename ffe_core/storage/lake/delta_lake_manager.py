@@ -88,7 +88,7 @@ class DeltaLakeManager:
         """Whether there is a Delta table of this name."""
         uri = self.table_uri(table_name)
         with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
-            return DeltaTable.is_deltatable(uri, self.storage_options)
+            return bool(DeltaTable.is_deltatable(uri, self.storage_options))
 
     def open(self, table_name: str) -> DeltaTable | None:
         """A fresh handle, or None if there is no such table. StorageError if it cannot be read."""
