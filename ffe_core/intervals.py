@@ -1,4 +1,4 @@
-"""How sorted half-open intervals are merged, cut and counted, whole columns at a time.
+"""Interval arithmetic: sorted half-open intervals merged, cut and counted, whole columns at a time.
 
 Every array of intervals here is int64 of shape (n, 2): start and end in epoch seconds, sorted and not overlapping.
 """

@@ -1,4 +1,4 @@
-"""Where a setting comes from: the config dict in code, then the environment, then secrets.toml, then the default.
+"""Settings: the config dict in code, then the environment, then secrets.toml, then the default.
 
 One tree with the same keys everywhere: `{"oanda": {"api_token": ...}}` in code is FFE_OANDA__API_TOKEN in the
 environment and `[oanda] api_token = ...` in .streamlit/secrets.toml. The first source that names a key wins.

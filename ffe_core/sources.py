@@ -1,4 +1,4 @@
-"""How settings are written outside of code: environment variables and a TOML file, read into one tree of values."""
+"""Sources of settings outside of code: environment variables and a TOML file, read into one tree of values."""
 
 from __future__ import annotations
 

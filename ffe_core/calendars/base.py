@@ -1,4 +1,4 @@
-"""Which bars should a market have in a range, given when it is open?
+"""Calendar interface: the bars a market should have in a range, given when it is open.
 
 Times are epoch seconds in UTC and ranges are half-open on bar opens. A bar is expected when its window holds an open
 minute of the market, and optional when it holds a quiet minute but no open one. Windows lie on the UTC grid; a market

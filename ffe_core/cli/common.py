@@ -1,4 +1,4 @@
-"""What the verbs share: lists of names, who is at the keyboard, the run service, and how a run is followed."""
+"""Helpers shared by the verbs: lists of names, who is at the keyboard, the run service, and how a run is followed."""
 
 from __future__ import annotations
 

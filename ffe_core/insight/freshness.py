@@ -1,4 +1,4 @@
-"""How far behind is a series, in its market's own time, and is it well?
+"""Freshness and health of a series: how far behind it is, in its market's own time.
 
 Health has one definition, the first of these that holds:
 

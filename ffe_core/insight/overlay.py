@@ -1,4 +1,4 @@
-"""How far apart are two series, or one series at two moments of knowledge, bar by bar?"""
+"""Overlay of two series, or of one at two moments of knowledge: their differences bar by bar."""
 
 from __future__ import annotations
 

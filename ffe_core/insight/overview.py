@@ -1,4 +1,4 @@
-"""What an analyst wants at nine in the morning: a row a series, sums, and what needs attention.
+"""Overview of all series: a row a series, sums, and what needs attention.
 
 What is stored and what is missing is what the Coverage page says, so a data file is read once at most.
 """

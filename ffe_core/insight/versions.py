@@ -1,4 +1,4 @@
-"""Which versions of one bar are stored, and where does each come from?"""
+"""Versions of one bar: all that are stored, and where each comes from."""
 
 from __future__ import annotations
 

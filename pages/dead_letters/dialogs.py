@@ -1,4 +1,4 @@
-"""What is asked before something happens to dead letters: the dialogs restate what it is about and how many.
+"""Dialogs before something happens to dead letters: they restate what it is about and how many.
 
 A list of records is frozen when its button is pressed; what the dialog shows is what the verb gets.
 """

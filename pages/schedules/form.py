@@ -1,4 +1,4 @@
-"""How a schedule is filled in: the fields, what is wrong said beside each, and what the next ticks would do."""
+"""Schedule form: the fields, what is wrong said beside each, and what the next ticks would do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How schedules and their ticks are put into words and signs, everywhere the same."""
+"""Words and signs for schedules and their ticks, everywhere the same."""
 
 from __future__ import annotations
 

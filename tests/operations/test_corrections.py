@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core.candles import VALUES
+from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.errors import InputError, SeriesHeld
 from ffe_core.insight import lineage
 from ffe_core.insight.lineage import Origin, origins
 from ffe_core.insight.versions import versions
-from ffe_core.operations.corrections import BY_HAND, correct
+from ffe_core.operations.corrections import correct
 from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros

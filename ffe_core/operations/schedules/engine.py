@@ -82,6 +82,7 @@ class Scheduler:
             executors={"default": ThreadPoolExecutor(1)},
         )
         self.last_error: str | None = None
+        self._failure: type[Exception] | None = None
 
     # -- from outside
 
@@ -143,11 +144,11 @@ class Scheduler:
         """One step of the engine, and whether it went well; what goes wrong is said and tried again."""
         try:
             step()
-            self.last_error = None
+            self.last_error = self._failure = None
         except Exception as error:
-            if str(error) != self.last_error:
+            if self._failure is not type(error):
                 log.exception("schedules: a step failed and is tried again")
-            self.last_error = str(error)
+            self.last_error, self._failure = str(error), type(error)
         return self.last_error is None
 
     def _adopt_dead_runs(self) -> None:

@@ -1,4 +1,4 @@
-"""When is a schedule due? By cron, every so many minutes, or shortly after each bar closes; always in UTC.
+"""Triggers of schedules: cron, every so many minutes, or shortly after each bar closes; always in UTC.
 
 A trigger is pure: it names its due instants in any range, so that what should have happened while nobody looked can be
 told afterwards. Instants are epoch seconds. A display zone only says how they are shown.

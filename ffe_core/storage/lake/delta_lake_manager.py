@@ -1,4 +1,4 @@
-"""How candles get into the lake and out of it: guarded appends to Delta tables, candles and marks in one commit.
+"""Delta lake manager: guarded appends to the tables, candles and marks in one commit, and reads.
 
 The guard is a compare-and-swap per series: a commit names the marks it was planned from, goes through a handle of its
 own, and carries the new marks as Delta application transactions. A racer on the same series is refused by the

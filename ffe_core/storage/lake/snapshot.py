@@ -1,4 +1,4 @@
-"""Which data files of a table hold a series' bars, and how are their rows read?
+"""Table snapshot: the data files that hold a series' bars, and reads of their rows.
 
 The log names the pair, the times and the versions in each file, so nothing else is opened. A month of 1m bars out of
 20 million rows of 40 pairs, as multiples of this reader: pyarrow dataset with `file_pruning_predicate` 2.4,
