@@ -1,4 +1,4 @@
-"""What a stored candle looks like: the columns of a Bronze table, and where its rows are put."""
+"""Candle schema: the columns of a Bronze table, and where its rows are put."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
         pa.field("partition_asset_pair", pa.string()),
     ]
 )
+BY_HAND = "by-hand-"
+"""What the `_ingestion_id` of a bar that somebody corrected begins with."""
 _TABLE_PREFIX = "raw_market_data_"
 
 

@@ -1,4 +1,4 @@
-"""How many files a process may have open: a lake of many files and pages of many sessions need more than the usual."""
+"""Descriptor limit: raises how many files a process may have open, as a large lake and many sessions need."""
 
 from __future__ import annotations
 

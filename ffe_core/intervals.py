@@ -1,4 +1,4 @@
-"""How sorted half-open intervals are merged, cut and counted, whole columns at a time.
+"""Interval arithmetic: sorted half-open intervals merged, cut and counted, whole columns at a time.
 
 Every array of intervals here is int64 of shape (n, 2): start and end in epoch seconds, sorted and not overlapping.
 """
@@ -57,14 +57,16 @@ def clip_open_times(runs: Times, step: int, start: int, end: int) -> Times:
     origin = runs[:, 0]
     first = origin + grid_ceil(np.maximum(start - origin, 0), step)
     last = np.minimum(runs[:, 1], origin + grid_ceil(end - origin, step))
-    return np.column_stack((first, last))[first < last]
+    kept: Times = np.column_stack((first, last))[first < last]
+    return kept
 
 
 def open_times_in(runs: Times, step: int) -> Times:
     """The open of every bar of the runs, one-dimensional and ascending."""
     bars = (runs[:, 1] - runs[:, 0]) // step
     before = np.cumsum(bars) - bars
-    return np.repeat(runs[:, 0] - before * step, bars) + np.arange(bars.sum(), dtype=np.int64) * step
+    open_times: Times = np.repeat(runs[:, 0] - before * step, bars) + np.arange(bars.sum(), dtype=np.int64) * step
+    return open_times
 
 
 def union(*sets: Times) -> Times:

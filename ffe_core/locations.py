@@ -1,4 +1,4 @@
-"""Where the data directory and the lake lie: each is read once, here, so that every library opens the same place.
+"""Locations of the data directory and the lake: each read once, here, so that every library opens the same place.
 
 SQLite, delta-rs, Arrow and the operating system disagree about `~`, `?`, `%`, `#`, brackets and relative names. A local
 place therefore leaves this module as an absolute path without links and dots, a remote one as a URI without a trailing

@@ -1,4 +1,4 @@
-"""What a pair is called: one stored name for BTCUSD, BTC-USD and BTC/USD, and what kind of market it is."""
+"""Pair names: one stored name for BTCUSD, BTC-USD and BTC/USD, and what kind of market it is."""
 
 from __future__ import annotations
 

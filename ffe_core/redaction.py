@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything that is shown, logged or stored: known secret values become `***`."""
+"""Redaction of secrets in everything that is shown, logged or stored: known values become `***`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a series is: one pair at one timeframe from one provider, and how far it has been read."""
+"""Series and watermarks: one pair at one timeframe from one provider, and how far it has been read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a setting comes from: the config dict in code, then the environment, then secrets.toml, then the default.
+"""Settings: the config dict in code, then the environment, then secrets.toml, then the default.
 
 One tree with the same keys everywhere: `{"oanda": {"api_token": ...}}` in code is FFE_OANDA__API_TOKEN in the
 environment and `[oanda] api_token = ...` in .streamlit/secrets.toml. The first source that names a key wins.
@@ -22,7 +22,8 @@ from ffe_core.calendars import MarketCalendar, calendar_for, check_overrides, ch
 from ffe_core.errors import InputError
 from ffe_core.locations import data_folder, lake_address
 from ffe_core.redaction import register
-from ffe_core.sources import PREFIX, variable
+from ffe_core.sources import PREFIX
+from ffe_core.sources import variable as variable
 
 SECRETS_FILE = Path(".streamlit/secrets.toml")
 

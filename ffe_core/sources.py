@@ -1,4 +1,4 @@
-"""How settings are written outside of code: environment variables and a TOML file, read into one tree of values."""
+"""Sources of settings outside of code: environment variables and a TOML file, read into one tree of values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def from_environment(environ: Mapping[str, str]) -> Tree:
 def from_file(path: Path) -> Tree:
     """The tree of a TOML file, with or without a byte order mark; empty without a file. InputError if it is none."""
     try:
-        return _bare_tree(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        tree: Tree = _bare_tree(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return tree
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Which bar sizes there are, and where their grid lies."""
+"""Timeframes: the bar sizes there are, and where their grid lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How instants and ranges are read and written: aware, UTC, half-open.
+"""Instants and ranges, read and written: aware, UTC, half-open.
 
 A date means that whole UTC day, the end date included; a datetime is taken as given, its end excluded; one without
 a zone is refused. Inside the core an instant is an int: epoch seconds, UTC. The last one is the last second of 9999,

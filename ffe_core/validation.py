@@ -1,4 +1,4 @@
-"""Which records are candles: every rule, checked on whole columns, all reasons kept.
+"""Validation rules: records checked on whole columns, all reasons kept.
 
 A rule is one line in `RULES`: its code, what it says in words, and the columns it needs. A sudden price move is not a
 rule: AAPL really fell 52 % on 2000-09-29.

@@ -1,4 +1,4 @@
-"""When is a market open, and which of its bars should therefore exist?"""
+"""Market calendars: when a market is open, and which of its bars should therefore exist."""
 
 from ffe_core.calendars.base import CalendarHorizonError, MarketCalendar, SpecialSession
 from ffe_core.calendars.choice import (

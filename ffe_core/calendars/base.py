@@ -1,4 +1,4 @@
-"""Which bars should a market have in a range, given when it is open?
+"""Calendar interface: the bars a market should have in a range, given when it is open.
 
 Times are epoch seconds in UTC and ranges are half-open on bar opens. A bar is expected when its window holds an open
 minute of the market, and optional when it holds a quiet minute but no open one. Windows lie on the UTC grid; a market
@@ -133,7 +133,8 @@ class MarketCalendar(ABC):
 
     def on_grid(self, timeframe: str, open_times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """(n,) bool: whether a bar of this market may open at each of `opens` (epoch seconds), expected or not."""
-        return np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
+        on: npt.NDArray[np.bool_] = np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
+        return on
 
     def last_expected(self, timeframe: str, before: int) -> int | None:
         """The latest expected open before `before`; None when there is none in the 400 days before it.

@@ -1,4 +1,4 @@
-"""Which calendar does a series follow? An override wins, then what the provider and the name say.
+"""Calendar choice of a series: an override wins, then what the provider and the name say.
 
 OANDA           its own hours, by instrument (oanda.toml)
 Coinbase        always open

@@ -1,4 +1,4 @@
-"""On which days did an exchange keep other hours than usual? For display: holidays, half days, late beginnings."""
+"""Closures of an exchange, for display: holidays, half days, late beginnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When does crypto trade? Always."""
+"""Crypto calendar: always open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When does a stock exchange trade? Sessions come from `exchange_calendars`, loaded at first use, corrected by a table.
+"""Exchange calendar: sessions from `exchange_calendars`, loaded at first use, corrected by a table.
 
 Hourly bars begin at the session's open: on the New York Stock Exchange they open on the half hour, and a full day from
 09:30 to 16:00 has seven. A daily bar is 00:00 UTC of its session's date, wherever the

@@ -1,4 +1,4 @@
-"""What we know better than exchange_calendars: suffixes, usual hours of a time, single days (exchanges.toml)."""
+"""Exchange table (exchanges.toml): suffixes, usual hours of a time and single days, over exchange_calendars."""
 
 from __future__ import annotations
 

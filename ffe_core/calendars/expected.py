@@ -1,4 +1,4 @@
-"""Where does a bar stand among those a market should have? Its rank: how many expected bars open before it.
+"""Rank of a bar among those a market should have: how many expected bars open before it.
 
 On ranks every market is open without a break, so sets of bars are plain intervals of integers, bars that follow one
 another in market time are neighbours whatever lies between them, and no candle is ever an object.

@@ -1,4 +1,4 @@
-"""When does foreign exchange trade? In trading days from 17:00 to 17:00 New York, Monday's to Friday's.
+"""FX calendar: trading days from 17:00 to 17:00 New York, Monday's to Friday's.
 
 Monday's trading day begins on Sunday at 17:00, so the week runs from Sunday 17:00 to Friday 17:00 New York, which is
 22:00 or 21:00 UTC by the season. A holiday closes one trading day: 25 December from the 24th 17:00 to the 25th 17:00.

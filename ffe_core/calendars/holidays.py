@@ -1,4 +1,4 @@
-"""Which days does a list of days and rules name?
+"""Holiday rules: the days that a list of days and rules names.
 
 2022-12-26     that day
 12-25          that day of every year

@@ -1,4 +1,4 @@
-"""When do OANDA's instruments trade? The table oanda.toml, read at first use: one group of instruments, one calendar.
+"""OANDA calendars: the table oanda.toml, read at first use; one group of instruments, one calendar.
 
 What the table does not name follows its kind: two currencies the FX week, gold or silver in another currency the metal
 crosses, a known coin the week of the crypto CFDs, and everything else the plain week of a CFD.

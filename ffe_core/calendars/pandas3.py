@@ -1,4 +1,4 @@
-"""How exchange_calendars 4.13 is made to work on pandas 3, which it was not written for.
+"""Compatibility of exchange_calendars 4.13 with pandas 3, which it was not written for.
 
 pandas 3 asks offsets for `_add_datetime` where it asked for `_apply`, and makes ranges of business days without asking
 at all. So Athens, Belgrade, Bucharest and Cyprus (Orthodox Easter) and Tel Aviv cannot be built, and weeks with other

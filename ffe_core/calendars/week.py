@@ -1,4 +1,4 @@
-"""When does a market trade that keeps a week of its own? Local hours by period, closed days, early closes, late opens.
+"""Week calendar of a market: local hours by period, closed days, early closes, late opens.
 
 Three states, not two: open, closed, and *quiet*, hours in which bars may come or not: thin minutes, holidays that no
 list of the market names, the evening parts of a holiday where a day of the calendar and a trading day say different.

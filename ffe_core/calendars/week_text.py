@@ -1,4 +1,4 @@
-"""How a market week is written: "sun 17:03 to fri 16:58, rest 16:58-17:03", in the local time of the market.
+"""Text of a market week: "sun 17:03 to fri 16:58, rest 16:58-17:03", in the local time of the market.
 
     mon-fri 08:00-16:30     open on each of these days; an end at or before its start lies on the next day
     sun 17:00 to fri 17:00  open without a break from one day to another

@@ -1,4 +1,4 @@
-"""When does a clock on the wall show a time? Local times of a zone as epoch seconds, whole columns at a time.
+"""Time zones: local times of a zone as epoch seconds, whole columns at a time.
 
 As `datetime` with fold 0: a time that comes twice is its first one, a time that never comes is read on the old clock.
 """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ffe_core import times
-from ffe_core.cli.common import Row, actor, follow, names, run_service, status_of
+from ffe_core.cli.common import actor, follow, names, run_service, status_of
 from ffe_core.cli.output import print_json, print_table
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -17,6 +17,7 @@ from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import RunSeries
 from ffe_core.timeframes import TIMEFRAMES
 
 _BAR = 30
@@ -68,9 +69,9 @@ class Progress:
         self._told: set[int] = set()
         self._is_drawn = False
 
-    def __call__(self, rows: Sequence[Row]) -> None:
+    def __call__(self, rows: Sequence[RunSeries]) -> None:
         """Say what is new."""
-        is_over = all(row["state"] not in run_states.ACTIVE for row in rows)
+        is_over = all(row.state not in run_states.ACTIVE for row in rows)
         if sys.stderr.isatty():
             _draw(rows)
             self._is_drawn = True
@@ -80,19 +81,19 @@ class Progress:
             sys.stderr.write("\n")
             self._is_drawn = False
 
-    def _tell(self, rows: Sequence[Row]) -> None:
+    def _tell(self, rows: Sequence[RunSeries]) -> None:
         for row in rows:
-            if row["state"] not in run_states.ACTIVE and row["number"] not in self._told:
-                self._told.add(row["number"])
-                name = f"{row['asset_pair']} {row['timeframe']}"
-                sys.stderr.write(f"{name}: {row['state']}, {row['records']:,} candles\n")
+            if row.state not in run_states.ACTIVE and row.number not in self._told:
+                self._told.add(row.number)
+                name = f"{row.asset_pair} {row.timeframe}"
+                sys.stderr.write(f"{name}: {row.state}, {row.records:,} candles\n")
 
 
-def _draw(rows: Sequence[Row]) -> None:
-    done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
-    ended = sum(row["state"] not in run_states.ACTIVE for row in rows)
+def _draw(rows: Sequence[RunSeries]) -> None:
+    done, planned = sum(row.pages_done for row in rows), sum(row.pages_planned for row in rows)
+    ended = sum(row.state not in run_states.ACTIVE for row in rows)
     share = ended / len(rows) if not planned else min(1.0, done / planned)
-    candles = sum(row["records"] for row in rows)
+    candles = sum(row.records for row in rows)
     bar = "#" * round(share * _BAR)
     line = f"{bar:<{_BAR}} {share:4.0%}  {ended}/{len(rows)} series  {candles:,} candles"
     sys.stderr.write(f"\r{line:<78}")

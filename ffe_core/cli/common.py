@@ -1,4 +1,4 @@
-"""What the verbs share: lists of names, who is at the keyboard, the run service, and how a run is followed."""
+"""Helpers shared by the verbs: lists of names, who is at the keyboard, the run service, and how a run is followed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from ffe_core.operations.runs.service import RunService
     from ffe_core.settings import Settings
     from ffe_core.storage.state.database import Database
+    from ffe_core.storage.state.runs import RunSeries
 
 _POLL_SECONDS = 0.2
 _FAILED = ("error", "validation_failed")
-Row = Any
-"""A series of a run, as the state database holds it."""
 
 
 def names(text: str) -> list[str]:
@@ -65,7 +64,7 @@ def run_service(settings: Settings) -> Iterator[RunService]:
             database.close()
 
 
-def follow(service: RunService, run_id: int, tell: Callable[[Sequence[Row]], None]) -> list[dict[str, Any]]:
+def follow(service: RunService, run_id: int, tell: Callable[[Sequence[RunSeries]], None]) -> list[dict[str, Any]]:
     """Wait for the end of a run, which a signal brings on, and return the result of each of its series."""
     from ffe_core.storage.state import runs as run_states
 
@@ -73,11 +72,11 @@ def follow(service: RunService, run_id: int, tell: Callable[[Sequence[Row]], Non
         while True:
             run, rows = service.runs.get(run_id), service.runs.series(run_id)
             tell(rows)
-            if run is None or run["state"] not in run_states.ACTIVE:
+            if run is None or run.state not in run_states.ACTIVE:
                 break
             time.sleep(_POLL_SECONDS)
     output.tell_interruption()
-    return [dict(row["result"] or _unfinished(row)) for row in rows]
+    return [dict(row.result or _unfinished(row)) for row in rows]
 
 
 def status_of(results: Sequence[dict[str, Any]]) -> int:
@@ -85,14 +84,13 @@ def status_of(results: Sequence[dict[str, Any]]) -> int:
     return int(any(result["status"] in _FAILED for result in results))
 
 
-def _unfinished(row: Row) -> dict[str, Any]:
+def _unfinished(row: RunSeries) -> dict[str, Any]:
     """The result of a series that a run which ended as a whole never came to report on: what is known of it."""
     kept = ("asset_pair", "timeframe", "provider", "records", "failed_records", "expected", "stored", "unexplained")
-    watermark = row.get("watermark")
-    opened = None if watermark is None else times.iso(watermark)
-    why = row["error"] or f"the run was {row['state']} before the series ended; run the same command again"
+    opened = None if row.watermark is None else times.iso(row.watermark)
+    why = row.error or f"the run was {row.state} before the series ended; run the same command again"
     return {
-        **{name: row[name] for name in kept},
+        **{name: getattr(row, name) for name in kept},
         "status": "error",
         "watermark": opened,
         "error": why,

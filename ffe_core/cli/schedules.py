@@ -24,7 +24,7 @@ from ffe_core.operations.schedules.service import Draft, Schedules
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.schedules import Schedule, ScheduleStore
+from ffe_core.storage.state.schedules import Schedule, ScheduleStore, Tick
 from ffe_core.storage.state.watchlists import Watchlists
 
 _DEFAULTS = Draft("")
@@ -99,7 +99,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _row(schedule: Schedule, last: Any) -> dict[str, Any]:
+def _row(schedule: Schedule, last: Tick | None) -> dict[str, Any]:
     due = None if schedule.paused or schedule.next_due is None else times.iso(schedule.next_due)
     found = asdict(schedule)
     for name in ("accounted_until", "paused_at", "created_at", "next_due"):
@@ -108,8 +108,8 @@ def _row(schedule: Schedule, last: Any) -> dict[str, Any]:
         **found,
         "state": "paused" if schedule.paused else "active",
         "next_due": due,
-        "last_outcome": None if last is None else last["run_state"] or last["outcome"],
-        "last_due": None if last is None else times.iso(last["due"]),
+        "last_outcome": None if last is None else last.run_state or last.outcome,
+        "last_due": None if last is None else times.iso(last.due),
     }
 
 
@@ -181,7 +181,7 @@ def _run(arguments: argparse.Namespace) -> int:
         run_id = schedules.run_now(schedule.id, actor())
         results = follow(service, run_id, Progress())
         run = service.runs.get(run_id)
-    state = run["state"] if run else run_states.FAILED
+    state = run.state if run else run_states.FAILED
     if arguments.json:
         print_json({"schedule": schedule.name, "run": run_id, "state": state, "results": results})
     else:

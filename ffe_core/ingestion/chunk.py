@@ -102,7 +102,8 @@ class Chunk:
         if self.parts is None:
             return np.ones(len(open_times), bool)
         begun = np.searchsorted(self.parts[:, 0], open_times, side="right")
-        return (begun > 0) & (open_times < self.parts[begun - 1, 1])
+        wanted: np.ndarray = (begun > 0) & (open_times < self.parts[begun - 1, 1])
+        return wanted
 
     def _unfinished(self, records: list[Any], open_times: np.ndarray, closed: np.ndarray) -> np.ndarray:
         if self.flags_completion:

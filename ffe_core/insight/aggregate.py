@@ -1,4 +1,4 @@
-"""Which bar size suits a view, and what do its bars say of the stored ones they stand for?
+"""Bar aggregation: the ladder of bar sizes, and stored bars joined into larger ones.
 
 Sizes lie on a ladder of real ones, aligned to UTC: weeks begin on Monday, months, quarters and years on their first
 day. Aggregated bars can be aggregated again, so a long range is worked through piece by piece.

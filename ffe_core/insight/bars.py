@@ -1,4 +1,4 @@
-"""What is stored of a series in a range: the latest version of each bar, as it is now or as it was known at a moment.
+"""Stored bars of a range: the latest version of each, as it is now or as it was known at a moment.
 
 Bronze never changes, so "as known at T" is the latest `_extracted_at <= T`: it needs no time travel, and compaction
 and vacuum leave it alone. Ranges are read a few partitions at a time, so memory does not grow with them.

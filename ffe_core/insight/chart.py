@@ -1,4 +1,4 @@
-"""What does a chart of a series need? At most so many bars of a real size, what is missing among them and why.
+"""Chart data of a series: at most so many bars of a real size, and what is missing among them and why.
 
 Partitions are read one after another and aggregated as they come, so five years of minutes take no more memory than
 a month. Bars of the view are whole: its ends are widened to the bars they cut.

@@ -1,4 +1,4 @@
-"""Do we have all of it, and what is missing? Exact counts and gaps of any series, from the lake, as ranges.
+"""Coverage of series: exact counts and gaps of any series, from the lake, as ranges.
 
 The lake's files are read once (see `StoredRuns`); everything else is arithmetic on ranges, so a look at a hundred
 pairs over years costs little, and no candle is ever an object. What counts as what is said in `ingestion.completeness`.

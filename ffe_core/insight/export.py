@@ -1,4 +1,4 @@
-"""How does a whole range leave the lake? As one Parquet or CSV file, with a data sheet that says what is in it.
+"""Export of a range: one Parquet or CSV file, with a data sheet that says what is in it.
 
 Rows are written as they are read, a few partitions at a time, so memory grows neither with the range nor with the
 number of series. The data sheet is counted in the same pass, from the same version of each table.

@@ -1,4 +1,4 @@
-"""How far behind is a series, in its market's own time, and is it well?
+"""Freshness and health of a series: how far behind it is, in its market's own time.
 
 Health has one definition, the first of these that holds:
 
@@ -11,10 +11,9 @@ Health has one definition, the first of these that holds:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from ffe_core.completeness import Completeness
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
@@ -22,7 +21,7 @@ from ffe_core.insight.lag import lag
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.runs import RunStore
+from ffe_core.storage.state.runs import LastRun, RunStore
 from ffe_core.storage.watermark_store import WatermarkStore
 
 BEHIND_BARS, BEHIND_SECONDS = 3, 3_600
@@ -89,18 +88,18 @@ def freshness(
 ) -> list[Freshness]:
     """A row for each series, or for every one that is stored or has marks. StorageError if something is unreadable."""
     marks = {entry.series: entry.marks for entry in watermarks.entries() if entry.series.provider}
-    last = {one: dict(row) for one, row in runs.last_of_series().items()}
+    last = runs.last_of_series()
     chosen = coverage.series() if series is None else series
     return [
-        _row(found, marks.get(found.series, Watermarks()), last.get(found.series, {}), settings, now)
+        _row(found, marks.get(found.series, Watermarks()), last.get(found.series), settings, now)
         for found in coverage.of(chosen, now=now)
     ]
 
 
 def _row(
-    found: SeriesCoverage, marks: Watermarks, last: Mapping[str, Any], settings: Settings, now: int | None
+    found: SeriesCoverage, marks: Watermarks, last: LastRun | None, settings: Settings, now: int | None
 ) -> Freshness:
-    behind, counts, state = lag(found.series, marks, settings, now), found.counts, last.get("state")
+    behind, counts, state = lag(found.series, marks, settings, now), found.counts, last.state if last else None
     return Freshness(
         series=found.series,
         marks=marks,
@@ -109,8 +108,8 @@ def _row(
         start=found.start,
         end=found.end,
         trouble=found.trouble,
-        last_run=last.get("run_id"),
+        last_run=last.run_id if last else None,
         last_state=state,
-        last_run_at=last.get("created_at"),
+        last_run_at=last.created_at if last else None,
         health=health(found.series, marks, behind, counts.unexplained, state),
     )

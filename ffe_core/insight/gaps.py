@@ -1,4 +1,4 @@
-"""Which expected bars are not there, and why?
+"""Gaps of a series: the expected bars that are not there, and why.
 
 Each expected bar counts once, as `completeness.account` counts it: stored, else dead lettered, else marked, else
 unexplained. Outside what a series has been asked for so far, a missing bar is `not_ingested`; seen from an earlier

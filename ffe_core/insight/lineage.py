@@ -1,4 +1,4 @@
-"""Who brought a stored row: which run, or whose hand, and why? Its commit says so; where that is gone, the database.
+"""Lineage of stored rows: the run or the hand that brought each, by its commit, else by the database.
 
 The log of a table forgets commits after a month, and only its newest are read: a row from further back belongs to the
 run that worked on its series at the moment it was extracted, if there was just one.
@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
+from ffe_core.candles import BY_HAND
 from ffe_core.errors import StorageError
-from ffe_core.operations.corrections import BY_HAND
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
@@ -91,7 +91,7 @@ def _by_hand(database: Database, series: Series, missing: Mapping[str, int]) -> 
     if not any(ingestion.startswith(BY_HAND) for ingestion in missing):
         return {}
     acts = Audit(database).find(target=series.key, verb="correct", limit=_MOST_CORRECTIONS)
-    by_id = {act["details"].get("ingestion"): Origin(None, act["actor"], act["reason"]) for act in acts}
+    by_id = {act.details.get("ingestion"): Origin(None, act.actor, act.reason) for act in acts}
     return {ingestion: by_id[ingestion] for ingestion in missing if ingestion in by_id}
 
 

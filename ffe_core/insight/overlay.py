@@ -1,4 +1,4 @@
-"""How far apart are two series, or one series at two moments of knowledge, bar by bar?"""
+"""Overlay of two series, or of one at two moments of knowledge: their differences bar by bar."""
 
 from __future__ import annotations
 
@@ -51,4 +51,5 @@ def _differs(a: pa.Table, b: pa.Table, place_a: pa.Array, place_b: pa.Array) -> 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     """Floats, NaN for null."""
-    return column.to_numpy()
+    numbers: np.ndarray = column.to_numpy()
+    return numbers

@@ -1,4 +1,4 @@
-"""What an analyst wants at nine in the morning: a row a series, sums, and what needs attention.
+"""Overview of all series: a row a series, sums, and what needs attention.
 
 What is stored and what is missing is what the Coverage page says, so a data file is read once at most.
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
 from ffe_core.insight.freshness import is_behind
 from ffe_core.insight.lag import lag
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import DamagedTable
-from ffe_core.storage.state.runs import RunStore
+from ffe_core.storage.state.runs import LastRun, RunStore
 from ffe_core.storage.watermark_store import WatermarkStore
 
 
@@ -83,7 +81,7 @@ def overview(coverage: Coverage, watermarks: WatermarkStore, runs: RunStore, set
 
 
 def _row(
-    series: Series, found: SeriesCoverage | None, marks: Watermarks, last: sa.RowMapping | None, settings: Settings
+    series: Series, found: SeriesCoverage | None, marks: Watermarks, last: LastRun | None, settings: Settings
 ) -> SeriesOverview:
     counts = found.counts if found and found.account else None
     return SeriesOverview(
@@ -93,6 +91,6 @@ def _row(
         marks.watermark,
         lag(series, marks, settings),
         counts.unexplained if counts else None,
-        last["run_id"] if last else None,
-        last["state"] if last else None,
+        last.run_id if last else None,
+        last.state if last else None,
     )

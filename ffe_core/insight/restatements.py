@@ -1,4 +1,4 @@
-"""Which bars did a provider restate: when, from what to what, by how much, and which ingestion brought it?
+"""Restatements by providers: when, from what to what, by how much, and which ingestion brought each.
 
 A restatement is a row whose bar has an earlier version. Only files that can hold two versions of a bar are read: those
 that overlap another in time, and those that compaction made of several commits.

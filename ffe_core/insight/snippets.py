@@ -1,4 +1,4 @@
-"""How does somebody else's program read exactly this slice? Code to copy, for four tools.
+"""Code snippets that read exactly this slice, to copy, for four tools.
 
 Each reads the latest version of every bar, as the console does, and names the partitions so that only their files are
 opened. None holds a credential.

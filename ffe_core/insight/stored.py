@@ -1,4 +1,4 @@
-"""Which series are stored, from when to when? Answered from the log alone, without opening a data file."""
+"""Stored series, from when to when: answered from the log alone, without opening a data file."""
 
 from __future__ import annotations
 

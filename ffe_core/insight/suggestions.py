@@ -1,4 +1,4 @@
-"""Which pairs to suggest for a provider: its own list, asked for once a day behind the scenes; until then the usual."""
+"""Pair suggestions: a provider's own list, asked for once a day behind the scenes; until then the usual."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which versions of one bar are stored, and where does each come from?"""
+"""Versions of one bar: all that are stored, and where each comes from."""
 
 from __future__ import annotations
 
@@ -33,4 +33,5 @@ def versions(lake: DeltaLakeManager, series: Series, open_: int) -> pa.Table:
 def change_bps(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """By how many basis points new prices lie above old ones; NaN or infinite where the old one is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (new / old - 1) * BASIS_POINTS
+        change: np.ndarray = (new / old - 1) * BASIS_POINTS
+    return change

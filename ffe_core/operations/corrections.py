@@ -1,4 +1,4 @@
-"""How a stored bar is corrected by hand: a new version is appended, with who and why; nothing is overwritten."""
+"""Manual corrections of a stored bar: a new version is appended, with who and why; nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 
 from ffe_core import times
-from ffe_core.candles import VALUES
+from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.errors import InputError
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.enrich import enrich
@@ -17,9 +17,6 @@ from ffe_core.storage.lake.delta_lake_manager import Committed, DeltaLakeManager
 from ffe_core.storage.lake.snapshot import micros
 from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.validation import REASONS, validate
-
-BY_HAND = "by-hand-"
-"""What the `_ingestion_id` of a corrected bar begins with."""
 
 
 def correct(

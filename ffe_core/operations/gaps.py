@@ -1,4 +1,4 @@
-"""How missing bars are explained by hand: marked one or many at a time, and taken back.
+"""Acknowledgement of gaps by hand: missing bars are marked one or many at a time, and taken back.
 
 Only what is missing and unexplained now is marked, never a whole range: what goes missing later is a new gap.
 """

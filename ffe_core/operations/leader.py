@@ -1,4 +1,4 @@
-"""Which console process leads a data directory: the one that holds the leader's file lock.
+"""Leader election among console processes: the one that holds the leader's file lock of a data directory.
 
 The leader starts runs and fires schedules; a standby reads everything, starts nothing, and takes over when the leader
 ends or dies.

@@ -1,4 +1,4 @@
-"""How a series' marks are moved by hand: rewound, forgotten, and put back, each seen beforehand and explained.
+"""Watermark moves by hand: rewound, forgotten, and put back, each seen beforehand and explained.
 
 A move is a commit without rows that carries the new marks, who moved them and why, so the lake alone tells the story.
 Rows are never touched: after a rewind the next resume reads again and finds repeats.

@@ -453,7 +453,8 @@ def _smooth(key: int, hours: Ints, spacing: int) -> Floats:
     first = int(cells[0])
     values = _uniform(_hash(key, np.arange(first, int(cells[-1]) + 2)))
     before, after = values[cells - first], values[cells - first + 1]
-    return before + (after - before) * (offsets / spacing)
+    joined: Floats = before + (after - before) * (offsets / spacing)
+    return joined
 
 
 def _exp(numbers: Floats) -> Floats:

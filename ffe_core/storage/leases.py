@@ -1,4 +1,4 @@
-"""Who may write a series now: one OS file lock each, taken by console and command line alike, freed by death."""
+"""Series leases: one OS file lock each, taken by console and command line alike, freed by death."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a SQLite file is named to SQLAlchemy."""
+"""SQLite file names for SQLAlchemy."""
 
 from __future__ import annotations
 

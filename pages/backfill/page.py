@@ -114,8 +114,8 @@ def dates() -> tuple[str, str] | None:
     chosen = st.session_state.backfill_range
     if not isinstance(chosen, tuple) or len(chosen) != 2:
         return None
-    exact = st.session_state.get("backfill_exact") or (None, None)
-    if all(exact) and chosen == tuple(read_day(text) for text in exact):
+    exact: tuple[str, str] | None = st.session_state.get("backfill_exact")
+    if exact and all(exact) and chosen == tuple(read_day(text) for text in exact):
         return exact
     return str(chosen[0]), str(chosen[1])
 

@@ -1,4 +1,4 @@
-"""How candles are drawn: prices and volume, closures cut out, what is missing shaded by kind."""
+"""Candle chart: prices and volume, closures cut out, what is missing shaded by kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a whole range leaves the server: written to a temporary file in bounded memory, and streamed from there."""
+"""Download of a whole range: written to a temporary file in bounded memory, and streamed from there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the coverage of many pairs is drawn: a cell a pair and period, readable without colour vision.
+"""Coverage heatmap of many pairs: a cell a pair and period, readable without colour vision.
 
 Colours go from light to dark (from dark to light on a dark page) with how much is missing, from blue to orange, and
 every cell that is not whole carries a sign. Clicks reach Python through markers that lie on the cells.

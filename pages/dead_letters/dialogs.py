@@ -1,4 +1,4 @@
-"""What is asked before something happens to dead letters: the dialogs restate what it is about and how many.
+"""Dialogs before something happens to dead letters: they restate what it is about and how many.
 
 A list of records is frozen when its button is pressed; what the dialog shows is what the verb gets.
 """
@@ -15,6 +15,7 @@ from ffe_core.errors import SeriesHeld
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
+from ffe_core.storage.dead_letters.queue import Selection
 from pages.dead_letters.text import evaluated, several, verbs
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import actor, service
@@ -22,7 +23,7 @@ from pages.widgets.text import number
 from pages.widgets.travel import go
 from pages.widgets.verbs import changing, done
 
-Chosen = dict[str, tuple[int, ...]]
+Chosen = Selection
 MOST_PREVIEWED = 5_000
 _QUEUE_SECONDS = 6 * 3600.0
 _MOST_SERIES = 12
@@ -58,7 +59,7 @@ def do(verb: Callable[..., Any], *arguments: Any, then: str | None = None, **opt
             done(then.format(result if not isinstance(result, list) else len(result)))
 
 
-def _size(chosen: Chosen) -> int:
+def _size(chosen: Selection) -> int:
     return sum(map(len, chosen.values()))
 
 

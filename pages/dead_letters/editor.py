@@ -1,4 +1,4 @@
-"""Where records are edited: drafts in a grid or as JSON, one fix for many, and what a replay would make of them.
+"""Editor of records: drafts in a grid or as JSON, one fix for many, and what a replay would make of them.
 
 Nothing is saved until it is said so. A draft remembers the revision it was made from, so that somebody else's newer
 edit is never overwritten.

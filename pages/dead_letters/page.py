@@ -147,7 +147,7 @@ def groups(asked: Wanted) -> None:
         DIMENSIONS,
         key="dl_by",
         label_visibility="collapsed",
-        format_func=NAMES.get,
+        format_func=NAMES.__getitem__,
         required=True,
         on_change=lambda: keep_in_url(by=st.session_state.dl_by),
     )
@@ -341,7 +341,7 @@ def frozen(asked: Wanted, ticked: list[Row], status: str) -> Callable[[], Chosen
         if not ticked:
             narrow = asked.status in ("", PARTLY_REPLAYED) and status
             return service().queue.select(replace(asked, status=status) if narrow else asked)
-        found: Chosen = {}
+        found: dict[str, tuple[int, ...]] = {}
         for row in ticked:
             if status in ("", PARTLY_REPLAYED) or row.status == status or status in (NEW, FAILED_AGAIN):
                 found[row.entry_id] = (*found.get(row.entry_id, ()), row.number)

@@ -18,6 +18,7 @@ from ffe_core.operations.dead_letters.service import described
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, DeadLetterBatch, DeadLetterRecord
 from ffe_core.storage.dead_letters.index import NO_REASON, storable
+from ffe_core.storage.dead_letters.queue import Selection
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.validation import UNREADABLE, read_open_times, validate
 from pages.dead_letters.dialogs import ask, do
@@ -86,7 +87,7 @@ def _head(entry: DeadLetterBatch, letter: DeadLetterRecord) -> None:
             )
 
 
-def _button(label: str, icon: str, dialog: str, chosen: dict[str, tuple[int, ...]], locked: bool) -> None:
+def _button(label: str, icon: str, dialog: str, chosen: Selection, locked: bool) -> None:
     st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked)
 
 

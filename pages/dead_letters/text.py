@@ -1,4 +1,4 @@
-"""How dead letters are written and drawn: what came from outside is only ever text."""
+"""Text of dead letters, written and drawn: what came from outside is only ever text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Overview: what there is, how fresh it is, and what needs attention."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from ffe_core.insight.overview import Overview, SeriesOverview, overview
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import RunSeries
 from pages.widgets import (
     actor,
     duration,
@@ -68,20 +69,20 @@ def first_run(run_id: int) -> None:
     """The first simulated backfill, to its end and on to its chart."""
     with section("The backfill"):
         run, rows = service().runs.get(run_id), service().runs.series(run_id)
-        if run is None or run["state"] not in run_states.ACTIVE:
+        if run is None or run.state not in run_states.ACTIVE:
             to_the_chart(rows)
             st.rerun()
-        done, planned = sum(row["pages_done"] for row in rows), sum(row["pages_planned"] for row in rows)
+        done, planned = sum(row.pages_done for row in rows), sum(row.pages_planned for row in rows)
         st.progress(done / planned if planned else 0.0, text="Backfilling a simulated market")
 
 
-def to_the_chart(rows: list[Any]) -> None:
+def to_the_chart(rows: list[RunSeries]) -> None:
     """On to the chart of the first series that came in, or to the run if none did."""
-    row = next((row for row in rows if row["state"] != run_states.FAILED), None)
+    row = next((row for row in rows if row.state != run_states.FAILED), None)
     if row is None:
         go("run", id=str(st.session_state.overview_first))
     else:
-        go("candles", provider=row["provider"], pair=row["asset_pair"], timeframe=row["timeframe"])
+        go("candles", provider=row.provider, pair=row.asset_pair, timeframe=row.timeframe)
     del st.session_state.overview_first
 
 
@@ -104,7 +105,7 @@ def figures(shown: Overview) -> None:
         "Unexplained", "–" if shown.trouble else number(shown.unexplained), help="Bars missing without a reason."
     )
     if running:
-        st.caption(f"Running since {relative(running[0]['created_at'])}: run {running[0]['id']}.")
+        st.caption(f"Running since {relative(running[0].created_at)}: run {running[0].id}.")
 
 
 def attention(shown: Overview) -> None:
@@ -155,20 +156,20 @@ def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
         text = f"{first.series}: its last run {was}" if count == 1 else f"Run {first.last_run} {was}: {count:,} series"
         yield icon, text, "Open the run", "run/page.py", {"id": str(first.last_run)}
     for members in grouped((row for row in rows if row.unexplained and row.last_state != run_states.FAILED), same_kind):
-        first, bars = members[0].series, many(sum(row.unexplained or 0 for row in members), "bar")
-        where = {"provider": first.provider, "timeframe": first.timeframe}
+        gappy, bars = members[0].series, many(sum(row.unexplained or 0 for row in members), "bar")
+        where = {"provider": gappy.provider, "timeframe": gappy.timeframe}
         text = f"{name_of(members)}: {bars} unexplained"
         yield ":orange[:material/rule:]", text, "See the gaps", "coverage/page.py", where
     for members in grouped((row for row in rows if row.is_stale), same_kind):
-        first, most = members[0].series, duration(max(row.lag or 0 for row in members))
-        form = {"provider": first.provider, "timeframes": first.timeframe}
+        behind, most = members[0].series, duration(max(row.lag or 0 for row in members))
+        form = {"provider": behind.provider, "timeframes": behind.timeframe}
         form["pairs"] = ",".join(row.series.asset_pair for row in members)
         text = f"{name_of(members)}: {'' if len(members) == 1 else 'up to '}{most} behind"
         yield ":orange[:material/schedule:]", text, "Bring up to date", "backfill/page.py", form
 
 
-def grouped(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Any]) -> list[list[SeriesOverview]]:
-    groups: dict[Any, list[SeriesOverview]] = {}
+def grouped(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Hashable]) -> list[list[SeriesOverview]]:
+    groups: dict[Hashable, list[SeriesOverview]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return list(groups.values())
@@ -190,14 +191,14 @@ def recent_runs() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link(
                 "run/page.py",
-                label=f"Run {run['id']}",
+                label=f"Run {run.id}",
                 icon=":material/play_circle:",
-                query_params={"id": str(run["id"])},
+                query_params={"id": str(run.id)},
             )
-            state_badge(run["state"])
+            state_badge(run.state)
             st.caption(
-                f"{plain(run['provider'])} · {run['series_total'] or 0} series · {span(run['start'], run['end'])} · "
-                f"{number(run['records_total'])} candles · {relative(run['created_at'])}"
+                f"{plain(run.provider)} · {run.series_total or 0} series · {span(run.start, run.end)} · "
+                f"{number(run.records_total)} candles · {relative(run.created_at)}"
             )
     if total > len(runs):
         st.page_link("runs/page.py", label=f"All {total:,} runs", icon=":material/list:")

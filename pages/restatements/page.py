@@ -8,11 +8,10 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.candles import VALUES
+from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.insight.lineage import origins
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import stored_series
-from ffe_core.operations.corrections import BY_HAND
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
@@ -51,7 +50,7 @@ def filters(known: list[Series]) -> None:
             placeholder="Any",
         )
     with cells[2]:
-        st.selectbox("Restated", list(SINCE), format_func=SINCE.get, key="restated_since")
+        st.selectbox("Restated", list(SINCE), format_func=SINCE.__getitem__, key="restated_since")
     keep_in_url(
         series=state.restated_series.key if state.restated_series else None,
         provider=state.restated_provider,

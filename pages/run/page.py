@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.operations.runs.outcome import CHANGE_REQUEST
+from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import Run, RunSeries
 from pages.widgets import (
     actor,
     duration,
@@ -37,34 +38,34 @@ YOUNG_SECONDS = 3
 FIGURE_WIDTH = 145
 
 
-def head(run: Any, rows: list[Any]) -> None:
-    with heading_row(f"Run {run['id']}", run["state"]):
+def head(run: Run, rows: list[RunSeries]) -> None:
+    with heading_row(f"Run {run.id}", run.state):
         actions(run, rows)
-    if run["error"]:
-        st.code(run["error"], language=None, wrap_lines=True)
+    if run.error:
+        st.code(run.error, language=None, wrap_lines=True)
 
 
-def origin(run: Any) -> None:
-    parent = f" · again from run {run['parent_id']}" if run["parent_id"] else ""
-    what = f"{plain(run['kind'].capitalize())} from {plain(run['provider'])}, mode {plain(run['mode'])}"
-    who = f"{plain(run['actor'])} ({plain(run['source'])})"
-    st.caption(f"{what}, {span(run['start'], run['end'])} · started {when(run['created_at'])} by {who}{parent}")
+def origin(run: Run) -> None:
+    parent = f" · again from run {run.parent_id}" if run.parent_id else ""
+    what = f"{plain(run.kind.capitalize())} from {plain(run.provider)}, mode {plain(run.mode)}"
+    who = f"{plain(run.actor)} ({plain(run.source)})"
+    st.caption(f"{what}, {span(run.start, run.end)} · started {when(run.created_at)} by {who}{parent}")
 
 
-def actions(run: Any, rows: list[Any]) -> None:
+def actions(run: Run, rows: list[RunSeries]) -> None:
     """What can be done about the run in the state it is in."""
-    console, run_id = service(), run["id"]
+    console, run_id = service(), run.id
     locked = not console.leads
-    if run["state"] in (run_states.QUEUED, run_states.RUNNING):
+    if run.state in (run_states.QUEUED, run_states.RUNNING):
         st.button(
             "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked
         )
-    if run["state"] in run_states.ACTIVE or run["kind"] != "backfill":
+    if run.is_active or run.kind != "backfill":
         return
-    if run["state"] in (run_states.INTERRUPTED, run_states.CANCELLED):
+    if run.state in (run_states.INTERRUPTED, run_states.CANCELLED):
         act("Continue", ":material/resume:", "run_continue", console.run_service.resume, run_id, locked)
-    failed = [row for row in rows if row["state"] == run_states.FAILED]
-    for_good = [row for row in failed if row["next_step"] == CHANGE_REQUEST]
+    failed = [row for row in rows if row.state == run_states.FAILED]
+    for_good = [row for row in failed if row.next_step_code == CHANGE_REQUEST]
     if for_good:
         st.button(
             "Change the request",
@@ -91,21 +92,21 @@ def act(label: str, icon: str, key: str, verb: Any, run_id: int, locked: bool, k
     )
 
 
-def change(run: Any, rows: list[Any]) -> None:
+def change(run: Run, rows: list[RunSeries]) -> None:
     """Open the form with the series that asking again would not help."""
-    first, last = run["start"], run["end"]
+    first, last = run.start, run.end
     if first % times.DAY == 0 and last % times.DAY == 0:
         asked_for = f"{times.utc(first):%Y-%m-%d}", f"{times.utc(last - times.DAY):%Y-%m-%d}"
     else:
         asked_for = times.iso(first), times.iso(last)
     go(
         "backfill",
-        provider=run["provider"],
-        pairs=",".join(dict.fromkeys(row["asset_pair"] for row in rows)),
-        timeframes=",".join(dict.fromkeys(row["timeframe"] for row in rows)),
+        provider=run.provider,
+        pairs=",".join(dict.fromkeys(row.asset_pair for row in rows)),
+        timeframes=",".join(dict.fromkeys(row.timeframe for row in rows)),
         start=asked_for[0],
         end=asked_for[1],
-        mode=run["mode"],
+        mode=run.mode,
     )
 
 
@@ -127,30 +128,30 @@ def cancel(run_id: int) -> None:
 
 
 @dialog("Cancel this run?", asked="run_question")
-def cancel_dialog(run: Any, rows: list[Any]) -> None:
-    open_ = sum(row["state"] in run_states.ACTIVE for row in rows)
+def cancel_dialog(run: Run, rows: list[RunSeries]) -> None:
+    open_ = sum(row.is_active for row in rows)
     st.write(
-        f"Run {run['id']}: {open_} of {len(rows)} series have not ended. It stops within one page fetch; "
-        f"the {number(sum(row['records'] for row in rows))} candles it has committed stay, and you can continue it."
+        f"Run {run.id}: {open_} of {len(rows)} series have not ended. It stops within one page fetch; "
+        f"the {number(sum(row.records for row in rows))} candles it has committed stay, and you can continue it."
     )
     with st.container(horizontal=True):
-        st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run["id"],))
+        st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run.id,))
         st.button("Keep it running", key="run_cancel_no", on_click=answered)
 
 
-def totals(run: Any, rows: list[Any]) -> None:
-    seconds = (run["ended_at"] or time.time()) - (run["started_at"] or run["created_at"])
-    records = sum(row["records"] for row in rows)
-    planned, done = sum(row["pages_planned"] for row in rows), sum(row["pages_done"] for row in rows)
-    accounted = sum((row["stored"] or 0) + (row["dead_lettered"] or 0) + (row["marked"] or 0) for row in rows)
-    active = run["state"] in run_states.ACTIVE
+def totals(run: Run, rows: list[RunSeries]) -> None:
+    seconds = (run.ended_at or time.time()) - (run.started_at or run.created_at)
+    records = sum(row.records for row in rows)
+    planned, done = sum(row.pages_planned for row in rows), sum(row.pages_done for row in rows)
+    accounted = sum((row.stored or 0) + (row.dead_lettered or 0) + (row.marked or 0) for row in rows)
+    active = run.is_active
     left = seconds * (planned - done) / done if active and done and planned > done else None
-    counted = [row for row in rows if row["expected"] is not None]
-    missing = [row["unexplained"] for row in counted]
+    counted = [row for row in rows if row.expected is not None]
+    missing = [row.unexplained or 0 for row in counted]
     basis = f", {len(counted)} of {len(rows)} series" if counted and len(counted) < len(rows) and not active else ""
-    expected = sum(row["expected"] for row in counted)
+    expected = sum(row.expected or 0 for row in counted)
     figures = {
-        "Series ended": f"{sum(row['state'] not in run_states.ACTIVE for row in rows)} of {len(rows)}",
+        "Series ended": f"{sum(not row.is_active for row in rows)} of {len(rows)}",
         "New candles": number(records),
         "Rate": f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–",
         "Time left" if active else "Took": duration(left) if active else duration(seconds),
@@ -162,32 +163,32 @@ def totals(run: Any, rows: list[Any]) -> None:
             st.metric(name, value, width="stretch" if name.startswith("Accounted") else FIGURE_WIDTH)
 
 
-def series_row(row: Any, told: bool) -> dict[str, Any]:
+def series_row(row: RunSeries, told: bool) -> dict[str, Any]:
     """A line of the list; an error that stands in full above it is not repeated."""
-    planned, done = row["pages_planned"], row["pages_done"]
-    share = 1.0 if row["state"] in (run_states.COMPLETE, run_states.GAPS) else done / planned if planned else 0.0
-    seconds = (row["ended_at"] or time.time()) - row["started_at"] if row["started_at"] else None
-    left = seconds * (planned - done) / done if seconds and done and planned > done and not row["ended_at"] else None
+    planned, done = row.pages_planned, row.pages_done
+    share = 1.0 if row.state in (run_states.COMPLETE, run_states.GAPS) else done / planned if planned else 0.0
+    seconds = (row.ended_at or time.time()) - row.started_at if row.started_at else None
+    left = seconds * (planned - done) / done if seconds and done and planned > done and not row.ended_at else None
     return {
-        "Pair": row["asset_pair"],
-        "Timeframe": row["timeframe"],
-        "State": [row["state"]],
+        "Pair": row.asset_pair,
+        "Timeframe": row.timeframe,
+        "State": [row.state],
         "Progress": math.floor(100 * share) / 100,
-        "Doing": row["phase"] or "",
-        "Candles": row["records"],
-        "Rate /s": round(row["records"] / seconds) if seconds and seconds > 0.5 else None,
+        "Doing": row.phase or "",
+        "Candles": row.records,
+        "Rate /s": round(row.records / seconds) if seconds and seconds > 0.5 else None,
         "Left": duration(left) if left else "",
-        "Dead letters": row["failed_records"],
-        "Unexplained": row["unexplained"],
-        "Requests": row["requests"],
-        "Retries": row["retries"],
-        "Watermark (UTC)": when(row["watermark"], hint=False).removesuffix(" UTC"),
-        "Next step": "" if told else row["next_step"] or "",
-        "Error": "" if told else row["error"] or "",
+        "Dead letters": row.failed_records,
+        "Unexplained": row.unexplained,
+        "Requests": row.requests,
+        "Retries": row.retries,
+        "Watermark (UTC)": when(row.watermark, hint=False).removesuffix(" UTC"),
+        "Next step": "" if told else next_step_of(row) or "",
+        "Error": "" if told else row.error or "",
     }
 
 
-def series_table(rows: list[Any]) -> None:
+def series_table(rows: list[RunSeries]) -> None:
     st.subheader("Series")
     numbers = {
         name: st.column_config.NumberColumn(format="localized", width=width)
@@ -200,8 +201,8 @@ def series_table(rows: list[Any]) -> None:
             ("Retries", 60),
         )
     }
-    told = sum(row["error"] is not None for row in rows) <= MOST_FAILURES
-    shown = [series_row(row, told and row["error"] is not None) for row in rows]
+    told = sum(row.error is not None for row in rows) <= MOST_FAILURES
+    shown = [series_row(row, told and row.error is not None) for row in rows]
     # A column with nothing in it is noise.
     kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
     show_table(
@@ -222,52 +223,51 @@ def series_table(rows: list[Any]) -> None:
     )
 
 
-def failures(rows: list[Any]) -> None:
+def failures(rows: list[RunSeries]) -> None:
     """Errors in full: a cell would cut them off."""
-    failed = [row for row in rows if row["error"]]
+    failed = [row for row in rows if row.error]
     for row in failed[:MOST_FAILURES]:
         with st.container(border=True):
-            what, then = f"{row['asset_pair']} {row['timeframe']}", row["next_step"] or ""
+            what, then = f"{row.asset_pair} {row.timeframe}", next_step_of(row) or ""
             st.write(f":red[:material/error:] **{plain(what)}** · {plain(then)}")
-            st.code(row["error"], language=None, wrap_lines=True)
+            st.code(row.error, language=None, wrap_lines=True)
     if len(failed) > MOST_FAILURES:
         st.caption(f"And {number(len(failed) - MOST_FAILURES)} more, each with its error in the list.")
 
 
-def notices(rows: list[Any]) -> None:
+def notices(rows: list[RunSeries]) -> None:
     """What the series say of the run's surroundings, such as a clock that is off: each once."""
-    for text in sorted({text for row in rows for text in (row["result"] or {}).get("notices", ())}):
+    for text in sorted({text for row in rows for text in (row.result or {}).get("notices", ())}):
         st.warning(text, icon=":material/schedule:")
 
 
-def log_lines(run: Any) -> None:
+def log_lines(run: Run) -> None:
     st.subheader("Log")
-    lines = service().runs.lines(run["id"])
+    lines = service().runs.lines(run.id)
     if not lines:
-        st.caption("No lines yet." if run["state"] in run_states.ACTIVE else "No lines.")
+        st.caption("No lines yet." if run.is_active else "No lines.")
         return
     text = "\n".join(
-        f"{time.strftime('%H:%M:%S', time.gmtime(line['at']))} {LEVELS.get(line['level'], '?')} {line['text']}"
-        for line in lines
+        f"{time.strftime('%H:%M:%S', time.gmtime(line.at))} {LEVELS.get(line.level, '?')} {line.text}" for line in lines
     )
     with st.container(height=min(260, 40 + 24 * len(lines)), border=False):
         st.code(text, language=None, wrap_lines=True)
 
 
-def links(run: Any, rows: list[Any]) -> None:
-    first = next((row for row in rows if row["records"] or row["stored"]), None)
-    kept = sum(row["failed_records"] for row in rows)
-    holed = next((row for row in rows if row["unexplained"] and row["watermark"] is not None), None)
+def links(run: Run, rows: list[RunSeries]) -> None:
+    first = next((row for row in rows if row.records or row.stored), None)
+    kept = sum(row.failed_records for row in rows)
+    holed = next((row for row in rows if row.unexplained and row.watermark is not None), None)
     with st.container(horizontal=True):
-        if run["kind"] == "replay":
+        if run.kind == "replay":
             label, which = "Open the dead letters", {}  # those it evaluated were kept by earlier runs
         else:
-            label, which = f"Open its {many(kept, 'dead letter')}", {"run": str(run["id"])}
-        if kept or run["kind"] == "replay":
+            label, which = f"Open its {many(kept, 'dead letter')}", {"run": str(run.id)}
+        if kept or run.kind == "replay":
             st.page_link("dead_letters/page.py", label=label, icon=":material/mark_email_unread:", query_params=which)
         if holed:
             # What a run has come to with gaps is repaired there: filled again, or marked with a reason.
-            shown = {"provider": holed["provider"], "timeframe": holed["timeframe"]}
+            shown = {"provider": holed.provider, "timeframe": holed.timeframe}
             st.page_link("coverage/page.py", label="Look at the gaps", icon=":material/grid_on:", query_params=shown)
         if first is None:
             return
@@ -276,16 +276,16 @@ def links(run: Any, rows: list[Any]) -> None:
             label="Open the candles",
             icon=":material/candlestick_chart:",
             query_params={
-                "provider": first["provider"],
-                "pair": first["asset_pair"],
-                "timeframe": first["timeframe"],
-                "start": str(first["start"]),
-                "end": str(first["end"]),
+                "provider": first.provider,
+                "pair": first.asset_pair,
+                "timeframe": first.timeframe,
+                "start": str(first.start),
+                "end": str(first.end),
             },
         )
 
 
-def body(run: Any, rows: list[Any]) -> None:
+def body(run: Run, rows: list[RunSeries]) -> None:
     with section("The figures"):
         origin(run)
         totals(run, rows)
@@ -299,21 +299,21 @@ def body(run: Any, rows: list[Any]) -> None:
         log_lines(run)
 
 
-def live(run: Any) -> None:
+def live(run: Run) -> None:
     """A young run is redrawn every second, as it may end in a moment; an older one at a third of what that costs."""
     young = is_young(run)
-    st.fragment(redrawn, run_every=1 if young else 3)(run["id"], run["state"], young)
+    st.fragment(redrawn, run_every=1 if young else 3)(run.id, run.state, young)
 
 
-def is_young(run: Any) -> bool:
-    return bool(time.time() - run["created_at"] < YOUNG_SECONDS)
+def is_young(run: Run) -> bool:
+    return time.time() - run.created_at < YOUNG_SECONDS
 
 
 def redrawn(run_id: int, state: str, young: bool) -> None:
     """The body while the run is in its state; the whole page when that has changed, or the run is young no more."""
     with section("The run"):
         run = service().runs.get(run_id)
-        if run is None or run["state"] != state or young != is_young(run) or is_leaving():
+        if run is None or run.state != state or young != is_young(run) or is_leaving():
             st.rerun()
         body(run, service().runs.series(run_id))
 
@@ -333,11 +333,11 @@ with section("The run"):
         unknown(asked)
     else:
         told()
-        shown_series = service().runs.series(shown["id"])
+        shown_series = service().runs.series(shown.id)
         head(shown, shown_series)
-        if shown["state"] in run_states.ACTIVE:
+        if shown.is_active:
             live(shown)
-            if st.session_state.get("run_question") == shown["id"]:
+            if st.session_state.get("run_question") == shown.id:
                 cancel_dialog(shown, shown_series)
         else:
             body(shown, shown_series)

@@ -9,6 +9,7 @@ import streamlit as st
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import RunSummary
 from pages.widgets import (
     arrived,
     duration,
@@ -79,7 +80,7 @@ def filters() -> None:
     )
 
 
-def found() -> tuple[list[Any], int]:
+def found() -> tuple[list[RunSummary], int]:
     state = st.session_state
     days = SINCE[state.runs_since]
     since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
@@ -94,23 +95,23 @@ def found() -> tuple[list[Any], int]:
     )
 
 
-def row(run: Any) -> dict[str, Any]:
-    ended = run["ended_at"] or datetime.now(UTC).timestamp()
-    what = run["kind"] if run["kind"] != "backfill" or run["mode"] == "resume" else run["mode"]
+def row(run: RunSummary) -> dict[str, Any]:
+    ended = run.ended_at or datetime.now(UTC).timestamp()
+    what = run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode
     return {
-        "Run": run["id"],
-        "State": [run["state"]],
-        "What": f"{what} · {number(run['series_total'] or 0)} series",
-        "Provider": run["provider"],
-        "Range": span(run["start"], run["end"]),
+        "Run": run.id,
+        "State": [run.state],
+        "What": f"{what} · {number(run.series_total or 0)} series",
+        "Provider": run.provider,
+        "Range": span(run.start, run.end),
         # Rounded down: only what is done reads 100 %.
-        "Progress": math.floor(100 * (run["progress"] or 0)) / 100,
-        "Candles": run["records_total"],
-        "Dead letters": run["failed_total"],
-        "Unexplained": run["unexplained_total"],
-        "Started": relative(run["created_at"]),
-        "Took": duration(ended - run["started_at"]) if run["started_at"] else "–",
-        "By": run["actor"] if run["source"] == "console" else f"{run['actor']}, {run['source']}",
+        "Progress": math.floor(100 * (run.progress or 0)) / 100,
+        "Candles": run.records_total,
+        "Dead letters": run.failed_total,
+        "Unexplained": run.unexplained_total,
+        "Started": relative(run.created_at),
+        "Took": duration(ended - run.started_at) if run.started_at else "–",
+        "By": run.actor if run.source == "console" else f"{run.actor}, {run.source}",
     }
 
 
@@ -128,7 +129,7 @@ def table() -> None:
         if not rows:
             empty(total)
             return
-        st.session_state.runs_ids = [run["id"] for run in rows]
+        st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
             for name, width in (("Candles", 75), ("Dead letters", 85), ("Unexplained", 85))

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.errors import InputError
-from ffe_core.storage.state.schedules import Schedule
+from ffe_core.storage.state.schedules import Schedule, Tick
 from pages.schedules.form import MODES, coming
 from pages.schedules.text import local, series_of, state_of, told
 from pages.schedules.verbs import do, go, told_in_full
@@ -156,7 +156,7 @@ def history(schedule: Schedule) -> None:
         if not ticks:
             st.caption("It has not been due yet.")
             return
-        st.session_state.sched_runs = [tick["run_id"] or tick["filled_by"] for tick in ticks]
+        st.session_state.sched_runs = [tick.run_id or tick.filled_by for tick in ticks]
         show_table(
             [tick_row(tick, schedule.zone) for tick in ticks],
             key="sched_history",
@@ -178,13 +178,11 @@ def history(schedule: Schedule) -> None:
         st.rerun()
 
 
-def tick_row(tick: Any, zone: str) -> dict[str, Any]:
-    run, single = tick["run_id"], tick["count"] == 1
+def tick_row(tick: Tick, zone: str) -> dict[str, Any]:
+    run, single = tick.run_id, tick.count == 1
     return {
-        "Due, UTC": when(tick["due"])
-        if single
-        else f"{when(tick['due'], hint=False)} to {when(tick['until'], hint=False)}",
-        "Local": local(tick["due"], zone),
+        "Due, UTC": when(tick.due) if single else f"{when(tick.due, hint=False)} to {when(tick.until, hint=False)}",
+        "Local": local(tick.due, zone),
         "State": [state_of(tick)],
         "Run": "" if run is None else str(run),
         "Note": told(tick),

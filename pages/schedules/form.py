@@ -1,16 +1,16 @@
-"""How a schedule is filled in: the fields, what is wrong said beside each, and what the next ticks would do."""
+"""Schedule form: the fields, what is wrong said beside each, and what the next ticks would do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import time
-from typing import Any
 from zoneinfo import available_timezones
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ffe_core.errors import FFEError, InputError
-from ffe_core.operations.schedules.forecast import expected_ticks
+from ffe_core.operations.schedules.forecast import ExpectedTick, expected_ticks
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule
@@ -104,7 +104,7 @@ def _trigger() -> str:
 
 def fields(own_id: int | None) -> dict[str, str]:
     """Draw the fields; what is wrong, by field, is returned and said beside each."""
-    places: dict[str, Any] = {}
+    places: dict[str, DeltaGenerator] = {}
     st.text_input("Name", key="sched_name", max_chars=60, placeholder="Majors every hour")
     places["name"] = st.container()
     _series_fields(places)
@@ -135,7 +135,7 @@ def _notes() -> None:
         return  # a bar-close trigger of series that cannot be: said at the series
 
 
-def _series_fields(places: dict[str, Any]) -> None:
+def _series_fields(places: dict[str, DeltaGenerator]) -> None:
     console = service()
     lists = [watchlist.name for watchlist in console.watchlists.all()]
     st.toggle("A saved watchlist", key="sched_from_list", help="What is on the list when it fires counts.")
@@ -168,7 +168,7 @@ def _series_fields(places: dict[str, Any]) -> None:
     places["timeframes"] = st.container()
 
 
-def _when_fields(places: dict[str, Any]) -> None:
+def _when_fields(places: dict[str, DeltaGenerator]) -> None:
     st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True)
     match st.session_state.sched_when:
         case "every":
@@ -198,7 +198,7 @@ def _when_fields(places: dict[str, Any]) -> None:
     places["zone"] = st.container()
 
 
-def _what_fields(places: dict[str, Any]) -> None:
+def _what_fields(places: dict[str, DeltaGenerator]) -> None:
     _choice("Mode", MODES, "sched_mode")
     places["mode"] = st.container()
     st.text_input("As far back as", key="sched_since", help="A date like 2024-01-01, or days back like 30d.")
@@ -251,7 +251,7 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
         st.caption("Bars and requests at most: only what is missing then is asked for.")
 
 
-def _cost(costs: Sequence[Any], position: int) -> dict[str, str]:
+def _cost(costs: Sequence[ExpectedTick], position: int) -> dict[str, str]:
     if position >= len(costs):
         return {}
     return {"Bars": number(costs[position].bars), "Requests": number(costs[position].requests)}

@@ -9,7 +9,7 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
-from ffe_core.storage.state.schedules import Schedule
+from ffe_core.storage.state.schedules import Schedule, Tick
 from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.detail import detail_view, words
 from pages.schedules.form import draft, fields, fill_in, preview
@@ -109,7 +109,7 @@ def matching(every: list[Schedule]) -> list[Schedule]:
     ]
 
 
-def row(schedule: Schedule, ticks: list[Any]) -> dict[str, Any]:
+def row(schedule: Schedule, ticks: list[Tick]) -> dict[str, Any]:
     words, dues, trouble = coming_up(schedule)
     now = time.time()
     return {
@@ -136,7 +136,8 @@ def coming_up(schedule: Schedule) -> tuple[str, list[int], str]:
         except InputError as error:  # its watchlist is gone, say
             dues, trouble = [], str(error)
         known[schedule.id] = (key, words(schedule), dues, trouble)
-    return known[schedule.id][1:]
+    _, words_, dues, trouble = known[schedule.id]
+    return words_, dues, trouble
 
 
 def open_selected() -> None:
@@ -147,9 +148,9 @@ def open_selected() -> None:
 
 def missed_panel(locked: bool) -> None:
     """Schedules that have missed ticks whose data nobody has fetched since, each with one button."""
-    missed: dict[int, list[Any]] = {}
+    missed: dict[int, list[Tick]] = {}
     for tick in service().schedules.store.unfilled():
-        missed.setdefault(tick["schedule_id"], []).append(tick)
+        missed.setdefault(tick.schedule_id, []).append(tick)
     if not missed:
         return
     every = {one.id: one for one in service().schedules.store.all()}
@@ -158,13 +159,13 @@ def missed_panel(locked: bool) -> None:
         for schedule_id, ticks in missed.items():
             if schedule_id not in every:
                 continue
-            count = sum(tick["count"] for tick in ticks)
-            first, last = ticks[0]["due"], ticks[-1]["until"]
+            count = sum(tick.count for tick in ticks)
+            first, last = ticks[0].due, ticks[-1].until
             period = when(last) if first == last else f"{when(first, hint=False)} to {when(last)}"
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.text(
                     f"{every[schedule_id].name}: {number(count)} {'tick' if count == 1 else 'ticks'}, {period}."
-                    f" {ticks[-1]['note'].capitalize()}."
+                    f" {(ticks[-1].note or '').capitalize()}."
                 )
                 st.space("stretch")
                 st.button(
@@ -203,12 +204,12 @@ def messages(locked: bool) -> None:
             st.text(outcome)
         rows = [
             {
-                "When": when(notice["at"]),
-                "About": notice["event"],
-                "Text": notice["text"],
-                "State": notice["state"],
-                "Tries": notice["attempts"],
-                "Error": notice["error"] or "",
+                "When": when(notice.at),
+                "About": notice.event,
+                "Text": notice.text,
+                "State": notice.state,
+                "Tries": notice.attempts,
+                "Error": notice.error or "",
             }
             for notice in service().schedules.store.notices(10)
         ]

@@ -1,15 +1,14 @@
-"""How schedules and their ticks are put into words and signs, everywhere the same."""
+"""Words and signs for schedules and their ticks, everywhere the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from ffe_core.storage.state import runs
 from ffe_core.storage.state import schedules as schedule_states
-from ffe_core.storage.state.schedules import Schedule
+from ffe_core.storage.state.schedules import Schedule, Tick
 from pages.widgets.text import duration
 
 _SIGNS = {
@@ -28,33 +27,33 @@ _SIGNS = {
 LEGEND = "✓ done · ✗ failed · … running or waiting · » skipped · – missed · ‖ paused · ⊘ cancelled or interrupted"
 
 
-def state_of(tick: Any) -> str:
+def state_of(tick: Tick) -> str:
     """The one state a tick is shown in: that of its run, where it has one."""
-    if tick["outcome"] in (schedule_states.RAN, schedule_states.LATE):
-        return tick["run_state"] or runs.RUNNING
-    return str(tick["outcome"])
+    if tick.outcome in (schedule_states.RAN, schedule_states.LATE):
+        return tick.run_state or runs.RUNNING
+    return tick.outcome
 
 
-def signs(ticks: Iterable[Any]) -> str:
+def signs(ticks: Iterable[Tick]) -> str:
     """One sign a tick, oldest first."""
     return " ".join(_SIGNS.get(state_of(tick), "·") for tick in ticks)
 
 
-def told(tick: Any) -> str:
+def told(tick: Tick) -> str:
     """What else there is to say about a tick."""
     parts = []
-    if tick["kind"] == schedule_states.MANUAL:
-        parts.append(f"started by {tick['actor']}")
-    elif tick["outcome"] == schedule_states.LATE:
-        parts.append(f"late by {duration(tick['late'])}")
-    elif tick["outcome"] == schedule_states.PAUSED and tick["actor"]:
-        parts.append(f"paused by {tick['actor']}")
-    if tick["count"] > 1:
-        parts.append(f"{tick['count']:,} ticks")
-    if tick["note"]:
-        parts.append(str(tick["note"]))
-    if tick["filled_by"]:
-        parts.append(f"filled by run {tick['filled_by']}")
+    if tick.kind == schedule_states.MANUAL:
+        parts.append(f"started by {tick.actor}")
+    elif tick.outcome == schedule_states.LATE:
+        parts.append(f"late by {duration(tick.late)}")
+    elif tick.outcome == schedule_states.PAUSED and tick.actor:
+        parts.append(f"paused by {tick.actor}")
+    if tick.count > 1:
+        parts.append(f"{tick.count:,} ticks")
+    if tick.note:
+        parts.append(tick.note)
+    if tick.filled_by:
+        parts.append(f"filled by run {tick.filled_by}")
     return ", ".join(parts)
 
 

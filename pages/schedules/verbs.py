@@ -1,4 +1,4 @@
-"""How a page of schedules calls a verb, and how it tells what came of it."""
+"""Calls of a schedule's verbs from a page, and how it tells what came of it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What stands between the network and the pages."""
+"""Server rooms: what stands between the network and the pages."""

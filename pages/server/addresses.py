@@ -1,4 +1,4 @@
-"""Under which names the console answers, and from which origins it is used: every other one is another site's."""
+"""Addresses of the console: the names it answers under, and the origins it is used from."""
 
 from __future__ import annotations
 

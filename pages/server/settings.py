@@ -1,4 +1,4 @@
-"""What the server takes from the configuration: the addresses it answers to, and whose pages may frame it."""
+"""Server settings: the addresses it answers to, and whose pages may frame it."""
 
 from __future__ import annotations
 

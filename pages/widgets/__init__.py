@@ -1,4 +1,4 @@
-"""What the pages share; import from here."""
+"""Widgets that the pages share; import from here."""
 
 from pages.widgets import memory  # before everything that takes some
 

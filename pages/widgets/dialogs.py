@@ -1,4 +1,4 @@
-"""How a dialog ends: a button in it redraws the dialog alone, so its end takes a rerun of the whole page."""
+"""Dialog ends: a button in a dialog redraws it alone, so its end takes a rerun of the whole page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a resting server small. Imported before everything else; measured by `tests.benchmarks.console`."""
+"""Memory of a resting server, kept small. Imported before everything else; measured by `tests.benchmarks.console`."""
 
 import ctypes
 import gc

@@ -1,4 +1,4 @@
-"""How a state looks, everywhere the same: one colour and one icon a meaning, readable without colour."""
+"""State badges, everywhere the same: one colour and one icon a meaning, readable without colour."""
 
 from __future__ import annotations
 

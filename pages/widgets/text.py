@@ -1,4 +1,4 @@
-"""How numbers, times and durations are written, everywhere the same."""
+"""Text of numbers, times and durations, everywhere the same."""
 
 from __future__ import annotations
 

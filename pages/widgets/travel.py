@@ -1,4 +1,4 @@
-"""How a verb leads to another page: it says where, and the frame goes there until it has arrived.
+"""Travel to another page after a verb: it says where, and the frame goes there until it has arrived.
 
 A script may be cut short at any Streamlit call, so "go" is a state that is kept until the goal is reached, never a
 single call that could be lost.

@@ -1,4 +1,4 @@
-"""How a page calls what changes something, and tells once, on its next redraw, what came of it."""
+"""Verb calls from pages: what changes something, and what came of it, told once on the next redraw."""
 
 from __future__ import annotations
 

@@ -65,11 +65,11 @@ def _followed(options: Options) -> Numbers:
         runs = RunStore(Database(server.data_dir / DATABASE_FILE))
         row = poll(lambda: runs.get(1), "the run")
         with Sessions(server.base, options["followers"], "run", "id=1") as sessions:
-            poll(lambda: (runs.get(1) or row)["state"] not in ACTIVE, "the run to end", 600)
+            poll(lambda: (runs.get(1) or row).state not in ACTIVE, "the run to end", 600)
         ended = runs.get(1)
         assert ended is not None
-        assert ended["state"] == COMPLETE, ended["state"]
-        return {"seconds": ended["ended_at"] - ended["started_at"], "redraws": sessions.redraws}
+        assert ended.state == COMPLETE, ended.state
+        return {"seconds": ended.ended_at - ended.started_at, "redraws": sessions.redraws}
 
 
 def _form(pairs: int, last: str) -> dict[str, list[str]]:

@@ -55,8 +55,8 @@ def measure(options: Options) -> Numbers:
             "busy": statistics.median(busy),
             "seconds": took,
             "fires": ticks,
-            "ran": sum(row["run_state"] in _ENDED for row in rows),
-            "latest": max((row["late"] or 0.0 for row in rows), default=0.0),
+            "ran": sum(row.run_state in _ENDED for row in rows),
+            "latest": max((row.late or 0.0 for row in rows), default=0.0),
             "refused": exchange.rate_limited,
             "requests": exchange.count("/candles"),
         }
@@ -84,7 +84,7 @@ def _plan(folder: Path, count: int, url: str) -> int:
 
 
 def _ended(store: ScheduleStore) -> Sequence[Any]:
-    return [row for row in store.ticks(limit=100_000)[0] if row["run_state"] is not None]
+    return [row for row in store.ticks(limit=100_000)[0] if row.run_state is not None]
 
 
 class _Visitor:

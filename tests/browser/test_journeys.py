@@ -65,11 +65,11 @@ def ranges_of(server: Server) -> RunStore:
 
 def run_state(server: Server, run_id: int) -> str:
     found = ranges_of(server).get(run_id)
-    return found["state"] if found else "not there"
+    return found.state if found else "not there"
 
 
 def series_states(server: Server, run_id: int) -> dict[str, str]:
-    return {row["asset_pair"]: row["state"] for row in ranges_of(server).series(run_id)}
+    return {row.asset_pair: row.state for row in ranges_of(server).series(run_id)}
 
 
 def start_backfill(
@@ -171,7 +171,7 @@ def test_a_question_stays_open_while_the_page_around_it_is_redrawn(
     visitor.click("run_cancel")
     visitor.sees_dialog("have not ended")
     # The page is drawn as a whole when the run is three seconds old, and its body three seconds after.
-    time.sleep(max(0.0, ranges_of(server).get(run_id)["created_at"] + 8 - time.time()))
+    time.sleep(max(0.0, ranges_of(server).get(run_id).created_at + 8 - time.time()))
     visitor.sees_dialog("1 of 2 series have not ended")
     visitor.click("run_cancel_no")
     visitor.page.get_by_role("dialog").wait_for(state="detached")
@@ -183,7 +183,7 @@ def test_a_server_killed_in_mid_run_continues_to_the_same_rows(serve: Serve, vis
     server = serve(env=SLOW)
     visitor = visit(server)
     run_id = start_backfill(visitor, "BTCUSD", "1h,1m", TWO_MONTHS)
-    poll(lambda: "complete" in [row["state"] for row in ranges_of(server).series(run_id)], "the first series")
+    poll(lambda: "complete" in [row.state for row in ranges_of(server).series(run_id)], "the first series")
     visitor.server_may_vanish = True
     server.kill()
     server.restart(FFE_SIMULATED__LATENCY_SECONDS="0")

@@ -59,7 +59,7 @@ def make_every_minute(visitor: Visitor, address: str, name: str) -> None:
 def another_ended(server: Server, before: int) -> None:
     """Wait until more ticks than before have run to their end."""
     poll(
-        lambda: len([tick for tick in ticks(server) if tick["run_state"] == "complete"]) > before,
+        lambda: len([tick for tick in ticks(server) if tick.run_state == "complete"]) > before,
         "a tick to run to its end",
         _PATIENCE,
     )
@@ -77,7 +77,7 @@ def test_a_schedule_fires_moves_the_watermark_and_outlives_the_server(serve: Ser
 
     visitor.server_may_vanish = True
     server.stop()
-    before = len([tick for tick in ticks(server) if tick["run_state"] == "complete"])
+    before = len([tick for tick in ticks(server) if tick.run_state == "complete"])
     server.restart()
     visitor.open("/schedules")
     visitor.server_may_vanish = False
@@ -103,8 +103,8 @@ def test_a_schedule_fires_moves_the_watermark_and_outlives_the_server(serve: Ser
     visitor.click("sched_run")
     visitor.sees("has started")
     poll(lambda: len(ticks(server)) == ended + 1, "the run by hand on record")
-    assert ticks(server)[0]["kind"] == "by hand"
-    due = [tick["due"] for tick in ticks(server) if tick["kind"] == "due"]
+    assert ticks(server)[0].kind == "by hand"
+    due = [tick.due for tick in ticks(server) if tick.kind == "due"]
     assert len(due) == len(set(due))
 
 
@@ -114,9 +114,9 @@ def test_an_overlap_is_skipped_and_shown(serve: Serve, visit: Visit, held: HeldM
     visitor = visit(server)
     make_every_minute(visitor, "provider=coinbase&pairs=BTCUSD&timeframes=1h", "Held")
     visitor.click("sched_run")
-    poll(lambda: any(tick["outcome"] == "skipped" for tick in ticks(server)), "a tick to be skipped", _PATIENCE)
-    [skipped] = [tick for tick in ticks(server) if tick["outcome"] == "skipped"]
-    assert "the former one, still ran" in skipped["note"]
+    poll(lambda: any(tick.outcome == "skipped" for tick in ticks(server)), "a tick to be skipped", _PATIENCE)
+    [skipped] = [tick for tick in ticks(server) if tick.outcome == "skipped"]
+    assert "the former one, still ran" in skipped.note
     visitor.open("/schedules?schedule=1")
     visitor.sees("lines. Click one to open its run.")
     held.let_go()

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ffe_core.cli import common
+from ffe_core.storage.state.runs import RunSeries
 
 RANGE = ["--start", "2024-01-01", "--end", "2024-01-31"]
 SERIES = ["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1h"]
@@ -151,8 +153,8 @@ def wait_for(folder: Path, pattern: str) -> None:
 
 
 def test_a_series_that_its_run_never_reported_on_is_an_error_with_the_reason() -> None:
-    names = ("asset_pair", "timeframe", "provider", "records", "failed_records", "expected", "stored", "unexplained")
-    row = {**dict.fromkeys(names), "state": "interrupted", "error": None, "result": None}
+    names = [field.name for field in fields(RunSeries)]
+    row = RunSeries(**{**dict.fromkeys(names), "state": "interrupted"})  # type: ignore[arg-type]
     result = common._unfinished(row)
     assert result["status"] == "error"
     assert "interrupted" in result["error"]

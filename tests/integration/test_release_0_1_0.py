@@ -76,14 +76,14 @@ class TestNothingIsLost:
         """Nobody had noticed when the directory was left."""
         run = console.runs.get(KILLED)
         assert run is not None
-        assert run["state"] == "interrupted"
+        assert run.state == "interrupted"
 
     def test_of_what_the_verbs_say(self, console: ConsoleService):
         assert [one.name for one in console.watchlists.all()] == ["Ein Überblick", "Majors"]
         assert [(one.start, one.end, one.note) for one in console.acknowledged.of(BTC)] == [
             (row["start"], row["end"], row["note"]) for row in TOLD["tables"]["marked_holes"]
         ]
-        acts = [(row["actor"], row["verb"], row["target"], row["reason"]) for row in console.audit.find()]
+        acts = [(row.actor, row.verb, row.target, row.reason) for row in console.audit.find()]
         assert acts[::-1] == [
             (row["actor"], row["verb"], row["target"], row["reason"]) for row in TOLD["tables"]["audit"]
         ]
@@ -123,7 +123,7 @@ class TestItRuns:
         console.run_service.wait(run_id, 60)
         run = console.runs.get(run_id)
         assert run is not None
-        assert run["state"] == "complete"
+        assert run.state == "complete"
 
     def test_a_dead_letter_that_was_edited_is_replayed_once(self, data: Path, answer: Callable[[str], Any]):
         (entry_id,) = [id_ for id_, told in TOLD["dead_letters"].items() if len(told) > 2]
@@ -142,8 +142,8 @@ class TestItRuns:
         until(lambda: console.schedules.store.open_ticks() == [])
         ticks = console.schedules.store.last_ticks([one.id for one in by_name.values()], 2)
         missed = ticks[by_name["Every hour"].id][0]
-        assert (missed["outcome"], missed["count"] > 20_000) == ("missed", True)
-        caught_up = [tick["run_state"] for of_one in ticks.values() for tick in of_one if tick["outcome"] == "ran late"]
+        assert (missed.outcome, missed.count > 20_000) == ("missed", True)
+        caught_up = [tick.run_state for of_one in ticks.values() for tick in of_one if tick.outcome == "ran late"]
         assert set(caught_up) <= {"complete", "finished with gaps"}
         assert caught_up
 

@@ -103,12 +103,12 @@ def states_of(service: RunService, run_id: int) -> tuple[str, dict[str, str]]:
     """The state of a run and of its series by pair."""
     run = service.runs.get(run_id)
     assert run is not None
-    return run["state"], {row["asset_pair"]: row["state"] for row in service.runs.series(run_id)}
+    return run.state, {row.asset_pair: row.state for row in service.runs.series(run_id)}
 
 
 def lines_of(service: RunService, run_id: int) -> list[str]:
     """The text of a run's log lines."""
-    return [line["text"] for line in service.runs.lines(run_id)]
+    return [line.text for line in service.runs.lines(run_id)]
 
 
 def kept(folder: Path, pair: str = "BTCUSD") -> list[int]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core.candles import VALUES
+from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.errors import InputError, SeriesHeld
 from ffe_core.insight import lineage
 from ffe_core.insight.lineage import Origin, origins
 from ffe_core.insight.versions import versions
-from ffe_core.operations.corrections import BY_HAND, correct
+from ffe_core.operations.corrections import correct
 from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
@@ -74,8 +74,8 @@ def test_a_correction_is_a_new_version_and_the_old_one_stays(tmp_path: Path) -> 
         assert after[1]["_ingestion_id"].startswith(BY_HAND)
         assert service.lake.marks(BTC) == marks
         (act,) = audit_of(service).find(target=BTC.key)
-        assert (act["actor"], act["verb"], act["reason"]) == ("ann", "correct", "typo")
-        assert act["details"]["values"] == BETTER
+        assert (act.actor, act.verb, act.reason) == ("ann", "correct", "typo")
+        assert act.details["values"] == BETTER
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_mark_leaves_the_gap_count_and_names_only_what_is_missing_now(tmp_path
         "ann",
         "seen on the status page",
     )
-    assert Audit(Database(tmp_path / DATABASE_FILE)).find(verb="mark")[0]["actor"] == "ann"
+    assert Audit(Database(tmp_path / DATABASE_FILE)).find(verb="mark")[0].actor == "ann"
 
 
 def test_it_opens_again_by_itself_when_the_data_appears_and_stays_visible(tmp_path: Path, verbs: GapVerbs) -> None:

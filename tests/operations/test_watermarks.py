@@ -42,7 +42,7 @@ def test_a_rewind_is_seen_before_and_the_next_resume_finds_only_repeats(tmp_path
         before = len(market.asked)
         run = done(service, asked())
         assert len(market.asked) - before == seen.requests
-        assert [row["repeats"] for row in service.runs.series(run)] == [31]
+        assert [row.repeats for row in service.runs.series(run)] == [31]
         assert kept(tmp_path) == list(hours(0, 72))
         assert service.lake.marks(BTC).watermark == LAST
 
@@ -54,8 +54,8 @@ def test_who_and_why_are_in_the_lake_and_in_the_audit(tmp_path: Path, market: Ma
         commit = service.lake.open(BTC.table).history(1)[0]
         assert (commit["actor"], commit["reason"], commit["verb"]) == ("ann", "bad candles", "rewind")
         [row] = Audit(service.database).find(target=BTC.key)
-        assert (row["actor"], row["verb"], row["reason"]) == ("ann", "rewind", "bad candles")
-        assert row["details"]["before_watermark"] == times.iso(LAST)
+        assert (row.actor, row.verb, row.reason) == ("ann", "rewind", "bad candles")
+        assert row.details["before_watermark"] == times.iso(LAST)
 
 
 def test_it_moves_no_other_series_and_no_row(tmp_path: Path, market: Market) -> None:
@@ -160,7 +160,7 @@ def test_forget_leaves_the_rows_and_undo_brings_the_marks_back(tmp_path: Path, m
         assert verbs.undo(BTC, "ann") == Watermarks(LAST, START)
         verbs.forget(BTC, "ann", "start over")
         run = done(service, asked())
-        assert [row["repeats"] for row in service.runs.series(run)] == [72]
+        assert [row.repeats for row in service.runs.series(run)] == [72]
         assert kept(tmp_path) == list(hours(0, 72))
 
 

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from ffe_core.errors import StorageError
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.outcome import NEXT_STEPS
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.storage.state.watchlists import Watchlists
 from tests.pages.conftest import Open, words
@@ -93,7 +94,7 @@ def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
     assert kinds(at) == {"Change the request": "primary", "Retry failed": "secondary"}
     with sqlite3.connect(data_dir / "console.db") as database:
         database.execute(
-            "update run_series set next_step = 'retry failed' where asset_pair = 'NOPEUSD' and timeframe = '4h'"
+            "update run_series set next_step_code = 'retry_failed' where asset_pair = 'NOPEUSD' and timeframe = '4h'"
         )
     at = open_page("run", id=str(run_id))
     assert kinds(at) == {"Change the request": "secondary", "Retry failed": "primary"}
@@ -101,6 +102,26 @@ def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
     form = at.session_state
     assert (form.backfill_pairs, form.backfill_preset) == (["NOPEUSD"], "Own range")
     assert [str(day) for day in form.backfill_range] == ["2024-01-01", "2024-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "shown"),
+    [
+        ("wait_for_holder", None, NEXT_STEPS["wait_for_holder"]),
+        (None, "what release 0.1.0 said", "what release 0.1.0 said"),
+        ("of_a_later_release", None, ""),
+    ],
+)
+def test_the_next_step_is_said_from_its_code_and_an_old_sentence_as_it_stands(
+    console: ConsoleService, data_dir: Path, open_page: Open, code: str | None, text: str | None, shown: str
+) -> None:
+    request = BackfillRequest.of("simulated", ["NOPEUSD"], ["1h"], "2024-01-01", "2024-01-02")
+    run_id = console.run_service.start(request, "ann")
+    console.run_service.wait(run_id, 30)
+    with sqlite3.connect(data_dir / "console.db") as database:
+        database.execute("update run_series set next_step_code = ?, next_step = ?", (code, text))
+    told = f"**NOPEUSD 1h** · {shown}".strip()
+    assert any(one.value.strip().endswith(told) for one in open_page("run", id=str(run_id)).markdown)
 
 
 def kinds(at: AppTest) -> dict[str, str]:

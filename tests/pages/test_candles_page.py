@@ -181,7 +181,7 @@ def test_a_bar_is_fetched_again_as_a_run(stored: ConsoleService, open_page: Open
     stored.run_service.wait(2, 60)
     run = stored.runs.get(2)
     assert run is not None
-    assert (run["mode"], run["start"], run["end"]) == ("refetch", CHECKED, CHECKED + HOUR)
+    assert (run.mode, run.start, run.end) == ("refetch", CHECKED, CHECKED + HOUR)
     assert "Run 2" in [title.value for title in at.title]
 
 

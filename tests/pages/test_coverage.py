@@ -233,7 +233,7 @@ def test_marks_are_taken_back_only_after_the_dialog_said_which(holed: ConsoleSer
     at.button(key="coverage_unmark_yes").click().run()
     assert "Took 1 mark back" in words(at)
     assert holed.gap_verbs.states([BTC]) == []
-    assert holed.audit.find(verb="unmark")[0]["reason"] == "they are there after all"
+    assert holed.audit.find(verb="unmark")[0].reason == "they are there after all"
 
 
 def test_of_several_gaps_those_left_are_marked_and_the_others_told(holed: ConsoleService, open_page: Open) -> None:

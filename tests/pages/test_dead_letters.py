@@ -49,11 +49,11 @@ def checks(at: AppTest) -> list[str]:
 
 def ran(console: ConsoleService) -> str:
     """The state of the newest run, at its end."""
-    run_id = console.runs.find()[0][0]["id"]
+    run_id = console.runs.find()[0][0].id
     console.run_service.wait(run_id, WAIT)
     run = console.runs.get(run_id)
     assert run
-    return str(run["state"])
+    return str(run.state)
 
 
 class TestTheList:
@@ -341,7 +341,7 @@ class TestVerbs:
         press(at, "dl_purge_yes")
         assert "1 deleted for good" in words(at)
         assert console.queue.count() == 1
-        assert console.audit.find(verb="purge dead letters")[0]["reason"] == "old"
+        assert console.audit.find(verb="purge dead letters")[0].reason == "old"
 
 
 HOSTILE = {

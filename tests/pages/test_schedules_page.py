@@ -10,7 +10,7 @@ import pytest
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.storage.state import schedules as schedule_states
-from ffe_core.storage.state.schedules import Schedule
+from ffe_core.storage.state.schedules import Schedule, Tick
 from pages.schedules.text import short, signs, state_of, told
 from tests.pages.conftest import Open, words
 
@@ -24,10 +24,11 @@ def daily(console: ConsoleService) -> Schedule:
     return console.schedules.create(_DAILY, "ann")
 
 
-def tick(**values: Any) -> dict[str, Any]:
+def tick(**values: Any) -> Tick:
     """A tick as the database has it."""
-    empty = dict.fromkeys(("late", "run_id", "run_state", "filled_by", "actor", "note"))
-    return {**empty, "kind": schedule_states.DUE, "outcome": schedule_states.RAN, "count": 1, **values}
+    return Tick(
+        **{"id": 1, "schedule_id": 1, "due": 0, "until": 0, "at": 0.0, "outcome": schedule_states.RAN, **values}
+    )
 
 
 def test_without_schedules_the_page_says_what_to_do_next(open_page: Open) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ffe_core.cli import output
-from ffe_core.cli.common import Row, actor, follow, status_of
+from ffe_core.cli.common import actor, follow, status_of
 from ffe_core.cli.dlq import choose, outcomes
 from ffe_core.cli.output import print_json
 from ffe_core.operations.dead_letters.service import DeadLetters
@@ -16,6 +16,7 @@ from ffe_core.operations.runs.service import RunService
 from ffe_core.storage.dead_letters.file import PENDING
 from ffe_core.storage.dead_letters.index import readable
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Selection
+from ffe_core.storage.state.runs import RunSeries
 
 _SHOWN = 100
 
@@ -102,12 +103,12 @@ class _Progress:
         self._run_id = run_id
         self._told = 0
 
-    def __call__(self, rows: Sequence[Row]) -> None:
+    def __call__(self, rows: Sequence[RunSeries]) -> None:
         """Say what is new."""
-        evaluated = sum(row["received"] for row in rows)
+        evaluated = sum(row.received for row in rows)
         if evaluated != self._told:
             self._told = evaluated
-            stored = sum(row["records"] for row in rows)
+            stored = sum(row.records for row in rows)
             output.tell(f"run {self._run_id}: {evaluated:,} evaluated, {stored:,} stored")
 
 

@@ -1,4 +1,4 @@
-"""How is a record edited? Fixes that can be applied to one or to many, and what an edit may not do.
+"""Edits of a record: fixes that can be applied to one or to many, and what an edit may not do.
 
 A fix takes a record and gives a new one. Whether the new one is a candle is for the preview to say; what cannot even be
 read (no JSON object, a price that is no number, a time off the grid) is refused at the field, before it is saved.

@@ -1,4 +1,4 @@
-"""How is the provider asked again for just the bars of some dead letters? In refetch mode, neighbours taken together.
+"""Refetch of dead letters: the provider is asked again for just their bars, neighbours taken together.
 
 What it sends now is stored or dead lettered as ever. A record whose bar is in the lake afterwards has found its
 candle: it ends "superseded by stored".

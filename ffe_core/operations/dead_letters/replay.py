@@ -1,4 +1,4 @@
-"""How do edited dead letters get into the lake, each exactly once?
+"""Replay of edited dead letters into the lake, each exactly once.
 
 A replayed row carries `_dead_letter_id`. Before anything is written, a replay looks which ids of its list have landed,
 under the lease of the series: so it does not matter how often a replay is started, from where, or at which moment its
@@ -190,7 +190,7 @@ class Replay:
         }
         return {
             "state": run_states.GAPS if left else run_states.COMPLETE,
-            "next_step": "mend what still fails, then replay it" if counts.failed else None,
+            "next_step_code": "edit_and_replay" if counts.failed else None,
             "result": result,
             "watermark": marks.watermark,
             "pages_done": planned,

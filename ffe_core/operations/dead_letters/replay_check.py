@@ -1,4 +1,4 @@
-"""What would become of dead letters if they were replayed now? The preview's answer, and what a replay acts on.
+"""Replay check: what would become of dead letters if they were replayed now; a replay acts on it too.
 
 Each record goes through the rules that every candle goes through, and is then compared with what the lake holds.
 """

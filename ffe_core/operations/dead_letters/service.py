@@ -1,4 +1,4 @@
-"""What can be done about dead letters? Edit, preview, replay, ask the provider again, discard, restore, purge, export.
+"""Dead letter service: edit, preview, replay, ask again, discard, restore, purge, export.
 
 Every verb works on a frozen list of records, never on a filter that could mean something else a moment later, and names
 who does it. Console and command line call the same verbs.

@@ -1,4 +1,4 @@
-"""How what is logged while a run works reaches the run's own log: its lines wait in memory until they are written.
+"""Run log: lines logged while a run works wait in memory until they are written to it.
 
 A context variable names the lines of the run that the code works for, in its tasks and threads alike; one handler on
 the package's logger adds warnings and worse to them. Adding a line never waits, so it is safe on an event loop.

@@ -8,9 +8,26 @@ from ffe_core.completeness import Completeness
 from ffe_core.errors import PermanentError, QuotaError, RetriableError, SeriesHeld
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import RunSeries
 
-CHANGE_REQUEST = "asking again would give the same answer: change the request or the credentials"
-"""The next step about a series that failed for good."""
+CHANGE_REQUEST = "change_request"
+NEXT_STEPS = {
+    CHANGE_REQUEST: "asking again would give the same answer: change the request or the credentials",
+    "choose_later_start": "the provider does not reach back that far; choose another provider or a later start",
+    "look_at_gaps": "look at the gaps, then fetch them again or mark them",
+    "wait_for_quota": "retry failed when the provider's quota has reset",
+    "retry_failed": "retry failed: it picks up where the marks stand",
+    "wait_for_holder": "wait for the run that holds it, then retry failed",
+    "see_log": "see the log lines, then retry failed",
+    "edit_and_replay": "edit what still fails, then replay it",
+    "start_again": "see what it says, then start it again: what has landed is not stored twice",
+}
+"""What a person does next about a series that did not complete: the code as stored, and the sentence as shown."""
+
+
+def next_step_of(row: RunSeries) -> str | None:
+    """The next step of a series in words; the stored sentence where a release before 0.2 left no code."""
+    return NEXT_STEPS.get(row.next_step_code or "", row.next_step)
 
 
 def state_of(report: SeriesResult) -> str:
@@ -22,24 +39,22 @@ def state_of(report: SeriesResult) -> str:
 
 
 def next_step(report: SeriesResult) -> str | None:
-    """What a person does next about a series that did not complete."""
+    """The code of what a person does next about a series that did not complete; None if it is well."""
     match report.error:
         case None if report.not_covered:
-            return "the provider does not reach back that far; choose another provider or a later start"
-        case None if state_of(report) == run_states.GAPS:
-            return "look at the gaps, then fetch them again or mark them"
+            return "choose_later_start"
         case None:
-            return None
+            return "look_at_gaps" if state_of(report) == run_states.GAPS else None
         case PermanentError():
             return CHANGE_REQUEST
         case QuotaError():
-            return "retry failed when the provider's quota has reset"
+            return "wait_for_quota"
         case RetriableError():
-            return "retry failed: it picks up where the marks stand"
+            return "retry_failed"
         case SeriesHeld():
-            return "wait for the run that holds it, then retry failed"
+            return "wait_for_holder"
         case _:
-            return "see the log lines, then retry failed"
+            return "see_log"
 
 
 def summary(report: SeriesResult) -> str:
@@ -89,7 +104,8 @@ def ended(report: SeriesResult) -> dict[str, Any]:
     return {
         "state": state_of(report),
         "error": report.error_text,
-        "next_step": next_step(report),
+        "error_code": report.error.code if report.error else None,
+        "next_step_code": next_step(report),
         "result": report.as_dict(),
     }
 

@@ -1,4 +1,4 @@
-"""What a backfill would do, per series, before anything starts: bars, requests, time, and what is skipped and why."""
+"""Preview of a backfill, per series: bars, requests, time, and what is skipped and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which processes still live: each holds a file lock of its own for as long as it runs, and death frees it.
+"""Process locks: each process holds a file lock of its own for as long as it runs, and death frees it.
 
 A run names its owner; when the owner's lock is free, nobody is working on the run any more.
 """

@@ -1,4 +1,4 @@
-"""How does a run that is not a backfill work off its series? One after the other, each failing alone."""
+"""Series work of a run that is not a backfill: one series after the other, each failing alone."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ async def one_by_one(
         try:
             columns = await work(number, item)
         except (FFEError, InputError) as error:
-            columns = _failed(item, redact(str(error)))
+            columns = _failed(item, redact(str(error)), error.code)
         except Exception as error:
             log.exception("%s ended unexpectedly", item)
-            columns = _failed(item, redact(f"{type(error).__name__}: {error}"))
+            columns = _failed(item, redact(f"{type(error).__name__}: {error}"), FFEError.code)
         await note(service, run_id, number, phase=None, ended_at=time.time(), **columns)
 
 
@@ -57,11 +57,12 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
         return None
 
 
-def _failed(series: Series, error: str) -> dict[str, Any]:
+def _failed(series: Series, error: str, code: str) -> dict[str, Any]:
     return {
         "state": run_states.FAILED,
         "error": error,
-        "next_step": "see what it says, then start it again: what has landed is not stored twice",
+        "error_code": code,
+        "next_step_code": "start_again",
         "result": {
             "asset_pair": series.asset_pair,
             "timeframe": series.timeframe,

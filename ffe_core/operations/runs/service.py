@@ -1,4 +1,4 @@
-"""How runs are started, watched, cancelled, retried and continued: one event loop in one thread, and the database.
+"""Run service: starts, cancels, retries and continues runs, in one event loop in one thread.
 
 Whoever starts a run gets its number at once; everything about it is read from the database afterwards, so a page can be
 closed and opened, and a standby or another process sees the same.
@@ -19,6 +19,7 @@ from typing import Any
 
 from ffe_core.candles import table_name
 from ffe_core.errors import (
+    FFEError,
     InputError,
     SeriesHeld,
     StorageError,
@@ -40,7 +41,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.faults import LOCKED
-from ffe_core.storage.state.runs import NewRun, RunStore
+from ffe_core.storage.state.runs import NewRun, Run, RunStore
 from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
@@ -133,14 +134,14 @@ class RunService:
         """Stop a run of this process within one page fetch; what is committed stays. One whose process is gone reads
         "interrupted" at once. InputError if it is not active, or belongs to another process that lives."""
         run = self._existing(run_id)
-        if run["state"] in run_states.ACTIVE and run["owner"] != self._process_lock.owner:
-            if is_alive(self._folder, run["owner"]):
-                raise InputError(f"{run_id} belongs to process {run['owner']}; stop it there", field="run")
-            if run_id in self._adopt_runs_of([run["owner"]]):
+        if run.is_active and run.owner != self._process_lock.owner:
+            if is_alive(self._folder, run.owner):
+                raise InputError(f"{run_id} belongs to process {run.owner}; stop it there", field="run")
+            if run_id in self._adopt_runs_of([run.owner]):
                 self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
                 return
         if not self.runs.move(run_id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING):
-            raise InputError(f"{run_id} is {self._existing(run_id)['state']}, there is nothing to cancel", field="run")
+            raise InputError(f"{run_id} is {self._existing(run_id).state}, there is nothing to cancel", field="run")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
         self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
 
@@ -333,14 +334,14 @@ class RunService:
         elif error is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)
             self._stop(run_id, run_states.FAILED, redact(f"{type(error).__name__}: {error}"))
-        elif work.cancelled() and any(row["state"] in run_states.ACTIVE for row in self.runs.series(run_id)):
+        elif work.cancelled() and any(row.is_active for row in self.runs.series(run_id)):
             self._stop(run_id, self._stopping.get(run_id, run_states.INTERRUPTED))
         else:  # also when the cancellation came after the end of the last series
             self._end(run_id)
 
     def _end(self, run_id: int) -> None:
         """The state of a run is the worst of its series; one that did not say how it ended has failed."""
-        found = {row["state"] for row in self.runs.series(run_id)}
+        found = {row.state for row in self.runs.series(run_id)}
         if found & set(run_states.ACTIVE):
             self._stop(run_id, run_states.FAILED, "the run ended without saying what became of every series")
             return
@@ -356,10 +357,10 @@ class RunService:
 
     def _stop(self, run_id: int, state: str, error: str | None = None) -> None:
         now = time.time()
-        ended = {"state": state, "ended_at": now, "phase": None, "error": error}
+        how = {"state": state, "ended_at": now, "error": error, "error_code": FFEError.code if error else None}
         rows = self.runs.series(run_id)
-        self.runs.update_series(run_id, {row["number"]: ended for row in rows if row["state"] in run_states.ACTIVE})
-        self.runs.update(run_id, state=state, ended_at=now, error=error)
+        self.runs.update_series(run_id, {row.number: {**how, "phase": None} for row in rows if row.is_active})
+        self.runs.update(run_id, **how)
         self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
 
     def turns(self, provider: str, priority: bool = False) -> asyncio.Semaphore:
@@ -373,20 +374,16 @@ class RunService:
 
     def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
         run = self._existing(run_id)
-        series = tuple(
-            Series(row["asset_pair"], row["timeframe"], row["provider"])
-            for row in self.runs.series(run_id)
-            if row["state"] in which
-        )
+        series = tuple(row.series for row in self.runs.series(run_id) if row.state in which)
         if not series:
             raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
-        if run["kind"] != "backfill":
-            raise InputError(f"{run_id} is a {run['kind']}; start it again from where it came from", field="run")
-        request = BackfillRequest(run["provider"], series, run["start"], run["end"], plan.check_mode(run["mode"]))
+        if run.kind != "backfill":
+            raise InputError(f"{run_id} is a {run.kind}; start it again from where it came from", field="run")
+        request = BackfillRequest(run.provider, series, run.start, run.end, plan.check_mode(run.mode))
         return self.start(request, actor, source, parent_id=run_id)
 
-    def _existing(self, run_id: int) -> Mapping[str, Any]:
+    def _existing(self, run_id: int) -> Run:
         run = self.runs.get(run_id)
         if run is None:
             raise InputError(f"there is no run {run_id}; the list of runs shows which there are", field="run")
-        return dict(run)
+        return run

@@ -1,4 +1,4 @@
-"""What became of each instant at which a schedule was due? Pure answers from the schedule, its trigger and the clock.
+"""Due ticks of a schedule: pure answers from the schedule, its trigger and the clock.
 
 An instant at most a minute old fires, late or not. What is older was missed: no console ran, or the machine slept, or
 its clock jumped. The catch-up policy says what stands in for it: nothing, the latest one once, or one tick for all.
@@ -6,7 +6,7 @@ its clock jumped. The catch-up policy says what stands in for it: nothing, the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from ffe_core import times
@@ -14,7 +14,7 @@ from ffe_core.errors import InputError
 from ffe_core.intervals import Times
 from ffe_core.operations.schedules.triggers import Trigger, next_dues
 from ffe_core.storage.state import schedules as schedule_states
-from ffe_core.storage.state.schedules import DueTicks, Schedule
+from ffe_core.storage.state.schedules import DueTicks, NewTick, Schedule
 
 Overlap = Literal["skip", "queue"]
 CatchUp = Literal["none", "latest", "fill"]
@@ -100,18 +100,18 @@ def _split(dues: Times, now: int, catch_up: str) -> tuple[Times, Times]:
     return dues[: len(dues) - recent], dues[len(dues) - recent :]
 
 
-def _span(schedule: Schedule, dues: Times, outcome: str, at: float, **values: Any) -> list[dict[str, Any]]:
-    """One row for an unbroken row of due instants that came to the same; none for none."""
+def _span(schedule: Schedule, dues: Times, outcome: str, at: float, **values: Any) -> list[NewTick]:
+    """One tick for an unbroken row of due instants that came to the same; none for none."""
     if not len(dues):
         return []
-    row = {"schedule_id": schedule.id, "due": int(dues[0]), "until": int(dues[-1]), "count": len(dues)}
-    return [{**row, "outcome": outcome, "at": at, **values}]
+    first, last = int(dues[0]), int(dues[-1])
+    return [NewTick(schedule_id=schedule.id, due=first, until=last, count=len(dues), outcome=outcome, at=at, **values)]
 
 
 def _next(trigger: Trigger, after: int) -> int | None:
     return next(iter(next_dues(trigger, after)), None)
 
 
-def instants(row: Mapping[str, Any], trigger: Trigger) -> Sequence[int]:
-    """Every due instant that a row of ticks stands for."""
-    return [int(due) for due in trigger.dues(row["due"] - 1, row["until"])]
+def instants(row: NewTick, trigger: Trigger) -> Sequence[int]:
+    """Every due instant that a tick stands for."""
+    return [int(due) for due in trigger.dues(row.due - 1, row.until)]

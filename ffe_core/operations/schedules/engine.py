@@ -1,4 +1,4 @@
-"""How schedules fire: our table is the truth, APScheduler keeps time, and every due instant is accounted for once.
+"""Scheduler: fires what is due; our table is the truth, APScheduler keeps time, each due instant is recorded once.
 
 The table says when something is due next; APScheduler wakes the engine at that instant, and a slow poll wakes it
 besides, for what no clock announces: a run that has ended, a change made by another process, a clock that was set.
@@ -12,10 +12,10 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from typing import Any, Protocol
 
-import sqlalchemy as sa
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -28,7 +28,7 @@ from ffe_core.operations.schedules.requests import Plans, without
 from ffe_core.operations.schedules.runs import SCHEDULER, Runs
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
-from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore
+from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore, Tick
 from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,6 @@ _ADOPT_SECONDS = 3.0
 """How often the runs of dead processes are looked for."""
 DOWN = "no console was running"
 ASLEEP = "the machine slept, or its clock was set forward"
-
-Tick = sa.RowMapping
 
 
 class Messages(Protocol):
@@ -73,7 +71,7 @@ class Scheduler:
         self._store, self._plans, self._runs, self._messages = store, plans, runs, messages
         self._clock, self._most_runs = clock, most_runs
         self._why_missed = DOWN
-        self._unwritten: dict[int, dict[str, Any]] = {}
+        self._unwritten: dict[int, Tick | None] = {}
         self._armed: int | None = None
         self._adopts_at = -math.inf
         self._adopted = False
@@ -84,6 +82,7 @@ class Scheduler:
             executors={"default": ThreadPoolExecutor(1)},
         )
         self.last_error: str | None = None
+        self._failure: type[Exception] | None = None
 
     # -- from outside
 
@@ -109,13 +108,11 @@ class Scheduler:
         """Find the runs of ticks that a former leader started and did not live to write down."""
         found = []
         for tick in self._store.open_ticks():
-            schedule = self._store.get(tick["schedule_id"])
-            if tick["outcome"] == schedule_states.FIRING and schedule is not None:
-                run_id = self._runs.find(schedule, tick["kind"], tick["due"])
+            schedule = self._store.get(tick.schedule_id)
+            if tick.outcome == schedule_states.FIRING and schedule is not None:
+                run_id = self._runs.find(schedule, tick.kind, tick.due)
                 if run_id is not None:
-                    found.append(
-                        _ran(tick, run_id, tick["at"] - tick["due"], "its leader ended right after starting it")
-                    )
+                    found.append(_ran(tick, run_id, tick.at - tick.due, "its leader ended right after starting it"))
         self._store.update_ticks(found)
 
     def poll(self) -> None:
@@ -147,11 +144,11 @@ class Scheduler:
         """One step of the engine, and whether it went well; what goes wrong is said and tried again."""
         try:
             step()
-            self.last_error = None
+            self.last_error = self._failure = None
         except Exception as error:
-            if str(error) != self.last_error:
+            if self._failure is not type(error):
                 log.exception("schedules: a step failed and is tried again")
-            self.last_error = str(error)
+            self.last_error, self._failure = str(error), type(error)
         return self.last_error is None
 
     def _adopt_dead_runs(self) -> None:
@@ -189,16 +186,16 @@ class Scheduler:
     def _launch(self) -> None:
         """Start the ticks that wait for it, unless the former one of their schedule still runs."""
         ticks = self._store.open_ticks()
-        startable = [tick for tick in ticks if tick["run_id"] is None and tick["id"] not in self._unwritten]
+        startable = [tick for tick in ticks if tick.run_id is None and tick.id not in self._unwritten]
         if not startable:
             return self._write()
-        schedules = self._store.some(tick["schedule_id"] for tick in ticks)
-        busy = {tick["schedule_id"]: tick["run_id"] for tick in ticks if tick["run_id"] is not None}
-        queued = {tick["schedule_id"] for tick in ticks if tick["outcome"] == schedule_states.WAITING}
+        schedules = self._store.some(tick.schedule_id for tick in ticks)
+        busy = {tick.schedule_id: tick.run_id for tick in ticks if tick.run_id is not None}
+        queued = {tick.schedule_id for tick in ticks if tick.outcome == schedule_states.WAITING}
         for tick in startable:
-            schedule = schedules.get(tick["schedule_id"])
+            schedule = schedules.get(tick.schedule_id)
             if schedule is None or not self._is_full(schedule.provider, busy, schedules):
-                self._unwritten[tick["id"]] = self._handled(tick, schedule, busy, queued)
+                self._unwritten[tick.id] = self._handled(tick, schedule, busy, queued)
             if len(self._unwritten) >= _AT_ONCE:
                 self._write()
         return self._write()
@@ -210,12 +207,11 @@ class Scheduler:
 
     def _write(self) -> None:
         """Write down what became of ticks. Until that succeeds it is remembered, so that nothing starts twice."""
-        changes = [change for change in self._unwritten.values() if change]
-        self._store.update_ticks(changes)
+        self._store.update_ticks([tick for tick in self._unwritten.values() if tick is not None])
         self._unwritten.clear()
 
-    def _handled(self, tick: Tick, schedule: Schedule | None, busy: dict[int, int], queued: set[int]) -> dict[str, Any]:
-        """What becomes of a tick now, as columns; nothing for one that goes on waiting."""
+    def _handled(self, tick: Tick, schedule: Schedule | None, busy: dict[int, int], queued: set[int]) -> Tick | None:
+        """What becomes of a tick now; None for one that goes on waiting."""
         if schedule is None:
             return _ended(tick, schedule_states.SKIPPED, "the schedule was deleted")
         if schedule.paused:
@@ -232,67 +228,65 @@ class Scheduler:
             return _ended(tick, schedule_states.PAUSED, str(error), SCHEDULER)
         except FFEError as error:
             log.error("%s cannot start, it is tried again: %s", schedule.name, error)
-            return {}
+            return None
 
-    def _started(self, tick: Tick, schedule: Schedule, busy: dict[int, int]) -> dict[str, Any]:
+    def _started(self, tick: Tick, schedule: Schedule, busy: dict[int, int]) -> Tick:
         now = self._clock()
-        request = self._plans.request(schedule, tick["due"], int(now), tick["fills_from"])
+        request = self._plans.request(schedule, tick.due, int(now), tick.fills_from)
         held = self._runs.busy(request.series)
         if len(held) == len(set(request.series)):
             return _ended(tick, schedule_states.SKIPPED, f"run {min(held.values())} works on its series")
-        if tick["outcome"] == schedule_states.WAITING:
+        if tick.outcome == schedule_states.WAITING:
             # A leader that dies from here on leaves a tick that its successor can tell from a waiting one.
-            self._store.update_ticks([{"id": tick["id"], "outcome": schedule_states.FIRING}])
-        run_id = self._runs.start(schedule, without(request, frozenset(held)), tick["kind"], tick["due"], SCHEDULER)
+            self._store.update_ticks([replace(tick, outcome=schedule_states.FIRING)])
+        run_id = self._runs.start(schedule, without(request, frozenset(held)), tick.kind, tick.due, SCHEDULER)
         busy[schedule.id] = run_id
-        started = _ran(tick, run_id, now - tick["due"], None)
-        if held:
-            # What is left out is not fetched, so the run does not stand in for any missed tick.
-            left_out = ", ".join(f"{one} (run {other})" for one, other in held.items())
-            started |= {
-                "note": f"without what another run works on: {left_out}",
-                "fills_from": schedule_states.NO_MISSED,
-            }
-        return started
+        started = _ran(tick, run_id, now - tick.due, None)
+        if not held:
+            return started
+        # What is left out is not fetched, so the run does not stand in for any missed tick.
+        left_out = ", ".join(f"{one} (run {other})" for one, other in held.items())
+        note = f"without what another run works on: {left_out}"
+        return replace(started, note=note, fills_from=schedule_states.NO_MISSED)
 
     # -- what came of it
 
     def _review(self) -> None:
         """Note how runs ended that were under way at the last look."""
-        ticks = [tick for tick in self._store.open_ticks() if tick["run_id"] is not None]
-        found = self._runs.states([tick["run_id"] for tick in ticks])
-        ended = [tick for tick in ticks if found.get(tick["run_id"]) not in run_states.ACTIVE]
+        ticks = [(tick.run_id, tick) for tick in self._store.open_ticks() if tick.run_id is not None]
+        found = self._runs.states([run_id for run_id, _ in ticks])
+        ended = [(run_id, tick) for run_id, tick in ticks if found.get(run_id) not in run_states.ACTIVE]
         if not ended:
             return
-        schedules = self._store.some(tick["schedule_id"] for tick in ended)
-        missed = {row["schedule_id"] for row in self._store.unfilled(under_way=True)}
+        schedules = self._store.some(tick.schedule_id for _, tick in ended)
+        missed = {row.schedule_id for row in self._store.unfilled(under_way=True)}
         failures: dict[int, int] = {}
-        for tick in ended:
-            schedule, state = schedules.get(tick["schedule_id"]), found.get(tick["run_id"])
+        for run_id, tick in ended:
+            schedule, state = schedules.get(tick.schedule_id), found.get(run_id)
             if schedule is not None and state in (run_states.COMPLETE, run_states.GAPS):
                 failures[schedule.id] = 0
-                self._succeeded(schedule, tick, schedule.id in missed)
+                self._succeeded(schedule, tick, run_id, schedule.id in missed)
             elif schedule is not None and state == run_states.FAILED:
                 failures[schedule.id] = failures.get(schedule.id, schedule.failures) + 1
-                self._failed(schedule, tick, failures[schedule.id])
+                self._failed(schedule, run_id, failures[schedule.id])
         # Last, and all at once: what fails before is said again rather than never, and no failure counts twice.
-        self._store.end_runs({tick["id"]: found.get(tick["run_id"], "removed") for tick in ended}, failures)
+        self._store.end_runs({tick.id: found.get(run_id, "removed") for run_id, tick in ended}, failures)
         self._messages.check_threshold(self._runs.new_dead_letters)
 
-    def _succeeded(self, schedule: Schedule, tick: Tick, has_missed: bool) -> None:
+    def _succeeded(self, schedule: Schedule, tick: Tick, run_id: int, has_missed: bool) -> None:
         # One that went on from the watermark has brought whatever was missed before it.
-        goes_on = schedule.mode == "resume" and tick["fills_from"] != schedule_states.NO_MISSED
-        first = 0 if goes_on else tick["fills_from"]
+        goes_on = schedule.mode == "resume" and tick.fills_from != schedule_states.NO_MISSED
+        first = 0 if goes_on else tick.fills_from
         if has_missed and first is not None:
-            self._store.fill(schedule.id, first, tick["id"], tick["run_id"])
+            self._store.fill(schedule.id, first, tick.id, run_id)
 
-    def _failed(self, schedule: Schedule, tick: Tick, failures: int) -> None:
-        failure = self._runs.failure(tick["run_id"])
+    def _failed(self, schedule: Schedule, run_id: int, failures: int) -> None:
+        failure = self._runs.failure(run_id)
         self._messages.tell(
             "run failed",
-            f"Schedule {schedule.name}: run {tick['run_id']} failed. {failure.text}",
+            f"Schedule {schedule.name}: run {run_id} failed. {failure.text}",
             schedule=schedule.name,
-            run=tick["run_id"],
+            run=run_id,
             failures_in_a_row=failures,
         )
         if failure.credentials:
@@ -312,31 +306,21 @@ class Scheduler:
                 return
 
 
-def _ended(tick: Tick, outcome: str, note: str | None, actor: str | None = None) -> dict[str, Any]:
-    return {**_same(tick), "outcome": outcome, "note": note, "actor": actor}
+def _ended(tick: Tick, outcome: str, note: str | None, actor: str | None = None) -> Tick:
+    return replace(tick, outcome=outcome, note=note, actor=actor)
 
 
-def _ran(tick: Tick, run_id: int, late: float, note: str | None) -> dict[str, Any]:
-    waited = tick["note"] if tick["outcome"] == schedule_states.WAITING else None
-    return {
-        **_same(tick),
-        "outcome": outcome_of(late) if tick["kind"] == schedule_states.DUE else schedule_states.RAN,
-        "run_id": run_id,
-        "late": late,
-        "note": note or waited,
-    }
+def _ran(tick: Tick, run_id: int, late: float, note: str | None) -> Tick:
+    waited = tick.note if tick.outcome == schedule_states.WAITING else None
+    outcome = outcome_of(late) if tick.kind == schedule_states.DUE else schedule_states.RAN
+    return replace(tick, outcome=outcome, run_id=run_id, late=late, note=note or waited)
 
 
-def _held_up(tick: Tick, schedule: Schedule, former: int, queued: set[int]) -> dict[str, Any]:
-    if tick["outcome"] == schedule_states.WAITING:
-        return {}
+def _held_up(tick: Tick, schedule: Schedule, former: int, queued: set[int]) -> Tick | None:
+    if tick.outcome == schedule_states.WAITING:
+        return None
     if schedule.overlap == "queue" and schedule.id not in queued:
         queued.add(schedule.id)
         return _ended(tick, schedule_states.WAITING, f"waited for run {former}")
     also = ", and one tick waits for it already" if schedule.id in queued else ""
     return _ended(tick, schedule_states.SKIPPED, f"run {former}, the former one, still ran{also}")
-
-
-def _same(tick: Tick) -> dict[str, Any]:
-    """The columns every change of a tick names, as they are."""
-    return {name: tick[name] for name in ("id", "outcome", "run_id", "late", "fills_from", "actor", "note")}

@@ -1,4 +1,4 @@
-"""What would the next ticks of a schedule fetch, if all before them succeed?"""
+"""Forecast of a schedule: what its next ticks would fetch, if all before them succeed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told when a schedule needs a person? Whoever listens at a webhook, and the Overview in any case.
+"""Webhook notifications with retry: who listens is told when a schedule needs a person; the Overview tells it anyway.
 
 A message is one JSON object with a `text` that chat tools show. It is written to the database first and sent from a
 thread of its own, tried again with growing waits, and given up in the end: a dead webhook never hurts a run. The
@@ -14,13 +14,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
-import sqlalchemy as sa
 
 from ffe_core.errors import FFEError, InputError, PermanentError, ProviderError, RetriableError
 from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings, variable
 from ffe_core.storage.state import schedules as schedule_states
-from ffe_core.storage.state.schedules import ScheduleStore
+from ffe_core.storage.state.schedules import Notice, ScheduleStore
 from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Notifier:
     def check_threshold(self, since: Callable[[float], int]) -> None:
         """Tell of new dead letters when, since the last such message or a day ago, they have reached the limit."""
         last = self._store.notices(1, "dead letters")
-        begin = max(last[0]["at"] if last else 0.0, self._clock() - _DAY)
+        begin = max(last[0].at if last else 0.0, self._clock() - _DAY)
         count = since(begin)
         if count >= self._own.dead_letter_limit:
             self.tell("dead letters", f"{count:,} new dead letters; see why, edit and replay them.", count=count)
@@ -91,13 +90,13 @@ class Notifier:
     def send_pending(self) -> None:
         """Send every message whose next try has come."""
         for notice in self._store.pending_notices(self._clock()):
-            self._store.update_notice(notice["id"], **self._tried(notice))
+            self._store.update_notice(notice.id, **self._tried(notice))
 
-    def _tried(self, notice: sa.RowMapping) -> dict[str, Any]:
+    def _tried(self, notice: Notice) -> dict[str, Any]:
         """One try of one message, as columns."""
-        attempts = notice["attempts"] + 1
+        attempts = notice.attempts + 1
         try:
-            self._post({**notice["details"], "event": notice["event"], "text": notice["text"], "at": notice["at"]})
+            self._post({**notice.details, "event": notice.event, "text": notice.text, "at": notice.at})
             return {"state": schedule_states.DELIVERED, "attempts": attempts, "error": None}
         except ProviderError as error:
             final = isinstance(error, PermanentError) or attempts > len(WAITS)

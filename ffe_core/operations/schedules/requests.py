@@ -1,4 +1,4 @@
-"""What does a schedule mean right now? Its series, its trigger and the request that a tick makes.
+"""Requests of schedules: the series, the trigger and the request that a tick makes, as they are now.
 
 A schedule may name a watchlist instead of series; what is on the list counts when it fires.
 """

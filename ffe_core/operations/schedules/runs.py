@@ -1,14 +1,14 @@
-"""How does a tick become a run, and what came of it? The scheduler's view of the run service and its database."""
+"""Scheduled runs: start the run of a tick, and tell what came of it, over the run service and its database."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from ffe_core.errors import CREDENTIALS
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
@@ -18,9 +18,7 @@ from ffe_core.storage.state.schedules import Schedule
 
 SCHEDULER = "the scheduler"
 """The actor of what the scheduler does by itself."""
-_REFUSED = re.compile(r"answered HTTP 40[13]\b|the key is refused|_(?:API_TOKEN|API_KEY): missing")
 _FETCHES = ("backfill", "refetch")
-_IN_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +79,7 @@ class ScheduledRuns:
             return next((row.id for row in rows if _is_of(row.parameters, kind, due)), None)
 
     def states(self, run_ids: Sequence[int]) -> Mapping[int, str]:
-        found: dict[int, str] = {}
-        with self._database.read() as connection:
-            for at in range(0, len(run_ids), _IN_LIMIT):
-                some = database.runs.c.id.in_(run_ids[at : at + _IN_LIMIT])
-                rows = connection.execute(sa.select(database.runs.c.id, database.runs.c.state).where(some))
-                found.update({row.id: row.state for row in rows})
-        return found
+        return self._service.runs.states(run_ids)
 
     def adopt_dead(self) -> None:
         self._service.adopt_dead_runs()
@@ -97,11 +89,11 @@ class ScheduledRuns:
 
     def failure(self, run_id: int) -> Failure:
         run = self._service.runs.get(run_id)
-        failed = [row for row in self._service.runs.series(run_id) if row["state"] == database.FAILED]
-        texts = [str(row["error"]) for row in failed]
-        texts = texts or [str(run["error"] if run and run["error"] else "no reason was written down")]
+        failed = [row for row in self._service.runs.series(run_id) if row.state == database.FAILED]
+        texts = [row.error or "no reason was written down" for row in failed]
+        texts = texts or [(run and run.error) or "no reason was written down"]
         more = f" (and {len(failed) - 1} more series)" if len(failed) > 1 else ""
-        return Failure(texts[0] + more, any(_REFUSED.search(text) for text in texts))
+        return Failure(texts[0] + more, any(row.error_code in CREDENTIALS for row in failed))
 
     def new_dead_letters(self, since: float) -> int:
         counted = sa.select(sa.func.coalesce(sa.func.sum(database.run_series.c.failed_records), 0))

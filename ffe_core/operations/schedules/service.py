@@ -1,4 +1,4 @@
-"""What can people do with schedules? Create, edit, pause, resume, duplicate, delete, run now, fill what was missed.
+"""Schedule service: create, edit, pause, resume, duplicate, delete, run now, fill what was missed.
 
 Every verb names its actor. Changing a schedule first accounts for it up to now, so that no due instant is forgotten;
 an edit that began from an older version is refused.
@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, final_ticks, parse_since
@@ -24,7 +22,7 @@ from ffe_core.providers import provider_class
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import Audit, required_reason
-from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore
+from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore, Tick
 
 _LONGEST = 60
 _MOST_FAILURES = 1_000
@@ -188,7 +186,7 @@ class Schedules:
         has ended well. InputError if none is missed, or if a run is fetching it already."""
         schedule, missed = self.get(schedule_id), self.store.unfilled(schedule_id)
         if missed:
-            return self._by_hand(schedule, actor, missed[0]["due"])
+            return self._by_hand(schedule, actor, missed[0].due)
         if self.store.unfilled(schedule_id, under_way=True):
             raise InputError(
                 f"{self._filling(schedule)} what {schedule.name} missed; wait for it to end", field="schedule"
@@ -221,26 +219,26 @@ class Schedules:
         every = {one.id: one for one in self.store.all()}
         found = [_self_paused(one) for one in every.values() if one.paused_by == SCHEDULER]
         for row in self._last_ended(every):
-            if row["run_state"] == run_states.FAILED:
-                text = f"{every[row['schedule_id']].name}: run {row['run_id']} failed"
-                found.append(Attention("failed", text, row["at"], row["schedule_id"], row["run_id"]))
-        missed: dict[int, list[sa.RowMapping]] = {}
+            if row.run_state == run_states.FAILED:
+                text = f"{every[row.schedule_id].name}: run {row.run_id} failed"
+                found.append(Attention("failed", text, row.at, row.schedule_id, row.run_id))
+        missed: dict[int, list[Tick]] = {}
         for row in self.store.unfilled():
-            missed.setdefault(row["schedule_id"], []).append(row)
+            missed.setdefault(row.schedule_id, []).append(row)
         found += [_missed(every[one], rows) for one, rows in missed.items() if one in every]
         return sorted(found, key=lambda item: item.at, reverse=True)
 
     # -- inside
 
-    def _last_ended(self, every: Mapping[int, Schedule]) -> list[sa.RowMapping]:
+    def _last_ended(self, every: Mapping[int, Schedule]) -> list[Tick]:
         last = self.store.last_ticks(every, 5)
-        ended = ([row for row in rows if row["run_state"] is not None] for rows in last.values())
+        ended = ([row for row in rows if row.run_state is not None] for rows in last.values())
         return [rows[-1] for rows in ended if rows]
 
     def _filling(self, schedule: Schedule) -> str:
         """What is fetching, or about to fetch, what a schedule missed, with its verb."""
-        open_ = [tick for tick in self.store.open_ticks() if tick["schedule_id"] == schedule.id]
-        filling = (tick["run_id"] for tick in open_ if tick["fills_from"] not in (None, schedule_states.NO_MISSED))
+        open_ = [tick for tick in self.store.open_ticks() if tick.schedule_id == schedule.id]
+        filling = (tick.run_id for tick in open_ if tick.fills_from not in (None, schedule_states.NO_MISSED))
         runs = [run_id for run_id in filling if run_id is not None]
         return f"run {runs[0]} is fetching" if runs else "a tick that is about to start will fetch"
 
@@ -365,7 +363,7 @@ def _self_paused(schedule: Schedule) -> Attention:
     )
 
 
-def _missed(schedule: Schedule, rows: list[sa.RowMapping]) -> Attention:
-    count = sum(row["count"] for row in rows)
-    text = f"{schedule.name} missed {count:,} {'tick' if count == 1 else 'ticks'}: {rows[-1]['note']}"
-    return Attention("missed", text, float(rows[-1]["until"]), schedule.id)
+def _missed(schedule: Schedule, rows: list[Tick]) -> Attention:
+    count = sum(row.count for row in rows)
+    text = f"{schedule.name} missed {count:,} {'tick' if count == 1 else 'ticks'}: {rows[-1].note}"
+    return Attention("missed", text, float(rows[-1].until), schedule.id)

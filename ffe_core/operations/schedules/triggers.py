@@ -1,4 +1,4 @@
-"""When is a schedule due? By cron, every so many minutes, or shortly after each bar closes; always in UTC.
+"""Triggers of schedules: cron, every so many minutes, or shortly after each bar closes; always in UTC.
 
 A trigger is pure: it names its due instants in any range, so that what should have happened while nobody looked can be
 told afterwards. Instants are epoch seconds. A display zone only says how they are shown.
@@ -159,13 +159,14 @@ class Cron:
         if until <= after:
             return _NONE
         days = np.arange((after + 1) // DAY, until // DAY + 1)
-        dues = np.add.outer(days[self._is_day(days)] * DAY, self._of_day).ravel()
+        dues: Times = np.add.outer(days[self._is_day(days)] * DAY, self._of_day).ravel()
         return dues[(dues > after) & (dues <= until)]
 
     @cached_property
     def _of_day(self) -> Times:
         """The seconds of a day at which it is due."""
-        return np.add.outer(np.array(self.hours) * 3600, np.array(self.minutes) * MINUTE).ravel()
+        found: Times = np.add.outer(np.array(self.hours) * 3600, np.array(self.minutes) * MINUTE).ravel()
+        return found
 
     @cached_property
     def _chosen(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

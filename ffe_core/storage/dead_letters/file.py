@@ -1,4 +1,4 @@
-"""What does a dead letter file say? Its records as received, and what was done about each of them since.
+"""Dead letter file format: records as received, and what was done about each of them since.
 
 A file is a JSON object with `timestamp`, `error`, `context`, `records` and, from this package, `reasons` (a list of
 codes for each record). `history` is added by what people do: one step each, with `verb`, `at` and `by`, never changed

@@ -1,4 +1,4 @@
-"""Which dead letters there are, without reading every file: an index in SQLite, rebuilt from the files at any time.
+"""Dead letter index in SQLite: answers without reading every file, and is rebuilt from them at any time.
 
 The files are the truth. The index lies beside them, knows each file by its size and modification time, and reads
 again only what is new or changed; delete it and the next look builds it anew. What is counted on every page is kept

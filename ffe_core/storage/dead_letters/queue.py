@@ -1,4 +1,4 @@
-"""Where records that are not candles are kept: one JSON file a batch, whole as received, each record once.
+"""Dead letter queue: one JSON file a batch of records that are no candles, whole as received, each once.
 
 A file holds `timestamp`, `error`, `context`, the raw `records` and, beside them in the same order, `reasons`; and
 `format_version`, the version of this form. It is written before the commit of its batch, under a name made of its

@@ -1,4 +1,4 @@
-"""Which dead letters match? Pages of entries and of records, and counts by group, asked of the index.
+"""Dead letter search: pages of batches and of records, and counts by group, asked of the index.
 
 A page walks the entries newest first and stops when it is full; counts of one filter are kept by the index. Only a
 search in what was received reads files, newest first, as many as it takes to fill the page.

@@ -1,4 +1,4 @@
-"""How candles get into the lake and out of it: guarded appends to Delta tables, candles and marks in one commit.
+"""Delta lake manager: guarded appends to the tables, candles and marks in one commit, and reads.
 
 The guard is a compare-and-swap per series: a commit names the marks it was planned from, goes through a handle of its
 own, and carries the new marks as Delta application transactions. A racer on the same series is refused by the
@@ -88,7 +88,7 @@ class DeltaLakeManager:
         """Whether there is a Delta table of this name."""
         uri = self.table_uri(table_name)
         with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
-            return DeltaTable.is_deltatable(uri, self.storage_options)
+            return bool(DeltaTable.is_deltatable(uri, self.storage_options))
 
     def open(self, table_name: str) -> DeltaTable | None:
         """A fresh handle, or None if there is no such table. StorageError if it cannot be read."""

@@ -1,4 +1,4 @@
-"""What the lake's libraries say when they fail, as one sentence with the place and the next step.
+"""Faults of the lake's libraries as one sentence with the place and the next step.
 
 delta-rs tells kinds of trouble apart by its text alone, several lines of it and in colours. Every decision that hangs
 on that text is made here; `tests/storage/lake/test_faults.py` provokes them with the real library.

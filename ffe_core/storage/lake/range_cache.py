@@ -1,4 +1,4 @@
-"""What is remembered of data files across restarts: which bars each holds. A data file never changes, nor does this.
+"""Range cache: the bars of each data file, kept across restarts. A data file never changes, nor does this.
 
 It counts only for a file that the table's log names at the very size it had when it was read, and can be deleted at any
 time: it costs one reading of the lake.

@@ -1,4 +1,4 @@
-"""Which data files of a table hold a series' bars, and how are their rows read?
+"""Table snapshot: the data files that hold a series' bars, and reads of their rows.
 
 The log names the pair, the times and the versions in each file, so nothing else is opened. A month of 1m bars out of
 20 million rows of 40 pairs, as multiples of this reader: pyarrow dataset with `file_pruning_predicate` 2.4,
@@ -157,7 +157,8 @@ class Snapshot:
         if folder is None:
             return np.ones(len(files), dtype=bool)
         sizes = (_size(folder / path) for path in files.paths)
-        return np.fromiter(sizes, dtype=np.int64, count=len(files)) == files.sizes
+        whole: npt.NDArray[np.bool_] = np.fromiter(sizes, dtype=np.int64, count=len(files)) == files.sizes
+        return whole
 
     def read_file(self, path: str, columns: Sequence[str]) -> pa.Table:
         """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
@@ -309,7 +310,8 @@ def _files(actions: pa.Table) -> Files:
 def _is_same(actions: pa.Table, name: str) -> npt.NDArray[np.bool_]:
     """Whether a column's first and last value are known to be one."""
     low, high = (_column(actions, f"{edge}.{name}", SCHEMA.field(name).type) for edge in ("min", "max"))
-    return pc.fill_null(pc.equal(low, high), False).to_numpy(zero_copy_only=False)
+    same: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(low, high), False).to_numpy(zero_copy_only=False)
+    return same
 
 
 def _column(actions: pa.Table, name: str, kind: pa.DataType) -> Any:

@@ -1,4 +1,4 @@
-"""Which bars does each data file hold? Runs of opens, read once a file: a data file never changes.
+"""Stored ranges: the bars of each data file as runs of opens, read once a file: a data file never changes.
 
 A look after a commit reads only the files that commit added; what is remembered of the others spares a new process
 from reading them again.

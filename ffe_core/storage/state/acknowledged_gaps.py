@@ -1,4 +1,4 @@
-"""Which missing bars have an explanation, and which were asked for twice without an answer.
+"""Acknowledged gaps: ranges of missing bars with a reason, and what was asked for twice without an answer.
 
 A marked gap is a range whose missing bars somebody has explained. It hides nothing: where data appears it no longer
 counts, and it stays listed until it is taken back.
@@ -17,11 +17,11 @@ from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.series import Series
 from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.rows import portions
 
 NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER = "no trades", "venue outage", "not offered by the provider", "other"
 REASONS = (NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER)
 """Why bars may be missing for good."""
-_AT_ONCE = 500
 
 
 def _series_columns() -> list[sa.Column[str]]:
@@ -88,24 +88,19 @@ class AcknowledgedGaps:
         rows = [_row(series, start, end) | shared | {"candles": candles} for start, end, candles in ranges]
         ids: list[int] = []
         with self._database.write() as connection:
-            for at in range(0, len(rows), _AT_ONCE):
-                query = acknowledged.insert().returning(acknowledged.c.id)
-                ids += connection.scalars(query, rows[at : at + _AT_ONCE])
+            for some in portions(rows):
+                ids += connection.scalars(acknowledged.insert().returning(acknowledged.c.id), some)
         return ids
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take marks back."""
         with self._database.write() as connection:
-            for at in range(0, len(ids), _AT_ONCE):
-                connection.execute(acknowledged.delete().where(acknowledged.c.id.in_(ids[at : at + _AT_ONCE])))
+            for some in portions(ids):
+                connection.execute(acknowledged.delete().where(acknowledged.c.id.in_(some)))
 
     def get(self, ids: Sequence[int]) -> list[AcknowledgedGap]:
         """The gaps of these ids; those that are gone are left out."""
-        return [
-            gap
-            for at in range(0, len(ids), _AT_ONCE)
-            for gap in self._select(acknowledged.c.id.in_(ids[at : at + _AT_ONCE]))
-        ]
+        return [gap for some in portions(ids) for gap in self._select(acknowledged.c.id.in_(some))]
 
     def of(self, series: Series) -> list[AcknowledgedGap]:
         """All marked gaps of a series, by time."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from ffe_core.errors import InputError, StorageError
 from ffe_core.redaction import redact
 from ffe_core.storage.files import strict
 from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.rows import read_rows
 
 log = logging.getLogger(__name__)
 BEGUN, DONE, FAILED = "begun", "done", "failed"
@@ -47,6 +49,20 @@ class Act:
     def note(self, **details: Any) -> None:
         """Add to the details that are written with the outcome."""
         self.details |= details
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One act; `at` in epoch seconds, `details` what the verb had to say besides, `outcome` begun, done or failed."""
+
+    id: int
+    at: float
+    actor: str
+    verb: str
+    target: str
+    reason: str
+    details: Mapping[str, Any]
+    outcome: str
 
 
 class Audit:
@@ -87,13 +103,13 @@ class Audit:
         except StorageError as error:
             log.warning("what came of audit row %d (%s) cannot be written: %s", row_id, outcome, error)
 
-    def find(self, *, target: str | None = None, verb: str | None = None, limit: int = 100) -> list[sa.RowMapping]:
+    def find(self, *, target: str | None = None, verb: str | None = None, limit: int = 100) -> list[AuditRow]:
         """The newest rows, newest first."""
         wanted = [_table.c.target == target] if target is not None else []
         wanted += [_table.c.verb == verb] if verb is not None else []
         query = sa.select(_table).where(*wanted).order_by(_table.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            return list(connection.execute(query).mappings())
+            return read_rows(connection, AuditRow, query)
 
 
 def required_reason(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the console's own state lives: one small database, SQLite unless another is named, through SQLAlchemy Core.
+"""State database of the console: SQLite unless another is named, through SQLAlchemy Core.
 
 Each kind of state has its own file that declares its tables on `metadata`; opening the database upgrades it to them.
 Times are epoch seconds (float), what is nested is JSON. Every change is one transaction.

@@ -1,4 +1,4 @@
-"""Say what is the matter with the state database, and what to do about it: one sentence a kind of trouble."""
+"""Faults of the state database, and what to do about them: one sentence a kind of trouble."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ def state_is_missing(settings: Settings) -> bool:
 def state_notice(database: Database, settings: Settings) -> str | None:
     """What to say of a database that was made anew beside a lake, until somebody has acknowledged it."""
     rows = Audit(database).find(target=DATABASE_FILE, limit=1)
-    if not rows or rows[0]["verb"] != MADE_ANEW:
+    if not rows or rows[0].verb != MADE_ANEW:
         return None
     return (
         f"{settings.data_dir / DATABASE_FILE} was not there although the lake holds candles, so it was made anew at"
-        f" {times.iso(int(rows[0]['at']))}: runs, schedules, watchlists, acknowledged gaps and audit rows of before are"
+        f" {times.iso(int(rows[0].at))}: runs, schedules, watchlists, acknowledged gaps and audit rows of before are"
         " not in it. If it was moved or deleted, stop every console and command and put it back, or its newest backup"
         f" ({DATABASE_FILE}.before-*); if the lake came from elsewhere, nothing is amiss"
     )

@@ -1,4 +1,4 @@
-"""What runs there were, are and will be: each run, its series with their counts, and its log lines."""
+"""Runs in the database: each run, its series with their counts, and its log lines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.rows import columns_of, portions, read_rows
 
 QUEUED, RUNNING, CANCELLING = "queued", "running", "cancelling"
 COMPLETE, GAPS, FAILED = "complete", "finished with gaps", "failed"
@@ -19,6 +20,9 @@ CANCELLED, INTERRUPTED = "cancelled", "interrupted"
 ACTIVE = (QUEUED, RUNNING, CANCELLING)
 STATES = (*ACTIVE, CANCELLED, INTERRUPTED, COMPLETE, GAPS, FAILED)
 """The literal names of the states of runs and of their series."""
+
+PROCESS_ENDED = "process_ended"
+"""The error code of a run whose process is gone."""
 
 runs = sa.Table(
     "runs",
@@ -39,6 +43,7 @@ runs = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("error", sa.String),
     sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("error_code", sa.String),
 )
 run_series = sa.Table(
     "run_series",
@@ -72,6 +77,8 @@ run_series = sa.Table(
     sa.Column("error", sa.String),
     sa.Column("next_step", sa.String),
     sa.Column("result", sa.JSON),
+    sa.Column("error_code", sa.String),
+    sa.Column("next_step_code", sa.String),
     sa.Index("run_series_by_series", "asset_pair", "timeframe", "provider"),
 )
 run_log = sa.Table(
@@ -100,6 +107,117 @@ class NewRun:
     owner: str
     parent_id: int | None = None
     parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run; [start, end) and times in epoch seconds. `error_code` is the kind of `error`, None where it is not known,
+    as in a run of release 0.1.0."""
+
+    id: int
+    kind: str
+    state: str
+    provider: str
+    mode: str
+    start: int
+    end: int
+    actor: str
+    source: str
+    parent_id: int | None
+    owner: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    error: str | None
+    error_code: str | None
+    parameters: Mapping[str, Any]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary(Run):
+    """A run with sums over its series; `progress` is their mean, 0 to 1. None without series, or where none counts."""
+
+    series_total: int | None
+    series_done: int | None
+    series_failed: int | None
+    records_total: int | None
+    failed_total: int | None
+    unexplained_total: int | None
+    progress: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeries:
+    """One series of a run; times in epoch seconds, `watermark` the open of the last stored bar.
+
+    What to do next is `next_step_code`; `next_step` is the sentence that release 0.1.0 stored instead.
+    """
+
+    run_id: int
+    number: int
+    asset_pair: str
+    timeframe: str
+    provider: str
+    state: str
+    phase: str | None
+    start: int | None
+    end: int | None
+    pages_done: int
+    pages_planned: int
+    received: int
+    records: int
+    failed_records: int
+    repeats: int
+    restated: int
+    requests: int
+    retries: int
+    expected: int | None
+    stored: int | None
+    dead_lettered: int | None
+    marked: int | None
+    unexplained: int | None
+    watermark: int | None
+    started_at: float | None
+    ended_at: float | None
+    error: str | None
+    error_code: str | None
+    next_step: str | None
+    next_step_code: str | None
+    result: Mapping[str, Any] | None
+
+    @property
+    def series(self) -> Series:
+        """Which series it is."""
+        return Series(self.asset_pair, self.timeframe, self.provider)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun(RunSeries):
+    """A series in the newest run that had it, with that run's kind and when it was asked for."""
+
+    kind: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One line of a run's log; `at` in epoch seconds."""
+
+    id: int
+    run_id: int
+    at: float
+    level: str
+    text: str
 
 
 class RunStore:
@@ -169,22 +287,32 @@ class RunStore:
             with self._database.write() as connection:
                 connection.execute(run_log.insert(), rows)
 
-    def get(self, run_id: int) -> sa.RowMapping | None:
+    def get(self, run_id: int) -> Run | None:
         """One run; None if there is none of this id."""
         with self._database.read() as connection:
-            return connection.execute(sa.select(runs).where(runs.c.id == run_id)).mappings().first()
+            found = read_rows(connection, Run, sa.select(*columns_of(runs, Run)).where(runs.c.id == run_id))
+        return found[0] if found else None
 
-    def series(self, run_id: int) -> list[sa.RowMapping]:
-        """The series of a run, in the order asked."""
-        query = sa.select(run_series).where(run_series.c.run_id == run_id).order_by(run_series.c.number)
+    def states(self, run_ids: Sequence[int]) -> dict[int, str]:
+        """The state of each of these runs that there is."""
+        found: dict[int, str] = {}
         with self._database.read() as connection:
-            return list(connection.execute(query).mappings())
+            for some in portions(run_ids):
+                rows = connection.execute(sa.select(runs.c.id, runs.c.state).where(runs.c.id.in_(some)))
+                found.update({row.id: row.state for row in rows})
+        return found
 
-    def lines(self, run_id: int, most: int = 200) -> list[sa.RowMapping]:
+    def series(self, run_id: int) -> list[RunSeries]:
+        """The series of a run, in the order asked."""
+        query = sa.select(*columns_of(run_series, RunSeries)).where(run_series.c.run_id == run_id)
+        with self._database.read() as connection:
+            return read_rows(connection, RunSeries, query.order_by(run_series.c.number))
+
+    def lines(self, run_id: int, most: int = 200) -> list[RunLine]:
         """The newest lines of a run's log, oldest first."""
         query = sa.select(run_log).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(most)
         with self._database.read() as connection:
-            return list(reversed(list(connection.execute(query).mappings())))
+            return read_rows(connection, RunLine, query)[::-1]
 
     def find(
         self,
@@ -196,12 +324,8 @@ class RunStore:
         until: float | None = None,
         limit: int = 50,
         offset: int = 0,
-    ) -> tuple[list[sa.RowMapping], int]:
-        """One page of runs, newest first, and how many match; each with sums over its series.
-
-        Sums: `series_total`, `series_done`, `series_failed`, `records_total`, `failed_total`, `unexplained_total`,
-        and `progress`, the mean over its series, 0 to 1.
-        """
+    ) -> tuple[list[RunSummary], int]:
+        """One page of runs, newest first, and how many match; each with sums over its series."""
         wanted: list[sa.ColumnElement[bool]] = [runs.c.state.in_(states)] if states else []
         wanted += [runs.c.provider == provider] if provider else []
         wanted += [runs.c.created_at >= since] if since is not None else []
@@ -210,7 +334,7 @@ class RunStore:
             wanted.append(runs.c.id.in_(sa.select(run_series.c.run_id).where(run_series.c.asset_pair == asset_pair)))
         sums = _sums().subquery()
         query = (
-            sa.select(runs, *(column for column in sums.c if column.name != "run_id"))
+            sa.select(*columns_of(runs, Run), *columns_of(sums, RunSummary))
             .outerjoin(sums, sums.c.run_id == runs.c.id)
             .where(*wanted)
             .order_by(runs.c.id.desc())
@@ -219,15 +343,15 @@ class RunStore:
         )
         with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
-            return list(connection.execute(query).mappings()), total
+            return read_rows(connection, RunSummary, query), total
 
     def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
         """Those of the series that an active run has and has not ended, with the run's number."""
         active = run_series.c.state.in_(ACTIVE) & runs.c.state.in_(ACTIVE)
-        query = sa.select(run_series).join(runs, runs.c.id == run_series.c.run_id).where(active)
+        columns = (run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider, run_series.c.run_id)
+        query = sa.select(*columns).join(runs, runs.c.id == run_series.c.run_id).where(active)
         with self._database.read() as connection:
-            rows = list(connection.execute(query).mappings())
-        held = {Series(row["asset_pair"], row["timeframe"], row["provider"]): row["run_id"] for row in rows}
+            held = {Series(*names): run_id for *names, run_id in connection.execute(query)}
         return {item: held[item] for item in series if item in held}
 
     def owners_of_active(self) -> set[str]:
@@ -242,7 +366,7 @@ class RunStore:
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
-    def last_of_series(self) -> dict[Series, sa.RowMapping]:
+    def last_of_series(self) -> dict[Series, LastRun]:
         """For every series, its row in the newest run that had it, with the run's `kind` and `created_at`."""
         newest = (
             sa.select(sa.func.max(run_series.c.run_id).label("run_id"))
@@ -252,13 +376,12 @@ class RunStore:
         )
         names = ("run_id", "asset_pair", "timeframe", "provider")
         query = (
-            sa.select(run_series, runs.c.kind, runs.c.created_at)
+            sa.select(*columns_of(run_series, RunSeries), runs.c.kind, runs.c.created_at)
             .join(newest, sa.and_(*(run_series.c[name] == newest.c[name] for name in names)))
             .join(runs, runs.c.id == run_series.c.run_id)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings()
-            return {Series(row["asset_pair"], row["timeframe"], row["provider"]): row for row in rows}
+            return {row.series: row for row in read_rows(connection, LastRun, query)}
 
     def requests_since(self, provider: str, since: float) -> int:
         """Requests made of a provider by runs that started after `since`: what is known of a daily quota's use."""
@@ -281,7 +404,7 @@ class RunStore:
             connection.execute(
                 runs.update()
                 .where(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
-                .values(state=INTERRUPTED, ended_at=now, error=reason)
+                .values(state=INTERRUPTED, ended_at=now, error=reason, error_code=PROCESS_ENDED)
             )
 
 

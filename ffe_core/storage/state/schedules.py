@@ -1,4 +1,4 @@
-"""Which schedules there are, what became of every instant they were due, and who has to be told.
+"""Schedules, ticks and notices in the database: what is due, what became of it, and who has to be told.
 
 Three tables. A schedule knows up to which instant it is accounted for; that moves only together with the rows that
 account for it, in one transaction guarded by compare-and-swap, so no due instant is ever told twice or forgotten. A
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from ffe_core.errors import InputError
 from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.rows import columns_of, portions, read_rows
 
 FIRING, WAITING, RAN, LATE = "firing", "waiting", "ran", "ran late"
 SKIPPED, MISSED, PAUSED = "skipped", "missed", "paused"
@@ -58,7 +59,7 @@ schedules = sa.Table(
 _kept = schedules.c.deleted_at.is_(None)
 # As text: an index with a condition would have to name every kind of database, and load its support.
 _BY_NAME = "CREATE UNIQUE INDEX schedules_by_name ON schedules (name) WHERE deleted_at IS NULL"
-sa.event.listen(schedules, "after_create", sa.DDL(_BY_NAME))
+sa.event.listen(schedules, "after_create", sa.DDL(_BY_NAME))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 ticks = sa.Table(
     "fires",
@@ -141,18 +142,62 @@ class Schedule:
         return f"schedule:{self.id}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTick:
+    """A tick about to be written down; `due` to `until` are the first and last of `count` due instants, and `at` is
+    when it was written, all in epoch seconds; `late` in seconds."""
+
+    schedule_id: int
+    kind: str = DUE
+    due: int
+    until: int
+    count: int = 1
+    outcome: str
+    at: float
+    late: float | None = None
+    fills_from: int | None = None
+    run_id: int | None = None
+    run_state: str | None = None
+    filled_by: int | None = None
+    actor: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick(NewTick):
+    """A tick on record."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message of the scheduler; times in epoch seconds, `error` why its last try failed."""
+
+    id: int
+    at: float
+    event: str
+    text: str
+    details: Mapping[str, Any]
+    state: str
+    attempts: int
+    next_at: float | None
+    error: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class DueTicks:
-    """The account of one schedule up to `until`: rows for `fires`, and when it is due next (None for never)."""
+    """The account of one schedule up to `until`: its new ticks, and when it is due next (None for never)."""
 
     schedule: Schedule
     until: int
     next_due: int | None
-    rows: Sequence[Mapping[str, Any]] = field(default=())
+    rows: Sequence[NewTick] = field(default=())
 
 
-_IN_LIMIT = 500
-_COLUMNS = [schedules.c[column.name] for column in fields(Schedule)]
+_COLUMNS = columns_of(schedules, Schedule)
+_CHANGED_LATER = ("outcome", "run_id", "late", "fills_from", "actor", "note")
+"""Columns of a tick that `update_ticks` writes."""
 
 
 class ScheduleStore:
@@ -191,9 +236,8 @@ class ScheduleStore:
         """Those of these schedules that were not deleted, by id."""
         wanted, found = list(set(schedule_ids)), []
         with self._database.read() as connection:
-            for at in range(0, len(wanted), _IN_LIMIT):
-                query = sa.select(*_COLUMNS).where(_kept, schedules.c.id.in_(wanted[at : at + _IN_LIMIT]))
-                found += _read(connection, query)
+            for some in portions(wanted):
+                found += _read(connection, sa.select(*_COLUMNS).where(_kept, schedules.c.id.in_(some)))
         return {schedule.id: schedule for schedule in found}
 
     def due(self, now: int) -> list[Schedule]:
@@ -207,7 +251,8 @@ class ScheduleStore:
         """When the first active schedule is due."""
         wanted = _kept & schedules.c.paused_at.is_(None)
         with self._database.read() as connection:
-            return connection.scalar(sa.select(sa.func.min(schedules.c.next_due)).where(wanted))
+            first: int | None = connection.scalar(sa.select(sa.func.min(schedules.c.next_due)).where(wanted))
+        return first
 
     def change(self, schedule: Schedule, due_ticks: DueTicks | None = None, **values: Any) -> bool:
         """Change a schedule as it was read, with what it comes to until now; False if somebody was faster."""
@@ -242,22 +287,26 @@ class ScheduleStore:
         with self._database.write() as connection:
             last = connection.scalar(sa.select(sa.func.max(ticks.c.due)).where(by_hand))
             due = max(int(at), (last or 0) + 1)
-            row = {"schedule_id": schedule_id, "kind": MANUAL, "due": due, "until": due, "outcome": RAN, "at": at}
-            more = {"late": 0.0, "run_id": run_id, "actor": actor, "fills_from": fills_from}
-            connection.execute(ticks.insert().values(**{**_EMPTY_TICK, **row, **more}))
+            tick = NewTick(
+                schedule_id=schedule_id,
+                kind=MANUAL,
+                due=due,
+                until=due,
+                outcome=RAN,
+                at=at,
+                late=0.0,
+                run_id=run_id,
+                actor=actor,
+                fills_from=fills_from,
+            )
+            connection.execute(ticks.insert().values(**asdict(tick)))
 
-    def update_ticks(self, changes: Sequence[Mapping[str, Any]]) -> None:
-        """Change ticks: each mapping has `id` and the same other columns as the rest."""
-        if not changes:
+    def update_ticks(self, changed: Sequence[Tick]) -> None:
+        """Write what became of ticks: outcome, run, lateness, what they stand in for, actor and note."""
+        if not changed:
             return
-        columns: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in changes[0] if name != "id"}
-        statement = ticks.update().where(ticks.c.id == sa.bindparam("fire_id")).values(**columns)
-        renamed = [
-            {"fire_id" if name == "id" else f"new_{name}": value for name, value in change.items()}
-            for change in changes
-        ]
         with self._database.write() as connection:
-            connection.execute(statement, renamed)
+            connection.execute(_UPDATE_TICK, [_as_update(tick) for tick in changed])
 
     def end_runs(self, run_states: Mapping[int, str], failures: Mapping[int, int]) -> None:
         """Note how the runs of ticks (by id) ended, and with it how many failures in a row schedules have had."""
@@ -268,34 +317,33 @@ class ScheduleStore:
             if failures:
                 connection.execute(counts, [{"of": one, "count": count} for one, count in failures.items()])
 
-    def open_ticks(self) -> list[sa.RowMapping]:
+    def open_ticks(self) -> list[Tick]:
         """Fires that have no end yet, the longest due first: to be started, waiting, or running."""
         running = ticks.c.outcome.in_((RAN, LATE)) & ticks.c.run_state.is_(None)
         query = sa.select(ticks).where(ticks.c.outcome.in_((FIRING, WAITING)) | running).order_by(ticks.c.due)
         with self._database.read() as connection:
-            return list(connection.execute(query).mappings())
+            return read_rows(connection, Tick, query)
 
     def ticks(
         self, schedule_id: int | None = None, *, outcomes: Sequence[str] = (), limit: int = 50, offset: int = 0
-    ) -> tuple[list[sa.RowMapping], int]:
+    ) -> tuple[list[Tick], int]:
         """One page of ticks, newest first, and how many rows there are."""
         wanted: list[sa.ColumnElement[bool]] = [ticks.c.schedule_id == schedule_id] if schedule_id is not None else []
         wanted += [ticks.c.outcome.in_(outcomes)] if outcomes else []
         query = sa.select(ticks).where(*wanted).order_by(ticks.c.due.desc(), ticks.c.id.desc())
         with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(ticks).where(*wanted)) or 0
-            return list(connection.execute(query.limit(limit).offset(offset)).mappings()), total
+            return read_rows(connection, Tick, query.limit(limit).offset(offset)), total
 
-    def last_ticks(self, schedule_ids: Iterable[int], each: int) -> dict[int, list[sa.RowMapping]]:
+    def last_ticks(self, schedule_ids: Iterable[int], each: int) -> dict[int, list[Tick]]:
         """The newest ticks of each schedule, oldest first."""
         newest = sa.select(ticks).order_by(ticks.c.due.desc(), ticks.c.id.desc()).limit(each)
         with self._database.read() as connection:
             return {
-                one: list(reversed(list(connection.execute(newest.where(ticks.c.schedule_id == one)).mappings())))
-                for one in schedule_ids
+                one: read_rows(connection, Tick, newest.where(ticks.c.schedule_id == one))[::-1] for one in schedule_ids
             }
 
-    def unfilled(self, schedule_id: int | None = None, *, under_way: bool = False) -> list[sa.RowMapping]:
+    def unfilled(self, schedule_id: int | None = None, *, under_way: bool = False) -> list[Tick]:
         """Missed ticks whose data nobody has fetched since, oldest first; `under_way`: also those that an open tick
         stands in for, which will have been if it ends well."""
         wanted = (ticks.c.outcome == MISSED) & ticks.c.filled_by.is_(None)
@@ -305,7 +353,7 @@ class ScheduleStore:
         # Looked for first: a run that ends well in between has filled them by the time they are read.
         standing_in = [] if under_way else self.open_ticks()
         with self._database.read() as connection:
-            missed = connection.execute(sa.select(ticks).where(wanted).order_by(ticks.c.due)).mappings()
+            missed = read_rows(connection, Tick, sa.select(ticks).where(wanted).order_by(ticks.c.due))
             return [row for row in missed if not any(_stands_in(tick, row) for tick in standing_in)]
 
     def fill(self, schedule_id: int, first: int, before: int, run_id: int) -> None:
@@ -326,30 +374,30 @@ class ScheduleStore:
             inserted = connection.execute(notices.insert().values(**values))
             return int(inserted.inserted_primary_key[0])  # type: ignore[index]
 
-    def pending_notices(self, now: float, limit: int = 20) -> list[sa.RowMapping]:
+    def pending_notices(self, now: float, limit: int = 20) -> list[Notice]:
         """Messages whose next try has come, oldest first."""
         wanted = (notices.c.state == PENDING) & (notices.c.next_at <= now)
         with self._database.read() as connection:
             query = sa.select(notices).where(wanted).order_by(notices.c.id).limit(limit)
-            return list(connection.execute(query).mappings())
+            return read_rows(connection, Notice, query)
 
     def update_notice(self, notice_id: int, **values: Any) -> None:
         """Change columns of a message."""
         with self._database.write() as connection:
             connection.execute(notices.update().where(notices.c.id == notice_id).values(**values))
 
-    def notices(self, limit: int = 20, event: str | None = None) -> list[sa.RowMapping]:
+    def notices(self, limit: int = 20, event: str | None = None) -> list[Notice]:
         """The newest messages, newest first."""
         query = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            return list(connection.execute(query.where(notices.c.event == event) if event else query).mappings())
+            return read_rows(connection, Notice, query.where(notices.c.event == event) if event else query)
 
 
-def _stands_in(tick: sa.RowMapping, missed: sa.RowMapping) -> bool:
+def _stands_in(tick: Tick, missed: Tick) -> bool:
     """Whether a tick asks for what a missed one would have, on record before it."""
-    if tick["fills_from"] is None or tick["schedule_id"] != missed["schedule_id"]:
+    if tick.fills_from is None or tick.schedule_id != missed.schedule_id:
         return False
-    return bool(tick["fills_from"] <= missed["due"] and missed["id"] < tick["id"])
+    return tick.fills_from <= missed.due and missed.id < tick.id
 
 
 class _ChangedMeanwhile(Exception):
@@ -381,15 +429,19 @@ def _settle(connection: sa.Connection, settlements: Sequence[DueTicks]) -> None:
     ]
     if connection.execute(_MOVE, moves).rowcount != len(settlements):
         raise _ChangedMeanwhile
-    if rows := [{**_EMPTY_TICK, **row} for due_ticks in settlements for row in due_ticks.rows]:
+    if rows := [asdict(row) for due_ticks in settlements for row in due_ticks.rows]:
         connection.execute(ticks.insert(), rows)
 
 
-_EMPTY_TICK: dict[str, Any] = {
-    **dict.fromkeys(("late", "fills_from", "run_id", "run_state", "filled_by", "actor", "note")),
-    "kind": DUE,
-    "count": 1,
-}
+_UPDATE_TICK = (
+    ticks.update()
+    .where(ticks.c.id == sa.bindparam("tick_id"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _CHANGED_LATER})
+)
+
+
+def _as_update(tick: Tick) -> dict[str, object]:
+    return {"tick_id": tick.id, **{f"new_{name}": getattr(tick, name) for name in _CHANGED_LATER}}
 
 
 def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[Schedule]:

@@ -20,6 +20,7 @@ from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.runs import RunSeries
 from tests.ingestion.fakes import record, stored
 from tests.operations.dead_letters import replay_kills
 from tests.operations.harness import WAIT, Market, asked, done, lines_of, opened, states_of
@@ -47,11 +48,11 @@ def kept(verbs: DeadLetters, *records: Any, **context: Any) -> str:
     return entry_id
 
 
-def replayed(verbs: DeadLetters, service: RunService, selection: Any, **options: Any) -> dict[str, Any]:
+def replayed(verbs: DeadLetters, service: RunService, selection: Any, **options: Any) -> RunSeries:
     """Replay to the end; the row of the run's first series."""
     run_id = verbs.replay(selection, "ann", **options)
     service.wait(run_id, WAIT)
-    return dict(service.runs.series(run_id)[0])
+    return service.runs.series(run_id)[0]
 
 
 def ids(folder: Path, series: Series = SERIES) -> Counter[str]:
@@ -88,22 +89,22 @@ class TestOneReplay:
         service.wait(run_id, WAIT)
         run, (row,) = service.runs.get(run_id), service.runs.series(run_id)
         assert run
-        assert (run["kind"], run["state"], run["actor"], run["provider"]) == (
+        assert (run.kind, run.state, run.actor, run.provider) == (
             "replay",
             "finished with gaps",
             "ann",
             "coinbase",
         )
-        assert run["parameters"]["records"] == {entry_id: [[0, 2]]}
-        assert (row["received"], row["records"], row["failed_records"]) == (3, 2, 1)
-        assert (row["start"], row["end"]) == (START, START + 4 * HOUR)
-        counts = {name: row[name] for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
+        assert run.parameters["records"] == {entry_id: [[0, 2]]}
+        assert (row.received, row.records, row.failed_records) == (3, 2, 1)
+        assert (row.start, row.end) == (START, START + 4 * HOUR)
+        counts = {name: getattr(row, name) for name in ("expected", "stored", "dead_lettered", "marked", "unexplained")}
         assert counts == {"expected": 4, "stored": 2, "dead_lettered": 1, "marked": 0, "unexplained": 1}
-        assert row["next_step"] == "mend what still fails, then replay it"
+        assert row.next_step_code == "edit_and_replay"
 
     def test_all_that_can_be_is_complete(self, verbs: DeadLetters, service: RunService):
         entry_id = kept(verbs, good(0), good(1))
-        assert replayed(verbs, service, {entry_id: (0, 1)})["state"] == "complete"
+        assert replayed(verbs, service, {entry_id: (0, 1)}).state == "complete"
 
     def test_what_still_fails_stays_pending_with_the_new_reasons_and_failed_again(
         self, verbs: DeadLetters, service: RunService, tmp_path: Path
@@ -146,8 +147,8 @@ class TestOneReplay:
         service.wait(run_id, WAIT)
         run = service.runs.get(run_id)
         assert run
-        assert run["provider"] == "several"
-        assert [row["state"] for row in service.runs.series(run_id)] == ["complete"] * 3
+        assert run.provider == "several"
+        assert [row.state for row in service.runs.series(run_id)] == ["complete"] * 3
         assert ids(tmp_path, Series("EURUSD", "1h", "oanda"))[f"{second}#0"] == 1
         assert ids(tmp_path, Series("BTCUSD", "1d", "coinbase"))[f"{third}#0"] == 1
 
@@ -168,7 +169,7 @@ class TestOneReplay:
         assert states_of(service, run_id) == ("failed", {"BTCUSD": "failed", "ETHUSD": "complete"})
         assert statuses(verbs, first) == ["pending"]
         assert statuses(verbs, second) == ["replayed"]
-        assert "the disk is full" in service.runs.series(run_id)[0]["error"]
+        assert "the disk is full" in service.runs.series(run_id)[0].error
 
 
 class TestCollisions:
@@ -184,7 +185,7 @@ class TestCollisions:
         (candle,) = current.to_pylist()
         assert stored(tmp_path).num_rows == before + restate
         assert statuses(verbs, entry_id) == ["replayed" if restate else "superseded by stored"]
-        assert (row["records"], row["restated"], row["repeats"]) == ((1, 1, 0) if restate else (0, 0, 1))
+        assert (row.records, row.restated, row.repeats) == ((1, 1, 0) if restate else (0, 0, 1))
         assert (candle["open"] == 5.0) is restate
         assert candle["_dead_letter_id"] == (f"{entry_id}#0" if restate else None)
 
@@ -227,7 +228,7 @@ class TestExactlyOnce:
         assert statuses(verbs, entry_id) == ["pending"] * 2
         assert sum(ids(tmp_path).values()) == 2
         assert [v.outcome for v in verbs.preview({entry_id: (0, 1)})] == ["landed"] * 2
-        assert replayed(verbs, service, {entry_id: (0, 1)}, restate=True)["records"] == 2
+        assert replayed(verbs, service, {entry_id: (0, 1)}, restate=True).records == 2
         assert ids(tmp_path) == {f"{entry_id}#0": 1, f"{entry_id}#1": 1}
         assert statuses(verbs, entry_id) == ["replayed"] * 2
 
@@ -245,7 +246,7 @@ class TestExactlyOnce:
         outcomes = [check.outcome for check in verbs.preview({entry_id: (0, 1, 2, 3)})]
         assert outcomes == ["fails", "landed", "fails", "collides"]
         row = replayed(verbs, service, {entry_id: (0, 1, 2)}, restate=True)
-        assert (row["records"], row["failed_records"]) == (1, 2)
+        assert (row.records, row.failed_records) == (1, 2)
         assert ids(tmp_path) == {f"{entry_id}#{number}": 1 for number in (0, 1, 2)}
         assert statuses(verbs, entry_id) == ["pending", "replayed", "pending", "pending"]
         assert "landed_otherwise" in verbs.queue.read(entry_id).letters[2].reasons
@@ -261,7 +262,7 @@ class TestExactlyOnce:
         entry_id = kept(verbs, good(0))
         marks, stale = service.lake.marks, [Watermarks(5, 5)]
         monkeypatch.setattr(service.lake, "marks", lambda series: stale.pop() if stale else marks(series))
-        assert replayed(verbs, service, {entry_id: (0,)})["state"] == "complete"
+        assert replayed(verbs, service, {entry_id: (0,)}).state == "complete"
         assert ids(tmp_path) == {f"{entry_id}#0": 1}
 
 
@@ -298,7 +299,7 @@ class TestWhileASeriesIsHeld:
             run_id = verbs.replay({entry_id: (0,)}, "ann", lease_wait=0.01)
             service.wait(run_id, WAIT)
         assert states_of(service, run_id)[0] == "failed"
-        assert "held by run 99" in service.runs.series(run_id)[0]["error"]
+        assert "held by run 99" in service.runs.series(run_id)[0].error
 
 
 class TestCancelling:
@@ -341,7 +342,7 @@ class TestRefetch:
         assert statuses(verbs, entry_id) == ["superseded by stored"] * 4 + ["pending"]
         run, (row,) = service.runs.get(run_id), service.runs.series(run_id)
         assert run
-        assert (run["kind"], run["state"], row["records"], row["expected"], row["stored"]) == (
+        assert (run.kind, run.state, row.records, row.expected, row.stored) == (
             "refetch",
             "complete",
             4,
@@ -377,14 +378,14 @@ class TestRefetch:
         run_id = verbs.refetch({entry_id: (0,)}, "ann")
         service.wait(run_id, WAIT)
         assert states_of(service, run_id)[0] == "failed"
-        assert "the account is closed" in service.runs.series(run_id)[0]["error"]
+        assert "the account is closed" in service.runs.series(run_id)[0].error
 
     def test_records_that_say_no_bar_cannot_be_asked_for(self, verbs: DeadLetters, service: RunService):
         entry_id = kept(verbs, {"date": "soon"})
         run_id = verbs.refetch({entry_id: (0,)}, "ann")
         service.wait(run_id, WAIT)
         assert states_of(service, run_id)[0] == "failed"
-        assert "nothing to ask for" in service.runs.series(run_id)[0]["error"]
+        assert "nothing to ask for" in service.runs.series(run_id)[0].error
 
 
 def test_a_cancelled_replay_counts_the_commit_it_saw_through(
@@ -407,7 +408,7 @@ def test_a_cancelled_replay_counts_the_commit_it_saw_through(
     goes_on.set()
     service.wait(run_id, WAIT)
     row = service.runs.series(run_id)[0]
-    assert (row["state"], row["records"], row["received"]) == ("cancelled", 20, 20)
+    assert (row.state, row.records, row.received) == ("cancelled", 20, 20)
     assert stored(tmp_path).num_rows == 20
 
 

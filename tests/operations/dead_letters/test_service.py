@@ -233,8 +233,8 @@ class TestPurge:
         assert gone == [old]
         assert {row.id for row in verbs.queue.entries()} == {pending, fresh, half}
         (row,) = Audit(service.database).find(verb="purge dead letters")
-        assert (row["actor"], row["reason"], row["target"]) == ("ann", "over a month old", "1 entries, 2 records")
-        assert row["details"]["entries"] == [old]
+        assert (row.actor, row.reason, row.target) == ("ann", "over a month old", "1 entries, 2 records")
+        assert row.details["entries"] == [old]
 
     def test_what_was_restored_meanwhile_stays(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0)

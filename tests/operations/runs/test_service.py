@@ -41,12 +41,12 @@ def test_a_run_is_complete_only_when_the_lake_says_so(tmp_path: Path, market: Ma
         run_id = done(service, asked("BTCUSD", "ETHUSD"))
         assert states_of(service, run_id) == ("complete", {"BTCUSD": "complete", "ETHUSD": "complete"})
         row = service.runs.series(run_id)[0]
-        assert (row["expected"], row["stored"], row["dead_lettered"], row["unexplained"]) == (72, 72, 0, 0)
-        assert (row["records"], row["pages_done"], row["pages_planned"]) == (72, 8, 8)
+        assert (row.expected, row.stored, row.dead_lettered, row.unexplained) == (72, 72, 0, 0)
+        assert (row.records, row.pages_done, row.pages_planned) == (72, 8, 8)
         run = service.runs.get(run_id)
         assert run is not None
-        assert (run["actor"], run["source"], run["mode"], run["kind"]) == ("ann", "console", "resume", "backfill")
-        assert run["created_at"] <= run["started_at"] <= run["ended_at"]
+        assert (run.actor, run.source, run.mode, run.kind) == ("ann", "console", "resume", "backfill")
+        assert run.created_at <= run.started_at <= run.ended_at
         assert kept(tmp_path) == list(hours(0, 72))
 
 
@@ -56,8 +56,8 @@ def test_bars_the_provider_does_not_have_are_gaps_and_never_complete(tmp_path: P
         run_id = done(service, asked())
         assert states_of(service, run_id) == ("finished with gaps", {"BTCUSD": "finished with gaps"})
         row = service.runs.series(run_id)[0]
-        assert (row["expected"], row["stored"], row["unexplained"]) == (72, 70, 2)
-        assert "gaps" in row["next_step"]
+        assert (row.expected, row.stored, row.unexplained) == (72, 70, 2)
+        assert row.next_step_code == "look_at_gaps"
         assert any("2 unexplained" in line for line in lines_of(service, run_id))
 
 
@@ -66,8 +66,8 @@ def test_dead_letters_explain_a_bar(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
         run_id = done(service, asked())
         row = service.runs.series(run_id)[0]
-        assert row["state"] == "complete"
-        assert (row["expected"], row["stored"], row["dead_lettered"], row["unexplained"]) == (72, 71, 1, 0)
+        assert row.state == "complete"
+        assert (row.expected, row.stored, row.dead_lettered, row.unexplained) == (72, 71, 1, 0)
 
 
 def test_one_series_fails_alone_and_retry_failed_runs_only_that_one(tmp_path: Path, market: Market) -> None:
@@ -77,9 +77,9 @@ def test_one_series_fails_alone_and_retry_failed_runs_only_that_one(tmp_path: Pa
         assert state == "failed"
         assert series == {pair: "failed" if pair == "NOPEUSD" else "complete" for pair in FIVE}
         failed = service.runs.series(run_id)[2]
-        assert "NOPEUSD" in failed["error"]
-        assert "choose one that it lists" in failed["error"]
-        assert failed["next_step"]
+        assert "NOPEUSD" in failed.error
+        assert "choose one that it lists" in failed.error
+        assert (failed.error_code, failed.next_step_code) == ("provider_refused", "change_request")
         market.asked_by_pair.clear()
         again = service.retry_failed(run_id, "ben")
         service.wait(again, WAIT)
@@ -87,7 +87,7 @@ def test_one_series_fails_alone_and_retry_failed_runs_only_that_one(tmp_path: Pa
         assert market.pairs_asked() == set()
         run = service.runs.get(again)
         assert run is not None
-        assert (run["parent_id"], run["actor"]) == (run_id, "ben")
+        assert (run.parent_id, run.actor) == (run_id, "ben")
 
 
 def test_a_retriable_failure_is_complete_after_the_retry_with_no_row_twice(tmp_path: Path, market: Market) -> None:
@@ -138,7 +138,7 @@ def test_cancel_stops_within_one_page_and_keeps_what_was_committed(tmp_path: Pat
         assert len(market.asked_by_pair) <= pages_before + 1
         there = kept(tmp_path)
         assert there == list(hours(0, len(there)))
-        assert service.runs.series(run_id)[0]["records"] == len(there)
+        assert service.runs.series(run_id)[0].records == len(there)
         assert "cancelled by ben" in lines_of(service, run_id)
 
 
@@ -171,7 +171,7 @@ def test_a_cancelled_run_ends_when_the_last_of_its_series_has_seen_its_commit_th
         goes_on.set()
         service.wait(run_id, WAIT)
         assert states_of(service, run_id) == ("cancelled", {"BTCUSD": "cancelled", "ETHUSD": "cancelled"})
-        assert service.runs.series(run_id)[1]["records"] == len(kept(tmp_path, "ETHUSD")) > 0
+        assert service.runs.series(run_id)[1].records == len(kept(tmp_path, "ETHUSD")) > 0
 
 
 def test_continue_goes_on_where_the_marks_stand(tmp_path: Path, market: Market) -> None:
@@ -208,7 +208,7 @@ def test_a_cancellation_that_comes_too_late_leaves_the_run_what_it_is(tmp_path: 
     with opened(tmp_path) as service:
         for pair in ("BTCUSD", "ETHUSD", "SOLUSD", "LTCUSD"):
             run_id = service.start(asked(pair), "ann")
-            poll(lambda run=run_id: service.runs.series(run)[0]["state"] not in run_states.ACTIVE, "the series to end")
+            poll(lambda run=run_id: service.runs.series(run)[0].state not in run_states.ACTIVE, "the series to end")
             try:
                 service.cancel(run_id, "ann")
             except InputError as error:
@@ -270,7 +270,7 @@ def test_cancelling_a_run_whose_process_died_ends_it_and_it_can_be_continued(tmp
         assert states_of(service, run_id) == ("interrupted", {"ETHUSD": "interrupted"})
         run = service.runs.get(run_id)
         assert run is not None
-        assert "the process that ran it ended" in run["error"]
+        assert "the process that ran it ended" in run.error
         assert "ben cancelled it, but its process had ended before" in lines_of(service, run_id)
         with pytest.raises(InputError, match="interrupted, there is nothing to cancel"):
             service.cancel(run_id, "ben")
@@ -370,9 +370,9 @@ def test_newer_bars_of_every_series_come_before_any_history(tmp_path: Path, mark
         assert is_newer == sorted(is_newer, reverse=True)
         assert {True, False} == set(is_newer)
         row = service.runs.series(run_id)[0]
-        assert row["records"] == 8 * 24
-        assert row["pages_done"] == row["pages_planned"] > 0
-        assert row["expected"] == row["stored"] == 10 * 24
+        assert row.records == 8 * 24
+        assert row.pages_done == row.pages_planned > 0
+        assert row.expected == row.stored == 10 * 24
     assert kept(tmp_path) == list(hours(0, 240))
 
 
@@ -400,7 +400,7 @@ def test_marks_that_cannot_be_read_fail_their_own_series_only(
         monkeypatch.setattr(DeltaLakeManager, "marks", broken)
         run_id = done(service, asked("BTCUSD", "ETHUSD", days=10))
         assert states_of(service, run_id) == ("failed", {"BTCUSD": "complete", "ETHUSD": "failed"})
-        assert "the log of ETHUSD" in service.runs.series(run_id)[1]["error"]
+        assert "the log of ETHUSD" in service.runs.series(run_id)[1].error
 
 
 # --- The preview says what the run then does
@@ -420,9 +420,9 @@ def test_the_preview_is_what_the_run_then_does(
         run_id = done(service, request)
         rows = service.runs.series(run_id)
         assert shown.requests == len(market.asked_by_pair)
-        assert [item.expected for item in shown.series] == [row["expected"] for row in rows]
-        assert [item.to_fetch for item in shown.series] == [row["received"] for row in rows]
-        assert [item.stored + row["records"] for item, row in zip(shown.series, rows, strict=True)] == [216, 216]
+        assert [item.expected for item in shown.series] == [row.expected for row in rows]
+        assert [item.to_fetch for item in shown.series] == [row.received for row in rows]
+        assert [item.stored + row.records for item, row in zip(shown.series, rows, strict=True)] == [216, 216]
         after = preview(request, service)
         if mode != "refetch":
             assert (after.to_fetch, after.requests) == (0, 0)
@@ -462,7 +462,7 @@ def test_what_is_logged_during_a_run_stands_in_its_log_lines(
         assert "try 1 of 3: BTCUSD is busy" in lines
         assert "said in a thread" in lines
         assert not any("ETHUSD" in line or "not worth" in line for line in lines)
-        levels = {line["text"]: line["level"] for line in service.runs.lines(first)}
+        levels = {line.text: line.level for line in service.runs.lines(first)}
         assert levels["try 1 of 3: BTCUSD is busy"] == "warning"
         assert levels["said in a thread"] == "error"
         log.warning("outside any run")
@@ -472,9 +472,9 @@ def test_what_is_logged_during_a_run_stands_in_its_log_lines(
 def test_progress_is_in_the_ledger_while_the_run_goes_on(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
-        row = poll(lambda: next((r for r in service.runs.series(run_id) if r["pages_done"]), None), "progress")
-        assert row["state"] == "running"
-        assert 0 < row["pages_done"] < row["pages_planned"] == 8
+        row = poll(lambda: next((r for r in service.runs.series(run_id) if r.pages_done), None), "progress")
+        assert row.state == "running"
+        assert 0 < row.pages_done < row.pages_planned == 8
         market.goes_on.set()
         service.wait(run_id, WAIT)
 
@@ -485,7 +485,7 @@ def test_a_ledger_locked_for_a_while_loses_nothing(
     monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
-        poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
+        poll(lambda: service.runs.series(run_id)[0].state == "running", "the run to be written down")
         other = sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         market.goes_on.set()
@@ -495,7 +495,7 @@ def test_a_ledger_locked_for_a_while_loses_nothing(
         service.wait(run_id, WAIT)
         assert states_of(service, run_id) == ("complete", {"BTCUSD": "complete"})
         row = service.runs.series(run_id)[0]
-        assert (row["records"], row["pages_done"], row["stored"]) == (72, 8, 72)
+        assert (row.records, row.pages_done, row.stored) == (72, 8, 72)
         assert any("72 candles stored" in line for line in lines_of(service, run_id))
 
 
@@ -581,7 +581,7 @@ def test_an_end_that_comes_while_progress_is_being_written_is_written_too(
         if not first:
             first.append(run_id)
             market.goes_on.set()
-            poll(lambda: any("stored" in line["text"] for line in self.lines(run_id)), "the series to end")
+            poll(lambda: any("stored" in line.text for line in self.lines(run_id)), "the series to end")
         plain(self, run_id, changes)
 
     monkeypatch.setattr(RunStore, "update_series", slow)
@@ -589,7 +589,7 @@ def test_an_end_that_comes_while_progress_is_being_written_is_written_too(
         run_id = held_up(service, market)
         service.wait(run_id, WAIT)
         assert states_of(service, run_id) == ("complete", {"BTCUSD": "complete"})
-        assert service.runs.series(run_id)[0]["stored"] == 72
+        assert service.runs.series(run_id)[0].stored == 72
 
 
 def test_a_series_that_nobody_spoke_for_is_never_complete(tmp_path: Path) -> None:
@@ -616,7 +616,7 @@ def test_a_job_that_breaks_is_a_failed_run_with_its_reason(tmp_path: Path) -> No
         assert states_of(service, run_id) == ("failed", {"BTCUSD": "failed"})
         written = service.runs.get(run_id)
         assert written is not None
-        assert written["error"] == "ZeroDivisionError: by nought"
+        assert written.error == "ZeroDivisionError: by nought"
         with pytest.raises(InputError, match="a replay"):
             service.retry_failed(run_id, "ann")
 
@@ -632,7 +632,7 @@ def test_runs_are_found_by_state_provider_pair_and_time(tmp_path: Path) -> None:
         series = [Series(pair, "1h", provider), Series("SOLUSD", "1h", provider)]
         runs.add(NewRun("backfill", provider, "resume", START, START + HOUR, series, "ann", "console", "1"))
     runs.update(3, state=run_states.COMPLETE)
-    found = lambda **wanted: [run["id"] for run in runs.find(**wanted)[0]]  # noqa: E731
+    found = lambda **wanted: [run.id for run in runs.find(**wanted)[0]]  # noqa: E731
     assert found() == [4, 3, 2, 1]
     assert found(states=["complete"]) == [3]
     assert found(provider="oanda", asset_pair="BTCUSD") == [4]
@@ -640,10 +640,10 @@ def test_runs_are_found_by_state_provider_pair_and_time(tmp_path: Path) -> None:
     assert found(since=time.time() + 60) == []
     assert found(until=time.time() + 60) == [4, 3, 2, 1]
     newest = runs.last_of_series()
-    assert newest[Series("SOLUSD", "1h", "oanda")]["run_id"] == 4
-    assert newest[Series("ETHUSD", "1h", "coinbase")]["run_id"] == 1
+    assert newest[Series("SOLUSD", "1h", "oanda")].run_id == 4
+    assert newest[Series("ETHUSD", "1h", "coinbase")].run_id == 1
 
 
 def test_a_failure_without_a_special_step_sends_to_the_log() -> None:
     report = SeriesResult(Series("BTCUSD", "1h", "coinbase"), 0, 1, error=StorageError("disk full"))
-    assert next_step(report) == "see the log lines, then retry failed"
+    assert next_step(report) == "see_log"

@@ -159,5 +159,5 @@ class World:
         schedule = self.store.get(schedule_id)
         assert schedule is not None
         trigger = self.plans.trigger(schedule)
-        rows = [row for row in self.ticks(schedule_id) if row["kind"] == schedule_states.DUE]
-        return [(due, row["outcome"]) for row in rows for due in instants(row, trigger)]
+        rows = [row for row in self.ticks(schedule_id) if row.kind == schedule_states.DUE]
+        return [(due, row.outcome) for row in rows for due in instants(row, trigger)]

@@ -189,23 +189,23 @@ def _evaluate_one(
     check.faults += [f"{schedule.name}: {at} is not on record" for at in sorted(due - set(on_record))]
     check.faults += [f"{schedule.name}: {at} is on record {n} times" for at, n in on_record.items() if n > 1]
     for row in rows:
-        check.outcomes[row["outcome"]] += row["count"]
-        check.adopted += "its leader ended" in (row["note"] or "")
-    made = [run for run in runs.find(limit=1_000_000)[0] if run["source"] == schedule.source]
+        check.outcomes[row.outcome] += row.count
+        check.adopted += "its leader ended" in (row.note or "")
+    made = [run for run in runs.find(limit=1_000_000)[0] if run.source == schedule.source]
     check.runs += len(made)
-    ran = Counter(run["parameters"]["due"] for run in made)
+    ran = Counter(run.parameters["due"] for run in made)
     check.faults += [f"{schedule.name}: {at} ran {n} times" for at, n in ran.items() if n > 1]
-    known = {row["run_id"] for row in rows}
-    unwritten = {row["due"] for row in rows if row["outcome"] == schedule_states.FIRING}
+    known = {row.run_id for row in rows}
+    unwritten = {row.due for row in rows if row.outcome == schedule_states.FIRING}
     check.faults += [
-        f"{schedule.name}: run {run['id']} is on no record"
+        f"{schedule.name}: run {run.id} is on no record"
         for run in made
-        if run["id"] not in known and run["parameters"]["due"] not in unwritten
+        if run.id not in known and run.parameters["due"] not in unwritten
     ]
     check.faults += [
-        f"{schedule.name}: {row['due']} says it ran, and there is no run"
+        f"{schedule.name}: {row.due} says it ran, and there is no run"
         for row in rows
-        if row["outcome"] in (schedule_states.RAN, schedule_states.LATE) and row["due"] not in ran
+        if row.outcome in (schedule_states.RAN, schedule_states.LATE) and row.due not in ran
     ]
 
 

@@ -148,10 +148,10 @@ def _row(
     ]
     on_record, what = Counter((one, at) for one, at, _ in found), Counter(outcome for _, _, outcome in found)
     filled = sum(
-        row["count"]
+        row.count
         for one in chosen
         for row in world.ticks(one.schedule.id)
-        if row["outcome"] == schedule_states.MISSED and row["filled_by"] and first <= row["due"] <= last
+        if row.outcome == schedule_states.MISSED and row.filled_by and first <= row.due <= last
     )
     twice = (on_record - due).total() + sum(n > 1 for key, n in _runs(world).items() if key in due)
     counts = [

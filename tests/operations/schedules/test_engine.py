@@ -34,10 +34,10 @@ def test_what_is_due_runs_once_and_on_record(world: World) -> None:
     world.run_until(world.clock.at + 150)
     assert _what(world, one.id) == [schedule_states.RAN] * 3
     rows = world.ticks(one.id)
-    assert [row["run_id"] for row in rows] == [1, 2, 3]
-    assert [row["run_state"] for row in rows] == [run_states.COMPLETE] * 3
+    assert [row.run_id for row in rows] == [1, 2, 3]
+    assert [row.run_state for row in rows] == [run_states.COMPLETE] * 3
     request = world.runs.started[1].request
-    assert (request.start, request.end) == (rows[0]["due"] - 2 * DAY, rows[0]["due"])
+    assert (request.start, request.end) == (rows[0].due - 2 * DAY, rows[0].due)
     assert world.runs.started[1].actor == SCHEDULER
 
 
@@ -60,7 +60,7 @@ def test_a_little_late_is_said(world: World) -> None:
     world.clock.at += 42
     world.scheduler.poll()
     [row] = world.ticks(one.id)
-    assert (row["outcome"], row["late"]) == (schedule_states.LATE, 12.0)
+    assert (row.outcome, row.late) == (schedule_states.LATE, 12.0)
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,16 @@ def test_an_outage_is_caught_up_as_told(world: World, catch_up: str, outcomes: l
     world.scheduler.poll()
     world.scheduler.poll()
     assert _what(world, one.id) == outcomes
-    missed = [row for row in world.ticks(one.id) if row["outcome"] == schedule_states.MISSED]
-    assert [row["note"] for row in missed] == ["no console was running"]
+    missed = [row for row in world.ticks(one.id) if row.outcome == schedule_states.MISSED]
+    assert [row.note for row in missed] == ["no console was running"]
     assert len(world.runs.started) == outcomes.count(schedule_states.LATE)
     if catch_up == "fill":
-        first = missed[0]["due"]
+        first = missed[0].due
         assert world.runs.started[1].request.start == first - DAY
-        assert missed[0]["filled_by"] == 1
+        assert missed[0].filled_by == 1
     if catch_up == "latest":
         assert world.runs.started[1].request.start == world.outcomes(one.id)[-1][0] - DAY
-        assert missed[0]["filled_by"] is None
+        assert missed[0].filled_by is None
 
 
 def _filling(world: World, **values: object) -> int:
@@ -113,28 +113,28 @@ def _filling(world: World, **values: object) -> int:
 )
 def test_what_was_missed_counts_as_fetched_once_its_run_ended_well(world: World, state: str, is_filled: bool) -> None:
     schedule_id = _filling(world)
-    assert world.ticks(schedule_id)[0]["filled_by"] is None
+    assert world.ticks(schedule_id)[0].filled_by is None
     assert world.store.unfilled(schedule_id) == []
     world.crash()
     world.runs.end(1, state)
     world.scheduler.poll()
-    assert world.ticks(schedule_id)[0]["filled_by"] == (1 if is_filled else None)
-    assert [row["count"] for row in world.store.unfilled(schedule_id)] == ([] if is_filled else [5])
+    assert world.ticks(schedule_id)[0].filled_by == (1 if is_filled else None)
+    assert [row.count for row in world.store.unfilled(schedule_id)] == ([] if is_filled else [5])
 
 
 def test_a_fire_that_could_not_start_leaves_what_was_missed_to_a_person(world: World) -> None:
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     schedule_id = _filling(world)
-    assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
+    assert [row.count for row in world.store.unfilled(schedule_id)] == [5]
 
 
 def test_a_run_without_some_of_its_series_has_not_fetched_what_was_missed(world: World) -> None:
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     schedule_id = _filling(world, pairs=("BTCUSD", "ETHUSD"))
-    assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
+    assert [row.count for row in world.store.unfilled(schedule_id)] == [5]
     world.runs.end(1)
     world.scheduler.poll()
-    assert [row["count"] for row in world.store.unfilled(schedule_id)] == [5]
+    assert [row.count for row in world.store.unfilled(schedule_id)] == [5]
 
 
 def test_after_an_outage_a_fire_of_this_minute_stands_in_for_the_latest(world: World) -> None:
@@ -150,14 +150,14 @@ def test_a_machine_that_slept_says_so(world: World) -> None:
     world.scheduler.poll()
     world.clock.at += 7200
     world.scheduler.poll()
-    assert [row["note"] for row in world.ticks(one.id)] == ["the machine slept, or its clock was set forward"]
+    assert [row.note for row in world.ticks(one.id)] == ["the machine slept, or its clock was set forward"]
 
 
 def test_a_later_run_from_the_watermark_fills_what_was_missed(world: World) -> None:
     one = world.add(trigger="cron 0 * * * *", catch_up="none")
     world.clock.at += 7200
     world.scheduler.poll()
-    assert [row["filled_by"] for row in world.store.unfilled()] == [None]
+    assert [row.filled_by for row in world.store.unfilled()] == [None]
     world.run_until(world.clock.at + 3600)
     world.scheduler.poll()
     assert world.store.unfilled(one.id) == []
@@ -181,7 +181,7 @@ def test_the_former_run_is_not_overtaken(world: World) -> None:
     world.runs.holds = True
     world.run_until(world.clock.at + 150)
     assert _what(world, one.id) == [schedule_states.RAN, schedule_states.SKIPPED, schedule_states.SKIPPED]
-    assert [row["note"] for row in world.ticks(one.id)][1:] == ["run 1, the former one, still ran"] * 2
+    assert [row.note for row in world.ticks(one.id)][1:] == ["run 1, the former one, still ran"] * 2
     world.runs.end(1)
     world.run_until(world.clock.at + 60)
     assert _what(world, one.id)[-1] == schedule_states.RAN
@@ -197,7 +197,7 @@ def test_one_fire_may_wait_for_the_former_run(world: World) -> None:
     world.scheduler.poll()
     assert _what(world, one.id) == [schedule_states.RAN, schedule_states.LATE, schedule_states.SKIPPED]
     waited = world.ticks(one.id)[1]
-    assert (waited["note"], waited["run_id"]) == ("waited for run 1", 2)
+    assert (waited.note, waited.run_id) == ("waited for run 1", 2)
 
 
 def test_two_schedules_do_not_hold_each_other_up(world: World) -> None:
@@ -215,7 +215,7 @@ def test_series_that_another_run_has_are_left_out_and_said(world: World) -> None
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     world.run_until(world.clock.at + 31)
     [row] = world.ticks(one.id)
-    assert row["note"] == "without what another run works on: BTCUSD 1h from simulated (run 77)"
+    assert row.note == "without what another run works on: BTCUSD 1h from simulated (run 77)"
     assert world.runs.started[1].request.series == (Series("ETHUSD", "1h", "simulated"),)
 
 
@@ -238,7 +238,7 @@ def test_a_fire_whose_series_are_all_taken_is_skipped(world: World) -> None:
     one = world.add()
     world.runs.busy_series = {Series("BTCUSD", "1h", "simulated"): 77}
     world.run_until(world.clock.at + 31)
-    assert [(row["outcome"], row["note"]) for row in world.ticks(one.id)] == [
+    assert [(row.outcome, row.note) for row in world.ticks(one.id)] == [
         (schedule_states.SKIPPED, "run 77 works on its series")
     ]
 
@@ -247,7 +247,7 @@ def test_a_series_held_by_another_process_is_skipped(world: World) -> None:
     one = world.add()
     world.runs.refuse = SeriesHeld("BTCUSD is held by process 9", "process 9")
     world.run_until(world.clock.at + 31)
-    assert [row["note"] for row in world.ticks(one.id)] == ["BTCUSD is held by process 9"]
+    assert [row.note for row in world.ticks(one.id)] == ["BTCUSD is held by process 9"]
 
 
 def test_a_schedule_pauses_itself_after_failures_in_a_row(world: World) -> None:
@@ -358,7 +358,7 @@ def test_a_fire_claimed_by_a_dead_leader_and_not_started_is_started_once(
     world.clock.at += 20
     world.scheduler.poll()
     world.scheduler.poll()
-    assert [(row["outcome"], row["run_id"]) for row in world.ticks(one.id)] == [(schedule_states.LATE, 1)]
+    assert [(row.outcome, row.run_id) for row in world.ticks(one.id)] == [(schedule_states.LATE, 1)]
     assert len(world.runs.started) == 1
 
 
@@ -423,7 +423,7 @@ def test_hundreds_due_in_one_minute_all_start(world: World) -> None:
     assert len(world.runs.started) == 120
     rows, total = world.store.ticks(limit=200)
     assert total == 120
-    assert {row["outcome"] for row in rows} == {schedule_states.RAN}
+    assert {row.outcome for row in rows} == {schedule_states.RAN}
 
 
 def test_so_many_run_at_once_and_the_others_as_these_end(tmp_path: Path) -> None:
@@ -546,4 +546,4 @@ def test_runs_started_by_hand_in_the_same_moment_are_all_on_record(world: World)
         for done in [pool.submit(world.store.add_manual, one.id, 1e9, n, "ann", None) for n in range(40)]:
             done.result()
     rows, total = world.store.ticks(one.id, limit=100)
-    assert (total, len({row["due"] for row in rows}), {row["run_id"] for row in rows}) == (40, 40, set(range(40)))
+    assert (total, len({row.due for row in rows}), {row.run_id for row in rows}) == (40, 40, set(range(40)))

@@ -80,7 +80,7 @@ def test_a_message_arrives_with_a_text(tmp_path: Path, receiver: Receiver, clock
     at = body.pop("at")
     assert at > 0
     assert body == {"text": "Schedule Majors: run 12 failed.", "event": "run failed", "schedule": "Majors", "run": 12}
-    assert [(row["state"], row["attempts"]) for row in store.notices()] == [(schedule_states.DELIVERED, 1)]
+    assert [(row.state, row.attempts) for row in store.notices()] == [(schedule_states.DELIVERED, 1)]
     told.send_pending()
     assert len(receiver.got) == 1
 
@@ -92,13 +92,13 @@ def test_a_receiver_that_is_down_is_tried_again_and_given_up(tmp_path: Path, rec
     for wait in WAITS:
         told.send_pending()
         [row] = store.notices()
-        assert (row["state"], row["next_at"]) == (schedule_states.PENDING, clock.at + wait)
+        assert (row.state, row.next_at) == (schedule_states.PENDING, clock.at + wait)
         clock.at += wait - 1
         told.send_pending()
         clock.at += 1
     told.send_pending()
     [row] = store.notices()
-    assert (row["state"], row["attempts"], row["error"]) == (
+    assert (row.state, row.attempts, row.error) == (
         schedule_states.GIVEN_UP,
         5,
         "the webhook answered HTTP 503",
@@ -114,7 +114,7 @@ def test_a_receiver_that_comes_back_gets_what_waited(tmp_path: Path, receiver: R
     receiver.status = 204
     clock.at += WAITS[0]
     told.send_pending()
-    assert [row["state"] for row in store.notices()] == [schedule_states.DELIVERED]
+    assert [row.state for row in store.notices()] == [schedule_states.DELIVERED]
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 410])
@@ -124,8 +124,8 @@ def test_a_final_answer_is_not_tried_again(tmp_path: Path, receiver: Receiver, c
     told.tell("run failed", "one")
     told.send_pending()
     [row] = store.notices()
-    assert (row["state"], row["attempts"]) == (schedule_states.GIVEN_UP, 1)
-    assert row["error"] == f"the webhook answered HTTP {status}; check its address"
+    assert (row.state, row.attempts) == (schedule_states.GIVEN_UP, 1)
+    assert row.error == f"the webhook answered HTTP {status}; check its address"
 
 
 def test_the_address_shows_nowhere(
@@ -142,7 +142,7 @@ def test_the_address_shows_nowhere(
     receiver.server_close()
     with pytest.raises(RetriableError) as gone:
         told.send_test("ann")
-    shown = [caplog.text, str(caught.value), repr(gone.value), json.dumps([dict(row) for row in store.notices()])]
+    shown = [caplog.text, str(caught.value), repr(gone.value), repr(store.notices())]
     assert _SECRET not in "".join(shown)
     assert _SECRET.encode() not in (tmp_path / "console.db").read_bytes()
     assert told.address == "127.0.0.1"
@@ -155,7 +155,7 @@ def test_a_test_message_is_sent_at_once_and_says_how_it_went(tmp_path: Path, rec
     receiver.status = 404
     with pytest.raises(PermanentError, match="HTTP 404"):
         told.send_test("ann")
-    assert [(row["event"], row["state"]) for row in store.notices()] == [
+    assert [(row.event, row.state) for row in store.notices()] == [
         ("test", schedule_states.GIVEN_UP),
         ("test", schedule_states.DELIVERED),
     ]
@@ -165,7 +165,7 @@ def test_without_a_webhook_messages_are_kept_for_the_overview(tmp_path: Path, cl
     told, store = notices(tmp_path, None, clock)
     told.tell("run failed", "one")
     told.send_pending()
-    assert [row["state"] for row in store.notices()] == [schedule_states.SHOWN]
+    assert [row.state for row in store.notices()] == [schedule_states.SHOWN]
     assert told.address is None
     with pytest.raises(InputError, match="FFE_WEBHOOK__URL: missing"):
         told.send_test("ann")
@@ -191,10 +191,10 @@ def test_dead_letters_are_told_once_when_they_reach_the_limit(tmp_path: Path, re
     counted[0] = 100
     told.check_threshold(since)
     [row] = store.notices()
-    assert row["text"] == "100 new dead letters; see why, edit and replay them."
+    assert row.text == "100 new dead letters; see why, edit and replay them."
     told.check_threshold(since)
     assert asked[:2] == [clock.at - 86_400] * 2
-    assert asked[2] == row["at"]
+    assert asked[2] == row.at
 
 
 def test_the_thread_sends_what_is_told(tmp_path: Path, receiver: Receiver) -> None:

@@ -53,11 +53,11 @@ class Console:
 
     def wait(self, schedule: Schedule) -> str:
         """The state in which the last run of a schedule ended."""
-        run_id = self.last(schedule)["run_id"]
+        run_id = self.last(schedule).run_id
         self.service.run_service.wait(run_id, 60)
         run = self.service.runs.get(run_id)
         assert run is not None
-        return str(run["state"])
+        return str(run.state)
 
 
 @pytest.fixture
@@ -94,11 +94,11 @@ def test_a_fire_is_a_run_that_names_its_schedule(console: Console) -> None:
     assert console.wait(one) in (run_states.COMPLETE, run_states.GAPS)
     console.service.scheduler.poll()
     tick = console.last(one)
-    run = console.service.runs.get(tick["run_id"])
+    run = console.service.runs.get(tick.run_id)
     assert run is not None
-    assert (run["source"], run["actor"]) == (f"schedule:{one.id}", "the scheduler")
-    assert run["parameters"] == {"schedule": "one", "kind": "due", "due": tick["due"]}
-    assert tick["run_state"] == run["state"]
+    assert (run.source, run.actor) == (f"schedule:{one.id}", "the scheduler")
+    assert run.parameters == {"schedule": "one", "kind": "due", "due": tick.due}
+    assert tick.run_state == run.state
 
 
 def test_credentials_that_are_refused_pause_the_schedule(tmp_path: Path, market: Market) -> None:
@@ -113,7 +113,7 @@ def test_credentials_that_are_refused_pause_the_schedule(tmp_path: Path, market:
             assert paused.paused_by == "the scheduler"
             assert (paused.paused_reason or "").startswith("the provider refuses the credentials: ")
             assert [item.kind for item in console.service.schedules.attention()] == ["paused", "failed"]
-            events = {row["event"] for row in console.service.schedules.store.notices()}
+            events = {row.event for row in console.service.schedules.store.notices()}
             assert events == {"run failed", "schedule paused"}
         finally:
             console.service.drain()
@@ -128,7 +128,7 @@ def test_credentials_that_are_gone_pause_the_schedule(tmp_path: Path, market: Ma
     try:
         console.tick()
         assert "FFE_OANDA__API_TOKEN: missing" in (console.service.schedules.get(one.id).paused_reason or "")
-        assert console.last(one)["outcome"] == schedule_states.PAUSED
+        assert console.last(one).outcome == schedule_states.PAUSED
     finally:
         console.service.drain()
 
@@ -141,8 +141,8 @@ def test_a_failure_of_another_kind_is_not_about_credentials(console: Console, co
     console.service.scheduler.poll()
     assert not console.service.schedules.get(one.id).paused
     [row] = console.service.schedules.store.notices()
-    assert "answered HTTP 500" in row["text"]
-    assert row["text"].endswith("(and 1 more series)")
+    assert "answered HTTP 500" in row.text
+    assert row.text.endswith("(and 1 more series)")
 
 
 def test_a_provider_that_hangs_holds_up_only_its_own_series(console: Console, coinbase: CoinbaseExchange) -> None:
@@ -154,8 +154,8 @@ def test_a_provider_that_hangs_holds_up_only_its_own_series(console: Console, co
         assert console.wait(other) in (run_states.COMPLETE, run_states.GAPS)
         assert console.wait(elsewhere) == run_states.COMPLETE
     console.tick()
-    assert console.last(stuck)["outcome"] == schedule_states.SKIPPED
-    assert "the former one, still ran" in console.last(stuck)["note"]
+    assert console.last(stuck).outcome == schedule_states.SKIPPED
+    assert "the former one, still ran" in console.last(stuck).note
 
 
 def test_a_long_backfill_does_not_keep_schedules_from_their_turn(console: Console, coinbase: CoinbaseExchange) -> None:
@@ -168,7 +168,7 @@ def test_a_long_backfill_does_not_keep_schedules_from_their_turn(console: Consol
     taken = console.add("taken", "coinbase", "BTCUSD")
     console.tick()
     assert console.wait(one) in (run_states.COMPLETE, run_states.GAPS)
-    assert (console.last(taken)["outcome"], console.last(taken)["note"]) == (
+    assert (console.last(taken).outcome, console.last(taken).note) == (
         schedule_states.SKIPPED,
         "run 1 works on its series",
     )
@@ -178,10 +178,10 @@ def test_a_run_is_found_by_its_fire(console: Console) -> None:
     one, other = console.add("one", "simulated", "BTCUSD"), console.add("other", "simulated", "ETHUSD")
     console.tick()
     tick, runs = console.last(one), console.service.schedules._runs
-    assert runs.find(one, schedule_states.DUE, tick["due"]) == tick["run_id"]
-    assert runs.find(one, schedule_states.MANUAL, tick["due"]) is None
-    assert runs.find(one, schedule_states.DUE, tick["due"] + 60) is None
-    assert runs.find(other, schedule_states.DUE, tick["due"]) != tick["run_id"]
+    assert runs.find(one, schedule_states.DUE, tick.due) == tick.run_id
+    assert runs.find(one, schedule_states.MANUAL, tick.due) is None
+    assert runs.find(one, schedule_states.DUE, tick.due + 60) is None
+    assert runs.find(other, schedule_states.DUE, tick.due) != tick.run_id
 
 
 def test_a_run_whose_process_died_does_not_hold_up_a_fire(console: Console) -> None:
@@ -195,7 +195,7 @@ def test_a_run_whose_process_died_does_not_hold_up_a_fire(console: Console) -> N
     assert console.wait(one) == run_states.COMPLETE
     run = console.service.runs.get(orphan)
     assert run is not None
-    assert run["state"] == run_states.INTERRUPTED
+    assert run.state == run_states.INTERRUPTED
 
 
 def test_new_dead_letters_are_counted(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_new_dead_letters_are_counted(tmp_path: Path) -> None:
         assert counted > 5
         console.service.scheduler.poll()
         [row] = console.service.schedules.store.notices()
-        assert (row["event"], row["details"]) == ("dead letters", {"count": counted})
+        assert (row.event, row.details) == ("dead letters", {"count": counted})
     finally:
         console.service.drain()
 
@@ -223,7 +223,7 @@ def test_a_replay_that_fails_again_makes_no_new_dead_letters(tmp_path: Path) -> 
         dead_letters = DeadLetters(console.service.run_service)
         run_id = dead_letters.replay(console.service.queue.select(Wanted(status="pending")), "ann")
         console.service.run_service.wait(run_id, 60)
-        assert console.service.runs.series(run_id)[0]["failed_records"] > 0
+        assert console.service.runs.series(run_id)[0].failed_records > 0
         assert console.service.schedules._runs.new_dead_letters(before) == counted
     finally:
         console.service.drain()
@@ -257,5 +257,5 @@ def test_the_service_fires_by_itself_when_it_leads(tmp_path: Path) -> None:
     finally:
         service.drain()
     rows, _ = service.schedules.store.ticks(one.id)
-    assert [row["outcome"] for row in rows] in ([schedule_states.RAN], [schedule_states.LATE])
+    assert [row.outcome for row in rows] in ([schedule_states.RAN], [schedule_states.LATE])
     assert service.health()["last_error"] is None

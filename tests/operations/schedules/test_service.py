@@ -90,7 +90,7 @@ def test_an_edit_counts_from_now_and_keeps_what_was(world: World) -> None:
     edited = world.verbs.edit(one.id, replace(Draft.of(one), trigger="cron 0 12 * * *", name="noon"), "bob")
     assert (edited.name, edited.actor, edited.next_due) == ("noon", "bob", parse_instant("2024-05-15T12:00:00Z"))
     world.run_until(parse_instant("2024-05-15T12:00:01Z"))
-    assert [row["outcome"] for row in world.ticks(one.id)] == [schedule_states.RAN, schedule_states.RAN]
+    assert [row.outcome for row in world.ticks(one.id)] == [schedule_states.RAN, schedule_states.RAN]
 
 
 def test_what_was_due_and_unseen_at_an_edit_is_on_record(world: World) -> None:
@@ -98,7 +98,7 @@ def test_what_was_due_and_unseen_at_an_edit_is_on_record(world: World) -> None:
     world.clock.at += 300
     world.verbs.edit(one.id, replace(Draft.of(one), trigger="cron 0 12 * * *"), "bob")
     [row] = world.ticks(one.id)
-    assert (row["outcome"], row["count"]) == (schedule_states.MISSED, 5)
+    assert (row.outcome, row.count) == (schedule_states.MISSED, 5)
 
 
 def test_a_new_name_alone_leaves_what_is_due_to_the_scheduler(world: World) -> None:
@@ -106,7 +106,7 @@ def test_a_new_name_alone_leaves_what_is_due_to_the_scheduler(world: World) -> N
     world.clock.at += 31
     world.verbs.edit(one.id, replace(Draft.of(one), name="renamed"), "bob")
     world.scheduler.poll()
-    assert [row["outcome"] for row in world.ticks(one.id)] == [schedule_states.RAN]
+    assert [row.outcome for row in world.ticks(one.id)] == [schedule_states.RAN]
 
 
 def test_an_edit_from_an_older_version_is_refused(world: World) -> None:
@@ -126,7 +126,7 @@ def test_a_pause_is_on_record_with_who_and_why(world: World) -> None:
     assert len(world.runs.started) == 1
     world.verbs.resume(one.id, "bob")
     world.run_until(world.clock.at + 60)
-    told = [(row["outcome"], row["count"], row["actor"], row["note"]) for row in world.ticks(one.id)]
+    told = [(row.outcome, row.count, row.actor, row.note) for row in world.ticks(one.id)]
     assert told == [
         (schedule_states.RAN, 1, None, None),
         (schedule_states.PAUSED, 3, "ann", "maintenance"),
@@ -140,7 +140,7 @@ def test_what_was_due_before_a_pause_is_missed_not_paused(world: World) -> None:
     world.verbs.pause(one.id, "maintenance", "ann")
     world.clock.at += 120
     world.verbs.resume(one.id, "ann")
-    assert [(row["outcome"], row["count"]) for row in world.ticks(one.id)] == [
+    assert [(row.outcome, row.count) for row in world.ticks(one.id)] == [
         (schedule_states.MISSED, 2),
         (schedule_states.PAUSED, 2),
     ]
@@ -165,7 +165,7 @@ def test_a_fire_that_waits_when_a_pause_begins_does_not_run(world: World) -> Non
     world.verbs.pause(one.id, "maintenance", "ann")
     world.runs.end(1)
     world.scheduler.poll()
-    assert [(row["outcome"], row["actor"]) for row in world.ticks(one.id)] == [
+    assert [(row.outcome, row.actor) for row in world.ticks(one.id)] == [
         (schedule_states.RAN, None),
         (schedule_states.PAUSED, "ann"),
     ]
@@ -193,7 +193,7 @@ def test_a_deleted_schedule_does_not_fire_and_its_record_stays(world: World) -> 
     world.clock.at += 120
     world.verbs.delete(one.id, "ann")
     world.run_until(world.clock.at + 120)
-    assert [(row["outcome"], row["count"]) for row in world.ticks(one.id)] == [
+    assert [(row.outcome, row.count) for row in world.ticks(one.id)] == [
         (schedule_states.RAN, 1),
         (schedule_states.MISSED, 2),
     ]
@@ -207,7 +207,7 @@ def test_run_now_moves_nothing(world: World) -> None:
     run_id = world.verbs.run_now(one.id, "ann")
     assert world.verbs.get(one.id).next_due == one.next_due
     [row] = world.ticks(one.id)
-    assert (row["kind"], row["run_id"], row["actor"]) == (schedule_states.MANUAL, run_id, "ann")
+    assert (row.kind, row.run_id, row.actor) == (schedule_states.MANUAL, run_id, "ann")
     world.run_until(world.clock.at + 31)
     assert world.outcomes(one.id) == [(one.next_due, schedule_states.RAN)]
 
@@ -234,19 +234,19 @@ def test_a_fire_waits_for_a_run_started_by_hand(world: World) -> None:
     world.runs.holds = True
     run_id = world.verbs.run_now(one.id, "ann")
     world.run_until(world.clock.at + 31)
-    assert world.ticks(one.id)[-1]["note"] == f"run {run_id}, the former one, still ran"
+    assert world.ticks(one.id)[-1].note == f"run {run_id}, the former one, still ran"
 
 
 def test_what_was_missed_is_filled_once(world: World) -> None:
     one = _missed(world)
     [missed] = world.store.unfilled(one)
-    assert missed["count"] == 9 * 24
+    assert missed.count == 9 * 24
     run_id = world.verbs.fill_missed(one, "ann")
     request = world.runs.started[run_id].request
-    assert (request.start, request.end) == (missed["due"] - DAY, int(world.clock.at))
+    assert (request.start, request.end) == (missed.due - DAY, int(world.clock.at))
     assert len(world.runs.started) == 1
     world.scheduler.poll()
-    assert world.ticks(one)[0]["filled_by"] == run_id
+    assert world.ticks(one)[0].filled_by == run_id
     assert world.store.unfilled(one) == []
     with pytest.raises(InputError, match="has missed nothing"):
         world.verbs.fill_missed(one, "ann")
@@ -270,12 +270,12 @@ def test_while_one_run_fills_what_was_missed_no_second_is_offered_or_started(wor
         world.verbs.fill_missed(one, "bob")
     world.runs.end(run_id, run_states.FAILED)
     world.scheduler.poll()
-    assert [row["filled_by"] for row in world.store.unfilled(one)] == [None]
+    assert [row.filled_by for row in world.store.unfilled(one)] == [None]
     assert {item.kind for item in world.verbs.attention()} == {"failed", "missed"}
     again = world.verbs.fill_missed(one, "bob")
     world.runs.end(again)
     world.scheduler.poll()
-    assert world.ticks(one)[0]["filled_by"] == again
+    assert world.ticks(one)[0].filled_by == again
 
 
 def test_a_success_of_another_run_counts_though_the_filling_one_fails(world: World) -> None:
@@ -288,7 +288,7 @@ def test_a_success_of_another_run_counts_though_the_filling_one_fails(world: Wor
     world.scheduler.poll()
     world.runs.end(filling, run_states.FAILED)
     world.scheduler.poll()
-    assert world.ticks(one)[0]["filled_by"] == other
+    assert world.ticks(one)[0].filled_by == other
     assert world.store.unfilled(one) == []
 
 
@@ -299,10 +299,10 @@ def test_what_is_missed_after_a_filling_run_began_is_offered_beside_it(world: Wo
     world.crash()
     world.clock.at += 7200
     world.scheduler.poll()
-    assert [row["count"] for row in world.store.unfilled(one)] == [2]
+    assert [row.count for row in world.store.unfilled(one)] == [2]
     world.runs.end(1)
     world.scheduler.poll()
-    assert [row["count"] for row in world.store.unfilled(one)] == [2]
+    assert [row.count for row in world.store.unfilled(one)] == [2]
 
 
 def test_attention_names_what_needs_a_person(world: World) -> None:
@@ -330,7 +330,7 @@ def test_every_verb_is_in_the_audit(world: World) -> None:
     world.verbs.run_now(one.id, "eve")
     world.verbs.delete(one.id, "fay")
     rows = reversed(Audit(world.database).find(target=one.source))
-    assert [(row["actor"], row["verb"], row["reason"]) for row in rows] == [
+    assert [(row.actor, row.verb, row.reason) for row in rows] == [
         ("ann", "create schedule", ""),
         ("bob", "edit schedule", ""),
         ("cat", "pause schedule", "why not"),

@@ -24,19 +24,19 @@ def test_the_row_is_there_before_the_act_and_complete_after_it(database: Databas
     audit = Audit(database)
     with audit.act("ann", "purge dead letters", "2 entries", "old", entries=["a", "b"]) as act:
         (row,) = audit.find()
-        assert (row["outcome"], row["details"]) == (BEGUN, {"entries": ["a", "b"]})
+        assert (row.outcome, row.details) == (BEGUN, {"entries": ["a", "b"]})
         act.target = "1 entry"
         act.note(entries=["a"])
     (row,) = audit.find()
-    assert (row["outcome"], row["target"], row["details"]) == (DONE, "1 entry", {"entries": ["a"]})
+    assert (row.outcome, row.target, row.details) == (DONE, "1 entry", {"entries": ["a"]})
 
 
 def test_an_act_that_fails_says_so(database: Database) -> None:
     with pytest.raises(StorageError), Audit(database).act("ann", "rewind", "BTCUSD/1h/coinbase", "bad", watermark="x"):
         raise StorageError("the lake is away")
     (row,) = Audit(database).find()
-    assert row["outcome"] == FAILED
-    assert row["details"] == {"watermark": "x", "error": "StorageError: the lake is away"}
+    assert row.outcome == FAILED
+    assert row.details == {"watermark": "x", "error": "StorageError: the lake is away"}
 
 
 def test_without_a_row_nothing_is_done(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

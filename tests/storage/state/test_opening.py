@@ -67,7 +67,7 @@ def test_it_is_said_in_the_log_and_on_record_until_it_is_acknowledged(
     assert state_notice(again, settings) == told
     acknowledge(again, "ann")
     assert state_notice(again, settings) is None
-    assert [row["actor"] for row in Audit(again).find(target="console.db")] == ["ann", "this program"]
+    assert [row.actor for row in Audit(again).find(target="console.db")] == ["ann", "this program"]
 
 
 def test_so_does_python_code_that_writes_to_the_lake_before_it_opens_the_database(settings: Settings):

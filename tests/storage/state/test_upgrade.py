@@ -299,3 +299,17 @@ def test_processes_at_once_upgrade_it_once(old: Path):
     at_once(_UPGRADE, [(old, time.time() + 4)] * 3)
     assert rows(old) == before
     assert len(list(old.parent.glob("*.before-*"))) == 1
+
+
+def test_next_steps_on_record_get_their_codes_and_stay_as_they_were(old: Path):
+    before = rows(old)
+    Database(old).close()
+    with closing(sqlite3.connect(old)) as connection:
+        told = dict(connection.execute("SELECT DISTINCT next_step, next_step_code FROM run_series"))
+    assert told == {
+        None: None,
+        "look at the gaps, then fetch them again or mark them": "look_at_gaps",
+        "asking again would give the same answer: mend the request or the credentials": "change_request",
+        "mend what still fails, then replay it": "edit_and_replay",
+    }
+    assert rows(old) == before
