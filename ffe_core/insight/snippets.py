@@ -65,12 +65,13 @@ _DUCKDB = """\
 import duckdb
 from deltalake import DeltaTable
 
+duckdb.sql("SET TimeZone = 'UTC'")
 candles = DeltaTable({uri!r}).to_pyarrow_dataset()
 bars = duckdb.sql(\"\"\"
 {sql}
 QUALIFY row_number() OVER (PARTITION BY timestamp ORDER BY _extracted_at DESC) = 1
 ORDER BY timestamp
-\"\"\").arrow()
+\"\"\").to_arrow_table()
 """
 _SPARK = """\
 from pyspark.sql import SparkSession, Window
@@ -78,6 +79,7 @@ from pyspark.sql import functions as F
 
 # The session needs Delta Lake: pip install delta-spark, then configure_spark_with_delta_pip.
 spark = SparkSession.builder.getOrCreate()
+spark.conf.set("spark.sql.session.timeZone", "UTC")  # toPandas gives times of the session's zone, without one
 spark.read.format("delta").load({uri!r}).createOrReplaceTempView("candles")
 rows = spark.sql(\"\"\"
 {sql}

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -123,7 +124,7 @@ class DeltaLakeManager:
         if rows.num_rows == 0:
             return None
         if bronze:
-            self.ensure_table(timeframe_of(table_name))
+            rows = _as_wide(self.ensure_table(timeframe_of(table_name)), rows)
         with faults.in_words(f"table {table_name} in {self.storage_path} refused the rows", uri):
             write_deltalake(
                 uri,
@@ -147,7 +148,8 @@ class DeltaLakeManager:
     ) -> pd.DataFrame:
         """Rows of a table, as it is now, at a `version`, or `as_of` an aware moment; `filters` is a SQL predicate.
 
-        Raises InputError if there is no such table, StorageError if it cannot be read.
+        Raises InputError if there is no such table, or none that old is known any more: clean-up removes the log of old
+        commits, which `_extracted_at <= ...` does not need. StorageError if it cannot be read.
         """
         if as_of is not None and as_of.tzinfo is None:
             raise InputError(f"{as_of} has no time zone; add one, for example {as_of.isoformat()}Z", field="as_of")
@@ -156,7 +158,7 @@ class DeltaLakeManager:
             raise InputError(f"there is no {table_name} in {self.storage_path}; backfill a series first", field="table")
         with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", self.table_uri(table_name)):
             if version is not None or as_of is not None:
-                table.load_as_version(version if version is not None else as_of)
+                table.load_as_version(_version_at(table, as_of) if version is None and as_of else version)
             batches = table.scan(columns=list(columns) if columns else None, predicate=filters)
             return pa.table(pa.RecordBatchReader.from_stream(batches).read_all()).to_pandas()
 
@@ -246,7 +248,7 @@ class DeltaLakeManager:
         ]
         write_deltalake(
             table,
-            rows,
+            _as_wide(table, rows),
             mode="append",
             writer_properties=_CANDLE_WRITER,
             commit_properties=CommitProperties(
@@ -295,10 +297,67 @@ def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
     naive = [field.name for field in stamps if pa.types.is_timestamp(field.type) and field.type.tz is None]
     if naive:
         raise InputError(f"{', '.join(naive)} hold times without a zone; make them UTC first", field="columns")
+    numbers = [field.name for field in stamps if not pa.types.is_timestamp(field.type)]
+    if numbers:
+        raise InputError(
+            f"{', '.join(numbers)} hold {rows.schema.field(numbers[0]).type} and no times; make them UTC times first,"
+            " for example pd.to_datetime(seconds, unit='s', utc=True)",
+            field="columns",
+        )
+    _require_values(rows)
     try:
         return rows.select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the rows do not fit the candle columns: {error}", field="columns") from error
+
+
+def _require_values(rows: pa.Table) -> None:
+    """InputError for an empty cell or a price that is no finite number, which Arrow would store as they are."""
+    empty = [name for name in SCHEMA.names if name != "_dead_letter_id" and rows[name].null_count]
+    if empty:
+        raise InputError(f"{', '.join(empty)} hold empty cells; leave such rows out", field="columns")
+    floats = [name for name in VALUES if pa.types.is_floating(rows[name].type)]
+    endless = [name for name in floats if not pc.all(pc.is_finite(rows[name]), min_count=0).as_py()]
+    if endless:
+        raise InputError(
+            f"{', '.join(endless)} hold values that are no finite numbers; leave such rows out", field="columns"
+        )
+
+
+def _as_wide(table: DeltaTable, rows: pa.Table) -> pa.Table:
+    """The rows with null in each column that another tool has added to the table; they stay as they are otherwise."""
+    fields = table.schema().fields
+    if len(fields) == rows.num_columns:
+        return rows
+    held = pa.schema(table.schema().to_arrow())
+    needed = [field.name for field in held if field.name not in rows.column_names and not field.nullable]
+    if needed:
+        raise StorageError(
+            f"the table in {table.table_uri} has columns that must not be empty and are none of a candle"
+            f" ({', '.join(needed)}); allow null in them, or drop them with the tool that added them"
+        )
+    for field in held:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(held.names)
+
+
+def _version_at(table: DeltaTable, moment: datetime) -> int:
+    """The newest version whose commit was made at the moment or before it, by what the commits themselves say.
+
+    deltalake 1.6 goes by the files' times, which a copy does not keep, and answers a moment before the oldest commit
+    left with that commit.
+    """
+    commits = table.history()
+    for commit in commits:
+        if commit["timestamp"] <= moment.timestamp() * 1000:
+            return int(commit["version"])
+    oldest = datetime.fromtimestamp(commits[-1]["timestamp"] / 1000, UTC)
+    raise InputError(
+        f"the log reaches back to {oldest.isoformat(timespec='seconds')} only; ask for what was known then with a"
+        f" filter such as _extracted_at <= '{moment.isoformat()}'",
+        field="as_of",
+    )
 
 
 def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:

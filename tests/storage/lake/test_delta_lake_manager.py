@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import Field
+from deltalake.schema import PrimitiveType
 
 from ffe_core import DeltaLakeManager
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
-from ffe_core.errors import CommitConflict, StorageError
+from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake import delta_lake_manager
+from ffe_core.storage.lake.delta_lake_manager import conform
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, hours, open_times, record, records, stored
@@ -271,3 +275,48 @@ def test_two_versions_of_a_bar_are_both_kept_with_their_times(lake: DeltaLakeMan
     first, second = stored(tmp_path).to_pylist()
     assert first["_extracted_at"] < second["_extracted_at"]
     assert (first["volume"], second["volume"]) == (1.5, 9.0)
+
+
+class TestWhatOtherToolsDid:
+    def test_a_column_that_another_tool_added_stays_empty_and_stops_nothing(self, lake: DeltaLakeManager):
+        lake.commit(BTC, rows(hours(0, 3)), Watermarks(), marks(0, 2))
+        table = lake.open(TABLE)
+        assert table is not None
+        table.alter.add_columns([Field("reviewed_by", PrimitiveType("string"), nullable=True)])
+        lake.commit(BTC, rows(hours(3, 5)), marks(0, 2), marks(0, 4))
+        lake.create_or_update_table(frame(hours(5, 6)), TABLE, list(PARTITION_COLUMNS))
+        held = lake.read_table(TABLE)
+        assert (len(held), held["reviewed_by"].isna().all()) == (6, True)
+
+    def test_as_of_goes_by_the_commits_and_not_by_the_times_of_their_files(
+        self, lake: DeltaLakeManager, tmp_path: Path
+    ):
+        for hour in range(12):
+            lake.create_or_update_table(frame(hours(hour, hour + 1)), TABLE)
+        kept = datetime.now(UTC)
+        for file in (tmp_path / "lake" / TABLE / "_delta_log").iterdir():
+            os.utime(file, (1e9, 1e9))  # as a copy by another tool leaves them
+        assert len(lake.read_table(TABLE, as_of=kept)) == 12
+        with pytest.raises(InputError, match=r"^as_of: the log reaches back to "):
+            lake.read_table(TABLE, as_of=datetime(2001, 9, 10, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("timestamp", 1_704_067_200, "hold int64 and no times"),
+        ("timestamp", pd.NaT, "hold empty cells"),
+        ("close", float("inf"), "are not finite|no finite numbers"),
+        ("close", None, "hold empty cells"),
+        ("asset_pair", None, "hold empty cells"),
+    ],
+)
+def test_what_arrow_would_cast_or_store_in_silence_is_refused(column: str, value: Any, says: str):
+    wrong = frame(hours(0, 3))
+    if column == "timestamp" and value is not pd.NaT:
+        wrong[column] = value
+    else:
+        wrong[column] = wrong[column].astype(object) if value is None else wrong[column]
+        wrong.loc[1, column] = value
+    with pytest.raises(InputError, match=says):
+        conform(wrong)
