@@ -298,7 +298,7 @@ def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
     if naive:
         raise InputError(f"{', '.join(naive)} hold times without a zone; make them UTC first", field="columns")
     numbers = [field.name for field in stamps if not pa.types.is_timestamp(field.type)]
-    if numbers:
+    if numbers and rows.num_rows:  # a frame without rows has no types
         raise InputError(
             f"{', '.join(numbers)} hold {rows.schema.field(numbers[0]).type} and no times; make them UTC times first,"
             " for example pd.to_datetime(seconds, unit='s', utc=True)",
