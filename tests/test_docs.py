@@ -12,12 +12,13 @@ import pytest
 
 import ffe_core
 from ffe_core.errors import DatabaseError, FFEError, InputError
+from ffe_core.operations.runs.outcome import NEXT_STEPS
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.sqlite_faults import Fault
 from ffe_core.storage.state.acknowledged_gaps import REASONS as GAP_REASONS
 from ffe_core.storage.state.faults import CODE as DATABASE
 from ffe_core.storage.state.faults import NEWER, NO_BACKUP, UPGRADE_FAILED
-from ffe_core.storage.state.runs import STATES
+from ffe_core.storage.state.runs import PROCESS_ENDED, STATES
 from ffe_core.validation import REASONS
 from tests.benchmarks import __doc__ as BENCHMARKS
 
@@ -74,6 +75,11 @@ def test_every_reason_code_has_its_rule_and_a_next_step(code: str) -> None:
 @pytest.mark.parametrize("word", [*STATES, *GAP_REASONS])
 def test_every_state_and_every_reason_for_a_gap_is_explained(word: str) -> None:
     assert row_of(word)
+
+
+@pytest.mark.parametrize("code", [*NEXT_STEPS, PROCESS_ENDED])
+def test_every_code_that_a_run_keeps_is_explained(code: str) -> None:
+    assert row_of(code)
 
 
 def test_a_code_that_the_page_lacks_would_be_found() -> None:

@@ -20,6 +20,7 @@ from ffe_core.ingestion.provider_adapter import ProviderAdapter
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Provider, Record
+from ffe_core.results import SeriesResultDict
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Config, Settings
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Saved
@@ -64,7 +65,7 @@ class BatchDataIngester:
         mode: str = "resume",
         run_id: str | None = None,
         progress: Progress = lambda report: None,
-    ) -> dict[str, Any]:
+    ) -> SeriesResultDict:
         """Backfill one series over [start_date, end_date] and say what came of it.
 
         Dates are whole UTC days, both included; ISO datetimes need a zone, their end is excluded. `mode` is "resume",

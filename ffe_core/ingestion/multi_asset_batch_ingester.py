@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
@@ -14,6 +13,7 @@ from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
+from ffe_core.results import AllAssetsResultDict, SeriesResultDict
 from ffe_core.series import Series
 from ffe_core.settings import Config, Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -41,7 +41,7 @@ class MultiAssetBatchIngester:
         *,
         mode: str = "resume",
         progress: Progress = lambda report: None,
-    ) -> dict[str, Any]:
+    ) -> AllAssetsResultDict:
         """Backfill all series and return total_records, total_failed and results, one dict each in the order asked.
 
         Raises ValueError for any bad argument, before the first request of any series.
@@ -54,7 +54,7 @@ class MultiAssetBatchIngester:
         driven.check_start(start)
         turns = asyncio.Semaphore(SERIES_AT_ONCE)
 
-        async def one(item: Series, opened: Provider) -> dict[str, Any]:
+        async def one(item: Series, opened: Provider) -> SeriesResultDict:
             async with turns:
                 return await self._isolated(item, opened, start, end, checked_mode, progress)
 
@@ -69,7 +69,7 @@ class MultiAssetBatchIngester:
 
     async def _isolated(
         self, series: Series, opened: Provider, start: int, end: int, mode: plan.Mode, progress: Progress
-    ) -> dict[str, Any]:
+    ) -> SeriesResultDict:
         """One series' result; whatever goes wrong stays its own."""
         try:
             report = await self.ingester.run_series(series, opened, start, end, mode=mode, progress=progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from ffe_core import times
 from ffe_core.completeness import Completeness
@@ -12,6 +11,7 @@ from ffe_core.errors import FFEError
 from ffe_core.providers.clock import NOTICEABLE
 from ffe_core.providers.http import RequestStats
 from ffe_core.redaction import redact
+from ffe_core.results import SeriesResultDict, Status, result_of
 from ffe_core.series import Series, Watermarks
 
 
@@ -63,7 +63,7 @@ class SeriesResult:
     pages_planned: int = 0
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """success, no_data, validation_failed or error."""
         if self.error is not None:
             return "error"
@@ -84,20 +84,22 @@ class SeriesResult:
         empty = self.pages_done and (self.fills_gaps or not self.counts.received)
         return "provider_empty" if empty else "up_to_date"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> SeriesResultDict:
         """The result as the public API returns it: plain values, times as ISO 8601 text."""
-        result: dict[str, Any] = {
-            "asset_pair": self.series.asset_pair,
-            "timeframe": self.series.timeframe,
-            "provider": self.series.provider,
-            "status": self.status,
+        whole = self.completeness
+        result: SeriesResultDict = {
+            **result_of(self.series, self.status),
             "records": self.counts.stored,
             "failed_records": self.counts.dead_lettered - self.counts.superseded,
             "watermark": None if self.marks.watermark is None else times.iso(self.marks.watermark),
             "start": times.iso(self.start),
             "end": times.iso(self.end),
-            **dict.fromkeys(("expected", "stored", "dead_lettered", "marked", "unexplained", "extra")),
-            **(self.completeness.counts() if self.completeness else {}),
+            "expected": whole.expected if whole else None,
+            "stored": whole.stored if whole else None,
+            "dead_lettered": whole.dead_lettered if whole else None,
+            "marked": whole.marked if whole else None,
+            "unexplained": whole.unexplained if whole else None,
+            "extra": whole.extra if whole else None,
             "received": self.counts.received,
             "restated": self.counts.restated,
             "superseded": self.counts.superseded,

@@ -32,6 +32,7 @@ from ffe_core.operations.runs.outcome import how_whole
 from ffe_core.operations.runs.series_work import counted, note, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
+from ffe_core.results import result_of
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
 from ffe_core.storage.dead_letters.queue import Selection
@@ -178,10 +179,7 @@ class Replay:
         marks = self._lake.marks(series)
         left = counts.failed or (whole is not None and whole.unexplained)
         result = {
-            "asset_pair": series.asset_pair,
-            "timeframe": series.timeframe,
-            "provider": series.provider,
-            "status": "success" if counts.replayed or not counts.failed else "validation_failed",
+            **result_of(series, "success" if counts.replayed or not counts.failed else "validation_failed"),
             "records": counts.replayed,
             "failed_records": counts.failed,
             "collided": counts.collided,

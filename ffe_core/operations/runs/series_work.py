@@ -12,6 +12,7 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.operations.runs.service import RunService
 from ffe_core.redaction import redact
+from ffe_core.results import result_of
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
 
@@ -63,11 +64,5 @@ def _failed(series: Series, error: str, code: str) -> dict[str, Any]:
         "error": error,
         "error_code": code,
         "next_step_code": "start_again",
-        "result": {
-            "asset_pair": series.asset_pair,
-            "timeframe": series.timeframe,
-            "provider": series.provider,
-            "status": "error",
-            "error": error,
-        },
+        "result": {**result_of(series, "error"), "error": error, "error_code": code},
     }

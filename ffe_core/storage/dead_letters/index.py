@@ -29,6 +29,7 @@ from ffe_core.storage.dead_letters import file as files
 from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_entry, series_of
 from ffe_core.storage.files import check_version, strict, strict_json
 from ffe_core.storage.files import quarantined as quarantine_file
+from ffe_core.storage.rows import portions
 from ffe_core.storage.sqlite import sqlite_url
 from ffe_core.storage.sqlite_faults import Fault, fault_of
 from ffe_core.validation import UNREADABLE, read_open_times
@@ -52,7 +53,6 @@ Progress = Callable[[int, int], None]
 # Raised also whenever the version of the files is, so that those an older release could not read are looked at again.
 _VERSION = 2
 _BUSY_SECONDS = 60
-_IN_LIMIT = 500
 _BATCH_RECORDS, _BATCH_FILES = 20_000, 500
 # A folder's modification time is trusted once it is older than the coarsest clock a file system keeps.
 _CLOCK_NS = 2_000_000_000
@@ -271,7 +271,7 @@ class DeadLetterIndex:
         """Those of the fingerprints that a series already has."""
         found: set[bytes] = set()
         with self.reading() as connection:
-            for some in _portions(prints):
+            for some in portions(prints):
                 query = (
                     sa.select(records.c.fingerprint)
                     .join(entries, entries.c.key == records.c.entry)
@@ -422,10 +422,6 @@ def _batches(changed: Sequence[Found]) -> Iterator[list[str]]:
         yield names
 
 
-def _portions(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[at : at + _IN_LIMIT] for at in range(0, len(values), _IN_LIMIT))
-
-
 def _replace(connection: sa.Connection, folder: Path, names: Sequence[str]) -> None:
     """Make the index agree with these files as they are now."""
     counts = _Counts(connection)
@@ -441,14 +437,14 @@ def _replace(connection: sa.Connection, folder: Path, names: Sequence[str]) -> N
 
 def _forget(connection: sa.Connection, names: Sequence[str], counts: _Counts) -> None:
     stored = [storable(name) for name in names]
-    for some in _portions([name.removesuffix(".json") for name in stored if name.endswith(".json")]):
+    for some in portions([name.removesuffix(".json") for name in stored if name.endswith(".json")]):
         for row in connection.execute(sa.select(entries).where(entries.c.id.in_(some))).mappings().all():
             columns = (cells.c.reason, cells.c.status, cells.c["count"])
             found = connection.execute(sa.select(*columns).where(cells.c.entry == row["key"]))
             counts.add(dict(row), {(reason, status): -count for reason, status, count in found})
             for table, column in ((records, records.c.entry), (cells, cells.c.entry), (entries, entries.c.key)):
                 connection.execute(table.delete().where(column == row["key"]))
-    for some in _portions(stored):
+    for some in portions(stored):
         connection.execute(quarantined.delete().where(quarantined.c.name.in_(some)))
 
 

@@ -38,6 +38,7 @@ from ffe_core.storage.dead_letters.index import (
     records,
 )
 from ffe_core.storage.files import strict
+from ffe_core.storage.rows import portions
 
 TREND_DAYS = 30
 _PLAIN = re.compile(r"[a-z0-9_.:-]+")
@@ -181,13 +182,13 @@ def entry_rows(
             holding = ((id_, len(rows)) for id_, rows in _searched(connection, wanted, read))
         ids = dict(islice(holding, None if limit is None else offset + limit))
         chosen = list(ids)[offset:]
-        return [row for at in range(0, len(chosen), 500) for row in _full(connection, chosen[at : at + 500], ids)]
+        return [row for some in portions(chosen) for row in _full(connection, some, ids)]
 
 
 def rows_of(index: DeadLetterIndex, ids: Sequence[str]) -> list[DeadLetterBatchRow]:
     """The entries of these ids that there are, in this order."""
     with index.reading() as connection:
-        return [row for at in range(0, len(ids), 500) for row in _full(connection, ids[at : at + 500], {})]
+        return [row for some in portions(ids) for row in _full(connection, some, {})]
 
 
 def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tuple[int, int] | None:
@@ -195,11 +196,11 @@ def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tupl
     edges: list[int] = []
     with index.reading() as connection:
         for id_, numbers in selection.items():
-            for at in range(0, len(numbers), 500):
+            for some in portions(numbers):
                 query = (
                     sa.select(sa.func.min(records.c.open), sa.func.max(records.c.open))
                     .join(entries, entries.c.key == records.c.entry)
-                    .where(entries.c.id == id_, records.c.number.in_(numbers[at : at + 500]))
+                    .where(entries.c.id == id_, records.c.number.in_(some))
                 )
                 edges += [edge for row in connection.execute(query) for edge in row if edge is not None]
     return (min(edges), max(edges)) if edges else None

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.series import Series
+from ffe_core.storage.rows import portions
 from ffe_core.storage.state.database import Database, metadata
-from ffe_core.storage.state.rows import portions
 
 NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER = "no trades", "venue outage", "not offered by the provider", "other"
 REASONS = (NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER)

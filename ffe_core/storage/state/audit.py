@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from ffe_core.errors import InputError, StorageError
 from ffe_core.redaction import redact
 from ffe_core.storage.files import strict
+from ffe_core.storage.rows import read_rows
 from ffe_core.storage.state.database import Database, metadata
-from ffe_core.storage.state.rows import read_rows
 
 log = logging.getLogger(__name__)
 BEGUN, DONE, FAILED = "begun", "done", "failed"

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from ffe_core.redaction import redact
 from ffe_core.series import Series
+from ffe_core.storage.rows import columns_of, portions, read_rows
 from ffe_core.storage.state.database import Database, metadata
-from ffe_core.storage.state.rows import columns_of, portions, read_rows
 
 QUEUED, RUNNING, CANCELLING = "queued", "running", "cancelling"
 COMPLETE, GAPS, FAILED = "complete", "finished with gaps", "failed"

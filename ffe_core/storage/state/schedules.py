@@ -15,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ffe_core.errors import InputError
+from ffe_core.storage.rows import columns_of, portions, read_rows
 from ffe_core.storage.state.database import Database, metadata
-from ffe_core.storage.state.rows import columns_of, portions, read_rows
 
 FIRING, WAITING, RAN, LATE = "firing", "waiting", "ran", "ran late"
 SKIPPED, MISSED, PAUSED = "skipped", "missed", "paused"
