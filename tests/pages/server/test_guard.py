@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -88,10 +90,22 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(filled: Path) -> Iterator[Server]:
     """The console as it is delivered."""
-    running = Server(filled).start()
+    with few_descriptors():
+        running = Server(filled).start()
     yield running
     running.stop()
     assert not running.tracebacks
+
+
+@contextmanager
+def few_descriptors() -> Iterator[None]:
+    """As a login shell has it: what is started here may open 1,024 files at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +139,19 @@ def test_a_forwarded_name_is_not_the_name(server: Server) -> None:
     assert asked(server, f"http://{own}/healthz", OTHER)[0] == 421
 
 
+def guarded(*routes: Route) -> Starlette:
+    """The guard alone before some routes."""
+    return Starlette(routes=routes, middleware=[Middleware(Guard, read=lambda: (Addresses(), ()))])
+
+
 def test_two_names_are_no_name(server: Server) -> None:
     assert asked(server, "/healthz", None, "GET", f"Host: {OTHER}")[0] in (400, 421)
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded())) as client:
+            return await client.get("http://localhost/", headers=[("Host", "localhost"), ("Host", OTHER)])
+
+    assert asyncio.run(get()).status_code == 421, "a server that lets both through"
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -185,7 +210,7 @@ def test_a_failure_inside_bears_the_headers_and_tells_nothing() -> None:
     async def fails(_: Request) -> PlainTextResponse:
         raise RuntimeError("s3cret")
 
-    app = Starlette(routes=[Route("/", fails)], middleware=[Middleware(Guard, read=lambda: (Addresses(), ()))])
+    app = guarded(Route("/", fails))
 
     async def get() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -208,10 +233,7 @@ def test_a_body_that_does_not_say_its_length_is_counted() -> None:
     async def reads(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 
-    app = Starlette(
-        routes=[Route("/", reads, methods=["POST"])],
-        middleware=[Middleware(Guard, read=lambda: (Addresses(), ()))],
-    )
+    app = guarded(Route("/", reads, methods=["POST"]))
 
     async def post(pieces: int) -> httpx.Response:
         async def body():
