@@ -31,7 +31,7 @@ _VERSION_KEY = "format_version"
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterBatch:
+class WatermarkEntry:
     """One line of the file: the series (its provider empty if set by hand without one) and its marks."""
 
     series: Series
@@ -63,10 +63,10 @@ class WatermarkStore:
         text = timestamp if isinstance(timestamp, str) else times.iso(epoch)
         self._update(lambda entries: entries.setdefault(series.key, {}).update(watermark=text))
 
-    def entries(self) -> list[DeadLetterBatch]:
+    def entries(self) -> list[WatermarkEntry]:
         """Every series in the file, sorted by name."""
         return sorted(
-            (DeadLetterBatch(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
+            (WatermarkEntry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
             key=lambda entry: entry.series,
         )
 
