@@ -43,7 +43,7 @@ def backfilled(place: str) -> dict[str, Any]:
         request = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-01")
         run_id = service.start(request, "ann")
         service.wait(run_id, 60)
-        return dict(service.runs.series(run_id)[0]["result"])
+        return dict(service.runs.series(run_id)[0].result or {})
 
 
 @pytest.mark.parametrize("name", WORKING)

@@ -238,7 +238,7 @@ def failures(rows: list[RunSeries]) -> None:
 def notices(rows: list[RunSeries]) -> None:
     """What the series say of the run's surroundings, such as a clock that is off: each once."""
     for text in sorted({text for row in rows for text in (row.result or {}).get("notices", ())}):
-        st.warning(text, icon=":material/schedule:")
+        st.warning(plain(text), icon=":material/schedule:")
 
 
 def log_lines(run: Run) -> None:

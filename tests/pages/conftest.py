@@ -82,4 +82,9 @@ def words(at: AppTest) -> str:
         "success",
     )
     said = "\n".join(str(element.value) for kind in kinds for element in getattr(at, kind))
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", said).replace("\u2060", "")
+    return as_read(said)
+
+
+def as_read(markdown: str) -> str:
+    """A text of a page as it is read: without the escapes of what is plain."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown).replace("\u2060", "")

@@ -15,7 +15,7 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.outcome import NEXT_STEPS
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.storage.state.watchlists import Watchlists
-from tests.pages.conftest import Open, words
+from tests.pages.conftest import Open, as_read, words
 
 
 def ran(console: ConsoleService, start: str, end: str) -> int:
@@ -73,7 +73,7 @@ def test_a_clock_that_is_off_is_said_once_on_the_runs_page(console: ConsoleServi
     assert not open_page("run", id=str(run_id)).warning
     said = "this computer's clock is 240 s ahead of that of coinbase"
     console.run_service.runs.update_series(run_id, {0: {"result": {"notices": [said, said]}}})
-    assert [warning.value for warning in open_page("run", id=str(run_id)).warning] == [said]
+    assert [as_read(warning.value) for warning in open_page("run", id=str(run_id)).warning] == [said]
 
 
 def test_a_series_that_got_nowhere_keeps_the_run_from_reading_as_done(
@@ -121,7 +121,7 @@ def test_the_next_step_is_said_from_its_code_and_an_old_sentence_as_it_stands(
     with sqlite3.connect(data_dir / "console.db") as database:
         database.execute("update run_series set next_step_code = ?, next_step = ?", (code, text))
     told = f"**NOPEUSD 1h** · {shown}".strip()
-    assert any(one.value.strip().endswith(told) for one in open_page("run", id=str(run_id)).markdown)
+    assert any(as_read(one.value).strip().endswith(told) for one in open_page("run", id=str(run_id)).markdown)
 
 
 def kinds(at: AppTest) -> dict[str, str]:

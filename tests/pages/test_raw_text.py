@@ -49,8 +49,8 @@ FIXED = {
     *("label", "meaning", "icon", "page", "words", "name.capitalize()", "kind.upper()", "list(code)", "LEGEND"),
     *("NAMES[name]", "gave", "period", "health", "sentence", "SINCE[st.session_state.restated_since].lower()"),
     # Numbers, and names from lists of ours.
-    *("run", "run['id']", "running[0]['id']", "run['parent_id']", "letter.number", "letter.revision", "number_"),
-    *("started", "run_id", "done", "total", "planned", "open_", "run['series_total']", "count", "size"),
+    *("run", "run.id", "running[0].id", "run.parent_id", "letter.number", "letter.revision", "number_"),
+    *("started", "run_id", "done", "total", "planned", "open_", "run.series_total", "count", "size"),
     *("series.timeframe", "one.series.timeframe", "worst.series.timeframe", "view.size.name", "name"),
 }
 """Parameters and names that hold texts of ours, by how they are written."""
