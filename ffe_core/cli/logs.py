@@ -1,4 +1,4 @@
-"""Where the log of a command goes: a line a warning to stderr and into the result; tracebacks into a file of their own.
+"""Log of a command: a line a warning to stderr and into the result; tracebacks into a file of their own.
 
 The file is `<data directory>/logs/ffe.log`, or `ffe.log` in the folder for temporary files if that cannot be written.
 """

@@ -1,4 +1,4 @@
-"""What a command says: its result on stdout, as text or as exactly one JSON document; warnings and errors on stderr.
+"""Output of a command: its result on stdout, as text or as exactly one JSON document; warnings and errors on stderr.
 
 A document that is an object carries warnings as `warnings`, a list carries them in each of its rows; both only if there
 are any. A command that fails before it has a result prints `{"error": ..., "code": ..., "exit_status": ...}`.

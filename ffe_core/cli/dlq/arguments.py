@@ -1,4 +1,4 @@
-"""What the verbs of `dlq` are told: filters, edits and numbers."""
+"""Arguments of the verbs of `dlq`: filters, edits and numbers."""
 
 from __future__ import annotations
 

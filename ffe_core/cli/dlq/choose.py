@@ -1,4 +1,4 @@
-"""Which dead letters a verb is about: entries and records by id, and what filters choose of them."""
+"""Selection of dead letters: entries and records by id, and what filters choose of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replay would make of a record, as a row of JSON and in words."""
+"""Outcomes of a replay check, as a row of JSON and in words."""
 
 from __future__ import annotations
 
