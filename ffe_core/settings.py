@@ -21,6 +21,7 @@ from ffe_core import sources
 from ffe_core.calendars import MarketCalendar, calendar_for, check_overrides, checked_holidays
 from ffe_core.errors import InputError
 from ffe_core.locations import data_folder, lake_address
+from ffe_core.provider_settings import SECTIONS
 from ffe_core.redaction import register
 from ffe_core.sources import PREFIX
 from ffe_core.sources import variable as variable
@@ -36,13 +37,6 @@ Timeout = Annotated[float, Field(gt=0, le=_HOUR, allow_inf_nan=False)]
 
 Section = TypeVar("Section", bound=BaseModel)
 Config = Mapping[str, Any]
-
-_sections: dict[str, type[BaseModel]] = {}
-
-
-def declare(name: str, model: type[BaseModel]) -> None:
-    """Make a section of its own known, so that its values are checked at start and its names are told from slips."""
-    _sections[name] = model
 
 
 class RetrySettings(BaseModel):
@@ -160,7 +154,7 @@ class Settings(BaseModel):
 
     def check_sections(self) -> None:
         """InputError if a value of a declared section is wrong, also of one that nothing has used yet."""
-        for name, model in _sections.items():
+        for name, model in SECTIONS.items():
             self.section(name, model)
 
 
@@ -182,7 +176,7 @@ def _models() -> dict[str, type[BaseModel]]:
     own = {name: field.annotation for name, field in Settings.model_fields.items()}
     return {
         **{name: kind for name, kind in own.items() if isinstance(kind, type) and issubclass(kind, BaseModel)},
-        **_sections,
+        **SECTIONS,
     }
 
 

@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.errors", "ffe_core.intervals", "ffe_core.redaction", "ffe_core.threads", "ffe_core.descriptors"),
     ("ffe_core.timeframes", "ffe_core.times", "ffe_core.pairs", "ffe_core.locations", "ffe_core.sources"),
     ("ffe_core.storage.files", "ffe_core.storage.rows", "ffe_core.storage.sqlite", "ffe_core.storage.sqlite_faults"),
-    ("ffe_core.candles", "ffe_core.calendars"),
+    ("ffe_core.candles", "ffe_core.calendars", "ffe_core.provider_settings"),
     ("ffe_core.series", "ffe_core.settings", "ffe_core.validation"),
     ("ffe_core.providers", "ffe_core.storage.leases", "ffe_core.storage.watermark_store"),
     ("ffe_core.storage.state", "ffe_core.storage.dead_letters"),

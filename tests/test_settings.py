@@ -10,7 +10,6 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, Field
 
-from ffe_core import providers as _providers  # noqa: F401 - they declare their sections
 from ffe_core import settings as settings_module
 from ffe_core.errors import InputError
 from ffe_core.redaction import redact

@@ -60,7 +60,11 @@ def run() -> NoReturn:
     out, err = Tolerant(sys.stdout), Tolerant(sys.stderr)
     sys.stdout, sys.stderr = out, err
     _show_no_traceback()
-    _leave(main(), out, err)
+    try:
+        status = main()
+    except SystemExit as end:
+        status = int(end.code or output.OK)
+    _leave(status, out, err)
 
 
 def _show_no_traceback() -> None:

@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from pydantic import Field
-
 from ffe_core import times
 from ffe_core.calendars import CalendarHorizonError, MarketCalendar
 from ffe_core.pairs import asset_class
+from ffe_core.provider_settings import AlphaVantageSettings
 from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers import alpha_vantage_wire as wire
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, not_offered
+from ffe_core.providers.base import Fetched, Page, Record, not_offered
 from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
 from ffe_core.providers.http import HttpClient
 from ffe_core.providers.http_provider import HttpProvider, parts_of
-from ffe_core.settings import Config, Settings, declare, variable
+from ffe_core.settings import Config, Settings, variable
 from ffe_core.timeframes import floor, seconds
 
 _INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min", "4h": "60min"}
@@ -36,19 +35,6 @@ _MOST_RECORDS = 50_000
 """Thirty days of minutes are the longest answer there is."""
 _CRYPTO_DAILY = "DIGITAL_CURRENCY_DAILY"
 """Takes no size and serves about the last 350 days."""
-
-
-class AlphaVantageSettings(ProviderSettings):
-    """The section `alpha_vantage`. A free key may ask once a second (and 25 times a day)."""
-
-    base_url: str = "https://www.alphavantage.co"
-    api_key: str = ""
-    requests_per_second: Rate = 1.0
-    requests_per_day: int | None = Field(25, ge=1, le=10_000_000)
-    """The free key's; set it to what a premium key allows, or to nothing."""
-
-
-declare("alpha_vantage", AlphaVantageSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator
 
 from ffe_core import times
 from ffe_core.errors import InputError, PermanentError
@@ -24,7 +23,6 @@ from ffe_core.providers.paging import Page as Page
 from ffe_core.providers.paging import joined_windows as joined_windows
 from ffe_core.providers.paging import windows as windows
 from ffe_core.settings import Config, Settings
-from ffe_core.sources import checked_http_url
 from ffe_core.timeframes import floor, seconds
 
 log = logging.getLogger(__name__)
@@ -35,24 +33,6 @@ Record = dict[str, Any]
 
 
 _HALF_HOUR = 1800
-
-
-Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
-"""Requests a second."""
-
-
-class ProviderSettings(BaseModel):
-    """Settings every provider has; a provider's own subclass adds its keys and its defaults."""
-
-    base_url: str = ""
-    requests_per_second: Rate = 1.0
-
-    @field_validator("base_url")
-    @classmethod
-    def _has_a_scheme(cls, url: str) -> str:
-        if url and ("@" in url or "?" in url or "#" in url):
-            raise ValueError("must be the part of the address before the provider's own path, without credentials")
-        return checked_http_url(url) if url else url
 
 
 @dataclass(slots=True)

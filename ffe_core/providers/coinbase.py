@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ffe_core.pairs import normalize_pair, split_pair
+from ffe_core.provider_settings import CoinbaseSettings
 from ffe_core.providers.base import (
     Fetched,
     Page,
-    ProviderSettings,
-    Rate,
     Record,
     dates_of,
     joined_windows,
@@ -23,7 +22,7 @@ from ffe_core.providers.base import (
 )
 from ffe_core.providers.http import HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
-from ffe_core.settings import Config, Settings, declare
+from ffe_core.settings import Config, Settings
 from ffe_core.timeframes import seconds
 
 _PRODUCTS = "/api/v3/brokerage/market/products"
@@ -40,16 +39,6 @@ BARS_PER_REQUEST = 300
 
 _MOST_RECORDS = 5_000
 """Of any answer: the list of products is longer than a page of candles."""
-
-
-class CoinbaseSettings(ProviderSettings):
-    """The section `coinbase`: no key; the published limit is 10 requests a second."""
-
-    base_url: str = "https://api.coinbase.com"
-    requests_per_second: Rate = 10.0
-
-
-declare("coinbase", CoinbaseSettings)
 
 
 class CoinbaseDataProvider(HttpProvider):

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from ffe_core.errors import CredentialsMissing, InputError, PermanentError
 from ffe_core.pairs import split_pair
-from ffe_core.providers.base import Provider, ProviderSettings
+from ffe_core.provider_settings import ProviderSettings
+from ffe_core.providers.base import Provider
 from ffe_core.providers.http import HttpClient
 from ffe_core.redaction import register
 from ffe_core.settings import Config, Settings, variable

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from ffe_core import times
 from ffe_core.errors import ClockError
 from ffe_core.pairs import normalize_pair, split_pair
-from ffe_core.providers.base import Fetched, Page, ProviderSettings, Rate, Record, joined_windows, records_of, windows
+from ffe_core.provider_settings import OandaSettings
+from ffe_core.providers.base import Fetched, Page, Record, joined_windows, records_of, windows
 from ffe_core.providers.echo import check_echo
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
-from ffe_core.settings import Config, Settings, declare, variable
+from ffe_core.settings import Config, Settings, variable
 from ffe_core.timeframes import seconds
 
 _HOSTS = {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
@@ -34,17 +35,6 @@ _STEPS_BACK = tuple(30 * 2**n for n in range(11))
 """Seconds, tried one after the other, 17 hours in all: a clock that is further ahead is for a person to set right."""
 _REFUSALS = {"Time is in the future": "future", "'instrument'": "instrument"}
 """What a 400 of OANDA means, by its own words (developer.oanda.com; hootnot/oanda-api-v20 #144): there is no code."""
-
-
-class OandaSettings(ProviderSettings):
-    """The section `oanda`. 120 requests a second are allowed, 100 on kept connections are recommended."""
-
-    api_token: str = ""
-    environment: Literal["practice", "live"] = "practice"
-    requests_per_second: Rate = 100.0
-
-
-declare("oanda", OandaSettings)
 
 
 class OandaDataProvider(HttpProvider):

@@ -21,16 +21,16 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, Field
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import PermanentError
 from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
-from ffe_core.providers.base import Fetched, Page, Provider, Rate, Record
+from ffe_core.provider_settings import SimulatedSettings
+from ffe_core.providers.base import Fetched, Page, Provider, Record
 from ffe_core.providers.http import request_stats
 from ffe_core.providers.paging import Pages
 from ffe_core.providers.rate import shared_pace
-from ffe_core.settings import Config, Seconds, Settings, declare
+from ffe_core.settings import Config, Settings
 from ffe_core.timeframes import seconds
 from ffe_core.times import DAY
 
@@ -48,21 +48,6 @@ _PAIRS = (
 _PAGE_BARS = 5_000
 _PAGE_MINUTES = 500_000
 _CHUNK_MINUTES = 65_536
-
-
-class SimulatedSettings(BaseModel):
-    """Section `simulated`: another `seed` is another market; `broken_records` is the share of bars sent broken.
-
-    `latency_seconds` is slept per request. Without `requests_per_second` requests are not paced.
-    """
-
-    seed: int = Field(0, ge=-(2**63), lt=2**63)
-    broken_records: float = Field(0.0005, ge=0, le=1, allow_inf_nan=False)
-    latency_seconds: Seconds = 0.0
-    requests_per_second: Rate | None = None
-
-
-declare("simulated", SimulatedSettings)
 
 
 class SimulatedProvider(Provider):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core import cli
 from ffe_core.cli import main
 from ffe_core.storage.state import database as databases
 from ffe_core.storage.state import faults
@@ -22,7 +21,6 @@ BACKFILL = "backfill --provider simulated --pairs BTCUSD --timeframes 1h --start
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data directory of release 0.1.0."""
     monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(cli, "log_redacted", lambda level: None)
     return unpacked(tmp_path)
 
 
