@@ -127,13 +127,13 @@ class Fault:
         )
 
     @classmethod
-    def drip(cls, every: float = 0.2, piece: bytes = b" ") -> Fault:
+    def drip(cls, every: float = 0.2, piece: bytes = b" ", status: int = 200) -> Fault:
         """An answer that never ends: a piece of its body now and then."""
         headers = {"content-type": "application/json"}
         return cls(
             "drip",
             lambda _exchange, _seen, answer: replace(
-                answer, status=200, body=piece, headers=headers, repeat=_ENDLESS, every=every
+                answer, status=status, body=piece, headers=headers, repeat=_ENDLESS, every=every
             ),
         )
 
