@@ -124,7 +124,7 @@ class TestOneReplay:
         monkeypatch.setattr(Market, "volume_unit", "base units")
         bare = [{name: value for name, value in good(at).items() if name != "volume"} for at in (0, 1)]
         entry_id = kept(verbs, *bare)
-        assert replayed(verbs, service, {entry_id: [0, 1]})["failed_records"] == 2
+        assert replayed(verbs, service, {entry_id: [0, 1]}).failed_records == 2
         assert verbs.queue.read(entry_id).letters[0].reasons == ["missing_field:volume"]
         for number, volume in ((0, "7"), (1, None)):
             verbs.mend(verbs.edits({entry_id: [number]}, [set_fields({"volume": volume})]), "ann")

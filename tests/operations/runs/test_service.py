@@ -521,18 +521,18 @@ def test_a_database_that_cannot_be_written_ends_the_run_with_the_reason_and_it_i
     room = threading.Event()
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
-        poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
+        poll(lambda: service.runs.series(run_id)[0].state == "running", "the run to be written down")
         unwritable(monkeypatch, "disk_full", room)
         market.goes_on.set()
         service.wait(run_id, WAIT)
         assert service.has_ended(run_id)
         assert "disk_full" in str(service.unwritten(run_id))
-        assert service.runs.get(run_id)["state"] == "running"
+        assert service.runs.get(run_id).state == "running"
         room.set()
         poll(lambda: service.unwritten(run_id) is None, "the end to be written down")
         state, series = states_of(service, run_id)
         assert (state, series) == ("failed", {"BTCUSD": "failed"})
-        assert "disk_full" in service.runs.get(run_id)["error"]
+        assert "disk_full" in service.runs.get(run_id).error
 
 
 def test_a_service_closes_though_its_database_cannot_be_written(
@@ -540,7 +540,7 @@ def test_a_service_closes_though_its_database_cannot_be_written(
 ) -> None:
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
-        poll(lambda: service.runs.series(run_id)[0]["state"] == "running", "the run to be written down")
+        poll(lambda: service.runs.series(run_id)[0].state == "running", "the run to be written down")
         unwritable(monkeypatch, "read_only", threading.Event())
         began = time.monotonic()
     assert time.monotonic() - began < run_service._PATIENCE_SECONDS
