@@ -11,14 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from ffe_core.cli import interruption, output
-from ffe_core.cli.output import FAILED, USAGE
+from ffe_core.cli.output import FAILED, OK, USAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status. Whatever is raised becomes one sentence.
-
-    SystemExit for words that are no command (2) and for --help (0), as from any argparse parser.
-    """
+    """Run one command; returns its exit status. Whatever is raised becomes one sentence."""
     words = sys.argv[1:] if argv is None else list(argv)
     output.begin(words)
     try:
@@ -31,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from ffe_core.cli.parser import WrongUsage, parser
+    from ffe_core.cli.parser import parser
     from ffe_core.errors import FFEError, InputError
 
     try:
@@ -43,8 +40,8 @@ def _run(words: Sequence[str]) -> int:
             raise_descriptor_limit()
             _check_settings()
             return int(arguments.run(arguments))
-    except WrongUsage as error:
-        raise SystemExit(output.fail(str(error), USAGE, error.code)) from None
+    except SystemExit as end:  # argparse has printed its help
+        return int(end.code or OK)
     except InputError as error:
         return output.fail(str(error), USAGE, error.code)
     except FFEError as error:

@@ -23,16 +23,12 @@ VERBS = {
 function of the parsed arguments that returns an exit status."""
 
 
-class WrongUsage(InputError):
-    """Words that are no command; as from any argparse parser they end a caller by SystemExit."""
-
-
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """WrongUsage with the message of argparse and where help is found."""
-        raise WrongUsage(f"{self.prog}: {message} (see {self.prog} --help)")
+        """InputError with the message of argparse and where help is found."""
+        raise InputError(f"{self.prog}: {message} (see {self.prog} --help)")
 
 
 def parser(words: Sequence[str]) -> Parser:

@@ -60,11 +60,7 @@ def run() -> NoReturn:
     out, err = Tolerant(sys.stdout), Tolerant(sys.stderr)
     sys.stdout, sys.stderr = out, err
     _show_no_traceback()
-    try:
-        status = main()
-    except SystemExit as end:
-        status = int(end.code or output.OK)
-    _leave(status, out, err)
+    _leave(main(), out, err)
 
 
 def _show_no_traceback() -> None:
