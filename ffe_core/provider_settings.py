@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ffe_core.sources import checked_http_url
 
@@ -14,6 +14,8 @@ Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 
 class ProviderSettings(BaseModel):
     """Settings every provider has; a provider's own subclass adds its keys and its defaults."""
+
+    model_config = ConfigDict(defer_build=True)  # most commands ask no provider
 
     base_url: str = ""
     requests_per_second: Rate = 1.0
@@ -31,6 +33,8 @@ class SimulatedSettings(BaseModel):
 
     `latency_seconds` is slept per request. Without `requests_per_second` requests are not paced.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     seed: int = Field(0, ge=-(2**63), lt=2**63)
     broken_records: float = Field(0.0005, ge=0, le=1, allow_inf_nan=False)

@@ -155,7 +155,8 @@ class Settings(BaseModel):
     def check_sections(self) -> None:
         """InputError if a value of a declared section is wrong, also of one that nothing has used yet."""
         for name, model in SECTIONS.items():
-            self.section(name, model)
+            if name in (self.model_extra or {}):
+                self.section(name, model)
 
 
 def unknown_settings() -> list[str]:

@@ -23,6 +23,7 @@ HEAVY = {
     "numpy",
     "pandas",
     "pyarrow",
+    "pyarrow.compute",
     "pydantic",
     "sqlalchemy",
     "streamlit",

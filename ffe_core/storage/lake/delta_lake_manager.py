@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -313,6 +312,8 @@ def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
 
 def _require_values(rows: pa.Table) -> None:
     """InputError for an empty cell or a price that is no finite number, which Arrow would store as they are."""
+    import pyarrow.compute as pc
+
     empty = [name for name in SCHEMA.names if name != "_dead_letter_id" and rows[name].null_count]
     if empty:
         raise InputError(f"{', '.join(empty)} hold empty cells; leave such rows out", field="columns")

@@ -19,7 +19,6 @@ from urllib.parse import unquote
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
@@ -34,6 +33,7 @@ from ffe_core.storage.lake import faults
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
 if TYPE_CHECKING:
+    import pyarrow.compute as pc
     import pyarrow.dataset as ds
     import pyarrow.fs as pafs
 
@@ -114,6 +114,8 @@ class Snapshot:
 
     def files(self, series: Series) -> Files:
         """The files that may hold bars of a series."""
+        import pyarrow.compute as pc
+
         if series not in self._files:
             found = _files(
                 self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), series.asset_pair))
@@ -309,6 +311,8 @@ def _files(actions: pa.Table) -> Files:
 
 def _is_same(actions: pa.Table, name: str) -> npt.NDArray[np.bool_]:
     """Whether a column's first and last value are known to be one."""
+    import pyarrow.compute as pc
+
     low, high = (_column(actions, f"{edge}.{name}", SCHEMA.field(name).type) for edge in ("min", "max"))
     same: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(low, high), False).to_numpy(zero_copy_only=False)
     return same
@@ -320,6 +324,8 @@ def _column(actions: pa.Table, name: str, kind: pa.DataType) -> Any:
 
 
 def _rows_wanted(series: Series, start: int, end: int, files: Files) -> pc.Expression:
+    import pyarrow.compute as pc
+
     wanted = (pc.field("timestamp") >= instant(start * MICROS)) & (pc.field("timestamp") < instant(end * MICROS))
     if (files.providers == series.provider).all():
         return wanted
@@ -338,6 +344,8 @@ def epochs(column: Any) -> Ints:
 
 def micros(column: Any) -> Ints:
     """A timestamp[us] column as int64 epoch microseconds."""
+    import pyarrow.compute as pc
+
     return np.asarray(pc.cast(column, pa.int64()))
 
 
