@@ -41,7 +41,7 @@ class HeldMarket:
             "FFE_COINBASE__BASE_URL": self.exchange.url,
             "FFE_COINBASE__REQUESTS_PER_SECOND": "1000",
             "FFE_HTTP__READ_TIMEOUT_SECONDS": "1",
-            "FFE_RETRY__ATTEMPTS": "1000",
+            "FFE_RETRY__ATTEMPTS": "100",
             "FFE_RETRY__BASE_DELAY_SECONDS": "0",
         }
 

@@ -29,7 +29,6 @@ _MAY_DIFFER = {"lag"}
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(cli, "log_redacted", lambda level: None)
     return unpacked(tmp_path)
 
 
