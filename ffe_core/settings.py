@@ -42,7 +42,7 @@ Config = Mapping[str, Any]
 class RetrySettings(BaseModel):
     """How often a request is tried in all, and the first wait; waits double (5, 10, 20 s)."""
 
-    attempts: int = Field(default=3, ge=1, le=20)
+    attempts: int = Field(default=3, ge=1, le=1000)
     base_delay_seconds: Seconds = 5.0
 
 
