@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ffe_core import DeadLetterQueue, DeltaLakeManager, MultiAssetBatchIngester, WatermarkStore, cli
+from ffe_core import DeadLetterQueue, DeltaLakeManager, MultiAssetBatchIngester, WatermarkStore
 from ffe_core.cli import main
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.dead_letters.service import described

@@ -287,20 +287,20 @@ def _records(connection: sa.Connection, id_: str, wanted: Wanted, limit: int = -
         .where(entries.c.id == id_, *_record_conditions(wanted))
         .order_by(records.c.number)
     )
-    for row in connection.execute(query.limit(limit).offset(offset)).mappings():
+    for row in connection.execute(query.limit(limit).offset(offset)):
         yield Row(
             id_,
-            row["number"],
-            row["asset_pair"],
-            row["timeframe"],
-            row["provider"],
-            row["run"],
-            row["saved_at"],
-            row["open"],
-            files.PENDING if row["status"] in (NEW, FAILED_AGAIN) else row["status"],
-            tuple(json.loads(row["reasons"])),
-            row["attempts"],
-            row["revision"],
+            row.number,
+            row.asset_pair,
+            row.timeframe,
+            row.provider,
+            row.run,
+            row.saved_at,
+            row.open,
+            files.PENDING if row.status in (NEW, FAILED_AGAIN) else row.status,
+            tuple(json.loads(row.reasons)),
+            row.attempts,
+            row.revision,
             None,
         )
 
@@ -369,8 +369,8 @@ def _searched_page(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: in
 
 
 def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, int]) -> list[DeadLetterBatchRow]:
-    found = connection.execute(sa.select(entries).where(entries.c.id.in_(ids))).mappings().all()
-    keys = [row["key"] for row in found]
+    found = connection.execute(sa.select(entries).where(entries.c.id.in_(ids))).all()
+    keys = [row.key for row in found]
     counts: dict[int, dict[str, int]] = {key: {} for key in keys}
     columns = (cells.c.entry, cells.c.status, cells.c["count"])
     for key, status, number in connection.execute(
@@ -378,15 +378,15 @@ def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, 
     ):
         counts[key][status] = number
     rows = {
-        row["id"]: DeadLetterBatchRow(
-            row["id"],
-            row["saved_at"],
-            row["touched_at"],
-            row["error"],
-            json.loads(row["context"]),
-            row["status"],
-            counts[row["key"]],
-            matching.get(row["id"], 0),
+        row.id: DeadLetterBatchRow(
+            row.id,
+            row.saved_at,
+            row.touched_at,
+            row.error,
+            json.loads(row.context),
+            row.status,
+            counts[row.key],
+            matching.get(row.id, 0),
         )
         for row in found
     }
