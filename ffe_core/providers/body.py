@@ -151,10 +151,15 @@ class _Gzip(_Plain):
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._member = zlib.decompressobj(wbits=_GZIP)
+        self._held = b""  # the beginning of what may be another member, cut within its first two bytes
 
     def feed(self, raw: bytes) -> Iterator[bytes]:
+        raw, self._held = self._held + raw, b""
         while raw:
             if self._member.eof:
+                if _MAGIC.startswith(raw):
+                    self._held = raw
+                    return
                 if not raw.startswith(_MAGIC):
                     return  # padding after the last member
                 self._member = zlib.decompressobj(wbits=_GZIP)

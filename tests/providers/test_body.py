@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ffe_core.errors import AnswerTooLarge, RetriableError
@@ -165,6 +165,7 @@ async def test_reading_counts_towards_the_total_time_out(server: Scripted, tmp_p
 # Compression
 
 
+@example(parts=[b"1", b"2"], cut=1, many=True)
 @given(parts=st.lists(st.binary(max_size=2000), min_size=1, max_size=5), cut=st.integers(1, 700), many=st.booleans())
 def test_gzip_comes_back_however_it_is_cut(parts: list[bytes], cut: int, many: bool) -> None:
     packed = b"".join(map(gzip.compress, parts)) if many else gzip.compress(b"".join(parts))
