@@ -102,7 +102,8 @@ def validate(
 ) -> Checked:
     """Check a batch of records against every rule; one bad record never costs its batch.
 
-    `grid` is the distance in seconds at which bars may open; `opens` is `read_opens(records)` if already known.
+    `grid` is the distance in seconds at which bars may open; `open_times` is `read_open_times(records)` if
+    already known.
     Where the provider sends volumes (`has_volume`, of all or of each) a record without one lacks a field; elsewhere its
     volume is 0.0.
     """

@@ -132,7 +132,7 @@ class MarketCalendar(ABC):
         return open_times_in(self.expected_ranges(timeframe, start, end), seconds(timeframe))
 
     def on_grid(self, timeframe: str, open_times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """(n,) bool: whether a bar of this market may open at each of `opens` (epoch seconds), expected or not."""
+        """(n,) bool: whether a bar of this market may open at each of `open_times` (epoch seconds), expected or not."""
         on: npt.NDArray[np.bool_] = np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
         return on
 

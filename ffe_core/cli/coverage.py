@@ -45,7 +45,9 @@ def register(verbs: Any) -> None:
     _filters(mark, default=argparse.SUPPRESS)
     mark.add_argument("--reason", required=True, metavar="REASON", help=", ".join(REASONS))
     mark.add_argument("--note", default="", metavar="TEXT", help="what explains it, required for 'other'")
-    mark.add_argument("--asked-twice", action="store_true", help="only what the provider was asked for twice in vain")
+    mark.add_argument(
+        "--asked-twice", action="store_true", help="only what the provider was asked for twice without an answer"
+    )
     mark.set_defaults(run=_to_its_end(_mark))
     unmark = acts.add_parser("unmark", help="take marks back", description="Take the marks of some series back.")
     _filters(unmark, default=argparse.SUPPRESS)
@@ -87,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _mark(arguments: argparse.Namespace) -> int:
     looked = _Looked(arguments)
-    verbs = looked.acknowledged()
+    verbs = looked.gap_verbs()
     if arguments.asked_twice:
         done = verbs.mark_asked_twice(looked.series, arguments.reason, actor(), *_note(arguments))
     else:
@@ -100,9 +102,9 @@ def _mark(arguments: argparse.Namespace) -> int:
     for line in done.left_out:
         output.warn(line)
     if arguments.json:
-        print_json({"holes": done.acknowledged, "candles": done.candles, "ids": list(done.ids)})
+        print_json({"holes": done.gaps, "candles": done.candles, "ids": list(done.ids)})
     else:
-        print(f"marked {done.acknowledged:,} gaps, {done.candles:,} candles")
+        print(f"marked {done.gaps:,} gaps, {done.candles:,} candles")
     return 0
 
 
@@ -115,12 +117,12 @@ def _unmark(arguments: argparse.Namespace) -> int:
     start, end = looked.start, looked.end
     ids = [
         state.gap.id
-        for state in looked.acknowledged().states(looked.series)
+        for state in looked.gap_verbs().states(looked.series)
         if (end is None or state.gap.start < end) and (start is None or state.gap.end > start)
     ]
     if not ids:
         raise InputError("range: no gap is marked there; see the coverage for what is")
-    removed = looked.acknowledged().unmark(ids, actor(), arguments.reason)
+    removed = looked.gap_verbs().unmark(ids, actor(), arguments.reason)
     if arguments.json:
         print_json({"holes": removed})
     else:
@@ -154,7 +156,7 @@ class _Looked:
         self.known = self.coverage.series()
         self.series = _chosen(arguments, self.known)
 
-    def acknowledged(self) -> GapVerbs:
+    def gap_verbs(self) -> GapVerbs:
         return GapVerbs(self.coverage, self._marks, Audit(self._database))
 
 

@@ -151,7 +151,7 @@ class _Drawing:
         self.restated_since.append(piece.restated_since)
 
     def view(self, start: int, end: int, until: int, as_known_at: int | None) -> ChartView:
-        acknowledged = self.seen.acknowledged(start, end, self.dead, until)
+        missing = self.seen.missing(start, end, self.dead, until)
         bars = self._bars(min(end, until))
         return ChartView(
             series=self.series,
@@ -159,8 +159,8 @@ class _Drawing:
             end=end,
             size=self.size,
             bars=bars,
-            counts=acknowledged.counts(),
-            gaps=acknowledged.gaps(self.size.seconds, _MOST_GAPS),
+            counts=missing.counts(),
+            gaps=missing.gaps(self.size.seconds, _MOST_GAPS),
             closures=self._closures(start, end, epochs(bars["timestamp"])),
             restated=np.concatenate(self.restated),
             restated_since=np.concatenate(self.restated_since),

@@ -197,7 +197,7 @@ def _sheet(
 
 def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> dict[str, Any]:
     series, calendar = counted.seen.series, counted.seen.calendar
-    acknowledged = counted.seen.acknowledged(start, end, counted.dead)
+    missing = counted.seen.missing(start, end, counted.dead)
     return {
         "asset_pair": series.asset_pair,
         "timeframe": series.timeframe,
@@ -210,10 +210,10 @@ def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> d
         "table": series.table,
         "table_version": snapshot.version,
         "calendar": calendar.name,
-        "coverage": acknowledged.counts(),
+        "coverage": missing.counts(),
         "gaps": [
             {"start": times.iso(gap.start), "end": times.iso(gap.end), "candles": gap.candles, "kind": gap.kind}
-            for gap in acknowledged.gaps()
+            for gap in missing.gaps()
         ],
         "restated": counted.restated,
         "restated_since": counted.restated_since,

@@ -36,7 +36,7 @@ class Gap(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AcknowledgedGapsOf:
+class MissingBars:
     """The bars of a range that should be there, and what is missing of them: rank intervals of `bars` by kind."""
 
     bars: ExpectedBars
@@ -86,7 +86,7 @@ class Seen:
         self._stored.append(ranges_of(stored, self.series.step))
         self._later.append(ranges_of(later, self.series.step))
 
-    def acknowledged(self, start: int, end: int, dead: Ints, until: int | None = None) -> AcknowledgedGapsOf:
+    def missing(self, start: int, end: int, dead: Ints, until: int | None = None) -> MissingBars:
         """What is missing of [start, end), given the ascending opens of dead letters in it.
 
         Bars that open from `until` on are not due yet and not counted; by default those that have not ended.
@@ -106,7 +106,7 @@ class Seen:
             "not_ingested": not_ingested,
             "unexplained": minus(now.unexplained, not_ingested),
         }
-        return AcknowledgedGapsOf(bars, total(stored), total(held) // step - total(stored), missing)
+        return MissingBars(bars, total(stored), total(held) // step - total(stored), missing)
 
 
 def ended(series: Series) -> int:
@@ -119,7 +119,7 @@ def closures(
 ) -> list[tuple[int, int]]:
     """Ranges within [start, end) in which no bar of `timeframe` should open and none is stored, epoch seconds.
 
-    `opens` are the bars there are, `length` their seconds: a bar outside the market's hours is never cut out.
+    `open_times` are the bars there are, `length` their seconds: a bar outside the market's hours is never cut out.
     """
     start, end = clipped(calendar, start, end)
     runs = calendar.expected_ranges(timeframe, start, end)

@@ -31,7 +31,7 @@ _Gaps = list[tuple[int, int, int]]
 class Marked:
     """What was marked: how many gaps, and how many bars in them."""
 
-    acknowledged: int
+    gaps: int
     candles: int
     ids: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class GapVerbs:
         known = self._acknowledged.get(ids)
         if not known:
             raise InputError(
-                f"there is none of id {', '.join(map(str, ids))}; the coverage page lists them", field="hole"
+                f"there is none of id {', '.join(map(str, ids))}; the coverage page lists them", field="gap"
             )
         for series in sorted({gap.series for gap in known}):
             own = [gap for gap in known if gap.series == series]

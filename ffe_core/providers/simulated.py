@@ -293,7 +293,7 @@ class Market:
     busy: tuple[int, ...]
 
     def bars(self, calendar: MarketCalendar, open_times: Ints, step: int) -> Bars:
-        """The bars that open at `opens` (ascending, not empty) and last `step` seconds, of their open minutes."""
+        """The bars that open at `open_times` (ascending, not empty) and last `step` seconds, of their open minutes."""
         start, end = int(open_times[0]), int(open_times[-1]) + step
         every = self.minutes(start // MINUTE, (end - start) // MINUTE)
         wanted = calendar.expected_open_times("1m", start, end)

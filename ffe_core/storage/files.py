@@ -49,9 +49,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def cause_of(number: int) -> str | None:
+    """The cause of a failed system call and the next step, by its errno; None for one without words of its own."""
+    return _CAUSES.get(number)
+
+
 def why(error: OSError) -> str:
     """The cause of a failed system call and the next step, by its number and never by its words."""
-    return _CAUSES.get(error.errno or 0, str(error))
+    return cause_of(error.errno or 0) or str(error)
 
 
 def make_folder(folder: Path, what: str) -> Path:

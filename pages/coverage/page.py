@@ -419,7 +419,7 @@ def mark(gaps: Sequence[Gap]) -> None:
     with changing():
         marked = service().gap_verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
         state.coverage_left_out = marked.left_out
-        done(f"Marked {many(marked.candles, 'bar')} in {many(marked.acknowledged, 'gap')}.")
+        done(f"Marked {many(marked.candles, 'bar')} in {many(marked.gaps, 'gap')}.")
 
 
 @dialog("Take these marks back?")
@@ -473,7 +473,7 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
 @changing()
 def mark_asked_twice(series: Sequence[Series]) -> None:
     marked = service().gap_verbs.mark_asked_twice(series, st.session_state.coverage_twice_reason, actor())
-    done(f"Marked {many(marked.candles, 'bar')} in {many(marked.acknowledged, 'gap')}.")
+    done(f"Marked {many(marked.candles, 'bar')} in {many(marked.gaps, 'gap')}.")
 
 
 def largest() -> None:

@@ -390,7 +390,7 @@ def work_view() -> None:
         st.info("The list of records to edit is gone; choose them again.", icon=":material/checklist:")
         return
     count = sum(map(len, chosen.values()))
-    st.subheader(f"Mend {several(count, 'record')}")
+    st.subheader(f"Edit {several(count, 'record')}")
     if count > MOST:
         st.warning(
             f"The first {number(MOST)} are shown. Edit and replay them, then choose again.",

@@ -576,8 +576,8 @@ def test_any_sequence_of_ranges_ends_with_the_union_and_no_hole(
 ):
     """From the lowest start to the highest end asked, whatever gaps the market has and whatever fails meanwhile."""
     folder = tmp_path_factory.mktemp("lake")
-    acknowledged = data.draw(st.sets(st.integers(0, 59), max_size=40))
-    provider = FakeProvider(records(hour(n) for n in range(60) if n not in acknowledged), page_bars=7)
+    missing = data.draw(st.sets(st.integers(0, 59), max_size=40))
+    provider = FakeProvider(records(hour(n) for n in range(60) if n not in missing), page_bars=7)
     asked: list[tuple[int, int]] = []
     for _ in range(data.draw(st.integers(1, 5))):
         first, last = sorted(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek
-from ffe_core.insight.gaps import KINDS, AcknowledgedGapsOf, Gap, Seen, closures
+from ffe_core.insight.gaps import KINDS, Gap, MissingBars, Seen, closures
 from ffe_core.series import Series
 from tests.insight.lakes import DAY, HOUR, JANUARY
 
@@ -26,12 +26,12 @@ def _open_times(chosen: set[int]) -> np.ndarray:
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _acknowledged(
+def _missing(
     seen: Seen, stored: set[int], dead: frozenset[int] | set[int] = frozenset(), until: int | None = END
-) -> AcknowledgedGapsOf:
+) -> MissingBars:
     """What is missing until END."""
     seen.add(_open_times(stored), _open_times(set()))
-    return seen.acknowledged(JANUARY, END, _open_times(set(dead)), until)
+    return seen.missing(JANUARY, END, _open_times(set(dead)), until)
 
 
 @given(_OPEN_TIMES, _OPEN_TIMES, _OPEN_TIMES, _RANGES, st.tuples(_HOURS, _HOURS), _HOURS, st.integers(0, 9 * 24))
@@ -56,16 +56,16 @@ def test_each_expected_bar_counts_once(stored, dead, later, marked, covered, unt
     middle = JANUARY + cut * HOUR
     for start, end in ((JANUARY, middle), (middle, END)):
         seen.add(*(_open_times({at for at in some if start <= at < end}) for some in (stored, later)))
-    acknowledged = seen.acknowledged(JANUARY, END, _open_times(dead), until)
+    counted = seen.missing(JANUARY, END, _open_times(dead), until)
     extra = len([at for at in stored if at < until]) - wanted.count("stored")
     missing = {kind: wanted.count(kind) for kind in KINDS}
-    assert acknowledged.counts() == {
+    assert counted.counts() == {
         "expected": len(expected),
         "stored": wanted.count("stored"),
         "extra": extra,
         **missing,
     }
-    found = acknowledged.gaps()
+    found = counted.gaps()
     assert [gap.kind for gap in found for _ in range(gap.candles)] == [one for one in wanted if one != "stored"]
     for gap in found:
         inside = [one for at, one in zip(expected, wanted, strict=True) if gap.start <= at < gap.end]
@@ -82,7 +82,7 @@ def test_a_gap_over_a_weekend_is_one():
     sunday = JANUARY + 6 * DAY + 22 * HOUR
     calendar = FxWeek()
     stored = set(calendar.expected_open_times("1h", JANUARY, END).tolist()) - {friday + HOUR, sunday}
-    assert _acknowledged(Seen(FX, calendar, (JANUARY, END)), stored).gaps() == [
+    assert _missing(Seen(FX, calendar, (JANUARY, END)), stored).gaps() == [
         Gap(friday + HOUR, sunday + HOUR, 2, "unexplained")
     ]
 
@@ -90,10 +90,10 @@ def test_a_gap_over_a_weekend_is_one():
 def test_too_many_gaps_are_joined_when_close_and_keep_their_counts():
     open_times = {JANUARY + hour * HOUR for hour in range(9 * 24) if hour % 2 and hour < 100}
     dead = {JANUARY + 30 * HOUR}
-    acknowledged = _acknowledged(Seen(FX, AlwaysOpen(), (JANUARY, END)), open_times, dead, JANUARY + 100 * HOUR)
-    assert len(acknowledged.gaps()) == 50
-    assert acknowledged.gaps(4 * HOUR, 50) == acknowledged.gaps()
-    assert acknowledged.gaps(4 * HOUR, 49) == [
+    missing = _missing(Seen(FX, AlwaysOpen(), (JANUARY, END)), open_times, dead, JANUARY + 100 * HOUR)
+    assert len(missing.gaps()) == 50
+    assert missing.gaps(4 * HOUR, 50) == missing.gaps()
+    assert missing.gaps(4 * HOUR, 49) == [
         Gap(JANUARY, JANUARY + 99 * HOUR, 49, "unexplained"),
         Gap(JANUARY + 30 * HOUR, JANUARY + 31 * HOUR, 1, "dead_lettered"),
     ]
@@ -101,13 +101,13 @@ def test_too_many_gaps_are_joined_when_close_and_keep_their_counts():
 
 def test_bars_that_have_not_ended_are_not_missed(monkeypatch):
     monkeypatch.setattr("ffe_core.times.now", lambda: JANUARY + 3 * HOUR)
-    acknowledged = _acknowledged(Seen(FX, AlwaysOpen(), (JANUARY, END)), set(), until=None)
-    assert acknowledged.counts()["unexplained"] == 3
+    missing = _missing(Seen(FX, AlwaysOpen(), (JANUARY, END)), set(), until=None)
+    assert missing.counts()["unexplained"] == 3
 
 
 def test_nothing_is_expected_beyond_what_a_calendar_knows():
     seen = Seen(Series("AAPL", "1d", "oanda"), ExchangeHours(), (0, END))
-    counts = seen.acknowledged(-30 * DAY, 5 * DAY, _open_times(set()), END).counts()
+    counts = seen.missing(-30 * DAY, 5 * DAY, _open_times(set()), END).counts()
     assert counts["unexplained"] == counts["expected"] == len(ExchangeHours().expected_open_times("1d", 0, 5 * DAY))
     assert closures(ExchangeHours(), "1d", -30 * DAY, -10 * DAY, _open_times(set()), DAY) == []
 

@@ -39,7 +39,7 @@ def counts(verbs: GapVerbs) -> tuple[int, int]:
 def test_a_mark_leaves_the_gap_count_and_names_only_what_is_missing_now(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5, 6, 30), START, END)
     done = verbs.mark(BTC, VENUE_OUTAGE, "ann", "seen on the status page", START, START + 24 * HOUR)
-    assert (done.acknowledged, done.candles) == (1, 2)
+    assert (done.gaps, done.candles) == (1, 2)
     assert counts(verbs) == (2, 1)
     [state] = verbs.states([BTC])
     assert (state.state, state.gap.reason, state.gap.actor, state.gap.note) == (
@@ -83,7 +83,7 @@ def test_what_the_provider_does_not_have_after_two_asks_is_marked_in_one_go(tmp_
     assert len(provider.asked) == 4, "each of two gaps twice"
     assert verbs.offered(verbs._coverage.of([BTC])[0]) == 3
     done = verbs.mark_asked_twice([BTC], NO_TRADES, "ann")
-    assert (done.acknowledged, done.candles) == (2, 3)
+    assert (done.gaps, done.candles) == (2, 3)
     assert counts(verbs) == (3, 0)
 
 
@@ -124,7 +124,7 @@ def test_of_several_ranges_each_is_marked_on_its_own(tmp_path: Path, verbs: GapV
     five, thirty, forty = ((BTC, START + at * HOUR, START + (at + 2) * HOUR) for at in (5, 30, 40))
     verbs.mark(BTC, NO_TRADES, "ben", "", *thirty[1:])
     done = verbs.mark_each([five, thirty, forty], VENUE_OUTAGE, "ann")
-    assert (done.acknowledged, done.candles, len(done.ids)) == (2, 3, 2)
+    assert (done.gaps, done.candles, len(done.ids)) == (2, 3, 2)
     [left] = done.left_out
     assert "nothing is missing without a reason in BTCUSD 1h from coinbase, 2024-01-02T06:00:00+00:00 to" in left
     assert counts(verbs) == (4, 0)

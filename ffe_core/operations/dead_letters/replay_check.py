@@ -99,7 +99,7 @@ def evaluate(
 def _still_as_replayed(
     series: Series, letters: Sequence[tuple[str, DeadLetterRecord]], already: Mapping[str, Replayed]
 ) -> dict[str, ReplayCheck]:
-    """Verdicts by dead letter id on letters that have landed: does each say today what it said then?"""
+    """Checks by dead letter id on letters that have landed: does each say today what it said then?"""
     checks: dict[str, ReplayCheck] = {}
     while letters:
         # Of two records of a bar in one batch the rules let one supersede the other: each is read alone.

@@ -60,10 +60,10 @@ def next_step(report: SeriesResult) -> str | None:
 def summary(report: SeriesResult) -> str:
     """One line on a series that has ended well."""
     counted = report.completeness
-    acknowledged = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
+    missing = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
     failed = report.counts.dead_lettered
     dead = f", {failed:,} dead lettered" if failed else ""
-    return f"{report.series}: {report.counts.stored:,} candles stored{dead}{acknowledged}"
+    return f"{report.series}: {report.counts.stored:,} candles stored{dead}{missing}"
 
 
 def counts_of(report: SeriesResult) -> dict[str, Any]:

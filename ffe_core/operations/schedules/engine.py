@@ -55,7 +55,7 @@ class Messages(Protocol):
 
 
 class Scheduler:
-    """Fires what is due, for the process that leads. `clock` gives epoch seconds; tests call `pulse` themselves."""
+    """Fires what is due, for the process that leads. `clock` gives epoch seconds; tests call `poll` themselves."""
 
     def __init__(
         self,

@@ -298,7 +298,7 @@ class DeadLetterIndex:
             return np.unique(np.array(list(connection.scalars(query)), dtype=np.int64))
 
     def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
-        """`opens` of every series that has any in [start, end), by the series' key."""
+        """`open_times` of every series that has any in [start, end), by the series' key."""
         query = (
             sa.select(entries.c.series, records.c.open)
             .join(entries, entries.c.key == records.c.entry)

@@ -102,7 +102,7 @@ class DeadLetterQueue:
         return self._ask(lambda index: index.open_times(series.key, start, end))
 
     def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
-        """`opens` of every series that has any in [start, end), by `Series.key`: one look at the folder for all."""
+        """Open times of every series that has any in [start, end), by `Series.key`: one look at the folder for all."""
         return self._ask(lambda index: index.open_times_by_series(start, end))
 
     # -- looking

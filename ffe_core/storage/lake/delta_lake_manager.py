@@ -404,7 +404,7 @@ def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, 
 
 
 def _stored_at(seen: Snapshot, series: Series, open_times: np.ndarray) -> pa.Table:
-    """The latest stored version of each bar at `opens`, sorted by time."""
+    """The latest stored version of each bar at `open_times`, sorted by time."""
     found = []
     for piece in _pieces(open_times, series.step):
         first, last = int(piece.min()), int(piece.max())

@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError
 from ffe_core.errors import InputError, StorageError
 from ffe_core.locations import local_folder
 from ffe_core.redaction import redact
+from ffe_core.storage.files import cause_of
 
 BOUNDS = {"connect_timeout": "5s", "timeout": "60s", "max_retries": "3", "retry_timeout": "60s"}
 """How long an object store is waited for; without them a host that is gone holds a call for minutes."""
@@ -56,12 +57,8 @@ _OF_OBJECT_STORES = (
         "the object store{host} cannot be reached or does not answer; check address and network, then try again",
     ),
 )
-_OF_DISKS = (
-    (r"No space left|os error 28\b|Errno 28\b|[Dd]isk quota", "the disk is full; free some space, then run it again"),
-    (r"Read-only file system|os error 30\b|Errno 30\b", "the file system is read-only; make it writable"),
-    (r"Permission denied|os error 13\b|Errno 13\b|Access is denied", "this user has no right to; check owner and mode"),
-    (r"Too many open files|os error 24\b|Errno 24\b", "too many files are open; raise the limit with ulimit -n"),
-)
+_ERRNO = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
+"""How delta-rs and Arrow name the system call's error in their texts."""
 
 
 @contextmanager
@@ -82,10 +79,11 @@ def in_words(doing: str, place: str) -> Iterator[None]:
 def sentence(doing: str, place: str, error: BaseException) -> str:
     """What failed, why, and what to do next; `place` is the lake's or the table's address."""
     text = _COLOUR.sub("", str(error))
-    is_local = local_folder(place) is not None
-    for pattern, reason in _OF_DISKS if is_local else (*_OF_OBJECT_STORES, *_OF_DISKS):
+    for pattern, reason in _OF_OBJECT_STORES if local_folder(place) is None else ():
         if re.search(pattern, text):
             return f"{doing}: {reason.format(host=_host(text), credentials=_credentials(place))}"
+    if (number := _ERRNO.search(text)) and (cause := cause_of(int(number.group(1)))):
+        return f"{doing}: {cause}"
     plain = " ".join(text.replace("↳", ":").split())
     cut = plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
     return redact(f"{doing}: {cut}")

@@ -137,7 +137,7 @@ class AcknowledgedGaps:
     # -- asked without an answer
 
     def note_asked(self, series: Series, once: Times, twice: Times, answered: Times = NONE) -> None:
-        """Remember which ranges a provider was asked for in vain, in one run: once, or twice over.
+        """Remember which ranges a provider was asked for without an answer, in one run: once, or twice over.
 
         What was asked for once before and is now again counts as twice; `answered` ranges are forgotten.
         """

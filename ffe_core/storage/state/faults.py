@@ -43,7 +43,7 @@ _SENTENCES = {
         " and write both, then try again"
     ),
     Fault.DISK_FAILS: "cannot be read or written ({cause}); check the disk, then try again",
-    Fault.UNUSABLE: "cannot be used ({cause}); mend what that says, then try again",
+    Fault.UNUSABLE: "cannot be used ({cause}); put right what that says, then try again",
 }
 
 
