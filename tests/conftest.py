@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ffe_core import redaction
+
 # Deterministic and short here; `--hypothesis-profile=wide` looks further, differently each time, and `quick` less far.
 settings.register_profile(
     "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -36,6 +38,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup() -> None:
     """Begin each test with the level of the log as Python has it: a command called in this process sets it higher."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Forget the secrets of a test after it: a token that is a plain word would be masked in all that follows."""
+    known = set(redaction._secrets)
+    try:
+        return (yield)
+    finally:
+        redaction._secrets &= known
 
 
 @pytest.fixture(scope="session", autouse=True)
