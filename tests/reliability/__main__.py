@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tests.reliability import answers, clocks, crowds, damage, disk, faults, fuzz, kills, oversized
 from tests.reliability.trials import Trials
 from tests.reliability.verbs import Bases
-from tests.reliability.verdict import Counts
+from tests.reliability.verdict import Tally
 
 _QUICK = 20
 _COUNTS = {
@@ -38,7 +38,7 @@ class Suite:
 
     trials: Trials
     bases: Bases
-    tally: Counts
+    tally: Tally
     chosen: argparse.Namespace
 
     def chance(self, kind: str) -> random.Random:
@@ -47,18 +47,18 @@ class Suite:
 
 
 KINDS: dict[str, Callable[[Suite], None]] = {
-    "kills": lambda s: kills.run(s.trials, s.bases, s.counts, s.chosen.kills, s.chance("kills"), s.chosen.verb),
-    "faults": lambda s: faults.single(s.trials, s.bases, s.counts, s.chosen.faults, s.chance("faults"), s.chosen.verb),
+    "kills": lambda s: kills.run(s.trials, s.bases, s.tally, s.chosen.kills, s.chance("kills"), s.chosen.verb),
+    "faults": lambda s: faults.single(s.trials, s.bases, s.tally, s.chosen.faults, s.chance("faults"), s.chosen.verb),
     "lasting": lambda s: faults.lasting(
-        s.trials, s.bases, s.counts, s.chosen.lasting, s.chance("lasting"), s.chosen.verb
+        s.trials, s.bases, s.tally, s.chosen.lasting, s.chance("lasting"), s.chosen.verb
     ),
-    "disk": lambda s: disk.run(s.trials, s.bases, s.counts, s.chosen.disk, s.chance("disk")),
-    "damage": lambda s: damage.run(s.trials, s.bases, s.counts, s.chosen.damage, s.chance("damage")),
-    "answers": lambda s: answers.run(s.trials, s.counts, s.chosen.answers, s.chance("answers")),
-    "oversized": lambda s: oversized.run(s.trials, s.counts),
-    "clocks": lambda s: clocks.run(s.trials, s.counts),
-    "crowds": lambda s: crowds.run(s.trials, s.bases, s.counts, s.chance("crowds")),
-    "fuzz": lambda s: fuzz.run(s.trials, s.bases, s.counts, s.chosen.fuzz, s.chance("fuzz")),
+    "disk": lambda s: disk.run(s.trials, s.bases, s.tally, s.chosen.disk, s.chance("disk")),
+    "damage": lambda s: damage.run(s.trials, s.bases, s.tally, s.chosen.damage, s.chance("damage")),
+    "answers": lambda s: answers.run(s.trials, s.tally, s.chosen.answers, s.chance("answers")),
+    "oversized": lambda s: oversized.run(s.trials, s.tally),
+    "clocks": lambda s: clocks.run(s.trials, s.tally),
+    "crowds": lambda s: crowds.run(s.trials, s.bases, s.tally, s.chance("crowds")),
+    "fuzz": lambda s: fuzz.run(s.trials, s.bases, s.tally, s.chosen.fuzz, s.chance("fuzz")),
 }
 """Kinds of trial by the name that `--only` takes."""
 
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen kinds; 1 if anything was wrong."""
     chosen = _parsed(arguments)
     say(f"seed {chosen.seed}, Python {platform.python_version()}, {os.cpu_count()} processors, {processor()}")
-    tally = Counts()
+    tally = Tally()
     if chosen.soak:
         from tests.reliability import soak  # it needs what a browser needs
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(tally.faults))
 
 
-def _run(chosen: argparse.Namespace, tally: Counts) -> None:
+def _run(chosen: argparse.Namespace, tally: Tally) -> None:
     with Trials() as trials:
         suite = Suite(trials, Bases(trials), tally, chosen)
         for name, kind in KINDS.items():
