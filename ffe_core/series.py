@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from ffe_core.candles import table_name
-from ffe_core.pairs import asset_class, normalize_pair
+from ffe_core.instruments.names import asset_class, normalize_pair
 from ffe_core.timeframes import seconds
 
+_HALF_HOUR = 1800
 NO_MARK = -(2**63)
 """What the lake holds for a mark that was forgotten, or never set beside one that was."""
 
@@ -25,7 +26,7 @@ class Series:
     def of(cls, asset_pair: str, timeframe: str, provider: str) -> Self:
         """A series under its stored names; InputError for a bad pair or timeframe."""
         seconds(timeframe)
-        return cls(normalize_pair(asset_pair), timeframe, provider)
+        return cls(normalize_pair(asset_pair, provider), timeframe, provider)
 
     @property
     def key(self) -> str:
@@ -51,7 +52,9 @@ class Series:
     def grid(self) -> int:
         """Seconds between two instants at which a bar may open: an hourly share bar may open on the half hour."""
         return (
-            min(self.step, 1800) if self.timeframe == "1h" and asset_class(self.asset_pair) == "equity" else self.step
+            min(self.step, _HALF_HOUR)
+            if self.timeframe == "1h" and asset_class(self.asset_pair, self.provider) == "equity"
+            else self.step
         )
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.errors", "ffe_core.intervals", "ffe_core.redaction", "ffe_core.threads", "ffe_core.descriptors"),
-    ("ffe_core.timeframes", "ffe_core.times", "ffe_core.pairs", "ffe_core.locations", "ffe_core.sources"),
+    ("ffe_core.timeframes", "ffe_core.times", "ffe_core.instruments", "ffe_core.locations", "ffe_core.sources"),
     ("ffe_core.storage.files", "ffe_core.storage.rows", "ffe_core.storage.sqlite", "ffe_core.storage.sqlite_faults"),
     ("ffe_core.candles", "ffe_core.calendars", "ffe_core.provider_settings"),
     ("ffe_core.series", "ffe_core.settings", "ffe_core.validation"),
@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "ffe_core.operations.dead_letters",
         "ffe_core.operations.gaps",
+        "ffe_core.operations.instruments",
         "ffe_core.operations.schedules",
         "ffe_core.operations.watermarks",
     ),

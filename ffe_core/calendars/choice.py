@@ -8,7 +8,6 @@ the others      a share its exchange, by suffix (TSCO.LON) or by what a list cal
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -20,7 +19,7 @@ from ffe_core.calendars.exchange_names import ALIASES, CODES
 from ffe_core.calendars.fx import DEFAULT_FX_HOLIDAYS, FxWeek, checked_holidays
 from ffe_core.calendars.own_hours import EXAMPLE, own_hours
 from ffe_core.errors import InputError
-from ffe_core.pairs import asset_class
+from ffe_core.instruments.names import asset_class, normalize_pair
 
 _PLAIN = ("crypto", "fx", oanda.CRYPTO_CFDS)
 KNOWN_CALENDARS: tuple[str, ...] = (*_PLAIN, *(oanda.PREFIX + group for group in oanda.GROUPS), "XNYS")
@@ -29,7 +28,6 @@ EXCHANGES: tuple[str, ...] = CODES
 """The codes of the other exchanges that an override may name."""
 
 _BY_ASSET_CLASS = {"crypto": "crypto", "fx": "fx", "metal": "fx", "index": "fx", "equity": "XNYS"}
-_SEPARATORS = re.compile(r"[-_/]")
 _AT_OANDA = "oanda:"
 
 Overrides = Mapping[str, str]
@@ -59,7 +57,7 @@ def calendar_for(
     year, none if empty; `exchange` is what a list of shares calls a share's exchange. InputError for a pair or a
     holiday that cannot be, CalendarOverrideError for an override.
     """
-    asked, name = provider.strip().lower(), _stored(pair)
+    asked, name = provider.strip().lower(), _stored(pair, provider.strip().lower())
     holidays = checked_holidays(fx_holidays)
     chosen = _read_overrides(overrides or {}).get((asked, name))
     if chosen is not None:
@@ -87,7 +85,7 @@ def _default(provider: str, name: str, exchange: str | None) -> str:
         return "crypto"
     if exchange or exchange_of(name) != "XNYS":
         return exchange_of(name, exchange)
-    return _BY_ASSET_CLASS[asset_class(name)]
+    return _BY_ASSET_CLASS[asset_class(name, provider)]
 
 
 @lru_cache(maxsize=512)
@@ -102,7 +100,7 @@ def _named(name: str, holidays: tuple[str, ...]) -> MarketCalendar:
     if name.removeprefix(oanda.PREFIX) in oanda.GROUPS and name.startswith(oanda.PREFIX):
         return oanda.by_group(name.removeprefix(oanda.PREFIX))
     if name.lower().startswith(_AT_OANDA):
-        return oanda.calendar_of(_stored(name[len(_AT_OANDA) :]), holidays, _added(holidays))
+        return oanda.calendar_of(_stored(name[len(_AT_OANDA) :], "oanda"), holidays, _added(holidays))
     code = _exchange_code(name)
     if code is None:
         raise InputError(
@@ -135,14 +133,14 @@ def _read_override(key: str, name: str) -> tuple[str, str]:
         raise CalendarOverrideError(key, " names no series; write it like 'oanda/BTCUSD'")
     try:
         _named(name, DEFAULT_FX_HOLIDAYS)
-        return provider.strip().lower(), _stored(pair)
+        return provider.strip().lower(), _stored(pair, provider.strip().lower())
     except InputError as error:
         raise CalendarOverrideError(key, f": {error}") from None
 
 
-def _stored(pair: str) -> str:
-    """The name without separators, by which a pair is known however it is written."""
-    name = _SEPARATORS.sub("", pair.strip().upper()) if isinstance(pair, str) else ""
-    if not name:
-        raise InputError(f"pair: {pair!r} names nothing; use a name like EURUSD, EUR_USD, AAPL or TSCO.LON")
-    return name
+def _stored(pair: str, provider: str) -> str:
+    """The stored name, by which a pair is known however it is written."""
+    try:
+        return normalize_pair(pair, provider)
+    except InputError:
+        raise InputError(f"pair: {pair!r} names nothing; use a name like EURUSD, EUR_USD, AAPL or TSCO.LON") from None

@@ -15,7 +15,8 @@ from ffe_core.calendars.base import MarketCalendar
 from ffe_core.calendars.fx import FxWeek
 from ffe_core.calendars.week import Hours, WeekHours
 from ffe_core.calendars.week_text import minutes
-from ffe_core.pairs import CRYPTO, FIAT, METALS, split_pair
+from ffe_core.instruments.currencies import COINS, METALS, STATES
+from ffe_core.instruments.names import compact, split_pair
 
 PREFIX = "oanda-"
 """The calendar of a group is named after it: "oanda-gold"."""
@@ -46,24 +47,20 @@ def by_group(group: str, added: tuple[str, ...] = ()) -> MarketCalendar:
 
 def group_of(pair: str) -> str:
     """The group of a stored pair: as the table names it, else by what the pair is made of."""
-    named = _groups().get(pair)
+    named = _groups().get(compact(pair))
     if named is not None:
         return named
-    base, quote = split_pair(pair) or (pair, "")
-    if base in FIAT and quote in FIAT:
+    base, quote = split_pair(pair, "oanda") or (pair[:3], pair[3:])
+    if base in STATES and quote in STATES:
         return "fx"
     if base in METALS:
         return "metal-crosses"
-    return CRYPTO_CFDS if base in CRYPTO else "cfd"
+    return CRYPTO_CFDS if base in COINS else "cfd"
 
 
 @cache
 def _groups() -> dict[str, str]:
-    return {
-        name.replace("_", ""): group
-        for group, table in _table().items()
-        for name in table.get("instruments", "").split()
-    }
+    return {compact(name): group for group, table in _table().items() for name in table.get("instruments", "").split()}
 
 
 @cache

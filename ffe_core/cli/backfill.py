@@ -11,6 +11,7 @@ from ffe_core import times
 from ffe_core.cli.common import actor, follow, names, run_service, status_of
 from ffe_core.cli.output import print_json, print_table
 from ffe_core.cli.parser import VERBS, add_json
+from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import RunService
@@ -34,6 +35,9 @@ def register(verbs: Any) -> None:
     parser.add_argument("--start", required=True, metavar="TIME", help="a UTC date, or a time with a zone")
     parser.add_argument("--end", required=True, metavar="TIME", help="a UTC date (included) or a time (excluded)")
     parser.add_argument("--mode", default="resume", metavar="MODE", help="resume (default), gaps or refetch")
+    parser.add_argument(
+        "--same-book", action="store_true", help="store an order book under its other name too (BTC-USD and BTC-USDC)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be fetched, and stop")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -42,12 +46,17 @@ def register(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit status of a backfill: 1 if a series failed."""
     settings = Settings.load()
-    request = BackfillRequest.of(
-        arguments.provider, arguments.pairs, arguments.timeframes, arguments.start, arguments.end, arguments.mode
-    )
+    asked = arguments.timeframes, arguments.start, arguments.end, arguments.mode
+    BackfillRequest.of(arguments.provider, arguments.pairs, *asked)  # what is wrong by itself, before any work
     with run_service(settings) as service:
+        instruments = Instruments(settings, service.database, service.ingester.watermark_store.has_pair)
+        pairs = instruments.resolve(arguments.provider, arguments.pairs, allow_same_book=arguments.same_book)
+        for note in filter(None, (one.note for one in pairs)):
+            sys.stderr.write(f"{note}\n")
+        request = BackfillRequest.of(arguments.provider, [one.name for one in pairs], *asked)
         if arguments.dry_run:
             return _show_preview(request, service, arguments.json)
+        instruments.bind(arguments.provider, pairs)
         run_id = service.start(request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
         results = follow(service, run_id, Progress())
     document = {

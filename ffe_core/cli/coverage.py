@@ -15,8 +15,8 @@ from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
+from ffe_core.instruments.names import spellings
 from ffe_core.operations.gaps import GapVerbs
-from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -164,7 +164,7 @@ def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Seri
     """The known series that the filters let through; one named in full over a range need not be known."""
     if arguments.provider is not None:
         provider_class(arguments.provider)
-    pairs = {normalize_pair(pair) for pair in arguments.pairs or ()}
+    pairs = {name for pair in arguments.pairs or () for name in spellings(pair)}
     for timeframe in arguments.timeframes or ():
         seconds(timeframe)
     chosen = {

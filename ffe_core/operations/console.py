@@ -9,8 +9,8 @@ from typing import Any
 
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.insight.coverage import Coverage
-from ffe_core.insight.suggestions import PairSuggestions
 from ffe_core.operations.gaps import GapVerbs
+from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.schedules.engine import Scheduler
@@ -56,14 +56,14 @@ class ConsoleService:
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
         self.watchlists = Watchlists(self.database)
-        self.suggestions = PairSuggestions(self.settings)
+        self.instruments = Instruments(self.settings, self.database, self.watermarks.has_pair)
         self.last_error: str | None = None
         store, plans = ScheduleStore(self.database), Plans(self.settings, self.watchlists)
         runs = ScheduledRuns(self.run_service, self.database)
         self.notices = Notifier(self.settings, store)
         self.scheduler = Scheduler(store, plans, runs, self.notices)
         self.schedules = Schedules(
-            store, plans, runs, self.audit, is_listed=self.suggestions.is_listed, wake=self.scheduler.wake
+            store, plans, runs, self.audit, is_listed=self.instruments.is_listed, wake=self.scheduler.wake
         )
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 

@@ -14,14 +14,16 @@ from itertools import pairwise
 
 from ffe_core import times
 from ffe_core.calendars import CalendarHorizonError, MarketCalendar
-from ffe_core.pairs import asset_class
+from ffe_core.instruments.model import Instrument
+from ffe_core.instruments.names import AssetClass, asset_class, identity_of
 from ffe_core.provider_settings import AlphaVantageSettings
+from ffe_core.providers import alpha_vantage_catalogue as lists
 from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers import alpha_vantage_wire as wire
 from ffe_core.providers.base import Fetched, Page, Record, not_offered
 from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
 from ffe_core.providers.http import HttpClient
-from ffe_core.providers.http_provider import HttpProvider, parts_of
+from ffe_core.providers.http_provider import HttpProvider
 from ffe_core.settings import Config, Settings, variable
 from ffe_core.timeframes import floor, seconds
 
@@ -31,6 +33,8 @@ _SAFE_POINTS = 90
 """A range within this many newest bars is asked for compactly; the running bar and a late one leave a margin."""
 _FIRST_MONTH = 946_684_800
 """2000-01-01: the first month that intraday shares can be asked for."""
+_CODES = {"SBDF": "SBDf"}
+"""Codes as its list of currencies has them, where that is not in capitals."""
 _MOST_RECORDS = 50_000
 """Thirty days of minutes are the longest answer there is."""
 _CRYPTO_DAILY = "DIGITAL_CURRENCY_DAILY"
@@ -71,6 +75,8 @@ class AlphaVantageProvider(HttpProvider):
     """Daily shares reach back "20+ years", to 1999-11-01; months are served from 2000-01 on (its documentation)."""
     sends_whole_bodies = True
     max_in_flight = 4
+    catalogue_days = 30
+    """Its lists of shares cost two of the 25 requests that a free key has a day."""
 
     def __init__(self, api_key: str | None = None, config: Config | Settings | None = None) -> None:
         """InputError without a key."""
@@ -96,11 +102,11 @@ class AlphaVantageProvider(HttpProvider):
 
     @classmethod
     def volume_unit_of(cls, pair: str) -> str | None:
-        return {"crypto": "base units", "equity": "shares"}.get(asset_class(pair))
+        return {"crypto": "base units", "equity": "shares"}.get(_class_of(pair))
 
     def check(self, pair: str, timeframe: str) -> None:
         super().check(pair, timeframe)
-        kind = asset_class(pair)
+        kind = _class_of(pair)
         if kind in ("metal", "index"):
             raise not_offered(
                 self.name, f"{pair}, a {kind}", "use oanda, or a pair such as EURUSD, BTCUSD or AAPL here"
@@ -128,6 +134,25 @@ class AlphaVantageProvider(HttpProvider):
                 found.append(Page(max(page.start, starts[first]), min(page.end, ends[last - 1])))
         return found
 
+    async def catalogue(self) -> list[Instrument]:
+        """US shares and funds, listed and delisted, and currencies and coins in dollars and euros: two requests of the
+        day's quota, and two that need no key."""
+        active = await self._list("/query", lists.LISTING_COLUMNS, function="LISTING_STATUS")
+        gone = await self._list("/query", lists.LISTING_COLUMNS, function="LISTING_STATUS", state="delisted")
+        physical = await self._list("/physical_currency_list/", lists.CURRENCY_COLUMNS)
+        digital = await self._list("/digital_currency_list/", lists.CURRENCY_COLUMNS)
+        return lists.shares(active, gone) + lists.currencies(physical, digital)
+
+    async def _list(self, path: str, columns: tuple[str, ...], **params: str) -> list[dict[str, str]]:
+        """A list in CSV; an error of the service comes as JSON with a 200, here as everywhere."""
+
+        def parse(data: bytes) -> list[dict[str, str]]:
+            if data.lstrip()[:1] == b"{":
+                raise notices.error_in(self._http.decode(data), params.get("function", path), "its list")
+            return lists.rows(data, columns)
+
+        return await self._http.ask(path, params, parse)
+
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         self.check(pair, timeframe)
         if _is_monthly(pair, timeframe):
@@ -154,7 +179,7 @@ class AlphaVantageProvider(HttpProvider):
             return Fetched(covers_from=reach)
         params = {
             "function": "TIME_SERIES_INTRADAY",
-            "symbol": pair,
+            "symbol": identity_of(self.name, pair).symbol,
             "interval": _INTERVALS[timeframe],
             "month": f"{times.utc(page.end - 1):%Y-%m}",
             "adjusted": "false",
@@ -203,8 +228,12 @@ class AlphaVantageProvider(HttpProvider):
         return self.settings.calendars.of(self.name, pair)
 
 
+def _class_of(pair: str) -> AssetClass:
+    return asset_class(pair, AlphaVantageProvider.name)
+
+
 def _is_monthly(pair: str, timeframe: str) -> bool:
-    return timeframe != "1d" and asset_class(pair) == "equity"
+    return timeframe != "1d" and _class_of(pair) == "equity"
 
 
 def _months(start: int, end: int) -> list[Page]:
@@ -222,12 +251,13 @@ def _next_month(epoch: int) -> int:
 
 def _question(pair: str, timeframe: str) -> Question:
     """What is asked for a series that is served whole, or as far as it is served at all."""
-    if asset_class(pair) == "equity":
-        return Question({"function": "TIME_SERIES_DAILY", "symbol": pair})
-    base, quote = parts_of("alpha_vantage", pair)
+    asked = identity_of(AlphaVantageProvider.name, pair)
+    if asked.base is None or asked.quote is None:
+        return Question({"function": "TIME_SERIES_DAILY", "symbol": asked.symbol})
+    base, quote = (_CODES.get(code, code) for code in (asked.base, asked.quote))
     daily = timeframe == "1d"
     interval = {} if daily else {"interval": _INTERVALS[timeframe]}
-    if asset_class(pair) == "fx":
+    if _class_of(pair) == "fx":
         function = "FX_DAILY" if daily else "FX_INTRADAY"
         return Question({"function": function, "from_symbol": base, "to_symbol": quote, **interval})
     function = _CRYPTO_DAILY if daily else "CRYPTO_INTRADAY"

@@ -18,7 +18,8 @@ import numpy as np
 
 from ffe_core import times
 from ffe_core.errors import InputError, PermanentError
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.model import Instrument
+from ffe_core.instruments.names import normalize_pair
 from ffe_core.providers.paging import Page as Page
 from ffe_core.providers.paging import joined_windows as joined_windows
 from ffe_core.providers.paging import windows as windows
@@ -64,6 +65,10 @@ class Provider(ABC):
     settle_seconds: ClassVar[int] = 600
     """For so long after its close a bar may still change (coinbase-pro-node #258); one that was read before is read
     again. 0 where what is closed is final."""
+    lists_everything: ClassVar[bool] = False
+    """True when a name that the catalogue lacks is one that this provider does not have."""
+    catalogue_days: ClassVar[int] = 1
+    """For so long a copy of the catalogue is new enough; longer where it costs requests of a quota."""
     volume_unit: ClassVar[str | None] = None
     """What a volume counts: "base units", "ticks", "shares"; None where the provider sends none."""
 
@@ -151,15 +156,15 @@ class Provider(ABC):
     async def fetch(self, pair: str, timeframe: str, page: Page) -> Fetched:
         """Ask for one page. Raises RetriableError after the last try, PermanentError or QuotaError."""
 
-    async def list_pairs(self) -> list[str]:
-        """Stored names of the pairs this provider offers, for suggestions; empty when it has no list."""
+    async def catalogue(self) -> list[Instrument]:
+        """What this provider says that it trades; empty when it has no list. Raises as `fetch`."""
         return []
 
     async def get_historical_data(
         self, asset_pair: str, start: times.Instant, end: times.Instant, timeframe: str
     ) -> list[Record]:
         """All closed candles of a range as sent, oldest first. Raises InputError or ProviderError."""
-        pair = normalize_pair(asset_pair)
+        pair = normalize_pair(asset_pair, self.name)
         first, last = times.parse_range(start, end)
         self.check_start(first)
         self.check(pair, timeframe)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ffe_core.pairs import normalize_pair, split_pair
+from ffe_core.instruments.model import Instrument
 from ffe_core.provider_settings import CoinbaseSettings
+from ffe_core.providers import coinbase_catalogue
 from ffe_core.providers.base import (
     Fetched,
     Page,
@@ -21,7 +22,7 @@ from ffe_core.providers.base import (
     windows,
 )
 from ffe_core.providers.http import HttpClient, Refused, other_shape
-from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
+from ffe_core.providers.http_provider import HttpProvider, symbol_of, unknown_pair
 from ffe_core.settings import Config, Settings
 from ffe_core.timeframes import seconds
 
@@ -37,7 +38,7 @@ _GRANULARITIES = {
 BARS_PER_REQUEST = 300
 """350 is the documented most, but reports disagree whether 350 passes."""
 
-_MOST_RECORDS = 5_000
+_MOST_RECORDS = 20_000
 """Of any answer: the list of products is longer than a page of candles."""
 
 
@@ -51,6 +52,7 @@ class CoinbaseDataProvider(HttpProvider):
     earliest = "2015-01-01"
     """BTC-USD has minutes from 2015-01-20 and hours from 2015-07-20 on, every other product later (asked in 2026)."""
     volume_unit = "base units"
+    lists_everything = True
 
     def __init__(self, credentials: Mapping[str, Any] | None = None, config: Config | Settings | None = None) -> None:
         super().__init__(config, credentials)
@@ -65,6 +67,10 @@ class CoinbaseDataProvider(HttpProvider):
             error_text=_error_text,
             access_hint="no key is needed, so this network may be refused",
         )
+
+    @classmethod
+    def volume_unit_of(cls, pair: str) -> str | None:
+        return "contracts" if pair.endswith(coinbase_catalogue.CONTRACTS) else cls.volume_unit
 
     def check(self, pair: str, timeframe: str) -> None:
         super().check(pair, timeframe)
@@ -96,14 +102,22 @@ class CoinbaseDataProvider(HttpProvider):
         _has_candles(body)
         return records(body["candles"])
 
-    async def list_pairs(self) -> list[str]:
-        body = await self._http.get(_PRODUCTS, {}, _has_products)
-        return sorted({pair for product in body["products"] if (pair := _listed(product))})
+    async def catalogue(self) -> list[Instrument]:
+        """Spot products and futures, page by page where the list says that there is more."""
+        products: list[Any] = []
+        seen: set[str] = set()
+        cursor = ""
+        while cursor not in seen:
+            seen.add(cursor)
+            body = await self._http.get(_PRODUCTS, {"cursor": cursor} if cursor else {}, _has_products)
+            products += body["products"]
+            cursor = _next_cursor(body)
+        return coinbase_catalogue.instruments(products)
 
 
 def product_id(pair: str) -> str:
     """What Coinbase calls a stored pair: BTCUSDT is BTC-USDT. PermanentError for a pair without a quote."""
-    return "-".join(parts_of("coinbase", pair))
+    return symbol_of("coinbase", pair, "-")
 
 
 def records(candles: list[Any]) -> list[Record]:
@@ -115,16 +129,13 @@ def records(candles: list[Any]) -> list[Record]:
     return found
 
 
-def _listed(product: Any) -> str | None:
-    """The stored name of a spot product; None for another kind, and for a name that would not lead back to it."""
-    if not isinstance(product, dict) or product.get("product_type") != "SPOT":
-        return None
-    try:
-        pair = normalize_pair(product["product_id"])
-    except (KeyError, ValueError):
-        return None
-    parts = split_pair(pair)
-    return pair if parts and "-".join(parts) == product["product_id"] else None
+def _next_cursor(body: Mapping[str, Any]) -> str:
+    """Where the list goes on; an empty text where it ends."""
+    paging = body.get("pagination")
+    if not isinstance(paging, dict) or paging.get("has_next") is not True:
+        return ""
+    cursor = paging.get("next_cursor")
+    return cursor if isinstance(cursor, str) else ""
 
 
 def _has_candles(body: Any) -> None:

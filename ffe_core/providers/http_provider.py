@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ffe_core.errors import CredentialsMissing, InputError, PermanentError
-from ffe_core.pairs import split_pair
+from ffe_core.instruments.names import identity_of
 from ffe_core.provider_settings import ProviderSettings
 from ffe_core.providers.base import Provider
 from ffe_core.providers.http import HttpClient
@@ -64,14 +64,15 @@ class HttpProvider(Provider):
         return secret
 
 
-def parts_of(provider: str, pair: str) -> tuple[str, str]:
-    """Base and quote of a stored pair; PermanentError for a name without a known quote, such as a share's."""
-    parts = split_pair(pair)
-    if parts is None:
+def symbol_of(provider: str, pair: str, joint: str) -> str:
+    """What a provider of pairs calls a stored one; PermanentError for a name without the `joint` of base and quote."""
+    symbol = identity_of(provider, pair).symbol
+    if joint not in symbol:
         raise PermanentError(
-            f"{provider} has no pair {pair}: it names no quote currency; use a pair like BTCUSD or EURUSD here"
+            f"{provider} has no pair {pair}: it names no quote currency; use a pair like BTCUSD or EURUSD here, or the"
+            f" name as {provider} writes it, with its {joint!r}"
         )
-    return parts
+    return symbol
 
 
 def unknown_pair(provider: str, pair: str, said: str) -> PermanentError:

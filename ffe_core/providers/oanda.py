@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from ffe_core import times
 from ffe_core.errors import ClockError
-from ffe_core.pairs import normalize_pair, split_pair
+from ffe_core.instruments.model import Instrument
 from ffe_core.provider_settings import OandaSettings
+from ffe_core.providers import oanda_catalogue
 from ffe_core.providers.base import Fetched, Page, Record, joined_windows, records_of, windows
 from ffe_core.providers.echo import check_echo
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
-from ffe_core.providers.http_provider import HttpProvider, parts_of, unknown_pair
+from ffe_core.providers.http_provider import HttpProvider, symbol_of, unknown_pair
 from ffe_core.settings import Config, Settings, variable
 from ffe_core.timeframes import seconds
 
@@ -45,6 +47,7 @@ class OandaDataProvider(HttpProvider):
     earliest = "2002-01-01"
     """EUR_USD is whole from about 2005 on, with a candle here and there before (apourchet/investment #30)."""
     settle_seconds = 0
+    lists_everything = True
     volume_unit = "ticks"
     max_in_flight: ClassVar[int] = 2
     """At most two new connections a second are allowed, so there are never more than two."""
@@ -122,14 +125,17 @@ class OandaDataProvider(HttpProvider):
         check_echo(self.name, asked, body, always=asked)
         return records(body["candles"])
 
-    async def list_pairs(self) -> list[str]:
+    async def catalogue(self) -> list[Instrument]:
+        """What the accounts of this token may trade, together."""
         accounts = (await self._http.get("/v3/accounts", {}, _has("accounts")))["accounts"]
-        names: set[str] = set()
+        found: dict[str, Instrument] = {}
         for account in accounts:
-            path = f"/v3/accounts/{account['id']}/instruments"
-            instruments = (await self._http.get(path, {}, _has("instruments")))["instruments"]
-            names |= {pair for listed in instruments if (pair := _listed(listed))}
-        return sorted(names)
+            if not isinstance(account, dict) or not isinstance(account.get("id"), str):
+                raise other_shape(self.name, account)
+            path = f"/v3/accounts/{quote(account['id'], safe='')}/instruments"
+            listed = (await self._http.get(path, {}, _has("instruments")))["instruments"]
+            found |= {instrument.name: instrument for instrument in oanda_catalogue.instruments(listed)}
+        return list(found.values())
 
     def _last(self, page: Page, step: int) -> int:
         """`to`: half a bar after the last open, so that it matters not whether it is inclusive; never the future."""
@@ -138,7 +144,7 @@ class OandaDataProvider(HttpProvider):
 
 def instrument(pair: str) -> str:
     """What OANDA calls a stored pair: SPX500USD is SPX500_USD. PermanentError for a pair without a quote."""
-    return "_".join(parts_of("oanda", pair))
+    return symbol_of("oanda", pair, "_")
 
 
 def records(candles: list[Any]) -> list[Record]:
@@ -169,16 +175,6 @@ def _date(sent: Any) -> Any:
 
 def _rfc3339(epoch: int) -> str:
     return times.iso(epoch).replace("+00:00", "Z")
-
-
-def _listed(listed: Any) -> str | None:
-    """The stored name of an instrument; None for one whose stored name would not lead back to it."""
-    try:
-        pair = normalize_pair(listed["name"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    parts = split_pair(pair)
-    return pair if parts and "_".join(parts) == listed["name"] else None
 
 
 def _has(key: str) -> Check:

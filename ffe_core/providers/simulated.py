@@ -24,7 +24,9 @@ import pyarrow as pa
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import PermanentError
-from ffe_core.pairs import STABLE, AssetClass, asset_class, split_pair
+from ffe_core.instruments.currencies import STABLE
+from ffe_core.instruments.model import Instrument
+from ffe_core.instruments.names import AssetClass, asset_class, split_pair
 from ffe_core.provider_settings import SimulatedSettings
 from ffe_core.providers.base import Fetched, Page, Provider, Record
 from ffe_core.providers.http import request_stats
@@ -108,9 +110,9 @@ class SimulatedProvider(Provider):
         # A daily page is half a million minutes of arithmetic, most of it outside the interpreter lock.
         return await asyncio.to_thread(self._answer, pair, timeframe, page)
 
-    async def list_pairs(self) -> list[str]:
+    async def catalogue(self) -> list[Instrument]:
         """Well-known names; any other pair is offered just the same."""
-        return list(_PAIRS)
+        return [_listed(pair) for pair in _PAIRS]
 
     def _answer(self, pair: str, timeframe: str, page: Page) -> Fetched:
         calendar = self.settings.calendars.of(self.name, pair)
@@ -376,6 +378,14 @@ def market_of(pair: str, seed: int) -> Market:
     lots = character.dollars_a_minute / dollars * (64 if micro_lot else 1)
     volatility = _STABLE_VOLATILITY if stable else character.volatility
     return Market(pair, seed, level, decimals, micro_lot, lots, volatility, character.busy)
+
+
+def _listed(pair: str) -> Instrument:
+    base, quote = split_pair(pair) or (None, None)
+    kind = asset_class(pair)
+    decimals = market_of(pair, 0).decimals
+    unit = SimulatedProvider.volume_unit
+    return Instrument("simulated", pair, pair, kind, "", base, quote, decimals=decimals, volume_unit=unit)
 
 
 def _dollars(what: str, kind: AssetClass) -> float:

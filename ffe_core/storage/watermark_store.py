@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from ffe_core import times
 from ffe_core.errors import InputError, NewerFormatError, StorageError
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.names import normalize_pair
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.files import check_version, make_folder, quarantined, why, write_atomically
 from ffe_core.timeframes import seconds
@@ -69,6 +69,10 @@ class WatermarkStore:
             (WatermarkEntry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
             key=lambda entry: entry.series,
         )
+
+    def has_pair(self, provider: str, asset_pair: str) -> bool:
+        """Whether anything of a stored name has been read from a provider."""
+        return any(key.startswith(f"{asset_pair}/") and key.endswith(f"/{provider}") for key in self._read())
 
     def put(self, series: Series, marks: Watermarks, settled: int | None = None) -> None:
         """Copy a series' marks as the lake holds them; a forgotten series leaves the file.
@@ -173,7 +177,7 @@ def _checked(file: Path, tree: Any) -> Entries:
 def _series_of(key: str) -> Series:
     pair, timeframe, provider = [*key.split("/"), ""][:3]
     seconds(timeframe)
-    return Series(normalize_pair(pair), timeframe, provider)
+    return Series(normalize_pair(pair, provider), timeframe, provider)
 
 
 def _marks_of(value: Mapping[str, Any]) -> Watermarks:

@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 
 from ffe_core.errors import InputError
+from ffe_core.instruments.names import likely_name
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
-from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
 from pages.widgets import (
@@ -60,7 +60,7 @@ def prefill() -> None:
     if not arrived("backfill_provider"):
         return
     state.backfill_provider = from_url("provider", one_of(PROVIDERS), state.get("backfill_provider", "simulated"))
-    state.backfill_pairs = listed("pairs", normalize_pair, state.get("backfill_pairs", []))
+    state.backfill_pairs = listed("pairs", likely_name, state.get("backfill_pairs", []))
     frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_timeframes = frames or ["1h"]
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
@@ -157,7 +157,7 @@ def series_form() -> list[str]:
             st.caption(f":red[:material/key_off: {plain(missing)}]")
             wrong.append("credentials are missing")
     with second:
-        suggested = console.suggestions.pairs(st.session_state.backfill_provider)
+        suggested = console.instruments.suggested(st.session_state.backfill_provider)
         options = list(dict.fromkeys([*st.session_state.backfill_pairs, *suggested]))
         st.multiselect(
             "Pairs",
@@ -207,8 +207,8 @@ def pair_problems(pairs: list[str]) -> list[str]:
         return ["a pair cannot be read"]
     unlisted = [
         pair
-        for pair in map(normalize_pair, pairs)
-        if service().suggestions.is_listed(st.session_state.backfill_provider, pair) is False
+        for pair in map(likely_name, pairs)
+        if service().instruments.is_listed(st.session_state.backfill_provider, pair) is False
     ]
     if unlisted:
         provider = st.session_state.backfill_provider
@@ -218,7 +218,7 @@ def pair_problems(pairs: list[str]) -> list[str]:
 
 def is_pair(text: str) -> bool:
     try:
-        normalize_pair(text)
+        likely_name(text)
     except InputError:
         return False
     return True

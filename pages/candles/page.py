@@ -18,7 +18,7 @@ from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.names import likely_name
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
@@ -70,7 +70,7 @@ def asked_for() -> dict[str, str]:
 
 def canonical(pair: str) -> str:
     try:
-        return normalize_pair(pair)
+        return likely_name(pair)
     except InputError:
         return pair
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.names import likely_name
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
@@ -42,7 +42,7 @@ def prefill() -> None:
         return
     state.runs_states = listed("state", one_of(run_states.STATES))
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
-    state.runs_pair = from_url("pair", normalize_pair, "")
+    state.runs_pair = from_url("pair", likely_name, "")
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
     state.runs_page = from_url("page", page_number, 1)
 
@@ -84,7 +84,7 @@ def found() -> tuple[list[RunSummary], int]:
     state = st.session_state
     days = SINCE[state.runs_since]
     since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
-    pair = normalize_pair(state.runs_pair) if state.runs_pair else None
+    pair = likely_name(state.runs_pair) if state.runs_pair else None
     return service().runs.find(
         states=state.runs_states,
         provider=state.runs_provider,

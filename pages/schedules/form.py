@@ -151,7 +151,7 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> None:
         st.selectbox("Provider", list(PROVIDERS), key="sched_provider", persist_state="session")
         places["provider"] = st.container()
     with second:
-        known = console.suggestions.pairs(st.session_state.sched_provider)
+        known = console.instruments.suggested(st.session_state.sched_provider)
         options = list(dict.fromkeys([*st.session_state.sched_pairs, *known]))
         st.multiselect(
             "Pairs",

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
+from ffe_core.instruments.names import likely_name
 from ffe_core.operations.schedules.service import Draft
-from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule, Tick
 from ffe_core.timeframes import TIMEFRAMES
@@ -260,7 +260,7 @@ def prefilled() -> Draft:
     return Draft(
         "",
         from_url("provider", one_of(PROVIDERS), "simulated"),
-        tuple(listed("pairs", normalize_pair)),
+        tuple(listed("pairs", likely_name)),
         tuple(listed("timeframes", one_of(TIMEFRAMES), ["1h"])),
     )
 

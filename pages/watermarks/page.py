@@ -7,8 +7,8 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.freshness import Freshness, Health, freshness
+from ffe_core.instruments.names import compact, likely_name
 from ffe_core.operations.watermarks import Rewind
-from ffe_core.pairs import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES
@@ -48,7 +48,7 @@ def prefill() -> None:
     if not arrived("watermarks_provider"):
         return
     state.watermarks_provider = from_url("provider", one_of(PROVIDERS), None)
-    state.watermarks_pair = from_url("pair", normalize_pair, "")
+    state.watermarks_pair = from_url("pair", likely_name, "")
     state.watermarks_health = from_url("health", one_of(HEALTHS), None)
     state.watermarks_list = from_url("watchlist", str, None)
     state.watermarks_series = from_url("series", read_series, None)
@@ -88,7 +88,7 @@ def wanted(row: Freshness) -> bool:
     chosen = service().watchlists.get(state.watermarks_list) if state.watermarks_list else None
     return (
         state.watermarks_provider in (None, row.series.provider)
-        and (state.watermarks_pair or "").upper().replace("-", "").replace("/", "") in row.series.asset_pair
+        and compact(state.watermarks_pair or "") in compact(row.series.asset_pair)
         and state.watermarks_health in (None, row.health)
         and (chosen is None or row.series in chosen.series())
     )

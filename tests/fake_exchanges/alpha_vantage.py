@@ -81,6 +81,9 @@ REFUSALS: dict[str, tuple[str, str] | None] = {
 
 INTERVALS = {"1min": 60, "5min": 300, "15min": 900, "30min": 1800, "60min": 3600}
 NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum", "USD": "United States Dollar", "EUR": "Euro"}
+COINS = frozenset({"BTC", "ETH", "SOL", "XRP", "DOGE", "LTC"})
+LISTING = "LISTING_STATUS"
+CURRENCY_LISTS = {"/physical_currency_list/": True, "/digital_currency_list/": False}
 DAY = 86400
 _CRYPTO = ("Information", "Digital Currency Code", "Digital Currency Name", "Market Code", "Market Name")
 
@@ -190,6 +193,8 @@ class AlphaVantageExchange(Exchange):
         self.adjustment = Decimal(adjustment)
         self._bucket = TokenBucket(None if premium else per_second, 1)
         self._used: dict[int, int] = {}
+        self.listed: list[tuple[str, ...]] = []
+        self.delisted: list[tuple[str, ...]] = []
 
     @property
     def used_today(self) -> int:
@@ -201,16 +206,36 @@ class AlphaVantageExchange(Exchange):
         self._used.clear()
 
     def answer(self, request: Seen) -> Answer:
+        if request.path in CURRENCY_LISTS:
+            return self._currencies(CURRENCY_LISTS[request.path])
         if request.path != "/query":
             return Answer.text("<html><title>Not Found</title></html>", "text/html", 404)
         kind = self._refused(request.params)
         if kind is not None:
             return _refuse(kind, request)
+        if request.params["function"] == LISTING:
+            return self._listing(request.params.get("state", "active"))
         function = FUNCTIONS[request.params["function"]]
         symbol = _symbol(function, request.params)
         step = INTERVALS[request.params["interval"]] if function.intraday else DAY
         rows = self._rows("/".join(symbol), step, function, request.params)
         return self._page(function, symbol, rows, request.params)
+
+    def _listing(self, state: str) -> Answer:
+        """CSV whatever is asked for; the market's own shares are active, what else there is comes from `listed`."""
+        own = [(*symbol, "", "NYSE", "Stock", "1999-11-18", "null", "Active") for symbol in self._shares()]
+        rows = [*own, *self.listed] if state == "active" else self.delisted
+        return _list(("symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status"), rows)
+
+    def _shares(self) -> list[tuple[str, ...]]:
+        taken = {row[0] for row in self.listed}
+        return [symbol for symbol in self.market.symbols() if len(symbol) == 1 and symbol[0] not in taken]
+
+    def _currencies(self, physical: bool) -> Answer:
+        codes = {code for symbol in self.market.symbols() if len(symbol) == 2 for code in symbol} | {"USD", "EUR"}
+        coins = {code for code in codes if code in COINS}
+        chosen = codes - coins if physical else coins
+        return _list(("currency code", "currency name"), [(code, NAMES.get(code, code)) for code in sorted(chosen)])
 
     def empty_page(self, request: Seen) -> Answer:
         function = FUNCTIONS[request.params["function"]]
@@ -225,6 +250,8 @@ class AlphaVantageExchange(Exchange):
         if not self._count():
             return "daily_quota"
         name = params.get("function", "")
+        if name == LISTING:
+            return None
         if name not in FUNCTIONS:
             return "no_function"
         return self._premium_only(name, params) or self._wrong(FUNCTIONS[name], params)
@@ -374,3 +401,8 @@ def _csv(function: Function, series: Iterable[tuple[str, Any]]) -> Answer:
         values = element.values() if isinstance(element, dict) else [element]
         lines.append(",".join([stamp, *map(str, values)]))
     return Answer.text("\r\n".join([*lines, ""]), "application/x-download")
+
+
+def _list(columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Answer:
+    lines = [",".join(columns), *(",".join(row) for row in rows)]
+    return Answer.text("\r\n".join(lines) + "\r\n", "application/x-download")

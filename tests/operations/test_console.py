@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from ffe_core.errors import InputError, StorageError
-from ffe_core.insight.suggestions import PairSuggestions
+from ffe_core.instruments.model import Instrument
 from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService, StandbyError
+from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import PROVIDERS
@@ -296,26 +297,16 @@ def test_a_watchlist_that_cannot_be_is_refused(
 # --- Suggestions
 
 
-def suggestions(tmp_path: Path) -> PairSuggestions:
-    return PairSuggestions(Settings.load({"data_dir": str(tmp_path)}))
+def instruments(tmp_path: Path) -> Instruments:
+    return Instruments(Settings.load({"data_dir": str(tmp_path)}), Database(tmp_path / DATABASE_FILE))
 
 
 def test_the_usual_pairs_are_suggested_until_the_provider_has_answered(tmp_path: Path) -> None:
-    pairs = suggestions(tmp_path)
-    assert "BTCUSD" in pairs.pairs("simulated")
-    file = tmp_path / "pairs-simulated.json"
-    poll(file.exists, "the provider's own list")
-    assert pairs.pairs("simulated") == json.loads(file.read_text())
-    assert pairs.is_listed("simulated", "BTCUSD") is True
-    assert pairs.is_listed("simulated", "WHATEVER") is False
-
-
-@pytest.mark.parametrize("text", ["", "{", "null", "[1"])
-def test_a_torn_list_of_pairs_is_no_list(tmp_path: Path, text: str) -> None:
-    (tmp_path / "pairs-coinbase.json").write_text(text)
-    pairs = suggestions(tmp_path)
-    assert pairs.is_listed("coinbase", "BTCUSD") is None
-    assert pairs.pairs("oanda")[0] == "EURUSD"
+    found = instruments(tmp_path)
+    assert "BTCUSD" in found.suggested("simulated")
+    poll(lambda: found.store.count("simulated"), "the provider's own list")
+    listed = {one.name for one in found.search("", "simulated")}
+    assert set(found.suggested("simulated")) == listed
 
 
 def test_a_provider_that_is_down_is_asked_once_and_costs_nothing_else(
@@ -327,17 +318,19 @@ def test_a_provider_that_is_down_is_asked_once_and_costs_nothing_else(
         def __init__(self, *_: object, **__: object) -> None:
             super().__init__(days=1)
 
-        async def list_pairs(self) -> list[str]:
+        async def catalogue(self) -> list[Instrument]:
             asked_times.append(time.time())
             raise StorageError("nobody answers")
 
     monkeypatch.setitem(PROVIDERS, "coinbase", Down)
-    pairs = suggestions(tmp_path)
+    found = instruments(tmp_path)
     for _ in range(5):
-        assert pairs.pairs("coinbase")[0] == "BTCUSD"
-    poll(lambda: asked_times, "the one try")
+        assert found.suggested("coinbase")[0] == "BTCUSD"
+    poll(lambda: found.copy_of("coinbase").error, "the one try")
+    assert found.suggested("coinbase")[0] == "BTCUSD"
     assert len(asked_times) == 1
-    assert not (tmp_path / "pairs-coinbase.json").exists()
+    assert found.copy_of("coinbase").error == "nobody answers"
+    assert found.is_listed("coinbase", "BTCUSD") is None
 
 
 def test_health_holds_no_secret(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ async def test_a_404_page_of_somebody_else_is_not_taken_for_an_unknown_product(t
                 await coinbase.fetch("BTCUSD", "1h", Page(START, START + 3600))
 
 
-async def test_only_spot_products_with_a_name_that_leads_back_are_listed(tmp_path: Path) -> None:
+async def test_every_product_with_an_id_is_listed_under_a_name_that_leads_back_to_it(tmp_path: Path) -> None:
     products = [
         {"product_id": "BTC-USD", "product_type": "SPOT"},
         {"product_id": "BTC-USDT", "product_type": "SPOT"},
@@ -137,7 +137,10 @@ async def test_only_spot_products_with_a_name_that_leads_back_are_listed(tmp_pat
     with unlimited(Market()) as exchange:
         exchange.fault(Fault.other_shape(json.dumps({"products": products})))
         async with provider(exchange, tmp_path) as coinbase:
-            assert await coinbase.list_pairs() == ["BTCUSD", "BTCUSDT"]
+            listed = {found.name: found for found in await coinbase.catalogue()}
+    assert list(listed) == ["BTCUSD", "BTCUSDT", "BIT-28JUN24-CDE", "X-USD", "WEIRD-QQQ"]
+    assert [product_id(name) for name in listed] == [product["product_id"] for product in products[:5]]
+    assert (listed["BIT-28JUN24-CDE"].kind, listed["BIT-28JUN24-CDE"].volume_unit) == ("future", "contracts")
 
 
 def test_a_recorded_candle_only_gains_its_date() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ffe_core import times
 from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableError
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.names import normalize_pair
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
 from ffe_core.providers.http import RequestStats, request_stats
@@ -390,6 +390,8 @@ async def test_what_it_lists_are_stored_names_with_the_pair_among_them(
     case: Case, exchange: Exchange, tmp_path: Path
 ) -> None:
     async with case.connect(exchange, tmp_path) as provider:
-        listed = await provider.list_pairs()
-    assert listed == [normalize_pair(pair) for pair in listed]
-    assert not listed or case.pair in listed
+        listed = await provider.catalogue()
+    names = [instrument.name for instrument in listed]
+    assert names == [normalize_pair(name, provider.name) for name in names]
+    assert len(set(names)) == len(names)
+    assert case.pair in names

@@ -197,11 +197,13 @@ def test_an_instrument_is_the_pair_split_before_its_quote(pair: str, name: str) 
     assert instrument(pair) == name
 
 
-async def test_only_instruments_whose_names_lead_back_are_listed(tmp_path: Path) -> None:
+async def test_every_instrument_is_listed_under_a_name_that_leads_back_to_it(tmp_path: Path) -> None:
     series = {("EUR_USD", 60): {}, ("SPX500_USD", 60): {}, ("XAU_XAG", 60): {}}
     with unlimited(Market(series)) as exchange:
         async with provider(exchange, tmp_path) as oanda:
-            assert await oanda.list_pairs() == ["EURUSD", "SPX500USD"]
+            names = [found.name for found in await oanda.catalogue()]
+    assert names == ["EURUSD", "SPX500USD", "XAU_XAG"]
+    assert [instrument(name) for name in names] == [symbol for symbol, _ in series]
 
 
 def test_a_recorded_candle_gains_its_date_and_its_mid_prices() -> None:

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from ffe_core.calendars import calendar_for
 from ffe_core.errors import InputError, PermanentError
-from ffe_core.pairs import CRYPTO, FIAT, METALS, STABLE, asset_class, normalize_pair
+from ffe_core.instruments.currencies import COINS, METALS, STABLE, STATES
+from ffe_core.instruments.names import asset_class, normalize_pair
 from ffe_core.providers import simulated
 from ffe_core.providers.base import Page, Record
 from ffe_core.providers.http import RequestStats, request_stats
@@ -321,7 +322,9 @@ def test_volume_follows_the_clock_and_volatility_clusters() -> None:
 
 def test_every_known_currency_has_a_worth_of_its_own() -> None:
     """A coin without one would get a price by its name's hash, and USD pairs would look absurd."""
-    levels = {base: market_of(f"{base}{'EUR' if base == 'USD' else 'USD'}", 0).level for base in FIAT | METALS | CRYPTO}
+    levels = {
+        base: market_of(f"{base}{'EUR' if base == 'USD' else 'USD'}", 0).level for base in STATES | METALS | COINS
+    }
     assert all(1e-6 < level < 1e5 for level in levels.values())
     assert market_of("EURJPY", 0).level == pytest.approx(165)
     assert market_of("BTCUSDT", 0).level == market_of("BTCUSD", 0).level
@@ -396,7 +399,7 @@ async def test_a_pair_named_nope_does_not_exist() -> None:
 
 
 async def test_listed_pairs_are_stored_names_of_every_class() -> None:
-    listed = await market().list_pairs()
+    listed = [instrument.name for instrument in await market().catalogue()]
     assert {"BTCUSD", "ETHUSD", "SOLUSD", "EURUSD", "GBPUSD", "USDJPY", "XAUUSD", "AAPL", "MSFT"} <= set(listed)
     assert [normalize_pair(pair) for pair in listed] == listed
     assert len(set(listed)) == len(listed)

@@ -11,7 +11,7 @@ from ffe_core.cli import output
 from ffe_core.cli.common import run_service
 from ffe_core.cli.dlq.arguments import FILTERS
 from ffe_core.errors import InputError
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.names import likely_name
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.file import PENDING
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Selection
@@ -58,7 +58,7 @@ def wanted(arguments: argparse.Namespace, status: str = "") -> Wanted:
     """The filters given; records of `status` if no other is asked for."""
     given = {name: getattr(arguments, f"wanted_{name}") for name in FILTERS}
     pair = given.pop("pair")
-    return Wanted(**{**given, "status": given["status"] or status}, asset_pair=normalize_pair(pair) if pair else "")
+    return Wanted(**{**given, "status": given["status"] or status}, asset_pair=likely_name(pair) if pair else "")
 
 
 def selection(arguments: argparse.Namespace, queue: DeadLetterQueue, status: str) -> dict[str, tuple[int, ...]]:

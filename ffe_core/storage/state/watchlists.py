@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ffe_core.errors import InputError
-from ffe_core.pairs import normalize_pair
+from ffe_core.instruments.names import normalize_pair
 from ffe_core.series import Series
 from ffe_core.storage.state.database import Database, metadata
 from ffe_core.timeframes import seconds
@@ -56,7 +56,8 @@ class Watchlists:
             raise InputError("choose at least one pair and one timeframe", field="watchlist")
         for timeframe in timeframes:
             seconds(timeframe)
-        saved = Watchlist(clean, provider, tuple(dict.fromkeys(map(normalize_pair, pairs))), tuple(timeframes))
+        stored = dict.fromkeys(normalize_pair(pair, provider) for pair in pairs)
+        saved = Watchlist(clean, provider, tuple(stored), tuple(timeframes))
         values = {
             "name": clean,
             "provider": provider,

@@ -68,7 +68,12 @@ class TestANewDatabase:
             assert compare_metadata(context, declared) == []
         declared.create_all(other := sa.create_engine(f"sqlite:///{tmp_path / 'other.db'}"))
         assert _index(tmp_path / "console.db") == _index(tmp_path / "other.db")
-        assert set(sa.inspect(other).get_table_names()) == set(expected()["tables"]) | {"file_runs"}
+        assert set(sa.inspect(other).get_table_names()) == set(expected()["tables"]) | {
+            "file_runs",
+            "instruments",
+            "catalogues",
+            "series_facts",
+        }
         other.dispose()
 
     @pytest.mark.slow

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core.errors import InputError
-from ffe_core.pairs import asset_class, normalize_pair, split_pair
+from ffe_core.instruments.names import asset_class, normalize_pair, split_pair
 
 
-@pytest.mark.parametrize("spelled", ["BTCUSD", "BTC-USD", "BTC/USD", "btc_usd", " btc/usd ", "BtcUsd"])
+@pytest.mark.parametrize("spelled", ["BTCUSD", "BTC-USD", "BTC/USD", "btc_usd", " btc/usd ", "BtcUsd", "btc usd"])
 def test_every_spelling_has_one_name(spelled: str):
     assert normalize_pair(spelled) == "BTCUSD"
 
@@ -32,12 +32,15 @@ NO_PAIR = [
     "/",
     "..",
     "../BTC",
-    "BTC USD",
     "BTC\\USD",
     "BTC\x00",
     "12345",
-    "A" * 17,
-    "BTC.USDXX",
+    "A" * 41,
+    ".BTC",
+    "BTC.",
+    "BTC~2",
+    "BTC~2F~",
+    "BTC@2025",
     "é",
     "%2e",
 ]
@@ -56,7 +59,9 @@ def test_a_name_can_never_leave_its_folder(text: str):
         name = normalize_pair(text)
     except InputError:
         return
-    assert re.fullmatch(r"[A-Z0-9]+(\.[A-Z0-9]+)?", name)
+    assert re.fullmatch(r"[A-Z0-9.\-_]*(~[0-9A-F]{2}[A-Z0-9.\-_]*)*(@\d{4}-\d{2}-\d{2})?", name)
+    assert ".." not in name
+    assert name[0] != "."
     assert normalize_pair(name) == name
 
 

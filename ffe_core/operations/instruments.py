@@ -1,0 +1,330 @@
+"""Instrument verbs: find what a provider trades, resolve what somebody typed, and read its catalogue anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
+from ffe_core.instruments.model import Instrument
+from ffe_core.instruments.names import compact, identity_of, normalize_pair, split_pair
+from ffe_core.providers import provider_class
+from ffe_core.redaction import redact
+from ffe_core.series import Series
+from ffe_core.settings import Settings
+from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.instruments import CatalogueCopy, InstrumentStore
+
+log = logging.getLogger(__name__)
+_DAY = 86_400.0
+_TRY_AGAIN = 3_600.0
+"""Seconds until a catalogue that could not be read is asked for again unasked."""
+_NEAREST = 3
+_REFRESH_SECONDS = 120.0
+_MOST_SUGGESTED = 2_000
+_USUAL = {
+    "coinbase": ("BTCUSD", "ETHUSD", "SOLUSD", "XRPUSD", "DOGEUSD", "ADAUSD", "LTCUSD", "LINKUSD", "AVAXUSD", "BTCEUR"),
+    "oanda": ("EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY", "XAUUSD"),
+    "alpha_vantage": ("EURUSD", "GBPUSD", "USDJPY", "BTCUSD", "ETHUSD", "AAPL", "MSFT", "NVDA", "SPY", "IBM"),
+    "simulated": ("BTCUSD", "ETHUSD", "SOLUSD", "EURUSD", "GBPUSD", "USDJPY", "XAUUSD", "AAPL", "MSFT"),
+}
+Stored = Callable[[str, str], bool]
+"""Whether there are candles of a stored name at a provider."""
+
+
+class UnknownInstrument(InputError):
+    """A name that a whole catalogue lacks; `nearest` are symbols that look like it."""
+
+    code = "unknown_instrument"
+
+    def __init__(self, message: str, nearest: Sequence[str]) -> None:
+        super().__init__(message, field="pair")
+        self.nearest = tuple(nearest)
+
+
+class AmbiguousInstrument(InputError):
+    """A name that fits several instruments; `names` are theirs."""
+
+    code = "ambiguous_instrument"
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        super().__init__(message, field="pair")
+        self.names = tuple(names)
+
+
+class SymbolReused(InputError):
+    """A stored name whose symbol means another instrument at its provider now."""
+
+    code = "symbol_reused"
+
+
+class SameBook(InputError):
+    """Two names of one order book: storing both would double the market."""
+
+    code = "same_book"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a typed name came to: the stored name, the instrument if the catalogue has it, and what to say about it."""
+
+    typed: str
+    name: str
+    instrument: Instrument | None = None
+    note: str | None = None
+
+
+class Instruments:
+    """Everything people ask about instruments. Safe to use from any thread."""
+
+    def __init__(
+        self, settings: Settings, database: Database, is_stored: Stored = lambda provider, name: False
+    ) -> None:
+        self._settings = settings
+        self.store = InstrumentStore(database)
+        self._is_stored = is_stored
+        self._asking: set[str] = set()
+        self._lock = threading.Lock()
+
+    def search(self, text: str, provider: str | None = None, limit: int = 50) -> list[Instrument]:
+        """Instruments with every word of a text in symbol or name, the closest first."""
+        return self.store.search(provider, text.strip(), limit)
+
+    def known(self, provider: str, name: str) -> Instrument | None:
+        """The instrument that is stored under a name, as its provider's catalogue has it."""
+        return self.store.get(provider, name)
+
+    def copy_of(self, provider: str) -> CatalogueCopy:
+        """When a provider's catalogue was read and tried last."""
+        return self.store.copy_of(provider)
+
+    def suggested(self, provider: str) -> list[str]:
+        """Stored names to offer before anything is typed; a catalogue that is old or missing is read meanwhile."""
+        self.refresh_in_background(provider)
+        usual = _USUAL.get(provider, ())
+        if 0 < self.store.count(provider) <= _MOST_SUGGESTED:
+            listed = [one.name for one in self.store.search(provider, "", _MOST_SUGGESTED) if one.status == "listed"]
+            return [*(name for name in usual if name in listed), *sorted(set(listed) - set(usual))]
+        return list(usual)
+
+    def is_listed(self, provider: str, name: str) -> bool | None:
+        """Whether a provider's catalogue has a stored name; None where that cannot be said."""
+        if self.store.count(provider) == 0 or not provider_class(provider).lists_everything:
+            return None
+        return self.store.get(provider, name) is not None
+
+    def refresh(self, provider: str) -> CatalogueCopy:
+        """Read a provider's catalogue now; what fails is kept beside the old copy, and raised.
+
+        ProviderError, InputError for missing credentials, StorageError. Not from within an event loop.
+        """
+        try:
+            listed = asyncio.run(self._asked(provider))
+        except (FFEError, InputError) as error:
+            self.store.failed(provider, redact(str(error)))
+            raise
+        self.store.replace(provider, listed)
+        return self.store.copy_of(provider)
+
+    def refresh_in_background(self, provider: str) -> None:
+        """Read a catalogue that is old or missing, behind the scenes, at most once an hour."""
+        if not self._is_due(provider):
+            return
+        with self._lock:
+            if provider in self._asking:
+                return
+            self._asking.add(provider)
+        threading.Thread(target=self._quietly, args=(provider,), name=f"catalogue of {provider}", daemon=True).start()
+
+    def resolve(self, provider: str, texts: Iterable[str], *, allow_same_book: bool = False) -> list[Resolved]:
+        """What typed names come to at a provider, each once, in their order.
+
+        A catalogue that is old, or lacks a name, is read anew first; one that cannot be read leaves the copy of before
+        in charge, and without any copy names are taken as typed. InputError (UnknownInstrument, AmbiguousInstrument,
+        SymbolReused, SameBook) for a name that cannot be asked for as it stands.
+        """
+        found: dict[str, Resolved] = {}
+        self._renew_if_old(provider)
+        for text in texts:
+            resolved = self._resolved(provider, text)
+            found.setdefault(resolved.name, resolved)
+        if not allow_same_book:
+            self._check_books(provider, list(found.values()))
+        return list(found.values())
+
+    def bind(self, provider: str, resolved: Iterable[Resolved]) -> None:
+        """Remember which listing is stored under each name, for those that have none yet."""
+        for one in resolved:
+            if one.instrument is None or one.instrument.listed is None:
+                continue
+            if self._bound(provider, one.name) is None:
+                self.store.learn(Series(one.name, "", provider), listed=one.instrument.listed)
+
+    def accept_listing(self, provider: str, text: str) -> Instrument:
+        """Say that a name's listing day was only corrected: what is stored belongs to the instrument listed now."""
+        name = normalize_pair(text, provider)
+        instrument = self.store.get(provider, name)
+        if instrument is None or instrument.listed is None:
+            raise InputError(f"{provider} lists no day for {name}; nothing is to be accepted", field="pair")
+        self.store.learn(Series(name, "", provider), listed=instrument.listed)
+        return instrument
+
+    def _resolved(self, provider: str, text: str) -> Resolved:
+        name = normalize_pair(text, provider)
+        if (listed := identity_of(provider, name).listed) is not None:
+            return self._of_listing(provider, text, name, listed)
+        pool = self._candidates(provider, text, name)
+        if not pool and self._may_help(provider, name):
+            self._try_to_refresh(provider)
+            pool = self._candidates(provider, text, name)
+        if len(pool) > 1:
+            raise self._ambiguous(provider, text, pool)
+        if pool:
+            return self._checked(text, pool[0])
+        return Resolved(text, name, None, self._note_or_refusal(provider, text, name))
+
+    def _candidates(self, provider: str, text: str, name: str) -> list[Instrument]:
+        """What a text fits: an exact symbol, else a stored name, else the same letters; delisted ones only alone."""
+        named = self.store.get(provider, name)
+        exact = self.store.by_symbol(provider, " ".join(text.upper().split()))
+        if named is not None and (named in exact or not exact):
+            return [named]
+        pool = exact or self.store.by_compact(provider, text)
+        if exact and split_pair(name, provider) and self._is_stored(provider, name):
+            return []  # what is stored under the name goes on meaning what it meant
+        live = [one for one in pool if one.status != "delisted"]
+        return live or pool
+
+    def _of_listing(self, provider: str, text: str, name: str, listed: str) -> Resolved:
+        """What SYMBOL@DAY comes to: the listing of that day, if it is the one that the symbol means now."""
+        symbol = identity_of(provider, name).symbol
+        listings = self.store.by_symbol(provider, symbol)
+        now = next((one for one in listings if one.status != "delisted"), None)
+        if now is not None and now.listed != listed:
+            raise SymbolReused(
+                f"{text}: {symbol} means {now.title or 'another instrument'}, listed {now.listed or 'another day'}, at"
+                f" {provider} now; candles of the one listed on {listed} cannot be asked for any more",
+                field="pair",
+            )
+        found = now or next((one for one in listings if one.listed == listed), None)
+        return Resolved(text, name, replace(found, name=name) if found else None)
+
+    def _note_or_refusal(self, provider: str, text: str, name: str) -> str | None:
+        """What to say of a name that no catalogue has; UnknownInstrument where that means that there is none."""
+        if self.store.count(provider) == 0:
+            return None
+        known = provider_class(provider)
+        parts = split_pair(name, provider)
+        if parts and not known.lists_everything and all(self.store.search(provider, code, 1) for code in parts):
+            return None
+        nearest = self._nearest(provider, text)
+        hint = f"; the nearest it lists: {', '.join(nearest)}" if nearest else ""
+        if known.lists_everything and not self._is_stored(provider, name):
+            raise UnknownInstrument(
+                f"{provider} lists no {text!r}{hint}. Look for it with: ffe instruments --provider {provider} TEXT",
+                nearest,
+            )
+        return f"{provider} does not list {text!r}, so it is asked for as typed{hint}"
+
+    def _nearest(self, provider: str, text: str) -> list[str]:
+        by_letters = {compact(symbol): symbol for symbol in self.store.symbols(provider)}
+        return [by_letters[near] for near in get_close_matches(compact(text), by_letters, _NEAREST)]
+
+    def _checked(self, text: str, instrument: Instrument) -> Resolved:
+        bound = self._bound(instrument.provider, instrument.name)
+        if bound is not None and instrument.listed is not None and bound != instrument.listed:
+            apart = f"{instrument.name}@{instrument.listed}"
+            raise SymbolReused(
+                f"{instrument.name} was stored as the instrument listed on {bound}; {instrument.provider} lists"
+                f" {instrument.symbol} ({instrument.title or 'no name'}) since {instrument.listed}. Ask for {apart} to"
+                f" store the new one apart, or, if only the day was corrected, say so with: ffe instruments"
+                f" --provider {instrument.provider} --accept {instrument.name}",
+                field="pair",
+            )
+        note = None
+        if instrument.status == "delisted":
+            when = f" on {instrument.delisted}" if instrument.delisted else ""
+            note = f"{instrument.symbol} was delisted{when}: nothing after that is asked for or missing"
+        elif instrument.same_as:
+            note = f"{instrument.symbol} is the same order book as {', '.join(instrument.same_as)}"
+        return Resolved(text, instrument.name, instrument, note)
+
+    def _check_books(self, provider: str, resolved: Sequence[Resolved]) -> None:
+        """SameBook for a name whose other name is asked for too, or stored already while this one is not."""
+        names = {one.name for one in resolved}
+        for one in resolved:
+            for other in one.instrument.same_as if one.instrument else ():
+                is_new = self._is_stored(provider, other) and not self._is_stored(provider, one.name)
+                if other in names or is_new:
+                    raise SameBook(
+                        f"{one.name} and {other} are one order book at {provider} under two names; storing both doubles"
+                        " the market. Ask for one of them, or say that you want both (--same-book)",
+                        field="pair",
+                    )
+
+    def _ambiguous(self, provider: str, text: str, pool: Sequence[Instrument]) -> AmbiguousInstrument:
+        listed = ", ".join(f"{one.symbol} ({one.title or one.kind})" for one in pool)
+        names = [one.name for one in pool]
+        return AmbiguousInstrument(
+            f"{text!r} fits {len(pool)} instruments of {provider}: {listed}; type the one you mean as it is stored:"
+            f" {' or '.join(names)}",
+            names,
+        )
+
+    def _bound(self, provider: str, name: str) -> str | None:
+        known = self.store.facts_of(provider, name).get("")
+        return known.listed if known else None
+
+    def _may_help(self, provider: str, name: str) -> bool:
+        """Whether reading the catalogue may tell what a name is: one it lacks, or one whose form says too little."""
+        copy = self.store.copy_of(provider)
+        if copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN:
+            return False
+        if copy.read_at is not None:
+            return copy.age > _DAY
+        return provider_class(provider).lists_everything and not identity_of(provider, name).is_pair
+
+    def _renew_if_old(self, provider: str) -> None:
+        copy = self.store.copy_of(provider)
+        if copy.read_at is not None and self._is_due(provider):
+            self._try_to_refresh(provider)
+
+    def _is_due(self, provider: str) -> bool:
+        copy = self.store.copy_of(provider)
+        if copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN:
+            return False
+        return copy.age > provider_class(provider).catalogue_days * _DAY
+
+    def _try_to_refresh(self, provider: str) -> None:
+        try:
+            self.refresh(provider)
+        except (FFEError, InputError) as error:
+            log.warning("the catalogue of %s could not be read: %s", provider, error)
+
+    def _quietly(self, provider: str) -> None:
+        try:
+            self._try_to_refresh(provider)
+        except StorageError as error:
+            log.warning("the catalogue of %s could not be kept: %s", provider, error)
+        finally:
+            with self._lock:
+                self._asking.discard(provider)
+
+    async def _asked(self, provider: str) -> list[Instrument]:
+        try:
+            async with asyncio.timeout(_REFRESH_SECONDS), provider_class(provider)(config=self._settings) as opened:
+                return await opened.catalogue()
+        except TimeoutError:
+            raise RetriableError(
+                f"{provider} did not send its catalogue within {_REFRESH_SECONDS:.0f} s; try again later"
+            ) from None
+
+
+def names_of(resolved: Collection[Resolved]) -> list[str]:
+    """The stored names."""
+    return [one.name for one in resolved]

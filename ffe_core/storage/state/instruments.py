@@ -1,0 +1,180 @@
+"""Instruments: the last copy of each provider's catalogue, and what was learned about series."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ffe_core.instruments.model import Instrument, SeriesFacts
+from ffe_core.instruments.names import compact
+from ffe_core.series import Series
+from ffe_core.storage.rows import portions
+from ffe_core.storage.state.database import Database, metadata
+
+_TEXTS = ("symbol", "kind", "title", "base", "quote", "exchange", "volume_unit", "listed", "delisted", "status")
+instruments = sa.Table(
+    "instruments",
+    metadata,
+    sa.Column("provider", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    *(sa.Column(name, sa.String) for name in _TEXTS),
+    sa.Column("decimals", sa.Integer),
+    sa.Column("same_as", sa.JSON, nullable=False),
+    sa.Column("compact", sa.String, nullable=False),
+    sa.Column("searched", sa.String, nullable=False),
+    sa.Index("instruments_by_compact", "provider", "compact"),
+    sa.Index("instruments_by_symbol", "provider", "symbol"),
+)
+"""`compact` is the symbol without separators, `searched` symbol, name and title in small letters."""
+catalogues = sa.Table(
+    "catalogues",
+    metadata,
+    sa.Column("provider", sa.String, primary_key=True),
+    sa.Column("read_at", sa.Float),
+    sa.Column("tried_at", sa.Float, nullable=False),
+    sa.Column("error", sa.String),
+)
+facts = sa.Table(
+    "series_facts",
+    metadata,
+    *(sa.Column(name, sa.String, primary_key=True) for name in ("provider", "asset_pair", "timeframe")),
+    sa.Column("first_bar", sa.BigInteger),
+    sa.Column("last_bar", sa.BigInteger),
+    sa.Column("asked_from", sa.BigInteger),
+    sa.Column("asked_at", sa.Float),
+    sa.Column("hour_offset", sa.Integer),
+    sa.Column("listed", sa.String),
+)
+_FACTS = ("first_bar", "last_bar", "asked_from", "asked_at", "hour_offset", "listed")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueCopy:
+    """When a provider's catalogue was read last and asked for last, in epoch seconds; `error` of the last try."""
+
+    provider: str
+    read_at: float | None = None
+    tried_at: float | None = None
+    error: str | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was read; infinite where there is no copy."""
+        return float("inf") if self.read_at is None else max(0.0, time.time() - self.read_at)
+
+
+class InstrumentStore:
+    """Reads and writes catalogues and what was learned. StorageError as `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def replace(self, provider: str, listed: Iterable[Instrument]) -> None:
+        """Keep a catalogue that was read now, instead of the copy of before."""
+        rows = [_row(instrument) for instrument in listed]
+        with self._database.write() as connection:
+            connection.execute(instruments.delete().where(instruments.c.provider == provider))
+            if rows:
+                connection.execute(instruments.insert(), rows)
+            _note(connection, provider, read_at=time.time(), error=None)
+
+    def failed(self, provider: str, error: str) -> None:
+        """Keep what a catalogue could not be read for; the copy of before stays."""
+        with self._database.write() as connection:
+            _note(connection, provider, error=error)
+
+    def copy_of(self, provider: str) -> CatalogueCopy:
+        """When the catalogue was read and tried last."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(catalogues).where(catalogues.c.provider == provider)).first()
+        return CatalogueCopy(**row._mapping) if row else CatalogueCopy(provider)
+
+    def get(self, provider: str, name: str) -> Instrument | None:
+        """The instrument that is stored under a name."""
+        return next(iter(self._where(instruments.c.provider == provider, instruments.c.name == name)), None)
+
+    def of_names(self, provider: str, names: Collection[str]) -> dict[str, Instrument]:
+        """The instruments among these stored names."""
+        found: dict[str, Instrument] = {}
+        for portion in portions(list(names)):
+            rows = self._where(instruments.c.provider == provider, instruments.c.name.in_(portion))
+            found |= {instrument.name: instrument for instrument in rows}
+        return found
+
+    def by_symbol(self, provider: str, symbol: str) -> list[Instrument]:
+        """Those that the provider calls exactly so."""
+        return self._where(instruments.c.provider == provider, instruments.c.symbol == symbol)
+
+    def by_compact(self, provider: str, text: str) -> list[Instrument]:
+        """Those whose symbol has the same letters and digits."""
+        return self._where(instruments.c.provider == provider, instruments.c.compact == compact(text))
+
+    def search(self, provider: str | None, text: str, limit: int) -> list[Instrument]:
+        """Those with every word of a text in symbol or title: the closest symbols first, delisted ones last."""
+        words, letters = text.lower().split(), compact(text)
+        wanted = [instruments.c.searched.contains(word, autoescape=True) for word in words]
+        said = sa.and_(*wanted) if wanted else sa.true()
+        if letters:
+            said = sa.or_(said, instruments.c.compact.startswith(letters, autoescape=True))
+        closeness = sa.case(
+            (instruments.c.symbol == text.upper(), 0),
+            (instruments.c.compact == letters, 1),
+            (instruments.c.compact.startswith(letters, autoescape=True), 2),
+            else_=3,
+        )
+        order = (instruments.c.status == "delisted", closeness, sa.func.length(instruments.c.symbol))
+        where = [said] if provider is None else [said, instruments.c.provider == provider]
+        return self._where(*where, order=order, limit=limit)
+
+    def count(self, provider: str) -> int:
+        """How many instruments the copy has."""
+        with self._database.read() as connection:
+            query = sa.select(sa.func.count()).select_from(instruments).where(instruments.c.provider == provider)
+            return int(connection.scalar(query) or 0)
+
+    def symbols(self, provider: str) -> list[str]:
+        """Every symbol of a provider's copy."""
+        with self._database.read() as connection:
+            query = sa.select(instruments.c.symbol).where(instruments.c.provider == provider)
+            return [str(symbol) for symbol in connection.scalars(query)]
+
+    def learn(self, series: Series, **known: Any) -> None:
+        """Keep what was learned about a series; what is not named stays."""
+        key = {"provider": series.provider, "asset_pair": series.asset_pair, "timeframe": series.timeframe}
+        with self._database.write() as connection:
+            where = sa.and_(*(facts.c[name] == value for name, value in key.items()))
+            if connection.execute(facts.update().where(where).values(**known)).rowcount == 0:
+                connection.execute(facts.insert().values(**key, **known))
+
+    def facts_of(self, provider: str, asset_pair: str) -> dict[str, SeriesFacts]:
+        """What is known about each timeframe of a pair."""
+        query = sa.select(facts).where(facts.c.provider == provider, facts.c.asset_pair == asset_pair)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return {row.timeframe: SeriesFacts(**{name: getattr(row, name) for name in _FACTS}) for row in rows}
+
+    def _where(self, *wanted: Any, order: Sequence[Any] = (), limit: int | None = None) -> list[Instrument]:
+        query = sa.select(instruments).where(*wanted).order_by(*order, "symbol", "name").limit(limit)
+        with self._database.read() as connection:
+            return [_instrument(row) for row in connection.execute(query)]
+
+
+def _note(connection: sa.Connection, provider: str, **values: Any) -> None:
+    values["tried_at"] = time.time()
+    if connection.execute(catalogues.update().where(catalogues.c.provider == provider).values(**values)).rowcount == 0:
+        connection.execute(catalogues.insert().values(provider=provider, **values))
+
+
+def _row(instrument: Instrument) -> dict[str, Any]:
+    searched = f"{instrument.symbol} {instrument.name} {instrument.title}".lower()
+    same_as = list(instrument.same_as)
+    return {**asdict(instrument), "same_as": same_as, "compact": compact(instrument.symbol), "searched": searched}
+
+
+def _instrument(row: sa.Row[Any]) -> Instrument:
+    values = {name: getattr(row, name) for name in ("provider", "name", *_TEXTS, "decimals")}
+    return Instrument(**{**values, "title": values["title"] or "", "same_as": tuple(row.same_as)})
