@@ -70,7 +70,7 @@ def identity_of(provider: str, text: str) -> Identity:
 def stored_name(provider: str, identity: Identity) -> str:
     """The name under which an instrument is stored; `identity_of` leads from it back to the same instrument."""
     fitting = (name for name in _candidates(provider, identity) if _read(provider, name) == _bare(identity))
-    name = next(fitting, None)
+    name = next((name for name in fitting if _is_name(name)), None)
     if name is None:
         raise InputError(f"{_shown(identity.symbol)} cannot be stored under a name of its own", field="pair")
     return f"{name}@{identity.listed}" if identity.listed else name
@@ -112,6 +112,11 @@ def spellings(text: str) -> tuple[str, ...]:
 def compact(text: str) -> str:
     """Letters and digits alone, upper case: what spellings of the same name have in common."""
     return re.sub(r"[^A-Z0-9]", "", text.upper())
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """What separators part, whichever they are: BRK.B and BRK-B have the same parts, BRKB has not."""
+    return tuple(re.split(r"[^A-Z0-9]+", text.strip().upper()))
 
 
 def _candidates(provider: str, identity: Identity) -> tuple[str, ...]:
@@ -183,8 +188,7 @@ def _split(name: str) -> tuple[str, str] | None:
 
 def _checked(text: str) -> str:
     name = " ".join(text.upper().split()) if isinstance(text, str) else ""
-    letters = re.sub(r"[^A-Z0-9]", "", name)
-    if not letters or letters.isdigit() or len(name) > LONGEST or not _can_be(name):
+    if not _is_name(name):
         raise InputError(
             f"{_shown(text)} cannot be a pair; use a name like BTCUSD, BTC-USD, EUR_USD, BRK-B, TSCO.LON or AAPL",
             field="pair",
@@ -192,8 +196,11 @@ def _checked(text: str) -> str:
     return "".join(one if one in "-_/~@ " else _escaped(one) for one in name)
 
 
-def _can_be(name: str) -> bool:
-    """Characters that some symbol has, none of them hidden, and dots that a folder can bear."""
+def _is_name(name: str) -> bool:
+    """Characters that some symbol has, none of them hidden, not digits alone, and dots that a folder can bear."""
+    letters = re.sub(r"[^A-Z0-9]", "", name)
+    if not letters or letters.isdigit() or len(name) > LONGEST:
+        return False
     plain = _LISTED.sub("", name)
     is_written = "@" not in plain and "~" not in _WRITTEN_OUT.sub("", plain) and _unescaped(plain).isprintable()
     return bool(_TYPED.fullmatch(name)) and is_written and plain[0] != "." and plain[-1] != "." and ".." not in plain

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
 from ffe_core.instruments.model import Instrument
-from ffe_core.instruments.names import compact, identity_of, normalize_pair, split_pair
+from ffe_core.instruments.names import compact, identity_of, normalize_pair, parts, split_pair
 from ffe_core.providers import provider_class
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -197,8 +197,8 @@ class Instruments:
         pool = exact or self.store.by_compact(provider, text)
         if exact and split_pair(name, provider) and self._is_stored(provider, name):
             return []  # what is stored under the name goes on meaning what it meant
-        live = [one for one in pool if one.status != "delisted"]
-        return live or pool
+        live = [one for one in pool if one.status != "delisted"] or pool
+        return [one for one in live if parts(one.symbol) == parts(text)] or live
 
     def _of_listing(self, provider: str, text: str, name: str, listed: str) -> Resolved:
         """What SYMBOL@DAY comes to: the listing of that day, if it is the one that the symbol means now."""
@@ -219,8 +219,8 @@ class Instruments:
         if self.store.count(provider) == 0:
             return None
         known = provider_class(provider)
-        parts = split_pair(name, provider)
-        if parts and not known.lists_everything and all(self.store.search(provider, code, 1) for code in parts):
+        codes = split_pair(name, provider)
+        if codes and not known.lists_everything and all(self.store.search(provider, code, 1) for code in codes):
             return None
         nearest = self._nearest(provider, text)
         hint = f"; the nearest it lists: {', '.join(nearest)}" if nearest else ""
