@@ -232,7 +232,7 @@ class Instruments:
         return f"{provider} does not list {text!r}, so it is asked for as typed{hint}"
 
     def _nearest(self, provider: str, text: str) -> list[str]:
-        by_letters = {compact(symbol): symbol for symbol in self.store.symbols(provider)}
+        by_letters = {compact(symbol): symbol for symbol in self.store.symbols_like(provider, text)}
         return [by_letters[near] for near in get_close_matches(compact(text), by_letters, _NEAREST)]
 
     def _checked(self, text: str, instrument: Instrument) -> Resolved:

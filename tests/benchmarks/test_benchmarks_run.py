@@ -7,7 +7,16 @@ from types import ModuleType
 
 import pytest
 
-from tests.benchmarks import chart_month, coverage, dead_letter_pages, ingest_cpu, ingest_memory, request_rate, startup
+from tests.benchmarks import (
+    chart_month,
+    coverage,
+    dead_letter_pages,
+    ingest_cpu,
+    ingest_memory,
+    instruments,
+    request_rate,
+    startup,
+)
 from tests.benchmarks.harness import Ratio, Verdict, processor
 
 RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", re.MULTILINE)
@@ -23,8 +32,18 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         (chart_month, 60_000, 1),
         (dead_letter_pages, 30, 11),
         (startup, 1, 2),
+        (instruments, 200, 3),
     ],
-    ids=["ingest_cpu", "ingest_memory", "request_rate", "coverage", "chart_month", "dead_letter_pages", "startup"],
+    ids=[
+        "ingest_cpu",
+        "ingest_memory",
+        "request_rate",
+        "coverage",
+        "chart_month",
+        "dead_letter_pages",
+        "startup",
+        "instruments",
+    ],
 )
 def test_a_benchmark_prints_its_ratios_beside_their_goals(
     module: ModuleType, size: int, ratios: int, capsys: pytest.CaptureFixture[str]

@@ -49,6 +49,8 @@ facts = sa.Table(
     sa.Column("hour_offset", sa.Integer),
     sa.Column("listed", sa.String),
 )
+_LENGTHS = 2
+"""How many letters more or fewer a name may have that was probably meant."""
 _FACTS = ("first_bar", "last_bar", "asked_from", "asked_at", "hour_offset", "listed")
 
 
@@ -136,10 +138,15 @@ class InstrumentStore:
             query = sa.select(sa.func.count()).select_from(instruments).where(instruments.c.provider == provider)
             return int(connection.scalar(query) or 0)
 
-    def symbols(self, provider: str) -> list[str]:
-        """Every symbol of a provider's copy."""
+    def symbols_like(self, provider: str, text: str) -> list[str]:
+        """Symbols of about the length of a text that begin as it does, separators aside."""
+        letters, length = compact(text), sa.func.length(instruments.c.compact)
+        query = sa.select(instruments.c.symbol).where(
+            instruments.c.provider == provider,
+            length.between(len(letters) - _LENGTHS, len(letters) + _LENGTHS),
+            instruments.c.compact.startswith(letters[:1], autoescape=True),
+        )
         with self._database.read() as connection:
-            query = sa.select(instruments.c.symbol).where(instruments.c.provider == provider)
             return [str(symbol) for symbol in connection.scalars(query)]
 
     def learn(self, series: Series, **known: Any) -> None:
@@ -158,9 +165,13 @@ class InstrumentStore:
         return {row.timeframe: SeriesFacts(**{name: getattr(row, name) for name in _FACTS}) for row in rows}
 
     def _where(self, *wanted: Any, order: Sequence[Any] = (), limit: int | None = None) -> list[Instrument]:
-        query = sa.select(instruments).where(*wanted).order_by(*order, "symbol", "name").limit(limit)
+        query = sa.select(instruments).where(*wanted)
+        if order:
+            query = query.order_by(*order, "symbol", "name").limit(limit)
         with self._database.read() as connection:
-            return [_instrument(row) for row in connection.execute(query)]
+            found = [_instrument(row) for row in connection.execute(query)]
+        # SQLite would go through all symbols of a provider in their order rather than look up a few and sort them.
+        return found if order else sorted(found, key=lambda one: (one.symbol, one.name))
 
 
 def _note(connection: sa.Connection, provider: str, **values: Any) -> None:
