@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from ffe_core import redaction
+from tests import once
 
 # Deterministic and short here; `--hypothesis-profile=wide` looks further, differently each time, and `quick` less far.
 settings.register_profile(
@@ -23,6 +24,7 @@ settings.register_profile("quick", settings.get_profile("tests"), max_examples=2
 settings.load_profile("tests")
 
 
+_STATE = Path(__file__).parent / "storage" / "state"
 _SLOW_FOLDERS = {"benchmarks", "cli", "integration"}
 """Their tests start processes of their own; any other test that does is marked where it stands."""
 
@@ -59,3 +61,10 @@ def _nobodys_settings() -> Iterator[None]:
                 patch.delenv(name)
         patch.setattr("ffe_core.settings.SECRETS_FILE", Path("no-such-folder/secrets.toml"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _tables_made_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new state database of this process has its tables at once; where they are what is tested, by Alembic."""
+    if _STATE not in request.path.parents:
+        monkeypatch.setattr("ffe_core.storage.state.upgrade._run_revisions", once.run_revisions)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from ffe_core.operations import console as service
 from ffe_core.operations.console import ConsoleService
@@ -17,6 +20,15 @@ CONSOLE = Path(__file__).parents[2] / "pages" / "console.py"
 PAGES = sorted(path.parent.name for path in CONSOLE.parent.glob("*/page.py"))
 """Every page there is."""
 Open = Callable[..., AppTest]
+
+
+_installed = functools.cache(manifest_scanner.scan_component_manifests)
+
+
+@pytest.fixture(autouse=True)
+def _installed_packages_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new AppTest looks through all installed packages for components: a third of what these tests would cost."""
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", _installed)
 
 
 @pytest.fixture
@@ -42,11 +54,12 @@ def open_page(data_dir: Path) -> Open:
     def opened(page: str = "overview", /, **address: str) -> AppTest:
         at = AppTest.from_file(str(CONSOLE), default_timeout=20)
         if page != "overview":
-            at.run()
-            at.switch_page(f"{page}/page.py")
+            at._page_hash = calc_hash(page)  # `switch_page` asks for a run of the overview before
         for name, value in address.items():
             at.query_params[name] = value
-        return at.run()
+        at.run()
+        assert at._finished_page_script_hash == calc_hash(page), "another page was drawn than was asked for"
+        return at
 
     return opened
 

@@ -20,8 +20,9 @@ from alembic.script import ScriptDirectory
 
 import ffe_core.storage
 from ffe_core.errors import DatabaseError
-from ffe_core.storage.state import migrations
+from ffe_core.storage.state import migrations, upgrade
 from ffe_core.storage.state.database import Database, metadata
+from tests import once
 from tests.processes import at_once, finish, start
 from tests.storage.state.releases import CHILDREN, REMADE, expected, print_of, revision, rows, unpacked, version
 
@@ -85,6 +86,19 @@ class TestANewDatabase:
     def test_has_no_backup(self, tmp_path: Path):
         Database(tmp_path / "console.db").close()
         assert not list(tmp_path.glob("*.before-*"))
+
+    def test_is_the_same_by_the_short_way_of_the_tests(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        by_alembic = Database(tmp_path / "console.db")
+        monkeypatch.setattr(upgrade, "_run_revisions", once.run_revisions)
+        short = Database(tmp_path / "short.db")
+        assert short.is_new
+        assert _dump(short) == _dump(by_alembic)
+
+
+def _dump(database: Database) -> list[str]:
+    """Its tables, rows and indexes, which SQLAlchemy makes in no order."""
+    with database.read() as connection:
+        return sorted(connection.connection.driver_connection.iterdump())
 
 
 _OPENS_WITHOUT_ALEMBIC = """
@@ -233,7 +247,7 @@ import os, shutil, signal, sys
 from pathlib import Path
 import sqlalchemy as sa
 from alembic import command  # before the forks, which then cost next to nothing
-from ffe_core.storage.state import migrations
+from ffe_core.storage.state import migrations, upgrade
 from ffe_core.storage.state.database import Database
 
 old, folder, later = map(Path, sys.argv[1:])
