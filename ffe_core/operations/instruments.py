@@ -27,12 +27,6 @@ _TRY_AGAIN = 3_600.0
 _NEAREST = 3
 _REFRESH_SECONDS = 120.0
 _MOST_SUGGESTED = 2_000
-_USUAL = {
-    "coinbase": ("BTCUSD", "ETHUSD", "SOLUSD", "XRPUSD", "DOGEUSD", "ADAUSD", "LTCUSD", "LINKUSD", "AVAXUSD", "BTCEUR"),
-    "oanda": ("EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY", "XAUUSD"),
-    "alpha_vantage": ("EURUSD", "GBPUSD", "USDJPY", "BTCUSD", "ETHUSD", "AAPL", "MSFT", "NVDA", "SPY", "IBM"),
-    "simulated": ("BTCUSD", "ETHUSD", "SOLUSD", "EURUSD", "GBPUSD", "USDJPY", "XAUUSD", "AAPL", "MSFT"),
-}
 Stored = Callable[[str, str], bool]
 """Whether there are candles of a stored name at a provider."""
 
@@ -106,7 +100,7 @@ class Instruments:
     def suggested(self, provider: str) -> list[str]:
         """Stored names to offer before anything is typed; a catalogue that is old or missing is read meanwhile."""
         self.refresh_in_background(provider)
-        usual = _USUAL.get(provider, ())
+        usual = provider_class(provider).usual_pairs
         if 0 < self.store.count(provider) <= _MOST_SUGGESTED:
             listed = [one.name for one in self.store.search(provider, "", _MOST_SUGGESTED) if one.status == "listed"]
             return [*(name for name in usual if name in listed), *sorted(set(listed) - set(usual))]

@@ -74,6 +74,7 @@ class AlphaVantageProvider(HttpProvider):
     earliest = "1999-01-01"
     """Daily shares reach back "20+ years", to 1999-11-01; months are served from 2000-01 on (its documentation)."""
     sends_whole_bodies = True
+    usual_pairs = ("EURUSD", "GBPUSD", "USDJPY", "BTCUSD", "ETHUSD", "AAPL", "MSFT", "NVDA", "SPY", "IBM")
     max_in_flight = 4
     catalogue_days = 30
     """Its lists of shares cost two of the 25 requests that a free key has a day."""

@@ -69,6 +69,8 @@ class Provider(ABC):
     """True when a name that the catalogue lacks is one that this provider does not have."""
     catalogue_days: ClassVar[int] = 1
     """For so long a copy of the catalogue is new enough; longer where it costs requests of a quota."""
+    usual_pairs: ClassVar[tuple[str, ...]] = ()
+    """Stored names to suggest until `catalogue` has answered."""
     volume_unit: ClassVar[str | None] = None
     """What a volume counts: "base units", "ticks", "shares"; None where the provider sends none."""
 

@@ -51,6 +51,18 @@ class CoinbaseDataProvider(HttpProvider):
     name = "coinbase"
     earliest = "2015-01-01"
     """BTC-USD has minutes from 2015-01-20 and hours from 2015-07-20 on, every other product later (asked in 2026)."""
+    usual_pairs = (
+        "BTCUSD",
+        "ETHUSD",
+        "SOLUSD",
+        "XRPUSD",
+        "DOGEUSD",
+        "ADAUSD",
+        "LTCUSD",
+        "LINKUSD",
+        "AVAXUSD",
+        "BTCEUR",
+    )
     volume_unit = "base units"
     lists_everything = True
 

@@ -65,6 +65,17 @@ class SimulatedProvider(Provider):
     earliest: ClassVar[str | None] = "1970-01-01"
     settle_seconds: ClassVar[int] = 0
     max_in_flight: ClassVar[int] = 8
+    usual_pairs: ClassVar[tuple[str, ...]] = (
+        "BTCUSD",
+        "ETHUSD",
+        "SOLUSD",
+        "EURUSD",
+        "GBPUSD",
+        "USDJPY",
+        "XAUUSD",
+        "AAPL",
+        "MSFT",
+    )
     volume_unit: ClassVar[str | None] = "base units"
     """Coins, units of the base currency, ounces or shares: whatever the pair's base counts."""
 

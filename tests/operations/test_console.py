@@ -315,6 +315,8 @@ def test_a_provider_that_is_down_is_asked_once_and_costs_nothing_else(
     asked_times: list[float] = []
 
     class Down(Market):
+        usual_pairs = ("BTCUSD",)
+
         def __init__(self, *_: object, **__: object) -> None:
             super().__init__(days=1)
 

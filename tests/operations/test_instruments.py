@@ -12,7 +12,6 @@ import pytest
 
 from ffe_core.errors import ProviderError, RetriableError
 from ffe_core.instruments.model import Instrument
-from ffe_core.operations import instruments as module
 from ffe_core.operations.instruments import (
     AmbiguousInstrument,
     Instruments,
@@ -297,4 +296,3 @@ def test_search_finds_any_part_closest_first_and_delisted_last(found: Instrument
     assert [one.name for one in found.search("hathaway berk")] == ["BRK-B"]
     assert [one.name for one in found.search("tusd")] == ["T-USD"]
     assert found.search("100%_") == []
-    assert module._USUAL.keys() == PROVIDERS.keys()
