@@ -1,7 +1,7 @@
 """Calendar choice of a series: an override wins, then what the provider and the name say.
 
 OANDA           its own hours, by instrument (oanda.toml)
-Coinbase        always open
+Coinbase        always open, whatever the pair
 the others      a share its exchange, by suffix (TSCO.LON) or by what a list calls it, else New York's;
                 currencies and metals the FX week; crypto always
 """
@@ -27,6 +27,8 @@ KNOWN_CALENDARS: tuple[str, ...] = (*_PLAIN, *(oanda.PREFIX + group for group in
 EXCHANGES: tuple[str, ...] = CODES
 """The codes of the other exchanges that an override may name."""
 
+_BY_PROVIDER = {"coinbase": "crypto"}
+"""Providers at which every pair keeps the same hours: a crypto exchange trades EURUSD at weekends too."""
 _BY_ASSET_CLASS = {"crypto": "crypto", "fx": "fx", "metal": "fx", "index": "fx", "equity": "XNYS"}
 _AT_OANDA = "oanda:"
 
@@ -81,8 +83,8 @@ def exchange_of(symbol: str, exchange: str | None = None) -> str:
 
 
 def _default(provider: str, name: str, exchange: str | None) -> str:
-    if provider == "coinbase":
-        return "crypto"
+    if provider in _BY_PROVIDER:
+        return _BY_PROVIDER[provider]
     if exchange or exchange_of(name) != "XNYS":
         return exchange_of(name, exchange)
     return _BY_ASSET_CLASS[asset_class(name, provider)]
