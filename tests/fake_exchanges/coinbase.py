@@ -67,19 +67,19 @@ class CoinbaseExchange(Exchange):
         return Answer.json({"products": products, "num_products": len(products), "pagination": None})
 
     def _product(self, product: str) -> Answer:
-        symbol = self._settle_due(product)
+        symbol = self._symbol(product)
         return _unknown(product) if symbol is None else Answer.json(_product(*symbol))
 
-    def _settle_due(self, product: str) -> tuple[str, ...] | None:
+    def _symbol(self, product: str) -> tuple[str, ...] | None:
         """The market's symbol for a product id, through the USDC alias; None when there is none."""
         if not re.fullmatch(r"[A-Z0-9]+-[A-Z0-9]+", product):
             return None
         symbol, held = parts(product), self.market.symbols()
         alias = (symbol[0], "USD") if symbol[1] == "USDC" else symbol
-        return next((due_ticks for due_ticks in (symbol, alias) if due_ticks in held), None)
+        return next((name for name in (symbol, alias) if name in held), None)
 
     def _candles(self, product: str, params: dict[str, str]) -> Answer:
-        symbol = self._settle_due(product)
+        symbol = self._symbol(product)
         if symbol is None:
             return _unknown(product)
         step = GRANULARITIES.get(params.get("granularity", ""))
