@@ -11,6 +11,7 @@ python -m tests.benchmarks.dead_letter_pages   a page of a million dead letters,
 python -m tests.benchmarks.console         a watched run against an unwatched one; pages full of data against bare ones
 python -m tests.benchmarks.startup         a command's start, against importing pyarrow and deltalake
 python -m tests.benchmarks.schedules       pages while hundreds of schedules run, against an idle server
+python -m tests.benchmarks.instruments     a name and a search among twenty thousand listed shares, in milliseconds
 
 Each side of a comparison runs in a fresh process of its own, sides taking turns, and medians are compared. The exit
 code is 1 when a goal is missed. `--quick` takes less of everything: good for a first look, not for a check.
