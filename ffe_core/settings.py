@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ffe_core import sources
-from ffe_core.calendars import MarketCalendar, calendar_for, check_overrides, checked_holidays
+from ffe_core.calendars import CalendarOverrideError, MarketCalendar, calendar_for, check_overrides, checked_holidays
 from ffe_core.errors import InputError
 from ffe_core.locations import data_folder, lake_address
 from ffe_core.provider_settings import SECTIONS
@@ -71,6 +71,10 @@ class CalendarSettings(BaseModel):
     @classmethod
     def _are_calendars(cls, overrides: dict[str, str]) -> dict[str, str]:
         check_overrides(overrides)
+        for key in overrides:
+            name = key.partition("/")[0].strip().lower()
+            if name not in SECTIONS:
+                raise CalendarOverrideError(key, f" names no provider; use one of {', '.join(SECTIONS)}")
         return overrides
 
     def of(self, provider: str, pair: str) -> MarketCalendar:

@@ -276,6 +276,7 @@ def test_the_object_stores_own_credentials_are_known_to_redaction(monkeypatch: p
         ),
         ("OVERRIDES", '{"EURUSD": "fx"}', "calendar override 'EURUSD' names no series"),
         ("OVERRIDES", '{"oanda/": "fx"}', "calendar override 'oanda/'"),
+        ("OVERRIDES", '{"onada/EURUSD": "fx"}', "calendar override 'onada/EURUSD' names no provider; use one of"),
         (
             "OVERRIDES",
             '{"oanda/DE30": "Europe/Berlin; mon-fri 1:15-22:00"}',
