@@ -137,13 +137,13 @@ def completeness(
 ) -> Completeness:
     """Count the bars that open in [start, end) (epoch seconds). Raises StorageError, CalendarHorizonError."""
     bars = ExpectedBars.of(calendar, series.timeframe, start, end)
-    held = stored_runs(series, start, end, lake)
+    held = stored_ranges(series, start, end, lake)
     dead = queue.open_times(series, start, end)
     marked = acknowledged.ranges(series, start, end) if acknowledged else NONE
     return account(bars, start, end, held, dead, marked).completeness()
 
 
-def stored_runs(series: Series, start: int, end: int, lake: DeltaLakeManager) -> Times:
+def stored_ranges(series: Series, start: int, end: int, lake: DeltaLakeManager) -> Times:
     """The stored bars that open in [start, end) as runs, read slice by slice."""
     table = lake.open(series.table)
     found = [

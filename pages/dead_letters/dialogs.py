@@ -156,7 +156,7 @@ def _collision(checks: list[ReplayCheck] | None) -> None:
 def _replay(chosen: Chosen, edits: list[Edit]) -> None:
     def run() -> int:
         if edits:
-            verbs().mend(edits, actor(), st.session_state.get("dl_why", ""))
+            verbs().edit(edits, actor(), st.session_state.get("dl_why", ""))
         for name in ("dl_drafts", "dl_chosen"):
             st.session_state.pop(name, None)
         reason = st.session_state.get("dl_replay_reason", "")

@@ -314,7 +314,7 @@ def _mend(edits: list[Edit]) -> None:
 
 
 def _saved(edits: list[Edit]) -> int:
-    verbs().mend(edits, actor(), st.session_state.get("dl_why", ""))
+    verbs().edit(edits, actor(), st.session_state.get("dl_why", ""))
     forget()
     return len(edits)
 

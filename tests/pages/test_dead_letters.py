@@ -218,7 +218,7 @@ class TestMending:
         entry_id = dead_letter(console, 0)
         at = press(open_page("dead_letters", entry=entry_id), "dl_swap")
         other = DeadLetters(console.run_service)
-        other.mend([Edit(entry_id, 0, 0, good(0, high="555"))], "bob")
+        other.edit([Edit(entry_id, 0, 0, good(0, high="555"))], "bob")
         press(at, "dl_save")
         assert "somebody else has edited it meanwhile" in words(at)
         assert {'"high": "555"', '"high": "102.00"'} <= {

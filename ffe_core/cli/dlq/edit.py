@@ -32,7 +32,7 @@ def edit(arguments: argparse.Namespace) -> int:
         edits = _edits(arguments, dead_letters)
         checks = _evaluated(dead_letters, {arguments.id: tuple(arguments.record)}, edits)
         if not arguments.dry_run:
-            dead_letters.mend(edits, actor(), arguments.why)
+            dead_letters.edit(edits, actor(), arguments.why)
         entry = dead_letters.queue.read(arguments.id)
     outcome = {check.number: check for check in checks}
     saved = 0 if arguments.dry_run else len(edits)

@@ -103,7 +103,7 @@ class DeadLetters:
 
     # -- editing
 
-    def mend(self, edits: Sequence[Edit], actor: str, why: str = "") -> None:
+    def edit(self, edits: Sequence[Edit], actor: str, why: str = "") -> None:
         """Save new revisions, all or none.
 
         FieldError says at the field what cannot be read, InputError what is not pending, StaleEdit who was faster.

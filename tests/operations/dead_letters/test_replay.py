@@ -71,7 +71,7 @@ class TestOneReplay:
         done(service, asked(days=1))
         marks = service.lake.marks(SERIES)
         entry_id = kept(verbs, upside_down(500))
-        verbs.mend(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
+        verbs.edit(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
         run_id = verbs.replay({entry_id: (0,)}, "ann", reason="looked right")
         service.wait(run_id, WAIT)
         row = stored(tmp_path).to_pylist()[-1]
@@ -127,7 +127,7 @@ class TestOneReplay:
         assert replayed(verbs, service, {entry_id: [0, 1]}).failed_records == 2
         assert verbs.queue.read(entry_id).letters[0].reasons == ["missing_field:volume"]
         for number, volume in ((0, "7"), (1, None)):
-            verbs.mend(verbs.edits({entry_id: [number]}, [set_fields({"volume": volume})]), "ann")
+            verbs.edit(verbs.edits({entry_id: [number]}, [set_fields({"volume": volume})]), "ann")
         replayed(verbs, service, {entry_id: [0, 1]})
         assert stored(tmp_path, SERIES)["volume"].to_pylist() == [7.0, 0.0]
 
@@ -240,8 +240,8 @@ class TestExactlyOnce:
         with monkeypatch.context() as patch:
             patch.setattr(replays.Replay, "_tell", lambda *_: pytest.fail("died here"))
             service.wait(verbs.replay({entry_id: (0, 1, 2)}, "ann"), WAIT)
-        verbs.mend(verbs.edits({entry_id: (0,)}, [set_fields({"date": good(9)["date"]})]), "ann")
-        verbs.mend(verbs.edits({entry_id: (2,)}, [set_fields({"high": "500"})]), "ann")
+        verbs.edit(verbs.edits({entry_id: (0,)}, [set_fields({"date": good(9)["date"]})]), "ann")
+        verbs.edit(verbs.edits({entry_id: (2,)}, [set_fields({"high": "500"})]), "ann")
         done(service, asked(days=1, mode="refetch"))
         outcomes = [check.outcome for check in verbs.preview({entry_id: (0, 1, 2, 3)})]
         assert outcomes == ["fails", "landed", "fails", "collides"]
@@ -415,6 +415,6 @@ def test_a_cancelled_replay_counts_the_commit_it_saw_through(
 def test_a_dead_letter_counts_until_it_is_replayed(verbs: DeadLetters, service: RunService, tmp_path: Path):
     entry_id = dead_lettered(tmp_path / "dlq", 0)
     assert len(verbs.queue.open_times(SERIES, START, START + HOUR)) == 1
-    verbs.mend(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
+    verbs.edit(verbs.edits({entry_id: (0,)}, [swap_high_low]), "ann")
     replayed(verbs, service, {entry_id: (0,)})
     assert len(verbs.queue.open_times(SERIES, START, START + HOUR)) == 0

@@ -47,7 +47,7 @@ def letters(verbs: DeadLetters, entry_id: str) -> list[Any]:
 class TestMending:
     def test_an_edit_is_a_revision_with_author_and_time(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0, 1)
-        verbs.mend([Edit(entry_id, 1, 0, good(1))], "ann", "they were swapped")
+        verbs.edit([Edit(entry_id, 1, 0, good(1))], "ann", "they were swapped")
         entry = verbs.queue.read(entry_id)
         assert [letter.revision for letter in entry.letters] == [0, 1]
         assert (entry.letters[1].raw, entry.letters[1].value) == (upside_down(1), good(1))
@@ -58,7 +58,7 @@ class TestMending:
     def test_one_fix_for_many(self, verbs: DeadLetters, dlq: Path):
         first, second = dead_lettered(dlq, 0, 1, 2), dead_lettered(dlq, 5)
         edits = verbs.edits({first: (0, 2), second: (0,)}, [swap_high_low, drop_volume])
-        verbs.mend(edits, "ann")
+        verbs.edit(edits, "ann")
         assert [letter.revision for letter in letters(verbs, first)] == [1, 0, 1]
         expected = {name: value for name, value in good(5).items() if name != "volume"}
         assert letters(verbs, second)[0].value == expected
@@ -71,19 +71,19 @@ class TestMending:
 
     def test_a_stale_edit_is_refused_with_both_versions(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0, 1)
-        verbs.mend([Edit(entry_id, 0, 0, good(0, 5.0))], "ann")
+        verbs.edit([Edit(entry_id, 0, 0, good(0, 5.0))], "ann")
         mine = [Edit(entry_id, 0, 0, good(0, 6.0)), Edit(entry_id, 1, 0, good(1))]
         with pytest.raises(StaleEdit, match=r"record 0 .* meanwhile by ann .* \(revision 1, yours") as caught:
-            verbs.mend(mine, "bob")
+            verbs.edit(mine, "bob")
         (conflict,) = caught.value.conflicts
         assert (conflict.edit.value, conflict.theirs, conflict.by) == (good(0, 6.0), good(0, 5.0), "ann")
         assert [letter.revision for letter in letters(verbs, entry_id)] == [1, 0], "nothing of it was saved"
-        verbs.mend([Edit(entry_id, 0, 1, good(0, 6.0))], "bob")
+        verbs.edit([Edit(entry_id, 0, 1, good(0, 6.0))], "bob")
         assert letters(verbs, entry_id)[0].value == good(0, 6.0)
 
     def test_an_edit_that_changes_nothing_is_no_revision(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0)
-        verbs.mend([Edit(entry_id, 0, 0, upside_down(0))], "ann")
+        verbs.edit([Edit(entry_id, 0, 0, upside_down(0))], "ann")
         assert verbs.queue.read(entry_id).history == []
 
     @pytest.mark.parametrize(
@@ -95,26 +95,26 @@ class TestMending:
     ):
         entry_id = dead_lettered(dlq, 0, 1)
         with pytest.raises(FieldError, match=why):
-            verbs.mend([Edit(entry_id, 1, 0, good(1)), Edit(entry_id, 0, 0, value)], "ann")
+            verbs.edit([Edit(entry_id, 1, 0, good(1)), Edit(entry_id, 0, 0, value)], "ann")
         assert verbs.queue.read(entry_id).history == []
 
     def test_a_bar_that_has_not_closed_is_refused(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0)
         soon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
         with pytest.raises(FieldError, match="not closed yet"):
-            verbs.mend([Edit(entry_id, 0, 0, good(0, date=soon))], "ann")
+            verbs.edit([Edit(entry_id, 0, 0, good(0, date=soon))], "ann")
 
     def test_only_pending_records_are_mended(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0)
         verbs.discard({entry_id: (0,)}, "ann", "noise")
         with pytest.raises(InputError, match=r"#0: it is discarded; only a pending record"):
-            verbs.mend([Edit(entry_id, 0, 0, good(0))], "bob")
+            verbs.edit([Edit(entry_id, 0, 0, good(0))], "bob")
 
     @pytest.mark.parametrize("number", [-1, 1, 10**30])
     def test_a_record_that_there_is_not_is_said(self, verbs: DeadLetters, dlq: Path, number: int):
         entry_id = dead_lettered(dlq, 0)
         for verb in (
-            lambda: verbs.mend([Edit(entry_id, number, 0, good(0))], "ann"),
+            lambda: verbs.edit([Edit(entry_id, number, 0, good(0))], "ann"),
             lambda: verbs.replay({entry_id: (number,)}, "ann"),
             lambda: verbs.discard({entry_id: (number,)}, "ann", "x"),
             lambda: list(verbs.preview({entry_id: (number,)})),
@@ -253,7 +253,7 @@ class TestPurge:
 class TestExport:
     def test_json_holds_all_that_is_known(self, verbs: DeadLetters, dlq: Path):
         entry_id = dead_lettered(dlq, 0, 1)
-        verbs.mend(verbs.edits({entry_id: (1,)}, [swap_high_low]), "ann", "swapped")
+        verbs.edit(verbs.edits({entry_id: (1,)}, [swap_high_low]), "ann", "swapped")
         (row,) = json.loads(verbs.export_json({entry_id: (1,)}))
         assert (row["entry"], row["record"], row["raw"], row["value"]) == (entry_id, 1, upside_down(1), good(1))
         assert (row["status"], row["reasons"], row["bar"]) == ("pending", SWAPPED, "2024-01-01T01:00:00+00:00")
