@@ -51,8 +51,9 @@ class BatchDataIngester:
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
         self._database = database
         self._state_is_missing = database is None and state_is_missing(self.settings)
-        if not self.watermark_store.is_readable:
-            self.watermark_store.heal(lambda: self.delta_mgr.all_marks(list(PROVIDERS)), PROVIDERS)
+        self.watermark_store.follow(
+            self.delta_mgr.log_changed, lambda: self.delta_mgr.all_marks(list(PROVIDERS)), PROVIDERS
+        )
 
     async def ingest_historical_data(
         self,

@@ -161,6 +161,7 @@ class WatermarkVerbs:
         self._service.check_free([series])
         with SeriesLease(self._service.settings.data_dir / "locks", series, f"{verb} by {actor}").acquire():
             before = self._lake.marks(series)
+            self._store.put(series, before)  # the copy of a move that was killed before it, even if this one is refused
             marks = after(before)
             moved = {**_spelled("before", before), **_spelled("after", marks)}
             note = {"verb": verb, "actor": actor, "reason": reason, **moved}

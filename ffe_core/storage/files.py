@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ffe_core.errors import NewerFormatError, StorageError
 log = logging.getLogger(__name__)
 _LEFT_OVER_SECONDS = 3600
 """A temporary file this old belongs to no writer that still lives: each is renamed within moments."""
+_STAGED = re.compile(r".+\.(?:json|parquet|crc)#\d+")
+"""Where delta-rs writes a file before it takes its name."""
 _CAUSES = {
     errno.ENOSPC: "the disk is full (No space left on device); free some space, then start it again",
     errno.EDQUOT: "the disk quota of this user is used up; free some space, then start it again",
@@ -71,7 +74,7 @@ def make_folder(folder: Path, what: str) -> Path:
 def remove_left_overs(folder: Path) -> int:
     """Delete temporary files that writers which were killed have left in a folder; returns how many.
 
-    Only names that `write_atomically` gives, and Delta's own of unfinished commits, an hour old or more.
+    Only names that `write_atomically` gives, and Delta's own of unfinished files, an hour old or more.
     """
     removed, before = 0, time.time() - _LEFT_OVER_SECONDS
     try:
@@ -86,8 +89,10 @@ def remove_left_overs(folder: Path) -> int:
 
 
 def _is_left_over(name: str) -> bool:
-    return (name.startswith(".") and name.endswith(".tmp")) or (
-        name.startswith("_commit_") and name.endswith(".json.tmp")
+    return (
+        (name.startswith(".") and name.endswith(".tmp"))
+        or (name.startswith("_commit_") and name.endswith(".json.tmp"))
+        or _STAGED.fullmatch(name) is not None
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +28,8 @@ from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
 Entries = dict[str, dict[str, Any]]
+_COPY_SECONDS = 5
+"""A commit is copied within moments; after these its writer is taken to have died before it could."""
 VERSION = 1
 _VERSION_KEY = "format_version"
 
@@ -46,6 +50,24 @@ class WatermarkStore:
         self.file = self.storage_path / "watermarks.json"
         make_folder(self.storage_path, "the watermark folder")
         self._lock = FileLock(self.storage_path / ".watermarks.lock")
+        self._log_changed: Callable[[], int | None] = lambda: None
+        self._heal_by_log: Callable[[], None] = lambda: None
+
+    def follow(
+        self,
+        log_changed: Callable[[], int | None],
+        read_truth: Callable[[], Mapping[Series, Watermarks]],
+        providers: Collection[str],
+    ) -> None:
+        """Heal the file by the lake's log now, if it is older than that or unreadable, and whenever `entries` finds so.
+
+        `log_changed` says when the log changed last (nanoseconds since 1970; None where that cannot be told cheaply);
+        the rest is as of `heal`. A writer that was killed between its commit and its copy leaves an older file.
+        """
+        self._log_changed = log_changed
+        self._heal_by_log = lambda: self.heal(read_truth, providers)
+        if not self.is_readable or self._is_behind(0):
+            self._heal_by_log()
 
     def get(self, asset_pair: str, timeframe: str, provider: str | None = None) -> str | None:
         """Open of the last stored bar as ISO 8601 text; without a provider, the newest of all; None if unknown."""
@@ -64,7 +86,12 @@ class WatermarkStore:
         self._update(lambda entries: entries.setdefault(series.key, {}).update(watermark=text))
 
     def entries(self) -> list[WatermarkEntry]:
-        """Every series in the file, sorted by name."""
+        """Every series in the file, sorted by name; it is healed first where it has been older than the log a while."""
+        if self._is_behind(_COPY_SECONDS):
+            try:
+                self._heal_by_log()
+            except StorageError as error:
+                log.warning("%s is older than the lake's log and stays so: %s", self.file, error)
         return sorted(
             (WatermarkEntry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
             key=lambda entry: entry.series,
@@ -124,6 +151,20 @@ class WatermarkStore:
             entries.update({series.key: _value_of(marks) for series, marks in truth.items() if marks != Watermarks()})
 
         self._update(change)
+        try:
+            os.utime(self.file)  # also where there was nothing to change: it has been compared now
+        except OSError as error:
+            raise StorageError(f"{self.file} cannot be written: {why(error)}") from error
+
+    def _is_behind(self, seconds: int) -> bool:
+        """Whether the log has changed after the file, and not only in these last seconds."""
+        changed = self._log_changed()
+        if changed is None or changed > time.time_ns() - seconds * 10**9:
+            return False
+        try:
+            return self.file.stat().st_mtime_ns < changed
+        except OSError:
+            return True
 
     def _content(self) -> Entries:
         """The series in the file. ValueError (InputError is one) if it is corrupt, NewerFormatError, OSError."""

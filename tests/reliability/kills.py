@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.reliability import shim
+from tests.reliability import shim, state
 from tests.reliability.shim import Call
 from tests.reliability.trials import Trials, in_threads
 from tests.reliability.verbs import VERBS, Bases, Verb
@@ -46,9 +48,16 @@ def one(trials: Trials, bases: Bases, kill: Kill) -> list[Fault]:
         killed = trials.verb(place, *arguments, env=verb.env, arm=arm)
         tried = f"{verb.name}: {_NAMES[kill.action]} {place.met(kill.call.number)}"
         faults = of_ending(tried, killed, may_be_killed=True)
+        _age(place.data)  # as if it were an hour later: a younger temporary file may be a living writer's
         again = trials.verb(place, *arguments, env=verb.env)
         faults += of_ending(f"{tried}, and again", again)
         return faults + of_state(tried, trials.state(place), bases.reference(verb))
+
+
+def _age(data: Path) -> None:
+    for path in data.rglob("*"):
+        if state.is_litter(path):
+            os.utime(path, (0, 0))
 
 
 def _chosen(bases: Bases, count: int, chance: random.Random, only: str) -> Iterator[Kill]:

@@ -30,12 +30,13 @@ def read(data: Path) -> dict[str, Any]:
         "marks": marks,
         "letters": _letters(data / "dlq"),
         "copy": _copy(data / "watermarks" / "watermarks.json"),
-        "litter": sorted(str(path.relative_to(data)) for path in data.rglob("*") if _is_litter(path)),
+        "litter": sorted(str(path.relative_to(data)) for path in data.rglob("*") if is_litter(path)),
         **_ledger(data / "console.db"),
     }
 
 
-def _is_litter(path: Path) -> bool:
+def is_litter(path: Path) -> bool:
+    """Whether a file is a temporary one, of ours or of delta-rs."""
     return path.is_file() and (path.suffix == ".tmp" or "#" in path.name)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -217,3 +219,86 @@ def test_threads_on_one_store_keep_all_updates(store: WatermarkStore):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: store.put(Series(f"P{number}X", "1h", "a"), Watermarks(AT, AT)), range(80)))
     assert len(store.entries()) == 80
+
+
+class Log:
+    """A lake's log: when it changed last, what it says, and how often it was read."""
+
+    def __init__(self) -> None:
+        self.changed: int | None = None
+        self.reads = 0
+        self.marks = {BTC: Watermarks(AT, AT)}
+
+    def read(self) -> dict[Series, Watermarks]:
+        self.reads += 1
+        return self.marks
+
+    def changes(self, seconds_ago: float) -> None:
+        self.changed = time.time_ns() - int(seconds_ago * 1e9)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def follows(store: WatermarkStore, log: Log) -> WatermarkStore:
+    store.follow(lambda: log.changed, log.read, ["coinbase"])
+    return store
+
+
+def written(store: WatermarkStore, seconds_ago: float) -> None:
+    store.put(BTC, Watermarks(AT - 3600, AT))
+    os.utime(store.file, (time.time() - seconds_ago,) * 2)
+
+
+class TestACopyThatIsOlderThanTheLog:
+    def test_is_healed_when_a_process_begins(self, store: WatermarkStore, log: Log):
+        written(store, seconds_ago=100)
+        log.changes(seconds_ago=1)
+        follows(store, log)
+        assert store.get("BTCUSD", "1h", "coinbase") == STAMP
+
+    def test_is_healed_when_it_is_read(self, store: WatermarkStore, log: Log):
+        written(store, seconds_ago=0)
+        log.changes(seconds_ago=50)
+        follows(store, log)
+        assert log.reads == 0
+        written(store, seconds_ago=100)
+        assert [entry.marks for entry in store.entries()] == [Watermarks(AT, AT)]
+
+    def test_is_compared_once_for_each_change(self, store: WatermarkStore, log: Log):
+        store.put(BTC, Watermarks(AT, AT))
+        os.utime(store.file, (time.time() - 100,) * 2)
+        log.changes(seconds_ago=50)
+        follows(store, log)
+        for _ in range(3):
+            store.entries()
+        assert log.reads == 1
+
+    def test_is_left_to_its_writer_for_a_moment(self, store: WatermarkStore, log: Log):
+        follows(store, log)
+        written(store, seconds_ago=100)
+        log.changes(seconds_ago=0.5)
+        reads = log.reads
+        store.entries()
+        assert log.reads == reads
+
+    def test_is_read_as_it_is_where_the_log_cannot_be_read(self, store: WatermarkStore, log: Log):
+        follows(store, log)
+        written(store, seconds_ago=100)
+        log.changes(seconds_ago=50)
+        store.follow(lambda: None, log.read, ["coinbase"])
+
+        def damaged() -> dict[Series, Watermarks]:
+            raise StorageError("the log is damaged")
+
+        store._heal_by_log = lambda: store.heal(damaged, ["coinbase"])
+        store._log_changed = lambda: log.changed
+        assert [entry.marks for entry in store.entries()] == [Watermarks(AT - 3600, AT)]
+
+    def test_means_nothing_where_nobody_can_tell(self, store: WatermarkStore, log: Log):
+        written(store, seconds_ago=100)
+        follows(store, log)
+        store.entries()
+        assert log.reads == 0

@@ -223,7 +223,9 @@ class RunService:
         data = self.settings.data_dir
         folders = [data / "watermarks", data / "dlq", self._folder]
         lake = Path(self.settings.lake_uri)  # none of an object store is a folder here
-        folders += [lake / table_name(timeframe) / "_delta_log" for timeframe in TIMEFRAMES]
+        for timeframe in TIMEFRAMES:
+            table = lake / table_name(timeframe)
+            folders += [table / "_delta_log", *table.glob("partition_date=*/partition_asset_pair=*")]
         for folder in folders:
             if folder.is_dir() and (removed := remove_left_overs(folder)):
                 log.info("removed %d temporary files of killed writers in %s", removed, folder)

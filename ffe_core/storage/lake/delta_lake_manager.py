@@ -8,6 +8,7 @@ protocol, another series' append is not disturbed (delta-rs #2580, #3821 say why
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
 from ffe_core.errors import CommitConflict, InputError, StorageError
-from ffe_core.locations import lake_address
+from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake import faults
@@ -209,6 +210,17 @@ class DeltaLakeManager:
                     found[series] = marks_of(table, series)
         return {series: marks for series, marks in found.items() if marks != Watermarks()}
 
+    def log_changed(self) -> int | None:
+        """When the log of any Bronze table changed last, in nanoseconds since 1970, by the folders alone.
+
+        None if there is none, and for a lake that is not a local folder.
+        """
+        lake = local_folder(self.storage_path)
+        if lake is None:
+            return None
+        folders = (lake / table_name(timeframe) / "_delta_log" for timeframe in TIMEFRAMES)
+        return max((at for folder in folders if (at := _changed(folder)) is not None), default=None)
+
     def commit(
         self, series: Series, rows: pa.Table, before: Watermarks, after: Watermarks, note: dict[str, str] | None = None
     ) -> Committed:
@@ -218,10 +230,8 @@ class DeltaLakeManager:
         a repeat; with other values it is a restatement, appended with an `_extracted_at` after the one it replaces.
         Raises CommitConflict if the marks are not `before`, StorageError if the table cannot be written.
         """
-        self.ensure_table(series.timeframe)
         for _ in range(_REOPENS):
-            table = self.open(series.table)
-            assert table is not None
+            table = self.ensure_table(series.timeframe)
             if marks_of(table, series) != before:
                 raise CommitConflict(f"{series}: another writer moved its marks; plan again from where they stand")
             fresh, done = _compare(Snapshot(table, self.storage_options), series, rows)
@@ -280,6 +290,13 @@ class DeltaLakeManager:
     def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
         """What the handle sees; without one, the series' table as it is now."""
         return self.snapshot(series.table) if table is None else Snapshot(table, self.storage_options)
+
+
+def _changed(folder: Path) -> int | None:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return None
 
 
 def conform(df: pd.DataFrame | pa.Table) -> pa.Table:
