@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,20 @@ settings.load_profile("tests")
 _STATE = Path(__file__).parent / "storage" / "state"
 _SLOW_FOLDERS = {"benchmarks", "cli", "integration"}
 """Their tests start processes of their own; any other test that does is marked where it stands."""
+
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 * 1024**3
+"""Bytes: several times what a whole run leaves there (three hundred megabytes)."""
+
+
+def pytest_configure() -> None:
+    """Let temporary folders lie in memory where there is room: each flush to a disk is waited for, and there are many.
+
+    PYTEST_DEBUG_TEMPROOT names another place, `--basetemp` the very folder. What a kill leaves behind is the same.
+    """
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from functools import cache
 
 import httpx
 
@@ -15,12 +17,18 @@ def secret_transport(base_url: str, connections: int, secret_query: Mapping[str,
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     proxy = proxy_for(base_url)
     try:
-        return _SecretQuery(httpx.AsyncHTTPTransport(limits=limits, proxy=proxy), secret_query)
+        return _SecretQuery(httpx.AsyncHTTPTransport(verify=_trusted(), limits=limits, proxy=proxy), secret_query)
     except (httpx.InvalidURL, ValueError, ImportError):
         raise InputError(
             f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: {shown(proxy or '')!r} is not a proxy that can be used;"
             " give an address like http://proxy.example.com:3128"
         ) from None
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are trusted: read once a process, as it costs more than all else about a client."""
+    return httpx.create_ssl_context()
 
 
 class _SecretQuery(httpx.AsyncBaseTransport):

@@ -363,10 +363,11 @@ class DeadLetterIndex:
             if found == _VERSION:
                 return
             check_version(self._file, found or None, _VERSION)
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would commit each change of a table by itself
             existing = sa.MetaData()
             existing.reflect(connection)
             existing.drop_all(connection)
-            _metadata.create_all(connection)
+            _metadata.create_all(connection, checkfirst=False)
             connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
 
     def _changed(self) -> list[Found]:

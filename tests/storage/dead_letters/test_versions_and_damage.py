@@ -23,12 +23,18 @@ from tests.storage.dead_letters.test_file import content, written
 INDEX = ".index.sqlite"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two entries, and an index that knows them."""
+@pytest.fixture(scope="module")
+def two_entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two") / "dlq"
     for hour in (0, 5):
-        dead_lettered(tmp_path / "dlq", hour)
-    return tmp_path / "dlq"
+        dead_lettered(folder, hour)
+    return folder
+
+
+@pytest.fixture
+def folder(two_entries: Path, tmp_path: Path) -> Path:
+    """Two entries, and an index that knows them: files are copied with their times."""
+    return shutil.copytree(two_entries, tmp_path / "dlq")
 
 
 class TestTheVersionOfAFile:
