@@ -3,6 +3,8 @@
 PYTHON ?= .venv/bin/python
 FAST = -n 2 --dist worksteal -m "not slow and not browser" --hypothesis-profile=quick
 
+unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes, and each would compile the program for itself
+
 .PHONY: fast test long check requirements wheel
 
 fast: ## Tests that need no browser, no server and no process of their own

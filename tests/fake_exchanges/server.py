@@ -381,6 +381,15 @@ class _Runner(uvicorn.Server):
         await self.on_tick(0)
         await self.stopping.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends as uvicorn does, but as soon as the last connection is closed: it would give each a tenth of a second."""
+        for open_one in (*self.servers, *(sockets or [])):
+            open_one.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.001)
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self.stopping.set)
         self._thread.join()
