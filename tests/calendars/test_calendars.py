@@ -31,6 +31,7 @@ from ffe_core.calendars import (
 from ffe_core.errors import InputError
 from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.times import DAY, parse_instant
+from tests.pace import examples
 
 GOLDEN = Path(__file__).parent / "golden" / "calendars"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -232,7 +233,7 @@ starts = st.one_of(
 timeframes = st.sampled_from(sorted(TIMEFRAMES))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from([n for n in CALENDARS if n != "XNYS"]), timeframes, starts, st.integers(1, 30))
 def test_a_bar_is_expected_if_and_only_if_its_window_holds_an_open_minute(
     name: str, timeframe: str, start: int, bars: int
@@ -244,7 +245,7 @@ def test_a_bar_is_expected_if_and_only_if_its_window_holds_an_open_minute(
     assert CALENDARS[name].expected_open_times(timeframe, start, end).tolist() == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(sorted(CALENDARS)), timeframes, starts, st.integers(1, 60 * DAY))
 def test_ranges_opens_and_count_agree(name: str, timeframe: str, start: int, length: int) -> None:
     calendar, step, end = CALENDARS[name], TIMEFRAMES[timeframe], start + length
@@ -258,7 +259,7 @@ def test_ranges_opens_and_count_agree(name: str, timeframe: str, start: int, len
     assert calendar.on_grid(timeframe, open_times).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(sorted(CALENDARS)), timeframes, starts, st.integers(0, 30 * DAY), st.integers(0, 30 * DAY))
 def test_expectations_add_up_over_any_split(name: str, timeframe: str, start: int, left: int, right: int) -> None:
     calendar, middle, end = CALENDARS[name], start + left, start + left + right
@@ -269,14 +270,14 @@ def test_expectations_add_up_over_any_split(name: str, timeframe: str, start: in
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from(sorted(CALENDARS)), timeframes, starts)
 def test_last_expected_is_the_last_of_the_expected(name: str, timeframe: str, before: int) -> None:
     open_times = CALENDARS[name].expected_open_times(timeframe, before - 10 * DAY, before)
     assert CALENDARS[name].last_expected(timeframe, before) == open_times[-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(starts, st.integers(1, 40 * DAY))
 def test_minutes_expected_are_the_minutes_open(start: int, length: int) -> None:
     """The finest bars and the open time are two ways to say the same."""

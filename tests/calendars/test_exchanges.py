@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ffe_core.calendars import EXCHANGES, ExchangeHours, calendar_for, exchange_names, exchange_of, exchange_table
 from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.times import DAY, parse_instant
+from tests.pace import examples
 
 UNBUILDABLE = ("ASEX", "XBEL", "XBSE", "XCYS", "XTAE")
 
@@ -96,6 +97,7 @@ def in_a_process_of_its_own(script: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", UNBUILDABLE)
 def test_the_way_round_pandas_3_is_still_needed_to_build(code: str) -> None:
     script = (
@@ -108,6 +110,7 @@ def test_the_way_round_pandas_3_is_still_needed_to_build(code: str) -> None:
     assert ExchangeHours(code).expected_count("1d", at("2024-01-01"), at("2025-01-01")) > 240
 
 
+@pytest.mark.slow
 def test_the_way_round_pandas_3_is_still_needed_for_saturdays() -> None:
     script = (
         "import exchange_calendars\n"
@@ -202,7 +205,7 @@ def test_what_the_library_cannot_know_is_an_error_with_its_bounds() -> None:
     assert ExchangeHours("XBOM").horizon[1] <= at("2027-01-01")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.sampled_from(["XHKG", "XBOM", "XTKS", "XASX", "BVMF", "XTAE", "XFRA", "CMES"]),
     st.sampled_from(sorted(TIMEFRAMES)),

@@ -21,6 +21,7 @@ from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, ranges_of
 from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.times import DAY, parse_instant
+from tests.pace import examples
 
 ZONES = ("America/New_York", "Europe/Berlin", "Australia/Sydney", "America/Sao_Paulo", "Asia/Hong_Kong", "UTC")
 FIRST_BREAK = "2021-11-29"
@@ -44,7 +45,7 @@ def minutes_open(pair: str, start: str, end: str) -> list[str]:
 # Clocks
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from(ZONES), st.integers(zones.FIRST, zones.LAST))
 def test_local_times_are_those_of_zoneinfo(zone: str, local: int) -> None:
     naive = datetime(1970, 1, 1) + timedelta(seconds=local)  # noqa: DTZ001 the zone is set next
@@ -102,7 +103,7 @@ OWN = own_hours("America/New_York; sun 17:03 to fri 16:58, rest 16:58-17:03; clo
 EDGES = ("2023-03-10", "2024-03-09", "2020-10-31", "2024-11-02", "2022-12-23", "2024-12-23")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sampled_from(sorted(TIMEFRAMES)),
     st.one_of(

@@ -382,7 +382,7 @@ class _Runner(uvicorn.Server):
         await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends as uvicorn does, but as soon as the last connection is closed: it would give each a tenth of a second."""
+        """Ends as uvicorn does, but once the last connection is closed and not a tenth of a second later at best."""
         for open_one in (*self.servers, *(sockets or [])):
             open_one.close()
         for connection in list(self.server_state.connections):

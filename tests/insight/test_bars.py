@@ -20,6 +20,7 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS, DamagedTable
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
+from tests.pace import examples
 
 BTC = Series("BTCUSD", "1h", "coinbase")
 MINUTES = Series("BTCUSD", "1m", "coinbase")
@@ -65,7 +66,7 @@ _SLOTS = st.integers(0, 12)
 _BATCHES = st.lists(st.dictionaries(_SLOTS, st.integers(1, 3), min_size=1, max_size=8), min_size=1, max_size=5)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(_BATCHES, st.integers(0, 5))
 def test_every_moment_of_any_history_reads_back(tmp_path_factory, batches, compact_after):
     """Bars a quarter apart, so that batches touch several partitions in any order."""

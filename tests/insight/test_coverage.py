@@ -31,6 +31,7 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.timeframes import seconds
 from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, run
+from tests.pace import examples
 
 ETH = Series("ETHUSD", "1h", "coinbase")
 DAY = 24 * HOUR
@@ -72,7 +73,7 @@ def put(folder: Path, series: Series, at: list[int]) -> None:
     length=st.integers(0, 7 * DAY),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_expected_is_stored_dead_lettered_marked_and_unexplained_bar_by_bar(
     calendar: MarketCalendar, timeframe: str, moment: int, length: int, seed: int
 ) -> None:
@@ -113,7 +114,7 @@ def test_expected_is_stored_dead_lettered_marked_and_unexplained_bar_by_bar(
 
 
 @given(deleted=st.sets(st.integers(0, 24 * 6 - 1), max_size=40), broken=st.sets(st.integers(0, 24 * 6 - 1), max_size=3))
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 def test_deleted_rows_are_found_exactly_and_gaps_mode_restores_exactly_them(
     deleted: set[int], broken: set[int]
 ) -> None:
@@ -175,7 +176,7 @@ def test_a_result_and_the_coverage_agree_also_on_what_is_marked(tmp_path: Path) 
 
 
 @given(st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=20), min_size=1, max_size=5))
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 def test_files_read_once_give_the_same_runs_as_a_look_at_every_row(batches: list[list[int]]) -> None:
     """Several commits, restatements, two providers in one file after compaction: always what the lake holds."""
     with TemporaryDirectory() as name:

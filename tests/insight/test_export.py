@@ -25,6 +25,7 @@ from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
+from tests.pace import examples
 
 BTC = Series("BTCUSD", "1h", "coinbase")
 MINUTES = Series("ETHUSD", "1m", "simulated")
@@ -132,7 +133,7 @@ def test_csv_has_iso_times_and_reads_back_the_same(lake, queue, tmp_path):
     assert frame["_dead_letter_id"].isna().all()
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.floats(1e-300, 1e300), min_size=1, max_size=20))
 def test_csv_keeps_every_bit_of_a_price(tmp_path_factory, prices):
     folder = tmp_path_factory.mktemp("lake")

@@ -18,6 +18,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS, Snapshot
 from tests.insight.lakes import DAY, HOUR, JANUARY, candles, flat, put
+from tests.pace import examples
 
 BTC = Series("BTCUSD", "1h", "coinbase")
 OANDA = Series("BTCUSD", "1h", "oanda")
@@ -73,7 +74,7 @@ def test_a_restatement_has_both_values_the_change_and_the_ingestion(lake):
 _BATCH = st.tuples(st.sampled_from([BTC, OANDA]), st.dictionaries(st.integers(0, 8), st.integers(1, 3), min_size=1))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.lists(_BATCH, min_size=1, max_size=6), st.integers(0, 6), st.integers(0, 6))
 def test_every_restatement_of_any_history_is_found_and_no_other(tmp_path_factory, batches, compacted, since):
     lake = DeltaLakeManager(tmp_path_factory.mktemp("lake"))

@@ -82,6 +82,7 @@ def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Pat
         standby.drain()
 
 
+@pytest.mark.slow
 def test_the_leader_notices_that_another_process_died_with_its_run(tmp_path: Path) -> None:
     console = opened(tmp_path)
     try:

@@ -74,6 +74,7 @@ def test_the_key_in_code_wins_over_the_settings(tmp_path: Path) -> None:
     assert AlphaVantageProvider(None, config)._own.api_key == "from-settings"
 
 
+@pytest.mark.slow
 async def test_a_free_key_is_asked_once_a_second_and_that_is_never_too_often(tmp_path: Path) -> None:
     # Twice a second is what the fake exchange allows: on a busy machine a request may arrive long after it left.
     with served(fx_days(60), per_second=2.0) as exchange:

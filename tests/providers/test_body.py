@@ -81,6 +81,7 @@ async def test_what_so_many_records_can_take_bounds_it_too(server: Scripted, tmp
     assert "MAX_BODY_MB" not in str(caught.value), "raising it would change nothing"
 
 
+@pytest.mark.slow
 async def test_only_one_body_at_a_time_is_larger_than_a_megabyte(server: Scripted, tmp_path: Path) -> None:
     server.reply = lambda seen: Answer.text(" " * (4 * MEGABYTE if seen.path == "/large" else 10) + "1", "text/plain")
     async with patient(server, tmp_path, http={"total_timeout_seconds": 3}) as acme:

@@ -40,6 +40,9 @@ FAULTS = {
     "hang": Fault.hang(),
 }
 
+LASTING = [pytest.param(fault, id=name, marks=[pytest.mark.slow] * (name == "hang")) for name, fault in FAULTS.items()]
+"""A server that hangs is waited for three times."""
+
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> Case:
@@ -345,7 +348,7 @@ async def test_one_fault_is_survived(case: Case, exchange: Exchange, tmp_path: P
     assert (counter.requests, counter.retries) == (2, 1)
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize("fault", LASTING)
 async def test_a_lasting_fault_ends_after_the_last_try(
     case: Case, exchange: Exchange, tmp_path: Path, fault: Fault
 ) -> None:

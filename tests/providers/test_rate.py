@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from ffe_core.providers import rate as rate_module
 from ffe_core.providers.rate import Pace, shared_pace
+from tests.pace import examples
 
 START = 1_700_000_000.0
 
@@ -70,7 +71,7 @@ def sent_at(loop: VirtualLoop, *waits: Awaitable[Any]) -> list[float]:
     return loop.run_until_complete(all_of_them())
 
 
-@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rate=st.floats(0.01, 1000), count=st.integers(1, 20))
 def test_requests_go_out_at_the_rate_and_never_closer(loop: VirtualLoop, rate: float, count: int) -> None:
     loop.clock = 0.0

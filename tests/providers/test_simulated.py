@@ -31,6 +31,7 @@ from ffe_core.providers.http import RequestStats, request_stats
 from ffe_core.providers.simulated import BREAKERS, SimulatedProvider, market_of
 from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.times import DAY, iso, parse_instant
+from tests.pace import examples
 
 PRICES = ("open", "high", "low", "close")
 OF_EVERY_CLASS = ("BTCUSD", "SHIBUSD", "USDCUSD", "EURUSD", "USDJPY", "XAUUSD", "SPX500USD", "AAPL", "QWERTY")
@@ -123,7 +124,7 @@ def test_every_process_computes_the_same() -> None:
     assert digests == {hashlib.sha256(json.dumps(here).encode()).hexdigest()}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(pairs, timeframes, weeks, st.lists(st.integers(1, 10 * 96), max_size=5), st.integers(0, 3))
 def test_neither_the_asked_range_nor_the_pages_matter(
     pair: str, timeframe: str, start: int, cuts: list[int], seed: int
@@ -171,7 +172,7 @@ def merged(minutes: list[Record]) -> dict[str, float]:
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(pairs, timeframes, weeks, st.integers(0, 5), st.integers(0, 3))
 def test_a_bar_is_exactly_its_minutes(pair: str, timeframe: str, week: int, offset: int, seed: int) -> None:
     """Bit for bit in float64, over clock changes, holidays and weekends; every open minute is in exactly one bar."""
@@ -207,7 +208,7 @@ def test_each_minute_opens_where_the_last_one_closed() -> None:
 # --- Open when the market is
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(pairs, timeframes, weeks, st.floats(0, 1))
 def test_bars_open_where_the_calendar_says(pair: str, timeframe: str, start: int, broken: float) -> None:
     """Each expected bar once, in order, whether sent whole or broken."""
@@ -255,7 +256,7 @@ async def test_what_lies_before_the_calendar_is_said_not_to_be_covered() -> None
 # --- Sensible values
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(
     st.from_regex(r"[A-Z]{1,6}", fullmatch=True).filter(lambda name: not name.startswith("NOPE")),
     st.sampled_from(["", "USD", "EUR", "JPY", "BTC", "USDT", "IDR"]),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
+from ffe_core.ingestion import chunk
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.outcome import next_step
@@ -409,8 +410,9 @@ def test_marks_that_cannot_be_read_fail_their_own_series_only(
 @pytest.mark.parametrize("mode", ["resume", "gaps", "refetch"])
 @pytest.mark.parametrize("before", [None, ("2024-01-04", 3)], ids=["nothing stored", "the middle stored"])
 def test_the_preview_is_what_the_run_then_does(
-    tmp_path: Path, market: Market, mode: str, before: tuple[str, int] | None
+    tmp_path: Path, market: Market, mode: str, before: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(chunk, "_COMMIT_ROWS", 100)  # with ten, most of the time goes into the log of the table
     with opened(tmp_path) as service:
         if before:
             done(service, asked(start=before[0], days=before[1]))

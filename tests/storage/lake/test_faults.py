@@ -86,6 +86,7 @@ def test_a_host_that_is_gone_is_given_up_on_in_time() -> None:
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_a_host_that_never_answers_is_given_up_on_in_time() -> None:
     began = time.monotonic()
     with object_store(200, "", wait=60) as url:
