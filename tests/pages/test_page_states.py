@@ -37,9 +37,22 @@ def calm(at: AppTest) -> AppTest:
     return at
 
 
-def backfilled(console: ConsoleService) -> None:
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with one run: a series that is stored, and one that failed."""
+    folder = tmp_path_factory.mktemp("one") / "data"
+    console = ConsoleService({"data_dir": str(folder)})
     request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-10")
     console.run_service.wait(console.run_service.start(request, "ann"), 30)
+    console.drain()
+    return folder
+
+
+@pytest.fixture
+def backfilled(one_run: Path, data_dir: Path) -> ConsoleService:
+    """The service the pages will use, over a copy of it."""
+    shutil.copytree(one_run, data_dir)
+    return service_module.shared()
 
 
 # --- Empty and full
@@ -58,14 +71,14 @@ def test_what_is_empty_says_what_to_do_next(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_with_a_series_that_is_stored_and_one_that_failed(console: ConsoleService, open_page: Open, page: str) -> None:
-    backfilled(console)
+def test_with_a_series_that_is_stored_and_one_that_failed(
+    backfilled: ConsoleService, open_page: Open, page: str
+) -> None:
     calm(open_page(page))
     calm(open_page(page, id="1", **STORED))
 
 
-def test_the_run_page_tells_the_whole_story(console: ConsoleService, open_page: Open) -> None:
-    backfilled(console)
+def test_the_run_page_tells_the_whole_story(backfilled: ConsoleService, open_page: Open) -> None:
     said = words(open_page("run", id="1"))
     assert "simulated has no pair NOPEUSD" in said
     assert "asking again would give the same answer" in said
@@ -88,23 +101,20 @@ def test_a_run_that_is_queued_or_running_is_drawn(console: ConsoleService, open_
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_torn_watermarks_file(console: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
-    backfilled(console)
+def test_a_torn_watermarks_file(backfilled: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
     for text in ("", "{", "[1, 2]", '{"BTCUSD/1h/simulated": 7}', "\x00\x01"):
         (data_dir / "watermarks" / "watermarks.json").write_text(text)
         calm(open_page(page, **STORED))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_lake_that_is_gone(console: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
-    backfilled(console)
+def test_a_lake_that_is_gone(backfilled: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
     (data_dir / "lake").rename(data_dir / "lake-moved-away")
     calm(open_page(page, **STORED))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_table_whose_log_is_torn(console: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
-    backfilled(console)
+def test_a_table_whose_log_is_torn(backfilled: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
     for file in (data_dir / "lake" / "raw_market_data_1h" / "_delta_log").glob("*.json"):
         file.write_text("{")
     calm(open_page(page, **STORED))
@@ -125,11 +135,10 @@ def locked(tmp_path: Path) -> Iterator[sa.Engine]:
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.usefixtures("failures_are_logged")
 def test_a_locked_ledger(
-    console: ConsoleService, open_page: Open, page: str, locked: sa.Engine, monkeypatch: pytest.MonkeyPatch
+    backfilled: ConsoleService, open_page: Open, page: str, locked: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backfilled(console)
     with monkeypatch.context() as patch:
-        patch.setattr(console.database, "_engine", locked)
+        patch.setattr(backfilled.database, "_engine", locked)
         at = open_page(page, id="1", **STORED)
         assert not at.exception
         said = words(at)
@@ -175,15 +184,13 @@ def test_a_standby_says_so_and_starts_nothing(data_dir: Path, open_page: Open, p
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_an_address_that_makes_no_sense(console: ConsoleService, open_page: Open, page: str) -> None:
-    backfilled(console)
+def test_an_address_that_makes_no_sense(backfilled: ConsoleService, open_page: Open, page: str) -> None:
     for value in NONSENSE:
         calm(open_page(page, **dict.fromkeys(NAMES, value)))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_an_address_about_what_is_not_there(console: ConsoleService, open_page: Open, page: str) -> None:
-    backfilled(console)
+def test_an_address_about_what_is_not_there(backfilled: ConsoleService, open_page: Open, page: str) -> None:
     calm(open_page(page, id="4711", provider="oanda", pair="XAUUSD", pairs="XAUUSD", timeframe="1d", timeframes="1d"))
     calm(open_page(page, **STORED, start="2031-01-01", end="2031-02-01"))
     calm(open_page(page, **STORED, start="2024-02-01", end="2024-01-01", pairs="BTCUSD", timeframes="1h"))
