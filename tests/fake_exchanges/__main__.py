@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,18 @@ from .market import Candles, from_parquet, fx_closed, generated
 DAY = 86400
 
 
+EXCHANGES: dict[str, Callable[..., Exchange]] = {
+    "coinbase": lambda options, **server: CoinbaseExchange(**server),
+    "oanda": lambda options, **server: OandaExchange(token=options.token, **server),
+    "alpha_vantage": lambda options, **server: AlphaVantageExchange(key=options.key, premium=options.premium, **server),
+}
+"""Name of each provider -> its fake exchange, made of the options and what all have."""
+
+
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fake_exchanges", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("exchange", choices=["coinbase", "oanda", "alpha_vantage"])
+    parser.add_argument("exchange", choices=list(EXCHANGES))
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--symbol", action="append", required=True, help="may be repeated, each with a --step")
     parser.add_argument("--step", action="append", type=int, required=True, help="seconds a candle lasts")
@@ -62,12 +70,7 @@ def made_up(options: argparse.Namespace, symbol: str, step: int) -> Candles:
 
 def fake_exchange(options: argparse.Namespace) -> Exchange:
     """The server asked for, not yet started."""
-    market, server = held(options), {"port": options.port, "latency": options.latency}
-    if options.exchange == "coinbase":
-        return CoinbaseExchange(market, **server)
-    if options.exchange == "oanda":
-        return OandaExchange(market, token=options.token, **server)
-    return AlphaVantageExchange(market, key=options.key, premium=options.premium, **server)
+    return EXCHANGES[options.exchange](options, market=held(options), port=options.port, latency=options.latency)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ffe_core.providers.alpha_vantage import AlphaVantageProvider
+from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
-from ffe_core.providers.coinbase import CoinbaseDataProvider
-from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.timeframes import TIMEFRAMES, floor
 from tests.fake_exchanges import (
     AlphaVantageExchange,
@@ -49,7 +47,12 @@ def settings(folder: Path, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """One provider over HTTP and what its fake exchange calls the same series."""
+    """One provider over HTTP and what its fake exchange calls the same series.
+
+    `unknown_pair` is one that the exchange does not have. `always_open` says whether EURUSD trades at weekends too.
+    `echo` is what an answer repeats of the question, as its text, and the same of another question; None where answers
+    repeat nothing.
+    """
 
     name: str
     pair: str
@@ -57,8 +60,9 @@ class Case:
     timeframe: str
     bars: int
     unknown_pair: str
+    always_open: bool
+    echo: tuple[str, str] | None
     exchange: Callable[[Market], Exchange]
-    provider: Callable[[str, dict[str, Any]], Provider]
     closed: Callable[[float], bool] | None = None
 
     @property
@@ -75,22 +79,14 @@ class Case:
         newest = self.open_times()
         return generated(newest[0] - 10 * self.step, newest[-1] + self.step, self.step, closed=self.closed)
 
+    def provider(self, url: str, config: dict[str, Any]) -> Provider:
+        """The provider, asking at an address as fast as it likes."""
+        own = {**config.get(self.name, {}), "base_url": url, "requests_per_second": 1000}
+        return provider_class(self.name)(config={**config, self.name: own})
+
     def connect(self, exchange: Exchange, folder: Path, **more: Any) -> Provider:
         """The provider, pointed at a fake exchange."""
         return self.provider(exchange.url, settings(folder, **more))
-
-
-def _coinbase(url: str, config: dict[str, Any]) -> Provider:
-    return CoinbaseDataProvider({"base_url": url, "requests_per_second": 1000}, config)
-
-
-def _oanda(url: str, config: dict[str, Any]) -> Provider:
-    return OandaDataProvider({"base_url": url, "requests_per_second": 1000}, config)
-
-
-def _alpha_vantage(url: str, config: dict[str, Any]) -> Provider:
-    own = {**config["alpha_vantage"], "base_url": url, "requests_per_second": 1000}
-    return AlphaVantageProvider(config={**config, "alpha_vantage": own})
 
 
 CASES = [
@@ -101,8 +97,9 @@ CASES = [
         timeframe="1h",
         bars=120,
         unknown_pair="NOPEUSD",
+        always_open=True,
+        echo=None,
         exchange=lambda market: CoinbaseExchange(market, rate=None, now=clock),
-        provider=_coinbase,
     ),
     Case(
         name="oanda",
@@ -111,8 +108,9 @@ CASES = [
         timeframe="1h",
         bars=120,
         unknown_pair="NOPEUSD",
+        always_open=False,
+        echo=('"instrument":"EUR_USD"', '"instrument":"GBP_USD"'),
         exchange=lambda market: OandaExchange(market, token=SECRET, rate=None, now=clock),
-        provider=_oanda,
         closed=fx_closed,
     ),
     Case(
@@ -122,8 +120,9 @@ CASES = [
         timeframe="1d",
         bars=60,
         unknown_pair="NOPEUSD",
+        always_open=False,
+        echo=('"EUR"', '"GBP"'),
         exchange=lambda market: AlphaVantageExchange(market, key=SECRET, per_second=None, daily_quota=None, now=clock),
-        provider=_alpha_vantage,
         closed=fx_closed,
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -15,14 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core import times
-from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableError
+from ffe_core.calendars import calendar_for
+from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableError, WrongAnswer
 from ffe_core.instruments.names import normalize_pair
+from ffe_core.provider_settings import SECTIONS
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
 from ffe_core.providers.http import RequestStats, request_stats
 from ffe_core.timeframes import TIMEFRAMES, ceil
-from tests.fake_exchanges import Exchange, Fault, Market
+from tests.fake_exchanges import Exchange, Fault, Market, generated
+from tests.fake_exchanges.__main__ import EXCHANGES
+from tests.integration.harness import WORLDS
 from tests.providers.contract import CASES, NOW, SECRET, Case, clock, settings
+from tests.reliability.venues import VENUES
 
 PRICES = ("open", "high", "low", "close")
 FAULTS = {
@@ -95,8 +101,22 @@ def at_open(records: list[Record], open_epoch: int) -> list[Record]:
 # The table
 
 
-def test_every_row_of_the_table_has_a_case() -> None:
-    assert {name for name, row in PROVIDERS.items() if not row.is_mock} == {case.name for case in CASES}
+@pytest.mark.parametrize(
+    ("names", "where"),
+    [
+        ({case.name for case in CASES}, "tests/providers/contract.py: a Case in CASES"),
+        (set(EXCHANGES), "tests/fake_exchanges/__main__.py: a line in EXCHANGES"),
+        ({world.provider for world in WORLDS}, "tests/integration/harness.py: a World in WORLDS"),
+        ({venue.provider for venue in VENUES}, "tests/reliability/venues.py: a Venue in VENUES"),
+    ],
+    ids=["cases", "exchanges", "worlds", "venues"],
+)
+def test_every_row_of_the_table_is_tried_everywhere(names: set[str], where: str) -> None:
+    assert names == {name for name, row in PROVIDERS.items() if not row.is_mock}, f"{where} for each provider"
+
+
+def test_every_row_of_the_table_has_its_section_of_settings() -> None:
+    assert set(PROVIDERS) == set(SECTIONS), "ffe_core/provider_settings.py: one line in SECTIONS for each provider"
 
 
 def test_the_table_names_each_class_as_it_names_itself() -> None:
@@ -112,6 +132,22 @@ def test_an_unknown_provider_is_an_error_that_lists_the_known_ones(name: Any) ->
     with pytest.raises(ValueError, match="coinbase") as caught:
         provider_class(name)
     assert all(known in str(caught.value) for known in PROVIDERS)
+
+
+# What is said about all its pairs
+
+
+def test_it_keeps_the_hours_that_it_is_said_to(case: Case) -> None:
+    hint = "ffe_core/calendars/choice.py: a line in _BY_PROVIDER, or `always_open` of the Case is not so"
+    assert (calendar_for(case.name, "EURUSD").name == "crypto") == case.always_open, hint
+
+
+def test_the_usual_pairs_are_stored_names_that_it_offers(case: Case, tmp_path: Path) -> None:
+    provider = case.provider("http://127.0.0.1:1", settings(tmp_path))
+    assert case.pair in provider.usual_pairs
+    for pair in provider.usual_pairs:
+        assert pair == normalize_pair(pair)
+        provider.check(pair, "1d")
 
 
 # Pages
@@ -237,6 +273,39 @@ async def test_a_repeat_is_handed_over_too(case: Case, exchange: Exchange, tmp_p
     twice = at_open(await fetched(case, case.connect(exchange, tmp_path)), bad)
     assert len(twice) == 2
     assert len({record["high"] for record in twice}) == (1 if kind == "repeat" else 2)
+
+
+async def test_an_answer_to_another_question_is_refused(case: Case, exchange: Exchange, tmp_path: Path) -> None:
+    if case.echo is None:
+        await fetched(case, case.connect(exchange, tmp_path))
+        (seen,) = exchange.requests
+        said = exchange.answer(seen).body.decode()
+        named = [part for part in re.findall("[A-Z]+", case.symbol) if part in said]
+        assert not named, f"answers name {named}: compare it (ffe_core/providers/echo.py) and give the Case an `echo`"
+        return
+    exchange.fault(Fault.rewritten(*case.echo), times=None)
+    with pytest.raises(WrongAnswer, match=case.name):
+        await fetched(case, case.connect(exchange, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not PROVIDERS[case.name].sends_whole_bodies], ids=lambda case: case.name
+)
+@pytest.mark.parametrize("timeframe", TIMEFRAMES)
+async def test_a_full_page_comes_whole_in_every_timeframe_that_it_offers(
+    case: Case, tmp_path: Path, timeframe: str
+) -> None:
+    step, market = TIMEFRAMES[timeframe], Market()
+    with case.exchange(market) as exchange:
+        provider = case.connect(exchange, tmp_path, http={"read_timeout_seconds": 30})
+        provider.check(case.pair, timeframe)
+        page = provider.pages(case.pair, timeframe, times.parse_instant("2010-01-01"), NOW)[-2:][0]
+        held = generated(page.start - 10 * step, page.end + 10 * step, step, closed=case.closed)
+        market.add(case.symbol, step, held)
+        async with provider:
+            records = (await provider.fetch(case.pair, timeframe, page)).records
+    sent = {record.get("date") for record in records}
+    assert not [at for at in held if page.start <= at < page.end and times.iso(at) not in sent]
 
 
 async def test_nothing_is_made_up_where_there_is_nothing(case: Case, exchange: Exchange, tmp_path: Path) -> None:
