@@ -1,7 +1,7 @@
 """Validation rules: records checked on whole columns, all reasons kept.
 
-A rule is one line in `RULES`: its code, what it says in words, and the columns it needs. A sudden price move is not a
-rule: AAPL really fell 52 % on 2000-09-29.
+A rule is a code with its words in `REASONS`, and a check on columns: one about prices is a line in `_PRICE_RULES`. A
+sudden price move is not a rule: AAPL really fell 52 % on 2000-09-29.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read_open_times(records: Sequence[Any]) -> np.ndarray:
 
 
 UNREADABLE = _UNREADABLE // 1_000_000
-"""What `read_opens` gives for a time that cannot be read."""
+"""What `read_open_times` gives for a time that cannot be read."""
 
 
 def validate(
