@@ -88,9 +88,10 @@ def test_a_code_that_the_page_lacks_would_be_found() -> None:
 
 @pytest.mark.parametrize("name", list(PROVIDERS))
 def test_every_provider_has_a_page_that_cites_its_facts(name: str) -> None:
-    page = (DOCS / "providers" / f"{name}.md").read_text(encoding="utf-8")
-    assert f"({name}.md)" in (DOCS / "providers" / "README.md").read_text(encoding="utf-8")
-    assert PROVIDERS[name].is_mock or page.count("https://") >= 5
+    page = DOCS / "providers" / f"{name}.md"
+    assert page.exists(), f"docs/providers/{name}.md: the facts of the wire, as in coinbase.md"
+    assert f"({name}.md)" in (DOCS / "providers" / "README.md").read_text(encoding="utf-8"), "a line in its README.md"
+    assert PROVIDERS[name].is_mock or page.read_text(encoding="utf-8").count("https://") >= 5, "a source for each fact"
 
 
 def test_every_decision_is_in_the_list() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from ffe_core.cli.parser import VERBS, parser
+from ffe_core.provider_settings import SECTIONS
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings, variable
 from ffe_core.storage.state.runs import STATES
@@ -28,14 +29,27 @@ def settings_of(model: type[BaseModel], *path: str) -> list[str]:
     return found
 
 
+def says(text: str) -> bool:
+    """Whether the README has this text; a failure of `assert says(...)` does not print it whole."""
+    return text in README
+
+
 @pytest.mark.parametrize("name", settings_of(Settings))
 def test_every_setting_is_in_the_readme(name: str) -> None:
-    assert f"`{name}`" in README
+    assert says(f"| `{name}` |"), f"README.md, Settings: a row for {name}"
+
+
+@pytest.mark.parametrize("name", [name for one, model in SECTIONS.items() for name in settings_of(model, one)])
+def test_every_setting_of_a_provider_is_in_the_readme(name: str) -> None:
+    rate = name.endswith("__REQUESTS_PER_SECOND")
+    assert says(f"| `{'FFE_<PROVIDER>__REQUESTS_PER_SECOND' if rate else name}` |"), (
+        f"README.md, Settings: a row for {name}"
+    )
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_is_in_the_readme(verb: str) -> None:
-    assert f"| `{verb} " in README
+    assert says(f"| `{verb} "), f"README.md, Command line: a row for {verb}"
 
 
 def commands() -> list[tuple[str, str]]:
@@ -54,17 +68,17 @@ def below(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
 @pytest.mark.parametrize(("verb", "act"), commands(), ids="-".join)
 def test_every_command_is_in_the_row_of_its_verb(verb: str, act: str) -> None:
     [row] = re.findall(rf"^\| `{verb} .*$", README, re.MULTILINE)
-    assert re.search(rf"\b{act}\b", row)
+    assert re.search(rf"\b{act}\b", row), f"README.md, Command line: {act} in the row of {verb}"
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))
 def test_every_provider_is_in_the_readme(name: str) -> None:
-    assert f"| `{name}` |" in README
+    assert says(f"| `{name}` |"), f"README.md, Providers: a row for {name}"
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_is_in_the_readme(state: str) -> None:
-    assert f"`{state}`" in README
+    assert says(f"`{state}`"), f"README.md, The console: the state {state}"
 
 
 def pages() -> list[str]:
@@ -77,7 +91,7 @@ def pages() -> list[str]:
 
 @pytest.mark.parametrize("title", pages())
 def test_every_page_is_in_the_readme(title: str) -> None:
-    assert f"| {title} |" in README
+    assert says(f"| {title} |"), f"README.md, The console: a row for {title}"
 
 
 def test_pages_are_found_in_the_navigation() -> None:
@@ -85,4 +99,4 @@ def test_pages_are_found_in_the_navigation() -> None:
 
 
 def test_a_setting_that_the_readme_lacks_would_be_found() -> None:
-    assert f"`{variable('no', 'such_setting')}`" not in README
+    assert not says(f"| `{variable('no', 'such_setting')}` |")

@@ -175,29 +175,35 @@ def test_a_secrets_file_with_a_byte_order_mark_is_read(secrets: Path) -> None:
 _NO_NUMBERS = ("nan", "inf", "-inf", "1e300", "-1", "9" * 400, "0x10", "1,5")
 
 
-@pytest.mark.parametrize("value", _NO_NUMBERS)
-def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    names = [variable(*path) for path, kind in numbers() if kind in (int, float)]
-    assert len(names) > 12
-    for name in names:
-        with monkeypatch.context() as patch:
-            patch.setenv(name, value)
-            if (name, value) == ("FFE_SIMULATED__SEED", "-1"):
-                continue
-            with pytest.raises(InputError, match=rf"^{name}: "):
-                Settings.load().check_sections()
-
-
-def numbers() -> Iterator[tuple[tuple[str, ...], type]]:
-    """Every setting with the kind of its default, and 0 for a rate that has none."""
-    models = settings_module._models()
-    for section, model in models.items():
+def numbers() -> Iterator[tuple[str, ...]]:
+    """Every setting that is a number, or may be one."""
+    models = [((), Settings), *(((section,), model) for section, model in settings_module._models().items())]
+    for path, model in models:
         for name, field in model.model_fields.items():
-            numeric = [kind for kind in (int, float) if kind in (field.annotation, *get_args(field.annotation))]
-            for kind in numeric:
-                yield (section, name), kind
-    for name in ("close_grace_seconds", "lease_wait_seconds"):
-        yield (name,), float
+            if {int, float} & set(parts(field.annotation)):
+                yield (*path, name)
+
+
+def parts(annotation: Any) -> Iterator[Any]:
+    """A type with all that it is made of: `float | None` is made of both."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from parts(part)
+
+
+@pytest.mark.parametrize("value", _NO_NUMBERS)
+@pytest.mark.parametrize("name", [variable(*path) for path in numbers()])
+def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A new setting that fails here has no least or no most value: `ge` and `le` of its field."""
+    monkeypatch.setenv(name, value)
+    if (name, value) == ("FFE_SIMULATED__SEED", "-1"):
+        return
+    with pytest.raises(InputError, match=rf"^{name}: "):
+        Settings.load().check_sections()
+
+
+def test_numbers_are_found_among_the_settings() -> None:
+    assert len(list(numbers())) > 12
 
 
 @pytest.mark.parametrize(
