@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -28,6 +28,8 @@ from tests.fake_exchanges import CoinbaseExchange, Market, generated
 SCHEMES = ("light", "dark")
 _HOUR, _DAY = 3600, 86_400
 _SHOWN = {"provider": "coinbase", "pair": "BTCUSD", "timeframe": "1h"}
+_PADDING = 20
+"""Pixels of a table that hold no text."""
 _FORM = {"provider": "simulated", "pairs": "BTCUSD,ETHUSD,SOLUSD", "timeframes": "1h,4h"}
 
 
@@ -88,12 +90,12 @@ def _restate(market: Market) -> None:
         market.put("ETH-USD", _HOUR, at, candle._replace(volume=str(Decimal(candle.volume) * 2)))
 
 
-def take(browser: Browser, server: Server, out: Path, kind: str) -> list[Path]:
-    """Every page of a server in both schemes; what a page may not do (see `Visitor.faults`) ends it all."""
+def take(browser: Browser, server: Server, out: Path, kind: str, wanted: Sequence[str]) -> list[Path]:
+    """The wanted pages of a server in both schemes; what a page may not do (see `Visitor.faults`) ends it all."""
     taken = []
     for scheme in SCHEMES:
         visitor = Visitor(browser, server.base, scheme)
-        for page in pages():
+        for page in wanted:
             address = _FULL.get(page, {}) if kind == "full" else {}
             query = "&".join(f"{name}={value}" for name, value in address.items())
             visitor.open("/" if page == "overview" else f"/{page}?{query}")
@@ -101,10 +103,18 @@ def take(browser: Browser, server: Server, out: Path, kind: str) -> list[Path]:
             settled(visitor.page)
             taken.append(out / f"{page}-{kind}-{scheme}.png")
             visitor.page.screenshot(path=taken[-1])
+            if (cut := hidden_width(visitor.page)) > _PADDING:
+                print(f"{page}-{kind}-{scheme}: a table hides its last {cut} pixels: give its columns a smaller width")
         visitor.close()
         if visitor.faults:
             raise SystemExit("\n".join(visitor.faults))
     return taken
+
+
+def hidden_width(page: Page) -> int:
+    """How many pixels of its widest table a page does not show."""
+    hidden = "all => Math.max(0, ...all.map(one => one.scrollWidth - one.clientWidth))"
+    return int(page.locator("[data-testid=stDataFrame] .dvn-scroller").evaluate_all(hidden))
 
 
 def _server(folder: Path, kind: str) -> Server:
@@ -118,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Take all pictures into a folder."""
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write to")
-    out: Path = parser.parse_args(arguments).out
+    parser.add_argument("--page", action="append", choices=pages(), help="only this one; may be repeated")
+    options = parser.parse_args(arguments)
+    out: Path = options.out
     path = chromium_path() or sys.exit("no Chromium: install it or set FFE_CHROMIUM")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, chromium(path) as browser:
@@ -126,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind in ("empty", "full"):
             server = _server(Path(name), kind).start()
             try:
-                for picture in take(browser, server, out, kind):
+                for picture in take(browser, server, out, kind, options.page or pages()):
                     print(picture)
             finally:
                 server.stop()
