@@ -98,6 +98,12 @@ def test_a_bad_record_fails_alone_with_all_its_reasons(record: Any, expected: se
     assert {reason.partition(":")[0] for reason in expected} <= REASONS.keys()
 
 
+@pytest.mark.parametrize("code", sorted(REASONS.keys() - {"superseded"}))
+def test_every_code_has_a_record_that_breaks_its_rule(code: str):
+    shown = {reason.partition(":")[0] for _, expected in BROKEN for reason in expected}
+    assert code in shown, f"tests/test_validation.py: a record in BROKEN for {code}"
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ffe_core import DeadLetterQueue
+from ffe_core.cli import parser
 from tests.cli.test_backfill import RANGE, SERIES, backfill, command, environment, run
 from tests.storage.dead_letters.harness import BTC
 
@@ -104,6 +105,11 @@ VERBS = [
     ["dlq", "discard", "--reason", "x", "--pair", "BTCUSD"],
     ["schedules", "list"],
 ]
+
+
+def test_every_verb_with_json_meets_damage() -> None:
+    tried = {arguments[0] for arguments in VERBS}
+    assert tried == set(parser.VERBS) - {"console"}, "tests/cli/test_json.py: a line in VERBS for each verb"
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
