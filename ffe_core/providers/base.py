@@ -1,8 +1,7 @@
 """Provider interface: plans pages, fetches one, and hands over records as they were sent.
 
 Three pure steps and one that touches the network: `pages` plans the requests, `fetch` makes one and maps its body.
-A new provider is one file with a subclass and one line in the table of `ffe_core.providers`; the contract tests in
-tests/providers/ tell its author when it is right.
+docs/extending.md has the steps to add one; the contract tests in tests/providers/ tell its author when it is right.
 """
 
 from __future__ import annotations
