@@ -146,6 +146,8 @@ ALPHA_VANTAGE = World(
     has_volume=False,
 )
 WORLDS = [COINBASE, OANDA, ALPHA_VANTAGE]
+PAGED = [world for world in WORLDS if world.page_bars < world.bars]
+"""Those whose range takes several requests."""
 
 
 def held(folder: Path, series: Series) -> dict[int, tuple[float, ...]]:

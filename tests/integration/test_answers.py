@@ -12,7 +12,7 @@ import pytest
 
 from ffe_core import times
 from tests.fake_exchanges import Exchange, Fault
-from tests.integration.harness import ALPHA_VANTAGE, COINBASE, NOW, OANDA, WORLDS, World, expected, held
+from tests.integration.harness import ALPHA_VANTAGE, NOW, OANDA, WORLDS, World, expected, held
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_an_answer_for_something_else_is_never_stored(
     assert held(tmp_path, world.series) == expected(world, world.candles(), world.at(30), world.at(0))
 
 
-@pytest.mark.parametrize("world", [COINBASE, OANDA], ids=["coinbase", "oanda"])
+@pytest.mark.parametrize("world", [world for world in WORLDS if world.has_volume], ids=lambda world: world.provider)
 @pytest.mark.parametrize("kind", ["missing", "null"])
 def test_a_candle_without_the_volume_that_its_provider_has_is_a_dead_letter(
     world: World, kind: str, exchange: Exchange, tmp_path: Path
@@ -78,7 +78,7 @@ def test_a_candle_without_the_volume_that_its_provider_has_is_a_dead_letter(
     assert held(tmp_path, world.series) == {at: row for at, row in wanted.items() if at != bad}
 
 
-@pytest.mark.parametrize("world", [ALPHA_VANTAGE], ids=["alpha_vantage"])
+@pytest.mark.parametrize("world", [world for world in WORLDS if not world.has_volume], ids=lambda world: world.provider)
 def test_a_market_without_volumes_has_volumes_of_0(world: World, exchange: Exchange, tmp_path: Path) -> None:
     assert backfill(world, exchange, tmp_path)["failed_records"] == 0
     assert {row[-1] for row in held(tmp_path, world.series).values()} == {0.0}
