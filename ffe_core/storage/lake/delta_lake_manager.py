@@ -26,6 +26,7 @@ from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake import faults
+from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
 from ffe_core.timeframes import TIMEFRAMES
@@ -96,7 +97,7 @@ class DeltaLakeManager:
         uri = self.table_uri(table_name)
         with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
             try:
-                return DeltaTable(uri, storage_options=self.storage_options)
+                return opened(uri, self.storage_options)
             except TableNotFoundError:
                 return None
 

@@ -29,6 +29,7 @@ from ffe_core.intervals import intersect, union
 from ffe_core.locations import local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.storage.lake import faults
+from ffe_core.storage.lake.checkpoints import opened
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -229,7 +230,7 @@ class Snapshots:
     def _open(self, uri: str) -> Snapshot | None:
         with faults.in_words(f"table {uri} cannot be read", uri):
             try:
-                snapshot = Snapshot(DeltaTable(uri, storage_options=self._storage_options), self._storage_options)
+                snapshot = Snapshot(opened(uri, self._storage_options), self._storage_options)
             except TableNotFoundError:
                 return None
         mark = _commit_stamp(uri, snapshot.version)

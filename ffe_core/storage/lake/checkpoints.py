@@ -1,0 +1,99 @@
+"""Opening of a table whose checkpoint is damaged, from its commits where those are all there.
+
+A checkpoint sums up the commits before it and holds nothing that they do not. delta-rs opens a table by its newest one,
+or by what `_last_checkpoint` names, and by nothing else: damaged, it fails although every commit lies beside it. Such a
+checkpoint is renamed, so that the table opens by the one before it, or by its first commit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from ffe_core.errors import StorageError
+from ffe_core.locations import local_folder
+from ffe_core.storage.files import quarantined, why
+
+log = logging.getLogger(__name__)
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet", re.ASCII)
+_COMMIT = re.compile(r"(\d{20})\.json", re.ASCII)
+_HINT = "_last_checkpoint"
+
+
+def opened(uri: str, storage_options: dict[str, str] | None) -> DeltaTable:
+    """A fresh handle. TableNotFoundError, DeltaError, OSError as delta-rs; StorageError for a damaged checkpoint that
+    is needed, or that cannot be set aside."""
+    try:
+        return DeltaTable(uri, storage_options=storage_options)
+    except TableNotFoundError:
+        raise
+    except DeltaError:
+        folder = local_folder(uri)
+        if folder is None or not _set_aside(folder / "_delta_log"):
+            raise
+    return DeltaTable(uri, storage_options=storage_options)
+
+
+def _set_aside(folder: Path) -> bool:
+    """Rename the damaged checkpoints of a log, and what names one that is not there; whether there was any."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+        found = sorted(name for name in names if _CHECKPOINT.fullmatch(name))
+        bad = [folder / name for name in found if not _is_whole(folder / name)]
+        hint = folder / _HINT
+        if hint.exists() and (bad or not _names_one_of(hint, found)):
+            bad.append(hint)
+    except OSError:
+        return False
+    if not bad:
+        return False
+    listed = ", ".join(path.name for path in bad)
+    if (missing := _missing_commit(names, {path.name for path in bad})) is not None:
+        raise StorageError(
+            f"the checkpoint of {folder.parent} is damaged ({listed}), and commit {missing} that it sums up is not"
+            " there any more; put the checkpoint back from a copy of the lake"
+        )
+    for path in bad:
+        try:
+            log.warning("%s is damaged; every commit it sums up is there; kept as %s", path, quarantined(path))
+        except FileNotFoundError:
+            continue  # another process was faster
+        except OSError as error:
+            raise StorageError(
+                f"the checkpoint of {folder.parent} is damaged, and every commit that it sums up is there: move"
+                f" {listed} out of {folder}, nothing is lost by it (it could not be done here: {why(error)})"
+            ) from error
+    return True
+
+
+def _is_whole(path: Path) -> bool:
+    import pyarrow.parquet as pq  # not at the top: only damage needs it
+
+    try:
+        pq.ParquetFile(path).read(use_threads=False)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def _names_one_of(hint: Path, checkpoints: list[str]) -> bool:
+    try:
+        version = json.loads(hint.read_bytes())["version"]
+        return any(name.startswith(f"{version:020}.") for name in checkpoints)
+    except (ValueError, KeyError, TypeError):
+        return True  # delta-rs passes over one that it cannot read
+
+
+def _missing_commit(names: list[str], bad: set[str]) -> str | None:
+    """The first commit that the log lacks between its newest whole checkpoint, or its beginning, and its end."""
+    commits = {int(found[1]) for name in names if (found := _COMMIT.fullmatch(name))}
+    whole = [int(found[1]) for name in names if name not in bad and (found := _CHECKPOINT.fullmatch(name))]
+    summed_up = [int(found[1]) for name in bad if (found := _CHECKPOINT.fullmatch(name))]
+    first, last = max(whole, default=-1) + 1, max([*commits, *summed_up], default=-1)
+    return next((f"{version:020}.json" for version in range(first, last + 1) if version not in commits), None)
