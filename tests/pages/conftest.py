@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from streamlit.util import calc_hash
 
 from ffe_core.operations import console as service
 from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.backfill import BackfillRequest
 
 CONSOLE = Path(__file__).parents[2] / "pages" / "console.py"
 PAGES = sorted(path.parent.name for path in CONSOLE.parent.glob("*/page.py"))
@@ -44,6 +46,24 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def console(data_dir: Path) -> ConsoleService:
     """The service the pages will use: fill it before a page is opened."""
+    return service.shared()
+
+
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with one run: a series that is stored, and one that failed."""
+    folder = tmp_path_factory.mktemp("one") / "data"
+    console = ConsoleService({"data_dir": str(folder)})
+    request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-10")
+    console.run_service.wait(console.run_service.start(request, "ann"), 30)
+    console.drain()
+    return folder
+
+
+@pytest.fixture
+def backfilled(one_run: Path, data_dir: Path) -> ConsoleService:
+    """The service the pages will use, over a copy of it."""
+    shutil.copytree(one_run, data_dir)
     return service.shared()
 
 

@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from ffe_core.operations.console import ConsoleService
 from pages.candles.download import MOST_SERIES, download
-from tests.pages.test_page_states import backfilled
 
 Get = Callable[..., httpx.Response]
 DESCRIPTORS = Path("/proc/self/fd")
@@ -25,9 +24,8 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 @pytest.fixture
-def get(console: ConsoleService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Get:
+def get(backfilled: ConsoleService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Get:
     """`get("?query", **headers)`: what `/export` of a filled console answers; it writes to `tmp_path/temporary`."""
-    backfilled(console)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     app = Starlette(routes=[Route("/export", download)])

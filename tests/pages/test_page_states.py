@@ -15,7 +15,6 @@ from streamlit.testing.v1 import AppTest
 
 from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state.runs import COMPLETE, NewRun
 from tests.pages.conftest import PAGES, Open, words
@@ -35,24 +34,6 @@ def calm(at: AppTest) -> AppTest:
     assert "Traceback" not in said
     assert "the server's log has the details" not in said, said
     return at
-
-
-@pytest.fixture(scope="module")
-def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with one run: a series that is stored, and one that failed."""
-    folder = tmp_path_factory.mktemp("one") / "data"
-    console = ConsoleService({"data_dir": str(folder)})
-    request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-10")
-    console.run_service.wait(console.run_service.start(request, "ann"), 30)
-    console.drain()
-    return folder
-
-
-@pytest.fixture
-def backfilled(one_run: Path, data_dir: Path) -> ConsoleService:
-    """The service the pages will use, over a copy of it."""
-    shutil.copytree(one_run, data_dir)
-    return service_module.shared()
 
 
 # --- Empty and full
