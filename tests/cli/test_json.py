@@ -102,6 +102,7 @@ VERBS = [
     ["coverage"],
     ["coverage", "mark", *SERIES, *RANGE, "--reason", "no trades"],
     ["dlq", "list"],
+    ["instruments", "BTC", "--provider", "simulated"],
     ["dlq", "discard", "--reason", "x", "--pair", "BTCUSD"],
     ["schedules", "list"],
 ]
