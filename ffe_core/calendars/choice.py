@@ -19,7 +19,7 @@ from ffe_core.calendars.exchange_names import ALIASES, CODES
 from ffe_core.calendars.fx import DEFAULT_FX_HOLIDAYS, FxWeek, checked_holidays
 from ffe_core.calendars.own_hours import EXAMPLE, own_hours
 from ffe_core.errors import InputError
-from ffe_core.instruments.names import asset_class, normalize_pair
+from ffe_core.instruments.names import CRYPTO_EXCHANGES, asset_class, normalize_pair
 
 _PLAIN = ("crypto", "fx", oanda.CRYPTO_CFDS)
 KNOWN_CALENDARS: tuple[str, ...] = (*_PLAIN, *(oanda.PREFIX + group for group in oanda.GROUPS), "XNYS")
@@ -27,8 +27,6 @@ KNOWN_CALENDARS: tuple[str, ...] = (*_PLAIN, *(oanda.PREFIX + group for group in
 EXCHANGES: tuple[str, ...] = CODES
 """The codes of the other exchanges that an override may name."""
 
-_BY_PROVIDER = {"coinbase": "crypto"}
-"""Providers at which every pair keeps the same hours: a crypto exchange trades EURUSD at weekends too."""
 _BY_ASSET_CLASS = {"crypto": "crypto", "fx": "fx", "metal": "fx", "index": "fx", "equity": "XNYS"}
 _AT_OANDA = "oanda:"
 
@@ -83,8 +81,8 @@ def exchange_of(symbol: str, exchange: str | None = None) -> str:
 
 
 def _default(provider: str, name: str, exchange: str | None) -> str:
-    if provider in _BY_PROVIDER:
-        return _BY_PROVIDER[provider]
+    if provider in CRYPTO_EXCHANGES:
+        return "crypto"
     if exchange or exchange_of(name) != "XNYS":
         return exchange_of(name, exchange)
     return _BY_ASSET_CLASS[asset_class(name, provider)]

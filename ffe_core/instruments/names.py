@@ -22,6 +22,8 @@ LONGEST = 40
 """Characters of a name: the longest symbol listed anywhere has 19, and what cannot stand in a folder takes three."""
 _JOINTS = {"coinbase": "-", "oanda": "_"}
 """Providers that trade pairs only, and what they write between base and quote."""
+CRYPTO_EXCHANGES = frozenset({"coinbase"})
+"""Providers that trade whatever they have at every hour, EURUSD too; a name without a quote is a future there."""
 _JOINT = "_"
 """Between base and quote in the stored name of a pair at any other provider, where BASEQUOTE would mean another one."""
 _SEPARATORS = re.compile(r"[-_/ ]")
@@ -87,7 +89,7 @@ def asset_class(pair: str, provider: str = "") -> AssetClass:
     """Which kind of market a stored pair trades in, as far as its name says."""
     parts = split_pair(pair, provider)
     if parts is None:
-        return "crypto" if provider == "coinbase" else "equity"
+        return "crypto" if provider in CRYPTO_EXCHANGES else "equity"
     base, _ = parts
     if base in STATES:
         return "fx"
