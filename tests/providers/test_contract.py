@@ -144,7 +144,7 @@ def test_it_keeps_the_hours_that_it_is_said_to(case: Case) -> None:
 
 def test_the_usual_pairs_are_stored_names_that_it_offers(case: Case, tmp_path: Path) -> None:
     provider = case.provider("http://127.0.0.1:1", settings(tmp_path))
-    assert case.pair in provider.usual_pairs
+    assert case.pair in provider.usual_pairs, "`usual_pairs` of the provider: what to suggest first"
     for pair in provider.usual_pairs:
         assert pair == normalize_pair(pair)
         provider.check(pair, case.timeframe)
@@ -469,4 +469,4 @@ async def test_what_it_lists_are_stored_names_with_the_pair_among_them(
     names = [instrument.name for instrument in listed]
     assert names == [normalize_pair(name, provider.name) for name in names]
     assert len(set(names)) == len(names)
-    assert case.pair in names
+    assert case.pair in names, "`catalogue` of the provider: the instruments that it lists"
