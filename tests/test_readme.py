@@ -65,9 +65,11 @@ def below(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     return {name: own for action in acts for name, own in action.choices.items()}
 
 
-@pytest.mark.parametrize(("verb", "act"), commands(), ids="-".join)
+@pytest.mark.parametrize(("verb", "act"), commands(), ids=str)
 def test_every_command_is_in_the_row_of_its_verb(verb: str, act: str) -> None:
-    [row] = re.findall(rf"^\| `{verb} .*$", README, re.MULTILINE)
+    rows = re.findall(rf"^\| `{verb} .*$", README, re.MULTILINE)
+    assert len(rows) == 1, f"README.md, Command line: a row for {verb}"
+    [row] = rows
     assert re.search(rf"\b{act}\b", row), f"README.md, Command line: {act} in the row of {verb}"
 
 
