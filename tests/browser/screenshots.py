@@ -28,7 +28,7 @@ from tests.fake_exchanges import CoinbaseExchange, Market, generated
 SCHEMES = ("light", "dark")
 _HOUR, _DAY = 3600, 86_400
 _SHOWN = {"provider": "coinbase", "pair": "BTCUSD", "timeframe": "1h"}
-_PADDING = 20
+PADDING = 20
 """Pixels of a table that hold no text."""
 _FORM = {"provider": "simulated", "pairs": "BTCUSD,ETHUSD,SOLUSD", "timeframes": "1h,4h"}
 
@@ -103,7 +103,7 @@ def take(browser: Browser, server: Server, out: Path, kind: str, wanted: Sequenc
             settled(visitor.page)
             taken.append(out / f"{page}-{kind}-{scheme}.png")
             visitor.page.screenshot(path=taken[-1])
-            if (cut := hidden_width(visitor.page)) > _PADDING:
+            if (cut := hidden_width(visitor.page)) > PADDING:
                 print(f"{page}-{kind}-{scheme}: a table hides its last {cut} pixels: give its columns a smaller width")
         visitor.close()
         if visitor.faults:
