@@ -6,6 +6,7 @@
     │   │   └── WrongAnswer         wrong_answer: it is about something else than was asked; ask once more
     │   ├── PermanentError          provider_refused: asking again changes nothing (unknown symbol, not offered)
     │   │   ├── CredentialsError    credentials_refused: the provider does not take the key or token
+    │   │   ├── GridChanged         grid_changed: hourly bars open elsewhere in the hour than those of their series
     │   │   ├── AnswerTooLarge      answer_too_large: it holds more than any right answer can
     │   │   └── ClockError          clock_ahead: this computer's clock is too far from the provider's
     │   └── QuotaError              quota_used_up: ask nothing of this provider until its quota resets
@@ -78,6 +79,12 @@ class PermanentError(ProviderError):
     """Asking again would give the same answer."""
 
     code = "provider_refused"
+
+
+class GridChanged(PermanentError):
+    """Hourly bars that open elsewhere in the hour than those of their series: a person says which grid it keeps."""
+
+    code = "grid_changed"
 
 
 class CredentialsError(PermanentError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from ffe_core.calendars import exchange_of
+from ffe_core.calendars.exchange_table import hour_spacing
 from ffe_core.candles import table_name
 from ffe_core.instruments.names import asset_class, normalize_pair
 from ffe_core.timeframes import seconds
 
-_HALF_HOUR = 1800
 NO_MARK = -(2**63)
 """What the lake holds for a mark that was forgotten, or never set beside one that was."""
 
@@ -50,12 +51,14 @@ class Series:
 
     @property
     def grid(self) -> int:
-        """Seconds between two instants at which a bar may open: an hourly share bar may open on the half hour."""
-        return (
-            min(self.step, _HALF_HOUR)
-            if self.timeframe == "1h" and asset_class(self.asset_pair, self.provider) == "equity"
-            else self.step
-        )
+        """Seconds between two instants at which a bar may open: an hourly share bar may open on the half hour, or on
+        the quarter where its exchange does."""
+        return hour_spacing(exchange_of(self.asset_pair)) if self.has_hour_grid else self.step
+
+    @property
+    def has_hour_grid(self) -> bool:
+        """Whether it is to be learned where in the hour its bars open: hourly bars of a share."""
+        return self.timeframe == "1h" and asset_class(self.asset_pair, self.provider) == "equity"
 
     def __str__(self) -> str:
         return f"{self.asset_pair} {self.timeframe} from {self.provider}"

@@ -10,16 +10,19 @@ value: env files and container tools pass them on. Credentials lose white space 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from ffe_core import sources
 from ffe_core.calendars import CalendarOverrideError, MarketCalendar, calendar_for, check_overrides, checked_holidays
+from ffe_core.calendars.hour_grid import on_hour_grid
 from ffe_core.errors import InputError
+from ffe_core.instruments.model import SeriesFacts
+from ffe_core.instruments.names import asset_class, normalize_pair
 from ffe_core.locations import data_folder, lake_address
 from ffe_core.provider_settings import SECTIONS
 from ffe_core.redaction import register
@@ -34,6 +37,9 @@ _FOR_TESTS = f"{PREFIX}CHROMIUM"
 Seconds = Annotated[float, Field(ge=0, le=_HOUR, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(gt=0, le=_HOUR, allow_inf_nan=False)]
 """Seconds; up to an hour."""
+
+Facts = Callable[[str, str], Mapping[str, SeriesFacts]]
+"""What was learned about a pair of a provider, by timeframe."""
 
 Section = TypeVar("Section", bound=BaseModel)
 Config = Mapping[str, Any]
@@ -77,9 +83,20 @@ class CalendarSettings(BaseModel):
                 raise CalendarOverrideError(key, f" names no provider; use one of {', '.join(SECTIONS)}")
         return overrides
 
+    _facts: Facts | None = PrivateAttr(default=None)
+
+    def learn_from(self, facts: Facts) -> None:
+        """From now on calendars heed what was learned about series: where in the hour their bars open."""
+        self._facts = facts
+
     def of(self, provider: str, pair: str) -> MarketCalendar:
         """The calendar that a pair follows at a provider. InputError for an override that cannot be."""
-        return calendar_for(provider, pair, self.overrides, self.fx_holidays)
+        calendar = calendar_for(provider, pair, self.overrides, self.fx_holidays)
+        name = normalize_pair(pair, provider)
+        if self._facts is None or asset_class(name, provider) != "equity":
+            return calendar
+        hourly = self._facts(provider, name).get("1h")
+        return on_hour_grid(calendar, hourly.hour_offset if hourly else None)
 
 
 class ConsoleSettings(BaseModel):

@@ -58,6 +58,11 @@ class MarketCalendar(ABC):
     def horizon(self) -> Horizon:
         """First instant known and first instant no longer known, epoch seconds; None where there is no limit."""
 
+    @property
+    def hour_offset(self) -> int:
+        """Where in the hour the market's own hourly bars open, seconds: on the full hour unless it says otherwise."""
+        return 0
+
     @abstractmethod
     def _intervals(self, start: int, end: int) -> Times:
         """(n, 2) open intervals that touch [start, end), merged and sorted; they may reach beyond it."""

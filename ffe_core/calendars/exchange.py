@@ -35,6 +35,10 @@ class ExchangeHours(MarketCalendar):
         end = int(datetime(_last_year() + 1, 1, 1, tzinfo=UTC).timestamp())
         return max(first, 0), end if last is None else min(end, last)
 
+    @property
+    def hour_offset(self) -> int:
+        return self._sessions().hour_offset
+
     def _intervals(self, start: int, end: int) -> Times:
         return overlapping(self._sessions().hours, start, end)
 

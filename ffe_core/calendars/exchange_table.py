@@ -12,6 +12,7 @@ from ffe_core.calendars.week_text import minutes
 
 Span = tuple[int, int]
 """Minutes after midnight, start and end."""
+_HALF_HOUR = 1800
 _SUMMER = ", in New York's summer "
 
 
@@ -42,6 +43,12 @@ def suffixes() -> dict[str, str]:
 def names() -> dict[str, str]:
     """Exchange code by other names, as in Alpha Vantage's list of shares."""
     found: dict[str, str] = _table()["names"]
+    return found
+
+
+def hour_spacing(code: str) -> int:
+    """Seconds between two instants at which an hourly bar of an exchange may open."""
+    found: int = _table()["spacing"].get(code, _HALF_HOUR)
     return found
 
 

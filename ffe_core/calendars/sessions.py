@@ -19,7 +19,7 @@ from ffe_core.calendars.zones import day_number, from_local
 from ffe_core.intervals import Times, minus
 from ffe_core.times import DAY, utc
 
-_QUARTER, _HALF_HOUR = 900, 1800
+_QUARTER, _HALF_HOUR, _HOUR = 900, 1800, 3600
 _NEW_YORK = "America/New_York"
 _SUMMER_OFFSET = -4 * 3600
 
@@ -65,6 +65,12 @@ class Sessions:
         bases = np.where(known, self.bases[rows], opens)
         found: Times = opens - (opens - bases) % step
         return found
+
+    @cached_property
+    def hour_offset(self) -> int:
+        """Where in the hour (of UTC) sessions open now, seconds: the last one that is known tells."""
+        first = np.searchsorted(self.labels, self.labels[-1])
+        return int(self.bases[first] % _HOUR)
 
     @property
     def grid(self) -> int:

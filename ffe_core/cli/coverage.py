@@ -13,6 +13,7 @@ from ffe_core.cli.output import print_json, print_table
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.completeness import COUNTS
 from ffe_core.errors import InputError
+from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
 from ffe_core.instruments.names import spellings
@@ -25,6 +26,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGaps
 from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.instruments import InstrumentStore
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
@@ -139,9 +141,10 @@ class _Looked:
         self._database = state(settings)
         self._marks = AcknowledgedGaps(self._database)
         queue = DeadLetterQueue(folder / "dlq")
+        lake = DeltaLakeManager(settings.lake_uri)
         self.coverage = Coverage(
             settings,
-            DeltaLakeManager(settings.lake_uri),
+            lake,
             queue,
             self._marks,
             WatermarkStore(folder / "watermarks"),
@@ -155,6 +158,7 @@ class _Looked:
             output.warn(f"quarantined: {item.name}: {item.reason}")
         self.known = self.coverage.series()
         self.series = _chosen(arguments, self.known)
+        learn_from_stored(self.series, settings.calendars.of, InstrumentStore(self._database), lake)
 
     def gap_verbs(self) -> GapVerbs:
         return GapVerbs(self.coverage, self._marks, Audit(self._database))
@@ -186,6 +190,7 @@ def _document(one: SeriesCoverage, outages: set[Any]) -> dict[str, Any]:
         "provider": one.series.provider,
         "start": times.iso(one.start),
         "end": times.iso(one.end),
+        **({"hour_grid": one.hour_grid} if one.hour_grid else {}),
         **(one.counts.counts() if one.account else dict.fromkeys(COUNTS)),
         "gaps": [_gap(gap, outages) for gap in one.gaps()],
     }
@@ -215,6 +220,8 @@ def _show(found: Sequence[SeriesCoverage], outages: set[Any], any_known: bool) -
     for one in found:
         if one.trouble:
             print(f"\n{one.series}: {one.trouble}")
+        elif one.hour_grid:
+            print(f"\n{one.series}: bars open {one.hour_grid}")
     gaps = largest_gaps(found, _SHOWN_GAPS)
     if gaps:
         print(f"\nThe largest gaps of {sum(len(one.gaps(['unexplained'])) for one in found):,} without a reason:")

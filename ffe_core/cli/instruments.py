@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ffe_core import times
+from ffe_core.calendars.hour_grid import GRIDS, SESSION, in_words
 from ffe_core.cli.common import actor, state
 from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
@@ -15,6 +16,7 @@ from ffe_core.errors import CredentialsMissing, FFEError, InputError
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations.instruments import Instruments
 from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.instruments import CatalogueCopy
@@ -38,6 +40,11 @@ def register(verbs: Any) -> None:
     parser.add_argument(
         "--accept", metavar="PAIR", help="a listing day was only corrected: what is stored is the one of now"
     )
+    parser.add_argument(
+        "--grid",
+        choices=(*GRIDS, SESSION),
+        help="accept where in the hour the hourly bars of the share TEXT open: 'session' counts from the market's open",
+    )
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default 50)")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -56,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         instruments = Instruments(settings, database, marks.has_pair)
         if arguments.accept:
             return _accept(instruments, Audit(database), arguments)
+        if arguments.grid:
+            return _accept_grid(instruments, Audit(database), arguments)
         failed = arguments.refresh and not _refresh(instruments, arguments.provider)
         found = instruments.search(" ".join(arguments.text), arguments.provider, arguments.limit)
         _show(found, instruments, marks, arguments)
@@ -87,28 +96,52 @@ def _accept(instruments: Instruments, audit: Audit, arguments: argparse.Namespac
     with audit.act(actor(), "accept listing", f"{arguments.provider}/{arguments.accept}"):
         accepted = instruments.accept_listing(arguments.provider, arguments.accept)
     if arguments.json:
-        print_json(_document(accepted, True))
+        print_json(_document(accepted, True, instruments))
     else:
         print(f"{accepted.name} at {accepted.provider} is the instrument listed on {accepted.listed}")
+    return 0
+
+
+def _accept_grid(instruments: Instruments, audit: Audit, arguments: argparse.Namespace) -> int:
+    if arguments.provider is None or len(arguments.text) != 1:
+        raise InputError("name one pair and its provider too", field="grid")
+    pair, grid = arguments.text[0], arguments.grid
+    with audit.act(actor(), "accept grid", Series.of(pair, "1h", arguments.provider).key, grid=grid):
+        series, offset, before = instruments.accept_grid(arguments.provider, pair, grid)
+    if arguments.json:
+        named = None if before is None else in_words(before)
+        print_json(
+            {"asset_pair": series.asset_pair, "provider": series.provider, "hour_grid": in_words(offset)}
+            | {"before": named}
+        )
+    else:
+        was = "" if before in (None, offset) else f"; before {in_words(before)}"
+        print(f"hourly bars of {series.asset_pair} from {series.provider} open {in_words(offset)}{was}")
     return 0
 
 
 def _show(
     found: list[Instrument], instruments: Instruments, marks: WatermarkStore, arguments: argparse.Namespace
 ) -> None:
-    rows = [_document(one, marks.has_pair(one.provider, one.name)) for one in found]
+    rows = [_document(one, marks.has_pair(one.provider, one.name), instruments) for one in found]
     copies = [instruments.copy_of(name) for name in ([arguments.provider] if arguments.provider else PROVIDERS)]
     if arguments.json:
         print_json({"instruments": rows, "catalogues": [_copy_document(copy) for copy in copies]})
         return
-    shown = [{**row, "stored as": row["name"], "stored": "yes" if row["stored"] else ""} for row in rows]
-    print_table(list(_COLUMNS), [[str(row[name] or "") for name in _COLUMNS] for row in shown])
+    shown = [
+        {**row, "stored as": row["name"], "stored": "yes" if row["stored"] else "", "hourly bars": row["hour_grid"]}
+        for row in rows
+    ]
+    columns = [*_COLUMNS, *(["hourly bars"] if any(row["hour_grid"] for row in rows) else [])]
+    print_table(columns, [[str(row[name] or "") for name in columns] for row in shown])
     for copy in copies:
         print(_age(copy.provider, copy.read_at, copy.error))
 
 
-def _document(one: Instrument, is_stored: bool) -> dict[str, Any]:
-    return {**asdict(one), "same_as": list(one.same_as), "stored": is_stored}
+def _document(one: Instrument, is_stored: bool, instruments: Instruments) -> dict[str, Any]:
+    offset = instruments.grid_of(one.provider, one.name) if is_stored else None
+    grid = None if offset is None else in_words(offset)
+    return {**asdict(one), "same_as": list(one.same_as), "stored": is_stored, "hour_grid": grid}
 
 
 def _copy_document(copy: CatalogueCopy) -> dict[str, Any]:

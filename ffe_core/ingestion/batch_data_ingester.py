@@ -15,6 +15,7 @@ from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
+from ffe_core.ingestion.hour_grid import HourGrid
 from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
 from ffe_core.ingestion.provider_adapter import ProviderAdapter
 from ffe_core.ingestion.series_result import Progress, SeriesResult
@@ -28,6 +29,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager, conform
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.instruments import InstrumentStore
 from ffe_core.storage.state.opening import open_state, state_is_missing
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.threads import run_to_completion
@@ -47,6 +49,7 @@ class BatchDataIngester:
         self.delta_mgr = delta_mgr
         self.config = config if config is not None else {}
         self.settings = Settings.load(config)
+        self.settings.calendars.learn_from(lambda provider, pair: self.instruments.facts_of(provider, pair))
         self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
         self._database = database
@@ -107,7 +110,7 @@ class BatchDataIngester:
         SeriesHeld.
         """
         calendar = self.settings.calendars.of(series.provider, series.asset_pair)
-        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.acknowledged)
+        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.acknowledged, self.instruments)
         pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await self.lease(series, run_id).wait(wait):
@@ -116,7 +119,16 @@ class BatchDataIngester:
     @cached_property
     def acknowledged(self) -> AcknowledgedGaps:
         """The marked gaps beside the lake; the database is opened on first use. StorageError if it cannot be."""
-        return AcknowledgedGaps(self._database or open_state(self.settings, self._state_is_missing))
+        return AcknowledgedGaps(self._state)
+
+    @cached_property
+    def instruments(self) -> InstrumentStore:
+        """What was learned about series, in the same database."""
+        return InstrumentStore(self._state)
+
+    @cached_property
+    def _state(self) -> Database:
+        return self._database or open_state(self.settings, self._state_is_missing)
 
     def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
         """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""
@@ -177,7 +189,8 @@ class BatchDataIngester:
         """Append a frame made by `validate_and_clean` and `_add_metadata`, and move the watermark, in one commit.
 
         Of several rows of one bar the last counts. The watermark stays where bars are missing between it and the frame,
-        so that resume asks for them. SeriesHeld if another run has the series for longer than `lease_wait_seconds`.
+        so that resume asks for them. SeriesHeld if another run has the series for longer than `lease_wait_seconds`,
+        GridChanged for hourly bars on another grid than the series keeps to.
         """
         if df.empty:
             return
@@ -199,11 +212,15 @@ class BatchDataIngester:
             await run_to_completion(self._commit, series, rows, open_times)
 
     def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
+        hours = HourGrid(series, self.settings.calendars.of(series.provider, series.asset_pair), self.instruments)
+        hours.read(self.delta_mgr)
+        hours.check(open_times)
         held = self.delta_mgr.marks(series)
         after = Watermarks(
             self._watermark_after(series, held, open_times), int(open_times.min()) if held.low is None else held.low
         )
         self.delta_mgr.commit(series, rows, held, after)
+        hours.keep()
         self.watermark_store.put(series, after)
 
     def _watermark_after(self, series: Series, held: Watermarks, open_times: np.ndarray) -> int:

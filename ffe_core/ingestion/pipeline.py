@@ -23,6 +23,7 @@ from ffe_core.ingestion.chunk import Chunk
 from ffe_core.ingestion.empty_responses import EmptyResponses
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.fetch import confirmed, is_empty
+from ffe_core.ingestion.hour_grid import Facts, HourGrid
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
@@ -34,6 +35,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.threads import run_to_completion
+from ffe_core.validation import read_open_times
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
@@ -49,6 +51,8 @@ class Stores:
     watermarks: WatermarkStore
     acknowledged: AcknowledgedGaps | None = None
     """Where explanations are read and empty responses remembered; without it nothing is marked."""
+    facts: Facts | None = None
+    """Where the grid of hourly shares is kept; without it each run learns it anew."""
 
 
 class SeriesPipeline:
@@ -64,7 +68,8 @@ class SeriesPipeline:
         run_id: str | None = None,
         progress: Progress = lambda report: None,
     ) -> None:
-        self._series, self._provider, self._calendar, self._stores = series, provider, calendar, stores
+        self._series, self._provider, self._stores = series, provider, stores
+        self._hours = HourGrid(series, calendar, stores.facts)
         self._ingestion_id = str(uuid.uuid4())
         self._run_id = run_id
         self._progress = progress
@@ -78,6 +83,11 @@ class SeriesPipeline:
         self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
         self._cancelled: asyncio.CancelledError | None = None
 
+    @property
+    def _calendar(self) -> MarketCalendar:
+        """The market, on the grid that the series keeps to as far as it is known by now."""
+        return self._hours.calendar
+
     async def run(self, start: int, end: int, mode: plan.Mode) -> SeriesResult:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
 
@@ -86,6 +96,7 @@ class SeriesPipeline:
         report = self._begin(start, end)
         self._calendar.expected_ranges(self._series.timeframe, report.start, report.end)
         try:
+            await run_to_completion(self._hours.read, self._stores.lake)
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._replanning(report, mode)
             if mode == "resume" and self._reaches_further(report):
@@ -182,6 +193,7 @@ class SeriesPipeline:
         chunk = self._chunk(span)
         try:
             async for page, answer in answers:
+                self._check_grid(page, answer)
                 reach = self._take(report, chunk, page, answer)
                 self._responses.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
@@ -279,6 +291,12 @@ class SeriesPipeline:
         chunk.take(Page(max(page.start, reach), page.end), answer.records, self._closed)
         return reach > page.start
 
+    def _check_grid(self, page: Page, answer: Fetched) -> None:
+        """Refuse an answer whose bars lie on another grid than those of the series; what came before it is stored."""
+        if self._series.has_hour_grid:
+            opens = read_open_times(answer.records)
+            self._hours.check(opens[(opens >= page.start) & (opens < page.end)])
+
     def _cut_at(self, closed: int, page: Page) -> None:
         """From `closed` on nothing is stored any more, so that no mark passes a bar that was dropped."""
         self._closed = min(self._closed, closed)
@@ -319,6 +337,7 @@ class SeriesPipeline:
             chunk.counts.stored += done.new + done.restated
             chunk.counts.restated += done.restated
             chunk.counts.duplicates += done.repeats
+            self._hours.keep()
         moved, self._held = after != self._held, after
         settled = self._settled(span, newest)
         report.marks = after

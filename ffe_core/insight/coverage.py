@@ -16,6 +16,7 @@ import numpy as np
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
+from ffe_core.calendars.hour_grid import in_words
 from ffe_core.completeness import COUNTS, KINDS, Account, Completeness, Kind, account
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
@@ -64,6 +65,8 @@ class SeriesCoverage:
     account: Account | None = None
     trouble: str | None = None
     """Why there are no counts: the calendar was asked beyond what it knows."""
+    hour_grid: str | None = None
+    """Where in the hour the bars are expected to open, in words; None where there is no choice."""
 
     @property
     def counts(self) -> Completeness:
@@ -130,7 +133,8 @@ class Coverage:
 
     def _one(self, series: Series, start: int, end: int, held: Times, dead: Times, marked: Times) -> SeriesCoverage:
         try:
-            bars = self._expected(calendar_of(series, self._settings), series.timeframe, start, end)
+            calendar = calendar_of(series, self._settings)
+            bars = self._expected(calendar, series.timeframe, start, end)
         except InputError as error:
             return SeriesCoverage(series, start, end, trouble=str(error))
         key = (series, start, end)
@@ -140,7 +144,7 @@ class Coverage:
             if len(self._accounts) >= _REMEMBERED:
                 self._accounts.clear()
             known = self._accounts[key] = given, account(bars, start, end, held, dead, marked)
-        return SeriesCoverage(series, start, end, known[1])
+        return SeriesCoverage(series, start, end, known[1], hour_grid=hour_grid(series, calendar))
 
     def _held(self, series: Sequence[Series], looked: _Look) -> dict[Series, Times]:
         found: dict[Series, Times] = {}
@@ -187,6 +191,11 @@ _NO_OPEN_TIMES: Times = np.empty(0, dtype=np.int64)
 def calendar_of(series: Series, settings: Settings) -> MarketCalendar:
     """The calendar that a series follows by the settings. InputError for an override that cannot be."""
     return settings.calendars.of(series.provider, series.asset_pair)
+
+
+def hour_grid(series: Series, calendar: MarketCalendar) -> str | None:
+    """Where in the hour the bars of an hourly share open, in words; None for any other series."""
+    return in_words(calendar.hour_offset) if series.has_hour_grid else None
 
 
 def closed_before(series: Series, settings: Settings, now: int) -> int:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ffe_core.errors import FFEError, InputError, StorageError
+from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.insight.coverage import Coverage
+from ffe_core.insight.stored import stored_series
 from ffe_core.operations.gaps import GapVerbs
 from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.leader import Leadership
@@ -121,7 +123,12 @@ class ConsoleService:
         self._try_to(self.run_service.adopt_dead_runs)
         self.scheduler.start()
         self.notices.start()
+        self._try_to(self._learn_grids)
         self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))
+
+    def _learn_grids(self) -> None:
+        series = [one.series for one in stored_series(self.lake)]
+        learn_from_stored(series, self.settings.calendars.of, self.instruments.store, self.lake)
 
     def _try_to(self, step: Callable[[], object]) -> None:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from ffe_core.calendars.hour_grid import offset_of
 from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
 from ffe_core.instruments.model import Instrument
 from ffe_core.instruments.names import compact, identity_of, normalize_pair, parts, split_pair
@@ -167,6 +168,22 @@ class Instruments:
             raise InputError(f"{provider} lists no day for {name}; nothing is to be accepted", field="pair")
         self.store.learn(Series(name, "", provider), listed=instrument.listed)
         return instrument
+
+    def accept_grid(self, provider: str, text: str, grid: str) -> tuple[Series, int, int | None]:
+        """Say where in the hour the hourly bars of a share open from now on: "half-hour", "hour", or "session", as
+        its market counts them. The series, the offset of now, that of before. InputError for what has no such grid."""
+        series = Series.of(text, "1h", provider)
+        if not series.has_hour_grid:
+            raise InputError(f"{series.asset_pair} is no share; its hourly bars open on the full hour", field="grid")
+        offset = offset_of(self._settings.calendars.of(provider, series.asset_pair), grid)
+        known = self.store.facts_of(provider, series.asset_pair).get("1h")
+        self.store.learn(series, hour_offset=offset)
+        return series, offset, known.hour_offset if known else None
+
+    def grid_of(self, provider: str, name: str) -> int | None:
+        """Where in the hour the hourly bars of a stored name open, in seconds; None where that is not known yet."""
+        known = self.store.facts_of(provider, name).get("1h")
+        return known.hour_offset if known else None
 
     def _resolved(self, provider: str, text: str) -> Resolved:
         name = normalize_pair(text, provider)

@@ -31,8 +31,7 @@ Record = dict[str, Any]
 """One candle as sent: the provider's own fields, plus `date` (bar open, aware ISO 8601), `open`, `high`, `low`,
 `close` and, where there is one, `volume`, each with the value as sent. What could not be mapped is left out."""
 
-
-_HALF_HOUR = 1800
+_QUARTER = 900
 
 
 @dataclass(slots=True)
@@ -137,10 +136,10 @@ class Provider(ABC):
     def closed_before(self, timeframe: str, now: int) -> int:
         """Bars that open before this instant (epoch seconds) are closed at `now`, later ones are not.
 
-        An hourly bar may open on the half hour (shares do), and then closes on it.
+        An hourly bar may open on the half hour or the quarter (shares do), and then closes on it.
         """
         step = seconds(timeframe)
-        spacing = min(step, _HALF_HOUR) if timeframe == "1h" else step
+        spacing = min(step, _QUARTER) if timeframe == "1h" else step
         grace = 0 if self.flags_completion else self.settings.close_grace_seconds
         return floor(now - grace, spacing) - step + spacing
 

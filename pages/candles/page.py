@@ -14,7 +14,7 @@ from ffe_core import times
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.chart import ChartView, bars_in, chart_view
-from ffe_core.insight.coverage import calendar_of
+from ffe_core.insight.coverage import calendar_of, hour_grid
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
@@ -431,10 +431,12 @@ def what_is_shown(view: ChartView) -> None:
     st.markdown(" · ".join(parts) + mock)
     if view.bars.num_rows == 0:
         return
+    grid = hour_grid(view.series, calendar_of(view.series, service().settings))
+    hourly = "" if grid is None else f" Hourly bars of this series open {grid}."
     more = f" The widest {MOST_SHADES} of {number(len(view.gaps))} gaps are shaded." * (len(view.gaps) > MOST_SHADES)
     st.caption(
         "Drag over the chart to look closer. Times are UTC; a bar is named by its open. "
-        f"Keys: ← → earlier and later, A everything, B back.{more}"
+        f"Keys: ← → earlier and later, A everything, B back.{hourly}{more}"
     )
 
 

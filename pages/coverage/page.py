@@ -9,7 +9,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
-from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, largest_gaps, outages
+from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, hour_grid, largest_gaps, outages
 from ffe_core.instruments.names import likely_name
 from ffe_core.intervals import Times
 from ffe_core.operations.gaps import GapState
@@ -295,7 +295,9 @@ def calendar_notes(one: SeriesCoverage) -> None:
     calendar = calendar_of(one.series, service().settings)
     first, last = calendar.horizon
     known = "" if first is None else f", known from {when(first, hint=False)} to {when(last, hint=False)}"
-    st.caption(f"Calendar {plain(calendar.name)}{known}.")
+    grid = hour_grid(one.series, calendar)
+    bars = "" if grid is None else f" Its hourly bars open {grid}."
+    st.caption(f"Calendar {plain(calendar.name)}{known}.{bars}")
     special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
     if special:
         with st.expander(f"{len(special)} holidays and half days"):

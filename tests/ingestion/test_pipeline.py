@@ -248,11 +248,12 @@ class TestClosedCandles:
         assert report.completeness.missing == [(hour(n), hour(m)) for n, m in ((9, 10), (15, 17), (25, 26))]
 
     def test_a_share_bar_half_an_hour_after_the_last_one_is_not_skipped(self, tmp_path: Path):
-        """Some hourly bars of shares open on the half hour, some on the hour."""
+        """Hourly bars of shares open on the half hour or on the full hour; a person may accept the other grid."""
         share, half_past = Series("AAPL", "1h", "alpha_vantage"), START + 38 * HOUR + 1800
         held = records([half_past, *range(half_past + 1800, half_past + 6 * HOUR, HOUR)])
         for end in (half_past + 1800, half_past + 8 * HOUR):
             run(tmp_path, FakeProvider(held, 1000, 1800), half_past, end, share)
+            ingester(tmp_path).instruments.learn(share, hour_offset=0)
         assert open_times(tmp_path, share) == sorted(held)
 
 

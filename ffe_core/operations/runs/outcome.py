@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ffe_core.completeness import Completeness
-from ffe_core.errors import PermanentError, QuotaError, RetriableError, SeriesHeld
+from ffe_core.errors import GridChanged, PermanentError, QuotaError, RetriableError, SeriesHeld
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSeries
@@ -14,6 +14,7 @@ CHANGE_REQUEST = "change_request"
 NEXT_STEPS = {
     CHANGE_REQUEST: "asking again would give the same answer: change the request or the credentials",
     "choose_later_start": "the provider does not reach back that far; choose another provider or a later start",
+    "accept_grid": "compare a few of its bars with those that are stored, then accept the new grid as the error says",
     "look_at_gaps": "look at the gaps, then fetch them again or mark them",
     "wait_for_quota": "retry failed when the provider's quota has reset",
     "retry_failed": "retry failed: it picks up where the marks stand",
@@ -45,6 +46,8 @@ def next_step(report: SeriesResult) -> str | None:
             return "choose_later_start"
         case None:
             return "look_at_gaps" if state_of(report) == run_states.GAPS else None
+        case GridChanged():
+            return "accept_grid"
         case PermanentError():
             return CHANGE_REQUEST
         case QuotaError():

@@ -1,0 +1,136 @@
+"""Hour grid of a market: its hourly bars counted from another place in the hour than the market's own.
+
+Hourly bars of shares come on the half hour (from the session's open at 09:30) or on the full hour, where the first of
+a day, 09:00, holds half an hour. A provider says neither; its bodies show it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
+from ffe_core.errors import InputError
+from ffe_core.intervals import Times, grid_ceil, merge, open_times_in
+
+HOUR = 3600
+SESSION = "session"
+GRIDS: dict[str, int] = {"half-hour": 1800, "hour": 0}
+"""Grids by the names a person types; besides them there is the market's own, `SESSION`."""
+_ALIKE = {offset: name for name, offset in GRIDS.items()}
+
+
+@dataclass(frozen=True)
+class OnHourGrid(MarketCalendar):
+    """A market whose hourly bars open `offset` seconds past each full hour of UTC; all else is the market's own."""
+
+    market: MarketCalendar
+    offset: int
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.market.name
+
+    @property
+    def horizon(self) -> Horizon:
+        return self.market.horizon
+
+    @property
+    def hour_offset(self) -> int:
+        return self.offset
+
+    def _intervals(self, start: int, end: int) -> Times:
+        return self.market._intervals(start, end)
+
+    def _quiet(self, start: int, end: int) -> Times:
+        return self.market._quiet(start, end)
+
+    def _grid(self, step: int) -> int:
+        return self.market._grid(step)
+
+    def _reach(self, start: int, end: int, step: int) -> tuple[int, int]:
+        return (start, end + step) if step == HOUR else self.market._reach(start, end, step)
+
+    def _runs(self, intervals: Times, step: int) -> Times:
+        if step != HOUR:
+            return self.market._runs(intervals, step)
+        anchors = intervals[:, 0] - (intervals[:, 0] - self.offset) % step
+        return merge(np.column_stack((anchors, anchors + grid_ceil(intervals[:, 1] - anchors, step))))
+
+    def _special_days(self, first: date, last: date) -> list[SpecialSession]:
+        return self.market._special_days(first, last)
+
+
+def own(calendar: MarketCalendar) -> MarketCalendar:
+    """The market itself, on its own grid."""
+    return calendar.market if isinstance(calendar, OnHourGrid) else calendar
+
+
+def on_hour_grid(calendar: MarketCalendar, offset: int | None) -> MarketCalendar:
+    """The market with its hourly bars on a grid; itself where that is its own grid, or none is known."""
+    market = own(calendar)
+    return market if offset is None or offset == market.hour_offset else OnHourGrid(market, offset)
+
+
+def kept_grids(calendar: MarketCalendar, open_times: npt.ArrayLike) -> tuple[int, ...] | None:
+    """The grids, as offsets, that hourly bars with these opens (epoch seconds) may keep to, the market's own first.
+
+    () for bars of several grids. Only bars that hold an open or a quiet minute tell a grid: None where there is none.
+    """
+    opens, market = _known(np.asarray(open_times, dtype=np.int64), own(calendar)), own(calendar)
+    if len(opens) == 0:
+        return None
+    offsets = list(dict.fromkeys((market.hour_offset, *GRIDS.values())))
+    on = np.array([np.isin(opens, _possible(market, offset, opens)) for offset in offsets])
+    telling = on.any(axis=0)
+    if not telling.any():
+        return None
+    return tuple(offset for offset, row in zip(offsets, on, strict=True) if row[telling].all())
+
+
+def most_kept(calendar: MarketCalendar, open_times: npt.ArrayLike) -> int | None:
+    """The grid that most of these bars keep to, the market's own where two hold as many; None where none tells one."""
+    opens, market = _known(np.asarray(open_times, dtype=np.int64), own(calendar)), own(calendar)
+    if len(opens) == 0:
+        return None
+    offsets = list(dict.fromkeys((market.hour_offset, *GRIDS.values())))
+    counts = [int(np.isin(opens, _possible(market, offset, opens)).sum()) for offset in offsets]
+    return offsets[int(np.argmax(counts))] if max(counts) else None
+
+
+def offset_of(calendar: MarketCalendar, name: str) -> int:
+    """The offset of a grid by the name a person types. InputError for another name."""
+    if name == SESSION:
+        return own(calendar).hour_offset
+    if name not in GRIDS:
+        raise InputError(f"{name!r} is unknown; use one of {', '.join((*GRIDS, SESSION))}", field="grid")
+    return GRIDS[name]
+
+
+def typed(offset: int) -> str:
+    """The name to type for a grid."""
+    return _ALIKE.get(offset, SESSION)
+
+
+def in_words(offset: int) -> str:
+    """Where in the hour bars of a grid open, in words."""
+    named = {0: "on the full hour", 1800: "on the half hour"}
+    return named.get(offset, f"{offset // 60} minutes past the hour (UTC)")
+
+
+def _possible(market: MarketCalendar, offset: int, opens: Times) -> Times:
+    """The opens that a market can have on a grid, from the first of these to the last."""
+    on, start, end = on_hour_grid(market, offset), int(opens.min()), int(opens.max()) + 1
+    runs: list[Any] = [on.expected_ranges("1h", start, end), on.optional_ranges("1h", start, end)]
+    return np.concatenate([open_times_in(part, HOUR) for part in runs])
+
+
+def _known(opens: Times, market: MarketCalendar) -> Times:
+    first, end = market.horizon
+    low, high = -(2**62) if first is None else first, 2**62 if end is None else end
+    found: Times = opens[(opens >= low) & (opens < high)]
+    return found
