@@ -58,7 +58,7 @@ class Market(FakeProvider):
 
 @pytest.fixture
 def market(monkeypatch: pytest.MonkeyPatch) -> Market:
-    """A market that every coinbase provider made in the test is; commits are due after ten rows."""
+    """A market that every coinbase provider made in the test is; commits are due after thirty rows."""
     made = Market()
 
     class Made(Market):
@@ -70,7 +70,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> Market:
 
     monkeypatch.setitem(PROVIDERS, "coinbase", Made)
     monkeypatch.setattr(chunk, "_VALIDATE_RECORDS", 10)
-    monkeypatch.setattr(chunk, "_COMMIT_ROWS", 10)
+    monkeypatch.setattr(chunk, "_COMMIT_ROWS", 30)
     return made
 
 

@@ -412,7 +412,7 @@ def test_marks_that_cannot_be_read_fail_their_own_series_only(
 def test_the_preview_is_what_the_run_then_does(
     tmp_path: Path, market: Market, mode: str, before: tuple[str, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunk, "_COMMIT_ROWS", 100)  # with ten, most of the time goes into the log of the table
+    monkeypatch.setattr(chunk, "_COMMIT_ROWS", 100)  # with thirty, most of the time goes into the log of the table
     with opened(tmp_path) as service:
         if before:
             done(service, asked(start=before[0], days=before[1]))
