@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,24 @@ class TestTheFilesAreTheTruth:
             connection.execute(sa.text("CREATE TABLE stray (x)"))
             connection.execute(sa.text("PRAGMA user_version = 1"))
         assert DeadLetterQueue(folder).count() == 1
+
+    def test_its_tables_are_made_all_or_none(
+        self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        make, file = dead_letter_index._metadata.create_all, folder / ".index.sqlite"
+
+        def interrupted(connection: sa.Connection, **options: Any) -> None:
+            make(connection, **options)
+            raise KeyboardInterrupt
+
+        put(folder, "one")
+        with monkeypatch.context() as patch:
+            patch.setattr(dead_letter_index._metadata, "create_all", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                queue.count()
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+        assert queue.count() > 0
 
     def test_nothing_is_read_again_when_nothing_was_touched(
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
