@@ -18,7 +18,8 @@ from ffe_core.candles import VALUES
 from ffe_core.insight.aggregate import BarSize, aggregate, bar_size, coarser, expected_sources, ladder
 from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, nearest, pieces
 from ffe_core.insight.gaps import Gap, Seen, closures, ended
-from ffe_core.insight.stored import covered, require_stored, volume_unit
+from ffe_core.insight.stored import covered, require_stored
+from ffe_core.insight.units import volume_unit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
+import pyarrow.compute as pc
 
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
@@ -25,7 +25,8 @@ from ffe_core.candles import VALUES
 from ffe_core.errors import InputError, StorageError
 from ffe_core.insight.bars import LINEAGE, Moment, moment_micros, pieces
 from ffe_core.insight.gaps import Seen
-from ffe_core.insight.stored import covered, require_stored, volume_unit
+from ffe_core.insight.stored import covered, require_stored
+from ffe_core.insight.units import NumberFormat, unit_text, volume_unit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -44,11 +45,9 @@ SCHEMA = pa.schema(
 )
 """Columns of an export: a bar, whose it is, and where it comes from."""
 
-_TEXT = pa.schema([field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field for field in SCHEMA])
-
 
 class _Writer(Protocol):
-    def write_table(self, table: pa.Table) -> None: ...
+    def write(self, table: pa.Table, prices: NumberFormat) -> None: ...
 
 
 @dataclass(slots=True)
@@ -77,12 +76,14 @@ def export(
     format: str = "parquet",
     *,
     marked_of: Callable[[Series], Sequence[tuple[int, int]]] = lambda series: (),
+    format_of: Callable[[Series], NumberFormat] = lambda series: NumberFormat(),
 ) -> dict[str, Any]:
     """Write the latest version of every bar that opens in [start, end) (epoch seconds); return the data sheet.
 
     One series after another, each by time, columns as in `SCHEMA`. A path is replaced only once the file is whole; a
-    file object is written to as rows come. CSV has ISO 8601 times and floats that read back the same. The data sheet is
-    a dict ready for JSON. InputError for an unknown format or series, StorageError if something cannot be read.
+    file object is written to as rows come. CSV has ISO 8601 times, and prices with the decimals that `format_of` says,
+    which read back as the same floats. The data sheet is a dict ready for JSON. InputError for an unknown format or
+    series, StorageError if something cannot be read.
     """
     if format not in get_args(Format):
         raise InputError(f"{format!r} is unknown; use one of {', '.join(get_args(Format))}", field="format")
@@ -94,12 +95,17 @@ def export(
         for one, snapshot in snapshots.items():
             seen = Seen(one, calendar_of(one), covered(snapshot, one), marked_of(one))
             counted[one] = _Counted(seen, queue.open_times(one, start, end))
-            _write(writer, snapshot, counted[one], (start, end), as_known_at)
+            _write(writer, format_of(one), snapshot, counted[one], (start, end), as_known_at)
     return _sheet(snapshots, counted, start, end, as_known_at, format)
 
 
 def _write(
-    writer: _Writer, snapshot: Snapshot, counted: _Counted, span: tuple[int, int], as_known_at: Moment | None
+    writer: _Writer,
+    prices: NumberFormat,
+    snapshot: Snapshot,
+    counted: _Counted,
+    span: tuple[int, int],
+    as_known_at: Moment | None,
 ) -> None:
     series = counted.seen.series
     for piece in pieces(snapshot, series, *span, as_known_at, (*VALUES, "asset_pair", *LINEAGE)):
@@ -108,7 +114,7 @@ def _write(
         counted.restated_since += len(piece.restated_since)
         if len(open_times):
             _count(counted, piece.bars, open_times)
-            writer.write_table(_rows(piece.bars, series))
+            writer.write(_rows(piece.bars, series), prices)
 
 
 def _count(counted: _Counted, bars: pa.Table, open_times: np.ndarray) -> None:
@@ -148,28 +154,52 @@ def _writer(file: IO[bytes], format: str) -> Iterator[_Writer]:
         import pyarrow.parquet as pq
 
         with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
-            yield writer
+            yield _ParquetWriter(writer)
     else:
-        with pacsv.CSVWriter(file, _TEXT) as writer:
-            yield _CsvWriter(writer)
+        yield _CsvWriter(file)
+
+
+class _ParquetWriter:
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def write(self, table: pa.Table, prices: NumberFormat) -> None:
+        self._writer.write_table(table)
 
 
 class _CsvWriter:
-    """Writes times as ISO 8601, which CSV readers everywhere take for what they are."""
+    """Writes times as ISO 8601, which CSV readers everywhere take for what they are, and prices with their decimals."""
 
-    def __init__(self, writer: pacsv.CSVWriter) -> None:
-        self._writer = writer
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        file.write(",".join(f'"{name}"' for name in SCHEMA.names).encode() + b"\n")
 
-    def write_table(self, table: pa.Table) -> None:
+    def write(self, table: pa.Table, prices: NumberFormat) -> None:
         """Write rows with the columns of `SCHEMA`."""
-        moments = {
-            "timestamp": epochs(table["timestamp"]).astype("datetime64[s]"),
-            "_extracted_at": micros(table["_extracted_at"]).astype("datetime64[us]"),
-        }
-        for name, moment in moments.items():
-            text = np.datetime_as_string(moment, timezone="UTC")
-            table = table.set_column(SCHEMA.get_field_index(name), name, pa.array(text, pa.string()))
-        self._writer.write_table(table)
+        texts = [_texts(name, table[name], prices) for name in SCHEMA.names]
+        lines = pc.binary_join_element_wise(*texts, ",").to_pylist()
+        self._file.write("\n".join([*lines, ""]).encode())
+
+
+def _texts(name: str, column: pa.ChunkedArray, prices: NumberFormat) -> pa.Array:
+    if name in VALUES:
+        return (NumberFormat() if name == "volume" else prices).plain(column.to_numpy())
+    if name == "timestamp":
+        return _quoted(_iso(epochs(column).astype("datetime64[s]")))
+    if name == "_extracted_at":
+        return _quoted(_iso(micros(column).astype("datetime64[us]")))
+    column = column.combine_chunks()
+    return pc.cast(column, pa.string()) if pa.types.is_boolean(column.type) else _quoted(column)
+
+
+def _iso(moments: np.ndarray) -> pa.Array:
+    return pa.array(np.datetime_as_string(moments, timezone="UTC"), pa.string())
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Text in quotes, and nothing where there is none."""
+    inner = pc.replace_substring(pc.cast(texts, pa.string()), '"', '""')
+    return pc.fill_null(pc.binary_join_element_wise('"', inner, '"', ""), "")
 
 
 def _sheet(
@@ -203,7 +233,7 @@ def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> d
         "timeframe": series.timeframe,
         "source_provider": series.provider,
         "is_mock": counted.is_mock,
-        "volume_unit": volume_unit(series) or "no volume from this provider",
+        "volume_unit": unit_text(volume_unit(series)),
         "rows": counted.rows,
         "first": None if counted.first is None else times.iso(counted.first),
         "last": None if counted.last is None else times.iso(counted.last),

@@ -59,12 +59,6 @@ def covered(snapshot: Snapshot, series: Series) -> tuple[int, int]:
     return low, last + series.step
 
 
-def volume_unit(series: Series) -> str | None:
-    """What the volume of a series counts; None if its provider has no volume."""
-    provider = PROVIDERS.get(series.provider)
-    return provider.volume_unit_of(series.asset_pair) if provider else None
-
-
 def _is_stored(snapshot: Snapshot, series: Series) -> bool:
     return series.provider in _providers(snapshot, series, snapshot.files(series))
 

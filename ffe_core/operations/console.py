@@ -11,6 +11,7 @@ from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.stored import stored_series
+from ffe_core.insight.units import NumberFormats
 from ffe_core.operations.gaps import GapVerbs
 from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.leader import Leadership
@@ -59,6 +60,7 @@ class ConsoleService:
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
         self.watchlists = Watchlists(self.database)
         self.instruments = Instruments(self.settings, self.database, self.watermarks.has_pair)
+        self.formats = NumberFormats(self.instruments.store, self.lake)
         self.last_error: str | None = None
         store, plans = ScheduleStore(self.database), Plans(self.settings, self.watchlists)
         runs = ScheduledRuns(self.run_service, self.database)

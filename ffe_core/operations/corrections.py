@@ -10,6 +10,7 @@ from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.errors import InputError
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.insight.units import written
 from ffe_core.insight.versions import versions
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
@@ -73,7 +74,7 @@ def _require_change(
 def _changes(before: Mapping[str, float] | None, now: Mapping[str, float]) -> str:
     """What happened to a bar between two versions, in words."""
     if before is None:
-        return f"was stored meanwhile ({', '.join(f'{name} {now[name]:.15g}' for name in VALUES)})"
+        return f"was stored meanwhile ({', '.join(f'{name} {written(now[name])}' for name in VALUES)})"
     changed = [name for name in VALUES if before[name] != now[name]]
-    what = ", ".join(f"{name} from {before[name]:.15g} to {now[name]:.15g}" for name in changed)
+    what = ", ".join(f"{name} from {written(before[name])} to {written(now[name])}" for name in changed)
     return f"was changed meanwhile ({what or 'to the same values in the end'})"

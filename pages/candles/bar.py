@@ -11,6 +11,7 @@ import streamlit as st
 from ffe_core.candles import VALUES
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.lineage import Origin, origins
+from ffe_core.insight.units import NumberFormat
 from ffe_core.insight.versions import versions
 from ffe_core.operations.corrections import correct
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -18,7 +19,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import actor, go, service, when
 from pages.widgets.dialogs import answered, dialog, unanswered
-from pages.widgets.tables import show_table
+from pages.widgets.tables import show_table, value_columns
 from pages.widgets.verbs import changing
 
 
@@ -37,7 +38,8 @@ def one_bar(series: Series, open_: int, known_at: int | None, show_as_of: Callab
     )
     st.markdown(f"**{when(open_, hint=False)}**, every version, the latest last")
     frame = table.to_pandas()
-    _versions(frame, came, [known_at is None or moment <= known_at for moment in moments])
+    prices = service().formats.of(series)
+    _versions(frame, prices, came, [known_at is None or moment <= known_at for moment in moments])
     with st.container(horizontal=True):
         _verbs(series, open_, {name: float(frame[name].iloc[-1]) for name in VALUES}, moments[-1])
         _dead_letters(series, frame["_dead_letter_id"].dropna().tolist())
@@ -61,7 +63,7 @@ def one_bar(series: Series, open_: int, known_at: int | None, show_as_of: Callab
             )
 
 
-def _versions(frame: pd.DataFrame, came: Mapping[str, Origin], known: list[bool]) -> None:
+def _versions(frame: pd.DataFrame, prices: NumberFormat, came: Mapping[str, Origin], known: list[bool]) -> None:
     by = [came.get(ingestion, Origin()) for ingestion in frame["_ingestion_id"]]
     shown = frame.drop(columns=["timestamp", "is_mock"])
     shown.insert(6, "change_bps", shown.pop("change_bps"))
@@ -71,14 +73,14 @@ def _versions(frame: pd.DataFrame, came: Mapping[str, Origin], known: list[bool]
         shown["reason"] = [origin.reason for origin in by]
     if not all(known):
         shown.insert(1, "known", known)
-    show_table(shown, key="candles_versions", column_config=_columns())
+    show_table(shown, key="candles_versions", column_config=_columns(frame, prices))
 
 
-def _columns() -> dict[str, Any]:
+def _columns(frame: pd.DataFrame, prices: NumberFormat) -> dict[str, Any]:
     return {
         "version": st.column_config.NumberColumn("Version", width="small"),
         "known": st.column_config.CheckboxColumn("Known then"),
-        **{name: st.column_config.NumberColumn(name.capitalize(), format="%.10g") for name in VALUES},
+        **value_columns(frame, prices),
         "change_bps": st.column_config.NumberColumn("Close, bps", format="%.2f"),
         "run": st.column_config.NumberColumn("Run", width="small"),
         "source_provider": "Provider",
@@ -162,10 +164,12 @@ def correction() -> None:
 def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
     st.text(f"{series.asset_pair} {series.timeframe} · {series.provider}, {when(open_, hint=False)}")
     st.write("A new version is added with your name and reason; the one there is now stays and can still be seen.")
-    cells = st.columns(2)
+    prices, cells = service().formats.of(series), st.columns(2)
     for place, name in enumerate(VALUES):
         with cells[place % 2]:
-            st.number_input(name.capitalize(), value=latest[name], format="%.10g", key=f"correct_{name}")
+            least = 0 if name == "volume" else prices.decimals
+            decimals = NumberFormat(least).covering([latest[name]])
+            st.number_input(name.capitalize(), value=latest[name], format=f"%.{decimals}f", key=f"correct_{name}")
     st.text_input("Reason", key="correct_reason", placeholder="for example: typo confirmed by the provider")
     if refused := st.session_state.pop("correct_refused", None):
         st.error("That was refused; nothing was added.", icon=":material/error:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ import plotly.graph_objects as go
 import pyarrow as pa
 from plotly.subplots import make_subplots
 
+from ffe_core.candles import PRICES
 from ffe_core.insight.chart import ChartView
+from ffe_core.insight.units import NumberFormat, unit_text, volume_text
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.times import DAY
 from pages.widgets import plotted
@@ -35,6 +38,7 @@ _INK = {
 def figure(
     view: ChartView,
     theme: str,
+    prices: NumberFormat,
     *,
     log: bool = False,
     second: tuple[str, pa.Table] | None = None,
@@ -57,9 +61,9 @@ def figure(
     if view.volume_unit is not None:
         drawn.add_trace(_volume(view, stamps, ink), 2, 1)
     if second:
-        _add_second(drawn, *second, ink)
+        _add_second(drawn, *second, prices, ink)
     _shade(drawn, view)
-    _lay_out(drawn, view, ink, log=log, second=second is not None)
+    _lay_out(drawn, view, ink, prices, log=log, second=second is not None)
     return drawn
 
 
@@ -103,7 +107,8 @@ def _lineage(view: ChartView, runs: Mapping[str, int]) -> list[str]:
 
 
 def _counts(view: ChartView, row: Mapping[str, Any]) -> list[str]:
-    parts = [f"volume {row['volume']:,.10g} {plotted(view.volume_unit)}"] if view.volume_unit else []
+    volume = volume_text(row["volume"], row["sources"])
+    parts = [f"volume {volume} {plotted(view.volume_unit)}"] if view.volume_unit else []
     if row["expected"] > 1 or row["sources"] > 1:
         parts.append(f"{row['sources']:,} of {row['expected']:,} source bars")
     if row["restated"]:
@@ -129,7 +134,11 @@ def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:
         width=None if view.size.months else view.size.seconds * 900,
         name="volume",
         marker={"color": ink["faint"], "line": {"width": 0}},
-        hovertemplate="%{y:,.8~g} " + plotted(view.volume_unit) + "<extra></extra>",
+        customdata=[
+            volume_text(*row)
+            for row in zip(view.bars["volume"].to_pylist(), view.bars["sources"].to_pylist(), strict=True)
+        ],
+        hovertemplate="%{customdata} " + plotted(view.volume_unit) + "<extra></extra>",
         showlegend=False,
     )
 
@@ -169,12 +178,19 @@ def _add_dead_letters(drawn: go.Figure, view: ChartView) -> None:
         )
 
 
-def _add_second(drawn: go.Figure, name: str, joined: pa.Table, ink: dict[str, str]) -> None:
-    stamps = _stamps(joined)
+def _add_second(drawn: go.Figure, name: str, joined: pa.Table, prices: NumberFormat, ink: dict[str, str]) -> None:
+    stamps, closes = _stamps(joined), joined["close_b"].to_numpy()
     line = {"color": "#b85f00", "width": 1.4}
     drawn.add_trace(
         go.Scatter(
-            x=stamps, y=joined["close_b"].to_numpy(), mode="lines", line=line, name=plotted(name), connectgaps=False
+            x=stamps,
+            y=closes,
+            customdata=[prices.text(close) for close in joined["close_b"].to_pylist()],
+            hovertemplate="%{customdata}",
+            mode="lines",
+            line=line,
+            name=plotted(name),
+            connectgaps=False,
         ),
         1,
         1,
@@ -245,8 +261,20 @@ def _ticks(view: ChartView) -> dict[str, Any]:
     return {"tickmode": "array", "tickvals": at, "tickformat": "%b %-d<br>%Y"}
 
 
-def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: bool, second: bool) -> None:
+def _decimals_of_ticks(view: ChartView) -> int:
+    """The decimals that tell two ticks apart: about ten lie between the lowest and the highest price."""
+    if view.bars.num_rows == 0:
+        return 0
+    low, high = float(view.bars["low"].to_numpy().min()), float(view.bars["high"].to_numpy().max())
+    step = (high - low) / 10 or abs(high) / 100
+    return max(0, min(12, math.ceil(-math.log10(step)))) if step > 0 else 0
+
+
+def _lay_out(
+    drawn: go.Figure, view: ChartView, ink: dict[str, str], prices: NumberFormat, *, log: bool, second: bool
+) -> None:
     half = view.size.seconds // 2
+    decimals = prices.covering(*(view.bars[name].to_pylist() for name in PRICES))
     breaks = [
         {"bounds": [str(np.datetime64(start - half, "s")), str(np.datetime64(end - half, "s"))]}
         for start, end in view.closures
@@ -286,13 +314,14 @@ def _lay_out(drawn: go.Figure, view: ChartView, ink: dict[str, str], *, log: boo
         ticklen=5,
         tickcolor="rgba(0,0,0,0)",
         tickformat=",.10~g",
-        hoverformat=",.10~g",
+        hoverformat=f",.{decimals}f",
         showspikes=True,
         spikethickness=1,
         spikedash="dot",
     )
-    drawn.update_yaxes(type="log" if log else "linear", row=1, col=1)
-    unit = plotted(view.volume_unit or "no volume from this provider")
+    ticks = f",.{max(prices.decimals, _decimals_of_ticks(view))}f"
+    drawn.update_yaxes(type="log" if log else "linear", tickformat=ticks, row=1, col=1)
+    unit = plotted(unit_text(view.volume_unit))
     drawn.update_yaxes(
         title={"text": unit, "font": {"size": 11}, "standoff": 12}, tickformat="~s", nticks=4, row=2, col=1
     )

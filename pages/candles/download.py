@@ -89,6 +89,7 @@ def _write(path: Path, series: list[Series], start: int, end: int, known: int | 
             target,
             moment,
             "csv" if format_ == "csv" else "parquet",
+            format_of=console.formats.of,
             marked_of=lambda one: [(int(a), int(b)) for a, b in console.acknowledged.ranges(one, start, end)],
         )
     if format_ == "sheet":

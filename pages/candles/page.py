@@ -18,6 +18,7 @@ from ffe_core.insight.coverage import calendar_of, hour_grid
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
+from ffe_core.insight.units import summed, unit_text
 from ffe_core.instruments.names import likely_name
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, micros
@@ -25,7 +26,7 @@ from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.chart import GAPS, MOST_SHADES, figure
 from pages.widgets import from_url, keep_in_url, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.frame import heading
-from pages.widgets.tables import show_table
+from pages.widgets.tables import show_table, value_columns
 from pages.widgets.verbs import told
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
@@ -405,7 +406,14 @@ def chart(view: ChartView, runs: dict[str, int]) -> None:
     if second and (other is None or other.asset_pair == view.series.asset_pair):
         what_differs(second[1])
     st.plotly_chart(
-        figure(view, theme, log=st.session_state.get("candles_log", False), second=second, runs=runs),
+        figure(
+            view,
+            theme,
+            service().formats.of(view.series),
+            log=st.session_state.get("candles_log", False),
+            second=second,
+            runs=runs,
+        ),
         key=key,
         theme=None,
         on_select=lambda: drill(key),
@@ -481,6 +489,7 @@ def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, st
 def bars_table(view: ChartView, runs: dict[str, int]) -> None:
     own = view.size.name == view.series.timeframe
     frame = view.bars.to_pandas().sort_values("timestamp", ascending=False)
+    frame.loc[frame["sources"] > 1, "volume"] = frame["volume"].map(summed)
     names = [
         "timestamp",
         *VALUES,
@@ -498,7 +507,7 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
         height=320,
         on_select="rerun" if own else "ignore",
         selection_mode="single-row",
-        column_config=columns_of(view),
+        column_config=columns_of(view, frame),
     )
     if not own:
         st.caption(f"Bars of {view.size.name} stand for several stored ones. Look closer to see each with its lineage.")
@@ -510,13 +519,11 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
         st.caption("Tick a row to see all versions of the bar, fetch it again, correct it, or see its dead letters.")
 
 
-def columns_of(view: ChartView) -> dict[str, Any]:
-    values = {name: st.column_config.NumberColumn(name.capitalize(), format="%.10g") for name in VALUES}
-    unit = view.volume_unit or "no volume from this provider"
-    values["volume"] = st.column_config.NumberColumn("Volume", format="%.10g", help=f"Unit: {unit}")
+def columns_of(view: ChartView, frame: pd.DataFrame) -> dict[str, Any]:
+    prices, unit = service().formats.of(view.series), unit_text(view.volume_unit)
     return {
         "timestamp": st.column_config.DatetimeColumn("Opens (UTC)", format="YYYY-MM-DD HH:mm"),
-        **values,
+        **value_columns(frame, prices, f"Unit: {unit}"),
         "_extracted_at": st.column_config.DatetimeColumn("Extracted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
         "run": st.column_config.NumberColumn("Run", width="small"),
         "_ingestion_id": st.column_config.TextColumn("Ingestion", width="small"),

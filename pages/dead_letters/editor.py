@@ -27,6 +27,7 @@ from ffe_core.operations.dead_letters.edits import (
 )
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit
+from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING
 from ffe_core.storage.dead_letters.index import readable
 from pages.dead_letters.dialogs import Chosen, ask, do
@@ -59,6 +60,7 @@ class Draft:
     before: Any
     value: Any
     series: str
+    of: Series | None = None
 
     @property
     def edit(self) -> Edit:
@@ -105,7 +107,10 @@ def _latest(chosen: Chosen) -> list[Draft]:
         entry = service().queue.read(entry_id)
         series = f"{entry.series.asset_pair} {entry.series.timeframe}" if entry.series else "none"
         pending = (entry.letters[number] for number in numbers if entry.letters[number].status == PENDING)
-        drafts += [Draft(entry_id, item.number, item.revision, item.value, item.value, series) for item in pending]
+        drafts += [
+            Draft(entry_id, item.number, item.revision, item.value, item.value, series, entry.series)
+            for item in pending
+        ]
     return drafts[:MOST]
 
 
@@ -247,7 +252,7 @@ def _preview(drafts: list[Draft]) -> None:
     places = {(draft.entry_id, draft.number): place for place, draft in enumerate(drafts, start=1)}
     order = list(REPLAY_CHECKS)
     checks.sort(key=lambda check: order.index(check.outcome))
-    rows = [_check_row(check, places[check.entry_id, check.number]) for check in checks]
+    rows = [_check_row(check, places[check.entry_id, check.number], drafts) for check in checks]
     show_table(
         rows,
         key="dl_verdicts",
@@ -264,14 +269,14 @@ def _preview(drafts: list[Draft]) -> None:
     )
 
 
-def _check_row(check: ReplayCheck, place: int) -> dict[str, Any]:
-    beside = check.outcome == "collides"
+def _check_row(check: ReplayCheck, place: int, drafts: Sequence[Draft]) -> dict[str, Any]:
+    beside, series = check.outcome == "collides", drafts[place - 1].of
     return {
         "#": place,
         "Outcome": REPLAY_CHECKS[check.outcome],
         "Because": reasons(check.reasons) if check.reasons else "",
-        "Edited": candle(check.candle) if beside else "",
-        "Stored": candle(check.stored) if beside else "",
+        "Edited": candle(check.candle, series) if beside else "",
+        "Stored": candle(check.stored, series) if beside else "",
     }
 
 

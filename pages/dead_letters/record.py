@@ -10,9 +10,10 @@ import pyarrow as pa
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.candles import VALUES
+from ffe_core.candles import PRICES, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.bars import bars
+from ffe_core.insight.units import NumberFormat
 from ffe_core.operations.dead_letters.edits import WORDS, in_words
 from ffe_core.operations.dead_letters.service import described
 from ffe_core.series import Series
@@ -23,7 +24,7 @@ from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.validation import UNREADABLE, read_open_times, validate
 from pages.dead_letters.dialogs import ask, do
 from pages.dead_letters.editor import editor
-from pages.dead_letters.text import bar, cell, payload, several, status_badge, status_of, verbs
+from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, value_text, verbs
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
 from pages.widgets.text import plain, when
@@ -155,13 +156,14 @@ def _figure(held: pa.Table, letter: DeadLetterRecord, open_: int, series: Series
     mine = validate([letter.value], series.grid).candles
     if mine.num_rows:
         drawn.add_trace(_candles(mine, "this record", "#6f42c1", "#6f42c1"))
+    decimals = prices_of(series).covering(*(table[name].to_pylist() for table in (held, mine) for name in PRICES))
     drawn.add_vline(x=np.datetime64(open_, "s").item(), line={"color": "#d98a1f", "width": 1, "dash": "dot"})
     drawn.update_layout(
         height=190,
         margin={"l": 0, "r": 0, "t": 4, "b": 0},
         showlegend=False,
         xaxis={"rangeslider": {"visible": False}},
-        yaxis={"side": "right"},
+        yaxis={"side": "right", "hoverformat": f",.{decimals}f"},
     )
     return drawn
 
@@ -178,9 +180,10 @@ def _candles(table: pa.Table, name: str, up: str, down: str) -> go.Candlestick:
 
 def _neighbours(held: pa.Table, open_: int, series: Series) -> None:
     near = range(open_ - _NEIGHBOURS * series.step, open_ + (_NEIGHBOURS + 1) * series.step, series.step)
+    prices = prices_of(series)
     rows = dict(zip(epochs(held["timestamp"]).tolist(), held.to_pylist(), strict=True))
     show_table(
-        [_neighbour(at, rows.get(at), at == open_) for at in sorted({*near, open_})],
+        [_neighbour(at, rows.get(at), prices, at == open_) for at in sorted({*near, open_})],
         height="content",
         column_config={
             "": st.column_config.TextColumn(width=25),
@@ -190,10 +193,10 @@ def _neighbours(held: pa.Table, open_: int, series: Series) -> None:
     )
 
 
-def _neighbour(at: int, row: dict[str, Any] | None, is_this: bool) -> dict[str, Any]:
+def _neighbour(at: int, row: dict[str, Any] | None, prices: NumberFormat, is_this: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {"": "▶" if is_this else "", "Bar (UTC)": bar(at)}
     for name in VALUES:
-        shown[name.capitalize()] = "" if row is None else f"{row[name]:,.10g}"
+        shown[name.capitalize()] = "" if row is None else value_text(prices, name, row[name])
     shown["Lineage"] = "not stored" if row is None else "edited dead letter" if row["_dead_letter_id"] else "a run"
     return shown
 

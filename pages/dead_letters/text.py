@@ -8,9 +8,11 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.insight.units import NumberFormat, volume_text
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import DeadLetters
+from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
 from ffe_core.storage.dead_letters.index import FAILED_AGAIN, readable, storable
 from pages.widgets.frame import service
@@ -100,9 +102,22 @@ def evaluated(checks: list[ReplayCheck]) -> str:
     return " · ".join(f"{number(count)} {REPLAY_CHECKS[outcome]}" for outcome, count in counts.items() if count)
 
 
-def candle(values: dict[str, float] | None) -> str:
+def candle(values: dict[str, float] | None, series: Series | None) -> str:
     """The five values of a candle in one line."""
-    return "" if values is None else "  ".join(f"{name[0].upper()} {value:,.10g}" for name, value in values.items())
+    if values is None:
+        return ""
+    prices = prices_of(series)
+    return "  ".join(f"{name[0].upper()} {value_text(prices, name, value)}" for name, value in values.items())
+
+
+def prices_of(series: Series | None) -> NumberFormat:
+    """How the prices of a series are written."""
+    return NumberFormat() if series is None else service().formats.of(series)
+
+
+def value_text(prices: NumberFormat, name: str, value: float) -> str:
+    """One of the five values of a candle."""
+    return volume_text(value) if name == "volume" else prices.text(value)
 
 
 def several(count: int, what: str) -> str:

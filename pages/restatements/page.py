@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from ffe_core import times
 from ffe_core.candles import BY_HAND, VALUES
@@ -129,6 +131,16 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
     ]
 
 
+def priced(rows: list[dict[str, Any]]) -> Styler:
+    """The rows, closes written with the decimals of their series."""
+    frame = pd.DataFrame(rows)
+    styled = frame.style
+    for (pair, timeframe, provider), own in frame.groupby(["Pair", "Timeframe", "Provider"]):
+        prices = service().formats.of(Series(str(pair), str(timeframe), str(provider)))
+        styled.format(prices.text, subset=pd.IndexSlice[own.index, ["Close before", "Close after"]])
+    return styled
+
+
 def table_of(table: pa.Table) -> None:
     shown = table.slice(0, MOST)
     st.session_state.restated_rows = [
@@ -144,7 +156,7 @@ def table_of(table: pa.Table) -> None:
     moment = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")
     change = st.column_config.NumberColumn(format="%.2f", width="small")
     show_table(
-        rows_of(shown),
+        priced(rows_of(shown)),
         key="restated_table",
         height="content" if shown.num_rows <= 14 else 520,
         on_select=open_bar,

@@ -6,13 +6,29 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import streamlit as st
+
+from ffe_core.candles import VALUES
+from ffe_core.insight.units import NumberFormat
 
 
 def show_table(rows: Any, **options: Any) -> Any:
     """`st.dataframe` without an index, with a dash for what there is none of; what it returns."""
     return st.dataframe(rows, hide_index=True, placeholder="–", **options)
+
+
+def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:
+    """How the five values of a frame of candles are shown: whole, prices with their decimals at least; `volume` is said
+    of that column."""
+    columns = {}
+    for name in VALUES:
+        least = NumberFormat() if name == "volume" else prices
+        format_ = f"%.{least.covering(frame[name])}f"
+        hint = volume if name == "volume" else None
+        columns[name] = st.column_config.NumberColumn(name.capitalize(), format=format_, help=hint)
+    return columns
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

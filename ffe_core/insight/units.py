@@ -1,0 +1,144 @@
+"""Units of a series: how its prices are written, and what its volume counts. Every page, message and export asks here.
+
+A price has the decimals of its instrument; one that has more is written whole, so that no two prices look alike that
+are not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core.errors import StorageError
+from ffe_core.instruments.model import Instrument
+from ffe_core.providers import PROVIDERS
+from ffe_core.series import Series
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+
+NO_VOLUME = "no volume from this provider"
+_SAMPLE_BARS = 1_000
+_MOST_SAMPLED = 10
+_SAMPLE_SECONDS = 600.0
+_MOST_DECIMALS, _MOST_WHOLE = 20, 1e16
+"""Beyond these a number is written with an exponent."""
+_SUM_DIGITS = 15
+"""Digits of a float that survive being added up."""
+
+
+class Catalogue(Protocol):
+    """Where instruments are looked up by their stored names."""
+
+    def get(self, provider: str, name: str) -> Instrument | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """How the prices of a series are written: with so many decimals, or more where one has more."""
+
+    decimals: int = 0
+
+    def text(self, value: float | None) -> str:
+        """A price for people, thousands apart; "" for none."""
+        return "" if value is None else written(value, self.decimals)
+
+    def plain(self, values: np.ndarray) -> pa.Array:
+        """(n,) float64 as text for programs, no thousands apart; it reads back as the same floats."""
+        numbers = pa.array(values, pa.float64())
+        try:
+            texts = pc.cast(pc.cast(numbers, pa.decimal128(38, self.decimals), safe=False), pa.string())
+            is_same = pc.equal(pc.cast(texts, pa.float64()), numbers)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a number that no such decimal can be
+            return pa.array([_plain(value, self.decimals) for value in values.tolist()], pa.string())
+        if pc.all(is_same).as_py():
+            return texts
+        whole = [_plain(value, self.decimals) for value in values.tolist()]
+        return pc.if_else(pc.fill_null(is_same, False), texts, pa.array(whole, pa.string()))
+
+    def covering(self, *columns: Iterable[float]) -> int:
+        """The decimals with which each of these prices is whole: for a column or an axis, which has one format."""
+        distinct = {value for column in columns for value in column}
+        return min(max((self.decimals, *(decimals_of(value) for value in distinct))), _MOST_DECIMALS)
+
+
+class NumberFormats:
+    """The formats of all series: the catalogue's decimals, else what the newest stored closes need, at most ten."""
+
+    def __init__(self, catalogue: Catalogue, lake: DeltaLakeManager) -> None:
+        self._catalogue, self._lake = catalogue, lake
+        self._sampled: dict[Series, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, series: Series) -> NumberFormat:
+        """The format of a series' prices; without decimals, each as whole as it is, where nothing can be read of it."""
+        listed = self._catalogue.get(series.provider, series.asset_pair)
+        if listed is not None and listed.decimals is not None:
+            return NumberFormat(listed.decimals)
+        with self._lock:
+            read_at, decimals = self._sampled.get(series, (-_SAMPLE_SECONDS, 0))
+        if time.monotonic() - read_at >= _SAMPLE_SECONDS:
+            try:
+                decimals = self._sample(series)
+            except StorageError:
+                return NumberFormat()  # who reads the series itself says what is wrong with it
+            with self._lock:
+                self._sampled[series] = time.monotonic(), decimals
+        return NumberFormat(decimals)
+
+    def _sample(self, series: Series) -> int:
+        snapshot = self._lake.snapshot(series.table)
+        files = None if snapshot is None else snapshot.files(series)
+        if snapshot is None or files is None or len(files) == 0:
+            return 0
+        last = int(files.last.max())
+        rows = snapshot.rows(series, last - _SAMPLE_BARS * series.step, last + 1, ["close"], files)
+        return min(NumberFormat().covering(rows["close"].to_pylist()), _MOST_SAMPLED)
+
+
+def decimals_of(value: float) -> int:
+    """The decimals that a number needs to be whole; 0 for what is not finite."""
+    if not np.isfinite(value):
+        return 0
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
+
+
+def written(value: float, decimals: int = 0) -> str:
+    """A number for people, whole, with at least so many decimals; thousands apart."""
+    needed = max(decimals_of(value), decimals)
+    if needed > _MOST_DECIMALS or abs(value) >= _MOST_WHOLE or not np.isfinite(value):
+        return repr(float(value))
+    return f"{value:,.{needed}f}"
+
+
+def volume_text(value: float, sources: int = 1) -> str:
+    """A volume for people: whole, or without the last digits, which are noise, where it is a sum of several bars'."""
+    return written(value if sources == 1 else summed(value))
+
+
+def summed(value: float) -> float:
+    """A sum without its noise."""
+    return float(f"{value:.{_SUM_DIGITS}g}")
+
+
+def volume_unit(series: Series) -> str | None:
+    """What the volume of a series counts: base units, contracts, ticks, shares; None if its provider has none."""
+    provider = PROVIDERS.get(series.provider)
+    return provider.volume_unit_of(series.asset_pair) if provider else None
+
+
+def unit_text(unit: str | None) -> str:
+    """What a volume counts, in words, also where there is none."""
+    return unit or NO_VOLUME
+
+
+def _plain(value: float, decimals: int) -> str:
+    return written(value, decimals).replace(",", "")
