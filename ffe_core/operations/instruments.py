@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -18,6 +19,7 @@ from ffe_core.providers import provider_class
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Settings
+from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.instruments import CatalogueCopy, InstrumentStore
 
@@ -32,33 +34,46 @@ Stored = Callable[[str, str], bool]
 """Whether there are candles of a stored name at a provider."""
 
 
-class UnknownInstrument(InputError):
+class NotResolved(InputError):
+    """A name that cannot be asked for as it stands.
+
+    `choices` are names to ask for instead, `said` is the message without what to type on the command line.
+    """
+
+    def __init__(self, said: str, choices: Sequence[str] = (), command: str = "") -> None:
+        super().__init__(said + command, field="pair")
+        self.said, self.choices = said, tuple(choices)
+
+
+class UnknownInstrument(NotResolved):
     """A name that a whole catalogue lacks; `nearest` are symbols that look like it."""
 
     code = "unknown_instrument"
 
-    def __init__(self, message: str, nearest: Sequence[str]) -> None:
-        super().__init__(message, field="pair")
-        self.nearest = tuple(nearest)
+    @property
+    def nearest(self) -> tuple[str, ...]:
+        """The choices."""
+        return self.choices
 
 
-class AmbiguousInstrument(InputError):
+class AmbiguousInstrument(NotResolved):
     """A name that fits several instruments; `names` are theirs."""
 
     code = "ambiguous_instrument"
 
-    def __init__(self, message: str, names: Sequence[str]) -> None:
-        super().__init__(message, field="pair")
-        self.names = tuple(names)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The choices."""
+        return self.choices
 
 
-class SymbolReused(InputError):
-    """A stored name whose symbol means another instrument at its provider now."""
+class SymbolReused(NotResolved):
+    """A stored name whose symbol means another instrument at its provider now; the choice is the new one's own name."""
 
     code = "symbol_reused"
 
 
-class SameBook(InputError):
+class SameBook(NotResolved):
     """Two names of one order book: storing both would double the market."""
 
     code = "same_book"
@@ -66,12 +81,16 @@ class SameBook(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a typed name came to: the stored name, the instrument if the catalogue has it, and what to say about it."""
+    """What a typed name came to: the stored name, the instrument if the catalogue has it, and what to say about it.
+
+    `is_awaited` says that the catalogue is being read behind the scenes and may know the name.
+    """
 
     typed: str
     name: str
     instrument: Instrument | None = None
     note: str | None = None
+    is_awaited: bool = False
 
 
 class Instruments:
@@ -128,25 +147,56 @@ class Instruments:
 
     def refresh_in_background(self, provider: str) -> None:
         """Read a catalogue that is old or missing, behind the scenes, at most once an hour."""
-        if not self._is_due(provider):
-            return
+        if self._is_due(provider):
+            self._start_reading(provider, self._try_to_refresh)
+
+    def read_again(self, provider: str, audit: Audit, actor: str) -> None:
+        """Read a catalogue behind the scenes because somebody asks for it; `copy_of` tells what came of it.
+
+        StorageError, and nothing is read, if the act cannot be written down.
+        """
+        act = ExitStack()
+
+        def read(provider: str) -> None:
+            with suppress(FFEError, InputError), act:
+                self.refresh(provider)
+
+        act.enter_context(audit.act(actor, "read catalogue", provider))
+        if not self._start_reading(provider, read):
+            act.close()  # the one that is under way will do
+
+    def is_reading(self, provider: str) -> bool:
+        """Whether a catalogue is being read behind the scenes."""
+        with self._lock:
+            return provider in self._asking
+
+    def _start_reading(self, provider: str, read: Callable[[str], None]) -> bool:
+        """Read behind the scenes; False where that is under way already."""
         with self._lock:
             if provider in self._asking:
-                return
+                return False
             self._asking.add(provider)
-        threading.Thread(target=self._quietly, args=(provider,), name=f"catalogue of {provider}", daemon=True).start()
+        named = f"catalogue of {provider}"
+        threading.Thread(target=self._quietly, args=(provider, read), name=named, daemon=True).start()
+        return True
 
-    def resolve(self, provider: str, texts: Iterable[str], *, allow_same_book: bool = False) -> list[Resolved]:
+    def resolve(
+        self, provider: str, texts: Iterable[str], *, allow_same_book: bool = False, refresh: bool = True
+    ) -> list[Resolved]:
         """What typed names come to at a provider, each once, in their order.
 
         A catalogue that is old, or lacks a name, is read anew first; one that cannot be read leaves the copy of before
-        in charge, and without any copy names are taken as typed. InputError (UnknownInstrument, AmbiguousInstrument,
-        SymbolReused, SameBook) for a name that cannot be asked for as it stands.
+        in charge, and without any copy names are taken as typed. With `refresh` False nobody is asked here: it is read
+        behind the scenes, for the next time. NotResolved (UnknownInstrument, AmbiguousInstrument, SymbolReused,
+        SameBook) for a name that cannot be asked for as it stands, InputError for what cannot be a name.
         """
         found: dict[str, Resolved] = {}
-        self._renew_if_old(provider)
+        if refresh:
+            self._renew_if_old(provider)
+        else:
+            self.refresh_in_background(provider)
         for text in texts:
-            resolved = self._resolved(provider, text)
+            resolved = self._resolved(provider, text, refresh)
             found.setdefault(resolved.name, resolved)
         if not allow_same_book:
             self._check_books(provider, list(found.values()))
@@ -185,19 +235,23 @@ class Instruments:
         known = self.store.facts_of(provider, name).get("1h")
         return known.hour_offset if known else None
 
-    def _resolved(self, provider: str, text: str) -> Resolved:
+    def _resolved(self, provider: str, text: str, refresh: bool) -> Resolved:
         name = normalize_pair(text, provider)
         if (listed := identity_of(provider, name).listed) is not None:
             return self._of_listing(provider, text, name, listed)
         pool = self._candidates(provider, text, name)
-        if not pool and self._may_help(provider, name):
+        may_help = not pool and self._may_help(provider, name)
+        if may_help and refresh:
             self._try_to_refresh(provider)
             pool = self._candidates(provider, text, name)
+        elif may_help:
+            self._start_reading(provider, self._try_to_refresh)
         if len(pool) > 1:
             raise self._ambiguous(provider, text, pool)
         if pool:
             return self._checked(text, pool[0])
-        return Resolved(text, name, None, self._note_or_refusal(provider, text, name))
+        note = self._note_or_refusal(provider, text, name)
+        return Resolved(text, name, None, note, is_awaited=may_help and not refresh)
 
     def _candidates(self, provider: str, text: str, name: str) -> list[Instrument]:
         """What a text fits: an exact symbol, else a stored name, else the same letters; delisted ones only alone."""
@@ -219,8 +273,7 @@ class Instruments:
         if now is not None and now.listed != listed:
             raise SymbolReused(
                 f"{text}: {symbol} means {now.title or 'another instrument'}, listed {now.listed or 'another day'}, at"
-                f" {provider} now; candles of the one listed on {listed} cannot be asked for any more",
-                field="pair",
+                f" {provider} now; candles of the one listed on {listed} cannot be asked for any more"
             )
         found = now or next((one for one in listings if one.listed == listed), None)
         return Resolved(text, name, replace(found, name=name) if found else None)
@@ -237,8 +290,9 @@ class Instruments:
         hint = f"; the nearest it lists: {', '.join(nearest)}" if nearest else ""
         if known.lists_everything and not self._is_stored(provider, name):
             raise UnknownInstrument(
-                f"{provider} lists no {text!r}{hint}. Look for it with: ffe instruments --provider {provider} TEXT",
+                f"{provider} lists no {text!r}{hint}",
                 nearest,
+                f". Look for it with: ffe instruments --provider {provider} TEXT",
             )
         return f"{provider} does not list {text!r}, so it is asked for as typed{hint}"
 
@@ -253,9 +307,10 @@ class Instruments:
             raise SymbolReused(
                 f"{instrument.name} was stored as the instrument listed on {bound}; {instrument.provider} lists"
                 f" {instrument.symbol} ({instrument.title or 'no name'}) since {instrument.listed}. Ask for {apart} to"
-                f" store the new one apart, or, if only the day was corrected, say so with: ffe instruments"
-                f" --provider {instrument.provider} --accept {instrument.name}",
-                field="pair",
+                f" store the new one apart",
+                [apart],
+                f", or, if only the day was corrected, say so with: ffe instruments --provider {instrument.provider}"
+                f" --accept {instrument.name}",
             )
         note = None
         if instrument.status == "delisted":
@@ -274,8 +329,8 @@ class Instruments:
                 if other in names or is_new:
                     raise SameBook(
                         f"{one.name} and {other} are one order book at {provider} under two names; storing both doubles"
-                        " the market. Ask for one of them, or say that you want both (--same-book)",
-                        field="pair",
+                        " the market. Ask for one of them, or say that you want both",
+                        command=" (--same-book)",
                     )
 
     def _ambiguous(self, provider: str, text: str, pool: Sequence[Instrument]) -> AmbiguousInstrument:
@@ -317,9 +372,9 @@ class Instruments:
         except (FFEError, InputError) as error:
             log.warning("the catalogue of %s could not be read: %s", provider, error)
 
-    def _quietly(self, provider: str) -> None:
+    def _quietly(self, provider: str, read: Callable[[str], None]) -> None:
         try:
-            self._try_to_refresh(provider)
+            read(provider)
         except StorageError as error:
             log.warning("the catalogue of %s could not be kept: %s", provider, error)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ffe_core.operations.instruments import (
 )
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings
+from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.instruments import catalogues
 
@@ -296,3 +298,59 @@ def test_search_finds_any_part_closest_first_and_delisted_last(found: Instrument
     assert [one.name for one in found.search("hathaway berk")] == ["BRK-B"]
     assert [one.name for one in found.search("tusd")] == ["T-USD"]
     assert found.search("100%_") == []
+
+
+# --- Behind the scenes, for pages
+
+
+def read_behind(found: Instruments, provider: str) -> None:
+    """Wait until nothing is read behind the scenes."""
+    for thread in threading.enumerate():
+        if thread.name == f"catalogue of {provider}":
+            thread.join(10)
+    assert not found.is_reading(provider)
+
+
+def test_a_page_never_waits_for_a_list(found: Instruments, lists: Callable[..., list[float]]) -> None:
+    asked = lists("coinbase", *PRODUCTS, spot("NEW-USD"))
+    aged(found, "coinbase", 9)
+    with pytest.raises(UnknownInstrument):
+        found.resolve("coinbase", ["NEW-USD"], refresh=False)
+    read_behind(found, "coinbase")
+    assert found.resolve("coinbase", ["NEW-USD"], refresh=False)[0].instrument is not None
+    assert len(asked) == 1
+
+
+def test_a_name_that_the_form_says_too_little_of_is_read_behind_the_scenes(
+    tmp_path: Path, lists: Callable[..., list[float]]
+) -> None:
+    lists("coinbase", *PRODUCTS)
+    bare = Instruments(Settings.load({"data_dir": str(tmp_path)}), Database(tmp_path / DATABASE_FILE))
+    assert [one.is_awaited for one in bare.resolve("coinbase", ["TUSD", "BTCUSD"], refresh=False)] == [True, False]
+    read_behind(bare, "coinbase")
+    [resolved] = bare.resolve("coinbase", ["TUSD"], refresh=False)
+    assert (resolved.name, resolved.is_awaited) == ("T-USD", False)
+
+
+@pytest.mark.parametrize(
+    ("listed", "outcome"), [((*PRODUCTS, spot("NEW-USD")), "done"), ((RetriableError("nobody answers"),), "failed")]
+)
+def test_reading_again_is_an_act_with_its_outcome(
+    found: Instruments, lists: Callable[..., list[float]], listed: tuple[Any, ...], outcome: str
+) -> None:
+    audit = Audit(found.store._database)
+    asked = lists("coinbase", *listed)
+    found.read_again("coinbase", audit, "ann")
+    read_behind(found, "coinbase")
+    [row] = audit.find()
+    assert (row.actor, row.verb, row.target, row.outcome) == ("ann", "read catalogue", "coinbase", outcome)
+    assert len(asked) == 1
+    assert (found.copy_of("coinbase").error is None) == (outcome == "done")
+
+
+def test_what_is_refused_names_what_to_ask_for_instead(found: Instruments) -> None:
+    with pytest.raises(UnknownInstrument) as caught:
+        found.resolve("coinbase", ["ETHUDS"])
+    assert caught.value.choices[0] == "ETH-USD"
+    assert "ffe instruments" in str(caught.value)
+    assert "ffe instruments" not in caught.value.said
