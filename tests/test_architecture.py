@@ -23,11 +23,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.completeness", "ffe_core.results"),
     ("ffe_core.ingestion",),
     ("ffe_core.insight",),
-    ("ffe_core.operations.leader", "ffe_core.operations.corrections", "ffe_core.operations.runs"),
+    (
+        "ffe_core.operations.leader",
+        "ffe_core.operations.corrections",
+        "ffe_core.operations.instruments",
+        "ffe_core.operations.runs",
+    ),
     (
         "ffe_core.operations.dead_letters",
         "ffe_core.operations.gaps",
-        "ffe_core.operations.instruments",
         "ffe_core.operations.schedules",
         "ffe_core.operations.watermarks",
     ),

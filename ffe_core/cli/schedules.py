@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 from ffe_core import times
 from ffe_core.cli.backfill import Progress
 from ffe_core.cli.common import actor, follow, names, run_service, status_of
-from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import InputError
+from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS
 from ffe_core.operations.schedules.requests import Plans
@@ -60,6 +61,9 @@ def _add_arguments(parser: Any) -> None:
     what.add_argument("--provider", default="", metavar="NAME")
     what.add_argument("--pairs", type=names, default=[], metavar="A,B")
     what.add_argument("--timeframes", type=names, default=[], metavar="A,B")
+    what.add_argument(
+        "--same-book", action="store_true", help="fetch an order book under its other name too (BTC-USD and BTC-USDC)"
+    )
     what.add_argument("--mode", default=_DEFAULTS.mode, help="resume (default), gaps or refetch")
     what.add_argument(
         "--since", default=_DEFAULTS.since, help="where it begins: a date, or days back like 30d (default)"
@@ -81,7 +85,18 @@ def _schedules() -> Iterator[tuple[Schedules, RunService]]:
     with run_service(settings) as service:
         plans = Plans(settings, Watchlists(service.database))
         runs = ScheduledRuns(service, service.database)
-        yield Schedules(ScheduleStore(service.database), plans, runs, Audit(service.database)), service
+        instruments = Instruments(settings, service.database, service.ingester.watermark_store.has_pair)
+        yield (
+            Schedules(
+                ScheduleStore(service.database),
+                plans,
+                runs,
+                Audit(service.database),
+                instruments=instruments,
+                asks=True,
+            ),
+            service,
+        )
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -149,9 +164,12 @@ def _add(arguments: argparse.Namespace) -> int:
         catch_up=arguments.catch_up,
         priority=not arguments.wait_in_line,
         pause_after=arguments.pause_after,
+        same_book=arguments.same_book,
     )
     with _schedules() as (schedules, _):
         created = schedules.create(draft, actor())
+        for note in filter(None, (one.note for one in schedules.resolve(draft))):
+            warn(note)
         notes = schedules.notes(draft)
     return _tell(arguments, created, f"added {created.name}", notes)
 

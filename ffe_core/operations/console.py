@@ -67,7 +67,13 @@ class ConsoleService:
         self.notices = Notifier(self.settings, store)
         self.scheduler = Scheduler(store, plans, runs, self.notices)
         self.schedules = Schedules(
-            store, plans, runs, self.audit, is_listed=self.instruments.is_listed, wake=self.scheduler.wake
+            store,
+            plans,
+            runs,
+            self.audit,
+            is_listed=self.instruments.is_listed,
+            instruments=self.instruments,
+            wake=self.scheduler.wake,
         )
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 

@@ -83,7 +83,8 @@ class SameBook(NotResolved):
 class Resolved:
     """What a typed name came to: the stored name, the instrument if the catalogue has it, and what to say about it.
 
-    `is_awaited` says that the catalogue is being read behind the scenes and may know the name.
+    `is_awaited`: the catalogue is being read behind the scenes and may know the name. `nearest`: symbols that look
+    like a name which the catalogue lacks.
     """
 
     typed: str
@@ -91,6 +92,7 @@ class Resolved:
     instrument: Instrument | None = None
     note: str | None = None
     is_awaited: bool = False
+    nearest: tuple[str, ...] = ()
 
 
 class Instruments:
@@ -199,8 +201,21 @@ class Instruments:
             resolved = self._resolved(provider, text, refresh)
             found.setdefault(resolved.name, resolved)
         if not allow_same_book:
-            self._check_books(provider, list(found.values()))
+            self.check_books(provider, list(found.values()))
         return list(found.values())
+
+    def check_books(self, provider: str, resolved: Sequence[Resolved]) -> None:
+        """SameBook for a name whose other name is asked for too, or stored already while this one is not."""
+        names = {one.name for one in resolved}
+        for one in resolved:
+            for other in one.instrument.same_as if one.instrument else ():
+                is_new = self._is_stored(provider, other) and not self._is_stored(provider, one.name)
+                if other in names or is_new:
+                    raise SameBook(
+                        f"{one.name} and {other} are one order book at {provider} under two names; storing both doubles"
+                        " the market. Ask for one of them, or say that you want both",
+                        command=" (--same-book)",
+                    )
 
     def bind(self, provider: str, resolved: Iterable[Resolved]) -> None:
         """Remember which listing is stored under each name, for those that have none yet."""
@@ -250,8 +265,8 @@ class Instruments:
             raise self._ambiguous(provider, text, pool)
         if pool:
             return self._checked(text, pool[0])
-        note = self._note_or_refusal(provider, text, name)
-        return Resolved(text, name, None, note, is_awaited=may_help and not refresh)
+        note, nearest = self._note_or_refusal(provider, text, name)
+        return Resolved(text, name, None, note, is_awaited=may_help and not refresh, nearest=nearest)
 
     def _candidates(self, provider: str, text: str, name: str) -> list[Instrument]:
         """What a text fits: an exact symbol, else a stored name, else the same letters; delisted ones only alone."""
@@ -278,15 +293,16 @@ class Instruments:
         found = now or next((one for one in listings if one.listed == listed), None)
         return Resolved(text, name, replace(found, name=name) if found else None)
 
-    def _note_or_refusal(self, provider: str, text: str, name: str) -> str | None:
-        """What to say of a name that no catalogue has; UnknownInstrument where that means that there is none."""
+    def _note_or_refusal(self, provider: str, text: str, name: str) -> tuple[str | None, tuple[str, ...]]:
+        """What to say of a name that no catalogue has, and the nearest symbols; UnknownInstrument where that means that
+        there is none."""
         if self.store.count(provider) == 0:
-            return None
+            return None, ()
         known = provider_class(provider)
         codes = split_pair(name, provider)
         if codes and not known.lists_everything and all(self.store.search(provider, code, 1) for code in codes):
-            return None
-        nearest = self._nearest(provider, text)
+            return None, ()
+        nearest = tuple(self._nearest(provider, text))
         hint = f"; the nearest it lists: {', '.join(nearest)}" if nearest else ""
         if known.lists_everything and not self._is_stored(provider, name):
             raise UnknownInstrument(
@@ -294,7 +310,7 @@ class Instruments:
                 nearest,
                 f". Look for it with: ffe instruments --provider {provider} TEXT",
             )
-        return f"{provider} does not list {text!r}, so it is asked for as typed{hint}"
+        return f"{provider} does not list {text!r}, so it is asked for as typed{hint}", nearest
 
     def _nearest(self, provider: str, text: str) -> list[str]:
         by_letters = {compact(symbol): symbol for symbol in self.store.symbols_like(provider, text)}
@@ -319,19 +335,6 @@ class Instruments:
         elif instrument.same_as:
             note = f"{instrument.symbol} is the same order book as {', '.join(instrument.same_as)}"
         return Resolved(text, instrument.name, instrument, note)
-
-    def _check_books(self, provider: str, resolved: Sequence[Resolved]) -> None:
-        """SameBook for a name whose other name is asked for too, or stored already while this one is not."""
-        names = {one.name for one in resolved}
-        for one in resolved:
-            for other in one.instrument.same_as if one.instrument else ():
-                is_new = self._is_stored(provider, other) and not self._is_stored(provider, one.name)
-                if other in names or is_new:
-                    raise SameBook(
-                        f"{one.name} and {other} are one order book at {provider} under two names; storing both doubles"
-                        " the market. Ask for one of them, or say that you want both",
-                        command=" (--same-book)",
-                    )
 
     def _ambiguous(self, provider: str, text: str, pool: Sequence[Instrument]) -> AmbiguousInstrument:
         listed = ", ".join(f"{one.symbol} ({one.title or one.kind})" for one in pool)

@@ -6,10 +6,12 @@ import streamlit as st
 
 from ffe_core.errors import InputError
 from ffe_core.instruments.names import likely_name
+from ffe_core.operations.instruments import names_of
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
+from pages.backfill.search import catalogue_age, find_instruments
 from pages.widgets import (
     actor,
     arrived,
@@ -30,6 +32,7 @@ from pages.widgets import (
 )
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
+from pages.widgets.pairs import check_pairs, resolve_pairs
 from pages.widgets.tables import show_table
 from pages.widgets.verbs import changing, done, refusable, told
 
@@ -156,6 +159,7 @@ def series_form() -> list[str]:
         if missing:
             st.caption(f":red[:material/key_off: {plain(missing)}]")
             wrong.append("credentials are missing")
+        catalogue_age(st.session_state.backfill_provider)
     with second:
         suggested = console.instruments.suggested(st.session_state.backfill_provider)
         options = list(dict.fromkeys([*st.session_state.backfill_pairs, *suggested]))
@@ -168,7 +172,11 @@ def series_form() -> list[str]:
             select_all=False,
             placeholder="Choose or type, for example BTCUSD",
         )
-        wrong += pair_problems(st.session_state.backfill_pairs)
+        if st.session_state.backfill_pairs:
+            wrong += check_pairs(st.session_state.backfill_provider, "backfill_pairs")
+        else:
+            wrong.append("choose at least one pair")
+    find_instruments(st.session_state.backfill_provider)
     first, second = st.columns([1, 2])
     with first:
         saved = [watchlist.name for watchlist in console.watchlists.all()]
@@ -194,34 +202,6 @@ def credentials_missing(provider: str) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-def pair_problems(pairs: list[str]) -> list[str]:
-    """Pairs that cannot be: the form cannot start. Pairs the provider does not list: said, and left to try."""
-    if not pairs:
-        return ["choose at least one pair"]
-    bad = [pair for pair in pairs if not is_pair(pair)]
-    if bad:
-        st.caption(":red[:material/error: These cannot be pairs; use names like BTCUSD, BTC-USD or AAPL:]")
-        st.text(", ".join(bad))
-        return ["a pair cannot be read"]
-    unlisted = [
-        pair
-        for pair in map(likely_name, pairs)
-        if service().instruments.is_listed(st.session_state.backfill_provider, pair) is False
-    ]
-    if unlisted:
-        provider = st.session_state.backfill_provider
-        st.caption(f":orange[:material/warning: Not in the list of {plain(provider)}: {plain(', '.join(unlisted))}.]")
-    return []
-
-
-def is_pair(text: str) -> bool:
-    try:
-        likely_name(text)
-    except InputError:
-        return False
-    return True
 
 
 def range_form() -> list[str]:
@@ -254,9 +234,8 @@ def mode_form() -> None:
 def request() -> BackfillRequest:
     state, asked = st.session_state, dates()
     assert asked is not None
-    return BackfillRequest.of(
-        state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, *asked, state.backfill_mode
-    )
+    names = names_of(resolve_pairs(state.backfill_provider, "backfill_pairs"))
+    return BackfillRequest.of(state.backfill_provider, names, state.backfill_timeframes, *asked, state.backfill_mode)
 
 
 def show_preview(found: Preview) -> None:
@@ -295,6 +274,8 @@ def beyond_the_range(item: SeriesPreview) -> str:
 @changing()
 def start() -> None:
     """Start the run and remember where to go."""
+    provider = st.session_state.backfill_provider
+    service().instruments.bind(provider, resolve_pairs(provider, "backfill_pairs"))
     go("run", id=str(service().run_service.start(request(), actor())))
 
 
@@ -335,8 +316,9 @@ def save_popover() -> None:
 @changing()
 def save_watchlist() -> None:
     state = st.session_state
+    names = names_of(resolve_pairs(state.backfill_provider, "backfill_pairs"))
     saved = service().watchlists.save(
-        state.backfill_save_name, state.backfill_provider, state.backfill_pairs, state.backfill_timeframes, actor()
+        state.backfill_save_name, state.backfill_provider, names, state.backfill_timeframes, actor()
     )
     done(f"Saved {saved.name}: {many(len(saved.series()), 'series', 'series')}.")
 

@@ -17,6 +17,7 @@ from ffe_core.storage.state.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.text import local
 from pages.widgets.frame import section, service
+from pages.widgets.pairs import check_pairs
 from pages.widgets.tables import show_table
 from pages.widgets.text import number, plain, relative, when
 
@@ -84,6 +85,7 @@ def draft() -> Draft:
         catch_up=state.sched_catch_up,
         priority=state.sched_priority,
         pause_after=state.sched_pause_after,
+        same_book=bool(state.get("sched_pairs_same_book")),
     )
 
 
@@ -107,12 +109,12 @@ def fields(own_id: int | None) -> dict[str, str]:
     places: dict[str, DeltaGenerator] = {}
     st.text_input("Name", key="sched_name", max_chars=60, placeholder="Majors every hour")
     places["name"] = st.container()
-    _series_fields(places)
+    said = _series_fields(places)
     _when_fields(places)
     _what_fields(places)
-    found = service().schedules.problems(draft(), own_id)
+    found = {**said, **service().schedules.problems(draft(), own_id)}
     for field, text in found.items():
-        if not _is_blank(field):
+        if not _is_blank(field) and field not in said:
             with places.get(field, places["name"]), st.container(horizontal=True, gap="small"):
                 st.markdown(":red[:material/error:]", width="content")
                 st.text(text)
@@ -135,7 +137,8 @@ def _notes() -> None:
         return  # a bar-close trigger of series that cannot be: said at the series
 
 
-def _series_fields(places: dict[str, DeltaGenerator]) -> None:
+def _series_fields(places: dict[str, DeltaGenerator]) -> dict[str, str]:
+    """Draw what is fetched; what is wrong with the pairs is returned, and said there already."""
     console = service()
     lists = [watchlist.name for watchlist in console.watchlists.all()]
     st.toggle("A saved watchlist", key="sched_from_list", help="What is on the list when it fires counts.")
@@ -145,7 +148,7 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> None:
             "Watchlist", shown, index=None, key="sched_watchlist", persist_state="session", placeholder="Choose a list"
         )
         places["watchlist"] = places["provider"] = places["pairs"] = places["timeframes"] = st.container()
-        return
+        return {}
     first, second = st.columns([1, 2])
     with first:
         st.selectbox("Provider", list(PROVIDERS), key="sched_provider", persist_state="session")
@@ -163,9 +166,11 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> None:
             select_all=False,
             placeholder="Choose or type, like BTCUSD",
         )
+        wrong = check_pairs(st.session_state.sched_provider, "sched_pairs")
         places["pairs"] = st.container()
     st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes", persist_state="session")
     places["timeframes"] = st.container()
+    return {"pairs": wrong[0]} if wrong else {}
 
 
 def _when_fields(places: dict[str, DeltaGenerator]) -> None:
@@ -264,8 +269,8 @@ def preview(problems: dict[str, str]) -> None:
     if missing:
         st.caption(f"Shown as soon as this can be read: {plain(', '.join(missing))}.")
         return
-    chosen = draft()
     with section("The next ticks"):
+        chosen = service().schedules.as_stored(draft())
         words = service().schedules.plans.trigger(chosen).words
         st.caption(f"{plain(words[:1].upper() + words[1:])}.")
         coming(chosen, chosen.zone)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
+from ffe_core.operations.instruments import Instruments, Resolved, names_of
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, final_ticks, parse_since
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import SCHEDULER, Runs
@@ -31,7 +32,10 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What people fill in; texts as typed. Series come from the watchlist or from provider, pairs and timeframes."""
+    """What people fill in; texts as typed. Series come from the watchlist or from provider, pairs and timeframes.
+
+    `same_book` says that both names of an order book are meant; it is asked of whoever saves, and not kept.
+    """
 
     name: str
     provider: str = ""
@@ -46,11 +50,13 @@ class Draft:
     catch_up: str = "latest"
     priority: bool = True
     pause_after: int = 5
+    same_book: bool = False
 
     @classmethod
     def of(cls, schedule: Schedule) -> Draft:
         """A schedule as it would be filled in."""
-        return cls(**{column.name: getattr(schedule, column.name) for column in fields(cls)})
+        kept = (column.name for column in fields(cls) if column.name != "same_book")
+        return cls(**{name: getattr(schedule, name) for name in kept})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class Attention:
 
 class Schedules:
     """Reads and changes schedules. `wake` has the scheduler of this process, if it leads, look at once; `is_listed`
-    says whether a provider's own list has a pair, None where there is no list."""
+    says whether a provider's own list has a pair, None where there is no list; `instruments` say what a typed pair is
+    (without them its form alone does), and with `asks` they may ask its provider first."""
 
     def __init__(
         self,
@@ -76,17 +83,19 @@ class Schedules:
         audit: Audit,
         *,
         is_listed: Callable[[str, str], bool | None] = lambda provider, pair: None,
+        instruments: Instruments | None = None,
+        asks: bool = False,
         clock: Callable[[], float] = time.time,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.store, self.plans = store, plans
         self._runs, self._audit, self._is_listed = runs, audit, is_listed
-        self._clock, self._wake = clock, wake
+        self._clock, self._wake, self._instruments, self._asks = clock, wake, instruments, asks
 
     # -- drafts
 
     def problems(self, draft: Draft, own_id: int | None = None) -> dict[str, str]:
-        """What is wrong with a draft, by its field; empty if it can be saved. Asks nothing of the network."""
+        """What is wrong with a draft, by its field; empty if it can be saved."""
         found: dict[str, str] = {}
         for check in (self._check_series, _check_mode, _check_since, _check_zone, _check_choices):
             _note_problem(found, check, draft)
@@ -94,15 +103,31 @@ class Schedules:
         _note_problem(found, self._check_trigger, draft)
         return found
 
+    def resolve(self, draft: Draft) -> list[Resolved]:
+        """What the typed pairs of a draft come to; none where it has a watchlist, whose pairs were resolved when it was
+        saved. InputError for one that cannot be asked for."""
+        if self._instruments is None or draft.watchlist is not None or not draft.pairs:
+            return []
+        return self._instruments.resolve(
+            draft.provider, draft.pairs, allow_same_book=draft.same_book, refresh=self._asks
+        )
+
+    def as_stored(self, draft: Draft) -> Draft:
+        """The draft with its pairs under the names that they are stored by. InputError as `resolve`."""
+        found = self.resolve(draft)
+        return replace(draft, pairs=tuple(names_of(found))) if found else draft
+
     def notes(self, draft: Draft) -> tuple[str, ...]:
         """What was translated, or may surprise, about the trigger of a draft. InputError if it cannot be read."""
-        return self.plans.trigger(draft).notes
+        return self.plans.trigger(self.as_stored(draft)).notes
 
     def next_dues(self, draft: Draft | Schedule, count: int = 5) -> list[int]:
         """When it is due next, epoch seconds; a paused schedule as if it were resumed now."""
         after = int(self._clock())
         if isinstance(draft, Schedule):
             after = max(after, draft.accounted_until)
+        else:
+            draft = self.as_stored(draft)
         return next_dues(self.plans.trigger(draft), after, count)
 
     # -- verbs
@@ -110,6 +135,7 @@ class Schedules:
     def create(self, draft: Draft, actor: str) -> Schedule:
         """A new schedule, due from now on. InputError for the first problem of the draft."""
         values = self._checked(draft, None)
+        draft = self.as_stored(draft)
         now = int(self._clock())
         next_due = next(iter(next_dues(self.plans.trigger(draft), now)), None)
         with self._audit.act(actor, "create schedule", "a new schedule", name=values["name"]) as act:
@@ -121,6 +147,7 @@ class Schedules:
     def edit(self, schedule_id: int, draft: Draft, actor: str, version: int | None = None) -> Schedule:
         """Change a schedule. InputError for a problem of the draft, or if it was changed since `version` was read."""
         values = self._checked(draft, schedule_id)
+        draft = self.as_stored(draft)
 
         def change(schedule: Schedule) -> bool:
             if version is not None and schedule.version != version:
@@ -162,7 +189,8 @@ class Schedules:
         schedule = self.get(schedule_id)
         taken = {one.name for one in self.store.all()}
         names = (f"{schedule.name[: _LONGEST - 9]} copy{f' {n}' if n > 1 else ''}" for n in itertools.count(1))
-        copy = self.create(replace(Draft.of(schedule), name=next(name for name in names if name not in taken)), actor)
+        free = next(name for name in names if name not in taken)
+        copy = self.create(replace(Draft.of(schedule), name=free, same_book=True), actor)
         return self.pause(copy.id, f"a copy of {schedule.name}: look it over, then resume it", actor)
 
     def delete(self, schedule_id: int, actor: str) -> None:
@@ -285,10 +313,16 @@ class Schedules:
         """The draft as columns. InputError for its first problem."""
         for field, text in self.problems(draft, own_id).items():
             raise InputError(text, field=field)
+        found = self.resolve(draft)
+        if self._instruments is not None:
+            self._instruments.bind(draft.provider, found)
+        draft = self.as_stored(draft)
         series = self.plans.series(draft)
         named = {"pairs": list(dict.fromkeys(one.asset_pair for one in series)), "provider": series[0].provider}
         named["timeframes"] = list(dict.fromkeys(one.timeframe for one in series))
-        return {**asdict(draft), **named, "name": draft.name.strip(), "trigger": self.plans.trigger(draft).text}
+        values = asdict(draft)
+        del values["same_book"]
+        return {**values, **named, "name": draft.name.strip(), "trigger": self.plans.trigger(draft).text}
 
     def _check_name(self, draft: Draft, own_id: int | None) -> None:
         name = draft.name.strip()
@@ -299,7 +333,7 @@ class Schedules:
     def _check_series(self, draft: Draft) -> None:
         if draft.watchlist is None:
             provider_class(draft.provider)
-        series = self.plans.series(draft)
+        series = self.plans.series(self.as_stored(draft))
         field = "watchlist" if draft.watchlist else "pairs"
         try:
             provider = provider_class(series[0].provider)(config=self.plans.settings)
@@ -314,7 +348,7 @@ class Schedules:
                 raise InputError(f"{one.provider} has no pair {one.asset_pair}; choose one that it lists", field=field)
 
     def _check_trigger(self, draft: Draft) -> None:
-        if not next_dues(self.plans.trigger(draft), int(self._clock())):
+        if not next_dues(self.plans.trigger(self.as_stored(draft)), int(self._clock())):
             raise InputError(f"{draft.trigger!r} is never due in the next nine years; choose another", field="trigger")
 
 

@@ -1,0 +1,148 @@
+"""Instrument search of the Backfill page: find by any part of symbol or name, and how old the catalogue is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.instruments.model import Instrument
+from pages.widgets import actor, duration, number, plain, section, service
+from pages.widgets.tables import digest, show_table
+from pages.widgets.verbs import changing
+
+MOST_FOUND = 50
+_ROWS = 8
+_CHOSEN = "backfill_chosen"
+
+
+@st.fragment
+def find_instruments(provider: str) -> None:
+    """The search and what it finds; choosing a row puts its stored name into the pairs, or takes it out of them."""
+    with section("The search"):
+        text = st.text_input(
+            "Find an instrument",
+            key="backfill_find",
+            type="search",
+            icon=":material/search:",
+            live=True,
+            max_chars=80,
+            placeholder="Any part of a symbol or a name",
+        )
+        if text and text.strip():
+            _results(provider, text.strip())
+    if st.session_state.pop(_CHOSEN, False):
+        st.rerun()
+
+
+def _results(provider: str, text: str) -> None:
+    found = service().instruments.search(text, provider, MOST_FOUND + 1)
+    if not found:
+        st.caption(f"No symbol and no name in the list of {plain(provider)} has it. What is typed into Pairs is tried.")
+        return
+    shown, pairs = found[:MOST_FOUND], st.session_state.backfill_pairs
+    key = f"backfill_found_{digest([text, *(one.name for one in shown), *pairs])}"
+    rows = rows_of(shown, _stored(provider), pairs)
+    show_table(
+        rows,
+        key=key,
+        alt=f"Instruments of {provider} that have it in symbol or name",
+        height="content" if len(rows) <= _ROWS else 35 * (_ROWS + 1) + 3,
+        on_select=partial(_chosen, key, [one.name for one in shown]),
+        selection_mode="single-cell",
+        column_config={
+            "Chosen": st.column_config.CheckboxColumn("", width=40),
+            "Symbol": st.column_config.TextColumn(width=120),
+            "Name": st.column_config.TextColumn(width="medium"),
+            "Here": st.column_config.CheckboxColumn("Stored", help="Whether you have candles of it", width=60),
+            "Same order book": st.column_config.TextColumn(help="Other names of it: store one of them"),
+        },
+    )
+    more = f" The first {MOST_FOUND} are shown: type more to narrow it." if len(found) > MOST_FOUND else ""
+    st.caption(f"Click a row to add it to Pairs, again to take it out.{more}")
+
+
+def rows_of(found: Sequence[Instrument], stored: Collection[str], pairs: Collection[str]) -> list[dict[str, Any]]:
+    """Instruments as rows of the table; columns that say nothing of any of them are left out."""
+    rows = [
+        {
+            "Chosen": one.name in pairs,
+            "Symbol": one.symbol,
+            "Name": one.title,
+            "Kind": one.kind,
+            "Status": one.status,
+            "Here": one.name in stored,
+            "Stored as": one.name,
+            "Listed": one.listed,
+            "Delisted": one.delisted,
+            "Same order book": ", ".join(one.same_as) or None,
+        }
+        for one in found
+    ]
+    said = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+    return [{name: row[name] for name in said} for row in rows]
+
+
+def _stored(provider: str) -> set[str]:
+    series = (entry.series for entry in service().watermarks.entries())
+    return {one.asset_pair for one in series if one.provider == provider}
+
+
+def _chosen(key: str, names: Sequence[str]) -> None:
+    state = st.session_state
+    for row, _ in state[key]["selection"]["cells"]:
+        pairs, name = list(state.backfill_pairs), names[row]
+        state.backfill_pairs = [one for one in pairs if one != name] if name in pairs else [*pairs, name]
+        state[_CHOSEN] = True
+
+
+# --- The catalogue
+
+
+def catalogue_age(provider: str) -> None:
+    """How old the list of a provider is, what the last try failed for, and a button to read it again."""
+    with section("The list of instruments"):
+        reading = service().instruments.is_reading(provider)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(plain(_age(provider)), width="content")
+            st.button(
+                "Read again",
+                key="backfill_read_again",
+                icon=":material/refresh:",
+                type="tertiary",
+                on_click=_read_again,
+                args=(provider,),
+                disabled=reading or not service().leads,
+                help="Ask the provider for its list of instruments now",
+            )
+        copy = service().instruments.copy_of(provider)
+        if copy.error and not reading:
+            ago = duration(time.time() - (copy.tried_at or time.time()))
+            st.caption(f":orange[:material/warning: Reading it failed {ago} ago: {plain(copy.error)}]")
+        if reading:
+            _wait(provider)
+
+
+def _age(provider: str) -> str:
+    instruments = service().instruments
+    copy = instruments.copy_of(provider)
+    if instruments.is_reading(provider):
+        return f"Reading the list of {provider}"
+    if copy.read_at is None:
+        return f"The list of {provider} has not been read: names are taken as typed"
+    return f"{number(instruments.store.count(provider))} instruments, read {duration(copy.age)} ago"
+
+
+@st.fragment(run_every=1)
+def _wait(provider: str) -> None:
+    """Look each second whether the list has been read, and then draw the page with it."""
+    if not service().instruments.is_reading(provider):
+        st.rerun()
+
+
+@changing()
+def _read_again(provider: str) -> None:
+    service().instruments.read_again(provider, service().audit, actor())

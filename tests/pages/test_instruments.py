@@ -1,0 +1,158 @@
+"""Do the pages find instruments, and start nothing that was not meant?"""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core.errors import RetriableError
+from ffe_core.instruments.model import Instrument
+from ffe_core.operations.console import ConsoleService
+from ffe_core.providers import PROVIDERS
+from ffe_core.series import Series
+from ffe_core.storage.lake.delta_lake_manager import Watermarks
+from tests.pages.conftest import Open, words
+
+LISTED = [
+    Instrument("simulated", "BTCUSD", "BTC-USD", "crypto", "Bitcoin", same_as=("BTCUSDC",)),
+    Instrument("simulated", "BTCUSDC", "BTC-USDC", "crypto", "Bitcoin", same_as=("BTCUSD",)),
+    Instrument("simulated", "BRK-B", "BRK-B", "equity", "Berkshire *Hathaway* [B](x)", listed="1996-05-09"),
+    Instrument("simulated", "AB-C", "AB-C", "equity", "One"),
+    Instrument("simulated", "A-BC", "A-BC", "equity", "Other"),
+    Instrument("simulated", "GONE", "GONE", "equity", "Went away", delisted="2020-01-02", status="delisted"),
+]
+RANGE = {"timeframes": "1h", "start": "2024-01-01", "end": "2024-01-02"}
+
+
+@pytest.fixture
+def listed(console: ConsoleService) -> ConsoleService:
+    console.instruments.store.replace("simulated", LISTED)
+    return console
+
+
+def typed(open_page: Open, pairs: str) -> AppTest:
+    return open_page("backfill", provider="simulated", pairs=pairs, **RANGE)
+
+
+def offered(at: AppTest) -> dict[str, str]:
+    """The names that may be chosen, and the key of each button."""
+    return {str(one.label): str(one.key) for one in at.button if "_choice_" in str(one.key)}
+
+
+def test_the_search_shows_what_there_is_and_whether_it_is_stored(listed: ConsoleService, open_page: Open) -> None:
+    listed.watermarks.put(Series("BRK-B", "1h", "simulated"), Watermarks(high=1_704_067_200, low=1_704_067_200))
+    at = typed(open_page, "AAPL")
+    at.text_input(key="backfill_find").set_value("hathaway").run()
+    [row] = at.dataframe[0].value.to_dict("records")
+    assert (row["Symbol"], row["Kind"], row["Listed"], row["Here"]) == ("BRK-B", "equity", "1996-05-09", True)
+    at.text_input(key="backfill_find").set_value("nothing like it").run()
+    assert "No symbol and no name in the list of simulated" in words(at)
+
+
+def test_no_more_rows_go_to_the_browser_than_are_shown(listed: ConsoleService, open_page: Open) -> None:
+    many = [Instrument("simulated", f"AA{n}", f"AA{n}", "equity", "Alike") for n in range(3_000)]
+    listed.instruments.store.replace("simulated", many)
+    at = typed(open_page, "AAPL")
+    at.text_input(key="backfill_find").set_value("alike").run()
+    assert len(at.dataframe[0].value) == 50
+    assert "The first 50 are shown" in words(at)
+
+
+def test_an_ambiguous_name_lists_its_candidates_to_choose_from(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "ABC,AAPL")
+    assert "fits 2 instruments of simulated" in words(at)
+    assert at.button(key="backfill_start").disabled
+    choices = offered(at)
+    assert len(choices) == 2
+    at.button(key=next(key for label, key in choices.items() if "Other" in label)).click().run()
+    assert at.multiselect(key="backfill_pairs").value == ["A-BC", "AAPL"]
+    assert not at.button(key="backfill_start").disabled
+
+
+def test_a_listed_name_that_was_probably_meant_is_offered(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "GON")
+    assert "does not list 'GON'" in words(at)
+    [key] = [key for label, key in offered(at).items() if "Went away" in label]
+    at.button(key=key).click().run()
+    assert at.multiselect(key="backfill_pairs").value == ["GONE"]
+    assert "was delisted on 2020-01-02" in words(at)
+
+
+def test_one_book_under_two_names_is_stored_twice_only_on_purpose(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "BTCUSD,BTCUSDC")
+    assert "one order book" in words(at)
+    assert at.button(key="backfill_start").disabled
+    at.checkbox(key="backfill_pairs_same_book").check().run()
+    assert not at.button(key="backfill_start").disabled
+
+
+def test_a_run_starts_under_the_stored_names_and_remembers_the_listing(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "brk.b,BRKB")
+    assert list(at.dataframe[0].value["Pair"]) == ["BRK-B"]
+    at.button(key="backfill_start").click().run()
+    [run] = listed.runs.find()
+    listed.run_service.wait(run.id, 30)
+    assert [row.asset_pair for row in listed.runs.series(run.id)] == ["BRK-B"]
+    assert listed.instruments.store.facts_of("simulated", "BRK-B")[""].listed == "1996-05-09"
+
+
+def test_a_watchlist_and_a_schedule_keep_the_stored_names(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "brk.b")
+    at.text_input(key="backfill_save_name").set_value("Mine").run()
+    at.button(key="backfill_save").click().run()
+    saved = listed.watchlists.get("Mine")
+    assert saved is not None
+    assert saved.pairs == ("BRK-B",)
+    at = open_page("schedules", new="1", provider="simulated", pairs="brk.b", timeframes="1h")
+    at.text_input(key="sched_name").set_value("Hourly").run()
+    at.button(key="sched_save").click().run()
+    assert [one.pairs for one in listed.schedules.store.all()] == [("BRK-B",)]
+
+
+def test_a_schedule_of_an_ambiguous_name_says_it_once_and_offers_both(listed: ConsoleService, open_page: Open) -> None:
+    at = open_page("schedules", new="1", provider="simulated", pairs="ABC", timeframes="1h")
+    assert words(at).count("fits 2 instruments") == 1
+    assert len(offered(at)) == 2
+    assert at.button(key="sched_save").disabled
+
+
+def test_reading_the_list_again_is_an_act_and_its_failure_is_said(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.instruments.store.replace("simulated", LISTED)
+
+    class Silent(PROVIDERS["simulated"]):  # type: ignore[misc]
+        async def catalogue(self) -> list[Instrument]:
+            raise RetriableError("nobody answers")
+
+    monkeypatch.setitem(PROVIDERS, "simulated", Silent)
+    at = typed(open_page, "BTCUSD")
+    assert "6 instruments, read" in words(at)
+    at.button(key="backfill_read_again").click().run()
+    for thread in threading.enumerate():
+        if thread.name == "catalogue of simulated":
+            thread.join(10)
+    at.run()
+    assert "nobody answers" in words(at)
+    assert "6 instruments, read" in words(at)
+    assert [(row.target, row.outcome) for row in console.audit.find(verb="read catalogue")] == [("simulated", "failed")]
+
+
+def test_a_standby_reads_no_list(listed: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ConsoleService, "leads", False)
+    assert typed(open_page, "BTCUSD").button(key="backfill_read_again").disabled
+
+
+NAMES = ["T-USD", "XAU_XAG", "BRK-B", "BC~2FPB", "FB@2025-06-26"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_with_signs_in_it_is_found_by_every_filter(console: ConsoleService, open_page: Open, name: str) -> None:
+    console.watermarks.put(Series(name, "1h", "simulated"), Watermarks(high=1_704_067_200, low=1_704_067_200))
+    assert open_page("watermarks", pair=name).text_input(key="watermarks_pair").value == name
+    assert open_page("runs", pair=name).text_input(key="runs_pair").value == name
+    at = open_page("backfill", pairs=name, **RANGE)
+    assert at.multiselect(key="backfill_pairs").value == [name]
+    assert list(at.dataframe[0].value["Pair"]) == [name]
