@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.instruments.names import likely_name
+from ffe_core.instruments.names import likely_name, spellings
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
@@ -84,11 +84,11 @@ def found() -> tuple[list[RunSummary], int]:
     state = st.session_state
     days = SINCE[state.runs_since]
     since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
-    pair = likely_name(state.runs_pair) if state.runs_pair else None
+    pairs = spellings(state.runs_pair) if state.runs_pair else ()
     return service().runs.find(
         states=state.runs_states,
         provider=state.runs_provider,
-        asset_pair=pair,
+        asset_pairs=pairs,
         since=since,
         limit=PAGE_SIZE,
         offset=PAGE_SIZE * (state.runs_page - 1),

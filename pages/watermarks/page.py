@@ -7,7 +7,7 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.freshness import Freshness, Health, freshness
-from ffe_core.instruments.names import compact, likely_name
+from ffe_core.instruments.names import compact, likely_name, spellings
 from ffe_core.operations.watermarks import Rewind
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
@@ -88,10 +88,20 @@ def wanted(row: Freshness) -> bool:
     chosen = service().watchlists.get(state.watermarks_list) if state.watermarks_list else None
     return (
         state.watermarks_provider in (None, row.series.provider)
-        and compact(state.watermarks_pair or "") in compact(row.series.asset_pair)
+        and is_part_of(state.watermarks_pair or "", row.series.asset_pair)
         and state.watermarks_health in (None, row.health)
         and (chosen is None or row.series in chosen.series())
     )
+
+
+def is_part_of(text: str, pair: str) -> bool:
+    """Whether a typed text is a part of a stored name, separators aside, or another way to write it."""
+    if compact(text) in compact(pair):
+        return True
+    try:
+        return pair in spellings(text)
+    except InputError:
+        return False
 
 
 def cells_of(row: Freshness) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 from ffe_core.errors import RetriableError
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.providers import PROVIDERS
-from ffe_core.series import Series
-from ffe_core.storage.lake.delta_lake_manager import Watermarks
+from ffe_core.series import Series, Watermarks
 from tests.pages.conftest import Open, words
 
 LISTED = [
@@ -42,7 +42,7 @@ def offered(at: AppTest) -> dict[str, str]:
 
 
 def test_the_search_shows_what_there_is_and_whether_it_is_stored(listed: ConsoleService, open_page: Open) -> None:
-    listed.watermarks.put(Series("BRK-B", "1h", "simulated"), Watermarks(high=1_704_067_200, low=1_704_067_200))
+    listed.watermarks.put(Series("BRK-B", "1h", "simulated"), Watermarks(1_704_067_200, 1_704_067_200))
     at = typed(open_page, "AAPL")
     at.text_input(key="backfill_find").set_value("hathaway").run()
     [row] = at.dataframe[0].value.to_dict("records")
@@ -92,7 +92,7 @@ def test_a_run_starts_under_the_stored_names_and_remembers_the_listing(listed: C
     at = typed(open_page, "brk.b,BRKB")
     assert list(at.dataframe[0].value["Pair"]) == ["BRK-B"]
     at.button(key="backfill_start").click().run()
-    [run] = listed.runs.find()
+    [run], _ = listed.runs.find()
     listed.run_service.wait(run.id, 30)
     assert [row.asset_pair for row in listed.runs.series(run.id)] == ["BRK-B"]
     assert listed.instruments.store.facts_of("simulated", "BRK-B")[""].listed == "1996-05-09"
@@ -145,14 +145,30 @@ def test_a_standby_reads_no_list(listed: ConsoleService, open_page: Open, monkey
     assert typed(open_page, "BTCUSD").button(key="backfill_read_again").disabled
 
 
-NAMES = ["T-USD", "XAU_XAG", "BRK-B", "BC~2FPB", "FB@2025-06-26"]
+NAMES = {
+    "T-USD": "T_USD",
+    "XAU_XAG": "XAU_XAG",
+    "BRK-B": "BRK-B",
+    "BC/PB": "BC~2FPB",
+    "BC~2FPB": "BC~2FPB",
+    "FB@2025-06-26": "FB@2025-06-26",
+}
+"""Typed names and how the simulated provider's candles of them are stored."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_with_signs_in_it_is_found_by_every_filter(console: ConsoleService, open_page: Open, name: str) -> None:
-    console.watermarks.put(Series(name, "1h", "simulated"), Watermarks(high=1_704_067_200, low=1_704_067_200))
-    assert open_page("watermarks", pair=name).text_input(key="watermarks_pair").value == name
-    assert open_page("runs", pair=name).text_input(key="runs_pair").value == name
-    at = open_page("backfill", pairs=name, **RANGE)
-    assert at.multiselect(key="backfill_pairs").value == [name]
-    assert list(at.dataframe[0].value["Pair"]) == [name]
+def test_a_name_with_signs_in_it_is_found_by_every_filter(console: ConsoleService, open_page: Open) -> None:
+    request = BackfillRequest.of("simulated", list(NAMES.values()), ["1h"], "2024-01-02", "2024-01-03")
+    console.run_service.wait(console.run_service.start(request, "ann"), 60)
+    for typed_name, name in NAMES.items():
+        for page in ("watermarks", "runs", "coverage", "candles", "restatements", "dead_letters"):
+            at = open_page(page, pair=typed_name, provider="simulated", timeframe="1h")
+            assert not at.exception
+            assert "Not understood" not in words(at), (page, typed_name)
+            if page == "watermarks":
+                assert list(at.dataframe[0].value["Pair"]) == [name]
+            if page == "runs":
+                assert len(at.dataframe[0].value) == 1
+            if page == "candles":
+                assert at.session_state.candles_series.asset_pair == name
+            if page == "coverage":
+                assert f"{name} 1h, 2024-01-02" in words(at)

@@ -319,7 +319,7 @@ class RunStore:
         *,
         states: Sequence[str] = (),
         provider: str | None = None,
-        asset_pair: str | None = None,
+        asset_pairs: Sequence[str] = (),
         since: float | None = None,
         until: float | None = None,
         limit: int = 50,
@@ -330,8 +330,9 @@ class RunStore:
         wanted += [runs.c.provider == provider] if provider else []
         wanted += [runs.c.created_at >= since] if since is not None else []
         wanted += [runs.c.created_at < until] if until is not None else []
-        if asset_pair:
-            wanted.append(runs.c.id.in_(sa.select(run_series.c.run_id).where(run_series.c.asset_pair == asset_pair)))
+        if asset_pairs:
+            of_one = run_series.c.asset_pair.in_(list(asset_pairs))
+            wanted.append(runs.c.id.in_(sa.select(run_series.c.run_id).where(of_one)))
         sums = _sums().subquery()
         query = (
             sa.select(*columns_of(runs, Run), *columns_of(sums, RunSummary))
