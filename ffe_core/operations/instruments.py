@@ -254,6 +254,7 @@ class Instruments:
         name = normalize_pair(text, provider)
         if (listed := identity_of(provider, name).listed) is not None:
             return self._of_listing(provider, text, name, listed)
+        has_copy = self.store.copy_of(provider).read_at is not None
         pool = self._candidates(provider, text, name)
         may_help = not pool and self._may_help(provider, name)
         if may_help and refresh:
@@ -261,6 +262,8 @@ class Instruments:
             pool = self._candidates(provider, text, name)
         elif may_help:
             self._start_reading(provider, self._try_to_refresh)
+            if not has_copy:
+                return Resolved(text, name, is_awaited=True)
         if len(pool) > 1:
             raise self._ambiguous(provider, text, pool)
         if pool:

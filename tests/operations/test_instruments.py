@@ -311,22 +311,39 @@ def read_behind(found: Instruments, provider: str) -> None:
     assert not found.is_reading(provider)
 
 
-def test_a_page_never_waits_for_a_list(found: Instruments, lists: Callable[..., list[float]]) -> None:
-    asked = lists("coinbase", *PRODUCTS, spot("NEW-USD"))
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, list[float]]:
+    """Coinbase lists one product more, and not before the event is set; the times at which it was asked."""
+    may_answer, asked = threading.Event(), list[float]()
+
+    class Lists(PROVIDERS["coinbase"]):  # type: ignore[misc]
+        async def catalogue(self) -> list[Instrument]:
+            asked.append(time.time())
+            may_answer.wait(30)
+            return [*PRODUCTS, spot("NEW-USD")]
+
+    monkeypatch.setitem(PROVIDERS, "coinbase", Lists)
+    return may_answer, asked
+
+
+def test_a_page_never_waits_for_a_list(found: Instruments, slow: tuple[threading.Event, list[float]]) -> None:
+    may_answer, asked = slow
     aged(found, "coinbase", 9)
     with pytest.raises(UnknownInstrument):
         found.resolve("coinbase", ["NEW-USD"], refresh=False)
+    may_answer.set()
     read_behind(found, "coinbase")
     assert found.resolve("coinbase", ["NEW-USD"], refresh=False)[0].instrument is not None
     assert len(asked) == 1
 
 
 def test_a_name_that_the_form_says_too_little_of_is_read_behind_the_scenes(
-    tmp_path: Path, lists: Callable[..., list[float]]
+    tmp_path: Path, slow: tuple[threading.Event, list[float]]
 ) -> None:
-    lists("coinbase", *PRODUCTS)
+    may_answer, _ = slow
     bare = Instruments(Settings.load({"data_dir": str(tmp_path)}), Database(tmp_path / DATABASE_FILE))
     assert [one.is_awaited for one in bare.resolve("coinbase", ["TUSD", "BTCUSD"], refresh=False)] == [True, False]
+    may_answer.set()
     read_behind(bare, "coinbase")
     [resolved] = bare.resolve("coinbase", ["TUSD"], refresh=False)
     assert (resolved.name, resolved.is_awaited) == ("T-USD", False)
