@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
 from ffe_core.errors import InputError
-from ffe_core.intervals import Times, grid_ceil, merge, open_times_in
+from ffe_core.intervals import NONE, Times, grid_ceil, merge, open_times_in
+from ffe_core.times import DAY
 
 HOUR = 3600
 SESSION = "session"
 GRIDS: dict[str, int] = {"half-hour": 1800, "hour": 0}
 """Grids by the names a person types; besides them there is the market's own, `SESSION`."""
+_FAR_APART, _YEAR_10000 = 30 * DAY, 253_402_300_800
 _ALIKE = {offset: name for name, offset in GRIDS.items()}
 
 
@@ -92,6 +93,18 @@ def kept_grids(calendar: MarketCalendar, open_times: npt.ArrayLike) -> tuple[int
     return tuple(offset for offset, row in zip(offsets, on, strict=True) if row[telling].all())
 
 
+def elsewhere(calendar: MarketCalendar, open_times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """(n,) bool: which hourly bars lie on another grid than the calendar's, as far as they tell one."""
+    opens, market = np.asarray(open_times, dtype=np.int64), own(calendar)
+    found = np.zeros(len(opens), dtype=bool)
+    known = _known(opens, market)
+    if len(known):
+        others = [_possible(market, offset, known) for offset in (market.hour_offset, *GRIDS.values())]
+        here = _possible(market, calendar.hour_offset, known)
+        found = np.isin(opens, np.concatenate(others)) & ~np.isin(opens, here)
+    return found
+
+
 def most_kept(calendar: MarketCalendar, open_times: npt.ArrayLike) -> int | None:
     """The grid that most of these bars keep to, the market's own where two hold as many; None where none tells one."""
     opens, market = _known(np.asarray(open_times, dtype=np.int64), own(calendar)), own(calendar)
@@ -123,14 +136,17 @@ def in_words(offset: int) -> str:
 
 
 def _possible(market: MarketCalendar, offset: int, opens: Times) -> Times:
-    """The opens that a market can have on a grid, from the first of these to the last."""
-    on, start, end = on_hour_grid(market, offset), int(opens.min()), int(opens.max()) + 1
-    runs: list[Any] = [on.expected_ranges("1h", start, end), on.optional_ranges("1h", start, end)]
-    return np.concatenate([open_times_in(part, HOUR) for part in runs])
+    """The opens that a market can have on a grid, around these."""
+    on, ordered, found = on_hour_grid(market, offset), np.sort(opens), [NONE[:, 0]]
+    for part in np.split(ordered, np.flatnonzero(np.diff(ordered) > _FAR_APART) + 1):
+        start, end = int(part[0]), int(part[-1]) + 1
+        runs = (on.expected_ranges("1h", start, end), on.optional_ranges("1h", start, end))
+        found += [open_times_in(bars, HOUR) for bars in runs]
+    return np.concatenate(found)
 
 
 def _known(opens: Times, market: MarketCalendar) -> Times:
     first, end = market.horizon
-    low, high = -(2**62) if first is None else first, 2**62 if end is None else end
+    low, high = first or 0, _YEAR_10000 if end is None else end
     found: Times = opens[(opens >= low) & (opens < high)]
     return found

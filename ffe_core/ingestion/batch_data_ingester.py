@@ -211,9 +211,15 @@ class BatchDataIngester:
         with await self.lease(series).wait(self.settings.lease_wait_seconds):
             await run_to_completion(self._commit, series, rows, open_times)
 
-    def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
-        hours = HourGrid(series, self.settings.calendars.of(series.provider, series.asset_pair), self.instruments)
+    def hour_grid(self, series: Series) -> HourGrid:
+        """Where in the hour the bars of a series open, as far as known. StorageError; InputError as its calendar."""
+        calendar = self.settings.calendars.of(series.provider, series.asset_pair)
+        hours = HourGrid(series, calendar, self.instruments)
         hours.read(self.delta_mgr)
+        return hours
+
+    def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
+        hours = self.hour_grid(series)
         hours.check(open_times)
         held = self.delta_mgr.marks(series)
         after = Watermarks(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
-from ffe_core.calendars.hour_grid import in_words, kept_grids, most_kept, on_hour_grid, typed
+from ffe_core.calendars.hour_grid import elsewhere, in_words, kept_grids, most_kept, on_hour_grid, typed
 from ffe_core.errors import GridChanged
 from ffe_core.instruments.model import SeriesFacts
 from ffe_core.intervals import Times
@@ -59,6 +62,12 @@ class HourGrid:
         if len(kept) == 1:  # in some hours of some markets bars of two grids look alike
             self._is_kept = False
             self._take(kept[0])
+
+    def elsewhere(self, open_times: Times) -> npt.NDArray[np.bool_]:
+        """(n,) bool: which bars lie on another grid than the series keeps to; none where that is not known yet."""
+        if self._offset is None:
+            return np.zeros(len(open_times), dtype=bool)
+        return elsewhere(self.calendar, open_times)
 
     def keep(self) -> None:
         """Keep what was learned, once something of it is stored."""

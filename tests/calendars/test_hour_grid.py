@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from ffe_core.calendars import AlwaysOpen, ExchangeHours
 from ffe_core.calendars.exchange_table import hour_spacing, suffixes
-from ffe_core.calendars.hour_grid import OnHourGrid, kept_grids, most_kept, offset_of, on_hour_grid, typed
+from ffe_core.calendars.hour_grid import OnHourGrid, elsewhere, kept_grids, most_kept, offset_of, on_hour_grid, typed
+from ffe_core.calendars.own_hours import own_hours
 from ffe_core.errors import InputError
 from ffe_core.series import Series
 from ffe_core.times import DAY, parse_instant
@@ -88,6 +91,19 @@ def test_what_a_body_shows() -> None:
     assert kept_grids(NEW_YORK, on(NEW_YORK, "1984-01-17")) == (1800, 0)  # it opened at 10:00 then
     assert most_kept(FULL, np.append(half, full[:1])) == 1800
     assert most_kept(NEW_YORK, []) is None
+
+
+def test_bars_of_any_year_are_looked_at_where_they_lie() -> None:
+    """Hours of one's own have no end, and a record may claim any year: nothing is worked out between them.
+
+    Far ahead no zone is known, so a bar there tells nothing.
+    """
+    own = own_hours("America/New_York; mon-fri 09:30-16:00")
+    lone = [parse_instant("1970-01-05T14:30Z"), parse_instant("2024-01-17T14:30Z"), parse_instant("9998-12-28T14:30Z")]
+    began = time.perf_counter()
+    assert kept_grids(own, [-(2**43), *lone]) == (1800,)
+    assert elsewhere(own, [-(2**43), *lone]).tolist() == [False, True, True, False]
+    assert time.perf_counter() - began < 5
 
 
 @settings(max_examples=30, deadline=None)

@@ -121,7 +121,8 @@ class Replay:
     ) -> None:
         """Judge, commit, and only then tell the files."""
         closed_before = closed(series, self._service.settings.close_grace_seconds)
-        checks = evaluate(self._lake, series, letters, closed_before, already)
+        hours = self._service.ingester.hour_grid(series)
+        checks = evaluate(self._lake, series, letters, closed_before, already, hours)
         outcomes = ("passes", "collides") if self._request.restate else ("passes",)
         self._commit(series, [check for check in checks if check.outcome in outcomes])
         self._tell(checks, outcomes)

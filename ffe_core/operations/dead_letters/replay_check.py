@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffe_core.candles import VALUES
+from ffe_core.ingestion.hour_grid import HourGrid
 from ffe_core.operations.dead_letters.edits import LANDED_OTHERWISE, NOT_CLOSED
 from ffe_core.providers import has_volume
 from ffe_core.series import Series
@@ -82,8 +83,10 @@ def evaluate(
     letters: Sequence[tuple[str, DeadLetterRecord]],
     closed_before: int,
     already: Mapping[str, Replayed] = _NOTHING,
+    hours: HourGrid | None = None,
 ) -> list[ReplayCheck]:
-    """Judge pending records of one series, in the order given; `already` is what has landed of them.
+    """Judge pending records of one series, in the order given; `already` is what has landed of them, `hours` where in
+    the hour its bars open.
 
     One that was edited after it had landed fails: a record is stored once. Bars that open at `closed_before` (epoch
     seconds) or later have not closed.
@@ -92,7 +95,7 @@ def evaluate(
     there = [(entry_id, letter) for entry_id, letter in letters if dead_letter_id(entry_id, letter.number) in already]
     known = _still_as_replayed(series, there, already)
     waiting = [item for item in letters if dead_letter_id(item[0], item[1].number) not in known]
-    evaluated = iter(_evaluated(lake, series, waiting, closed_before))
+    evaluated = iter(_evaluated(lake, series, waiting, closed_before, hours))
     return [known.get(dead_letter_id(entry_id, letter.number)) or next(evaluated) for entry_id, letter in letters]
 
 
@@ -119,7 +122,11 @@ def _still_as_replayed(
 
 
 def _evaluated(
-    lake: DeltaLakeManager, series: Series, letters: Sequence[tuple[str, DeadLetterRecord]], closed_before: int
+    lake: DeltaLakeManager,
+    series: Series,
+    letters: Sequence[tuple[str, DeadLetterRecord]],
+    closed_before: int,
+    hours: HourGrid | None,
 ) -> list[ReplayCheck]:
     values = [letter.value for _, letter in letters]
     open_times = read_open_times(values)
@@ -129,6 +136,9 @@ def _evaluated(
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
     for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
         reasons.setdefault(place, (NOT_CLOSED,))
+    if hours is not None:
+        for place in np.flatnonzero(hours.elsewhere(open_times)).tolist():
+            reasons.setdefault(place, ("off_grid",))
     last = {int(open_times[place]): place for place in range(len(letters)) if place not in reasons}
     candles = _by_open(checked.candles)
     stored = _stored(lake, series, sorted(last))

@@ -281,8 +281,9 @@ class DeadLetters:
     ) -> Iterator[ReplayCheck]:
         """As a replay would go: so many at a time, each later one against what the earlier ones would have stored."""
         landing: dict[int, dict[str, float]] = {}
+        hours = self._runs.ingester.hour_grid(series)
         while chunk := list(islice(letters, CHUNK_RECORDS)):
-            checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already)
+            checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already, hours)
             yield from (
                 compared_with(check, landing[check.open])
                 if check.outcome == "passes" and check.open in landing

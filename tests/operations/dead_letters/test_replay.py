@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ffe_core import times
 from ffe_core.errors import PermanentError, SeriesHeld, StorageError
 from ffe_core.operations.dead_letters import replay as replays
 from ffe_core.operations.dead_letters.edits import set_fields, swap_high_low
@@ -130,6 +131,20 @@ class TestOneReplay:
             verbs.edit(verbs.edits({entry_id: [number]}, [set_fields({"volume": volume})]), "ann")
         replayed(verbs, service, {entry_id: [0, 1]})
         assert stored(tmp_path, SERIES)["volume"].to_pylist() == [7.0, 0.0]
+
+    def test_a_share_edited_onto_the_other_grid_of_its_series_fails(self, verbs: DeadLetters, service: RunService):
+        share = Series("AAPL", "1h", "alpha_vantage")
+        service.ingester.instruments.learn(share, hour_offset=1800)
+        monday = times.parse_instant("2024-01-22T14:30Z")
+        sent = [good(0) | {"date": times.iso(monday + late), "volume": "1"} for late in (0, 1800, 3600)]
+        context = {"asset_pair": share.asset_pair, "timeframe": share.timeframe, "provider": share.provider}
+        entry_id = kept(verbs, *sent, **context)
+        checks = list(verbs.preview({entry_id: (0, 1, 2)}))
+        assert [(check.outcome, check.reasons) for check in checks] == [
+            ("passes", ()),
+            ("fails", ("off_grid",)),
+            ("passes", ()),
+        ]
 
     def test_only_the_records_of_the_list_land(self, verbs: DeadLetters, service: RunService, tmp_path: Path):
         entry_id, other = kept(verbs, good(0), good(1), good(2)), kept(verbs, good(5))
