@@ -11,7 +11,7 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
-from pages.backfill.search import catalogue_age, find_instruments
+from pages.backfill.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets import (
     actor,
     arrived,
@@ -373,3 +373,4 @@ with section("The form"):
     start_button(problems, shown)
 if (removing := st.session_state.pop("backfill_removing", None)) is not None:
     remove_dialog(removing)
+wait_for_list(st.session_state.backfill_provider)

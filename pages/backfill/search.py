@@ -15,8 +15,8 @@ from pages.widgets.tables import digest, show_table
 from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
-_ROWS = 8
-_CHOSEN = "backfill_chosen"
+_ROWS, _ROW_HEIGHT = 8, 31
+_CHOSEN, _READING = "backfill_chosen", "backfill_reading"
 
 
 @st.fragment
@@ -50,14 +50,14 @@ def _results(provider: str, text: str) -> None:
         rows,
         key=key,
         alt=f"Instruments of {provider} that have it in symbol or name",
-        height="content" if len(rows) <= _ROWS else 35 * (_ROWS + 1) + 3,
+        height="content" if len(rows) <= _ROWS else _ROW_HEIGHT * (_ROWS + 1) + 3,
         on_select=partial(_chosen, key, [one.name for one in shown]),
         selection_mode="single-cell",
         column_config={
-            "Chosen": st.column_config.CheckboxColumn("", width=40),
+            "Chosen": st.column_config.TextColumn("Chosen", width=60),
             "Symbol": st.column_config.TextColumn(width=120),
             "Name": st.column_config.TextColumn(width="medium"),
-            "Here": st.column_config.CheckboxColumn("Stored", help="Whether you have candles of it", width=60),
+            "Here": st.column_config.TextColumn("Stored", help="Whether you have candles of it", width=60),
             "Same order book": st.column_config.TextColumn(help="Other names of it: store one of them"),
         },
     )
@@ -69,12 +69,12 @@ def rows_of(found: Sequence[Instrument], stored: Collection[str], pairs: Collect
     """Instruments as rows of the table; columns that say nothing of any of them are left out."""
     rows = [
         {
-            "Chosen": one.name in pairs,
+            "Chosen": "✓" if one.name in pairs else None,
             "Symbol": one.symbol,
             "Name": one.title,
             "Kind": one.kind,
             "Status": one.status,
-            "Here": one.name in stored,
+            "Here": "yes" if one.name in stored else None,
             "Stored as": one.name,
             "Listed": one.listed,
             "Delisted": one.delisted,
@@ -105,9 +105,11 @@ def _chosen(key: str, names: Sequence[str]) -> None:
 def catalogue_age(provider: str) -> None:
     """How old the list of a provider is, what the last try failed for, and a button to read it again."""
     with section("The list of instruments"):
+        st.session_state.pop(_CHOSEN, None)  # this redraw of the whole page shows it
+        service().instruments.refresh_in_background(provider)
         reading = service().instruments.is_reading(provider)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.caption(plain(_age(provider)), width="content")
+            st.caption(plain(_age(provider, reading)), width="content")
             st.button(
                 "Read again",
                 key="backfill_read_again",
@@ -122,23 +124,27 @@ def catalogue_age(provider: str) -> None:
         if copy.error and not reading:
             ago = duration(time.time() - (copy.tried_at or time.time()))
             st.caption(f":orange[:material/warning: Reading it failed {ago} ago: {plain(copy.error)}]")
-        if reading:
-            _wait(provider)
+        st.session_state[_READING] = reading
 
 
-def _age(provider: str) -> str:
+def _age(provider: str, reading: bool) -> str:
     instruments = service().instruments
     copy = instruments.copy_of(provider)
-    if instruments.is_reading(provider):
+    if reading:
         return f"Reading the list of {provider}"
     if copy.read_at is None:
         return f"The list of {provider} has not been read: names are taken as typed"
     return f"{number(instruments.store.count(provider))} instruments, read {duration(copy.age)} ago"
 
 
+def wait_for_list(provider: str) -> None:
+    """Have the page drawn anew once the list is read. The last on a page: what a rerun leaves undrawn is forgotten."""
+    if st.session_state.get(_READING):
+        _wait(provider)
+
+
 @st.fragment(run_every=1)
 def _wait(provider: str) -> None:
-    """Look each second whether the list has been read, and then draw the page with it."""
     if not service().instruments.is_reading(provider):
         st.rerun()
 

@@ -46,7 +46,7 @@ def test_the_search_shows_what_there_is_and_whether_it_is_stored(listed: Console
     at = typed(open_page, "AAPL")
     at.text_input(key="backfill_find").set_value("hathaway").run()
     [row] = at.dataframe[0].value.to_dict("records")
-    assert (row["Symbol"], row["Kind"], row["Listed"], row["Here"]) == ("BRK-B", "equity", "1996-05-09", True)
+    assert (row["Symbol"], row["Kind"], row["Listed"], row["Here"]) == ("BRK-B", "equity", "1996-05-09", "yes")
     at.text_input(key="backfill_find").set_value("nothing like it").run()
     assert "No symbol and no name in the list of simulated" in words(at)
 
