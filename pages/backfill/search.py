@@ -16,7 +16,7 @@ from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
 _ROWS, _ROW_HEIGHT = 8, 31
-_CHOSEN, _READING = "backfill_chosen", "backfill_reading"
+_CHOSEN, _READING, _FRESH = "backfill_chosen", "backfill_reading", "backfill_fresh"
 
 
 @st.fragment
@@ -140,12 +140,14 @@ def _age(provider: str, reading: bool) -> str:
 def wait_for_list(provider: str) -> None:
     """Have the page drawn anew once the list is read. The last on a page: what a rerun leaves undrawn is forgotten."""
     if st.session_state.get(_READING):
+        st.session_state[_FRESH] = True
         _wait(provider)
 
 
 @st.fragment(run_every=1)
 def _wait(provider: str) -> None:
-    if not service().instruments.is_reading(provider):
+    is_fresh = st.session_state.pop(_FRESH, False)  # drawn with the page, whose notes are to be seen
+    if not is_fresh and not service().instruments.is_reading(provider):
         st.rerun()
 
 
