@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from ffe_core import sources
 from ffe_core.calendars import CalendarOverrideError, MarketCalendar, calendar_for, check_overrides, checked_holidays
 from ffe_core.calendars.hour_grid import on_hour_grid
+from ffe_core.calendars.listed import listed
 from ffe_core.errors import InputError
 from ffe_core.instruments.model import SeriesFacts
 from ffe_core.instruments.names import asset_class, normalize_pair
@@ -63,7 +64,10 @@ class HttpSettings(BaseModel):
 
 
 class CalendarSettings(BaseModel):
-    """Holidays of the FX week, MM-DD or YYYY-MM-DD, and calendars by "provider/PAIR" (docs/calendars.md)."""
+    """Holidays of the FX week, MM-DD or YYYY-MM-DD, and calendars by "provider/PAIR" (docs/calendars.md).
+
+    Who opens the state database says with `learn_from` what was learned about series; copies of settings share it.
+    """
 
     fx_holidays: tuple[str, ...] = ("12-25", "01-01")
     overrides: dict[str, str] = {}
@@ -86,11 +90,19 @@ class CalendarSettings(BaseModel):
     _facts: Facts | None = PrivateAttr(default=None)
 
     def learn_from(self, facts: Facts) -> None:
-        """From now on calendars heed what was learned about series: where in the hour their bars open."""
+        """From now on calendars heed what was learned: first and last bars, and where in the hour bars open."""
         self._facts = facts
 
     def of(self, provider: str, pair: str) -> MarketCalendar:
-        """The calendar that a pair follows at a provider. InputError for an override that cannot be."""
+        """The calendar of a pair at a provider from its first known bar to its last. Raises as `market_of`."""
+        return self.within(self.market_of(provider, pair), provider, pair)
+
+    def within(self, market: MarketCalendar, provider: str, pair: str) -> MarketCalendar:
+        """A market's calendar from the first known bar of a pair to its last."""
+        return market if self._facts is None else listed(market, self._facts(provider, normalize_pair(pair, provider)))
+
+    def market_of(self, provider: str, pair: str) -> MarketCalendar:
+        """The hours of the pair's market, listed or not. InputError for an override that cannot be."""
         calendar = calendar_for(provider, pair, self.overrides, self.fx_holidays)
         name = normalize_pair(pair, provider)
         if self._facts is None or asset_class(name, provider) != "equity":
@@ -139,7 +151,7 @@ class Settings(BaseModel):
     lease_wait_seconds: float = Field(default=600.0, ge=0, le=7 * _DAY, allow_inf_nan=False)
     retry: RetrySettings = RetrySettings()
     http: HttpSettings = HttpSettings()
-    calendars: CalendarSettings = CalendarSettings()
+    calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     console: ConsoleSettings = ConsoleSettings()
     webhook: WebhookSettings = WebhookSettings()
 

@@ -12,6 +12,7 @@ from ffe_core.calendars.choice import (
 from ffe_core.calendars.crypto import AlwaysOpen
 from ffe_core.calendars.exchange import ExchangeHours
 from ffe_core.calendars.fx import DEFAULT_FX_HOLIDAYS, FxWeek, checked_holidays
+from ffe_core.calendars.listed import ListedCalendar
 from ffe_core.calendars.week import Hours, WeekHours
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ExchangeHours",
     "FxWeek",
     "Hours",
+    "ListedCalendar",
     "MarketCalendar",
     "SpecialSession",
     "WeekHours",

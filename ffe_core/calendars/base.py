@@ -141,6 +141,10 @@ class MarketCalendar(ABC):
         on: npt.NDArray[np.bool_] = np.asarray(open_times, dtype=np.int64) % self._grid(seconds(timeframe)) == 0
         return on
 
+    def listed(self, timeframe: str, start: int, end: int) -> tuple[int, int]:
+        """The part of [start, end) in which a series has bars at all, as far as its first and last are known."""
+        return start, end
+
     def last_expected(self, timeframe: str, before: int) -> int | None:
         """The latest expected open before `before`; None when there is none in the 400 days before it.
 

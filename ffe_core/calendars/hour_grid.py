@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
+from ffe_core.calendars.listed import ListedCalendar
 from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, Times, grid_ceil, merge, open_times_in
 from ffe_core.times import DAY
@@ -68,7 +69,7 @@ class OnHourGrid(MarketCalendar):
 
 def own(calendar: MarketCalendar) -> MarketCalendar:
     """The market itself, on its own grid."""
-    return calendar.market if isinstance(calendar, OnHourGrid) else calendar
+    return own(calendar.market) if isinstance(calendar, OnHourGrid | ListedCalendar) else calendar
 
 
 def on_hour_grid(calendar: MarketCalendar, offset: int | None) -> MarketCalendar:

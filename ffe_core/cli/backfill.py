@@ -32,7 +32,7 @@ def register(verbs: Any) -> None:
     parser.add_argument("--provider", required=True, metavar="NAME", help=", ".join(PROVIDERS))
     parser.add_argument("--pairs", required=True, type=names, metavar="A,B", help="for example BTCUSD,ETHUSD")
     parser.add_argument("--timeframes", required=True, type=names, metavar="A,B", help=", ".join(TIMEFRAMES))
-    parser.add_argument("--start", required=True, metavar="TIME", help="a UTC date, or a time with a zone")
+    parser.add_argument("--start", required=True, metavar="TIME", help="a UTC date, a time with a zone, or: beginning")
     parser.add_argument("--end", required=True, metavar="TIME", help="a UTC date (included) or a time (excluded)")
     parser.add_argument("--mode", default="resume", metavar="MODE", help="resume (default), gaps or refetch")
     parser.add_argument(

@@ -41,13 +41,11 @@ def actor() -> str:
 
 def state(settings: Settings) -> Database:
     """The state database; that it had to be made anew beside a lake is warned of."""
-    from ffe_core.storage.state.instruments import InstrumentStore
     from ffe_core.storage.state.opening import open_state, state_notice
 
     database = open_state(settings)
     if database.is_new and (told := state_notice(database, settings)):
         output.warn(told)
-    settings.calendars.learn_from(InstrumentStore(database).facts_of)
     return database
 
 

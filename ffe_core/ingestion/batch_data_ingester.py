@@ -16,6 +16,7 @@ from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.hour_grid import HourGrid
+from ffe_core.ingestion.listing import Listing, saw
 from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
 from ffe_core.ingestion.provider_adapter import ProviderAdapter
 from ffe_core.ingestion.series_result import Progress, SeriesResult
@@ -30,6 +31,7 @@ from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.instruments import InstrumentStore
+from ffe_core.storage.state.known_series import KnownSeries
 from ffe_core.storage.state.opening import open_state, state_is_missing
 from ffe_core.storage.watermark_store import WatermarkStore
 from ffe_core.threads import run_to_completion
@@ -49,7 +51,7 @@ class BatchDataIngester:
         self.delta_mgr = delta_mgr
         self.config = config if config is not None else {}
         self.settings = Settings.load(config)
-        self.settings.calendars.learn_from(lambda provider, pair: self.instruments.facts_of(provider, pair))
+        self.settings.calendars.learn_from(lambda provider, pair: self._known(provider, pair))
         self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
         self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
         self._database = database
@@ -109,9 +111,11 @@ class BatchDataIngester:
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
         SeriesHeld.
         """
-        calendar = self.settings.calendars.of(series.provider, series.asset_pair)
         stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.acknowledged, self.instruments)
-        pipeline = SeriesPipeline(series, data_provider, calendar, stores, run_id=run_id, progress=progress)
+        listing = Listing(series, data_provider, self.settings.calendars, self.instruments, self.delta_mgr)
+        pipeline = SeriesPipeline(
+            series, data_provider, listing.market, stores, listing=listing, run_id=run_id, progress=progress
+        )
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await self.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
@@ -123,8 +127,12 @@ class BatchDataIngester:
 
     @cached_property
     def instruments(self) -> InstrumentStore:
-        """What was learned about series, in the same database."""
+        """What is known of instruments and series; the database is opened on first use, as for `acknowledged`."""
         return InstrumentStore(self._state)
+
+    @cached_property
+    def _known(self) -> KnownSeries:
+        return KnownSeries(self._state)
 
     @cached_property
     def _state(self) -> Database:
@@ -228,6 +236,7 @@ class BatchDataIngester:
         self.delta_mgr.commit(series, rows, held, after)
         hours.keep()
         self.watermark_store.put(series, after)
+        saw(self.instruments, series, int(open_times.min()))
 
     def _watermark_after(self, series: Series, held: Watermarks, open_times: np.ndarray) -> int:
         """The last of the opens if no bar is expected between the one at the watermark and the first after it."""

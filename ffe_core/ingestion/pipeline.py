@@ -24,6 +24,7 @@ from ffe_core.ingestion.empty_responses import EmptyResponses
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.fetch import confirmed, is_empty
 from ffe_core.ingestion.hour_grid import Facts, HourGrid
+from ffe_core.ingestion.listing import Listing
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
@@ -65,11 +66,15 @@ class SeriesPipeline:
         calendar: MarketCalendar,
         stores: Stores,
         *,
+        listing: Listing | None = None,
         run_id: str | None = None,
         progress: Progress = lambda report: None,
     ) -> None:
+        """Without a `listing` every bar of the calendar is asked for, and nothing is learned of the first and last."""
         self._series, self._provider, self._stores = series, provider, stores
         self._hours = HourGrid(series, calendar, stores.facts)
+        self._listing = listing
+        self._oldest: int | None = None  # open of the first bar that this run stored
         self._ingestion_id = str(uuid.uuid4())
         self._run_id = run_id
         self._progress = progress
@@ -85,8 +90,8 @@ class SeriesPipeline:
 
     @property
     def _calendar(self) -> MarketCalendar:
-        """The market, on the grid that the series keeps to as far as it is known by now."""
-        return self._hours.calendar
+        """The market, on the grid that the series keeps to and within its listing, as far as they are known by now."""
+        return self._hours.calendar if self._listing is None else self._listing.within(self._hours.calendar)
 
     async def run(self, start: int, end: int, mode: plan.Mode) -> SeriesResult:
         """Bring the opens in [start, end) into the lake. A failure is in the report, all before it is kept.
@@ -98,9 +103,11 @@ class SeriesPipeline:
         try:
             await run_to_completion(self._hours.read, self._stores.lake)
             self._provider.check(self._series.asset_pair, self._series.timeframe)
+            await self._look_up(report, mode)
             await self._replanning(report, mode)
             if mode == "resume" and self._reaches_further(report):
                 await self._replanning(report, mode)
+            await self._note_listing(report, mode)
             report.completeness = await self._measure(report)
             await self._remember_empty_responses(report)
         except FFEError as error:
@@ -132,6 +139,25 @@ class SeriesPipeline:
         further, report.end = end > report.end, max(end, report.end)
         return further
 
+    async def _look_up(self, report: SeriesResult, mode: plan.Mode) -> None:
+        """Find where the series begins, before a part of it is asked for that may lie earlier."""
+        if self._listing is None or mode == "gaps":
+            return
+        low = (await run_to_completion(self._stores.lake.marks, self._series)).low if mode == "resume" else None
+        if mode == "refetch":
+            await run_to_completion(self._listing.forget_last)
+        await self._listing.look_up(report.start, report.end if low is None else low, mode, self._fetch_of)
+
+    async def _note_listing(self, report: SeriesResult, mode: plan.Mode) -> None:
+        """Keep what the run has learned of the first and the last bar, and say what of its range lies outside."""
+        if self._listing is None:
+            return
+        if self._oldest is not None:
+            await run_to_completion(self._listing.saw, self._oldest)
+        if mode != "gaps" and report.end >= self._closed_before(self._provider.now()):
+            await run_to_completion(self._listing.saw_last, report.marks)
+        report.notes = self._listing.notes(report.start, report.end)
+
     async def _replanning(self, report: SeriesResult, mode: plan.Mode) -> None:
         """Run the plan, and plan anew whenever another writer was faster."""
         for attempt in range(_REPLANS):
@@ -155,9 +181,19 @@ class SeriesPipeline:
         return marks
 
     async def _plan(self, report: SeriesResult, mode: plan.Mode) -> list[plan.Span]:
-        missing = (await self._measure(report)).missing if mode == "gaps" else []
+        missing = await self._missing(report) if mode == "gaps" else []
         young = await run_to_completion(self._first_young) if mode == "resume" else None
-        return plan.spans(mode, self._held, report.start, report.end, self._series.grid, missing, young)
+        start, end = self._calendar.listed(self._series.timeframe, report.start, report.end)
+        return plan.spans(mode, self._held, start, end, self._series.grid, missing, young)
+
+    async def _missing(self, report: SeriesResult) -> list[tuple[int, int]]:
+        """What is missing; not what turns out to lie before the first bar."""
+        missing = (await self._measure(report)).missing
+        if not missing or self._listing is None:
+            return missing
+        if not await self._listing.look_up(*missing[0], "gaps", self._fetch_of):
+            return missing
+        return (await self._measure(report)).missing
 
     def _first_young(self) -> int | None:
         """Open of the first of the newest stored bars that was read so soon after its close that it may have changed.
@@ -250,10 +286,15 @@ class SeriesPipeline:
                 yield page
 
     async def _fetch(self, page: Page) -> Fetched:
-        """One page; whatever else a provider raises counts as its failure, so that what came before is kept."""
+        """One page, unless it was asked for already when the first bar was looked for."""
+        known = self._listing.answers.pop(page, None) if self._listing is not None else None
+        return known or await self._fetch_of(self._series.timeframe, page)
+
+    async def _fetch_of(self, timeframe: str, page: Page) -> Fetched:
+        """A page; whatever else a provider raises counts as its failure, so that what came before is kept."""
         began = ticks()
         try:
-            answer = await self._provider.fetch(self._series.asset_pair, self._series.timeframe, page)
+            answer = await self._provider.fetch(self._series.asset_pair, timeframe, page)
             if self._provider.clock_skew:  # the answer itself may have told
                 answer.closed = self._closed_before(self._provider.now() - int(ticks() - began))
             return answer
@@ -332,6 +373,7 @@ class SeriesPipeline:
         after = self._marks_after(span, chunk.reached, newest)
         self._newest = max(self._newest, newest or 0, after.watermark or 0)
         if candles.num_rows or after != self._held:
+            self._note_oldest(candles)
             rows = self._enriched(candles)
             done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
             chunk.counts.stored += done.new + done.restated
@@ -345,6 +387,11 @@ class SeriesPipeline:
         self._unfinished += chunk.unfinished
         if moved or settled is not None:
             self._stores.watermarks.put(self._series, after, settled)
+
+    def _note_oldest(self, candles: pa.Table) -> None:
+        if candles.num_rows:
+            oldest = int(pc.min(pc.cast(candles["timestamp"], pa.int64())).as_py()) // 1_000_000
+            self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
 
     def _dead_letter(self, chunk: Chunk) -> None:
         """Keep the chunk's failures as dead letters, before its candles are committed."""

@@ -58,6 +58,8 @@ class SeriesResult:
     error: FFEError | None = None
     clock_skew: float = 0.0
     """Seconds by which this computer's clock is ahead of the provider's."""
+    notes: list[str] = field(default_factory=list)
+    """What of the range lies before the first bar or after the end of the listing."""
     phase: str = "queued"
     pages_done: int = 0
     pages_planned: int = 0
@@ -115,7 +117,8 @@ class SeriesResult:
             result["not_covered"] = [times.iso(self.not_covered[0]), times.iso(self.not_covered[1])]
         if self.notice:
             result["clock_skew_seconds"] = round(self.clock_skew)
-            result["notices"] = [self.notice]
+        if said := [*self.notes, *([self.notice] if self.notice else [])]:
+            result["notices"] = said
         if self.error is not None:
             result["error"] = self.error_text
             result["error_code"] = self.error.code

@@ -226,7 +226,7 @@ class AlphaVantageProvider(HttpProvider):
         return earliest if missed else None
 
     def _calendar(self, pair: str) -> MarketCalendar:
-        return self.settings.calendars.of(self.name, pair)
+        return self.settings.calendars.market_of(self.name, pair)
 
 
 def _class_of(pair: str) -> AssetClass:

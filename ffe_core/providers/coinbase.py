@@ -65,6 +65,7 @@ class CoinbaseDataProvider(HttpProvider):
     )
     volume_unit = "base units"
     lists_everything = True
+    finds_first_bar = True
 
     def __init__(self, credentials: Mapping[str, Any] | None = None, config: Config | Settings | None = None) -> None:
         super().__init__(config, credentials)

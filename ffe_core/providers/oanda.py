@@ -48,6 +48,7 @@ class OandaDataProvider(HttpProvider):
     """EUR_USD is whole from about 2005 on, with a candle here and there before (apourchet/investment #30)."""
     settle_seconds = 0
     lists_everything = True
+    finds_first_bar = True
     usual_pairs = ("EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD", "EURGBP", "EURJPY", "XAUUSD")
     volume_unit = "ticks"
     max_in_flight: ClassVar[int] = 2

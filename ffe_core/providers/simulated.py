@@ -126,7 +126,7 @@ class SimulatedProvider(Provider):
         return [_listed(pair) for pair in _PAIRS]
 
     def _answer(self, pair: str, timeframe: str, page: Page) -> Fetched:
-        calendar = self.settings.calendars.of(self.name, pair)
+        calendar = self.settings.calendars.market_of(self.name, pair)
         known = calendar.horizon[0]
         start = page.start if known is None else max(page.start, known)
         open_times = calendar.expected_open_times(timeframe, start, page.end)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ffe_core import times
-from ffe_core.errors import FFEError, StorageError
+from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
@@ -31,6 +31,8 @@ from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunStore
 
 log = logging.getLogger(__name__)
+BEGINNING = "beginning"
+"""A start of a range: wherever the history of each series begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,21 @@ class BackfillRequest:
         end: times.Instant,
         mode: str = "resume",
     ) -> BackfillRequest:
-        """A checked request; InputError for anything that cannot be, missing credentials too."""
+        """A checked request; InputError for anything that cannot be, missing credentials too.
+
+        A start of "beginning" is the first day of which the provider can have anything: what lies before the first bar
+        of a series is found out by the run, and neither asked for nor missing.
+        """
         known = provider_class(provider)
-        first, last = times.parse_range(start, end)
+        first, last = times.parse_range(_beginning(known) if start == BEGINNING else start, end)
         known.check_start(first)
         return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
+
+
+def _beginning(provider: type[Provider]) -> str:
+    if provider.earliest is None:
+        raise InputError(f"{provider.name} does not say when it begins; give a date", field="start")
+    return provider.earliest
 
 
 class Host(Protocol):

@@ -66,7 +66,8 @@ def summary(report: SeriesResult) -> str:
     missing = f", {counted.unexplained:,} unexplained" if counted and counted.unexplained else ""
     failed = report.counts.dead_lettered
     dead = f", {failed:,} dead lettered" if failed else ""
-    return f"{report.series}: {report.counts.stored:,} candles stored{dead}{missing}"
+    notes = "".join(f". {note}" for note in report.notes)
+    return f"{report.series}: {report.counts.stored:,} candles stored{dead}{missing}{notes}"
 
 
 def counts_of(report: SeriesResult) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Database:
     """
 
     def __init__(self, url: str | Path) -> None:
+        self.writes = 0
+        """Grows with every change made by this object, so that who keeps what it read knows when to read again."""
         self.url = sqlite_url(url) if isinstance(url, Path) else sa.make_url(url)
         if isinstance(url, Path):
             _make_folder(url.parent)
@@ -60,6 +62,7 @@ class Database:
             connection.execution_options(ffe_writes=True).begin(),
         ):
             yield connection
+        self.writes += 1
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -164,6 +164,15 @@ class InstrumentStore:
             rows = connection.execute(query).all()
         return {row.timeframe: SeriesFacts(**{name: getattr(row, name) for name in _FACTS}) for row in rows}
 
+    def all_facts(self) -> dict[tuple[str, str], dict[str, SeriesFacts]]:
+        """What is known of every provider's pairs and their timeframes."""
+        found: dict[tuple[str, str], dict[str, SeriesFacts]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(sa.select(facts)):
+                known = SeriesFacts(**{name: getattr(row, name) for name in _FACTS})
+                found.setdefault((row.provider, row.asset_pair), {})[row.timeframe] = known
+        return found
+
     def _where(self, *wanted: Any, order: Sequence[Any] = (), limit: int | None = None) -> list[Instrument]:
         query = sa.select(instruments).where(*wanted)
         if order:

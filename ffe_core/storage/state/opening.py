@@ -9,6 +9,7 @@ from ffe_core.locations import local_folder
 from ffe_core.settings import Settings
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.known_series import KnownSeries
 
 log = logging.getLogger(__name__)
 MADE_ANEW, SEEN = "make state database anew", "acknowledge new state database"
@@ -19,10 +20,13 @@ _PROGRAM = "this program"
 def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
     """Open the state database, made or upgraded as need be; that it was missing is said in its audit and the log.
 
+    From then on the calendars of these settings know what it says of first and last bars.
+
     Who wrote to the lake before says with `is_missing` what `state_is_missing` said then. DatabaseError as `Database`.
     """
     missing = state_is_missing(settings) if is_missing is None else is_missing
     database = Database(settings.data_dir / DATABASE_FILE)
+    settings.calendars.learn_from(KnownSeries(database))
     if missing and database.is_new:
         with Audit(database).act(_PROGRAM, MADE_ANEW, DATABASE_FILE):
             log.warning(state_notice(database, settings))

@@ -1,0 +1,156 @@
+"""Listing of a series: what is known of its first and last bar, asked for where a run would waste requests without."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from ffe_core import times
+from ffe_core.calendars import MarketCalendar
+from ffe_core.ingestion.first_bar import Pages, first_bar, most_requests
+from ffe_core.ingestion.plan import Mode
+from ffe_core.instruments.model import SeriesFacts
+from ffe_core.providers.base import Fetched, Page, Provider
+from ffe_core.series import Series, Watermarks
+from ffe_core.settings import CalendarSettings
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.instruments import InstrumentStore
+from ffe_core.threads import run_to_completion
+
+log = logging.getLogger(__name__)
+FEW_PAGES = 8
+"""So many pages are simply asked for: finding the first bar among them would cost as much."""
+Fetch = Callable[[str, Page], Awaitable[Fetched]]
+
+
+class Listing:
+    """What is known of one series, and how more is learned. StorageError where it cannot be read or kept."""
+
+    def __init__(
+        self,
+        series: Series,
+        provider: Provider,
+        calendars: CalendarSettings,
+        store: InstrumentStore,
+        lake: DeltaLakeManager,
+    ) -> None:
+        self._series, self._provider, self._calendars = series, provider, calendars
+        self._store, self._lake = store, lake
+        self.answers: dict[Page, Fetched] = {}
+        """Pages of the series that were asked for on the way and have bars: they need not be asked for again."""
+
+    @property
+    def market(self) -> MarketCalendar:
+        """The calendar of the market, listed or not."""
+        return self._calendars.market_of(self._series.provider, self._series.asset_pair)
+
+    def within(self, market: MarketCalendar) -> MarketCalendar:
+        """A market's calendar within what is known of the series by now."""
+        return self._calendars.within(market, self._series.provider, self._series.asset_pair)
+
+    async def look_up(self, start: int, end: int, mode: Mode, fetch: Fetch) -> bool:
+        """Find the first bar if it may lie after `start` of a range that would be asked for; whether it was learned.
+
+        Raises as the provider does.
+        """
+        known = await run_to_completion(self._known)
+        if not is_worth_it(self._provider, self._series, known, start, end, mode):
+            return False
+
+        async def kept(timeframe: str, page: Page) -> Fetched:
+            answer = await fetch(timeframe, page)
+            if timeframe == self._series.timeframe and answer.records:
+                self.answers[page] = answer
+            return answer
+
+        own = self._provider.pages(self._series.asset_pair, self._series.timeframe, start, end)
+        first = Pages(own, lambda page: kept(self._series.timeframe, page))
+        if await first.has_bars(0):
+            if start > _earliest(self._provider):
+                return False  # it was traded already, who knows since when
+            found: int | None = first.first_open(0)
+        else:
+            found = await first_bar(self._provider, self._series, self._provider.now(), kept)
+        if found is not None:
+            await run_to_completion(self._learn_first, found)
+        return found is not None
+
+    def saw(self, open_time: int) -> bool:
+        """Move the first bar to a stored one that is earlier; whether it moved."""
+        return saw(self._store, self._series, open_time)
+
+    def forget_last(self) -> None:
+        """Let a series be asked for beyond the bar that was its last."""
+        if self._known().last_bar is not None:
+            self._store.learn(self._series, last_bar=None)
+
+    def saw_last(self, marks: Watermarks) -> None:
+        """Keep the last bar of an instrument that its provider calls delisted without a day, once all was asked for."""
+        instrument = self._store.get(self._series.provider, self._series.asset_pair)
+        is_over = instrument is not None and instrument.status == "delisted" and instrument.delisted is None
+        if is_over and marks.watermark is not None:
+            self._store.learn(self._series, last_bar=marks.watermark)
+
+    def notes(self, start: int, end: int) -> list[str]:
+        """What to say of a range [start, end) of which a part lies outside the listing."""
+        return notes(self._series, self.within(self.market), start, end)
+
+    def _known(self) -> SeriesFacts:
+        return known_of(self._store, self._series)
+
+    def _learn_first(self, found: int) -> None:
+        asked_from = _earliest(self._provider)
+        stored = self._lake.stored_open_times(self._series, asked_from, found)
+        first = min([found, *stored[:1].tolist()])
+        self._store.learn(self._series, first_bar=first, asked_from=asked_from, asked_at=time.time())
+        log.info("%s: its first bar is that of %s", self._series, times.iso(first))
+
+
+def known_of(store: InstrumentStore, series: Series) -> SeriesFacts:
+    """What is known of a series."""
+    return store.facts_of(series.provider, series.asset_pair).get(series.timeframe, SeriesFacts())
+
+
+def saw(store: InstrumentStore, series: Series, open_time: int) -> bool:
+    """Move the first bar of a series to a stored one that is earlier; whether it moved."""
+    first = known_of(store, series).first_bar
+    if first is None or first <= open_time:
+        return False
+    store.learn(series, first_bar=open_time)
+    return True
+
+
+def is_worth_it(provider: Provider, series: Series, known: SeriesFacts, start: int, end: int, mode: Mode) -> bool:
+    """Whether the first bar is looked for before [start, end) is asked for."""
+    if not provider.finds_first_bar or start >= end:
+        return False
+    if known.first_bar is not None:
+        is_new = mode == "refetch" or (known.asked_from is not None and start < known.asked_from)
+        return is_new and start < known.first_bar
+    pages = provider.pages(series.asset_pair, series.timeframe, start, end)
+    return start <= _earliest(provider) or len(pages) > FEW_PAGES
+
+
+def requests_at_most(provider: Provider, series: Series, now: int) -> int:
+    """How many requests looking for the first bar may take, the first page of the range included."""
+    return 1 + most_requests(provider, series, now)
+
+
+def notes(series: Series, calendar: MarketCalendar, start: int, end: int) -> list[str]:
+    """What to say of a range [start, end) of which a part lies outside the listing of a series."""
+    first, last = calendar.listed(series.timeframe, start, end)
+    found = []
+    if first > start:
+        found.append(
+            f"{series} begins with the bar of {times.iso(first)}: nothing before it is expected or asked for"
+            if first < end
+            else f"{series} begins after this range: nothing in it is expected or asked for"
+        )
+    if last < end:
+        found.append(f"{series} was delisted: nothing after {times.iso(last - 1)} is expected or asked for")
+    return found
+
+
+def _earliest(provider: Provider) -> int:
+    return times.parse_instant(provider.earliest) if provider.earliest else 0
