@@ -114,6 +114,8 @@ def _show(results: list[dict[str, Any]]) -> None:
     names_ = ["asset_pair", "timeframe", "status", "records", "failed_records", "expected", "stored", "unexplained"]
     print_table(header, [[*(_cell(r[name]) for name in names_), _cell(r["watermark"])] for r in results])
     for result in results:
+        for notice in result.get("notices", []):
+            print(f"\n{result['asset_pair']} {result['timeframe']}: {notice}")
         if "error" in result:
             print(f"\n{result['error']}")
         if "not_covered" in result:
@@ -137,6 +139,8 @@ def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) 
             "to_fetch": item.to_fetch,
             "requests": item.requests,
             "skipped": item.skipped,
+            "first_bar_requests": item.first_bar_requests,
+            "notes": list(item.notes),
         }
         for item in found.series
     ]
@@ -145,6 +149,9 @@ def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) 
         return 0
     columns = ["asset_pair", "timeframe", "start", "end", "expected", "stored", "to_fetch", "requests", "skipped"]
     print_table([name.replace("_", " ") for name in columns], [[_cell(row[name]) for name in columns] for row in rows])
+    for item in found.series:
+        for said in item.notes:
+            print(f"\n{item.series.asset_pair} {item.series.timeframe}: {said}")
     print(f"\n{found.requests:,} requests, at least {found.seconds:,.0f} s at the rate of {request.provider}")
     return 0
 

@@ -143,12 +143,12 @@ def notes(series: Series, calendar: MarketCalendar, start: int, end: int) -> lis
     found = []
     if first > start:
         found.append(
-            f"{series} begins with the bar of {times.iso(first)}: nothing before it is expected or asked for"
+            f"its history begins with the bar of {times.iso(first)}: nothing before it is expected or asked for"
             if first < end
-            else f"{series} begins after this range: nothing in it is expected or asked for"
+            else "its history begins after this range: nothing in it is expected or asked for"
         )
     if last < end:
-        found.append(f"{series} was delisted: nothing after {times.iso(last - 1)} is expected or asked for")
+        found.append(f"it was delisted: nothing after {times.iso(last - 1)} is expected or asked for")
     return found
 
 

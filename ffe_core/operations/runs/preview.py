@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ffe_core import times
-from ffe_core.completeness import completeness
+from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import FFEError, InputError
-from ffe_core.ingestion import plan
+from ffe_core.ingestion import listing, plan
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
-from ffe_core.series import Series
+from ffe_core.series import Series, Watermarks
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesPreview:
-    """One series of a request; times in epoch seconds, `skipped` says why nothing would be fetched, if so."""
+    """One series of a request; times in epoch seconds, `skipped` says why nothing would be fetched, if so.
+
+    `first_bar_requests` may be sent, at most, to find the first bar; what is found lies before it is not fetched then.
+    """
 
     series: Series
     start: int
@@ -27,6 +30,9 @@ class SeriesPreview:
     to_fetch: int = 0
     requests: int = 0
     skipped: str | None = None
+    first_bar_requests: int = 0
+    notes: tuple[str, ...] = ()
+    """What of the range lies outside the listing, and what finding the first bar costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +83,39 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
     marks = service.lake.marks(series)
-    spans = plan.spans(request.mode, marks, start, end, series.grid, counted.missing)
+    listed = calendar.listed(series.timeframe, start, end)
+    spans = plan.spans(request.mode, marks, *listed, series.grid, counted.missing)
     fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
     requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
     to_fetch = sum(bars for _, bars in fetched)
     skipped = (
         None if to_fetch else "up to date" if counted.unexplained == 0 else "nothing new; gaps mode fills the rest"
     )
-    return SeriesPreview(series, start, end, counted.expected, counted.stored, to_fetch, requests, skipped)
+    search = _first_bar_requests(
+        series, request.mode, provider, service, _unknown(request.mode, start, end, marks, counted)
+    )
+    notes = (*listing.notes(series, calendar, start, end), *([_search_note(search)] if search else []))
+    return SeriesPreview(
+        series, start, end, counted.expected, counted.stored, to_fetch, requests, skipped, search, notes
+    )
+
+
+def _unknown(mode: plan.Mode, start: int, end: int, marks: Watermarks, counted: Completeness) -> tuple[int, int]:
+    """The range that may lie before the first bar, as the run takes it."""
+    if mode == "gaps":
+        return counted.missing[0] if counted.missing else (start, start)
+    return start, marks.low if mode == "resume" and marks.low is not None else end
+
+
+def _first_bar_requests(
+    series: Series, mode: plan.Mode, provider: Provider, service: RunService, unknown: tuple[int, int]
+) -> int:
+    """How many requests may be sent to find the first bar; 0 where it is not looked for."""
+    known = listing.known_of(service.ingester.instruments, series)
+    if not listing.is_worth_it(provider, series, known, *unknown, mode):
+        return 0
+    return listing.requests_at_most(provider, series, times.now())
+
+
+def _search_note(requests: int) -> str:
+    return f"its first bar is looked for first, in at most {requests} more requests; what lies before it is not fetched"

@@ -50,8 +50,9 @@ def _cost(
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     calendar = settings.calendars.of(series.provider, series.asset_pair)
     bars = requests = 0
+    listed = calendar.listed(series.timeframe, start, end)
     mode = "refetch" if request.mode == "gaps" else request.mode
-    for span in plan.spans(mode, reached[series], start, end, series.grid):
+    for span in plan.spans(mode, reached[series], *listed, series.grid):
         expected = calendar.expected_count(series.timeframe, span.start, span.end)
         bars += expected
         requests += len(provider.pages(series.asset_pair, series.timeframe, span.start, span.end)) if expected else 0
