@@ -7,7 +7,7 @@ import streamlit as st
 from ffe_core.errors import InputError
 from ffe_core.instruments.names import likely_name
 from ffe_core.operations.instruments import names_of
-from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
@@ -48,7 +48,7 @@ MODES = {
     ),
 }
 PRESETS = {"Last 7 days": 7, "Last 30 days": 30, "Last 90 days": 90, "Last year": 365, "Last 5 years": 1826}
-OWN_RANGE = "Own range"
+SINCE_THE_BEGINNING, OWN_RANGE = "Since the beginning", "Own range"
 FIRST_DAY = date(1990, 1, 1)
 
 
@@ -112,6 +112,8 @@ def last_day() -> date:
 def dates() -> tuple[str, str] | None:
     """The range asked for: whole days from the form, or the exact times a link named."""
     preset = st.session_state.backfill_preset or OWN_RANGE
+    if preset == SINCE_THE_BEGINNING:
+        return BEGINNING, str(today())
     if preset != OWN_RANGE:
         return str(today() - timedelta(days=PRESETS[preset])), str(today())
     chosen = st.session_state.backfill_range
@@ -207,7 +209,7 @@ def credentials_missing(provider: str) -> str | None:
 def range_form() -> list[str]:
     first, second = st.columns([2, 1])
     with first:
-        st.segmented_control("Range", [*PRESETS, OWN_RANGE], key="backfill_preset")
+        st.segmented_control("Range", [*PRESETS, SINCE_THE_BEGINNING, OWN_RANGE], key="backfill_preset")
     with second:
         own = (st.session_state.backfill_preset or OWN_RANGE) == OWN_RANGE
         if own:
@@ -255,7 +257,7 @@ def show_preview(found: Preview) -> None:
             "Stored": item.stored,
             "To fetch": item.to_fetch,
             "Requests": item.requests,
-            "Note": item.skipped or beyond_the_range(item),
+            "Note": "; ".join(filter(None, (item.skipped or beyond_the_range(item), *item.notes))),
         }
         for item in found.series
     ]

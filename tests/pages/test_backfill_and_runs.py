@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from ffe_core import times
 from ffe_core.errors import StorageError
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.outcome import NEXT_STEPS
 from ffe_core.operations.schedules.service import Draft
+from ffe_core.series import Series
 from ffe_core.storage.state.watchlists import Watchlists
 from tests.pages.conftest import Open, as_read, words
 
@@ -47,6 +49,19 @@ def test_more_to_fetch_than_the_range_has_is_explained(console: ConsoleService, 
     assert list(apart["Note"]) == ["up to what is stored already, so that no gap is left"]
     adjacent = open_page("backfill", **asked, end="2024-02-02").dataframe[0].value
     assert list(adjacent["Note"]) == [""]
+
+
+def test_a_range_since_the_beginning_is_cut_at_the_first_bar_and_says_so(
+    console: ConsoleService, open_page: Open
+) -> None:
+    first = times.parse_instant("2024-01-10")
+    console.instruments.store.learn(Series("BTCUSD", "1d", "simulated"), first_bar=first)
+    at = open_page("backfill", provider="simulated", pairs="BTCUSD", timeframes="1d")
+    at.session_state.backfill_preset = "Since the beginning"
+    at.run()
+    row = at.dataframe[0].value.iloc[0]
+    assert row["Expected"] == row["To fetch"] == (times.now() - first) // times.DAY
+    assert row["Note"].startswith("its history begins with the bar of 2024-01-10T00:00:00+00:00")
 
 
 def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(
