@@ -107,13 +107,13 @@ def elsewhere(calendar: MarketCalendar, open_times: npt.ArrayLike) -> npt.NDArra
 
 
 def most_kept(calendar: MarketCalendar, open_times: npt.ArrayLike) -> int | None:
-    """The grid that most of these bars keep to, the market's own where two hold as many; None where none tells one."""
+    """The grid that most of these bars keep to; None where none does, or two hold as many."""
     opens, market = _known(np.asarray(open_times, dtype=np.int64), own(calendar)), own(calendar)
     if len(opens) == 0:
         return None
     offsets = list(dict.fromkeys((market.hour_offset, *GRIDS.values())))
     counts = [int(np.isin(opens, _possible(market, offset, opens)).sum()) for offset in offsets]
-    return offsets[int(np.argmax(counts))] if max(counts) else None
+    return offsets[int(np.argmax(counts))] if counts.count(max(counts)) == 1 else None
 
 
 def offset_of(calendar: MarketCalendar, name: str) -> int:

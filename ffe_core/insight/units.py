@@ -57,10 +57,15 @@ class NumberFormat:
             is_same = pc.equal(pc.cast(texts, pa.float64()), numbers)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a number that no such decimal can be
             return pa.array([_plain(value, self.decimals) for value in values.tolist()], pa.string())
-        if pc.all(is_same).as_py():
+        # One that needs more decimals than these is whole as it stands, unless it stands with an exponent.
+        texts = pc.if_else(pc.fill_null(is_same, False), texts, pc.cast(numbers, pa.string()))
+        odd = np.flatnonzero(pc.fill_null(pc.match_substring(texts, "e"), False).to_numpy(zero_copy_only=False))
+        if len(odd) == 0:
             return texts
-        whole = [_plain(value, self.decimals) for value in values.tolist()]
-        return pc.if_else(pc.fill_null(is_same, False), texts, pa.array(whole, pa.string()))
+        mended = texts.to_pylist()
+        for place in odd.tolist():
+            mended[place] = _plain(float(values[place]), self.decimals)
+        return pa.array(mended, pa.string())
 
     def covering(self, *columns: Iterable[float]) -> int:
         """The decimals with which each of these prices is whole: for a column or an axis, which has one format."""
@@ -106,7 +111,10 @@ def decimals_of(value: float) -> int:
     """The decimals that a number needs to be whole; 0 for what is not finite."""
     if not np.isfinite(value):
         return 0
-    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    text = repr(float(value))
+    if "e" not in text:
+        return len(text.partition(".")[2].rstrip("0"))
+    exponent = Decimal(text).normalize().as_tuple().exponent
     assert isinstance(exponent, int)
     return max(0, -exponent)
 

@@ -123,6 +123,14 @@ def test_the_bars_of_a_range_are_those_of_its_parts(code: str, offset: int, star
     assert all(market.open_seconds(at, at + HOUR) for at in whole)
 
 
+def test_a_bar_that_opens_before_the_end_is_there_though_its_market_opens_after_it() -> None:
+    """The bar of 07:30 holds London's first half hour, from 08:00."""
+    london, day = on_hour_grid(ExchangeHours("XLON"), 1800), "2024-01-17T"
+    assert london.expected_open_times("1h", parse_instant(f"{day}07:00Z"), parse_instant(f"{day}07:45Z")).tolist() == [
+        parse_instant(f"{day}07:30Z")
+    ]
+
+
 def test_names_that_a_person_types() -> None:
     bombay = ExchangeHours("XBOM")
     assert [offset_of(NEW_YORK, name) for name in ("half-hour", "hour", "session")] == [1800, 0, 1800]

@@ -91,6 +91,15 @@ def test_an_answer_with_bars_of_both_is_refused(tmp_path: Path, known: int | Non
     assert grid(tmp_path) == known
 
 
+def test_bars_that_two_grids_share_teach_nothing(tmp_path: Path) -> None:
+    """New York opened at 10:00 until 1985: its bars of then lie on full hours in any case."""
+    old = parse_instant("1984-01-16")
+    fetched(tmp_path, bars(1800, old), old)
+    assert grid(tmp_path) is None
+    assert fetched(tmp_path, bars(0)).error is None
+    assert grid(tmp_path) == 0
+
+
 def test_a_person_may_accept_the_other_grid(tmp_path: Path) -> None:
     fetched(tmp_path, bars(1800))
     ingester(tmp_path).instruments.learn(SHARE, hour_offset=0)
