@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _accept(instruments, Audit(database), arguments)
         if arguments.grid:
             return _accept_grid(instruments, Audit(database), arguments)
-        failed = arguments.refresh and not _refresh(instruments, arguments.provider)
+        failed = arguments.refresh and not _refresh(instruments, Audit(database), arguments.provider)
         found = instruments.search(" ".join(arguments.text), arguments.provider, arguments.limit)
         _show(found, instruments, marks, arguments)
     finally:
@@ -73,15 +73,17 @@ def run(arguments: argparse.Namespace) -> int:
     return int(failed or not found)
 
 
-def _refresh(instruments: Instruments, provider: str | None) -> bool:
+def _refresh(instruments: Instruments, audit: Audit, provider: str | None) -> bool:
     """Read the catalogue of one provider, or of all that can be asked; whether none failed."""
     if provider is not None:
-        instruments.refresh(provider)
+        with audit.act(actor(), "read catalogue", provider):
+            instruments.refresh(provider)
         return True
     failed = False
     for name in PROVIDERS:
         try:
-            instruments.refresh(name)
+            with audit.act(actor(), "read catalogue", name):
+                instruments.refresh(name)
         except CredentialsMissing:
             continue  # nobody uses it
         except FFEError as error:
