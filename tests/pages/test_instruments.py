@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ffe_core.errors import RetriableError
+from ffe_core.errors import InputError, RetriableError
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
 from tests.pages.conftest import Open, words
@@ -172,3 +174,12 @@ def test_a_name_with_signs_in_it_is_found_by_every_filter(console: ConsoleServic
                 assert at.session_state.candles_series.asset_pair == name
             if page == "coverage":
                 assert f"{name} 1h, 2024-01-02" in words(at)
+
+
+def test_a_schedule_that_has_both_names_of_a_book_is_edited_without_asking_again(listed: ConsoleService) -> None:
+    both = Draft("both", "simulated", ("BTCUSD", "BTCUSDC"), ("1h",), same_book=True)
+    with pytest.raises(InputError, match="one order book"):
+        listed.schedules.create(replace(both, same_book=False), "ann")
+    made = listed.schedules.create(both, "ann")
+    edited = listed.schedules.edit(made.id, replace(Draft.of(made), name="renamed"), "ann")
+    assert (edited.name, edited.pairs) == ("renamed", ("BTCUSD", "BTCUSDC"))

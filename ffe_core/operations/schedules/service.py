@@ -97,6 +97,7 @@ class Schedules:
     def problems(self, draft: Draft, own_id: int | None = None) -> dict[str, str]:
         """What is wrong with a draft, by its field; empty if it can be saved."""
         found: dict[str, str] = {}
+        draft = self._with_its_books(draft, own_id)
         for check in (self._check_series, _check_mode, _check_since, _check_zone, _check_choices):
             _note_problem(found, check, draft)
         _note_problem(found, lambda one: self._check_name(one, own_id), draft)
@@ -146,6 +147,7 @@ class Schedules:
 
     def edit(self, schedule_id: int, draft: Draft, actor: str, version: int | None = None) -> Schedule:
         """Change a schedule. InputError for a problem of the draft, or if it was changed since `version` was read."""
+        draft = self._with_its_books(draft, schedule_id)
         values = self._checked(draft, schedule_id)
         draft = self.as_stored(draft)
 
@@ -308,6 +310,12 @@ class Schedules:
         except InputError:
             before = after  # its watchlist is gone, so nobody can say what was due
         return final_ticks(schedule, before, int(self._clock()), after)
+
+    def _with_its_books(self, draft: Draft, own_id: int | None) -> Draft:
+        """The draft of an edit that adds no pair: what the schedule fetches already was asked for on purpose."""
+        own = None if own_id is None else self.store.get(own_id)
+        is_known = own is not None and own.provider == draft.provider and {*draft.pairs} <= {*own.pairs}
+        return replace(draft, same_book=True) if is_known else draft
 
     def _checked(self, draft: Draft, own_id: int | None) -> dict[str, Any]:
         """The draft as columns. InputError for its first problem."""
