@@ -442,7 +442,7 @@ def what_is_shown(view: ChartView) -> None:
     if view.bars.num_rows == 0:
         return
     grid = hour_grid(view.series, calendar_of(view.series, service().settings))
-    hourly = "" if grid is None else f" Hourly bars of this series open {grid}."
+    hourly = "" if grid is None else f" Hourly bars of this series open {plain(grid)}."
     more = f" The widest {MOST_SHADES} of {number(len(view.gaps))} gaps are shaded." * (len(view.gaps) > MOST_SHADES)
     st.caption(
         "Drag over the chart to look closer. Times are UTC; a bar is named by its open. "

@@ -296,7 +296,7 @@ def calendar_notes(one: SeriesCoverage) -> None:
     first, last = calendar.horizon
     known = "" if first is None else f", known from {when(first, hint=False)} to {when(last, hint=False)}"
     grid = hour_grid(one.series, calendar)
-    bars = "" if grid is None else f" Its hourly bars open {grid}."
+    bars = "" if grid is None else f" Its hourly bars open {plain(grid)}."
     st.caption(f"Calendar {plain(calendar.name)}{known}.{bars}")
     special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
     if special:
