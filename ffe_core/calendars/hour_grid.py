@@ -6,7 +6,7 @@ a day, 09:00, holds half an hour. A provider says neither; its bodies show it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -68,12 +68,14 @@ class OnHourGrid(MarketCalendar):
 
 
 def own(calendar: MarketCalendar) -> MarketCalendar:
-    """The market itself, on its own grid."""
+    """The market itself, on its own grid and however long the series is listed."""
     return own(calendar.market) if isinstance(calendar, OnHourGrid | ListedCalendar) else calendar
 
 
 def on_hour_grid(calendar: MarketCalendar, offset: int | None) -> MarketCalendar:
-    """The market with its hourly bars on a grid; itself where that is its own grid, or none is known."""
+    """The market with its hourly bars on a grid, its listing as it was; itself if that is its own grid, or unknown."""
+    if isinstance(calendar, ListedCalendar):
+        return replace(calendar, market=on_hour_grid(calendar.market, offset))
     market = own(calendar)
     return market if offset is None or offset == market.hour_offset else OnHourGrid(market, offset)
 
