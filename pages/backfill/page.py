@@ -74,6 +74,9 @@ def prefill() -> None:
 def prefill_range() -> None:
     """The range of the address: up to today if it names no end, an open one to finish if its end cannot be."""
     state, names_end = st.session_state, "end" in st.query_params
+    if st.query_params.get("start") == BEGINNING:
+        state.backfill_preset, state.backfill_exact = SINCE_THE_BEGINNING, None
+        return
     first = from_url("start", possible_day, None)
     last = from_url("end", lambda text: possible_day(text, first), None)
     if first is None:
@@ -133,7 +136,7 @@ def remember() -> None:
         pairs=",".join(state.backfill_pairs),
         timeframes=",".join(state.backfill_timeframes),
         mode=state.backfill_mode,
-        start=asked[0] if asked and state.backfill_preset == OWN_RANGE else None,
+        start=asked[0] if asked and state.backfill_preset in (OWN_RANGE, SINCE_THE_BEGINNING) else None,
         end=asked[1] if asked and state.backfill_preset == OWN_RANGE else None,
     )
 

@@ -179,6 +179,16 @@ def test_a_start_without_an_end_reaches_up_to_today_and_an_end_alone_is_left_out
     assert at.session_state.backfill_preset == "Last 30 days"
 
 
+def test_an_address_can_ask_for_all_since_the_beginning(open_page: Open) -> None:
+    at = open_page("backfill", provider="coinbase", pairs="BTCUSD", timeframes="1d", start="beginning")
+    assert at.session_state.backfill_preset == "Since the beginning"
+    assert at.query_params["start"] == "beginning"
+    assert "end" not in at.query_params
+    assert "left out" not in words(at)
+    at.segmented_control(key="backfill_preset").set_value("Last 7 days").run()
+    assert "start" not in at.query_params
+
+
 def test_a_watchlist_goes_only_after_saying_what_uses_it(console: ConsoleService, open_page: Open) -> None:
     console.watchlists.save("Majors", "simulated", ["BTCUSD", "ETHUSD"], ["1h"], "ann")
     console.schedules.create(Draft("every hour", watchlist="Majors", trigger="bar close"), "ann")
