@@ -158,7 +158,7 @@ class _Looked:
             output.warn(f"quarantined: {item.name}: {item.reason}")
         self.known = self.coverage.series()
         self.series = _chosen(arguments, self.known)
-        learn_from_stored(self.series, settings.calendars.of, InstrumentStore(self._database), lake)
+        learn_from_stored(self.series, settings.calendars.market_of, InstrumentStore(self._database), lake)
 
     def gap_verbs(self) -> GapVerbs:
         return GapVerbs(self.coverage, self._marks, Audit(self._database))

@@ -221,7 +221,7 @@ class BatchDataIngester:
 
     def hour_grid(self, series: Series) -> HourGrid:
         """Where in the hour the bars of a series open, as far as known. StorageError; InputError as its calendar."""
-        calendar = self.settings.calendars.of(series.provider, series.asset_pair)
+        calendar = self.settings.calendars.market_of(series.provider, series.asset_pair)
         hours = HourGrid(series, calendar, self.instruments)
         hours.read(self.delta_mgr)
         return hours

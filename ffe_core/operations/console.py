@@ -136,7 +136,7 @@ class ConsoleService:
 
     def _learn_grids(self) -> None:
         series = [one.series for one in stored_series(self.lake)]
-        learn_from_stored(series, self.settings.calendars.of, self.instruments.store, self.lake)
+        learn_from_stored(series, self.settings.calendars.market_of, self.instruments.store, self.lake)
 
     def _try_to(self, step: Callable[[], object]) -> None:
         try:

@@ -240,7 +240,7 @@ class Instruments:
         series = Series.of(text, "1h", provider)
         if not series.has_hour_grid:
             raise InputError(f"{series.asset_pair} is no share; its hourly bars open on the full hour", field="grid")
-        offset = offset_of(self._settings.calendars.of(provider, series.asset_pair), grid)
+        offset = offset_of(self._settings.calendars.market_of(provider, series.asset_pair), grid)
         known = self.store.facts_of(provider, series.asset_pair).get("1h")
         self.store.learn(series, hour_offset=offset)
         return series, offset, known.hour_offset if known else None

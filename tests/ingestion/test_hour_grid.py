@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ffe_core import DeltaLakeManager
@@ -158,3 +159,14 @@ def test_bars_of_bombay_are_stored_where_they_open(tmp_path: Path) -> None:
 def test_settings_of_one_data_directory_do_not_teach_another() -> None:
     one, other = Settings.load({}), Settings.load({})
     assert one.calendars is not other.calendars
+
+
+def test_a_known_first_bar_changes_nothing_of_the_grid(tmp_path: Path) -> None:
+    """A calendar within a listing wraps the market, whose own grid it would hide."""
+    fetched(tmp_path, bars(0))
+    single = ingester(tmp_path)
+    single.instruments.learn(SHARE, first_bar=bars(0)[0])
+    assert single.settings.calendars.of(SHARE.provider, SHARE.asset_pair).hour_offset == 0
+    hours = single.hour_grid(SHARE)
+    assert hours.calendar == GRIDS[0]
+    assert hours.elsewhere(np.array([bars(0)[0], bars(1800)[0]])).tolist() == [False, True]
