@@ -2,8 +2,9 @@
 
 The pace is a generic cell rate algorithm (ITU-T I.371): the next free instant is a single number, kept in a small
 file under a lock. Each request reserves the next slot and sleeps until it comes, so a late wake-up never shifts the
-others, and no burst ever goes out. Where the file cannot be written, the pace holds for this process alone; where
-somebody holds its lock for too long, for one request.
+others, and no burst ever goes out. A process counts by its monotonic clock; only the file has the wall clock's time,
+and says when it was written: after a clock was set back nobody waits longer than was reserved then. Where the file
+cannot be written, the pace holds for this process alone; where somebody holds its lock for too long, for one request.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ _LONGEST_RESERVATION = 600.0
 _LOCK_TIMEOUT = 2.0
 _LOCK_POLL = 0.001
 _ROUNDING = 1e-5
+_SLEW = 0.001
+"""Seconds by which the wall clock may drift from the monotonic one before the difference is measured anew."""
+_SET_BACK = 1.0
+"""A file written this much in the future was written before the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Instants in epoch seconds: the next slot that nobody has taken, and the end of the last hold-back."""
+    """Seconds of the monotonic clock: the next slot that nobody has taken, and the end of the last hold-back."""
 
     free_at: float = 0.0
     held_until: float = 0.0
@@ -42,7 +47,7 @@ class _State:
         return _State(max(self.free_at, own.free_at), max(self.held_until, own.held_until))
 
     def rounded(self) -> _State:
-        """As the file holds it."""
+        """To the microsecond, as the file holds it."""
         return _State(round(self.free_at, 6), round(self.held_until, 6))
 
 
@@ -54,6 +59,7 @@ class Pace:
         self._step = _HEADROOM / rate
         self._file = file
         self._state = _State()
+        self._ahead = 0.0  # of the wall clock over the monotonic one
         self._lock = threading.Lock()
 
     async def wait(self) -> None:
@@ -61,7 +67,7 @@ class Pace:
         slot = -math.inf
         while True:
             slot = self._change(partial(self._take, instead_of=slot)).free_at - self._step
-            delay = slot - time.time()
+            delay = slot - time.monotonic()
             if delay <= 0:
                 return
             await asyncio.sleep(delay)
@@ -70,15 +76,15 @@ class Pace:
 
     def hold_back(self, seconds: float) -> None:
         """Let nothing out for `seconds` (after a 429), not even who has a slot already."""
-        until = time.time() + seconds
+        until = time.monotonic() + seconds
         self._change(lambda state: replace(state, held_until=max(until, state.held_until)))
 
     def _take(self, state: _State, instead_of: float = -math.inf) -> _State:
         """The state after the next slot; a slot given up for it is free again if nobody has taken a later one."""
-        now = time.time()
+        now = time.monotonic()
         if abs(state.free_at - self._step - instead_of) < _ROUNDING:
             state = replace(state, free_at=instead_of)
-        far = now + _LONGEST_RESERVATION + 100 * self._step  # a clock set back must not stall everyone
+        far = now + _LONGEST_RESERVATION + 100 * self._step  # a file of nonsense must not stall everyone
         held_until = state.held_until if state.held_until < far else now
         free_at = state.free_at if state.free_at < far else now
         return _State(max(free_at, held_until, now) + self._step, held_until)
@@ -101,19 +107,35 @@ class Pace:
     def _change_file(self, file: Path, change: Callable[[_State], _State]) -> _State:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT, poll_interval=_LOCK_POLL):
-            on_file = _read(file)
+            self._measure_clocks()
+            on_file = _read(file, self._ahead)
             after = change(on_file.later(self._state)).rounded()
             if after != on_file:
-                file.write_text(f"{after.free_at:.6f} {after.held_until:.6f}", encoding="ascii")
+                _write(file, after, self._ahead)
             return after
 
+    def _measure_clocks(self) -> None:
+        ahead = time.time() - time.monotonic()
+        if abs(ahead - self._ahead) > _SLEW:
+            self._ahead = ahead
 
-def _read(file: Path) -> _State:
+
+def _read(file: Path, ahead: float) -> _State:
+    """What the file says in instants of the monotonic clock, which the wall clock is `ahead` of."""
     try:
-        free_at, held_until = file.read_text(encoding="ascii").split()
-        return _State(float(free_at), float(held_until))
+        free_at, held_until, written_at = map(float, file.read_text(encoding="ascii").split())
     except (FileNotFoundError, ValueError):
         return _State()
+    if not all(map(math.isfinite, (free_at, held_until, written_at))):
+        return _State()
+    set_back = written_at - time.monotonic() - ahead
+    ahead += set_back if set_back > _SET_BACK else 0.0
+    return _State(free_at - ahead, held_until - ahead).rounded()
+
+
+def _write(file: Path, state: _State, ahead: float) -> None:
+    instants = (state.free_at, state.held_until, time.monotonic())
+    file.write_text(" ".join(f"{instant + ahead:.6f}" for instant in instants), encoding="ascii")
 
 
 _paces: dict[tuple[str, float], Pace] = {}

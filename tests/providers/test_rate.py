@@ -30,7 +30,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = 0.0
+        self.clock, self.wall = 0.0, START
         select = self._selector.select
         self._selector = _Jumping(self, self._selector, select)
 
@@ -50,10 +50,14 @@ class _Jumping:
         return getattr(self._inner, name)
 
 
+def _clocks(loop: VirtualLoop) -> SimpleNamespace:
+    return SimpleNamespace(time=lambda: loop.wall + loop.clock, monotonic=lambda: loop.clock)
+
+
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
     virtual = VirtualLoop()
-    monkeypatch.setattr(rate_module, "time", SimpleNamespace(time=lambda: START + virtual.clock))
+    monkeypatch.setattr(rate_module, "time", _clocks(virtual))
     yield virtual
     virtual.close()
 
@@ -138,11 +142,41 @@ def test_a_very_slow_rate_is_kept_too(loop: VirtualLoop, tmp_path: Path) -> None
     assert sent[1] >= 1000
 
 
-@pytest.mark.parametrize("content", ["", "torn", "1.0", "9e12 9e12", "nan nan", "\x00\x00"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "torn", "1.0", "9e12 9e12", "nan nan", "\x00\x00", "9e12 9e12 0", "9e12 9e12 9e12", "nan 0 0", "0 inf 0"],
+)
 def test_a_damaged_file_or_a_clock_set_back_stalls_nobody(loop: VirtualLoop, tmp_path: Path, content: str) -> None:
     (tmp_path / "pace").write_text(content)
     pace = Pace(1.0, tmp_path / "pace")
     assert sent_at(loop, pace.wait(), pace.wait()) == [0, pytest.approx(1.0, rel=0.05)]
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 9, 11, 600])
+def test_a_clock_set_back_stalls_no_process(loop: VirtualLoop, tmp_path: Path, minutes: int) -> None:
+    one = Pace(1.0, tmp_path / "pace")
+    sent_at(loop, one.wait(), one.wait())
+    loop.wall -= minutes * 60
+    before = loop.clock
+    sent = sent_at(loop, one.wait(), Pace(1.0, tmp_path / "pace").wait(), one.wait())
+    assert 1.0 <= sent[0] - before < 2.1  # not longer than what was reserved when the file was written
+    assert all(1.0 <= later - earlier < 1.1 for earlier, later in pairwise(sent))
+
+
+def test_a_clock_set_back_while_requests_wait_stalls_none_of_them(loop: VirtualLoop, tmp_path: Path) -> None:
+    pace = Pace(1.0, tmp_path / "pace")
+
+    async def set_back() -> None:
+        await asyncio.sleep(0.5)
+        loop.wall -= 300
+
+    assert sent_at(loop, set_back(), *(pace.wait() for _ in range(4)))[-1] == pytest.approx(3.0, rel=0.05)
+
+
+def test_a_hold_back_outlasts_a_clock_set_back(loop: VirtualLoop, tmp_path: Path) -> None:
+    Pace(1.0, tmp_path / "pace").hold_back(30.0)
+    loop.wall -= 300
+    assert sent_at(loop, Pace(1.0, tmp_path / "pace").wait()) == [pytest.approx(30.0)]
 
 
 def test_where_nothing_can_be_written_the_pace_holds_for_this_process(
