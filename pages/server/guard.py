@@ -80,8 +80,9 @@ class Guard:
         if len(hosts) != 1 or not self._known[0].answers_to(hosts[0]):
             raise Refused(
                 421,
-                "The console does not answer under this name. If it is the console's, add it to server.allowedHosts in"
-                " .streamlit/config.toml, or its whole origin to FFE_CONSOLE__ORIGINS.",
+                "The console does not answer under this name. If it is the console's, start it with `ffe console"
+                " --allowed-host NAME`, or add the name to server.allowedHosts in .streamlit/config.toml, or the whole"
+                " origin to FFE_CONSOLE__ORIGINS.",
             )
 
     def _check_origin(self, headers: Headers, method: str) -> None:

@@ -126,6 +126,7 @@ def test_no_route_answers_under_another_name(server: Server, path: str) -> None:
     for host in (OTHER, f"{OTHER}:{server.port}", f"127.0.0.1.{OTHER}:{server.port}", "127.0.0.2", ""):
         status, headers, text = asked(server, path, host)
         assert (status, "server.allowedHosts" in text) == (421, True), host
+        assert "--allowed-host" in text, host
         assert WANTED.items() <= headers.items()
     assert asked(server, path)[0] not in (421, 403)
 
