@@ -26,6 +26,7 @@ from ffe_core.ingestion.fetch import confirmed, is_empty
 from ffe_core.ingestion.hour_grid import Facts, HourGrid
 from ffe_core.ingestion.listing import Listing
 from ffe_core.ingestion.series_result import Progress, SeriesResult
+from ffe_core.ingestion.young import first_young
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.clock import NOTICEABLE, ticks
@@ -196,18 +197,8 @@ class SeriesPipeline:
         return (await self._measure(report)).missing
 
     def _first_young(self) -> int | None:
-        """Open of the first of the newest stored bars that was read so soon after its close that it may have changed.
-
-        It may even have been stored unfinished, by a clock that was ahead. Read again once that is over, it is settled.
-        """
-        newest, settle, step = self._held.watermark, self._provider.settle_seconds, self._series.step
-        settled = self._stores.watermarks.settled(self._series) if settle and newest is not None else None
-        if not settle or newest is None or (settled is not None and settled >= newest):
-            return None
-        tail = self._stores.lake.current(self._series, newest - settle, newest + 1, ["_extracted_at"])
-        opens, extracted = (pc.cast(tail[name], pa.int64()).to_numpy() for name in ("timestamp", "_extracted_at"))
-        young = opens[extracted < opens + (step + settle) * 1_000_000] // 1_000_000
-        return max(int(young.min()), self._held.low or int(young.min())) if len(young) else None
+        settle = self._provider.settle_seconds
+        return first_young(self._series, self._held, settle, self._stores.lake, self._stores.watermarks)
 
     async def _span(self, report: SeriesResult, span: plan.Span) -> None:
         """Fetch a span and commit it in order, chunk by chunk; what came before a provider's failure, or before the

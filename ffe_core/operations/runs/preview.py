@@ -8,6 +8,7 @@ from ffe_core import times
 from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import listing, plan
+from ffe_core.ingestion.young import first_young
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
@@ -84,7 +85,9 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
         return SeriesPreview(series, start, end, skipped=str(error))
     marks = service.lake.marks(series)
     listed = calendar.listed(series.timeframe, start, end)
-    spans = plan.spans(request.mode, marks, *listed, series.grid, counted.missing)
+    settle = provider.settle_seconds if request.mode == "resume" else 0
+    young = first_young(series, marks, settle, service.lake, ingester.watermark_store)
+    spans = plan.spans(request.mode, marks, *listed, series.grid, counted.missing, young)
     fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
     requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
     to_fetch = sum(bars for _, bars in fetched)
