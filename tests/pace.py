@@ -10,4 +10,6 @@ _NORMAL = 100
 
 def examples(number: int) -> int:
     """This number, or under a profile that tries less than normal the same share of it."""
-    return max(1, min(number, number * settings.default.max_examples // _NORMAL))
+    profile = settings.default
+    assert profile is not None
+    return max(1, min(number, number * profile.max_examples // _NORMAL))

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -95,7 +95,7 @@ def _grown(folder: Path, end: int, views: Sequence[int]) -> Numbers:
 
 
 def _view(server: Server, session: str, start: int, end: int) -> str:
-    body = {"query_params": {name: [value] for name, value in _parameters(start, end).items()}}
+    body: dict[str, Any] = {"query_params": {name: [value] for name, value in _parameters(start, end).items()}}
     body |= {"session_id": session} if session else {"page": "candles"}
     request = Request(
         f"{server.base}/_stcore/agent/interact", strict_json(body).encode(), {"Content-Type": "application/json"}

@@ -64,11 +64,14 @@ def _followed(options: Options) -> Numbers:
         _interact(server, session_id=session, trigger={"key": "backfill_start"})
         runs = RunStore(Database(server.data_dir / DATABASE_FILE))
         row = poll(lambda: runs.get(1), "the run")
+        assert row is not None
         with Sessions(server.base, options["followers"], "run", "id=1") as sessions:
             poll(lambda: (runs.get(1) or row).state not in ACTIVE, "the run to end", 600)
         ended = runs.get(1)
         assert ended is not None
         assert ended.state == COMPLETE, ended.state
+        assert ended.started_at is not None
+        assert ended.ended_at is not None
         return {"seconds": ended.ended_at - ended.started_at, "redraws": sessions.redraws}
 
 

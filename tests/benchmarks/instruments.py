@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,9 +30,9 @@ def measure(options: Options) -> Numbers:
     names = [_symbol(number) for number in range(0, options["size"], max(1, options["size"] // 50))]
     found.resolve("alpha_vantage", [names[0], "QQQQY"])  # imports what it needs
     return {
-        "look-up": max(_ms(lambda name=name: found.resolve("alpha_vantage", [name])) for name in names),
+        "look-up": max(_ms(partial(found.resolve, "alpha_vantage", [name])) for name in names),
         "unlisted": _ms(lambda: found.resolve("alpha_vantage", ["QQQQX"])),
-        "search": max(_ms(lambda text=text: found.search(text, "alpha_vantage")) for text in _TYPED),
+        "search": max(_ms(partial(found.search, text, "alpha_vantage")) for text in _TYPED),
     }
 
 

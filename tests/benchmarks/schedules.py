@@ -97,7 +97,7 @@ class _Visitor:
 
     def page_seconds(self, goes_on: Callable[[], bool]) -> list[float]:
         """The seconds that all pages take together, once a round, for as long as it goes on."""
-        found = []
+        found: list[float] = []
         while goes_on() or not found:
             began = time.perf_counter()
             self._round()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ffe_core.calendars import AlwaysOpen, ExchangeHours
+from ffe_core.calendars import AlwaysOpen, ExchangeHours, MarketCalendar
 from ffe_core.calendars.exchange_table import hour_spacing, suffixes
 from ffe_core.calendars.hour_grid import OnHourGrid, elsewhere, kept_grids, most_kept, offset_of, on_hour_grid, typed
 from ffe_core.calendars.own_hours import own_hours
@@ -22,7 +22,7 @@ FULL = on_hour_grid(NEW_YORK, 0)
 HOUR = 3600
 
 
-def opens(calendar: object, day: str, timeframe: str = "1h") -> list[str]:
+def opens(calendar: MarketCalendar, day: str, timeframe: str = "1h") -> list[str]:
     start = parse_instant(day)
     found = calendar.expected_open_times(timeframe, start, start + DAY).tolist()
     return [f"{at % DAY // HOUR:02}:{at % HOUR // 60:02}" for at in found]
@@ -75,7 +75,7 @@ def test_the_bars_of_each_exchange_lie_where_a_series_may_have_them(suffix: str)
     assert ExchangeHours(suffixes()[suffix])._grid(HOUR) % grid == 0
 
 
-def on(calendar: object, first: str, days: int = 5) -> np.ndarray:
+def on(calendar: MarketCalendar, first: str, days: int = 5) -> np.ndarray:
     start = parse_instant(first)
     return calendar.expected_open_times("1h", start, start + days * DAY)
 

@@ -383,8 +383,10 @@ class _Runner(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends as uvicorn does, but once the last connection is closed and not a tenth of a second later at best."""
-        for open_one in (*self.servers, *(sockets or [])):
-            open_one.close()
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         while self.server_state.connections or self.server_state.tasks:

@@ -29,7 +29,15 @@ class Crowd:
 
 def crowds(chance: random.Random) -> list[Crowd]:
     """Every verb that ten may press at once, and mixtures of those that come to the same in any order."""
-    alone = ("backfill", "backfill on", "backfill gaps", "backfill refetch", "dlq replay", "dlq discard", "dlq purge")
+    alone: tuple[str, ...] = (
+        "backfill",
+        "backfill on",
+        "backfill gaps",
+        "backfill refetch",
+        "dlq replay",
+        "dlq discard",
+        "dlq purge",
+    )
     alone += ("watermarks forget", "coverage mark", "schedules add", "schedules remove")
     found = [Crowd([by_name(name)] * PROCESSES, by_name(name)) for name in alone]
     backfills = [by_name("backfill on"), by_name("backfill")]

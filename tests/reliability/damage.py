@@ -21,7 +21,7 @@ from tests.reliability.verdict import Fault, Tally, of_ending, of_truth
 
 _BASES = ("scheduled", "holey")
 _ACTS = ("backfill on", "dlq replay", "dlq purge", "watermarks rewind", "coverage mark", "schedules run")
-_FILL = ("backfill", "--provider", PROVIDER, "--pairs", f"{PAIR},{OTHER}", "--timeframes", TIMEFRAME)
+_FILL: tuple[str, ...] = ("backfill", "--provider", PROVIDER, "--pairs", f"{PAIR},{OTHER}", "--timeframes", TIMEFRAME)
 _FILL += ("--start", START, "--end", END, "--mode", "gaps", "--json")
 
 
@@ -138,7 +138,8 @@ def _of_twins(tried: str, rows: list[list[Any]]) -> list[Fault]:
 
 
 def _chosen(bases: Bases, count: int, chance: random.Random) -> Iterator[Damage]:
-    sorts, every = [], []
+    sorts: list[Damage] = []
+    every: list[Damage] = []
     for base in _BASES:
         seen = set()
         for path in sorted(path for path in bases.paths[base].rglob("*") if path.is_file()):

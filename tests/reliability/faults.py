@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.reliability import shim
-from tests.reliability.kills import shared_out
+from tests.reliability.kills import age, shared_out
 from tests.reliability.shim import Call
 from tests.reliability.trials import Place, Trials, in_threads
 from tests.reliability.verbs import Bases, Verb
@@ -75,6 +75,7 @@ def one(trials: Trials, bases: Bases, failure: Failure) -> list[Fault]:
         faults = of_ending(tried, outcome)
         if outcome.status != 0:
             tried += ", and again"
+            age(place.data)
             faults += of_ending(tried, trials.verb(place, *arguments, env=verb.env))
         else:
             tried += ", and it said it was done"

@@ -13,16 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from tests.fake_exchanges import Answer, Exchange, Seen
+from tests.fake_exchanges import Answer
 from tests.fake_exchanges import Fault as Script
 from tests.reliability.trials import Place, Trials, in_threads
 from tests.reliability.venues import IMPATIENT, VENUES, Venue
 from tests.reliability.verbs import Bases, entries
 from tests.reliability.verdict import Fault, Tally, of_ending, of_sums
 
-_TIMES = ("2024-01-10", "2024-02-30", "0001-01-01", "9999-12-31", "now", "2024-01-10T00:00:00", "2024-01-10T00:00:00Z")
+_TIMES: tuple[str, ...] = (
+    "2024-01-10",
+    "2024-02-30",
+    "0001-01-01",
+    "9999-12-31",
+    "now",
+    "2024-01-10T00:00:00",
+    "2024-01-10T00:00:00Z",
+)
 _TIMES += ("2024-01-10T00:00:00+99:00", "1e9", "-1", "٢٠٢٤-٠١-١٠", "2024-01-10T25:00:00Z", "")
-_ODD = (
+_ODD: tuple[str, ...] = (
     "",
     " ",
     "-",
@@ -156,13 +164,13 @@ def _sent(trials: Trials, venue: Venue, seed: int) -> list[Fault]:
     """Every answer mangled: the verb ends well, and what it says of its records adds up."""
     chance = random.Random(seed)
     with venue.running() as exchange, trials.place() as place:
-        exchange.fault(Script("mangled", lambda *asked: _mangled(*asked, chance)), times=None)
+        exchange.fault(Script("mangled", lambda _exchange, _seen, answer: _mangled(answer, chance)), times=None)
         outcome = trials.verb(place, *venue.arguments(), env={**venue.env(exchange), **IMPATIENT})
         tried, found = f"{venue.provider}: answers mangled with seed {seed}", trials.state(place)
         return of_ending(tried, outcome) + (of_sums(tried, found) if "runs" in found else [])
 
 
-def _mangled(exchange: Exchange, seen: Seen, answer: Answer, chance: random.Random) -> Answer:
+def _mangled(answer: Answer, chance: random.Random) -> Answer:
     try:
         document = json.loads(answer.body)
     except ValueError:

@@ -48,13 +48,14 @@ def one(trials: Trials, bases: Bases, kill: Kill) -> list[Fault]:
         killed = trials.verb(place, *arguments, env=verb.env, arm=arm)
         tried = f"{verb.name}: {_NAMES[kill.action]} {place.met(kill.call.number)}"
         faults = of_ending(tried, killed, may_be_killed=True)
-        _age(place.data)  # as if it were an hour later: a younger temporary file may be a living writer's
+        age(place.data)
         again = trials.verb(place, *arguments, env=verb.env)
         faults += of_ending(f"{tried}, and again", again)
         return faults + of_state(tried, trials.state(place), bases.reference(verb))
 
 
-def _age(data: Path) -> None:
+def age(data: Path) -> None:
+    """Make temporary files look an hour old: a younger one may be a living writer's, and is left to it."""
     for path in data.rglob("*"):
         if state.is_litter(path):
             os.utime(path, (0, 0))
