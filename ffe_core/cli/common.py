@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffe_core import times
 from ffe_core.cli import interruption, output
+from ffe_core.errors import StorageError
 
 if TYPE_CHECKING:
     from ffe_core.operations.runs.service import RunService
@@ -65,7 +66,10 @@ def run_service(settings: Settings) -> Iterator[RunService]:
 
 
 def follow(service: RunService, run_id: int, tell: Callable[[Sequence[RunSeries]], None]) -> list[dict[str, Any]]:
-    """Wait for the end of a run, which a signal brings on, and return the result of each of its series."""
+    """Wait for the end of a run, which a signal brings on, and return the result of each of its series.
+
+    StorageError if the run is over and its end cannot be written down.
+    """
     from ffe_core.storage.state import runs as run_states
 
     with interruption.winding_down(service.interrupt):
@@ -74,6 +78,8 @@ def follow(service: RunService, run_id: int, tell: Callable[[Sequence[RunSeries]
             tell(rows)
             if run is None or run.state not in run_states.ACTIVE:
                 break
+            if (why := service.unwritten(run_id)) is not None:
+                raise StorageError(f"run {run_id} is over, but how it ended cannot be written down: {why}")
             time.sleep(_POLL_SECONDS)
     output.tell_interruption()
     return [dict(row.result or _unfinished(row)) for row in rows]

@@ -76,6 +76,7 @@ class RunService:
         self._work: dict[int, asyncio.Task[None]] = {}
         self._stopping: dict[int, str] = {}
         self._unwritten: dict[int, str] = {}
+        self._failing_since: float | None = None
         self._closing = False
         self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
         self._shared_providers: dict[str, Provider] = {}
@@ -311,15 +312,17 @@ class RunService:
     async def persist(self, change: Callable[[], object]) -> None:
         """Change the database, again and again while it cannot be written, for as long as that may pass.
 
+        The patience is counted from the first failure of all: what a run writes one after the other shares it.
         StorageError, the last one, when the patience is over or the service closes.
         """
-        began = time.monotonic()
         while True:
             try:
                 await asyncio.to_thread(change)
+                self._failing_since = None
                 return
             except StorageError as error:
                 log.warning("the database could not be written: %s", error)
+                self._failing_since = began = self._failing_since or time.monotonic()
                 if self._closing or time.monotonic() - began > self._patience(error):
                     raise
             await asyncio.sleep(_WRITE_SECONDS)

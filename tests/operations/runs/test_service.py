@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ffe_core.cli.common import follow
 from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion import chunk
 from ffe_core.ingestion.series_result import SeriesResult
@@ -431,6 +432,19 @@ def test_the_preview_is_what_the_run_then_does(
             assert {item.skipped for item in after.series} == {"up to date"}
 
 
+def test_the_preview_counts_young_bars_that_are_read_again(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(market), "settle_seconds", 10**9)  # every bar was read soon after its close
+    with opened(tmp_path) as service:
+        done(service, asked())
+        shown = preview(asked(days=4), service)
+        market.asked_by_pair.clear()
+        run_id = done(service, asked(days=4))
+        assert shown.to_fetch == sum(row.received for row in service.runs.series(run_id)) == 96
+        assert shown.requests == len(market.asked_by_pair)
+
+
 def test_the_preview_says_why_a_series_is_skipped(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
         shown = preview(asked("NOPEUSD", "BTCUSD"), service)
@@ -513,6 +527,23 @@ def unwritable(monkeypatch: pytest.MonkeyPatch, fault: str, until: threading.Eve
             yield connection
 
     monkeypatch.setattr(Database, "write", write)
+
+
+def test_who_follows_a_run_whose_end_cannot_be_written_is_told_within_one_patience(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_service, "_PATIENCE_SECONDS", 2)
+    room = threading.Event()
+    with opened(tmp_path) as service:
+        run_id = held_up(service, market)
+        poll(lambda: service.runs.series(run_id)[0].state == "running", "the run to be written down")
+        unwritable(monkeypatch, "disk_full", room)
+        market.goes_on.set()
+        began = time.monotonic()
+        with pytest.raises(StorageError, match=r"cannot be written down: .*disk_full"):
+            follow(service, run_id, lambda rows: None)
+        assert time.monotonic() - began < 2 * 2  # not a patience for each thing that it writes at its end
+        room.set()
 
 
 def test_a_database_that_cannot_be_written_ends_the_run_with_the_reason_and_it_is_written_later(
