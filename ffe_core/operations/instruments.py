@@ -259,11 +259,12 @@ class Instruments:
         may_help = not pool and self._may_help(provider, name)
         if may_help and refresh:
             self._try_to_refresh(provider)
+            has_copy = self.store.copy_of(provider).read_at is not None
             pool = self._candidates(provider, text, name)
         elif may_help:
             self._start_reading(provider, self._try_to_refresh)
-            if not has_copy:
-                return Resolved(text, name, is_awaited=True)
+        if not pool and not has_copy:  # as it was before it was looked up: a list may come at any moment
+            return Resolved(text, name, is_awaited=may_help and not refresh)
         if len(pool) > 1:
             raise self._ambiguous(provider, text, pool)
         if pool:

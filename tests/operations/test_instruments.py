@@ -371,3 +371,21 @@ def test_what_is_refused_names_what_to_ask_for_instead(found: Instruments) -> No
     assert caught.value.choices[0] == "ETH-USD"
     assert "ffe instruments" in str(caught.value)
     assert "ffe instruments" not in caught.value.said
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_a_first_list_that_comes_while_a_name_is_looked_up_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refresh: bool
+) -> None:
+    bare = Instruments(Settings.load({"data_dir": str(tmp_path)}), Database(tmp_path / DATABASE_FILE))
+    looked_up = bare._candidates
+
+    def and_then_it_comes(*asked: str) -> list[Instrument]:
+        found = looked_up(*asked)
+        bare.store.replace("coinbase", PRODUCTS)
+        return found
+
+    monkeypatch.setattr(bare, "refresh_in_background", lambda provider: None)
+    monkeypatch.setattr(bare, "_candidates", and_then_it_comes)
+    [resolved] = bare.resolve("coinbase", ["ETHUSD"], refresh=refresh)
+    assert resolved.name == "ETHUSD"
