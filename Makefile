@@ -11,7 +11,7 @@ fast: ## Tests that need no browser, no server and no process of their own
 	$(PYTHON) -m pytest $(FAST)
 
 test: check ## Everything that has to pass before a change lands
-	$(PYTHON) -m pytest -n 3 --dist loadfile
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 long: test ## Wide random search, proofs with kills and turned clocks, benchmarks
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not browser" --hypothesis-profile=wide --timeout=3600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,12 +60,17 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Forget the secrets of a test after it: a token that is a plain word would be masked in all that follows."""
+    """Forget the secrets of a test after it: a token that is a plain word would be masked in all that follows.
+
+    And the providers' clocks: the next fake exchange may get the port of one whose clock was off.
+    """
     known = set(redaction._secrets)
     try:
         return (yield)
     finally:
         redaction._secrets &= known
+        if (clock := sys.modules.get("ffe_core.providers.clock")) is not None:
+            clock._clocks.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
