@@ -66,8 +66,9 @@ class WatermarkStore:
         """
         self._log_changed = log_changed
         self._heal_by_log = lambda: self.heal(read_truth, providers)
-        if not self.is_readable or self._is_behind(0):
+        if not self.is_readable:
             self._heal_by_log()
+        self._heal_if_behind(0)
 
     def get(self, asset_pair: str, timeframe: str, provider: str | None = None) -> str | None:
         """Open of the last stored bar as ISO 8601 text; without a provider, the newest of all; None if unknown."""
@@ -87,11 +88,7 @@ class WatermarkStore:
 
     def entries(self) -> list[WatermarkEntry]:
         """Every series in the file, sorted by name; it is healed first where it has been older than the log a while."""
-        if self._is_behind(_COPY_SECONDS):
-            try:
-                self._heal_by_log()
-            except StorageError as error:
-                log.warning("%s is older than the lake's log and stays so: %s", self.file, error)
+        self._heal_if_behind(_COPY_SECONDS)
         return sorted(
             (WatermarkEntry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
             key=lambda entry: entry.series,
@@ -155,6 +152,15 @@ class WatermarkStore:
             os.utime(self.file)  # also where there was nothing to change: it has been compared now
         except OSError as error:
             raise StorageError(f"{self.file} cannot be written: {why(error)}") from error
+
+    def _heal_if_behind(self, seconds: int) -> None:
+        """Heal a file older than the log; where that cannot be, it is told, and read as it is: it is only a copy."""
+        if not self._is_behind(seconds):
+            return
+        try:
+            self._heal_by_log()
+        except StorageError as error:
+            log.warning("%s is older than the lake's log and stays so: %s", self.file, error)
 
     def _is_behind(self, seconds: int) -> bool:
         """Whether the log has changed after the file, and not only in these last seconds."""
