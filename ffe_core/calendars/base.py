@@ -8,6 +8,7 @@ may anchor its intraday bars elsewhere (see `_anchors`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -175,6 +176,47 @@ class MarketCalendar(ABC):
         for field, time in asked.items():
             if (first is not None and time < first) or (last is not None and time > last):
                 raise CalendarHorizonError(self.name, field, time, self.horizon)
+
+
+@dataclass(frozen=True)
+class CalendarOfMarket(MarketCalendar):
+    """A calendar that differs from its market's in what a subclass says, and in nothing else."""
+
+    market: MarketCalendar
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The market's."""
+        return self.market.name
+
+    @property
+    def horizon(self) -> Horizon:
+        return self.market.horizon
+
+    @property
+    def hour_offset(self) -> int:
+        return self.market.hour_offset
+
+    def _intervals(self, start: int, end: int) -> Times:
+        return self.market._intervals(start, end)
+
+    def _quiet(self, start: int, end: int) -> Times:
+        return self.market._quiet(start, end)
+
+    def _anchors(self, open_times: Times, step: int) -> Times:
+        return self.market._anchors(open_times, step)
+
+    def _grid(self, step: int) -> int:
+        return self.market._grid(step)
+
+    def _reach(self, start: int, end: int, step: int) -> tuple[int, int]:
+        return self.market._reach(start, end, step)
+
+    def _runs(self, intervals: Times, step: int) -> Times:
+        return self.market._runs(intervals, step)
+
+    def _special_days(self, first: date, last: date) -> list[SpecialSession]:
+        return self.market._special_days(first, last)
 
 
 def _day(epoch: int | None, *, end: bool = False) -> str:

@@ -7,12 +7,11 @@ a day, 09:00, holds half an hour. A provider says neither; its bodies show it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
-from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
+from ffe_core.calendars.base import CalendarOfMarket, MarketCalendar
 from ffe_core.calendars.listed import ListedCalendar
 from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, Times, grid_ceil, merge, open_times_in
@@ -27,49 +26,28 @@ _ALIKE = {offset: name for name, offset in GRIDS.items()}
 
 
 @dataclass(frozen=True)
-class OnHourGrid(MarketCalendar):
+class OnHourGrid(CalendarOfMarket):
     """A market whose hourly bars open `offset` seconds past each full hour of UTC; all else is the market's own."""
 
-    market: MarketCalendar
     offset: int
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.market.name
-
-    @property
-    def horizon(self) -> Horizon:
-        return self.market.horizon
 
     @property
     def hour_offset(self) -> int:
         return self.offset
 
-    def _intervals(self, start: int, end: int) -> Times:
-        return self.market._intervals(start, end)
-
-    def _quiet(self, start: int, end: int) -> Times:
-        return self.market._quiet(start, end)
-
-    def _grid(self, step: int) -> int:
-        return self.market._grid(step)
-
     def _reach(self, start: int, end: int, step: int) -> tuple[int, int]:
-        return (start, end + step) if step == HOUR else self.market._reach(start, end, step)
+        return (start, end + step) if step == HOUR else super()._reach(start, end, step)
 
     def _runs(self, intervals: Times, step: int) -> Times:
         if step != HOUR:
-            return self.market._runs(intervals, step)
+            return super()._runs(intervals, step)
         anchors = intervals[:, 0] - (intervals[:, 0] - self.offset) % step
         return merge(np.column_stack((anchors, anchors + grid_ceil(intervals[:, 1] - anchors, step))))
-
-    def _special_days(self, first: date, last: date) -> list[SpecialSession]:
-        return self.market._special_days(first, last)
 
 
 def own(calendar: MarketCalendar) -> MarketCalendar:
     """The market itself, on its own grid and however long the series is listed."""
-    return own(calendar.market) if isinstance(calendar, OnHourGrid | ListedCalendar) else calendar
+    return own(calendar.market) if isinstance(calendar, CalendarOfMarket) else calendar
 
 
 def on_hour_grid(calendar: MarketCalendar, offset: int | None) -> MarketCalendar:

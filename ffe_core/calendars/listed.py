@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 
-import numpy as np
-import numpy.typing as npt
-
-from ffe_core.calendars.base import Horizon, MarketCalendar, SpecialSession
+from ffe_core.calendars.base import CalendarOfMarket, MarketCalendar
 from ffe_core.instruments.model import SeriesFacts
 from ffe_core.intervals import NONE, Times
 from ffe_core.timeframes import seconds
@@ -20,27 +16,13 @@ Bound = tuple[str, int | None, int | None]
 
 
 @dataclass(frozen=True)
-class ListedCalendar(MarketCalendar):
+class ListedCalendar(CalendarOfMarket):
     """A market's calendar that expects no bar before the first of a series, and none after its last.
 
     `bounds` are timeframe, open of the first bar and open of the last, epoch seconds, None where unknown.
     """
 
-    market: MarketCalendar
     bounds: tuple[Bound, ...]
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """The market's."""
-        return self.market.name
-
-    @property
-    def horizon(self) -> Horizon:
-        return self.market.horizon
-
-    @property
-    def hour_offset(self) -> int:
-        return self.market.hour_offset
 
     def listed(self, timeframe: str, start: int, end: int) -> tuple[int, int]:
         of_both = [bound for bound in self.bounds if bound[0] in (timeframe, EVERY_TIMEFRAME)]
@@ -62,15 +44,6 @@ class ListedCalendar(MarketCalendar):
         seconds(timeframe)
         first, last = self.listed(timeframe, start, end)
         return self.market.optional_ranges(timeframe, first, last) if first < last else NONE
-
-    def on_grid(self, timeframe: str, open_times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        return self.market.on_grid(timeframe, open_times)
-
-    def _intervals(self, start: int, end: int) -> Times:
-        return self.market._intervals(start, end)
-
-    def _special_days(self, first: date, last: date) -> list[SpecialSession]:
-        return self.market._special_days(first, last)
 
 
 def listed(market: MarketCalendar, facts: Mapping[str, SeriesFacts]) -> MarketCalendar:
