@@ -95,20 +95,26 @@ class CalendarSettings(BaseModel):
 
     def of(self, provider: str, pair: str) -> MarketCalendar:
         """The calendar of a pair at a provider from its first known bar to its last. Raises as `market_of`."""
-        return self.within(self.market_of(provider, pair), provider, pair)
+        known = self._known(provider, pair)
+        return listed(self._market(provider, pair, known), known)
 
     def within(self, market: MarketCalendar, provider: str, pair: str) -> MarketCalendar:
         """A market's calendar from the first known bar of a pair to its last."""
-        return market if self._facts is None else listed(market, self._facts(provider, normalize_pair(pair, provider)))
+        return listed(market, self._known(provider, pair))
 
     def market_of(self, provider: str, pair: str) -> MarketCalendar:
         """The hours of the pair's market, listed or not. InputError for an override that cannot be."""
+        return self._market(provider, pair, self._known(provider, pair))
+
+    def _known(self, provider: str, pair: str) -> Mapping[str, SeriesFacts]:
+        return {} if self._facts is None else self._facts(provider, normalize_pair(pair, provider))
+
+    def _market(self, provider: str, pair: str, known: Mapping[str, SeriesFacts]) -> MarketCalendar:
+        """The market's hours, on the hourly grid that was learned of a share."""
         calendar = calendar_for(provider, pair, self.overrides, self.fx_holidays)
-        name = normalize_pair(pair, provider)
-        if self._facts is None or asset_class(name, provider) != "equity":
-            return calendar
-        hourly = self._facts(provider, name).get("1h")
-        return on_hour_grid(calendar, hourly.hour_offset if hourly else None)
+        offset = known["1h"].hour_offset if "1h" in known else None
+        is_share = offset is not None and asset_class(normalize_pair(pair, provider), provider) == "equity"
+        return on_hour_grid(calendar, offset) if is_share else calendar
 
 
 class ConsoleSettings(BaseModel):
