@@ -116,7 +116,7 @@ def compact(text: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", text.upper())
 
 
-def parts(text: str) -> tuple[str, ...]:
+def parts_of(text: str) -> tuple[str, ...]:
     """What separators part, whichever they are: BRK.B and BRK-B have the same parts, BRKB has not."""
     return tuple(re.split(r"[^A-Z0-9]+", text.strip().upper()))
 

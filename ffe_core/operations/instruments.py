@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from ffe_core.calendars.hour_grid import offset_of
 from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
 from ffe_core.instruments.model import Instrument
-from ffe_core.instruments.names import compact, identity_of, normalize_pair, parts, split_pair
+from ffe_core.instruments.names import compact, identity_of, normalize_pair, parts_of, split_pair
 from ffe_core.providers import provider_class
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -282,7 +282,7 @@ class Instruments:
         if exact and split_pair(name, provider) and self._is_stored(provider, name):
             return []  # what is stored under the name goes on meaning what it meant
         live = [one for one in pool if one.status != "delisted"] or pool
-        return [one for one in live if parts(one.symbol) == parts(text)] or live
+        return [one for one in live if parts_of(one.symbol) == parts_of(text)] or live
 
     def _of_listing(self, provider: str, text: str, name: str, listed: str) -> Resolved:
         """What SYMBOL@DAY comes to: the listing of that day, if it is the one that the symbol means now."""
