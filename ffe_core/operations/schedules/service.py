@@ -115,8 +115,7 @@ class Schedules:
 
     def as_stored(self, draft: Draft) -> Draft:
         """The draft with its pairs under the names that they are stored by. InputError as `resolve`."""
-        found = self.resolve(draft)
-        return replace(draft, pairs=tuple(names_of(found))) if found else draft
+        return _under_stored_names(draft, self.resolve(draft))
 
     def notes(self, draft: Draft) -> tuple[str, ...]:
         """What was translated, or may surprise, about the trigger of a draft. InputError if it cannot be read."""
@@ -135,8 +134,7 @@ class Schedules:
 
     def create(self, draft: Draft, actor: str) -> Schedule:
         """A new schedule, due from now on. InputError for the first problem of the draft."""
-        values = self._checked(draft, None)
-        draft = self.as_stored(draft)
+        draft, values = self._checked(draft, None)
         now = int(self._clock())
         next_due = next(iter(next_dues(self.plans.trigger(draft), now)), None)
         with self._audit.act(actor, "create schedule", "a new schedule", name=values["name"]) as act:
@@ -147,9 +145,7 @@ class Schedules:
 
     def edit(self, schedule_id: int, draft: Draft, actor: str, version: int | None = None) -> Schedule:
         """Change a schedule. InputError for a problem of the draft, or if it was changed since `version` was read."""
-        draft = self._with_its_books(draft, schedule_id)
-        values = self._checked(draft, schedule_id)
-        draft = self.as_stored(draft)
+        draft, values = self._checked(draft, schedule_id)
 
         def change(schedule: Schedule) -> bool:
             if version is not None and schedule.version != version:
@@ -317,20 +313,20 @@ class Schedules:
         is_known = own is not None and own.provider == draft.provider and {*draft.pairs} <= {*own.pairs}
         return replace(draft, same_book=True) if is_known else draft
 
-    def _checked(self, draft: Draft, own_id: int | None) -> dict[str, Any]:
-        """The draft as columns. InputError for its first problem."""
+    def _checked(self, draft: Draft, own_id: int | None) -> tuple[Draft, dict[str, Any]]:
+        """The draft with its pairs as they are stored, and as columns. InputError for its first problem."""
         for field, text in self.problems(draft, own_id).items():
             raise InputError(text, field=field)
-        found = self.resolve(draft)
+        found = self.resolve(self._with_its_books(draft, own_id))
         if self._instruments is not None:
             self._instruments.bind(draft.provider, found)
-        draft = self.as_stored(draft)
+        draft = _under_stored_names(draft, found)
         series = self.plans.series(draft)
         named = {"pairs": list(dict.fromkeys(one.asset_pair for one in series)), "provider": series[0].provider}
         named["timeframes"] = list(dict.fromkeys(one.timeframe for one in series))
         values = asdict(draft)
         del values["same_book"]
-        return {**values, **named, "name": draft.name.strip(), "trigger": self.plans.trigger(draft).text}
+        return draft, {**values, **named, "name": draft.name.strip(), "trigger": self.plans.trigger(draft).text}
 
     def _check_name(self, draft: Draft, own_id: int | None) -> None:
         name = draft.name.strip()
@@ -358,6 +354,10 @@ class Schedules:
     def _check_trigger(self, draft: Draft) -> None:
         if not next_dues(self.plans.trigger(self.as_stored(draft)), int(self._clock())):
             raise InputError(f"{draft.trigger!r} is never due in the next nine years; choose another", field="trigger")
+
+
+def _under_stored_names(draft: Draft, found: list[Resolved]) -> Draft:
+    return replace(draft, pairs=tuple(names_of(found))) if found else draft
 
 
 _IN_FORM = {"pair": "pairs", "timeframe": "timeframes"}
