@@ -9,9 +9,9 @@ from typing import Any
 
 from ffe_core import times
 from ffe_core.cli.common import actor, follow, names, run_service, status_of
-from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments import Instruments, names_of
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import RunService
@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         instruments = Instruments(settings, service.database, service.ingester.watermark_store.has_pair)
         pairs = instruments.resolve(arguments.provider, arguments.pairs, allow_same_book=arguments.same_book)
         for note in filter(None, (one.note for one in pairs)):
-            sys.stderr.write(f"{note}\n")
-        request = BackfillRequest.of(arguments.provider, [one.name for one in pairs], *asked)
+            warn(note)
+        request = BackfillRequest.of(arguments.provider, names_of(pairs), *asked)
         if arguments.dry_run:
             return _show_preview(request, service, arguments.json)
         instruments.bind(arguments.provider, pairs)

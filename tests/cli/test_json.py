@@ -14,6 +14,9 @@ import pytest
 
 from ffe_core import DeadLetterQueue
 from ffe_core.cli import parser
+from ffe_core.instruments.model import Instrument
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.instruments import InstrumentStore
 from tests.cli.test_backfill import RANGE, SERIES, backfill, command, environment, run
 from tests.storage.dead_letters.harness import BTC
 
@@ -261,3 +264,17 @@ class TestStreams:
             done = run(tmp_path, *arguments, PYTHONIOENCODING="ascii")
             assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)[0]["name"] == name[1]
+
+
+def test_what_is_said_of_a_pair_is_in_the_document(tmp_path: Path) -> None:
+    """A share that its provider's list lacks is asked for as typed, and that is said."""
+    database = Database(tmp_path / DATABASE_FILE)
+    listed = Instrument("alpha_vantage", "BRK-B", "BRK-B", "equity", listed="1996-05-09")
+    InstrumentStore(database).replace("alpha_vantage", [listed])
+    database.close()
+    day = ["--start", "2024-01-02", "--end", "2024-01-02", "--dry-run", "--json"]
+    asked = ["--provider", "alpha_vantage", "--pairs", "BRK-C", "--timeframes", "1d", *day]
+    done = run(tmp_path, "backfill", *asked, FFE_ALPHA_VANTAGE__API_KEY="K3YOFTHETEST")
+    [said] = json.loads(done.stdout)["warnings"]
+    assert "'BRK-C'" in said
+    assert "BRK-B" in said
