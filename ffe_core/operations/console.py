@@ -91,6 +91,7 @@ class ConsoleService:
         self.scheduler.stop()
         self.notices.stop()
         self.run_service.close()
+        self.instruments.close()
         self._leadership.stop()
         self.database.close()
 

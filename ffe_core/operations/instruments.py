@@ -6,10 +6,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Any
 
 from ffe_core.calendars.hour_grid import offset_of
 from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
@@ -30,6 +31,7 @@ _TRY_AGAIN = 3_600.0
 _NEAREST = 3
 _REFRESH_SECONDS = 120.0
 _MOST_SUGGESTED = 2_000
+_CLOSE_SECONDS = 10.0
 Stored = Callable[[str, str], bool]
 """Whether there are candles of a stored name at a provider."""
 
@@ -104,8 +106,20 @@ class Instruments:
         self._settings = settings
         self.store = InstrumentStore(database)
         self._is_stored = is_stored
-        self._asking: set[str] = set()
+        self._asking: dict[str, threading.Thread] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Break off what is read behind the scenes, and begin nothing more: the database may be closed after it."""
+        with self._lock:
+            self._is_closed = True
+            threads = list(self._asking.values())
+            for task in self._tasks:
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        for thread in threads:
+            thread.join(_CLOSE_SECONDS)
 
     def search(self, text: str, provider: str | None = None, limit: int = 50) -> list[Instrument]:
         """Instruments with every word of a text in symbol or name, the closest first."""
@@ -173,13 +187,14 @@ class Instruments:
             return provider in self._asking
 
     def _start_reading(self, provider: str, read: Callable[[str], None]) -> bool:
-        """Read behind the scenes; False where that is under way already."""
-        with self._lock:
-            if provider in self._asking:
-                return False
-            self._asking.add(provider)
+        """Read behind the scenes; False where that is under way already, or everything is being closed."""
         named = f"catalogue of {provider}"
-        threading.Thread(target=self._quietly, args=(provider, read), name=named, daemon=True).start()
+        thread = threading.Thread(target=self._quietly, args=(provider, read), name=named, daemon=True)
+        with self._lock:
+            if provider in self._asking or self._is_closed:
+                return False
+            self._asking[provider] = thread
+            thread.start()
         return True
 
     def resolve(
@@ -384,11 +399,32 @@ class Instruments:
             read(provider)
         except StorageError as error:
             log.warning("the catalogue of %s could not be kept: %s", provider, error)
+        except asyncio.CancelledError:
+            log.info("the catalogue of %s was not read to its end: the program ends", provider)
         finally:
             with self._lock:
-                self._asking.discard(provider)
+                self._asking.pop(provider, None)
+
+    @contextmanager
+    def _breakable(self) -> Iterator[None]:
+        """Lets `close` cancel the task; cancelled at once if everything is being closed already."""
+        task = asyncio.current_task()
+        assert task is not None
+        with self._lock:
+            if self._is_closed:
+                raise asyncio.CancelledError
+            self._tasks.add(task)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tasks.discard(task)
 
     async def _asked(self, provider: str) -> list[Instrument]:
+        with self._breakable():
+            return await self._listed(provider)
+
+    async def _listed(self, provider: str) -> list[Instrument]:
         try:
             async with asyncio.timeout(_REFRESH_SECONDS), provider_class(provider)(config=self._settings) as opened:
                 return await opened.catalogue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -389,3 +390,39 @@ def test_a_first_list_that_comes_while_a_name_is_looked_up_refuses_nothing(
     monkeypatch.setattr(bare, "_candidates", and_then_it_comes)
     [resolved] = bare.resolve("coinbase", ["ETHUSD"], refresh=refresh)
     assert resolved.name == "ETHUSD"
+
+
+class Endless(PROVIDERS["coinbase"]):  # type: ignore[misc]
+    """Says that it is asked, and never answers."""
+
+    asked = threading.Event()
+
+    async def catalogue(self) -> list[Instrument]:
+        self.asked.set()
+        await asyncio.sleep(60)
+        return []
+
+
+def test_closing_breaks_off_what_is_read_behind_the_scenes(found: Instruments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROVIDERS, "coinbase", Endless)
+    aged(found, "coinbase", 9)
+    found.refresh_in_background("coinbase")
+    assert Endless.asked.wait(10)
+    found.close()
+    assert not found.is_reading("coinbase")
+    assert found.copy_of("coinbase").error is None
+    found.refresh_in_background("coinbase")
+    assert not found.is_reading("coinbase")
+
+
+def test_reading_again_that_was_broken_off_is_an_act_that_failed(
+    found: Instruments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "coinbase", Endless)
+    Endless.asked.clear()
+    audit = Audit(Database(tmp_path / DATABASE_FILE))
+    found.read_again("coinbase", audit, "ann")
+    assert Endless.asked.wait(10)
+    found.close()
+    [row] = audit.find()
+    assert (row.verb, row.outcome) == ("read catalogue", "failed")
