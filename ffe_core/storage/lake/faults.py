@@ -21,6 +21,8 @@ from ffe_core.storage.files import cause_of
 BOUNDS = {"connect_timeout": "5s", "timeout": "60s", "max_retries": "3", "retry_timeout": "60s"}
 """How long an object store is waited for; without them a host that is gone holds a call for minutes."""
 
+# Their digits are no status: "403.64ms", "http://127.0.0.1:503/".
+_FIGURES = re.compile(r"https?://\S+|\b\d+(?:\.\d+)?(?:ns|µs|us|ms|s)\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HOST = re.compile(r"https?://(?:[^/@\s]*@)?([^/\s?]+)")
 _LONGEST = 300
@@ -79,8 +81,9 @@ def in_words(doing: str, place: str) -> Iterator[None]:
 def sentence(doing: str, place: str, error: BaseException) -> str:
     """What failed, why, and what to do next; `place` is the lake's or the table's address."""
     text = _COLOUR.sub("", str(error))
+    words = _FIGURES.sub("", text)
     for pattern, reason in _OF_OBJECT_STORES if local_folder(place) is None else ():
-        if re.search(pattern, text):
+        if re.search(pattern, words):
             return f"{doing}: {reason.format(host=_host(text), credentials=_credentials(place))}"
     if (number := _ERRNO.search(text)) and (cause := cause_of(int(number.group(1)))):
         return f"{doing}: {cause}"

@@ -86,6 +86,17 @@ def test_a_host_that_is_gone_is_given_up_on_in_time() -> None:
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("figure", ["403.641643ms", "401ms", "1.403s", "503.2µs"])
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "127.0.0.1:403", "10.0.401.3", "lake.example:503"])
+def test_digits_of_a_duration_or_an_address_are_no_status(figure: str, host: str) -> None:
+    error = OSError(
+        f"Generic S3 error\n ↳ Error performing GET http://{host}/nobody/lake in {figure}, after 3 retries, max_retries"
+        "\n ↳ 3, retry_timeout\n ↳ 60s  - HTTP error\n ↳ error sending request\n ↳ Connection refused (os error 111)"
+    )
+    text = faults.sentence("the table cannot be read", "s3://nobody/lake", error)
+    assert f"at {host} cannot be reached" in text
+
+
 @pytest.mark.slow
 def test_a_host_that_never_answers_is_given_up_on_in_time() -> None:
     began = time.monotonic()
