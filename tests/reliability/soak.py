@@ -25,8 +25,12 @@ from tests.reliability.verdict import Fault, Tally
 ROOT = Path(__file__).parents[2]
 PAGES = ("overview", "runs", "schedules", "watermarks")
 """What people look at; sessions are shared out among them."""
+VISITED = ("candles", "coverage", "backfill", "dead_letters", "restatements")
+"""What somebody else opens once a minute, in turn, and leaves again: sessions end too."""
 MOST_GROWTH = 1.05
-_SAMPLE_SECONDS = 15
+# Not a divisor of the schedules' minute: threads come and go with each tick, and samples must not fall into step.
+_SAMPLE_SECONDS = 3.7
+_VISIT_SECONDS = 60
 _HEADS = ("MB", "threads", "descriptors")
 # One process for all: starting Python fifty times would take longer than a short soak.
 _ADD = """
@@ -47,7 +51,7 @@ def run(tally: Tally, minutes: float, schedules: int, sessions: int, say: Callab
         _prepare(data, schedules)
         server = Server(data, {"FFE_SIMULATED__BROKEN_RECORDS": "0"})
         with _running(server), _watched(server, sessions):
-            samples = list(_samples(server.pid, minutes * 60, say))
+            samples = list(_samples(server, minutes * 60, say))
         faults = judged(samples) + _of_runs(data)
         if server.tracebacks:
             faults.append(Fault("traceback", "soak", server.tracebacks[:600]))
@@ -108,14 +112,18 @@ def _watched(server: Server, sessions: int) -> Iterator[None]:
         yield
 
 
-def _samples(pid: int, seconds: float, say: Callable[[str], None]) -> Iterator[Sample]:
-    process, end = psutil.Process(pid), time.monotonic() + seconds
-    pause = min(_SAMPLE_SECONDS, seconds / 20)
-    while (left := end - time.monotonic()) > 0:
+def _samples(server: Server, seconds: float, say: Callable[[str], None]) -> Iterator[Sample]:
+    process, began = psutil.Process(server.pid), time.monotonic()
+    pause, visits = min(_SAMPLE_SECONDS, seconds / 20), 0
+    while (passed := time.monotonic() - began) < seconds:
         sample = process.memory_info().rss / 2**20, process.num_threads(), process.num_fds()
-        say(f"{left / 60:6.1f} min left: {sample[0]:.0f} MB, {sample[1]} threads, {sample[2]} descriptors")
+        left = (seconds - passed) / 60
+        say(f"{left:6.1f} min left: {sample[0]:.0f} MB, {sample[1]} threads, {sample[2]} descriptors")
         yield sample
-        time.sleep(min(pause, left))
+        if passed > visits * _VISIT_SECONDS:
+            with Sessions(server.base, 1, VISITED[visits % len(VISITED)]):
+                visits += 1
+        time.sleep(min(pause, max(0.0, seconds - passed)))
 
 
 def _of_runs(data: Path) -> list[Fault]:
