@@ -116,12 +116,12 @@ def _dead_letters(series: Series, ids: list[str]) -> None:
     if not ids:
         dead_letters_of(series)
         return
-    entry, _, record = ids[-1].partition("#")
+    batch, _, record = ids[-1].partition("#")
     st.page_link(
         "dead_letters/page.py",
         label="The dead letter it came from",
         icon=":material/mail:",
-        query_params={"entry": entry, "record": record},
+        query_params={"entry": batch, "record": record},
     )
 
 

@@ -219,7 +219,7 @@ def _discard(chosen: Chosen) -> None:
     )
 
 
-@dialog("Purge old entries?", width="large")
+@dialog("Purge old batches?", width="large")
 def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
     st.write(
         "Files in which nothing is pending are deleted for good: what was replayed stays in the lake, what was"
@@ -228,7 +228,7 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
     days = st.number_input("Untouched for at least so many days", min_value=0, value=90, key="dl_purge_days")
     rows = verbs().purgeable(days)
     records = sum(row.records for row in rows)
-    st.text(f"{number(len(rows))} {'entry' if len(rows) == 1 else 'entries'} with {several(records, 'record')}")
+    st.text(f"{number(len(rows))} {'batch' if len(rows) == 1 else 'batches'} with {several(records, 'record')}")
     st.text_input("Reason", key="dl_purge_reason", max_chars=500, placeholder="Older than our retention")
     with st.container(horizontal=True):
         st.button(
@@ -242,8 +242,8 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
         st.button("Keep them", key="dl_purge_no", on_click=answered)
 
 
-def _purge(entry_ids: list[str], days: float) -> None:
-    do(verbs().purge, entry_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
+def _purge(batch_ids: list[str], days: float) -> None:
+    do(verbs().purge, batch_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
 
 
 def _nothing(words: str) -> None:

@@ -54,7 +54,7 @@ _LONGEST_JSON = 50_000
 class Draft:
     """A record as it may become."""
 
-    entry_id: str
+    batch_id: str
     number: int
     revision: int
     before: Any
@@ -65,7 +65,7 @@ class Draft:
     @property
     def edit(self) -> Edit:
         """What would be saved."""
-        return Edit(self.entry_id, self.number, self.revision, self.value)
+        return Edit(self.batch_id, self.number, self.revision, self.value)
 
     @property
     def is_changed(self) -> bool:
@@ -103,12 +103,12 @@ def _load(chosen: Chosen) -> None:
 
 def _latest(chosen: Chosen) -> list[Draft]:
     drafts = []
-    for entry_id, numbers in chosen.items():
-        entry = service().queue.read(entry_id)
-        series = f"{entry.series.asset_pair} {entry.series.timeframe}" if entry.series else "none"
-        pending = (entry.letters[number] for number in numbers if entry.letters[number].status == PENDING)
+    for batch_id, numbers in chosen.items():
+        batch = service().queue.read(batch_id)
+        series = f"{batch.series.asset_pair} {batch.series.timeframe}" if batch.series else "none"
+        pending = (batch.records[number] for number in numbers if batch.records[number].status == PENDING)
         drafts += [
-            Draft(entry_id, item.number, item.revision, item.value, item.value, series, entry.series)
+            Draft(batch_id, item.number, item.revision, item.value, item.value, series, batch.series)
             for item in pending
         ]
     return drafts[:MOST]
@@ -249,10 +249,10 @@ def _preview(drafts: list[Draft]) -> None:
     chosen = _as_chosen(drafts)
     checks = list(verbs().preview(chosen, [draft.edit for draft in drafts if draft.is_changed]))
     st.write(f"**If they were replayed now:** {evaluated(checks) or 'nothing'}")
-    places = {(draft.entry_id, draft.number): place for place, draft in enumerate(drafts, start=1)}
+    places = {(draft.batch_id, draft.number): place for place, draft in enumerate(drafts, start=1)}
     order = list(REPLAY_CHECKS)
     checks.sort(key=lambda check: order.index(check.outcome))
-    rows = [_check_row(check, places[check.entry_id, check.number], drafts) for check in checks]
+    rows = [_check_row(check, places[check.batch_id, check.number], drafts) for check in checks]
     show_table(
         rows,
         key="dl_verdicts",
@@ -283,7 +283,7 @@ def _check_row(check: ReplayCheck, place: int, drafts: Sequence[Draft]) -> dict[
 def _as_chosen(drafts: Sequence[Draft]) -> Chosen:
     chosen: dict[str, tuple[int, ...]] = {}
     for draft in drafts:
-        chosen[draft.entry_id] = (*chosen.get(draft.entry_id, ()), draft.number)
+        chosen[draft.batch_id] = (*chosen.get(draft.batch_id, ()), draft.number)
     return chosen
 
 
@@ -349,10 +349,10 @@ def _stale() -> None:
 
 def _resolve(error: StaleEdit, choose: Callable[[Any], Any]) -> None:
     """Go on from their revision, with their value or with mine; nothing is saved by this."""
-    conflicts = {(conflict.edit.entry_id, conflict.edit.number): conflict for conflict in error.conflicts}
+    conflicts = {(conflict.edit.batch_id, conflict.edit.number): conflict for conflict in error.conflicts}
     drafts = [
         replace(draft, revision=found.revision, before=found.theirs, value=choose(found))
-        if (found := conflicts.get((draft.entry_id, draft.number)))
+        if (found := conflicts.get((draft.batch_id, draft.number)))
         else draft
         for draft in st.session_state.dl_shown
     ]

@@ -14,7 +14,7 @@ from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, S
 from ffe_core.storage.dead_letters.search import Group, Page, Row, Wanted
 from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
 from pages.dead_letters.editor import MOST, editor, forget
-from pages.dead_letters.record import record
+from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
 from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when, whole
 from pages.widgets.frame import heading_row
@@ -196,8 +196,8 @@ def records(asked: Wanted) -> None:
     if not found.rows:
         nothing(asked, page)
         return
-    key = f"dl_records_{digest([(row.entry_id, row.number) for row in found.rows])}"
-    st.session_state.dl_rows = [(row.entry_id, row.number) for row in found.rows]
+    key = f"dl_records_{digest([(row.batch_id, row.number) for row in found.rows])}"
+    st.session_state.dl_rows = [(row.batch_id, row.number) for row in found.rows]
     bar_of_actions = st.container(horizontal=True, vertical_alignment="center")
     with st.container(key="dl_table"):
         show_table(
@@ -240,8 +240,8 @@ def open_record(key: str) -> None:
     """A clicked cell opens its record; ticked rows stay on the list."""
     cells = st.session_state[key]["selection"]["cells"]
     if cells:
-        entry_id, number_ = st.session_state.dl_rows[cells[0][0]]
-        keep_in_url(entry=entry_id, record=number_)
+        batch_id, number_ = st.session_state.dl_rows[cells[0][0]]
+        keep_in_url(entry=batch_id, record=number_)
 
 
 def pages(page: int, found: Page) -> None:
@@ -344,7 +344,7 @@ def frozen(asked: Wanted, ticked: list[Row], status: str) -> Callable[[], Chosen
         found: dict[str, tuple[int, ...]] = {}
         for row in ticked:
             if status in ("", PARTLY_REPLAYED) or row.status == status or status in (NEW, FAILED_AGAIN):
-                found[row.entry_id] = (*found.get(row.entry_id, ()), row.number)
+                found[row.batch_id] = (*found.get(row.batch_id, ()), row.number)
         return found
 
     return chosen
@@ -413,25 +413,25 @@ def leave() -> None:
 # -- one record
 
 
-def record_view(entry_id: str) -> None:
+def record_view(batch_id: str) -> None:
     head = st.container(horizontal=True, vertical_alignment="center")
     with head:
         back()
     notes()
     told()
     try:
-        entry = service().queue.read(entry_id)
+        batch = service().queue.read(batch_id)
     except InputError as error:
         st.info("There is no such dead letter.", icon=":material/search_off:")
         st.code(storable(str(error)), language=None, wrap_lines=True)
         return
-    last = len(entry.letters) - 1
+    last = len(batch.records) - 1
     shown_ = min(max(0, from_url("record", whole, 0)), last)
     with head:
         st.space("stretch")
         step("Previous", "dl_previous", ":material/chevron_left:", shown_ - 1, shown_ == 0)
         step("Next", "dl_following", ":material/chevron_right:", shown_ + 1, shown_ == last)
-    record(entry, shown_)
+    draw_record(batch, shown_)
 
 
 def step(label: str, key: str, icon: str, to: int, disabled: bool) -> None:

@@ -33,36 +33,36 @@ AROUND = 30
 _NEIGHBOURS = 2
 
 
-def record(entry: DeadLetterBatch, number: int) -> None:
-    """Draw one record of an entry."""
-    letter = entry.letters[number]
-    _head(entry, letter)
+def draw_record(batch: DeadLetterBatch, number: int) -> None:
+    """Draw one record of a batch."""
+    record = batch.records[number]
+    _head(batch, record)
     left, right = st.columns([5, 6], gap="large")
     with left, section("The record"):
-        _why(letter)
-        _as_received(letter)
+        _why(record)
+        _as_received(record)
     with right, section("What the lake holds"):
-        _around(entry.series, letter)
-    if letter.status == PENDING and entry.series is not None:
+        _around(batch.series, record)
+    if record.status == PENDING and batch.series is not None:
         with section("The editor"):
             st.subheader("Edit")
-            editor({entry.id: (number,)})
+            editor({batch.id: (number,)})
     with section("The history"):
-        _history(entry, letter)
+        _history(batch, record)
 
 
-def _head(entry: DeadLetterBatch, letter: DeadLetterRecord) -> None:
+def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
     locked = not service().leads
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Record {letter.number} of {len(entry.letters)}", width="content", anchor=False)
-        status_badge(status_of(letter.status, letter.attempts))
+        st.subheader(f"Record {record.number} of {len(batch.records)}", width="content", anchor=False)
+        status_badge(status_of(record.status, record.attempts))
         st.space("stretch")
-        chosen = {entry.id: (letter.number,)}
-        if letter.status == PENDING and entry.series is not None:
+        chosen = {batch.id: (record.number,)}
+        if record.status == PENDING and batch.series is not None:
             _button("Ask the provider again", ":material/cloud_sync:", "refetch", chosen, locked)
-        if letter.status == PENDING:
+        if record.status == PENDING:
             _button("Discard", ":material/delete:", "discard", chosen, locked)
-        if letter.status == DISCARDED:
+        if record.status == DISCARDED:
             st.button(
                 "Restore",
                 key="dl_restore",
@@ -73,12 +73,12 @@ def _head(entry: DeadLetterBatch, letter: DeadLetterRecord) -> None:
                 kwargs={"then": "{:,} pending again."},
                 disabled=locked,
             )
-    series = entry.series
+    series = batch.series
     where = f"{series.asset_pair} {series.timeframe} from {series.provider}" if series else "no series"
-    said = f"{where} · kept {when(entry.saved_at)} · {several(letter.attempts, 'attempt')}"
+    said = f"{where} · kept {when(batch.saved_at)} · {several(record.attempts, 'attempt')}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.text(f"{said}\n{cell(entry.error)} · entry {storable(entry.id)}")
-        run = entry.context.get("run_id")
+        st.text(f"{said}\n{cell(batch.error)} · batch {storable(batch.id)}")
+        run = batch.context.get("run_id")
         if isinstance(run, int | str) and str(run).isdigit() and len(str(run)) < 10:
             st.page_link(
                 "run/page.py",
@@ -92,9 +92,9 @@ def _button(label: str, icon: str, dialog: str, chosen: Selection, locked: bool)
     st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked)
 
 
-def _why(letter: DeadLetterRecord) -> None:
+def _why(record: DeadLetterRecord) -> None:
     st.markdown("**Why it is here**")
-    rows = [{"Rule": storable(code), "In words": storable(in_words(code))} for code in letter.reasons]
+    rows = [{"Rule": storable(code), "In words": storable(in_words(code))} for code in record.reasons]
     if not rows:
         st.caption(f"{plain(WORDS[NO_REASON].capitalize())}.")
         return
@@ -108,17 +108,17 @@ def _why(letter: DeadLetterRecord) -> None:
     )
 
 
-def _as_received(letter: DeadLetterRecord) -> None:
+def _as_received(record: DeadLetterRecord) -> None:
     st.markdown("**As received**")
-    payload(letter.raw)
-    if letter.revision:
-        st.markdown(f"**As edited**, revision {letter.revision}")
-        payload(letter.value)
+    payload(record.raw)
+    if record.revision:
+        st.markdown(f"**As edited**, revision {record.revision}")
+        payload(record.value)
 
 
-def _around(series: Series | None, letter: DeadLetterRecord) -> None:
+def _around(series: Series | None, record: DeadLetterRecord) -> None:
     """The bar in question among its neighbours, as a chart and in numbers."""
-    open_ = int(read_open_times([letter.value])[0])
+    open_ = int(read_open_times([record.value])[0])
     if series is None or open_ == UNREADABLE:
         st.markdown("**In the lake**")
         st.caption("Which bar it is cannot be told: " + ("no series." if series is None else "its time is unreadable."))
@@ -146,14 +146,14 @@ def _around(series: Series | None, letter: DeadLetterRecord) -> None:
     if held is None or held.num_rows == 0:
         st.caption("Nothing is stored around this bar.")
         return
-    st.plotly_chart(_figure(held, letter, open_, series), key="dl_chart", config={"displayModeBar": False})
+    st.plotly_chart(_figure(held, record, open_, series), key="dl_chart", config={"displayModeBar": False})
     _neighbours(held, open_, series)
 
 
-def _figure(held: pa.Table, letter: DeadLetterRecord, open_: int, series: Series) -> go.Figure:
+def _figure(held: pa.Table, record: DeadLetterRecord, open_: int, series: Series) -> go.Figure:
     """Stored candles, and the record where it can be drawn."""
     drawn = go.Figure(_candles(held, "stored", "#1c7c44", "#c62f35"))
-    mine = validate([letter.value], series.grid).candles
+    mine = validate([record.value], series.grid).candles
     if mine.num_rows:
         drawn.add_trace(_candles(mine, "this record", "#6f42c1", "#6f42c1"))
     decimals = prices_of(series).covering(*(table[name].to_pylist() for table in (held, mine) for name in PRICES))
@@ -201,9 +201,9 @@ def _neighbour(at: int, row: dict[str, Any] | None, prices: NumberFormat, is_thi
     return shown
 
 
-def _history(entry: DeadLetterBatch, letter: DeadLetterRecord) -> None:
+def _history(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
     st.subheader("History")
-    steps = described(entry, letter)["history"]
+    steps = described(batch, record)["history"]
     if not steps:
         st.caption("Nothing was done about it yet.")
         return

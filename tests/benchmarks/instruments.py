@@ -73,8 +73,8 @@ def _share(number: int, status: str) -> Instrument:
 
 def _symbol(number: int) -> str:
     """AAAA, BAAA, ...; one in ten with a hyphen."""
-    letters = "".join(chr(65 + number // 26**place % 26) for place in range(4))
-    return f"{letters[:3]}-{letters[3]}" if number % 10 == 0 else letters
+    records = "".join(chr(65 + number // 26**place % 26) for place in range(4))
+    return f"{records[:3]}-{records[3]}" if number % 10 == 0 else records
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

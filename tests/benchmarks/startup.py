@@ -41,7 +41,7 @@ def measure(options: Options) -> Numbers:
 def compare(size: int, repetitions: int) -> Verdict:
     """The commands against the import, over a lake of `size` pairs."""
     with tempfile.TemporaryDirectory() as folder:
-        pairs = ",".join(f"{letter}BTCUSD" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:size])
+        pairs = ",".join(f"{record}BTCUSD" for record in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:size])
         fill = [sys.executable, "-m", "ffe_core", "backfill", *_SERIES, "--pairs", pairs, "--json"]
         subprocess.run(fill, env={**os.environ, "FFE_DATA_DIR": folder}, capture_output=True, check=True)
         sides = {name: {"command": name, "folder": folder} for name in COMMANDS}

@@ -29,8 +29,8 @@ def dead_letter(data_dir: Path, *hours: int, **context: Any) -> str:
     return dead_lettered(data_dir / "dlq", *hours, context={**BTC, **context})
 
 
-def record(entry_id: str, number: int = 0) -> str:
-    return f"/dead_letters?entry={quote(entry_id)}&record={number}"
+def record(batch_id: str, number: int = 0) -> str:
+    return f"/dead_letters?entry={quote(batch_id)}&record={number}"
 
 
 def grid(visitor: Visitor, start: str) -> Locator:
@@ -85,7 +85,7 @@ def opens_record(visitor: Visitor) -> None:
 
 def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    entry_id = dead_letter(data_dir, 0, 1)
+    batch_id = dead_letter(data_dir, 0, 1)
     dead_letter(data_dir, 0, asset_pair="ETHUSD")
     visitor = visit(serve(data_dir), "/dead_letters?by=asset_pair")
     click_cell(visitor, grid(visitor, "dl_groups"), 1, 60)
@@ -99,10 +99,10 @@ def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Vis
     type_cell(visitor, table, 1, "low", "98.00")
     visitor.sees("1 would be stored")
     replay(visitor)
-    assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
-    letter = DeadLetterQueue(data_dir / "dlq").read(entry_id).letters[0]
-    assert (letter.value, letter.status) == (good(0), "replayed")
-    visitor.open(record(entry_id))
+    assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{batch_id}#0"]
+    record = DeadLetterQueue(data_dir / "dlq").read(batch_id).records[0]
+    assert (record.value, record.status) == (good(0), "replayed")
+    visitor.open(record(batch_id))
     visitor.sees("replayed")
     visitor.follow("On its chart")
     visitor.page.wait_for_url(re.compile("/candles"))
@@ -128,9 +128,9 @@ def test_fifty_at_once(serve: Serve, visit: Visit, tmp_path: Path) -> None:
 
 def test_two_windows_edit_the_same_record_and_the_second_is_refused(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    entry_id = dead_letter(data_dir, 0)
+    batch_id = dead_letter(data_dir, 0)
     server = serve(data_dir)
-    first, second = visit(server, record(entry_id)), visit(server, record(entry_id))
+    first, second = visit(server, record(batch_id)), visit(server, record(batch_id))
     for visitor in (first, second):
         visitor.click("dl_swap")
     second.click("dl_drop")
@@ -140,11 +140,11 @@ def test_two_windows_edit_the_same_record_and_the_second_is_refused(serve: Serve
     second.sees("somebody else has edited it meanwhile")
     second.sees("Theirs, saved")
     queue = DeadLetterQueue(data_dir / "dlq")
-    assert queue.read(entry_id).letters[0].value == good(0)
+    assert queue.read(batch_id).records[0].value == good(0)
     second.click("dl_take_mine")
     second.click("dl_save")
     second.sees("1 saved as new revisions")
-    assert "volume" not in queue.read(entry_id).letters[0].value
+    assert "volume" not in queue.read(batch_id).records[0].value
 
 
 def test_discard_and_restore(serve: Serve, visit: Visit, tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_hostile_content_is_text_and_asks_nothing_of_anybody(serve: Serve, visit
     ]
     context = dict.fromkeys(("asset_pair", "timeframe", "provider", "run_id"), nasty)
     queue = DeadLetterQueue(data_dir / "dlq")
-    entries = [
-        queue.save(records, nasty, context, [[nasty]] * 3).entry_id,
-        queue.save(records, nasty, BTC, [SWAPPED] * 3).entry_id,
+    batches = [
+        queue.save(records, nasty, context, [[nasty]] * 3).batch_id,
+        queue.save(records, nasty, BTC, [SWAPPED] * 3).batch_id,
     ]
     (data_dir / "dlq" / "<b>torn.json").write_text('{"records": [')
     (data_dir / "dlq" / "bytes.json").write_bytes(b'{"context": {}, "records": [{"open": "\xff\xfe"}]}')
@@ -192,9 +192,9 @@ def test_hostile_content_is_text_and_asks_nothing_of_anybody(serve: Serve, visit
         visitor.open(path)
         visitor.sees("1 file quarantined")
         assert visitor.page.title() != "owned"
-    for entry_id in entries:
+    for batch_id in batches:
         for number in range(3):
-            visitor.open(record(str(entry_id), number))
+            visitor.open(record(str(batch_id), number))
             visitor.sees(f"Record {number} of 3")
             assert "cannot be shown" not in visitor.text()
             assert not visitor.page.locator("[data-testid=stMain] img[src*=evil]").count()

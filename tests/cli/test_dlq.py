@@ -52,13 +52,13 @@ def dead_letter(folder: Path, *hours: int, **context: Any) -> str:
 
 class TestList:
     def test_each_entry_with_its_counts(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0, 1, run_id="7")
+        batch_id = dead_letter(tmp_path, 0, 1, run_id="7")
         said = dlq("list", "--json")
         (row,) = said.json
-        assert (row["id"], row["error"], row["records"], row["pending"]) == (entry_id, "validation_failed", 2, 2)
+        assert (row["id"], row["error"], row["records"], row["pending"]) == (batch_id, "validation_failed", 2, 2)
         assert (row["status"], row["context"]) == ("pending", {**BTC, "run_id": "7"})
         assert said.status == 0
-        assert entry_id in dlq("list").out
+        assert batch_id in dlq("list").out
 
     @pytest.mark.parametrize(
         ("filters", "number"),
@@ -96,11 +96,11 @@ class TestList:
 
 class TestShow:
     def test_each_record_with_its_reasons_in_words(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0)
-        (record,) = dlq("show", entry_id, "--json").json["records"]
+        batch_id = dead_letter(tmp_path, 0)
+        (record,) = dlq("show", batch_id, "--json").json["records"]
         assert (record["raw"], record["reasons"], record["status"]) == (upside_down(0), SWAPPED, "pending")
         assert record["in_words"][0] == "high is below low"
-        text = dlq("show", entry_id).out
+        text = dlq("show", batch_id).out
         assert "because   high is below low" in text
         assert '"high": "98.00"' in text
 
@@ -108,8 +108,8 @@ class TestShow:
         queue = DeadLetterQueue(tmp_path / "dlq")
         record = {"open": "\x1b]0;owned\x07", "x": "\ud800", "deep": json.loads("[" * 80 + "]" * 80)}
         context = {**BTC, "run_id": "\x1b[31m", "asset_pair": "../../etc"}
-        entry_id = queue.save([record, "\x9b"], "\x1b[2J", context, [["\x1b[0m"], ["b"]]).entry_id
-        for arguments in (["list"], ["show", entry_id], ["show", entry_id, "--json"], ["list", "--json"]):
+        batch_id = queue.save([record, "\x9b"], "\x1b[2J", context, [["\x1b[0m"], ["b"]]).batch_id
+        for arguments in (["list"], ["show", batch_id], ["show", batch_id, "--json"], ["list", "--json"]):
             said = dlq(*arguments)
             assert said.status == 0
             assert not {"\x1b", "\x9b", "\x07"} & set(said.out)
@@ -131,25 +131,25 @@ class TestMend:
         ],
     )
     def test_ways_to_mend(self, dlq: Any, tmp_path: Path, how: list[str], value: dict[str, Any]):
-        entry_id = dead_letter(tmp_path, 0)
-        said = dlq("edit", entry_id, "--record", "0", *how, "--why", "looked swapped", "--json")
+        batch_id = dead_letter(tmp_path, 0)
+        said = dlq("edit", batch_id, "--record", "0", *how, "--why", "looked swapped", "--json")
         assert said.status == 0
         assert said.json["records"][0]["outcome"] == "passes"
-        (record,) = dlq("show", entry_id, "--json").json["records"]
+        (record,) = dlq("show", batch_id, "--json").json["records"]
         assert (record["value"], record["raw"], record["revision"]) == (value, upside_down(0), 1)
         assert record["history"][0]["why"] == "looked swapped"
 
     def test_several_records_at_once(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0, 1, 2)
-        assert dlq("edit", entry_id, "--record", "0", "--record", "2", "--swap-high-low", "--json").json["edited"] == 2
-        records = dlq("show", entry_id, "--json").json["records"]
+        batch_id = dead_letter(tmp_path, 0, 1, 2)
+        assert dlq("edit", batch_id, "--record", "0", "--record", "2", "--swap-high-low", "--json").json["edited"] == 2
+        records = dlq("show", batch_id, "--json").json["records"]
         assert [record["revision"] for record in records] == [1, 0, 1]
 
     def test_a_dry_run_saves_nothing(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0)
-        said = dlq("edit", entry_id, "--record", "0", "--set", "high=1", "--dry-run")
+        batch_id = dead_letter(tmp_path, 0)
+        said = dlq("edit", batch_id, "--record", "0", "--set", "high=1", "--dry-run")
         assert "still fails, because high is below low" in said.out
-        assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
+        assert dlq("show", batch_id, "--json").json["records"][0]["revision"] == 0
 
     @pytest.mark.parametrize(
         ("how", "why"),
@@ -164,41 +164,41 @@ class TestMend:
         ],
     )
     def test_a_bad_edit_exits_2_says_where_and_saves_nothing(self, dlq: Any, tmp_path: Path, how: list[str], why: str):
-        entry_id = dead_letter(tmp_path, 0)
-        said = dlq("edit", entry_id, "--record", "0", *how)
+        batch_id = dead_letter(tmp_path, 0)
+        said = dlq("edit", batch_id, "--record", "0", *how)
         assert (said.status, said.out) == (2, "")
         assert why in said.err
-        assert dlq("show", entry_id, "--json").json["records"][0]["revision"] == 0
+        assert dlq("show", batch_id, "--json").json["records"][0]["revision"] == 0
 
     def test_a_stale_revision_exits_1_and_names_the_other(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0)
-        dlq("edit", entry_id, "--record", "0", "--swap-high-low")
-        said = dlq("edit", entry_id, "--record", "0", "--revision", "0", "--set", "open=5")
+        batch_id = dead_letter(tmp_path, 0)
+        dlq("edit", batch_id, "--record", "0", "--swap-high-low")
+        said = dlq("edit", batch_id, "--record", "0", "--revision", "0", "--set", "open=5")
         assert said.status == 1
         assert "was edited meanwhile by" in said.err
 
     @pytest.mark.parametrize("number", ["1", "-1", "x", "9" * 40])
     def test_a_record_that_there_is_not(self, dlq: Any, tmp_path: Path, number: str):
-        entry_id = dead_letter(tmp_path, 0)
+        batch_id = dead_letter(tmp_path, 0)
         for how in (["--swap-high-low"], ["--value", "{}"]):
-            assert dlq("edit", entry_id, f"--record={number}", *how).status == 2
-        assert dlq("edit", entry_id, "--swap-high-low").status == 2
+            assert dlq("edit", batch_id, f"--record={number}", *how).status == 2
+        assert dlq("edit", batch_id, "--swap-high-low").status == 2
 
 
 class TestReplay:
     def test_a_dry_run_then_the_replay_then_once_more(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0, 1)
-        dlq("edit", entry_id, "--record", "0", "--swap-high-low")
+        batch_id = dead_letter(tmp_path, 0, 1)
+        dlq("edit", batch_id, "--record", "0", "--swap-high-low")
         counts = {"replayed": 1, "failed": 1, "collided": 0}
-        dry = dlq("replay", entry_id, "--dry-run", "--json")
+        dry = dlq("replay", batch_id, "--dry-run", "--json")
         assert {name: dry.json[name] for name in counts} == counts
         assert [record["outcome"] for record in dry.json["records"]] == ["passes", "fails"]
         assert stored(tmp_path).num_rows == 0
-        real = dlq("replay", entry_id, "--json")
+        real = dlq("replay", batch_id, "--json")
         assert {name: real.json[name] for name in counts} == counts
         assert (dry.status, real.status) == (0, 0)
-        assert stored(tmp_path)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
-        again = dlq("replay", entry_id, "--json").json
+        assert stored(tmp_path)["_dead_letter_id"].to_pylist() == [f"{batch_id}#0"]
+        again = dlq("replay", batch_id, "--json").json
         assert (again["replayed"], again["failed"]) == (0, 1)
         assert stored(tmp_path).num_rows == 1
         assert dlq("list", "--json").json[0]["status"] == "partly replayed"
@@ -206,8 +206,8 @@ class TestReplay:
     @pytest.mark.parametrize(("option", "replayed", "collided"), [([], 0, 1), (["--restate"], 1, 0)])
     def test_a_collision(self, dlq: Any, tmp_path: Path, option: list[str], replayed: int, collided: int):
         queue = DeadLetterQueue(tmp_path / "dlq")
-        first = queue.save([good(0)], "e", BTC).entry_id
-        second = queue.save([good(0, 7.0)], "e", BTC).entry_id
+        first = queue.save([good(0)], "e", BTC).batch_id
+        second = queue.save([good(0, 7.0)], "e", BTC).batch_id
         assert dlq("replay", first).status == 0
         for more in (["--dry-run"], []):
             document = dlq("replay", second, "--json", *option, *more).json
@@ -217,8 +217,8 @@ class TestReplay:
 
     def test_records_and_filters_choose_what_is_replayed(self, dlq: Any, tmp_path: Path):
         queue = DeadLetterQueue(tmp_path / "dlq")
-        first = queue.save([good(0), good(1), good(2)], "e", BTC).entry_id
-        second = queue.save([good(0)], "e", {**BTC, "asset_pair": "ETHUSD"}).entry_id
+        first = queue.save([good(0), good(1), good(2)], "e", BTC).batch_id
+        second = queue.save([good(0)], "e", {**BTC, "asset_pair": "ETHUSD"}).batch_id
         assert dlq("replay", f"{first}#1", "--json").json["replayed"] == 1
         assert dlq("replay", first, second, "--pair", "ETHUSD", "--json").json["replayed"] == 1
         assert dlq("replay", "--text", "T02:00", "--json").json["replayed"] == 1
@@ -240,7 +240,7 @@ class TestReplay:
 
     def test_what_a_filter_chooses_beside_is_left_out_and_told(self, dlq: Any, tmp_path: Path):
         DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC)
-        lost = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", {"note": "by a script"}).entry_id
+        lost = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", {"note": "by a script"}).batch_id
         said = dlq("replay", "--status", "pending", "--json")
         assert (said.status, said.json["replayed"]) == (0, 1)
         assert "left out 1 whose context names no series" in said.err
@@ -248,15 +248,15 @@ class TestReplay:
         assert (named.status, "names no pair" in named.err) == (2, True)
 
     def test_nothing_left_to_do_exits_0(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0)
-        dlq("discard", entry_id, "--reason", "noise")
-        said = dlq("replay", entry_id, "--json")
+        batch_id = dead_letter(tmp_path, 0)
+        dlq("discard", batch_id, "--reason", "noise")
+        said = dlq("replay", batch_id, "--json")
         assert (said.status, said.json) == (0, {"replayed": 0, "failed": 0, "collided": 0})
 
     def test_a_series_that_fails_exits_1(self, dlq: Any, tmp_path: Path):
-        entry_id = DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC).entry_id
+        batch_id = DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC).batch_id
         (tmp_path / "lake").write_text("in the way")
-        said = dlq("replay", entry_id, "--json")
+        said = dlq("replay", batch_id, "--json")
         assert said.status == 1
         assert said.json["results"][0]["status"] == "error"
 
@@ -273,22 +273,22 @@ class TestDiscardAndRestore:
         assert dlq("list", "--json", "--status", "pending").json[0]["pending"] == 1
 
     def test_a_reason_is_required(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 0)
-        assert dlq("discard", entry_id).status == 2
-        assert dlq("discard", entry_id, "--reason", " ").status == 2
+        batch_id = dead_letter(tmp_path, 0)
+        assert dlq("discard", batch_id).status == 2
+        assert dlq("discard", batch_id, "--reason", " ").status == 2
 
 
 class TestRefetch:
     def test_what_the_provider_sends_now_takes_the_place_of_the_records(self, dlq: Any, tmp_path: Path):
-        entry_id = dead_letter(tmp_path, 3, 4, provider="simulated")
-        asked = dlq("refetch", entry_id, "--dry-run", "--json").json
+        batch_id = dead_letter(tmp_path, 3, 4, provider="simulated")
+        asked = dlq("refetch", batch_id, "--dry-run", "--json").json
         assert asked == {"records": 2, "superseded": 0, "pending": 2}
-        assert "1 would be asked for" in dlq("refetch", f"{entry_id}#1", "--dry-run").out
-        said = dlq("refetch", entry_id, "--json")
+        assert "1 would be asked for" in dlq("refetch", f"{batch_id}#1", "--dry-run").out
+        said = dlq("refetch", batch_id, "--json")
         assert (said.status, said.json["superseded"], said.json["pending"]) == (0, 2, 0)
         assert said.json["results"][0]["records"] == 2
         assert dlq("list", "--json").json[0]["superseded"] == 2
-        assert "0 asked for" in dlq("refetch", entry_id).out
+        assert "0 asked for" in dlq("refetch", batch_id).out
 
     def test_missing_credentials_exit_2(self, dlq: Any, tmp_path: Path):
         said = dlq("refetch", dead_letter(tmp_path, 3, provider="oanda"))
@@ -308,7 +308,7 @@ class TestPurge:
     def test_only_what_has_ended_and_is_old_enough_goes(self, dlq: Any, tmp_path: Path):
         ended, pending = dead_letter(tmp_path, 0, 1), dead_letter(tmp_path, 5)
         dlq("discard", ended, "--reason", "noise")
-        assert "0 entries" in dlq("purge", "--days", "1", "--reason", "old").out
+        assert "0 batches" in dlq("purge", "--days", "1", "--reason", "old").out
         would = dlq("purge", "--days", "0", "--reason", "old", "--dry-run", "--json").json
         assert would == {"purged": 1, "records": 2, "entries": [ended], "dry_run": True}
         assert dlq("purge", "--days", "0", "--reason", "old", "--pair", "ETHUSD", "--json").json["purged"] == 0
@@ -326,9 +326,9 @@ class TestPurge:
 
 
 def test_as_a_process_one_document_on_stdout_and_the_rest_on_stderr(tmp_path: Path):
-    entry_id = dead_letter(tmp_path, 0)
+    batch_id = dead_letter(tmp_path, 0)
     (tmp_path / "dlq" / "torn.json").write_text("{")
-    for arguments in (["list", "--json"], ["replay", entry_id, "--json"]):
+    for arguments in (["list", "--json"], ["replay", batch_id, "--json"]):
         done = subprocess.run(
             command("dlq", *arguments), env=environment(tmp_path), capture_output=True, text=True, timeout=120
         )

@@ -177,9 +177,9 @@ class TestWarnings:
     """What a command warns of is in its document as well as on stderr."""
 
     def test_of_an_object_they_are_a_member(self, tmp_path: Path) -> None:
-        entry_id = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", BTC).entry_id
+        batch_id = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", BTC).batch_id
         (tmp_path / "dlq" / "torn.json").write_text("{")
-        done = run(tmp_path, "dlq", "show", entry_id, "--json")
+        done = run(tmp_path, "dlq", "show", batch_id, "--json")
         [warning] = json.loads(done.stdout)["warnings"]
         assert warning.startswith("quarantined: torn.json: it is not whole JSON")
         assert f"warning: {warning}" in done.stderr
@@ -195,15 +195,15 @@ class TestWarnings:
         assert "warnings" not in row
 
     def test_a_broken_dead_letter_file_is_a_row_of_the_list(self, tmp_path: Path) -> None:
-        entry_id = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", BTC).entry_id
+        batch_id = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", BTC).batch_id
         (tmp_path / "dlq" / "torn.json").write_text("{")
         for _ in range(2):
             whole, broken = json.loads(run(tmp_path, "dlq", "list", "--json").stdout)
             assert set(whole) == set(broken)
-            assert (whole["id"], broken["id"], broken["status"]) == (entry_id, "torn.json", "quarantined")
+            assert (whole["id"], broken["id"], broken["status"]) == (batch_id, "torn.json", "quarantined")
             assert "it is not whole JSON" in broken["error"]
             assert (broken["records"], broken["pending"]) == (0, 0)
-        assert [row["id"] for row in self._listed(tmp_path, "pending")] == [entry_id]
+        assert [row["id"] for row in self._listed(tmp_path, "pending")] == [batch_id]
         assert [row["id"] for row in self._listed(tmp_path, "quarantined")] == ["torn.json"]
 
     def _listed(self, folder: Path, status: str) -> list[dict[str, Any]]:

@@ -91,9 +91,9 @@ class TestNothingIsLost:
 
     def test_of_the_dead_letters(self, data: Path):
         queue = DeadLetterQueue(data / "dlq")
-        for entry_id, told in TOLD["dead_letters"].items():
-            entry = queue.read(entry_id)
-            found = [described(entry, letter) for letter in entry.letters]
+        for batch_id, told in TOLD["dead_letters"].items():
+            batch = queue.read(batch_id)
+            found = [described(batch, record) for record in batch.records]
             assert as_told(found, told) == without(told)
         assert [item.name for item in queue.quarantined()] == ["half-written.json"]
 
@@ -126,14 +126,14 @@ class TestItRuns:
         assert run.state == "complete"
 
     def test_a_dead_letter_that_was_edited_is_replayed_once(self, data: Path, answer: Callable[[str], Any]):
-        (entry_id,) = [id_ for id_, told in TOLD["dead_letters"].items() if len(told) > 2]
-        before = DeadLetterQueue(data / "dlq").read(entry_id).history
-        answer(f"dlq mend {entry_id} --record 1 --set open=100 --set high=103 --set low=99 --set close=101")
-        assert [answer(f"dlq replay {entry_id}#0 {entry_id}#1")["replayed"] for _ in range(2)] == [1, 0]
-        entry = DeadLetterQueue(data / "dlq").read(entry_id)
-        assert [letter.status for letter in entry.letters[:2]] == ["replayed", "replayed"]
-        assert entry.history[: len(before)] == before
-        assert len(entry.history) > len(before)
+        (batch_id,) = [id_ for id_, told in TOLD["dead_letters"].items() if len(told) > 2]
+        before = DeadLetterQueue(data / "dlq").read(batch_id).history
+        answer(f"dlq mend {batch_id} --record 1 --set open=100 --set high=103 --set low=99 --set close=101")
+        assert [answer(f"dlq replay {batch_id}#0 {batch_id}#1")["replayed"] for _ in range(2)] == [1, 0]
+        batch = DeadLetterQueue(data / "dlq").read(batch_id)
+        assert [record.status for record in batch.records[:2]] == ["replayed", "replayed"]
+        assert batch.history[: len(before)] == before
+        assert len(batch.history) > len(before)
 
     def test_schedules_go_on(self, console: ConsoleService):
         """What was due since 2024 was missed, the newest is caught up with; the one that paused itself rests."""

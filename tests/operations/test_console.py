@@ -216,7 +216,7 @@ def test_a_torn_watermarks_file_is_healed_at_the_start(tmp_path: Path, market: M
     file.write_text(file.read_text()[:-20])
     console = opened(tmp_path)
     try:
-        assert [entry.series.asset_pair for entry in console.watermarks.entries()] == ["BTCUSD"]
+        assert [batch.series.asset_pair for batch in console.watermarks.entries()] == ["BTCUSD"]
     finally:
         console.drain()
 

@@ -118,8 +118,8 @@ class TestTheList:
 
 class TestOneRecord:
     def test_raw_record_reasons_lake_and_history(self, console: ConsoleService, open_page: Open):
-        entry_id = dead_letter(console, 0, 1, run_id="7")
-        at = open_page("dead_letters", entry=entry_id, record="1")
+        batch_id = dead_letter(console, 0, 1, run_id="7")
+        at = open_page("dead_letters", entry=batch_id, record="1")
         said = words(at)
         assert "Record 1 of 2" in said
         assert json.dumps(upside_down(1), indent=2) in said
@@ -129,9 +129,9 @@ class TestOneRecord:
         assert list(rules["Rule"]) == SWAPPED
         assert any("Run 7" in link.label for link in at.get("page_link"))
 
-    @pytest.mark.parametrize("entry_id", ["nope", "../../etc/passwd", "", "\x00", "x" * 3000])
-    def test_an_entry_that_there_is_not(self, open_page: Open, entry_id: str):
-        assert "There is no such dead letter" in words(open_page("dead_letters", entry=entry_id))
+    @pytest.mark.parametrize("batch_id", ["nope", "../../etc/passwd", "", "\x00", "x" * 3000])
+    def test_an_entry_that_there_is_not(self, open_page: Open, batch_id: str):
+        assert "There is no such dead letter" in words(open_page("dead_letters", entry=batch_id))
 
     @pytest.mark.parametrize(("record", "shown"), [("99", "Record 1 of 2"), ("-1", "Record 0 of 2"), ("x", "Record 0")])
     def test_a_record_that_there_is_not_is_the_nearest(
@@ -142,8 +142,8 @@ class TestOneRecord:
 
 class TestMending:
     def test_mend_in_the_grid_preview_and_replay(self, console: ConsoleService, open_page: Open, data_dir: Path):
-        entry_id = dead_letter(console, 0)
-        at = open_page("dead_letters", entry=entry_id)
+        batch_id = dead_letter(console, 0)
+        at = open_page("dead_letters", entry=batch_id)
         assert checks(at) == ["would still fail"]
         grid = f"dl_grid_{at.session_state.dl_round}"
         edited = {0: {"high": "102.00", "low": "98.00"}}
@@ -154,10 +154,10 @@ class TestMending:
         assert "1 record of BTCUSD 1h from coinbase" in words(at)
         press(at, "dl_replay_yes")
         assert ran(console) == "complete"
-        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
-        letter = console.queue.read(entry_id).letters[0]
-        assert (letter.status, letter.value, letter.raw) == ("replayed", good(0), upside_down(0))
-        history = holding(open_page("dead_letters", entry=entry_id), "Outcome")
+        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{batch_id}#0"]
+        record = console.queue.read(batch_id).records[0]
+        assert (record.status, record.value, record.raw) == ("replayed", good(0), upside_down(0))
+        history = holding(open_page("dead_letters", entry=batch_id), "Outcome")
         assert list(history["What"]) == ["replay", "mend"]
 
     def test_one_fix_for_fifty(self, console: ConsoleService, open_page: Open, data_dir: Path):
@@ -174,8 +174,8 @@ class TestMending:
         assert stored(data_dir).num_rows == 50
 
     def test_as_json(self, console: ConsoleService, open_page: Open):
-        entry_id = dead_letter(console, 0)
-        at = open_page("dead_letters", entry=entry_id)
+        batch_id = dead_letter(console, 0)
+        at = open_page("dead_letters", entry=batch_id)
         key = f"dl_json_{at.session_state.dl_round}_0"
         at.text_area(key=key).set_value("{").run()
         press(at, "dl_json_take")
@@ -184,7 +184,7 @@ class TestMending:
         press(at, "dl_json_take")
         assert checks(at) == ["would be stored"]
         press(at, "dl_save")
-        assert console.queue.read(entry_id).letters[0].value == good(0)
+        assert console.queue.read(batch_id).records[0].value == good(0)
 
     @pytest.mark.parametrize(
         ("cells", "why"),
@@ -197,17 +197,17 @@ class TestMending:
     def test_what_cannot_be_read_is_said_at_its_field_and_nothing_saved(
         self, console: ConsoleService, open_page: Open, cells: dict[str, str], why: str
     ):
-        entry_id = dead_letter(console, 0)
-        at = open_page("dead_letters", entry=entry_id)
+        batch_id = dead_letter(console, 0)
+        at = open_page("dead_letters", entry=batch_id)
         at.session_state[f"dl_grid_{at.session_state.dl_round}"] = {"edited_rows": {0: cells}}
         at.run()
         press(at, "dl_save")
         assert why in words(at)
-        assert console.queue.read(entry_id).history == []
+        assert console.queue.read(batch_id).history == []
 
     def test_a_fix_that_does_not_fit_is_said_and_changes_nothing(self, console: ConsoleService, open_page: Open):
-        entry_id = console.queue.save([{"open": 1}], "e", BTC).entry_id
-        at = open_page("dead_letters", entry=str(entry_id))
+        batch_id = console.queue.save([{"open": 1}], "e", BTC).batch_id
+        at = open_page("dead_letters", entry=str(batch_id))
         press(at, "dl_swap")
         assert "high: the record has none" in words(at)
 
@@ -215,29 +215,29 @@ class TestMending:
     def test_two_windows_the_second_is_refused_with_both_versions(
         self, console: ConsoleService, open_page: Open, button: str, high: str
     ):
-        entry_id = dead_letter(console, 0)
-        at = press(open_page("dead_letters", entry=entry_id), "dl_swap")
+        batch_id = dead_letter(console, 0)
+        at = press(open_page("dead_letters", entry=batch_id), "dl_swap")
         other = DeadLetters(console.run_service)
-        other.edit([Edit(entry_id, 0, 0, good(0, high="555"))], "bob")
+        other.edit([Edit(batch_id, 0, 0, good(0, high="555"))], "bob")
         press(at, "dl_save")
         assert "somebody else has edited it meanwhile" in words(at)
         assert {'"high": "555"', '"high": "102.00"'} <= {
             line.strip().rstrip(",") for code in at.code for line in code.value.splitlines()
         }
-        assert console.queue.read(entry_id).letters[0].revision == 1
+        assert console.queue.read(batch_id).records[0].revision == 1
         press(at, button)
-        assert console.queue.read(entry_id).letters[0].revision == 1, "choosing saves nothing"
+        assert console.queue.read(batch_id).records[0].revision == 1, "choosing saves nothing"
         if button == "dl_take_mine":
             press(at, "dl_save")
-        assert console.queue.read(entry_id).letters[0].value["high"] == high
+        assert console.queue.read(batch_id).records[0].value["high"] == high
 
     def test_a_collision_shows_both_and_offers_the_choice(
         self, console: ConsoleService, open_page: Open, data_dir: Path
     ):
-        first = console.queue.save([good(0)], "e", BTC).entry_id
+        first = console.queue.save([good(0)], "e", BTC).batch_id
         verbs = DeadLetters(console.run_service)
         console.run_service.wait(verbs.replay({str(first): (0,)}, "ann"), WAIT)
-        second = console.queue.save([good(0, 7.0)], "e", BTC).entry_id
+        second = console.queue.save([good(0, 7.0)], "e", BTC).batch_id
         at = open_page("dead_letters", entry=str(second))
         row = holding(at, "Outcome").iloc[0]
         assert row["Outcome"] == "would collide with a stored candle"
@@ -251,7 +251,7 @@ class TestMending:
 
 class TestVerbs:
     def test_discard_needs_a_reason_and_restore_takes_it_back(self, console: ConsoleService, open_page: Open):
-        entry_id = dead_letter(console, 0, 1)
+        batch_id = dead_letter(console, 0, 1)
         at = press(open_page("dead_letters"), "dl_discard")
         assert "2 records of BTCUSD 1h from coinbase" in words(at)
         press(at, "dl_discard_yes")
@@ -260,7 +260,7 @@ class TestVerbs:
         at.text_input(key="dl_discard_reason").set_value("noise")
         press(at, "dl_discard_yes")
         assert "2 discarded" in words(at)
-        assert console.queue.read(entry_id).history[-1]["why"] == "noise"
+        assert console.queue.read(batch_id).history[-1]["why"] == "noise"
         at = open_page("dead_letters", status="discarded")
         press(at, "dl_restore")
         assert "2 pending again" in words(at)
@@ -281,7 +281,7 @@ class TestVerbs:
     def test_the_list_is_frozen_when_the_button_is_pressed(
         self, console: ConsoleService, open_page: Open, data_dir: Path
     ):
-        first = console.queue.save([good(0)], "e", BTC).entry_id
+        first = console.queue.save([good(0)], "e", BTC).batch_id
         at = press(open_page("dead_letters"), "dl_replay")
         assert "1 record of BTCUSD" in words(at)
         console.queue.save([good(5)], "e", BTC)
@@ -292,13 +292,13 @@ class TestVerbs:
     def test_records_of_no_series_are_left_out_and_counted(
         self, console: ConsoleService, open_page: Open, data_dir: Path
     ):
-        entry_id = console.queue.save([good(0)], "e", BTC).entry_id
+        batch_id = console.queue.save([good(0)], "e", BTC).batch_id
         console.queue.save([{"a": 1}, {"a": 2}], "e", {"note": "by a script"})
         at = press(open_page("dead_letters"), "dl_replay")
         assert "2 records left out: their context names no series" in words(at)
         press(at, "dl_replay_yes")
         ran(console)
-        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{entry_id}#0"]
+        assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{batch_id}#0"]
 
     def test_a_failure_inside_a_dialog_is_told_there(
         self, console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
@@ -314,8 +314,8 @@ class TestVerbs:
         assert "the lake is out of reach" in words(at)
 
     def test_a_held_series_names_the_run_and_offers_to_queue(self, console: ConsoleService, open_page: Open):
-        entry_id = str(console.queue.save([good(0)], "e", BTC).entry_id)
-        series = console.queue.read(entry_id).series
+        batch_id = str(console.queue.save([good(0)], "e", BTC).batch_id)
+        series = console.queue.read(batch_id).series
         assert series
         with console.run_service.ingester.lease(series, "99").acquire():
             at = press(open_page("dead_letters"), "dl_replay")
@@ -336,7 +336,7 @@ class TestVerbs:
         (console.queue.storage_path / "old.json").write_text(json.dumps(content))
         dead_letter(console, 0)
         at = press(open_page("dead_letters"), "dl_purge")
-        assert "1 entry with 2 records" in words(at)
+        assert "1 batch with 2 records" in words(at)
         at.text_input(key="dl_purge_reason").set_value("old")
         press(at, "dl_purge_yes")
         assert "1 deleted for good" in words(at)
@@ -362,7 +362,7 @@ def test_hostile_content_is_text_on_every_view(console: ConsoleService, open_pag
         saved = console.queue.save([HOSTILE[kind], good(0)], nasty, context, [[nasty], ["x"]])
         at = open_page("dead_letters", by="asset_pair")
         assert len(frame(at, "dl_records")) >= 2
-        at = open_page("dead_letters", entry=str(saved.entry_id))
+        at = open_page("dead_letters", entry=str(saved.batch_id))
         assert not at.exception
         kinds = ("markdown", "caption", "error", "info", "warning", "title", "subheader")
         marked = "\n".join(str(element.value) for kind_ in kinds for element in getattr(at, kind_))

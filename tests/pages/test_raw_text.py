@@ -49,7 +49,7 @@ FIXED = {
     *("label", "meaning", "icon", "page", "words", "name.capitalize()", "kind.upper()", "list(code)", "LEGEND"),
     *("NAMES[name]", "gave", "period", "health", "sentence", "SINCE[st.session_state.restated_since].lower()"),
     # Numbers, and names from lists of ours.
-    *("run", "run.id", "running[0].id", "run.parent_id", "letter.number", "letter.revision", "number_"),
+    *("run", "run.id", "running[0].id", "run.parent_id", "record.number", "record.revision", "number_"),
     *("started", "run_id", "done", "total", "planned", "open_", "run.series_total", "count", "size"),
     *("series.timeframe", "one.series.timeframe", "worst.series.timeframe", "view.size.name", "name"),
 }
@@ -192,12 +192,12 @@ def hostile(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
     console.schedules.pause(schedule.id, HOSTILE, HOSTILE)
     series = Series("BTCUSD", "1h", "simulated")
     console.watermark_verbs.rewind(series, "2024-01-01T12:00:00Z", HOSTILE, HOSTILE)
-    entry = console.queue.find(Wanted(), 1, 0).rows[0]
+    batch = console.queue.find(Wanted(), 1, 0).rows[0]
     yield {
         **{page: [{}] for page in NAMES},
         "run": [{"id": str(run_id)}],
         "schedules": [{}, {"schedule": str(schedule.id)}, {"edit": str(schedule.id)}, {"new": "1"}],
-        "dead_letters": [{}, {"entry": entry.entry_id}, {"q": HOSTILE}],
+        "dead_letters": [{}, {"entry": batch.batch_id}, {"q": HOSTILE}],
         "watermarks": [{"series": series.key}, {"watchlist": HOSTILE}, {"pair": HOSTILE}],
         "candles": [{}, {"pair": HOSTILE}, {"provider": HOSTILE, HOSTILE: HOSTILE}],
         "coverage": [{}, {"pair": "BTCUSD"}, {"watchlist": HOSTILE}],

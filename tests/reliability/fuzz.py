@@ -17,7 +17,7 @@ from tests.fake_exchanges import Answer
 from tests.fake_exchanges import Fault as Script
 from tests.reliability.trials import Place, Trials, in_threads
 from tests.reliability.venues import IMPATIENT, VENUES, Venue
-from tests.reliability.verbs import Bases, entries
+from tests.reliability.verbs import Bases, batches
 from tests.reliability.verdict import Fault, Tally, of_ending, of_sums
 
 _TIMES: tuple[str, ...] = (
@@ -109,7 +109,7 @@ NAMES = (
 
 def run(trials: Trials, bases: Bases, tally: Tally, count: int, chance: random.Random) -> None:
     """So many command lines, half as many answers, and every folder name."""
-    lines = [command_line(chance, entries(bases.paths["scheduled"])) for _ in range(count)]
+    lines = [command_line(chance, batches(bases.paths["scheduled"])) for _ in range(count)]
     _each("command lines", tally, lambda line: _typed(trials, bases, line), lines)
     answers = [(chance.choice(VENUES), chance.randrange(2**32)) for _ in range(count // 2)]
     _each("mangled answers", tally, lambda sent: _sent(trials, *sent), answers)

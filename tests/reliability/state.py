@@ -28,7 +28,7 @@ def read(data: Path) -> dict[str, Any]:
     return {
         "rows": rows,
         "marks": marks,
-        "letters": _letters(data / "dlq"),
+        "letters": _records(data / "dlq"),
         "copy": _copy(data / "watermarks" / "watermarks.json"),
         "litter": sorted(str(path.relative_to(data)) for path in data.rglob("*") if is_litter(path)),
         **_ledger(data / "console.db"),
@@ -65,8 +65,8 @@ def _rows(table: Any) -> list[list[Any]]:
     values = zip(*(columns[name].to_pylist() for name in _VALUES), strict=True)
     texts = [columns[name].to_pylist() for name in ("asset_pair", "source_provider", "_dead_letter_id")]
     return [
-        [pair, provider, at // 1_000_000, list(candle), letter, extracted]
-        for pair, provider, at, extracted, candle, letter in zip(*texts[:2], *times, values, texts[2], strict=True)
+        [pair, provider, at // 1_000_000, list(candle), record, extracted]
+        for pair, provider, at, extracted, candle, record in zip(*texts[:2], *times, values, texts[2], strict=True)
     ]
 
 
@@ -75,7 +75,7 @@ def _mark(table: Any, key: str) -> int | None:
     return None if version == _NO_MARK else version
 
 
-def _letters(folder: Path) -> list[list[Any]]:
+def _records(folder: Path) -> list[list[Any]]:
     """Each record as [as received, status, latest value]."""
     from ffe_core import DeadLetterQueue
     from ffe_core.errors import InputError
@@ -86,12 +86,12 @@ def _letters(folder: Path) -> list[list[Any]]:
     queue = DeadLetterQueue(folder)
     for path in sorted(folder.glob("*.json")):
         try:
-            entry = queue.read(path.stem)
+            batch = queue.read(path.stem)
         except InputError:
             found.append([path.stem, "unreadable", None])
             continue
         raw = json.loads(path.read_text())["records"]
-        found += [[kept, letter.status, letter.value] for kept, letter in zip(raw, entry.letters, strict=True)]
+        found += [[kept, record.status, record.value] for kept, record in zip(raw, batch.records, strict=True)]
     return sorted(found, key=str)
 
 

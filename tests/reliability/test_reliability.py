@@ -37,8 +37,8 @@ def bases(trials: Trials) -> Bases:
 def is_commit(call: Call) -> bool:
     """The moment at which the lake, a dead letter or the ledger holds something new."""
     lake = call.name == "link" and "_delta_log" in call.path
-    letter = call.name in ("rename", "unlink") and call.within.startswith("dlq/") and call.path.endswith(".json")
-    return lake or letter or (call.name == "write" and call.path.endswith("console.db-wal"))
+    record = call.name in ("rename", "unlink") and call.within.startswith("dlq/") and call.path.endswith(".json")
+    return lake or record or (call.name == "write" and call.path.endswith("console.db-wal"))
 
 
 def moments(bases: Bases, verb: Verb, is_wanted: Callable[[Call], bool], most: int) -> list[Call]:

@@ -44,17 +44,17 @@ def _plain(*arguments: str) -> Callable[[Path], tuple[str, ...]]:
     return lambda _: arguments
 
 
-def entries(data: Path) -> list[str]:
+def batches(data: Path) -> list[str]:
     """The ids of the dead letters of a data directory, the oldest first."""
     return sorted(path.stem for path in (data / "dlq").glob("*.json"))
 
 
 def _on_entries(*before: str, after: tuple[str, ...] = ()) -> Callable[[Path], tuple[str, ...]]:
-    return lambda data: (*before, *entries(data), *after)
+    return lambda data: (*before, *batches(data), *after)
 
 
 def _mend(data: Path) -> tuple[str, ...]:
-    return ("dlq", "mend", entries(data)[0], "--record", "0", "--record", "1", "--set", "volume=1", "--why", "tried")
+    return ("dlq", "mend", batches(data)[0], "--record", "0", "--record", "1", "--set", "volume=1", "--why", "tried")
 
 
 def _truths(start: str, end: str) -> tuple[tuple[str, str, str, int], ...]:
@@ -190,11 +190,11 @@ class Bases:
 
     def _mend_all(self, place: Place) -> None:
         """The first two records of every entry, mended to what the market says; some pass, some still fail."""
-        for entry_id in entries(place.data):
-            held = json.loads((place.data / "dlq" / f"{entry_id}.json").read_text())
+        for batch_id in batches(place.data):
+            held = json.loads((place.data / "dlq" / f"{batch_id}.json").read_text())
             for number, record in enumerate(held["records"][:2]):
                 whole = {**record, **_good(held["context"]["asset_pair"], record["date"])}
-                mend = ("dlq", "mend", entry_id, "--record", str(number), "--value", json.dumps(whole))
+                mend = ("dlq", "mend", batch_id, "--record", str(number), "--value", json.dumps(whole))
                 self._do(place, *mend)
 
 

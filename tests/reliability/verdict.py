@@ -211,7 +211,7 @@ def of_truth(
     now = {row[3]: tuple(row[4]) for row in rows}
     lost = [at for at in good if at not in now]
     wrong = [at for at, values in good.items() if at in now and now[at] != values]
-    kept = [letter[0] for letter in found["letters"]]
+    kept = [record[0] for record in found["letters"]]
     unkept = [record for record in broken if record not in kept]
     faults = [Fault("lost", tried, f"{pair}: {len(lost)} candles, such as {lost[0]}")] if lost else []
     if wrong:
@@ -224,7 +224,7 @@ def of_truth(
 def of_copy(tried: str, found: Mapping[str, Any]) -> list[Fault]:
     """The readable copy of the watermarks says what the lake's log says."""
     copy = found["copy"] if isinstance(found["copy"], dict) else {}
-    said = {key: _epoch(entry.get("watermark")) for key, entry in copy.items() if isinstance(entry, dict)}
+    said = {key: _epoch(batch.get("watermark")) for key, batch in copy.items() if isinstance(batch, dict)}
     log = {key: marks[0] for key, marks in found["marks"].items()}
     stale = {key: (said.get(key), mark) for key, mark in log.items() if said.get(key) != mark}
     return [Fault("stale", tried, f"watermarks.json is behind the log: {stale}")] if stale else []

@@ -65,18 +65,18 @@ def selection(arguments: argparse.Namespace, queue: DeadLetterQueue, status: str
     """The frozen list that ids and filters come to: records of this status."""
     filters = wanted(arguments, status)
     if not arguments.ids and set(filters.given) == {"status"} and not arguments.wanted_status:
-        raise InputError("records: name entries by their id, or choose some with a filter; `dlq list` shows them")
+        raise InputError("records: name batches by their id, or choose some with a filter; `dlq list` shows them")
     matching = queue.select(filters) if set(filters.given) - {"status"} or not arguments.ids else None
     if not arguments.ids:
         return matching or {}
     named = _named(arguments.ids, queue)
     chosen = {}
-    for entry_id, numbers in named.items():
-        letters = queue.read(entry_id).letters
-        among = None if matching is None else set(matching.get(entry_id, ()))
-        wanted_numbers = [number for number in numbers if letters[number].status == status]
-        chosen[entry_id] = tuple(number for number in wanted_numbers if among is None or number in among)
-    return {entry_id: numbers for entry_id, numbers in chosen.items() if numbers}
+    for batch_id, numbers in named.items():
+        records = queue.read(batch_id).records
+        among = None if matching is None else set(matching.get(batch_id, ()))
+        wanted_numbers = [number for number in numbers if records[number].status == status]
+        chosen[batch_id] = tuple(number for number in wanted_numbers if among is None or number in among)
+    return {batch_id: numbers for batch_id, numbers in chosen.items() if numbers}
 
 
 def pending_of_series(arguments: argparse.Namespace, dead_letters: DeadLetters) -> Selection:
@@ -94,14 +94,14 @@ def _named(ids: Sequence[str], queue: DeadLetterQueue) -> dict[str, list[int]]:
     """Entry id -> numbers, of ids such as ID (every record) and ID#3. InputError for one that there is not."""
     named: dict[str, list[int]] = {}
     for text in ids:
-        entry_id, number = _parsed(text, queue)
-        letters = queue.read(entry_id).letters
-        if number is not None and number >= len(letters):
-            raise InputError(f"record: {entry_id} has no record {number}; they count from 0 to {len(letters) - 1}")
-        named.setdefault(entry_id, []).extend([number] if number is not None else range(len(letters)))
-    return {entry_id: list(dict.fromkeys(numbers)) for entry_id, numbers in named.items()}
+        batch_id, number = _parsed(text, queue)
+        records = queue.read(batch_id).records
+        if number is not None and number >= len(records):
+            raise InputError(f"record: {batch_id} has no record {number}; they count from 0 to {len(records) - 1}")
+        named.setdefault(batch_id, []).extend([number] if number is not None else range(len(records)))
+    return {batch_id: list(dict.fromkeys(numbers)) for batch_id, numbers in named.items()}
 
 
 def _parsed(text: str, queue: DeadLetterQueue) -> tuple[str, int | None]:
-    entry_id, mark, number = text.rpartition("#")
-    return (entry_id, int(number)) if mark and number.isdigit() else (text, None)
+    batch_id, mark, number = text.rpartition("#")
+    return (batch_id, int(number)) if mark and number.isdigit() else (text, None)

@@ -33,7 +33,7 @@ def edit(arguments: argparse.Namespace) -> int:
         checks = _evaluated(dead_letters, {arguments.id: tuple(arguments.record)}, edits)
         if not arguments.dry_run:
             dead_letters.edit(edits, actor(), arguments.why)
-        entry = dead_letters.queue.read(arguments.id)
+        batch = dead_letters.queue.read(arguments.id)
     outcome = {check.number: check for check in checks}
     saved = 0 if arguments.dry_run else len(edits)
     document = {
@@ -43,7 +43,7 @@ def edit(arguments: argparse.Namespace) -> int:
         "records": [
             {
                 "record": one.number,
-                "revision": entry.letters[one.number].revision,
+                "revision": batch.records[one.number].revision,
                 "value": one.value,
                 **(outcomes.as_row(outcome[one.number]) if one.number in outcome else {}),
             }
@@ -63,9 +63,9 @@ def _edits(arguments: argparse.Namespace, dead_letters: DeadLetters) -> list[Edi
     fixes: list[Fix] = []
     if arguments.value is not None:
         whole = parse_record(arguments.value)
-        letters = dead_letters.queue.read(arguments.id).letters
-        numbers = [number for number in arguments.record if number < len(letters)]
-        edits = [Edit(arguments.id, number, letters[number].revision, whole) for number in numbers]
+        records = dead_letters.queue.read(arguments.id).records
+        numbers = [number for number in arguments.record if number < len(records)]
+        edits = [Edit(arguments.id, number, records[number].revision, whole) for number in numbers]
         if len(numbers) < len(arguments.record):
             dead_letters.edits(selection, [])
     else:
@@ -79,7 +79,7 @@ def _edits(arguments: argparse.Namespace, dead_letters: DeadLetters) -> list[Edi
         edits = dead_letters.edits(selection, fixes)
     if arguments.revision is None:
         return edits
-    return [Edit(one.entry_id, one.number, arguments.revision, one.value) for one in edits]
+    return [Edit(one.batch_id, one.number, arguments.revision, one.value) for one in edits]
 
 
 def _pairs(texts: Sequence[str], example: str) -> dict[str, str]:
@@ -90,6 +90,6 @@ def _pairs(texts: Sequence[str], example: str) -> dict[str, str]:
 
 
 def _evaluated(dead_letters: DeadLetters, selection: Selection, edits: Sequence[Edit]) -> list[ReplayCheck]:
-    """The preview, where the entry belongs to a series."""
+    """The preview, where the batch belongs to a series."""
     (row,) = dead_letters.queue.rows(list(selection))
     return list(dead_letters.preview(selection, edits)) if row.series else []

@@ -21,10 +21,10 @@ _QUARANTINED = "quarantined"
 
 
 def listing(arguments: argparse.Namespace) -> int:
-    """Print a row an entry; files that cannot be read are rows too in JSON, and lines on stderr otherwise."""
+    """Print a row a batch; files that cannot be read are rows too in JSON, and lines on stderr otherwise."""
     queue = choose.opened_queue()
     is_broken_wanted = arguments.wanted_status in ("", _QUARANTINED)
-    rows = [] if arguments.wanted_status == _QUARANTINED else _entries(queue, arguments)
+    rows = [] if arguments.wanted_status == _QUARANTINED else _batches(queue, arguments)
     broken = queue.quarantined() if is_broken_wanted else []
     for item in broken:
         output.tell(f"quarantined: {item.name}: {item.reason}")
@@ -39,27 +39,27 @@ def listing(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _entries(queue: DeadLetterQueue, arguments: argparse.Namespace) -> list[DeadLetterBatchRow]:
-    return queue.entries(choose.wanted(arguments), arguments.limit, arguments.offset)
+def _batches(queue: DeadLetterQueue, arguments: argparse.Namespace) -> list[DeadLetterBatchRow]:
+    return queue.batches(choose.wanted(arguments), arguments.limit, arguments.offset)
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print one entry with its records."""
+    """Print one batch with its records."""
     from ffe_core.operations.dead_letters.service import described
 
     queue = choose.opened_queue()
     choose.warn_of_quarantined(queue)
-    entry = queue.read(arguments.id)
+    batch = queue.read(arguments.id)
     row = _as_dict(queue.rows([arguments.id])[0])
-    letters = [described(entry, letter) for letter in entry.letters]
+    records = [described(batch, record) for record in batch.records]
     if arguments.json:
-        print_json(readable({**row, "records": [_record(letter) for letter in letters]}))
+        print_json(readable({**row, "records": [_record(record) for record in records]}))
         return 0
-    print(f"{row['id']}\nkept {row['timestamp']} because: {_plain(entry.error)}\ncontext {entry.context!a}")
-    for letter in letters[:_SHOWN]:
-        _print_letter(letter)
-    if len(letters) > _SHOWN:
-        print(f"... and {len(letters) - _SHOWN:,} more; --json shows all")
+    print(f"{row['id']}\nkept {row['timestamp']} because: {_plain(batch.error)}\ncontext {batch.context!a}")
+    for record in records[:_SHOWN]:
+        _print_record(record)
+    if len(records) > _SHOWN:
+        print(f"... and {len(records) - _SHOWN:,} more; --json shows all")
     return 0
 
 
@@ -91,20 +91,20 @@ def _quarantined(item: Quarantined) -> dict[str, Any]:
     return {"id": item.name, "error": item.reason, "context": {}, **unknown, **counts, "status": _QUARANTINED}
 
 
-def _record(letter: dict[str, Any]) -> dict[str, Any]:
+def _record(record: dict[str, Any]) -> dict[str, Any]:
     names = ("record", "bar", "status", "reasons", "in_words", "attempts", "revision", "raw", "value", "history")
-    return {name: letter[name] for name in names}
+    return {name: record[name] for name in names}
 
 
-def _print_letter(letter: dict[str, Any]) -> None:
-    tries = f", {letter['attempts']} attempts" if letter["attempts"] else ""
-    print(f"\n#{letter['record']} {letter['status']}{tries}, revision {letter['revision']}, bar {letter['bar'] or '-'}")
-    print(f"  received  {json.dumps(letter['raw'])}")
-    if letter["revision"]:
-        print(f"  edited    {json.dumps(letter['value'])}")
-    for words in letter["in_words"]:
+def _print_record(record: dict[str, Any]) -> None:
+    tries = f", {record['attempts']} attempts" if record["attempts"] else ""
+    print(f"\n#{record['record']} {record['status']}{tries}, revision {record['revision']}, bar {record['bar'] or '-'}")
+    print(f"  received  {json.dumps(record['raw'])}")
+    if record["revision"]:
+        print(f"  edited    {json.dumps(record['value'])}")
+    for words in record["in_words"]:
         print(f"  because   {_plain(words)}")
-    for step in letter["history"]:
+    for step in record["history"]:
         why = f": {step['why']}" if step.get("why") else ""
         print(f"  {_plain(step['at'])} {step['verb']} by {_plain(step['by'])}, {step['outcome']}{_plain(why)}")
 

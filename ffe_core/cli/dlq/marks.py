@@ -11,7 +11,7 @@ from ffe_core.storage.dead_letters.file import DISCARDED, PENDING
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    """Delete for good the entries in which nothing is pending."""
+    """Delete for good the batches in which nothing is pending."""
     with choose.opened() as (_, dead_letters):
         rows = dead_letters.purgeable(arguments.days, choose.wanted(arguments))
         gone = [row.id for row in rows]
@@ -22,7 +22,7 @@ def purge(arguments: argparse.Namespace) -> int:
         print_json({"purged": len(gone), "records": records, "entries": gone, "dry_run": arguments.dry_run})
     else:
         would = "would be " if arguments.dry_run else ""
-        print(f"{len(gone):,} entries with {records:,} records {would}deleted for good")
+        print(f"{len(gone):,} batches with {records:,} records {would}deleted for good")
     return 0
 
 

@@ -70,8 +70,8 @@ def refetch(arguments: argparse.Namespace) -> int:
 
 def _still_pending(queue: DeadLetterQueue, selection: Selection) -> int:
     return sum(
-        queue.read(entry_id).letters[number].status == PENDING
-        for entry_id, numbers in selection.items()
+        queue.read(batch_id).records[number].status == PENDING
+        for batch_id, numbers in selection.items()
         for number in numbers
     )
 
@@ -85,7 +85,7 @@ def _foresee(arguments: argparse.Namespace, dead_letters: DeadLetters, selection
         "failed": tally["fails"],
         "collided": len(checks) - lands - tally["fails"],
         "dry_run": True,
-        "records": [{"id": one.entry_id, "record": one.number, **outcomes.as_row(one)} for one in checks],
+        "records": [{"id": one.batch_id, "record": one.number, **outcomes.as_row(one)} for one in checks],
     }
     if arguments.json:
         print_json(readable(document))

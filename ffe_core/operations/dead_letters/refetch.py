@@ -65,7 +65,7 @@ class Refetch:
 
     def _ranges(self, series: Series) -> list[tuple[int, int]]:
         """The bars of the selected records as half-open ranges, neighbours merged."""
-        open_times = [open_ for _, letters in self._pending(series) for open_ in _open_times(letters)]
+        open_times = [open_ for _, records in self._pending(series) for open_ in _open_times(records)]
         if not open_times:
             raise InputError(
                 f"{series}: no pending record of the list says which bar it is; there is nothing to ask for"
@@ -74,35 +74,35 @@ class Refetch:
         return [(start, end) for start, end in union(np.column_stack((bars, bars + series.step))).tolist()]
 
     def _pending(self, series: Series) -> Iterator[tuple[str, list[DeadLetterRecord]]]:
-        for entry_id, numbers in self._selections[series].items():
-            letters = self._queue.read(entry_id).letters
-            yield entry_id, [letters[number] for number in numbers if letters[number].status == PENDING]
+        for batch_id, numbers in self._selections[series].items():
+            records = self._queue.read(batch_id).records
+            yield batch_id, [records[number] for number in numbers if records[number].status == PENDING]
 
     def _tell(self, series: Series) -> None:
         """Mark the records whose bars the lake holds now."""
         selection = self._selections[series]
         ids = list(selection)
 
-        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
-            return {entry_id: self._steps(series, entry, selection[entry_id]) for entry_id, entry in entries.items()}
+        def decide(batches: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
+            return {batch_id: self._steps(series, batch, selection[batch_id]) for batch_id, batch in batches.items()}
 
         for at in range(0, len(ids), _ENTRIES_AT_ONCE):
             self._queue.change(ids[at : at + _ENTRIES_AT_ONCE], decide)
 
-    def _steps(self, series: Series, entry: DeadLetterBatch, numbers: Any) -> list[Step]:
-        letters = [entry.letters[number] for number in numbers if entry.letters[number].status == PENDING]
-        open_times = read_open_times([letter.value for letter in letters])
+    def _steps(self, series: Series, batch: DeadLetterBatch, numbers: Any) -> list[Step]:
+        records = [batch.records[number] for number in numbers if batch.records[number].status == PENDING]
+        open_times = read_open_times([record.value for record in records])
         known = open_times[open_times != UNREADABLE]
         if len(known) == 0:
             return []
         stored = self._service.lake.stored_open_times(series, int(known.min()), int(known.max()) + 1)
         there = np.isin(open_times, stored).tolist()
-        kept = [letter.number for letter, is_there in zip(letters, there, strict=True) if is_there]
+        kept = [record.number for record, is_there in zip(records, there, strict=True) if is_there]
         return [step("refetch", self._actor, why=self._reason, run=self._run_id, kept=kept)] if kept else []
 
 
-def _open_times(letters: list[DeadLetterRecord]) -> list[int]:
-    open_times = read_open_times([letter.value for letter in letters])
+def _open_times(records: list[DeadLetterRecord]) -> list[int]:
+    open_times = read_open_times([record.value for record in records])
     return [int(open_) for open_ in open_times[open_times != UNREADABLE]]
 
 

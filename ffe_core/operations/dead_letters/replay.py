@@ -99,17 +99,17 @@ class Replay:
         return await asyncio.to_thread(self._ended, series, counts, planned)
 
     def _already_replayed(self, series: Series, selection: Selection) -> dict[str, Replayed]:
-        ids = [dead_letter_id(entry_id, number) for entry_id, numbers in selection.items() for number in numbers]
+        ids = [dead_letter_id(batch_id, number) for batch_id, numbers in selection.items() for number in numbers]
         return already_replayed(self._lake, series, ids)
 
     def _chunks(self, selection: Selection) -> Iterator[list[tuple[str, DeadLetterRecord]]]:
-        """The selected records that are still pending, so many at a time; one entry is in memory at once."""
+        """The selected records that are still pending, so many at a time; one batch is in memory at once."""
         chunk: list[tuple[str, DeadLetterRecord]] = []
-        for entry_id, numbers in selection.items():
-            letters = self._queue.read(entry_id).letters
+        for batch_id, numbers in selection.items():
+            records = self._queue.read(batch_id).records
             for number in numbers:
-                if letters[number].status == PENDING:
-                    chunk.append((entry_id, letters[number]))
+                if records[number].status == PENDING:
+                    chunk.append((batch_id, records[number]))
                 if len(chunk) == CHUNK_RECORDS:
                     yield chunk
                     chunk = []
@@ -117,12 +117,12 @@ class Replay:
             yield chunk
 
     def _chunk(
-        self, series: Series, letters: list[tuple[str, DeadLetterRecord]], already: dict[str, Replayed], counts: _Counts
+        self, series: Series, records: list[tuple[str, DeadLetterRecord]], already: dict[str, Replayed], counts: _Counts
     ) -> None:
         """Judge, commit, and only then tell the files."""
         closed_before = closed(series, self._service.settings.close_grace_seconds)
         hours = self._service.ingester.hour_grid(series)
-        checks = evaluate(self._lake, series, letters, closed_before, already, hours)
+        checks = evaluate(self._lake, series, records, closed_before, already, hours)
         outcomes = ("passes", "collides") if self._request.restate else ("passes",)
         self._commit(series, [check for check in checks if check.outcome in outcomes])
         self._tell(checks, outcomes)
@@ -152,14 +152,14 @@ class Replay:
                     raise
 
     def _tell(self, checks: Sequence[ReplayCheck], outcomes: Sequence[str]) -> None:
-        by_entry: dict[str, list[ReplayCheck]] = {}
+        by_batch: dict[str, list[ReplayCheck]] = {}
         for check in checks:
-            by_entry.setdefault(check.entry_id, []).append(check)
+            by_batch.setdefault(check.batch_id, []).append(check)
 
-        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
-            return {entry_id: [self._step(by_entry[entry_id], outcomes)] for entry_id in entries}
+        def decide(batches: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
+            return {batch_id: [self._step(by_batch[batch_id], outcomes)] for batch_id in batches}
 
-        self._queue.change(list(by_entry), decide)
+        self._queue.change(list(by_batch), decide)
 
     def _step(self, checks: Sequence[ReplayCheck], outcomes: Sequence[str]) -> Step:
         there = (*outcomes, "landed")

@@ -39,7 +39,7 @@ class ReplayCheck:
     the same values are stored, or come again in the selection. landed: an earlier replay has stored just this.
     """
 
-    entry_id: str
+    batch_id: str
     number: int
     revision: int
     outcome: Outcome
@@ -51,12 +51,12 @@ class ReplayCheck:
     @property
     def dead_letter_id(self) -> str:
         """What a replayed row carries."""
-        return dead_letter_id(self.entry_id, self.number)
+        return dead_letter_id(self.batch_id, self.number)
 
 
-def dead_letter_id(entry_id: str, number: int) -> str:
+def dead_letter_id(batch_id: str, number: int) -> str:
     """Entry and record of a replayed row, as its `_dead_letter_id` says it."""
-    return f"{entry_id}#{number}"
+    return f"{batch_id}#{number}"
 
 
 def compared_with(check: ReplayCheck, stored: dict[str, float]) -> ReplayCheck:
@@ -80,7 +80,7 @@ def already_replayed(lake: DeltaLakeManager, series: Series, ids: Collection[str
 def evaluate(
     lake: DeltaLakeManager,
     series: Series,
-    letters: Sequence[tuple[str, DeadLetterRecord]],
+    records: Sequence[tuple[str, DeadLetterRecord]],
     closed_before: int,
     already: Mapping[str, Replayed] = _NOTHING,
     hours: HourGrid | None = None,
@@ -91,47 +91,47 @@ def evaluate(
     One that was edited after it had landed fails: a record is stored once. Bars that open at `closed_before` (epoch
     seconds) or later have not closed.
     """
-    letters = [item for item in letters if item[1].status == PENDING]
-    there = [(entry_id, letter) for entry_id, letter in letters if dead_letter_id(entry_id, letter.number) in already]
+    records = [item for item in records if item[1].status == PENDING]
+    there = [(batch_id, record) for batch_id, record in records if dead_letter_id(batch_id, record.number) in already]
     known = _still_as_replayed(series, there, already)
-    waiting = [item for item in letters if dead_letter_id(item[0], item[1].number) not in known]
+    waiting = [item for item in records if dead_letter_id(item[0], item[1].number) not in known]
     evaluated = iter(_evaluated(lake, series, waiting, closed_before, hours))
-    return [known.get(dead_letter_id(entry_id, letter.number)) or next(evaluated) for entry_id, letter in letters]
+    return [known.get(dead_letter_id(batch_id, record.number)) or next(evaluated) for batch_id, record in records]
 
 
 def _still_as_replayed(
-    series: Series, letters: Sequence[tuple[str, DeadLetterRecord]], already: Mapping[str, Replayed]
+    series: Series, records: Sequence[tuple[str, DeadLetterRecord]], already: Mapping[str, Replayed]
 ) -> dict[str, ReplayCheck]:
     """Checks by dead letter id on letters that have landed: does each say today what it said then?"""
     checks: dict[str, ReplayCheck] = {}
-    while letters:
+    while records:
         # Of two records of a bar in one batch the rules let one supersede the other: each is read alone.
-        open_times = read_open_times([letter.value for _, letter in letters]).tolist()
-        alone = dict(zip(open_times, letters, strict=True))
-        candles = _by_open(validate([letter.value for _, letter in alone.values()], series.grid).candles)
-        for open_, (entry_id, letter) in alone.items():
-            id_ = dead_letter_id(entry_id, letter.number)
+        open_times = read_open_times([record.value for _, record in records]).tolist()
+        alone = dict(zip(open_times, records, strict=True))
+        candles = _by_open(validate([record.value for _, record in alone.values()], series.grid).candles)
+        for open_, (batch_id, record) in alone.items():
+            id_ = dead_letter_id(batch_id, record.number)
             then, stored = already[id_]
-            check = ReplayCheck(entry_id, letter.number, letter.revision, "landed")
+            check = ReplayCheck(batch_id, record.number, record.revision, "landed")
             if (open_, candles.get(open_)) != (then, stored):
                 reasons = (LANDED_OTHERWISE,)
                 check = replace(check, outcome="fails", reasons=reasons, open=then, stored=stored)
             checks[id_] = check
-        letters = [item for item in letters if dead_letter_id(item[0], item[1].number) not in checks]
+        records = [item for item in records if dead_letter_id(item[0], item[1].number) not in checks]
     return checks
 
 
 def _evaluated(
     lake: DeltaLakeManager,
     series: Series,
-    letters: Sequence[tuple[str, DeadLetterRecord]],
+    records: Sequence[tuple[str, DeadLetterRecord]],
     closed_before: int,
     hours: HourGrid | None,
 ) -> list[ReplayCheck]:
-    values = [letter.value for _, letter in letters]
+    values = [record.value for _, record in records]
     open_times = read_open_times(values)
     # A person who edits a record may leave its volume out; a provider that has volumes may not.
-    as_sent = np.array([letter.value == letter.raw for _, letter in letters], bool)
+    as_sent = np.array([record.value == record.raw for _, record in records], bool)
     checked = validate(values, series.grid, open_times, as_sent & has_volume(series))
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
     for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
@@ -139,18 +139,18 @@ def _evaluated(
     if hours is not None:
         for place in np.flatnonzero(hours.elsewhere(open_times)).tolist():
             reasons.setdefault(place, ("off_grid",))
-    last = {int(open_times[place]): place for place in range(len(letters)) if place not in reasons}
+    last = {int(open_times[place]): place for place in range(len(records)) if place not in reasons}
     candles = _by_open(checked.candles)
     stored = _stored(lake, series, sorted(last))
     return [
-        _check(entry_id, letter, int(open_times[place]), reasons.get(place, ()), last, candles, stored, place)
-        for place, (entry_id, letter) in enumerate(letters)
+        _check(batch_id, record, int(open_times[place]), reasons.get(place, ()), last, candles, stored, place)
+        for place, (batch_id, record) in enumerate(records)
     ]
 
 
 def _check(
-    entry_id: str,
-    letter: DeadLetterRecord,
+    batch_id: str,
+    record: DeadLetterRecord,
     open_: int,
     reasons: tuple[str, ...],
     last: dict[int, int],
@@ -161,12 +161,12 @@ def _check(
     if reasons:
         readable = None if open_ == UNREADABLE else open_
         return ReplayCheck(
-            entry_id, letter.number, letter.revision, "fails", reasons, readable, stored=stored.get(open_)
+            batch_id, record.number, record.revision, "fails", reasons, readable, stored=stored.get(open_)
         )
     candle, held = candles[open_], stored.get(open_)
     same = last[open_] != place or held == candle
     outcome: Outcome = "identical" if same else "passes" if held is None else "collides"
-    return ReplayCheck(entry_id, letter.number, letter.revision, outcome, (), open_, candle, held)
+    return ReplayCheck(batch_id, record.number, record.revision, outcome, (), open_, candle, held)
 
 
 def _stored(lake: DeltaLakeManager, series: Series, open_times: Sequence[int]) -> dict[int, dict[str, float]]:

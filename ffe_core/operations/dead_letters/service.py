@@ -61,7 +61,7 @@ _FIELDS = ("date", "open", "high", "low", "close", "volume")
 class Edit:
     """A new value for a record, made from one of its revisions."""
 
-    entry_id: str
+    batch_id: str
     number: int
     revision: int
     """The revision it was made from; 0 is the record as received."""
@@ -86,7 +86,7 @@ class StaleEdit(FFEError):
         first = conflicts[0]
         more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
         super().__init__(
-            f"record {first.edit.number} of {first.edit.entry_id}{more} was edited meanwhile by {first.by} at"
+            f"record {first.edit.number} of {first.edit.batch_id}{more} was edited meanwhile by {first.by} at"
             f" {first.at} (revision {first.revision}, yours was made from {first.edit.revision}); look at theirs,"
             " then edit again"
         )
@@ -108,28 +108,28 @@ class DeadLetters:
 
         FieldError says at the field what cannot be read, InputError what is not pending, StaleEdit who was faster.
         """
-        by_entry: dict[str, list[Edit]] = {}
+        by_batch: dict[str, list[Edit]] = {}
         for edit in edits:
-            by_entry.setdefault(edit.entry_id, []).append(edit)
+            by_batch.setdefault(edit.batch_id, []).append(edit)
 
-        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
-            conflicts = [c for id_, entry in entries.items() for edit in by_entry[id_] if (c := _conflict(entry, edit))]
+        def decide(batches: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
+            conflicts = [c for id_, batch in batches.items() for edit in by_batch[id_] if (c := _conflict(batch, edit))]
             if conflicts:
                 raise StaleEdit(conflicts)
-            return {id_: self._edited(entry, by_entry[id_], actor, why) for id_, entry in entries.items()}
+            return {id_: self._edited(batch, by_batch[id_], actor, why) for id_, batch in batches.items()}
 
-        with self._named(actor, "edit dead letters", by_entry, why):
-            self.queue.change(list(by_entry), decide)
+        with self._named(actor, "edit dead letters", by_batch, why):
+            self.queue.change(list(by_batch), decide)
 
     def edits(self, selection: Selection, fixes: Sequence[Fix]) -> list[Edit]:
         """One fix for many: the edits it comes to, from the latest revisions; InputError names what it does not fit."""
         edits = []
-        for entry_id, letter in self._letters(selection):
+        for batch_id, record in self._records(selection):
             try:
-                value = apply(fixes, letter.value)
+                value = apply(fixes, record.value)
             except InputError as error:
-                raise InputError(f"{dead_letter_id(entry_id, letter.number)}: {error}") from None
-            edits.append(Edit(entry_id, letter.number, letter.revision, value))
+                raise InputError(f"{dead_letter_id(batch_id, record.number)}: {error}") from None
+            edits.append(Edit(batch_id, record.number, record.revision, value))
         return edits
 
     # -- looking ahead
@@ -137,17 +137,17 @@ class DeadLetters:
     def preview(self, selection: Selection, edits: Sequence[Edit] = ()) -> Iterator[ReplayCheck]:
         """What a replay would make of each pending record now, `edits` taken as if they were saved.
 
-        InputError for an entry that names no series.
+        InputError for a batch that names no series.
         """
-        edited = {(edit.entry_id, edit.number): edit.value for edit in edits}
+        edited = {(edit.batch_id, edit.number): edit.value for edit in edits}
         for series, chosen in self._by_series(selection).items():
-            ids = [dead_letter_id(entry_id, number) for entry_id, numbers in chosen.items() for number in numbers]
+            ids = [dead_letter_id(batch_id, number) for batch_id, numbers in chosen.items() for number in numbers]
             already = already_replayed(self._runs.lake, series, ids)
-            letters = (
-                (entry_id, replace(letter, value=edited.get((entry_id, letter.number), letter.value)))
-                for entry_id, letter in self._letters(chosen)
+            records = (
+                (batch_id, replace(record, value=edited.get((batch_id, record.number), record.value)))
+                for batch_id, record in self._records(chosen)
             )
-            yield from self._evaluated(series, letters, already)
+            yield from self._evaluated(series, records, already)
 
     # -- runs
 
@@ -216,17 +216,17 @@ class DeadLetters:
     def purgeable(self, days: float, wanted: Wanted | None = None) -> list[DeadLetterBatchRow]:
         """Entries untouched for so many days with nothing pending in them."""
         before = _days_ago(days)
-        return [row for row in self.queue.entries(wanted) if row.status in _ENDED and row.touched_at < before]
+        return [row for row in self.queue.batches(wanted) if row.status in _ENDED and row.touched_at < before]
 
-    def purge(self, entry_ids: Sequence[str], days: float, actor: str, reason: str) -> list[str]:
-        """Delete these entries for good, those that may still go; returns their ids. An audit row names them first."""
+    def purge(self, batch_ids: Sequence[str], days: float, actor: str, reason: str) -> list[str]:
+        """Delete these batches for good, those that may still go; returns their ids. An audit row names them first."""
         why, before = required_reason(reason), _days_ago(days)
-        rows = [row for row in self.queue.rows(entry_ids) if row.status in _ENDED and row.touched_at < before]
+        rows = [row for row in self.queue.rows(batch_ids) if row.status in _ENDED and row.touched_at < before]
         records = {row.id: row.records for row in rows}
         named = {"untouched_days": days, "entries": list(records)}
         with self._audit.act(actor, "purge dead letters", _how_many(records), why, **named) as act:
-            gone = self.queue.remove(list(records), lambda entry: entry.status in _ENDED and entry.touched_at < before)
-            act.target = _how_many({entry_id: records[entry_id] for entry_id in gone})
+            gone = self.queue.remove(list(records), lambda batch: batch.status in _ENDED and batch.touched_at < before)
+            act.target = _how_many({batch_id: records[batch_id] for batch_id in gone})
             act.note(entries=gone)
         return gone
 
@@ -234,10 +234,10 @@ class DeadLetters:
 
     def rows(self, selection: Selection) -> Iterator[dict[str, Any]]:
         """The records with all that is known of them, as plain values."""
-        for entry_id, numbers in selection.items():
-            entry = self.queue.read(entry_id)
-            for letter in _chosen(entry, numbers):
-                yield described(entry, letter)
+        for batch_id, numbers in selection.items():
+            batch = self.queue.read(batch_id)
+            for record in _chosen(batch, numbers):
+                yield described(batch, record)
 
     def export_json(self, selection: Selection) -> str:
         """The records as one strict JSON list."""
@@ -259,30 +259,30 @@ class DeadLetters:
     def _named(
         self, actor: str, verb: str, selection: Collection[str], reason: str = ""
     ) -> AbstractContextManager[Act]:
-        target = f"{len(selection):,} {'entry' if len(selection) == 1 else 'entries'}"
+        target = f"{len(selection):,} {'batch' if len(selection) == 1 else 'batches'}"
         return self._audit.act(actor, verb, target, reason, entries=list(selection))
 
-    def _edited(self, entry: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
-        series = entry.series
+    def _edited(self, batch: DeadLetterBatch, edits: Sequence[Edit], actor: str, why: str) -> list[Step]:
+        series = batch.series
         grid, closed_before = (series.grid, self._closed(series)) if series else (1, times.now())
         values = {}
         for edit in edits:
-            letter = _letter(entry, edit.number)
-            where = dead_letter_id(entry.id, edit.number)
-            if letter.status != PENDING:
-                raise InputError(f"{where}: it is {letter.status}; only a pending record can be edited")
-            check_edit(where, letter.value, edit.value, grid, closed_before)
-            if strict(edit.value) != strict(letter.value):
+            record = _record(batch, edit.number)
+            where = dead_letter_id(batch.id, edit.number)
+            if record.status != PENDING:
+                raise InputError(f"{where}: it is {record.status}; only a pending record can be edited")
+            check_edit(where, record.value, edit.value, grid, closed_before)
+            if strict(edit.value) != strict(record.value):
                 values[str(edit.number)] = edit.value
         return [step("mend", actor, why=why, values=values)] if values else []
 
     def _evaluated(
-        self, series: Series, letters: Iterator[tuple[str, DeadLetterRecord]], already: dict[str, Replayed]
+        self, series: Series, records: Iterator[tuple[str, DeadLetterRecord]], already: dict[str, Replayed]
     ) -> Iterator[ReplayCheck]:
         """As a replay would go: so many at a time, each later one against what the earlier ones would have stored."""
         landing: dict[int, dict[str, float]] = {}
         hours = self._runs.ingester.hour_grid(series)
-        while chunk := list(islice(letters, CHUNK_RECORDS)):
+        while chunk := list(islice(records, CHUNK_RECORDS)):
             checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already, hours)
             yield from (
                 compared_with(check, landing[check.open])
@@ -296,17 +296,17 @@ class DeadLetters:
     def _closed(self, series: Series) -> int:
         return closed(series, self._runs.settings.close_grace_seconds)
 
-    def _letters(self, selection: Selection) -> Iterator[tuple[str, DeadLetterRecord]]:
-        for entry_id, numbers in selection.items():
-            entry = self.queue.read(entry_id)
-            yield from ((entry_id, letter) for letter in _chosen(entry, numbers))
+    def _records(self, selection: Selection) -> Iterator[tuple[str, DeadLetterRecord]]:
+        for batch_id, numbers in selection.items():
+            batch = self.queue.read(batch_id)
+            yield from ((batch_id, record) for record in _chosen(batch, numbers))
 
     def belonging(self, selection: Selection) -> Selection:
-        """The part of a list whose entries say which series they are of: only that can be replayed or fetched."""
+        """The part of a list whose batches say which series they are of: only that can be replayed or fetched."""
         return {row.id: selection[row.id] for row in self.queue.rows(list(selection)) if row.series is not None}
 
     def _by_series(self, selection: Selection) -> dict[Series, dict[str, tuple[int, ...]]]:
-        """The list split by series; InputError for an entry without one, or a record that there is not."""
+        """The list split by series; InputError for a batch without one, or a record that there is not."""
         if not any(selection.values()):
             raise InputError("the list is empty; choose at least one", field="records")
         found: dict[Series, dict[str, tuple[int, ...]]] = {}
@@ -329,11 +329,11 @@ class DeadLetters:
         source: str,
         parameters: Mapping[str, Any],
     ) -> NewRun:
-        chosen = {entry_id: numbers for selection in selections.values() for entry_id, numbers in selection.items()}
+        chosen = {batch_id: numbers for selection in selections.values() for batch_id, numbers in selection.items()}
         step_ = max(series.step for series in selections)
         first, last = self.queue.span(chosen) or (times.now(), times.now() - step_)
         providers = {series.provider for series in selections}
-        frozen = {entry_id: _as_ranges(numbers) for entry_id, numbers in chosen.items()}
+        frozen = {batch_id: _as_ranges(numbers) for batch_id, numbers in chosen.items()}
         return NewRun(
             kind,
             providers.pop() if len(providers) == 1 else "several",
@@ -356,12 +356,12 @@ class DeadLetters:
     def _mark(self, selection: Selection, status: str, verb: str, actor: str, **details: Any) -> int:
         marked = 0
 
-        def decide(entries: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
+        def decide(batches: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
             nonlocal marked
             steps = {}
-            for entry_id, entry in entries.items():
-                numbers = [item.number for item in _chosen(entry, selection[entry_id]) if item.status == status]
-                steps[entry_id] = [step(verb, actor, **details, records=numbers)] if numbers else []
+            for batch_id, batch in batches.items():
+                numbers = [item.number for item in _chosen(batch, selection[batch_id]) if item.status == status]
+                steps[batch_id] = [step(verb, actor, **details, records=numbers)] if numbers else []
                 marked += len(numbers)
             return steps
 
@@ -374,56 +374,56 @@ class DeadLetters:
 _ENDED = (REPLAYED, DISCARDED)
 
 
-def described(entry: DeadLetterBatch, letter: DeadLetterRecord) -> dict[str, Any]:
+def described(batch: DeadLetterBatch, record: DeadLetterRecord) -> dict[str, Any]:
     """All that is known of one record, as plain values that any encoding holds."""
-    context = entry.context
-    open_ = int(read_open_times([letter.value])[0])
+    context = batch.context
+    open_ = int(read_open_times([record.value])[0])
     row = {
-        "entry": entry.id,
-        "record": letter.number,
+        "entry": batch.id,
+        "record": record.number,
         "asset_pair": context.get("asset_pair"),
         "timeframe": context.get("timeframe"),
         "provider": context.get("provider"),
         "run": context.get("run_id"),
-        "saved_at": datetime.fromtimestamp(entry.saved_at, UTC).isoformat(),
-        "error": entry.error,
+        "saved_at": datetime.fromtimestamp(batch.saved_at, UTC).isoformat(),
+        "error": batch.error,
         "bar": None if open_ == UNREADABLE else times.iso(open_),
-        "status": letter.status,
-        "reasons": letter.reasons,
-        "in_words": [in_words(code) for code in letter.reasons],
-        "attempts": letter.attempts,
-        "revision": letter.revision,
-        "raw": letter.raw,
-        "value": letter.value,
-        "history": steps_of(entry, letter.number),
+        "status": record.status,
+        "reasons": record.reasons,
+        "in_words": [in_words(code) for code in record.reasons],
+        "attempts": record.attempts,
+        "revision": record.revision,
+        "raw": record.raw,
+        "value": record.value,
+        "history": steps_of(batch, record.number),
     }
     clean: dict[str, Any] = readable(row)
     return clean
 
 
-def _conflict(entry: DeadLetterBatch, edit: Edit) -> Conflict | None:
-    letter = _letter(entry, edit.number)
-    if letter.revision == edit.revision:
+def _conflict(batch: DeadLetterBatch, edit: Edit) -> Conflict | None:
+    record = _record(batch, edit.number)
+    if record.revision == edit.revision:
         return None
-    mends = [found for found in steps_of(entry, edit.number) if found["verb"] == "mend"]
+    mends = [found for found in steps_of(batch, edit.number) if found["verb"] == "mend"]
     last = mends[-1] if mends else {"by": "nobody", "at": "-"}
-    return Conflict(edit, letter.value, letter.revision, str(last["by"]), str(last["at"]))
+    return Conflict(edit, record.value, record.revision, str(last["by"]), str(last["at"]))
 
 
-def _letter(entry: DeadLetterBatch, number: int) -> DeadLetterRecord:
-    _check_numbers(entry.id, (number,), len(entry.letters))
-    return entry.letters[number]
+def _record(batch: DeadLetterBatch, number: int) -> DeadLetterRecord:
+    _check_numbers(batch.id, (number,), len(batch.records))
+    return batch.records[number]
 
 
-def _chosen(entry: DeadLetterBatch, numbers: Sequence[int]) -> list[DeadLetterRecord]:
-    _check_numbers(entry.id, numbers, len(entry.letters))
-    return [entry.letters[number] for number in dict.fromkeys(numbers)]
+def _chosen(batch: DeadLetterBatch, numbers: Sequence[int]) -> list[DeadLetterRecord]:
+    _check_numbers(batch.id, numbers, len(batch.records))
+    return [batch.records[number] for number in dict.fromkeys(numbers)]
 
 
-def _check_numbers(entry_id: str, numbers: Sequence[int], there: int) -> None:
+def _check_numbers(batch_id: str, numbers: Sequence[int], there: int) -> None:
     for number in numbers:
         if not 0 <= number < there:
-            raise InputError(f"{entry_id} has no record {number}; they count from 0 to {there - 1}", field="record")
+            raise InputError(f"{batch_id} has no record {number}; they count from 0 to {there - 1}", field="record")
 
 
 def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
@@ -438,7 +438,7 @@ def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _how_many(records: Mapping[str, int]) -> str:
-    return f"{len(records):,} entries, {sum(records.values()):,} records"
+    return f"{len(records):,} {'batch' if len(records) == 1 else 'batches'}, {sum(records.values()):,} records"
 
 
 def _days_ago(days: float) -> float:

@@ -77,7 +77,7 @@ class DeadLetterBatch:
     """Epoch seconds."""
     error: str
     context: dict[str, Any]
-    letters: list[DeadLetterRecord]
+    records: list[DeadLetterRecord]
     history: list[Step] = field(default_factory=list)
 
     @property
@@ -88,7 +88,7 @@ class DeadLetterBatch:
     @property
     def status(self) -> str:
         """pending, partly replayed, replayed or discarded."""
-        return entry_status(Counter(letter.status for letter in self.letters))
+        return batch_status(Counter(record.status for record in self.records))
 
     @property
     def touched_at(self) -> float:
@@ -96,7 +96,7 @@ class DeadLetterBatch:
         return instant(self.history[-1]["at"]) or self.saved_at if self.history else self.saved_at
 
 
-def entry_status(counts: Mapping[str, int]) -> str:
+def batch_status(counts: Mapping[str, int]) -> str:
     """What the states of its records, counted, make an entry."""
     already_replayed = counts.get(REPLAYED, 0) + counts.get(SUPERSEDED, 0)
     if counts.get(PENDING, 0):
@@ -128,9 +128,9 @@ def instant(text: Any) -> float | None:
         return None
 
 
-def read_entry(path: Path) -> DeadLetterBatch:
+def read_batch(path: Path) -> DeadLetterBatch:
     """Read a file; NotADeadLetter with the reason if it is none."""
-    return _entry(path, _members(read_text(path)))
+    return _batch(path, _members(read_text(path)))
 
 
 def with_steps(path: Path, steps: Sequence[Step]) -> str:
@@ -211,7 +211,7 @@ def _expect(text: str, at: int, character: str) -> int:
     return _skip(text, at + 1)
 
 
-def _entry(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
+def _batch(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
     content = {name: member.value for name, member in members.items()}
     _check_version(path, content.get("format_version"))
     records, context = content.get("records"), content.get("context")
@@ -221,15 +221,15 @@ def _entry(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
         raise NotADeadLetter("it holds no records")
     saved_at = instant(content.get("timestamp"))
     saved_at = instant(path.stem) if saved_at is None else saved_at
-    entry = DeadLetterBatch(
+    batch = DeadLetterBatch(
         id=path.stem,
         saved_at=path.stat().st_mtime if saved_at is None else saved_at,
         error=str(content.get("error", "")),
         context=context,
-        letters=_letters(records, content.get("reasons"), context),
+        records=_records(records, content.get("reasons"), context),
     )
-    _take_steps(entry, content.get("history", []))
-    return entry
+    _take_steps(batch, content.get("history", []))
+    return batch
 
 
 def _check_version(path: Path, found: Any) -> None:
@@ -239,7 +239,7 @@ def _check_version(path: Path, found: Any) -> None:
         raise NotADeadLetter(str(error)) from error
 
 
-def _letters(records: list[Any], given: Any, context: dict[str, Any]) -> list[DeadLetterRecord]:
+def _records(records: list[Any], given: Any, context: dict[str, Any]) -> list[DeadLetterRecord]:
     well_formed = isinstance(given, list) and len(given) == len(records) and all(isinstance(r, list) for r in given)
     reasons = given if well_formed and any(given) else _found_reasons(records, series_of(context))
     return [DeadLetterRecord(n, record, record, _codes(reasons[n])) for n, record in enumerate(records)]
@@ -257,7 +257,7 @@ def _found_reasons(records: list[Any], series: Series | None) -> list[list[str]]
     return reasons
 
 
-def _take_steps(entry: DeadLetterBatch, history: Any) -> None:
+def _take_steps(batch: DeadLetterBatch, history: Any) -> None:
     if not isinstance(history, list):
         raise NotADeadLetter("its history is not a list of steps")
     for place, step in enumerate(history):
@@ -265,49 +265,49 @@ def _take_steps(entry: DeadLetterBatch, history: Any) -> None:
             instant_ = instant(step["at"])
             if instant_ is None:
                 raise ValueError("at")
-            _STEPS[step["verb"]](entry.letters, step)
+            _STEPS[step["verb"]](batch.records, step)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             raise NotADeadLetter(f"step {place} of its history cannot be understood") from None
-    entry.history = history
+    batch.history = history
 
 
-def _mend(letters: list[DeadLetterRecord], step: Step) -> None:
+def _mend(records: list[DeadLetterRecord], step: Step) -> None:
     for number, value in step["values"].items():
-        letter = _at(letters, number)
-        letter.value, letter.revision = value, letter.revision + 1
+        record = _at(records, number)
+        record.value, record.revision = value, record.revision + 1
 
 
-def _replay(letters: list[DeadLetterRecord], step: Step) -> None:
+def _replay(records: list[DeadLetterRecord], step: Step) -> None:
     for number in step["stored"]:
-        _at(letters, number).status = REPLAYED
+        _at(records, number).status = REPLAYED
     for number in step["kept"]:
-        _at(letters, number).status = SUPERSEDED
+        _at(records, number).status = SUPERSEDED
     for number, codes in step["failed"].items():
-        _at(letters, number).reasons = _codes(list(codes))
+        _at(records, number).reasons = _codes(list(codes))
     for number in (*step["stored"], *step["kept"], *step["failed"]):
-        _at(letters, number).attempts += 1
+        _at(records, number).attempts += 1
 
 
-def _refetch(letters: list[DeadLetterRecord], step: Step) -> None:
+def _refetch(records: list[DeadLetterRecord], step: Step) -> None:
     for number in step["kept"]:
-        _at(letters, number).status = SUPERSEDED
+        _at(records, number).status = SUPERSEDED
 
 
-def _discard(letters: list[DeadLetterRecord], step: Step) -> None:
+def _discard(records: list[DeadLetterRecord], step: Step) -> None:
     for number in step["records"]:
-        _at(letters, number).status = DISCARDED
+        _at(records, number).status = DISCARDED
 
 
-def _restore(letters: list[DeadLetterRecord], step: Step) -> None:
+def _restore(records: list[DeadLetterRecord], step: Step) -> None:
     for number in step["records"]:
-        _at(letters, number).status = PENDING
+        _at(records, number).status = PENDING
 
 
-def _at(letters: list[DeadLetterRecord], number: Any) -> DeadLetterRecord:
+def _at(records: list[DeadLetterRecord], number: Any) -> DeadLetterRecord:
     place = int(number)
     if place < 0:
         raise IndexError(place)
-    return letters[place]
+    return records[place]
 
 
 _STEPS: dict[str, Callable[[list[DeadLetterRecord], Step], None]] = {
@@ -324,9 +324,9 @@ def step(verb: str, by: str, **details: Any) -> Step:
     return {"verb": verb, "at": datetime.now(UTC).isoformat(timespec="microseconds"), "by": by, **details}
 
 
-def steps_of(entry: DeadLetterBatch, number: int) -> list[Step]:
+def steps_of(batch: DeadLetterBatch, number: int) -> list[Step]:
     """The steps that touched one record, in order, each with only what concerns it."""
-    return [found for step_ in entry.history if (found := _concerning(step_, number)) is not None]
+    return [found for step_ in batch.history if (found := _concerning(step_, number)) is not None]
 
 
 def _concerning(step_: Step, number: int) -> Step | None:

@@ -26,7 +26,7 @@ from filelock import BaseFileLock
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ffe_core.storage.dead_letters import file as files
-from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_entry, series_of
+from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_batch, series_of
 from ffe_core.storage.files import check_version, strict, strict_json
 from ffe_core.storage.files import quarantined as quarantine_file
 from ffe_core.storage.rows import portions
@@ -42,8 +42,8 @@ STATUSES = (files.PENDING, NEW, FAILED_AGAIN, files.REPLAYED, files.SUPERSEDED, 
 NO_REASON = "none"
 """The reason of a record that breaks no rule."""
 TOTAL = "total"
-ENTRY_DIMENSIONS = ("asset_pair", "timeframe", "provider", "run", "day")
-DIMENSIONS = ("reason", *ENTRY_DIMENSIONS)
+BATCH_DIMENSIONS = ("asset_pair", "timeframe", "provider", "run", "day")
+DIMENSIONS = ("reason", *BATCH_DIMENSIONS)
 """What records are grouped by."""
 
 Answer = TypeVar("Answer")
@@ -64,7 +64,7 @@ _RECORD_DEPTH = 2
 _LARGE = 2**63
 
 _metadata = sa.MetaData()
-entries = sa.Table(
+batches = sa.Table(
     "entries",
     _metadata,
     sa.Column("key", sa.Integer, primary_key=True),
@@ -86,7 +86,7 @@ entries = sa.Table(
     sa.Column("last_open", sa.BigInteger),
     sa.Index("entries_by_time", "saved_at", "key"),
     sa.Index("entries_by_series", "series", "first_open"),
-    *(sa.Index(f"entries_by_{name}", name, "saved_at", "key") for name in ENTRY_DIMENSIONS),
+    *(sa.Index(f"entries_by_{name}", name, "saved_at", "key") for name in BATCH_DIMENSIONS),
 )
 records = sa.Table(
     "records",
@@ -151,7 +151,7 @@ class Found:
     size: int
 
     @property
-    def is_entry(self) -> bool:
+    def is_batch(self) -> bool:
         """Whether its name is that of a dead letter."""
         return self.name.endswith(".json") and storable(self.name) == self.name
 
@@ -207,11 +207,11 @@ def batch_id(series: str, prints: Iterable[bytes]) -> UUID:
     return uuid5(NAMESPACE, "\n".join([series, *(str(UUID(bytes=print_)) for print_ in prints)]))
 
 
-def status_names(letter: DeadLetterRecord) -> tuple[str, ...]:
+def status_names(record: DeadLetterRecord) -> tuple[str, ...]:
     """Every status that finds this record."""
-    if letter.status != files.PENDING:
-        return (ALL, letter.status)
-    return (ALL, files.PENDING, FAILED_AGAIN if letter.failed_again else NEW)
+    if record.status != files.PENDING:
+        return (ALL, record.status)
+    return (ALL, files.PENDING, FAILED_AGAIN if record.failed_again else NEW)
 
 
 class DeadLetterIndex:
@@ -252,12 +252,12 @@ class DeadLetterIndex:
             self.refresh()
             return question(self)
 
-    def take_in(self, entry_ids: Sequence[str]) -> None:
+    def take_in(self, batch_ids: Sequence[str]) -> None:
         """Read files that the caller, holding the lock, has just written or removed."""
         before = self._inode()
         try:
             with self._engine.begin() as connection:
-                _replace(connection, self._folder, [f"{entry_id}.json" for entry_id in entry_ids])
+                _replace(connection, self._folder, [f"{batch_id}.json" for batch_id in batch_ids])
         except sa.exc.DatabaseError as error:
             self._remove_if_damaged(error, before)  # the next look reads these files too
 
@@ -274,8 +274,8 @@ class DeadLetterIndex:
             for some in portions(prints):
                 query = (
                     sa.select(records.c.fingerprint)
-                    .join(entries, entries.c.key == records.c.entry)
-                    .where(entries.c.series == series, records.c.fingerprint.in_(some))
+                    .join(batches, batches.c.key == records.c.entry)
+                    .where(batches.c.series == series, records.c.fingerprint.in_(some))
                 )
                 found.update(connection.scalars(query))
         return found
@@ -284,11 +284,11 @@ class DeadLetterIndex:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
         query = (
             sa.select(records.c.open)
-            .join(entries, entries.c.key == records.c.entry)
+            .join(batches, batches.c.key == records.c.entry)
             .where(
-                entries.c.series == series,
-                entries.c.first_open < end,
-                entries.c.last_open >= start,
+                batches.c.series == series,
+                batches.c.first_open < end,
+                batches.c.last_open >= start,
                 records.c.open >= start,
                 records.c.open < end,
                 records.c.status.in_((NEW, FAILED_AGAIN, files.DISCARDED)),
@@ -300,11 +300,11 @@ class DeadLetterIndex:
     def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
         """`open_times` of every series that has any in [start, end), by the series' key."""
         query = (
-            sa.select(entries.c.series, records.c.open)
-            .join(entries, entries.c.key == records.c.entry)
+            sa.select(batches.c.series, records.c.open)
+            .join(batches, batches.c.key == records.c.entry)
             .where(
-                entries.c.first_open < end,
-                entries.c.last_open >= start,
+                batches.c.first_open < end,
+                batches.c.last_open >= start,
                 records.c.open >= start,
                 records.c.open < end,
                 records.c.status.in_((NEW, FAILED_AGAIN, files.DISCARDED)),
@@ -374,7 +374,7 @@ class DeadLetterIndex:
         """Files that are new, changed or (with size -1) gone."""
         there = {found.name: found for found in _listing(self._folder)}
         with self.reading() as connection:
-            known = {f"{id_}.json": (time_, size) for id_, time_, size in connection.execute(_KNOWN_ENTRIES)}
+            known = {f"{id_}.json": (time_, size) for id_, time_, size in connection.execute(_KNOWN_BATCHES)}
             known |= {name: (time_, size) for name, time_, size in connection.execute(_KNOWN_QUARANTINED)}
         changed = [
             found for found in there.values() if known.get(storable(found.name)) != (found.modified_ns, found.size)
@@ -383,7 +383,7 @@ class DeadLetterIndex:
         return [*changed, *(Found(name, 0, -1) for name in known if name not in names)]
 
 
-_KNOWN_ENTRIES = sa.select(entries.c.id, entries.c.modified_ns, entries.c.size)
+_KNOWN_BATCHES = sa.select(batches.c.id, batches.c.modified_ns, batches.c.size)
 _KNOWN_QUARANTINED = sa.select(quarantined.c.name, quarantined.c.modified_ns, quarantined.c.size)
 
 
@@ -439,11 +439,11 @@ def _replace(connection: sa.Connection, folder: Path, names: Sequence[str]) -> N
 def _forget(connection: sa.Connection, names: Sequence[str], counts: _Counts) -> None:
     stored = [storable(name) for name in names]
     for some in portions([name.removesuffix(".json") for name in stored if name.endswith(".json")]):
-        for row in connection.execute(sa.select(entries).where(entries.c.id.in_(some))).mappings().all():
+        for row in connection.execute(sa.select(batches).where(batches.c.id.in_(some))).mappings().all():
             columns = (cells.c.reason, cells.c.status, cells.c["count"])
             found = connection.execute(sa.select(*columns).where(cells.c.entry == row["key"]))
             counts.add(dict(row), {(reason, status): -count for reason, status, count in found})
-            for table, column in ((records, records.c.entry), (cells, cells.c.entry), (entries, entries.c.key)):
+            for table, column in ((records, records.c.entry), (cells, cells.c.entry), (batches, batches.c.key)):
                 connection.execute(table.delete().where(column == row["key"]))
     for some in portions(stored):
         connection.execute(quarantined.delete().where(quarantined.c.name.in_(some)))
@@ -451,19 +451,19 @@ def _forget(connection: sa.Connection, names: Sequence[str], counts: _Counts) ->
 
 def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts) -> None:
     try:
-        if not found.is_entry:
+        if not found.is_batch:
             raise NotADeadLetter("its name does not end in .json, or is no UTF-8")
-        entry = read_entry(folder / found.name)
+        batch = read_batch(folder / found.name)
     except NotADeadLetter as reason:
         log.info("%s is not a dead letter: %s; left alone", storable(found.name), reason)
         row = {"name": storable(found.name), "modified_ns": found.modified_ns, "size": found.size}
         connection.execute(quarantined.insert().values(**row, reason=storable(str(reason))))
         return
-    open_times = read_open_times([letter.value for letter in entry.letters])
-    row = _row(entry, found, open_times)
-    key = connection.execute(entries.insert().values(**row)).inserted_primary_key[0]  # type: ignore[index]
-    connection.execute(records.insert(), [_record(key, letter, open_times[letter.number]) for letter in entry.letters])
-    counted = _counted(entry)
+    open_times = read_open_times([record.value for record in batch.records])
+    row = _row(batch, found, open_times)
+    key = connection.execute(batches.insert().values(**row)).inserted_primary_key[0]  # type: ignore[index]
+    connection.execute(records.insert(), [_record(key, record, open_times[record.number]) for record in batch.records])
+    counted = _counted(batch)
     saved_at = row["saved_at"]
     connection.execute(
         cells.insert(),
@@ -475,11 +475,11 @@ def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts)
     counts.add(row, counted)
 
 
-def _row(entry: DeadLetterBatch, found: Found, open_times: np.ndarray) -> dict[str, Any]:
-    series, context = entry.series, entry.context
+def _row(batch: DeadLetterBatch, found: Found, open_times: np.ndarray) -> dict[str, Any]:
+    series, context = batch.series, batch.context
     readable = open_times[open_times != UNREADABLE]
     return {
-        "id": entry.id,
+        "id": batch.id,
         "modified_ns": found.modified_ns,
         "size": found.size,
         "series": series_key(context),
@@ -487,33 +487,33 @@ def _row(entry: DeadLetterBatch, found: Found, open_times: np.ndarray) -> dict[s
         "timeframe": _name(context, "timeframe"),
         "provider": _name(context, "provider"),
         "run": _name(context, "run_id"),
-        "day": _day(entry.saved_at),
-        "saved_at": entry.saved_at,
-        "touched_at": entry.touched_at,
-        "error": storable(entry.error),
+        "day": _day(batch.saved_at),
+        "saved_at": batch.saved_at,
+        "touched_at": batch.touched_at,
+        "error": storable(batch.error),
         "context": strict_json(context),
-        "status": entry.status,
+        "status": batch.status,
         "first_open": int(readable.min()) if len(readable) else None,
         "last_open": int(readable.max()) if len(readable) else None,
     }
 
 
-def _record(key: int, letter: DeadLetterRecord, open_: np.int64) -> dict[str, Any]:
+def _record(key: int, record: DeadLetterRecord, open_: np.int64) -> dict[str, Any]:
     return {
         "entry": key,
-        "number": letter.number,
-        "fingerprint": fingerprint(letter.raw),
+        "number": record.number,
+        "fingerprint": fingerprint(record.raw),
         "open": None if open_ == UNREADABLE else int(open_),
-        "status": status_names(letter)[-1],
-        "attempts": letter.attempts,
-        "revision": letter.revision,
-        "reasons": json.dumps(letter.reasons),
+        "status": status_names(record)[-1],
+        "attempts": record.attempts,
+        "revision": record.revision,
+        "reasons": json.dumps(record.reasons),
     }
 
 
-def _counted(entry: DeadLetterBatch) -> Counter[tuple[str, str]]:
+def _counted(batch: DeadLetterBatch) -> Counter[tuple[str, str]]:
     """How many records there are for each (reason, status): codes, the rule alone of `rule:field`, and "" for any."""
-    alike = Counter((tuple(letter.reasons), status_names(letter)) for letter in entry.letters)
+    alike = Counter((tuple(record.reasons), status_names(record)) for record in batch.records)
     counted: Counter[tuple[str, str]] = Counter()
     for (codes, statuses), count in alike.items():
         names = {storable(code) for code in codes or (NO_REASON,)}
@@ -549,7 +549,7 @@ class _Counts:
 
     def add(self, row: Mapping[str, Any], counted: Mapping[tuple[str, str], int]) -> None:
         """An entry's records, by (reason, status); negative for one that is forgotten."""
-        anywhere = [(TOTAL, ""), *((name, row[name]) for name in ENTRY_DIMENSIONS)]
+        anywhere = [(TOTAL, ""), *((name, row[name]) for name in BATCH_DIMENSIONS)]
         for (reason, status), count in counted.items():
             for dimension, value in [("reason", reason)] if reason else anywhere:
                 group = (dimension, value, status)
@@ -591,9 +591,9 @@ class _Counts:
 def _edge(group: _Group, *, newest: bool) -> sa.Select[Any]:
     """When the first or last entry of a group was saved."""
     dimension, value, status = group
-    if dimension in ENTRY_DIMENSIONS:
-        has = sa.exists().where(cells.c.entry == entries.c.key, cells.c.reason == "", cells.c.status == status)
-        time_, wanted = entries.c.saved_at, sa.and_(entries.c[dimension] == value, has)
+    if dimension in BATCH_DIMENSIONS:
+        has = sa.exists().where(cells.c.entry == batches.c.key, cells.c.reason == "", cells.c.status == status)
+        time_, wanted = batches.c.saved_at, sa.and_(batches.c[dimension] == value, has)
     else:
         time_, wanted = cells.c.saved_at, sa.and_(cells.c.reason == value, cells.c.status == status)
     return sa.select(time_).where(wanted).order_by(time_.desc() if newest else time_).limit(1)

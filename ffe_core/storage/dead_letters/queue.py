@@ -28,7 +28,7 @@ from ffe_core.storage.dead_letters.file import (
     DeadLetterBatch,
     NotADeadLetter,
     Step,
-    read_entry,
+    read_batch,
     read_text,
     with_steps,
 )
@@ -54,7 +54,7 @@ Selection = Mapping[str, Sequence[int]]
 class Saved:
     """What became of a batch: the entry that holds its new records, and how many there were."""
 
-    entry_id: str | None
+    batch_id: str | None
     saved: int
     repeats: int
     """Records that a dead letter of the same series already holds."""
@@ -94,8 +94,8 @@ class DeadLetterQueue:
         series = series_key(context)
         with self._guarded("written to"), self._lock:
             fresh = self._fresh(series, [fingerprint(record) for record in records])
-            entry_id = self._write(series, fresh, records, error, context, reasons) if fresh else None
-        return Saved(entry_id, len(fresh), len(records) - len(fresh), tuple(fresh.values()))
+            batch_id = self._write(series, fresh, records, error, context, reasons) if fresh else None
+        return Saved(batch_id, len(fresh), len(records) - len(fresh), tuple(fresh.values()))
 
     def open_times(self, series: Series, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
@@ -121,12 +121,12 @@ class DeadLetterQueue:
         """How many records match; a text to search for is left out of account."""
         return self._ask(lambda index: search.count(index, wanted or Wanted()))
 
-    def entries(
+    def batches(
         self, wanted: Wanted | None = None, limit: int | None = None, offset: int = 0
     ) -> list[DeadLetterBatchRow]:
         """Entries that hold a matching record, the newest first."""
         wanted = wanted or Wanted()
-        return self._ask(lambda index: search.entry_rows(index, wanted, self._reader(wanted), limit, offset))
+        return self._ask(lambda index: search.batch_rows(index, wanted, self._reader(wanted), limit, offset))
 
     def groups(self, dimension: str, wanted: Wanted | None = None, most: int = 50) -> list[Group]:
         """Matching records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first.
@@ -135,10 +135,10 @@ class DeadLetterQueue:
         """
         return self._ask(lambda index: search.group(index, dimension, wanted or Wanted(), most))
 
-    def rows(self, entry_ids: Sequence[str]) -> list[DeadLetterBatchRow]:
+    def rows(self, batch_ids: Sequence[str]) -> list[DeadLetterBatchRow]:
         """These entries as a list shows them, in this order. InputError names one that there is not."""
-        found = self._ask(lambda index: search.rows_of(index, entry_ids))
-        missing = set(entry_ids) - {row.id for row in found}
+        found = self._ask(lambda index: search.rows_of(index, batch_ids))
+        missing = set(batch_ids) - {row.id for row in found}
         if missing:
             raise InputError(
                 f"there is no dead letter {min(missing)!r}; `dlq list` shows which there are", field="entry"
@@ -158,68 +158,68 @@ class DeadLetterQueue:
         """What in the folder is not a dead letter, and why; by name."""
         return self._ask(_quarantined)
 
-    def read(self, entry_id: str) -> DeadLetterBatch:
+    def read(self, batch_id: str) -> DeadLetterBatch:
         """One entry with all its records. InputError if there is none of this id."""
         try:
-            return read_entry(self._path(entry_id))
+            return read_batch(self._path(batch_id))
         except NotADeadLetter as reason:
-            raise InputError(f"{entry_id!r} is not a dead letter: {reason}", field="entry") from reason
+            raise InputError(f"{batch_id!r} is not a dead letter: {reason}", field="entry") from reason
 
     # -- changing
 
     def change(
-        self, entry_ids: Sequence[str], decide: Callable[[dict[str, DeadLetterBatch]], Mapping[str, Sequence[Step]]]
+        self, batch_ids: Sequence[str], decide: Callable[[dict[str, DeadLetterBatch]], Mapping[str, Sequence[Step]]]
     ) -> None:
         """Add steps to the history of some entries, while nobody else changes any.
 
         `decide` gets the entries as they are now and returns the steps for each; what it raises, nothing is changed.
         """
         with self._guarded("written to"), self._lock:
-            decided = decide({entry_id: self.read(entry_id) for entry_id in dict.fromkeys(entry_ids)})
+            decided = decide({batch_id: self.read(batch_id) for batch_id in dict.fromkeys(batch_ids)})
             written = []
             try:
-                for entry_id, steps in decided.items():
+                for batch_id, steps in decided.items():
                     if steps:
-                        path = self._path(entry_id)
+                        path = self._path(batch_id)
                         write_atomically(path, with_steps(path, steps))
-                        written.append(entry_id)
+                        written.append(batch_id)
             finally:
                 self._index.take_in(written)
 
-    def remove(self, entry_ids: Sequence[str], may_go: Callable[[DeadLetterBatch], bool]) -> list[str]:
+    def remove(self, batch_ids: Sequence[str], may_go: Callable[[DeadLetterBatch], bool]) -> list[str]:
         """Delete the files of those entries that, as they are now, may go; returns their ids."""
         gone: list[str] = []
         with self._guarded("written to"), self._lock:
             try:
-                for entry_id in entry_ids:
-                    if may_go(self.read(entry_id)):
-                        self._path(entry_id).unlink()
-                        gone.append(entry_id)
+                for batch_id in batch_ids:
+                    if may_go(self.read(batch_id)):
+                        self._path(batch_id).unlink()
+                        gone.append(batch_id)
             finally:
                 self._index.take_in(gone)
         return gone
 
     # -- inside
 
-    def _path(self, entry_id: str) -> Path:
+    def _path(self, batch_id: str) -> Path:
         """The file of an entry; InputError for an id that cannot be one of this folder."""
-        name = f"{entry_id}.json"
-        plain = isinstance(entry_id, str) and "\0" not in name and Path(name).name == name and name[0] != "."
+        name = f"{batch_id}.json"
+        plain = isinstance(batch_id, str) and "\0" not in name and Path(name).name == name and name[0] != "."
         path = self.storage_path / name
         try:
             if plain and path.is_file():
                 return path
         except (OSError, ValueError):
             pass
-        raise InputError(f"there is no dead letter {entry_id!r}; `dlq list` shows which there are", field="entry")
+        raise InputError(f"there is no dead letter {batch_id!r}; `dlq list` shows which there are", field="entry")
 
     def _reader(self, wanted: Wanted) -> Callable[[str], DeadLetterBatch]:
         """Reads entries; one that cannot hold the text wanted comes back without its records."""
 
-        def read(entry_id: str) -> DeadLetterBatch:
-            if wanted.text and not search.may_hold(read_text(self._path(entry_id)), wanted.text):
-                return DeadLetterBatch(entry_id, 0.0, "", {}, [])
-            return self.read(entry_id)
+        def read(batch_id: str) -> DeadLetterBatch:
+            if wanted.text and not search.may_hold(read_text(self._path(batch_id)), wanted.text):
+                return DeadLetterBatch(batch_id, 0.0, "", {}, [])
+            return self.read(batch_id)
 
         return read
 

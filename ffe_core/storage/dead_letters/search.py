@@ -23,17 +23,17 @@ from ffe_core.storage.dead_letters import file as files
 from ffe_core.storage.dead_letters.file import DeadLetterBatch
 from ffe_core.storage.dead_letters.index import (
     ALL,
+    BATCH_DIMENSIONS,
     DIMENSIONS,
-    ENTRY_DIMENSIONS,
     FAILED_AGAIN,
     NEW,
     NO_REASON,
     STATUSES,
     TOTAL,
     DeadLetterIndex,
+    batches,
     cells,
     days,
-    entries,
     groups,
     records,
 )
@@ -62,7 +62,7 @@ class Wanted:
     """pending, new, failed again, replayed, superseded by stored or discarded; partly replayed asks for entries."""
     text: str = ""
     """What a record contains, as received or edited, whatever the case of its letters."""
-    entry: str = ""
+    batch: str = ""
 
     def __post_init__(self) -> None:
         if self.status and self.status not in (*STATUSES, files.PARTLY_REPLAYED):
@@ -84,7 +84,7 @@ class Wanted:
 class Row:
     """One record as a list shows it."""
 
-    entry_id: str
+    batch_id: str
     number: int
     asset_pair: str
     timeframe: str
@@ -153,8 +153,8 @@ def find(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset:
     total = count(index, wanted)
     with index.reading() as connection:
         found = list(_window(connection, wanted, limit, offset))
-    kept = {id_: read(id_) for id_ in dict.fromkeys(row.entry_id for row in found)}
-    rows = [replace(row, value=kept[row.entry_id].letters[row.number].value) for row in found]
+    kept = {id_: read(id_) for id_ in dict.fromkeys(row.batch_id for row in found)}
+    rows = [replace(row, value=kept[row.batch_id].records[row.number].value) for row in found]
     return Page(rows, total, offset + len(rows) < total)
 
 
@@ -162,7 +162,7 @@ def count(index: DeadLetterIndex, wanted: Wanted) -> int:
     """How many records match, a text aside."""
     given = {name: value for name, value in wanted.given.items() if name not in ("status", "text")}
     with index.reading() as connection:
-        if len(given) > 1 or "entry" in given or wanted.status == files.PARTLY_REPLAYED:
+        if len(given) > 1 or "batch" in given or wanted.status == files.PARTLY_REPLAYED:
             query = sa.select(sa.func.coalesce(sa.func.sum(cells.c["count"]), 0))
             return int(connection.scalar(_matching(query, wanted)) or 0)
         dimension, value = next(iter(given.items()), (TOTAL, ""))
@@ -172,12 +172,12 @@ def count(index: DeadLetterIndex, wanted: Wanted) -> int:
         return int(connection.scalar(query) or 0)
 
 
-def entry_rows(
+def batch_rows(
     index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | None, offset: int
 ) -> list[DeadLetterBatchRow]:
     """Entries with at least one matching record, the newest first."""
     with index.reading() as connection:
-        holding: Iterator[tuple[str, int]] = _entries(connection, wanted)
+        holding: Iterator[tuple[str, int]] = _batches(connection, wanted)
         if wanted.text:
             holding = ((id_, len(rows)) for id_, rows in _searched(connection, wanted, read))
         ids = dict(islice(holding, None if limit is None else offset + limit))
@@ -199,8 +199,8 @@ def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tupl
             for some in portions(numbers):
                 query = (
                     sa.select(sa.func.min(records.c.open), sa.func.max(records.c.open))
-                    .join(entries, entries.c.key == records.c.entry)
-                    .where(entries.c.id == id_, records.c.number.in_(some))
+                    .join(batches, batches.c.key == records.c.entry)
+                    .where(batches.c.id == id_, records.c.number.in_(some))
                 )
                 edges += [edge for row in connection.execute(query) for edge in row if edge is not None]
     return (min(edges), max(edges)) if edges else None
@@ -230,35 +230,35 @@ def select(index: DeadLetterIndex, wanted: Wanted, read: Read) -> Iterator[tuple
 
 
 def _all_numbers(wanted: Wanted) -> sa.Select[Any]:
-    query = _matching(sa.select(entries.c.id, records.c.number), wanted)
+    query = _matching(sa.select(batches.c.id, records.c.number), wanted)
     return (
-        query.join(records, records.c.entry == entries.c.key)
+        query.join(records, records.c.entry == batches.c.key)
         .where(*_record_conditions(wanted))
-        .order_by(entries.c.saved_at, entries.c.key, records.c.number)
+        .order_by(batches.c.saved_at, batches.c.key, records.c.number)
     )
 
 
 def _matching(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
     """Narrow a query over entries and their cells to what is wanted."""
-    return query.select_from(cells.join(entries, cells.c.entry == entries.c.key)).where(
-        cells.c.reason == wanted.reason, cells.c.status == wanted.record_status, *_entry_conditions(wanted)
+    return query.select_from(cells.join(batches, cells.c.entry == batches.c.key)).where(
+        cells.c.reason == wanted.reason, cells.c.status == wanted.record_status, *_batch_conditions(wanted)
     )
 
 
-def _entry_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def _batch_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     given = wanted.given
-    conditions = [entries.c[name] == given[name] for name in ENTRY_DIMENSIONS if name in given]
-    conditions += [entries.c.id == wanted.entry] if wanted.entry else []
-    conditions += [entries.c.status == wanted.status] if wanted.status == files.PARTLY_REPLAYED else []
+    conditions = [batches.c[name] == given[name] for name in BATCH_DIMENSIONS if name in given]
+    conditions += [batches.c.id == wanted.batch] if wanted.batch else []
+    conditions += [batches.c.status == wanted.status] if wanted.status == files.PARTLY_REPLAYED else []
     return conditions
 
 
-def _entries(connection: sa.Connection, wanted: Wanted, *, newest_first: bool = True) -> Iterator[tuple[str, int]]:
+def _batches(connection: sa.Connection, wanted: Wanted, *, newest_first: bool = True) -> Iterator[tuple[str, int]]:
     """Ids of entries that hold a match, and how many each holds (a text aside)."""
-    by_entry = bool(_entry_conditions(wanted))
+    by_batch = bool(_batch_conditions(wanted))
     # The order is that of the index the query walks, so that a page is full long before the end.
-    order = (entries.c.saved_at, entries.c.key) if by_entry else (cells.c.saved_at, cells.c.entry)
-    query = _matching(sa.select(entries.c.id, cells.c["count"]), wanted)
+    order = (batches.c.saved_at, batches.c.key) if by_batch else (cells.c.saved_at, cells.c.entry)
+    query = _matching(sa.select(batches.c.id, cells.c["count"]), wanted)
     query = query.order_by(*(column.desc() if newest_first else column for column in order))
     for row in connection.execute(query.execution_options(yield_per=100)):
         yield row[0], row[1]
@@ -267,7 +267,7 @@ def _entries(connection: sa.Connection, wanted: Wanted, *, newest_first: bool = 
 def _window(connection: sa.Connection, wanted: Wanted, limit: int, offset: int) -> Iterator[Row]:
     """The records from `offset` on, entry by entry; entries before it are only counted."""
     skip = offset
-    for id_, matching in _entries(connection, wanted):
+    for id_, matching in _batches(connection, wanted):
         if skip >= matching:
             skip -= matching
             continue
@@ -281,10 +281,10 @@ def _window(connection: sa.Connection, wanted: Wanted, limit: int, offset: int) 
 
 def _records(connection: sa.Connection, id_: str, wanted: Wanted, limit: int = -1, offset: int = 0) -> Iterator[Row]:
     query = (
-        sa.select(records, entries.c.asset_pair, entries.c.timeframe, entries.c.provider)
-        .add_columns(entries.c.run, entries.c.saved_at)
-        .join(entries, entries.c.key == records.c.entry)
-        .where(entries.c.id == id_, *_record_conditions(wanted))
+        sa.select(records, batches.c.asset_pair, batches.c.timeframe, batches.c.provider)
+        .add_columns(batches.c.run, batches.c.saved_at)
+        .join(batches, batches.c.key == records.c.entry)
+        .where(batches.c.id == id_, *_record_conditions(wanted))
         .order_by(records.c.number)
     )
     for row in connection.execute(query.limit(limit).offset(offset)):
@@ -327,24 +327,24 @@ def _searched(
 
     Every query is read to its end before a file is: one under way would keep dead letters from being saved.
     """
-    for id_, _ in list(_entries(connection, wanted, newest_first=newest_first)):
+    for id_, _ in list(_batches(connection, wanted, newest_first=newest_first)):
         if rows := _found(connection, id_, wanted, read):
             yield id_, rows
 
 
 def _found(connection: sa.Connection, id_: str, wanted: Wanted, read: Read) -> list[Row]:
     try:
-        letters = read(id_).letters
+        records = read(id_).records
     except (InputError, FileNotFoundError):
         return []  # removed since the search began
-    if not letters:
+    if not records:
         return []
     needle = wanted.text.casefold()
     rows = []
     for row in list(_records(connection, id_, wanted)):
-        letter = letters[row.number]
-        if _contains(letter.raw, needle) or (letter.revision and _contains(letter.value, needle)):
-            rows.append(replace(row, value=letter.value))
+        record = records[row.number]
+        if _contains(record.raw, needle) or (record.revision and _contains(record.value, needle)):
+            rows.append(replace(row, value=record.value))
     return rows
 
 
@@ -369,7 +369,7 @@ def _searched_page(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: in
 
 
 def _full(connection: sa.Connection, ids: Sequence[str], matching: Mapping[str, int]) -> list[DeadLetterBatchRow]:
-    found = connection.execute(sa.select(entries).where(entries.c.id.in_(ids))).all()
+    found = connection.execute(sa.select(batches).where(batches.c.id.in_(ids))).all()
     keys = [row.key for row in found]
     counts: dict[int, dict[str, int]] = {key: {} for key in keys}
     columns = (cells.c.entry, cells.c.status, cells.c["count"])
@@ -433,18 +433,18 @@ def _counted_groups(connection: sa.Connection, dimension: str, wanted: Wanted, m
 
 
 def _by_value_and_day(dimension: str, wanted: Wanted) -> sa.Select[Any]:
-    value = cells.c.reason if dimension == "reason" else entries.c[dimension]
+    value = cells.c.reason if dimension == "reason" else batches.c[dimension]
     query = (
         sa.select(
             value,
-            entries.c.day,
+            batches.c.day,
             sa.func.sum(cells.c["count"]),
-            sa.func.min(entries.c.saved_at),
-            sa.func.max(entries.c.saved_at),
+            sa.func.min(batches.c.saved_at),
+            sa.func.max(batches.c.saved_at),
         )
-        .select_from(entries.join(cells, cells.c.entry == entries.c.key))
-        .where(cells.c.status == wanted.record_status, *_entry_conditions(wanted))
-        .group_by(value, entries.c.day)
+        .select_from(batches.join(cells, cells.c.entry == batches.c.key))
+        .where(cells.c.status == wanted.record_status, *_batch_conditions(wanted))
+        .group_by(value, batches.c.day)
     )
     if dimension != "reason":
         return query.where(cells.c.reason == wanted.reason)

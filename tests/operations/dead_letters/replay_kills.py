@@ -79,12 +79,12 @@ def faults(folder: Path, records: int) -> list[str]:
     """What is wrong with the lake and the files after the last replay; empty if every record landed once."""
     ids = Counter(stored(folder)["_dead_letter_id"].to_pylist())
     queue = DeadLetterQueue(folder / "dlq")
-    wanted = {f"{entry_id}#{number}" for entry_id, numbers in queue.select().items() for number in numbers}
+    wanted = {f"{batch_id}#{number}" for batch_id, numbers in queue.select().items() for number in numbers}
     found = [f"{len(wanted)} records instead of {records}"] if len(wanted) != records else []
     found += [f"{id_} is stored {times} times" for id_, times in ids.items() if times != 1]
     found += [f"{id_} is not stored" for id_ in wanted - ids.keys()]
     found += [f"{id_} is stored and was never asked for" for id_ in ids.keys() - wanted]
-    found += [f"{row.id} is {row.status}" for row in queue.entries() if row.status != "replayed"]
+    found += [f"{row.id} is {row.status}" for row in queue.batches() if row.status != "replayed"]
     return found
 
 

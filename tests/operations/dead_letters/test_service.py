@@ -40,18 +40,18 @@ def dlq(tmp_path: Path, service: RunService) -> Path:
     return tmp_path / "dlq"
 
 
-def letters(verbs: DeadLetters, entry_id: str) -> list[Any]:
-    return verbs.queue.read(entry_id).letters
+def records(verbs: DeadLetters, batch_id: str) -> list[Any]:
+    return verbs.queue.read(batch_id).records
 
 
 class TestMending:
     def test_an_edit_is_a_revision_with_author_and_time(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0, 1)
-        verbs.edit([Edit(entry_id, 1, 0, good(1))], "ann", "they were swapped")
-        entry = verbs.queue.read(entry_id)
-        assert [letter.revision for letter in entry.letters] == [0, 1]
-        assert (entry.letters[1].raw, entry.letters[1].value) == (upside_down(1), good(1))
-        (taken,) = entry.history
+        batch_id = dead_lettered(dlq, 0, 1)
+        verbs.edit([Edit(batch_id, 1, 0, good(1))], "ann", "they were swapped")
+        batch = verbs.queue.read(batch_id)
+        assert [record.revision for record in batch.records] == [0, 1]
+        assert (batch.records[1].raw, batch.records[1].value) == (upside_down(1), good(1))
+        (taken,) = batch.history
         assert (taken["verb"], taken["by"], taken["why"]) == ("mend", "ann", "they were swapped")
         assert datetime.fromisoformat(taken["at"]).utcoffset() == timedelta(0)
 
@@ -59,32 +59,32 @@ class TestMending:
         first, second = dead_lettered(dlq, 0, 1, 2), dead_lettered(dlq, 5)
         edits = verbs.edits({first: (0, 2), second: (0,)}, [swap_high_low, drop_volume])
         verbs.edit(edits, "ann")
-        assert [letter.revision for letter in letters(verbs, first)] == [1, 0, 1]
+        assert [record.revision for record in records(verbs, first)] == [1, 0, 1]
         expected = {name: value for name, value in good(5).items() if name != "volume"}
-        assert letters(verbs, second)[0].value == expected
+        assert records(verbs, second)[0].value == expected
 
     def test_a_fix_that_does_not_fit_names_the_record(self, verbs: DeadLetters, dlq: Path):
-        entry_id = verbs.queue.save([upside_down(0), "text"], "e", BTC).entry_id
-        assert entry_id
-        with pytest.raises(InputError, match=f"{entry_id[:10]}.*#1: record: it has no named fields"):
-            verbs.edits({entry_id: (0, 1)}, [swap_high_low])
+        batch_id = verbs.queue.save([upside_down(0), "text"], "e", BTC).batch_id
+        assert batch_id
+        with pytest.raises(InputError, match=f"{batch_id[:10]}.*#1: record: it has no named fields"):
+            verbs.edits({batch_id: (0, 1)}, [swap_high_low])
 
     def test_a_stale_edit_is_refused_with_both_versions(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0, 1)
-        verbs.edit([Edit(entry_id, 0, 0, good(0, 5.0))], "ann")
-        mine = [Edit(entry_id, 0, 0, good(0, 6.0)), Edit(entry_id, 1, 0, good(1))]
+        batch_id = dead_lettered(dlq, 0, 1)
+        verbs.edit([Edit(batch_id, 0, 0, good(0, 5.0))], "ann")
+        mine = [Edit(batch_id, 0, 0, good(0, 6.0)), Edit(batch_id, 1, 0, good(1))]
         with pytest.raises(StaleEdit, match=r"record 0 .* meanwhile by ann .* \(revision 1, yours") as caught:
             verbs.edit(mine, "bob")
         (conflict,) = caught.value.conflicts
         assert (conflict.edit.value, conflict.theirs, conflict.by) == (good(0, 6.0), good(0, 5.0), "ann")
-        assert [letter.revision for letter in letters(verbs, entry_id)] == [1, 0], "nothing of it was saved"
-        verbs.edit([Edit(entry_id, 0, 1, good(0, 6.0))], "bob")
-        assert letters(verbs, entry_id)[0].value == good(0, 6.0)
+        assert [record.revision for record in records(verbs, batch_id)] == [1, 0], "nothing of it was saved"
+        verbs.edit([Edit(batch_id, 0, 1, good(0, 6.0))], "bob")
+        assert records(verbs, batch_id)[0].value == good(0, 6.0)
 
     def test_an_edit_that_changes_nothing_is_no_revision(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0)
-        verbs.edit([Edit(entry_id, 0, 0, upside_down(0))], "ann")
-        assert verbs.queue.read(entry_id).history == []
+        batch_id = dead_lettered(dlq, 0)
+        verbs.edit([Edit(batch_id, 0, 0, upside_down(0))], "ann")
+        assert verbs.queue.read(batch_id).history == []
 
     @pytest.mark.parametrize(
         ("value", "why"),
@@ -93,31 +93,31 @@ class TestMending:
     def test_what_cannot_be_read_is_refused_and_nothing_saved(
         self, verbs: DeadLetters, dlq: Path, value: Any, why: str
     ):
-        entry_id = dead_lettered(dlq, 0, 1)
+        batch_id = dead_lettered(dlq, 0, 1)
         with pytest.raises(FieldError, match=why):
-            verbs.edit([Edit(entry_id, 1, 0, good(1)), Edit(entry_id, 0, 0, value)], "ann")
-        assert verbs.queue.read(entry_id).history == []
+            verbs.edit([Edit(batch_id, 1, 0, good(1)), Edit(batch_id, 0, 0, value)], "ann")
+        assert verbs.queue.read(batch_id).history == []
 
     def test_a_bar_that_has_not_closed_is_refused(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0)
+        batch_id = dead_lettered(dlq, 0)
         soon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
         with pytest.raises(FieldError, match="not closed yet"):
-            verbs.edit([Edit(entry_id, 0, 0, good(0, date=soon))], "ann")
+            verbs.edit([Edit(batch_id, 0, 0, good(0, date=soon))], "ann")
 
     def test_only_pending_records_are_mended(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0)
-        verbs.discard({entry_id: (0,)}, "ann", "noise")
+        batch_id = dead_lettered(dlq, 0)
+        verbs.discard({batch_id: (0,)}, "ann", "noise")
         with pytest.raises(InputError, match=r"#0: it is discarded; only a pending record"):
-            verbs.edit([Edit(entry_id, 0, 0, good(0))], "bob")
+            verbs.edit([Edit(batch_id, 0, 0, good(0))], "bob")
 
     @pytest.mark.parametrize("number", [-1, 1, 10**30])
     def test_a_record_that_there_is_not_is_said(self, verbs: DeadLetters, dlq: Path, number: int):
-        entry_id = dead_lettered(dlq, 0)
+        batch_id = dead_lettered(dlq, 0)
         for verb in (
-            lambda: verbs.edit([Edit(entry_id, number, 0, good(0))], "ann"),
-            lambda: verbs.replay({entry_id: (number,)}, "ann"),
-            lambda: verbs.discard({entry_id: (number,)}, "ann", "x"),
-            lambda: list(verbs.preview({entry_id: (number,)})),
+            lambda: verbs.edit([Edit(batch_id, number, 0, good(0))], "ann"),
+            lambda: verbs.replay({batch_id: (number,)}, "ann"),
+            lambda: verbs.discard({batch_id: (number,)}, "ann", "x"),
+            lambda: list(verbs.preview({batch_id: (number,)})),
         ):
             with pytest.raises(InputError, match="has no record"):
                 verb()
@@ -131,45 +131,45 @@ class TestPreview:
         stored = market_candle(service)
         same = {**{name: str(value) for name, value in stored.items()}, "date": good(3)["date"]}
         records = [good(100), upside_down(101), good(3, 5.0), same, good(100, 7.0)]
-        entry_id = verbs.queue.save(records, "e", BTC, [["x"]] * 5).entry_id
-        assert entry_id
+        batch_id = verbs.queue.save(records, "e", BTC, [["x"]] * 5).batch_id
+        assert batch_id
         before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.json"))
-        checks = list(verbs.preview({entry_id: range(5)}))
+        checks = list(verbs.preview({batch_id: range(5)}))
         assert [check.outcome for check in checks] == ["fails", "fails", "fails", "identical", "passes"]
         assert [checks[n].reasons for n in range(3)] == [("superseded",), tuple(SWAPPED), ("superseded",)]
-        (collision,) = verbs.preview({entry_id: (2,)})
+        (collision,) = verbs.preview({batch_id: (2,)})
         assert (collision.outcome, collision.stored) == ("collides", stored)
         assert collision.candle
         assert collision.candle["open"] == 5.0
         assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.json")) == before
 
     def test_an_edit_is_judged_as_if_it_were_saved(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0, 1)
-        edits = verbs.edits({entry_id: (1,)}, [swap_high_low])
-        assert [v.outcome for v in verbs.preview({entry_id: (0, 1)}, edits)] == ["fails", "passes"]
+        batch_id = dead_lettered(dlq, 0, 1)
+        edits = verbs.edits({batch_id: (1,)}, [swap_high_low])
+        assert [v.outcome for v in verbs.preview({batch_id: (0, 1)}, edits)] == ["fails", "passes"]
 
     def test_a_bar_that_has_not_closed_does_not_pass(self, verbs: DeadLetters):
         soon = datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
-        entry_id = verbs.queue.save([good(0, date=soon)], "e", BTC).entry_id
-        assert entry_id
-        (check,) = verbs.preview({entry_id: (0,)})
+        batch_id = verbs.queue.save([good(0, date=soon)], "e", BTC).batch_id
+        assert batch_id
+        (check,) = verbs.preview({batch_id: (0,)})
         assert (check.outcome, check.reasons) == ("fails", ("not_closed",))
 
     def test_a_later_share_of_a_long_list_knows_what_the_earlier_would_store(
         self, verbs: DeadLetters, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr("ffe_core.operations.dead_letters.service.CHUNK_RECORDS", 1)
-        entry_id = verbs.queue.save([good(0, mark=1), good(0, mark=2), good(0, 9.0)], "e", BTC).entry_id
-        assert entry_id
-        assert [v.outcome for v in verbs.preview({entry_id: range(3)})] == ["passes", "identical", "collides"]
+        batch_id = verbs.queue.save([good(0, mark=1), good(0, mark=2), good(0, 9.0)], "e", BTC).batch_id
+        assert batch_id
+        assert [v.outcome for v in verbs.preview({batch_id: range(3)})] == ["passes", "identical", "collides"]
 
-    def test_an_entry_without_a_series_belongs_nowhere(self, verbs: DeadLetters):
-        entry_id = verbs.queue.save([good(0)], "e", {"asset_pair": "../x"}).entry_id
-        assert entry_id
-        for verb in (lambda: list(verbs.preview({entry_id: (0,)})), lambda: verbs.replay({entry_id: (0,)}, "ann")):
+    def test_a_batch_without_a_series_belongs_nowhere(self, verbs: DeadLetters):
+        batch_id = verbs.queue.save([good(0)], "e", {"asset_pair": "../x"}).batch_id
+        assert batch_id
+        for verb in (lambda: list(verbs.preview({batch_id: (0,)})), lambda: verbs.replay({batch_id: (0,)}, "ann")):
             with pytest.raises(InputError, match="names no pair, timeframe and provider"):
                 verb()
-        assert verbs.discard({entry_id: (0,)}, "ann", "whose is it?") == 1
+        assert verbs.discard({batch_id: (0,)}, "ann", "whose is it?") == 1
 
     def test_an_empty_list_is_no_list(self, verbs: DeadLetters):
         with pytest.raises(InputError, match="the list is empty"):
@@ -185,13 +185,13 @@ def market_candle(service: RunService) -> dict[str, float]:
 
 class TestDiscardAndRestore:
     def test_a_mark_with_a_reason_that_can_be_taken_back(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0, 1, 2)
-        assert verbs.discard({entry_id: (0, 1, 1)}, "ann", " noise ") == 2
-        assert verbs.discard({entry_id: (0, 1)}, "bob", "again") == 0
+        batch_id = dead_lettered(dlq, 0, 1, 2)
+        assert verbs.discard({batch_id: (0, 1, 1)}, "ann", " noise ") == 2
+        assert verbs.discard({batch_id: (0, 1)}, "bob", "again") == 0
         assert verbs.queue.count(Wanted(status="discarded")) == 2
-        assert verbs.restore({entry_id: (1, 2)}, "bob") == 1
-        assert [letter.status for letter in letters(verbs, entry_id)] == ["discarded", "pending", "pending"]
-        history = verbs.queue.read(entry_id).history
+        assert verbs.restore({batch_id: (1, 2)}, "bob") == 1
+        assert [record.status for record in records(verbs, batch_id)] == ["discarded", "pending", "pending"]
+        history = verbs.queue.read(batch_id).history
         assert [(s["verb"], s["by"], s.get("why"), s["records"]) for s in history] == [
             ("discard", "ann", "noise", [0, 1]),
             ("restore", "bob", None, [1]),
@@ -199,16 +199,16 @@ class TestDiscardAndRestore:
 
     @pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
     def test_a_reason_is_required(self, verbs: DeadLetters, dlq: Path, reason: str):
-        entry_id = dead_lettered(dlq, 0)
+        batch_id = dead_lettered(dlq, 0)
         with pytest.raises(InputError, match="reason: say why"):
-            verbs.discard({entry_id: (0,)}, "ann", reason)
-        assert verbs.queue.read(entry_id).history == []
+            verbs.discard({batch_id: (0,)}, "ann", reason)
+        assert verbs.queue.read(batch_id).history == []
 
 
 class TestPurge:
-    def old(self, verbs: DeadLetters, entry_id: str, days: float = 40) -> None:
+    def old(self, verbs: DeadLetters, batch_id: str, days: float = 40) -> None:
         """Make all of an entry's history as old as that."""
-        path = verbs.queue.storage_path / f"{entry_id}.json"
+        path = verbs.queue.storage_path / f"{batch_id}.json"
         content = json.loads(path.read_text())
         stamp = (datetime.now(UTC) - timedelta(days=days)).isoformat()
         content["timestamp"] = stamp
@@ -226,21 +226,21 @@ class TestPurge:
             dead_lettered(dlq, 5, 6),
         )
         verbs.discard({fresh: (0, 1), old: (0, 1), half: (0,)}, "ann", "noise")
-        for entry_id in (pending, old, half):
-            self.old(verbs, entry_id)
+        for batch_id in (pending, old, half):
+            self.old(verbs, batch_id)
         assert [row.id for row in verbs.purgeable(30)] == [old]
         gone = verbs.purge([pending, fresh, old, half], 30, "ann", "over a month old")
         assert gone == [old]
-        assert {row.id for row in verbs.queue.entries()} == {pending, fresh, half}
+        assert {row.id for row in verbs.queue.batches()} == {pending, fresh, half}
         (row,) = Audit(service.database).find(verb="purge dead letters")
-        assert (row.actor, row.reason, row.target) == ("ann", "over a month old", "1 entries, 2 records")
+        assert (row.actor, row.reason, row.target) == ("ann", "over a month old", "1 batch, 2 records")
         assert row.details["entries"] == [old]
 
     def test_what_was_restored_meanwhile_stays(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0)
-        verbs.discard({entry_id: (0,)}, "ann", "noise")
+        batch_id = dead_lettered(dlq, 0)
+        verbs.discard({batch_id: (0,)}, "ann", "noise")
         listed = [row.id for row in verbs.purgeable(0)]
-        verbs.restore({entry_id: (0,)}, "bob")
+        verbs.restore({batch_id: (0,)}, "bob")
         assert verbs.purge(listed, 0, "ann", "old") == []
         assert verbs.queue.count() == 1
 
@@ -252,19 +252,19 @@ class TestPurge:
 
 class TestExport:
     def test_json_holds_all_that_is_known(self, verbs: DeadLetters, dlq: Path):
-        entry_id = dead_lettered(dlq, 0, 1)
-        verbs.edit(verbs.edits({entry_id: (1,)}, [swap_high_low]), "ann", "swapped")
-        (row,) = json.loads(verbs.export_json({entry_id: (1,)}))
-        assert (row["entry"], row["record"], row["raw"], row["value"]) == (entry_id, 1, upside_down(1), good(1))
+        batch_id = dead_lettered(dlq, 0, 1)
+        verbs.edit(verbs.edits({batch_id: (1,)}, [swap_high_low]), "ann", "swapped")
+        (row,) = json.loads(verbs.export_json({batch_id: (1,)}))
+        assert (row["entry"], row["record"], row["raw"], row["value"]) == (batch_id, 1, upside_down(1), good(1))
         assert (row["status"], row["reasons"], row["bar"]) == ("pending", SWAPPED, "2024-01-01T01:00:00+00:00")
         assert [(taken["verb"], taken["by"], taken["why"]) for taken in row["history"]] == [("mend", "ann", "swapped")]
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
     def test_a_cell_that_could_be_a_formula_is_text(self, verbs: DeadLetters, start: str):
         record = good(0, open=f"{start}cmd|' /C calc'!A0")
-        entry_id = verbs.queue.save([record], "e", {**BTC, "run_id": f"{start}1"}).entry_id
-        assert entry_id
-        head, cells = csv.reader(io.StringIO(verbs.export_csv({entry_id: (0,)}), newline=""))
+        batch_id = verbs.queue.save([record], "e", {**BTC, "run_id": f"{start}1"}).batch_id
+        assert batch_id
+        head, cells = csv.reader(io.StringIO(verbs.export_csv({batch_id: (0,)}), newline=""))
         row = dict(zip(head, cells, strict=True))
         assert row["open"].startswith("'")
         assert row["run"].startswith("'")
@@ -273,9 +273,9 @@ class TestExport:
 
     def test_hostile_content_is_exported_as_text(self, verbs: DeadLetters):
         hostile = {"date": "\ud800", "open": "<script>", "x": "y" * 1_000_000, "deep": json.loads("[" * 90 + "]" * 90)}
-        entry_id = verbs.queue.save([hostile, None, [1]], "\udfff", {"asset_pair": "../../x"}).entry_id
-        assert entry_id
-        chosen = {entry_id: range(3)}
+        batch_id = verbs.queue.save([hostile, None, [1]], "\udfff", {"asset_pair": "../../x"}).batch_id
+        assert batch_id
+        chosen = {batch_id: range(3)}
         assert len(json.loads(verbs.export_json(chosen).encode("utf-8"))) == 3
         exported = verbs.export_csv(chosen).encode("utf-8")
         assert exported.count(b"\r\n") == 4
@@ -283,11 +283,11 @@ class TestExport:
 
 
 def test_steps_are_told_record_by_record(verbs: DeadLetters, dlq: Path):
-    entry_id = dead_lettered(dlq, 0, 1)
+    batch_id = dead_lettered(dlq, 0, 1)
     verbs.queue.change(
-        [entry_id],
-        lambda _: {entry_id: [step("replay", "ann", run=4, stored={"0": 0}, kept=[], failed={"1": ["off_grid"]})]},
+        [batch_id],
+        lambda _: {batch_id: [step("replay", "ann", run=4, stored={"0": 0}, kept=[], failed={"1": ["off_grid"]})]},
     )
-    first, second = verbs.rows({entry_id: (0, 1)})
+    first, second = verbs.rows({batch_id: (0, 1)})
     assert [(s["outcome"], s["run"]) for s in first["history"]] == [("stored", 4)]
     assert [(s["outcome"], s["reasons"]) for s in second["history"]] == [("still failed", ["off_grid"])]

@@ -34,5 +34,5 @@ def dead_lettered(folder: Path, *hours: int, context: dict[str, Any] | None = No
     queue = DeadLetterQueue(folder)
     records = [upside_down(hour, price) for hour in hours]
     saved = queue.save(records, "validation_failed", context or BTC, [SWAPPED] * len(records))
-    assert saved.entry_id
-    return saved.entry_id
+    assert saved.batch_id
+    return saved.batch_id

@@ -15,7 +15,7 @@ from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import (
     NotADeadLetter,
     instant,
-    read_entry,
+    read_batch,
     series_of,
     step,
     steps_of,
@@ -38,27 +38,27 @@ def content(**more: Any) -> dict[str, Any]:
 
 
 def with_history(folder: Path, *steps: dict[str, Any]) -> Any:
-    return read_entry(written(folder, content(history=list(steps))))
+    return read_batch(written(folder, content(history=list(steps))))
 
 
 class TestWhatIsReadFromOtherTools:
     def test_reasons_are_found_where_a_file_names_none(self, tmp_path: Path):
-        entry = read_entry(written(tmp_path, content()))
-        assert [letter.reasons for letter in entry.letters] == [
+        batch = read_batch(written(tmp_path, content()))
+        assert [record.reasons for record in batch.records] == [
             SWAPPED,
             ["not_a_number:open"],
             ["not_a_record"],
         ]
-        assert entry.series == Series("BTCUSD", "1h", "coinbase")
-        assert entry.status == "pending"
+        assert batch.series == Series("BTCUSD", "1h", "coinbase")
+        assert batch.status == "pending"
 
     @pytest.mark.parametrize("reasons", [None, [], [["a"]], "high_below_low", [1, 2, 3], [[], [], []]])
     def test_reasons_that_do_not_fit_count_as_missing(self, tmp_path: Path, reasons: Any):
-        assert read_entry(written(tmp_path, content(reasons=reasons))).letters[0].reasons == SWAPPED
+        assert read_batch(written(tmp_path, content(reasons=reasons))).records[0].reasons == SWAPPED
 
     def test_reasons_that_fit_are_taken_as_they_are_but_not_at_any_length(self, tmp_path: Path):
         reasons = [["mine"], ["x" * 10_000, 5], [f"code {n}" for n in range(1000)]]
-        first, second, third = read_entry(written(tmp_path, content(reasons=reasons))).letters
+        first, second, third = read_batch(written(tmp_path, content(reasons=reasons))).records
         assert (first.reasons, second.reasons) == (["mine"], ["x" * 80, "5"])
         assert len(third.reasons) == 20
 
@@ -83,23 +83,23 @@ class TestWhatIsReadFromOtherTools:
 
     def test_a_time_that_cannot_be_read_is_taken_from_the_name_and_then_from_the_file(self, tmp_path: Path):
         named = written(tmp_path, content(timestamp="soon"), "2024-01-02T03-04-05.5+00-00_x")
-        assert read_entry(named).saved_at == instant("2024-01-02T03:04:05.5+00:00")
+        assert read_batch(named).saved_at == instant("2024-01-02T03:04:05.5+00:00")
         path = written(tmp_path, content(timestamp=None), "anything")
         os.utime(path, (5, 5))
-        assert read_entry(path).saved_at == 5.0
+        assert read_batch(path).saved_at == 5.0
 
     def test_a_byte_order_mark_is_no_part_of_it(self, tmp_path: Path):
         path = tmp_path / "bom.json"
         path.write_bytes(b"\xef\xbb\xbf" + json.dumps(content()).encode())
-        assert len(read_entry(path).letters) == 3
+        assert len(read_batch(path).records) == 3
 
     def test_bytes_that_are_no_text_are_kept_and_a_step_can_follow(self, tmp_path: Path):
         path = tmp_path / "bytes.json"
         path.write_bytes(b'{"context": {}, "records": [{"open": "\xff\xfe", "text": "\\ud800"}]}')
-        before = read_entry(path).letters[0].raw
+        before = read_batch(path).records[0].raw
         path.write_text(with_steps(path, [step("discard", "ann", why="no text", records=[0])]), encoding="utf-8")
-        after = read_entry(path)
-        assert after.letters[0].raw == before == {"open": "\udcff\udcfe", "text": "\ud800"}
+        after = read_batch(path)
+        assert after.records[0].raw == before == {"open": "\udcff\udcfe", "text": "\ud800"}
         assert after.status == "discarded"
 
     @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ class TestWhatIsNoDeadLetter:
     )
     def test_it_says_why(self, tmp_path: Path, text: str, why: str):
         with pytest.raises(NotADeadLetter, match=why):
-            read_entry(written(tmp_path, text))
+            read_batch(written(tmp_path, text))
 
     def test_what_is_not_a_regular_file_is_not_even_opened(self, tmp_path: Path):
         os.mkfifo(tmp_path / "pipe.json")
@@ -154,7 +154,7 @@ class TestWhatIsNoDeadLetter:
         (tmp_path / "folder.json").mkdir()
         for name in ("pipe", "link", "folder"):
             with pytest.raises(NotADeadLetter, match="not a regular file"):
-                read_entry(tmp_path / f"{name}.json")
+                read_batch(tmp_path / f"{name}.json")
 
     @given(json_values())
     def test_whatever_a_file_holds_it_is_an_entry_or_says_why_not(
@@ -163,11 +163,11 @@ class TestWhatIsNoDeadLetter:
         path = tmp_path_factory.mktemp("dlq") / "x.json"
         path.write_text(json.dumps({"context": {}, "records": value}), encoding="utf-8")
         try:
-            entry = read_entry(path)
+            batch = read_batch(path)
         except NotADeadLetter:
             assert not isinstance(value, list) or not value or _is_unreadable(path)
         else:
-            assert [letter.raw for letter in entry.letters] == value or "NaN" in path.read_text("utf-8")
+            assert [record.raw for record in batch.records] == value or "NaN" in path.read_text("utf-8")
 
 
 def _is_unreadable(path: Path) -> bool:
@@ -182,16 +182,16 @@ class TestTheLifeOfARecord:
     def test_each_mend_is_a_revision_and_the_raw_record_stays(self, tmp_path: Path):
         first, second = good(0, 5), good(0, 6)
         steps = [step("mend", by, why="", values={"0": value}) for by, value in (("ann", first), ("bob", second))]
-        letter = with_history(tmp_path, *steps).letters[0]
-        assert (letter.raw, letter.value, letter.revision, letter.status) == (THREE[0], second, 2, "pending")
+        record = with_history(tmp_path, *steps).records[0]
+        assert (record.raw, record.value, record.revision, record.status) == (THREE[0], second, 2, "pending")
 
     def test_a_replay_sorts_its_records(self, tmp_path: Path):
         replay = step("replay", "ann", run=3, stored={"0": 0}, kept=[1], failed={"2": ["not_a_record"]})
-        entry = with_history(tmp_path, replay)
-        assert [letter.status for letter in entry.letters] == ["replayed", "superseded by stored", "pending"]
-        assert [letter.attempts for letter in entry.letters] == [1, 1, 1]
-        assert [letter.failed_again for letter in entry.letters] == [False, False, True]
-        assert entry.status == "partly replayed"
+        batch = with_history(tmp_path, replay)
+        assert [record.status for record in batch.records] == ["replayed", "superseded by stored", "pending"]
+        assert [record.attempts for record in batch.records] == [1, 1, 1]
+        assert [record.failed_again for record in batch.records] == [False, False, True]
+        assert batch.status == "partly replayed"
 
     @pytest.mark.parametrize(
         ("discarded", "stored", "status"),
@@ -212,18 +212,18 @@ class TestTheLifeOfARecord:
 
     def test_discard_and_restore(self, tmp_path: Path):
         steps = [step("discard", "ann", why="noise", records=[0, 1]), step("restore", "bob", records=[1])]
-        entry = with_history(tmp_path, *steps)
-        assert [letter.status for letter in entry.letters] == ["discarded", "pending", "pending"]
-        assert [(s["verb"], s["by"], s.get("why")) for s in steps_of(entry, 1)] == [
+        batch = with_history(tmp_path, *steps)
+        assert [record.status for record in batch.records] == ["discarded", "pending", "pending"]
+        assert [(s["verb"], s["by"], s.get("why")) for s in steps_of(batch, 1)] == [
             ("discard", "ann", "noise"),
             ("restore", "bob", None),
         ]
-        assert [s["verb"] for s in steps_of(entry, 0)] == ["discard"]
-        assert steps_of(entry, 2) == []
+        assert [s["verb"] for s in steps_of(batch, 0)] == ["discard"]
+        assert steps_of(batch, 2) == []
 
     def test_the_last_step_says_when_it_was_touched(self, tmp_path: Path):
-        entry = read_entry(written(tmp_path, content()))
-        assert entry.touched_at == entry.saved_at
+        batch = read_batch(written(tmp_path, content()))
+        assert batch.touched_at == batch.saved_at
         touched = {**step("restore", "ann", records=[]), "at": "2025-01-01T00:00:00+00:00"}
         assert with_history(tmp_path, touched).touched_at == instant("2025-01-01T00:00:00Z")
 
@@ -243,8 +243,8 @@ class TestAddingSteps:
         path.write_text(once, encoding="utf-8")
         twice = with_steps(path, [step("restore", "ann", records=[0])])
         path.write_text(twice, encoding="utf-8")
-        entry = read_entry(path)
-        assert [s["verb"] for s in entry.history] == ["discard", "restore"]
+        batch = read_batch(path)
+        assert [s["verb"] for s in batch.history] == ["discard", "restore"]
         kept = text.rstrip().removesuffix("}").rstrip() if '"history": []' not in text[:15] else '"records":[1.10]'
         assert kept in once
         assert kept in twice
@@ -257,11 +257,11 @@ class TestAddingSteps:
         path = tmp_path_factory.mktemp("dlq") / "x.json"
         path.write_text(json.dumps({"context": {}, "records": [value]}), encoding="utf-8")
         try:
-            before = read_entry(path).letters[0].raw
+            before = read_batch(path).records[0].raw
         except NotADeadLetter:
             return
         path.write_text(with_steps(path, [step("mend", "ann", why="", values={"0": before})]), encoding="utf-8")
-        after = read_entry(path).letters[0]
+        after = read_batch(path).records[0]
         assert repr(after.raw) == repr(before)
         assert after.revision == 1
 

@@ -90,19 +90,19 @@ class TestTheFilesAreTheTruth:
     def _act(
         self, act: str, number: int, files: list[str], folder: Path, queue: DeadLetterQueue, chance: random.Random
     ) -> None:
-        entry_id = chance.choice(files) if files else ""
+        batch_id = chance.choice(files) if files else ""
         if act == "put" or act == "replace":
-            name = f"e{number}" if act == "put" else entry_id
+            name = f"e{number}" if act == "put" else batch_id
             pair = chance.choice(["BTCUSD", "ETHUSD"])
             records = [{**upside_down(n), "open": chance.choice(["n/a", "100"])} for n in range(chance.randint(1, 4))]
             put(folder, name, chance.randint(0, 5), context={**BTC, "asset_pair": pair}, records=records)
         elif act == "drop":
-            (folder / f"{entry_id}.json").unlink()
+            (folder / f"{batch_id}.json").unlink()
         elif act == "tear":
-            (folder / f"{entry_id}.json").write_text('{"torn')
+            (folder / f"{batch_id}.json").write_text('{"torn')
         else:
             with suppress(InputError):  # a corrupt one cannot be changed
-                queue.change([entry_id], lambda entries: {entry_id: [self._step(chance)]})
+                queue.change([batch_id], lambda batches: {batch_id: [self._step(chance)]})
 
     def _step(self, chance: random.Random) -> dict[str, Any]:
         match chance.choice(["discard", "restore", "stored", "failed", "mend"]):
@@ -117,13 +117,13 @@ class TestTheFilesAreTheTruth:
 
     def test_a_file_dropped_in_or_changed_in_place_or_taken_away_is_seen(self, queue: DeadLetterQueue, folder: Path):
         path = put(folder, "2026-11-23T02-34-38.584207+00-00", timestamp="2026-11-23T02-34-38.584207+00-00")
-        (row,) = queue.entries()
+        (row,) = queue.batches()
         assert row.saved_at == datetime(2026, 11, 23, 2, 34, 38, 584207, UTC).timestamp()
         assert (row.id, row.records, row.status) == (path.stem, 1, "pending")
         put(folder, path.stem, records=[upside_down(0), upside_down(1)])
-        assert queue.entries()[0].records == 2
+        assert queue.batches()[0].records == 2
         path.unlink()
-        assert queue.entries() == []
+        assert queue.batches() == []
         assert queue.groups("reason") == []
 
     def test_an_index_of_another_version_is_made_anew(self, queue: DeadLetterQueue, folder: Path):
@@ -164,7 +164,7 @@ class TestTheFilesAreTheTruth:
         def never(path: Path) -> Any:
             raise AssertionError(f"{path} was read again")
 
-        monkeypatch.setattr(dead_letter_index, "read_entry", never)
+        monkeypatch.setattr(dead_letter_index, "read_batch", never)
         queue.refresh()
         assert DeadLetterQueue(folder).count() == 1
 
@@ -221,7 +221,7 @@ class TestWhatIsSetAside:
         assert queue.count() == 1
         assert (folder / "torn.json").read_text() == '{"records": ['
 
-    def test_one_that_is_completed_becomes_an_entry(self, queue: DeadLetterQueue, folder: Path):
+    def test_one_that_is_completed_becomes_a_batch(self, queue: DeadLetterQueue, folder: Path):
         (folder / "slow.json").write_text('{"records": [')
         assert len(queue.quarantined()) == 1
         put(folder, "slow")
@@ -235,7 +235,7 @@ class TestWhatIsSetAside:
 
 
 def fill(folder: Path) -> None:
-    """Six entries of two pairs over three days, with records in every status."""
+    """Six batches of two pairs over three days, with records in every status."""
     put(folder, "a", 2, context={**BTC, "run_id": 7}, records=[upside_down(0), {**good(1), "open": "n/a"}])
     put(folder, "b", 1, context={**ETH, "run_id": "8"}, records=[upside_down(0), upside_down(1)])
     put(folder, "c", 1, context={**ETH, "timeframe": "1d"}, records=[{**good(0), "volume": None, "low": "x"}])
@@ -254,10 +254,10 @@ def found(queue: DeadLetterQueue, **wanted: str) -> set[str]:
         rows += page.rows
         offset += 2
         assert page.more == (len(queue.find(asked, 1, offset).rows) == 1)
-    names = {f"{row.entry_id}{row.number}" for row in rows}
+    names = {f"{row.batch_id}{row.number}" for row in rows}
     assert len(names) == len(rows)
     assert names == {f"{id_}{n}" for id_, numbers in queue.select(asked).items() for n in numbers}
-    assert sum(row.matching for row in queue.entries(asked)) == len(rows)
+    assert sum(row.matching for row in queue.batches(asked)) == len(rows)
     if "text" not in wanted:
         assert page.total == queue.count(asked) == len(rows)
         if len(rows):
@@ -290,8 +290,8 @@ class TestFinding:
             ({"run": "7"}, {"a0", "a1"}),
             ({"run": "8", "reason": "high_below_low", "status": "pending"}, {"b0", "b1"}),
             ({"day": (TODAY - timedelta(days=1)).date().isoformat()}, {"b0", "b1", "c0"}),
-            ({"entry": "e"}, {"e0", "e1", "e2"}),
-            ({"entry": "nope"}, set()),
+            ({"batch": "e"}, {"e0", "e1", "e2"}),
+            ({"batch": "nope"}, set()),
             ({"text": "needle"}, {"d1"}),
             ({"text": "NEEDLE and"}, {"d1"}),
             ({"text": "n/a"}, {"a1"}),
@@ -305,12 +305,12 @@ class TestFinding:
         fill(folder)
         assert found(queue, **wanted) == names
 
-    def test_the_newest_entry_comes_first_and_its_records_in_their_order(self, queue: DeadLetterQueue, folder: Path):
+    def test_the_newest_batch_comes_first_and_its_records_in_their_order(self, queue: DeadLetterQueue, folder: Path):
         for days, name in ((3, "old"), (1, "new"), (2, "middle")):
             put(folder, name, days, records=[upside_down(0), upside_down(1)])
-        order = [(row.entry_id, row.number) for row in queue.find().rows]
+        order = [(row.batch_id, row.number) for row in queue.find().rows]
         assert order == [(name, n) for name in ("new", "middle", "old") for n in (0, 1)]
-        assert [row.id for row in queue.entries(limit=1, offset=1)] == ["middle"]
+        assert [row.id for row in queue.batches(limit=1, offset=1)] == ["middle"]
 
     def test_a_row_says_what_a_list_shows(self, queue: DeadLetterQueue, folder: Path):
         fill(folder)
@@ -332,11 +332,11 @@ class TestFinding:
         put(folder, "with", records=[{"note": f"x{value}x"}])
         assert queue.find(Wanted(reason=value)).rows == []
         assert queue.find(Wanted(asset_pair=value)).rows == []
-        matching = {row.entry_id for row in queue.find(Wanted(text=f"x{value}x")).rows}
+        matching = {row.batch_id for row in queue.find(Wanted(text=f"x{value}x")).rows}
         # In JSON a quote, a backslash and a control character are spelled with a backslash; so are they searched for.
         assert matching == ({"with"} if json.dumps(value, ensure_ascii=False)[1:-1] == value else set())
 
-    @pytest.mark.parametrize("search", ["find", "entries", "select"])
+    @pytest.mark.parametrize("search", ["find", "batches", "select"])
     def test_a_dead_letter_is_kept_while_a_long_search_reads(
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch, search: str
     ):
@@ -346,11 +346,11 @@ class TestFinding:
         reading, saved, was_saved = threading.Event(), threading.Event(), []
         read = queue.read
 
-        def slow(entry_id: str) -> Any:
+        def slow(batch_id: str) -> Any:
             if not reading.is_set():
                 reading.set()
                 was_saved.append(saved.wait(20))
-            return read(entry_id)
+            return read(batch_id)
 
         monkeypatch.setattr(queue, "read", slow)
         with ThreadPoolExecutor() as pool:
@@ -361,7 +361,7 @@ class TestFinding:
             searching.result()
         assert was_saved == [True]
 
-    @pytest.mark.parametrize("search", ["find", "entries", "select"])
+    @pytest.mark.parametrize("search", ["find", "batches", "select"])
     def test_what_is_removed_while_a_search_reads_is_not_found(
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch, search: str
     ):
@@ -369,15 +369,15 @@ class TestFinding:
             put(folder, name, records=[{"note": "é"}])
         read = queue.read
 
-        def removing(entry_id: str) -> Any:
+        def removing(batch_id: str) -> Any:
             (folder / "b.json").unlink(missing_ok=True)
-            return read(entry_id)
+            return read(batch_id)
 
         queue.refresh()
         monkeypatch.setattr(queue, "read", removing)
         ids = {
-            "find": lambda wanted: {row.entry_id for row in queue.find(wanted).rows},
-            "entries": lambda wanted: {row.id for row in queue.entries(wanted)},
+            "find": lambda wanted: {row.batch_id for row in queue.find(wanted).rows},
+            "batches": lambda wanted: {row.id for row in queue.batches(wanted)},
             "select": lambda wanted: set(queue.select(wanted)),
         }
         assert ids[search](Wanted(text="é")) == {"a", "c"}
@@ -388,12 +388,12 @@ class TestFinding:
         with pytest.raises(InputError, match="group: 'colour' is unknown"):
             queue.groups("colour")
 
-    @pytest.mark.parametrize("entry_id", ["nope", "../x", "", ".", "..", "a/b", "x\0y", ".index.sqlite", "n" * 5000])
-    def test_an_id_that_is_none_is_said(self, queue: DeadLetterQueue, entry_id: str):
+    @pytest.mark.parametrize("batch_id", ["nope", "../x", "", ".", "..", "a/b", "x\0y", ".index.sqlite", "n" * 5000])
+    def test_an_id_that_is_none_is_said(self, queue: DeadLetterQueue, batch_id: str):
         with pytest.raises(InputError, match="there is no dead letter"):
-            queue.read(entry_id)
+            queue.read(batch_id)
         with pytest.raises(InputError, match="there is no dead letter"):
-            queue.rows([entry_id])
+            queue.rows([batch_id])
 
 
 class TestGroups:
@@ -439,9 +439,9 @@ class TestGroups:
 
 class TestWhatCountsAsDeadLettered:
     def test_pending_and_discarded_do_and_what_is_in_the_lake_does_not(self, queue: DeadLetterQueue, folder: Path):
-        entry_id = dead_lettered(folder, 0, 1, 2, 3)
+        batch_id = dead_lettered(folder, 0, 1, 2, 3)
         replay = step("replay", "ann", stored={"0": 0}, kept=[1], failed={"2": ["off_grid"]})
-        queue.change([entry_id], lambda _: {entry_id: [replay, step("discard", "ann", why="w", records=[3])]})
+        queue.change([batch_id], lambda _: {batch_id: [replay, step("discard", "ann", why="w", records=[3])]})
         open_times = queue.open_times(Series("BTCUSD", "1h", "coinbase"), START, START + 9 * HOUR)
         assert open_times.tolist() == [START + 2 * HOUR, START + 3 * HOUR]
 
@@ -455,8 +455,8 @@ class TestChanging:
     def test_nothing_is_changed_when_the_decision_fails(self, queue: DeadLetterQueue, folder: Path):
         first, second = dead_lettered(folder, 0), dead_lettered(folder, 1)
 
-        def refuse(entries: Any) -> Any:
-            assert entries.keys() == {first, second}
+        def refuse(batches: Any) -> Any:
+            assert batches.keys() == {first, second}
             raise InputError("no")
 
         with pytest.raises(InputError, match="no"):
@@ -465,24 +465,24 @@ class TestChanging:
 
     @pytest.mark.slow
     def test_processes_at_once_lose_no_step(self, queue: DeadLetterQueue, folder: Path):
-        entry_id = dead_lettered(folder, 0)
+        batch_id = dead_lettered(folder, 0)
         code = """
 import sys
 from ffe_core import DeadLetterQueue
 from ffe_core.storage.dead_letters.file import step
-queue, entry_id = DeadLetterQueue(sys.argv[1]), sys.argv[2]
+queue, batch_id = DeadLetterQueue(sys.argv[1]), sys.argv[2]
 for n in range(15):
-    queue.change([entry_id], lambda _: {entry_id: [step("mend", "ann", why=str(n), values={"0": {"n": n}})]})
+    queue.change([batch_id], lambda _: {batch_id: [step("mend", "ann", why=str(n), values={"0": {"n": n}})]})
 """
-        at_once(code, [(folder, entry_id)] * 3)
-        assert queue.read(entry_id).letters[0].revision == 45
+        at_once(code, [(folder, batch_id)] * 3)
+        assert queue.read(batch_id).records[0].revision == 45
         assert queue.find().rows[0].revision == 45
 
     def test_a_full_disk_is_a_storage_error_and_changes_nothing(
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        entry_id = dead_lettered(folder, 0)
-        before = (folder / f"{entry_id}.json").read_bytes()
+        batch_id = dead_lettered(folder, 0)
+        before = (folder / f"{batch_id}.json").read_bytes()
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
@@ -490,10 +490,10 @@ for n in range(15):
         with monkeypatch.context() as patch:
             patch.setattr("ffe_core.storage.files.os.fsync", full)
             with pytest.raises(StorageError, match="No space left"):
-                queue.change([entry_id], lambda _: {entry_id: [step("discard", "ann", why="w", records=[0])]})
-        assert (folder / f"{entry_id}.json").read_bytes() == before
+                queue.change([batch_id], lambda _: {batch_id: [step("discard", "ann", why="w", records=[0])]})
+        assert (folder / f"{batch_id}.json").read_bytes() == before
 
     def test_only_what_may_go_is_removed(self, queue: DeadLetterQueue, folder: Path):
         first, second = dead_lettered(folder, 0), dead_lettered(folder, 1)
-        assert queue.remove([first, second], lambda entry: entry.id == first) == [first]
-        assert [row.id for row in queue.entries()] == [second]
+        assert queue.remove([first, second], lambda batch: batch.id == first) == [first]
+        assert [row.id for row in queue.batches()] == [second]

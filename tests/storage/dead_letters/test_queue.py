@@ -58,11 +58,11 @@ def test_a_batch_is_one_file_with_its_records_as_received(queue: DeadLetterQueue
 
 
 def test_the_name_is_the_time_and_a_uuid_of_series_and_content(queue: DeadLetterQueue, tmp_path: Path):
-    entry = queue.save([RECORD], "e", BTC).entry_id
-    again = DeadLetterQueue(tmp_path / "other").save([RECORD], "e", BTC).entry_id
-    assert entry
+    batch = queue.save([RECORD], "e", BTC).batch_id
+    again = DeadLetterQueue(tmp_path / "other").save([RECORD], "e", BTC).batch_id
+    assert batch
     assert again
-    stamp, _, identity = entry.partition("_")
+    stamp, _, identity = batch.partition("_")
     day, _, clock = stamp.partition("T")
     assert datetime.fromisoformat(f"{day}T{clock.replace('-', ':', 2)}".replace("+00-00", "+00:00"))
     assert UUID(identity).version == 5
@@ -97,7 +97,7 @@ class TestOnce:
     def test_the_same_record_again_is_a_repeat(self, queue: DeadLetterQueue):
         queue.save([RECORD], "e", BTC)
         again = queue.save([dict(reversed(RECORD.items()))], "another error", BTC)
-        assert (again.entry_id, again.saved, again.repeats, again.places) == (None, 0, 1, ())
+        assert (again.batch_id, again.saved, again.repeats, again.places) == (None, 0, 1, ())
         assert kept(queue) == [RECORD]
 
     def test_only_what_is_new_is_written_with_its_own_reasons(self, queue: DeadLetterQueue):
@@ -188,14 +188,14 @@ HOSTILE = [
 def test_a_hostile_name_stays_in_its_folder(queue: DeadLetterQueue, tmp_path: Path, name: Any):
     context = dict.fromkeys(("asset_pair", "timeframe", "provider", "run_id"), name)
     saved = queue.save([RECORD], f"../{name}", context)
-    assert saved.entry_id
+    assert saved.batch_id
     assert contents(queue)[0]["context"] == context
     assert {path.parent for path in tmp_path.rglob("*.json")} == {queue.storage_path}
     assert list(tmp_path.iterdir()) == [queue.storage_path]
 
 
 def test_nothing_to_keep_writes_nothing(queue: DeadLetterQueue):
-    assert queue.save([], "e", BTC).entry_id is None
+    assert queue.save([], "e", BTC).batch_id is None
     assert contents(queue) == []
 
 

@@ -44,7 +44,7 @@ class TestTheVersionOfAFile:
         path = written(tmp_path, content(**version))
         queue = DeadLetterQueue(tmp_path)
         queue.change(["entry"], lambda _: {"entry": [step("discard", "ann", why="w", records=[0])]})
-        assert [letter.status for letter in queue.read("entry").letters] == ["discarded", "pending", "pending"]
+        assert [record.status for record in queue.read("entry").records] == ["discarded", "pending", "pending"]
         assert ("format_version" in path.read_text()) == bool(version)
 
     def test_a_newer_one_is_refused_in_one_sentence_and_left_alone(self, tmp_path: Path):
@@ -109,7 +109,7 @@ SERIES = Series("BTCUSD", "1h", "coinbase")
 VERBS: dict[str, Callable[[DeadLetterQueue], object]] = {
     "find": lambda queue: queue.find(),
     "count": lambda queue: queue.count(),
-    "entries": lambda queue: queue.entries(),
+    "entries": lambda queue: queue.batches(),
     "groups": lambda queue: queue.groups("reason"),
     "select": lambda queue: queue.select(),
     "rows": lambda queue: queue.rows(list(queue.select())),
@@ -120,7 +120,7 @@ VERBS: dict[str, Callable[[DeadLetterQueue], object]] = {
     "save": lambda queue: queue.save([upside_down(5)], "validation_failed", BTC, [SWAPPED]).repeats,
     "change": lambda queue: queue.change(
         list(queue.select()),
-        lambda entries: {entry_id: [step("discard", "ann", why="w", records=[0])] for entry_id in entries},
+        lambda batches: {batch_id: [step("discard", "ann", why="w", records=[0])] for batch_id in batches},
     ),
     "remove": lambda queue: len(queue.remove(list(queue.select()), lambda _: True)),
 }
