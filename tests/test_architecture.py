@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.providers", "ffe_core.storage.leases", "ffe_core.storage.watermark_store"),
     ("ffe_core.storage.state", "ffe_core.storage.dead_letters"),
     ("ffe_core.storage.lake",),
-    ("ffe_core.completeness", "ffe_core.results"),
+    ("ffe_core.completeness", "ffe_core.results", "ffe_core.storage.stores"),
     ("ffe_core.ingestion",),
     ("ffe_core.insight",),
     (

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = arguments.timeframes, arguments.start, arguments.end, arguments.mode
     BackfillRequest.of(arguments.provider, arguments.pairs, *asked)  # what is wrong by itself, before any work
     with run_service(settings) as service:
-        instruments = Instruments(settings, service.database, service.ingester.watermark_store.has_pair)
+        instruments = Instruments(settings, service.database, service.stores.watermarks.has_pair)
         pairs = instruments.resolve(arguments.provider, arguments.pairs, allow_same_book=arguments.same_book)
         for note in filter(None, (one.note for one in pairs)):
             warn(note)

@@ -21,13 +21,11 @@ from ffe_core.operations.gaps import GapVerbs
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.range_cache import RangeCache
-from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGaps
+from ffe_core.storage.state.acknowledged_gaps import REASONS
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.instruments import InstrumentStore
-from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.storage.stores import Stores
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
 _SHOWN_GAPS = 20
@@ -137,31 +135,20 @@ class _Looked:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         settings = Settings.load()
-        folder = settings.data_dir
-        self._database = state(settings)
-        self._marks = AcknowledgedGaps(self._database)
-        queue = DeadLetterQueue(folder / "dlq")
-        lake = DeltaLakeManager(settings.lake_uri)
-        self.coverage = Coverage(
-            settings,
-            lake,
-            queue,
-            self._marks,
-            WatermarkStore(folder / "watermarks"),
-            RangeCache(self._database),
-        )
+        self._stores = stores = Stores(settings, DeltaLakeManager(settings.lake_uri), state(settings))
+        self.coverage = Coverage(stores, RangeCache(stores.database))
         self.start = None if arguments.start is None else times.parse_instant(arguments.start, "start")
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise InputError(f"end: {arguments.end} is not after start {arguments.start}; give a range")
-        for item in queue.quarantined():
+        for item in stores.queue.quarantined():
             output.warn(f"quarantined: {item.name}: {item.reason}")
         self.known = self.coverage.series()
         self.series = _chosen(arguments, self.known)
-        learn_from_stored(self.series, settings.calendars.market_of, InstrumentStore(self._database), lake)
+        learn_from_stored(self.series, settings.calendars.market_of, stores.instruments, stores.lake)
 
     def gap_verbs(self) -> GapVerbs:
-        return GapVerbs(self.coverage, self._marks, Audit(self._database))
+        return GapVerbs(self.coverage, self._stores.acknowledged, Audit(self._stores.database))
 
 
 def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Series]:

@@ -85,7 +85,7 @@ def _schedules() -> Iterator[tuple[Schedules, RunService]]:
     with run_service(settings) as service:
         plans = Plans(settings, Watchlists(service.database))
         runs = ScheduledRuns(service, service.database)
-        instruments = Instruments(settings, service.database, service.ingester.watermark_store.has_pair)
+        instruments = Instruments(settings, service.database, service.stores.watermarks.has_pair)
         yield (
             Schedules(
                 ScheduleStore(service.database),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +12,11 @@ import pyarrow as pa
 
 from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
-from ffe_core.errors import FFEError, InputError, StorageError
+from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
-from ffe_core.ingestion.hour_grid import HourGrid
+from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.ingestion.listing import Listing, saw
-from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
+from ffe_core.ingestion.pipeline import SeriesPipeline
 from ffe_core.ingestion.provider_adapter import ProviderAdapter
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.providers import PROVIDERS, provider_class
@@ -25,15 +24,10 @@ from ffe_core.providers.base import Provider, Record
 from ffe_core.results import SeriesResultDict
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Config, Settings
-from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Saved
+from ffe_core.storage.dead_letters.queue import Saved
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager, conform
-from ffe_core.storage.leases import SeriesLease
-from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.instruments import InstrumentStore
-from ffe_core.storage.state.known_series import KnownSeries
-from ffe_core.storage.state.opening import open_state, state_is_missing
-from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.storage.stores import Stores
 from ffe_core.threads import run_to_completion
 from ffe_core.validation import validate
 
@@ -51,14 +45,8 @@ class BatchDataIngester:
         self.delta_mgr = delta_mgr
         self.config = config if config is not None else {}
         self.settings = Settings.load(config)
-        self.settings.calendars.learn_from(lambda provider, pair: self._known(provider, pair))
-        self.watermark_store = WatermarkStore(self.settings.data_dir / "watermarks")
-        self.dlq = DeadLetterQueue(self.settings.data_dir / "dlq")
-        self._database = database
-        self._state_is_missing = database is None and state_is_missing(self.settings)
-        self.watermark_store.follow(
-            self.delta_mgr.log_changed, lambda: self.delta_mgr.all_marks(list(PROVIDERS)), PROVIDERS
-        )
+        self.stores = Stores(self.settings, delta_mgr, database)
+        self.watermark_store, self.dlq = self.stores.watermarks, self.stores.queue
 
     async def ingest_historical_data(
         self,
@@ -111,39 +99,14 @@ class BatchDataIngester:
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
         SeriesHeld.
         """
-        stores = Stores(self.delta_mgr, self.dlq, self.watermark_store, self.acknowledged, self.instruments)
-        listing = Listing(series, data_provider, self.settings.calendars, self.instruments, self.delta_mgr)
+        calendars, stores = self.settings.calendars, self.stores
+        listing = Listing(series, data_provider, calendars, stores.instruments, stores.lake)
         pipeline = SeriesPipeline(
             series, data_provider, listing.market, stores, listing=listing, run_id=run_id, progress=progress
         )
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
-        with await self.lease(series, run_id).wait(wait):
+        with await stores.lease(series, run_id).wait(wait):
             return await pipeline.run(start, end, mode)
-
-    @cached_property
-    def acknowledged(self) -> AcknowledgedGaps:
-        """The marked gaps beside the lake; the database is opened on first use. StorageError if it cannot be."""
-        return AcknowledgedGaps(self._state)
-
-    @cached_property
-    def instruments(self) -> InstrumentStore:
-        """What is known of instruments and series; the database is opened on first use, as for `acknowledged`."""
-        return InstrumentStore(self._state)
-
-    @cached_property
-    def _known(self) -> KnownSeries:
-        return KnownSeries(self._state)
-
-    @cached_property
-    def _state(self) -> Database:
-        return self._database or open_state(self.settings, self._state_is_missing)
-
-    def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
-        """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""
-        try:
-            return SeriesLease(self.settings.data_dir / "locks", series, f"run {run_id}" if run_id else None)
-        except OSError as error:
-            raise StorageError(f"{self.settings.data_dir} cannot be written: {error}") from error
 
     async def _get_data_provider(self, provider: str) -> Any:
         """The provider of this name, not yet opened; InputError listing the known names for another."""
@@ -216,18 +179,11 @@ class BatchDataIngester:
             zip(PARTITION_COLUMNS, (partition_dates(open_times, timeframe), series.asset_pair), strict=True)
         )
         rows = conform(pa.Table.from_pandas(df.assign(**partitions), preserve_index=False))
-        with await self.lease(series).wait(self.settings.lease_wait_seconds):
+        with await self.stores.lease(series).wait(self.settings.lease_wait_seconds):
             await run_to_completion(self._commit, series, rows, open_times)
 
-    def hour_grid(self, series: Series) -> HourGrid:
-        """Where in the hour the bars of a series open, as far as known. StorageError; InputError as its calendar."""
-        calendar = self.settings.calendars.market_of(series.provider, series.asset_pair)
-        hours = HourGrid(series, calendar, self.instruments)
-        hours.read(self.delta_mgr)
-        return hours
-
     def _commit(self, series: Series, rows: pa.Table, open_times: np.ndarray) -> None:
-        hours = self.hour_grid(series)
+        hours = hour_grid_of(series, self.stores)
         hours.check(open_times)
         held = self.delta_mgr.marks(series)
         after = Watermarks(
@@ -236,7 +192,7 @@ class BatchDataIngester:
         self.delta_mgr.commit(series, rows, held, after)
         hours.keep()
         self.watermark_store.put(series, after)
-        saw(self.instruments, series, int(open_times.min()))
+        saw(self.stores.instruments, series, int(open_times.min()))
 
     def _watermark_after(self, series: Series, held: Watermarks, open_times: np.ndarray) -> int:
         """The last of the opens if no bar is expected between the one at the watermark and the first after it."""

@@ -16,6 +16,7 @@ from ffe_core.instruments.model import SeriesFacts
 from ffe_core.intervals import Times
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.stores import Stores
 
 _EVER = 2**40
 
@@ -104,3 +105,11 @@ def learn_from_stored(
     for one in series:
         if one.has_hour_grid:
             HourGrid(one, calendar_of(one.provider, one.asset_pair), facts).read(lake)
+
+
+def hour_grid_of(series: Series, stores: Stores) -> HourGrid:
+    """Where in the hour the bars of a series open, as far as known. StorageError; InputError as its calendar."""
+    calendar = stores.settings.calendars.market_of(series.provider, series.asset_pair)
+    hours = HourGrid(series, calendar, stores.instruments)
+    hours.read(stores.lake)
+    return hours

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +22,7 @@ from ffe_core.ingestion.chunk import Chunk
 from ffe_core.ingestion.empty_responses import EmptyResponses
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.fetch import confirmed, is_empty
-from ffe_core.ingestion.hour_grid import Facts, HourGrid
+from ffe_core.ingestion.hour_grid import HourGrid
 from ffe_core.ingestion.listing import Listing
 from ffe_core.ingestion.series_result import Progress, SeriesResult
 from ffe_core.ingestion.young import first_young
@@ -32,29 +31,13 @@ from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.clock import NOTICEABLE, ticks
 from ffe_core.providers.http import request_stats
 from ffe_core.series import Series, Watermarks
-from ffe_core.storage.dead_letters.queue import DeadLetterQueue
-from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
-from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.storage.stores import Stores
 from ffe_core.threads import run_to_completion
 from ffe_core.validation import read_open_times
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
 _NEVER = -(2**62)
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where a pipeline reads and writes."""
-
-    lake: DeltaLakeManager
-    queue: DeadLetterQueue
-    watermarks: WatermarkStore
-    acknowledged: AcknowledgedGaps | None = None
-    """Where explanations are read and empty responses remembered; without it nothing is marked."""
-    facts: Facts | None = None
-    """Where the grid of hourly shares is kept; without it each run learns it anew."""
 
 
 class SeriesPipeline:
@@ -73,7 +56,7 @@ class SeriesPipeline:
     ) -> None:
         """Without a `listing` every bar of the calendar is asked for, and nothing is learned of the first and last."""
         self._series, self._provider, self._stores = series, provider, stores
-        self._hours = HourGrid(series, calendar, stores.facts)
+        self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing
         self._oldest: int | None = None  # open of the first bar that this run stored
         self._ingestion_id = str(uuid.uuid4())
@@ -452,7 +435,7 @@ class SeriesPipeline:
 
     async def _remember_empty_responses(self, report: SeriesResult) -> None:
         """What was asked for and is still missing: asked twice, it is offered for marking."""
-        if self._stores.acknowledged is not None and report.completeness is not None:
+        if report.completeness is not None:
             once, twice, answered = self._responses.among(report.completeness.missing)
             await run_to_completion(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
 

@@ -24,12 +24,9 @@ from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
-from ffe_core.storage.dead_letters.queue import DeadLetterQueue
-from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.lake.stored_ranges import ALWAYS, StoredRanges
-from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
-from ffe_core.storage.watermark_store import WatermarkStore
+from ffe_core.storage.stores import Stores
 from ffe_core.timeframes import TIMEFRAMES, floor
 
 
@@ -86,17 +83,10 @@ class SeriesCoverage:
 class Coverage:
     """Answers for every series of one lake; keep one a process, it remembers the files it has read."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        lake: DeltaLakeManager,
-        queue: DeadLetterQueue,
-        acknowledged: AcknowledgedGaps,
-        watermarks: WatermarkStore,
-        remembered: RangeCache | None = None,
-    ) -> None:
-        self._settings, self._queue, self._acknowledged, self._watermarks = settings, queue, acknowledged, watermarks
-        self._stored = StoredRanges(lake, remembered)
+    def __init__(self, stores: Stores, remembered: RangeCache | None = None) -> None:
+        self._settings, self._queue, self._watermarks = stores.settings, stores.queue, stores.watermarks
+        self._acknowledged = stores.acknowledged
+        self._stored = StoredRanges(stores.lake, remembered)
         self._expected = lru_cache(maxsize=256)(ExpectedBars.of)
         self._accounts: dict[tuple[Series, int, int], tuple[tuple[ExpectedBars, Times, bytes, bytes], Account]] = {}
 

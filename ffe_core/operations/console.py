@@ -50,12 +50,12 @@ class ConsoleService:
         self.run_service = RunService(self.settings, self.database)
         self.runs = self.run_service.runs
         self.lake = self.run_service.lake
-        self.queue = self.run_service.ingester.dlq
-        self.watermarks = self.run_service.ingester.watermark_store
-        self.acknowledged = self.run_service.ingester.acknowledged
+        self.queue = self.run_service.stores.queue
+        self.watermarks = self.run_service.stores.watermarks
+        self.acknowledged = self.run_service.stores.acknowledged
         self.audit = Audit(self.database)
         remembered = RangeCache(self.database)
-        self.coverage = Coverage(self.settings, self.lake, self.queue, self.acknowledged, self.watermarks, remembered)
+        self.coverage = Coverage(self.run_service.stores, remembered)
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
         self.watchlists = Watchlists(self.database)

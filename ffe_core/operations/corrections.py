@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from ffe_core import times
 from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.errors import InputError
-from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.insight.units import written
 from ffe_core.insight.versions import versions
@@ -17,11 +16,12 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import Committed, DeltaLakeManager
 from ffe_core.storage.lake.snapshot import micros
 from ffe_core.storage.state.audit import Audit, required_reason
+from ffe_core.storage.stores import Stores
 from ffe_core.validation import REASONS, validate
 
 
 def correct(
-    ingester: BatchDataIngester,
+    stores: Stores,
     audit: Audit,
     series: Series,
     open_: int,
@@ -43,11 +43,11 @@ def correct(
     if checked.failures:
         broken = "; ".join(REASONS[code.split(":")[0]] for code in checked.failures[0].reasons)
         raise InputError(f"{broken}; correct them and save again", field="values")
-    lake = ingester.delta_mgr
+    lake = stores.lake
     ingestion = f"{BY_HAND}{uuid.uuid4()}"
     note = {"verb": "correct", "ingestion_id": ingestion, "actor": actor, "reason": why}
     is_mock = series.provider in PROVIDERS and PROVIDERS[series.provider].is_mock
-    with ingester.lease(series).acquire():
+    with stores.lease(series).acquire():
         _require_change(lake, series, open_, values, began_from)
         marks = lake.marks(series)
         rows = enrich(checked.candles, series, ingestion, is_mock=is_mock)

@@ -65,7 +65,7 @@ class WatermarkVerbs:
 
     def __init__(self, service: RunService, audit: Audit) -> None:
         self._service, self._lake = service, service.lake
-        self._store, self._audit = service.ingester.watermark_store, audit
+        self._store, self._audit = service.stores.watermarks, audit
 
     def preview(self, series: Series, to: times.Instant) -> Rewind:
         """What rewinding to the bar that opens at `to` would do.

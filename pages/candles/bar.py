@@ -183,11 +183,11 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
 
 def _save(series: Series, open_: int, began_from: int) -> None:
     console, state = service(), st.session_state
-    ingester, audit = console.run_service.ingester, console.audit
+    stores, audit = console.run_service.stores, console.audit
     values = {name: state[f"correct_{name}"] for name in VALUES}
     try:
         console.require_lead()
-        correct(ingester, audit, series, open_, values, actor(), state.correct_reason, began_from)
+        correct(stores, audit, series, open_, values, actor(), state.correct_reason, began_from)
     except (FFEError, InputError) as error:
         state.correct_refused = str(error)
         return

@@ -160,8 +160,7 @@ def fill_lake(folder: Path, count: int, candles: int) -> None:
         lake.commit(item, enrich(table, item, "made", is_mock=False), Watermarks(), marks)
     ingester.watermark_store.heal(lambda: dict.fromkeys(series, marks))
     database = Database(folder / DATABASE_FILE)
-    stores = ingester.dlq, ingester.acknowledged, ingester.watermark_store
-    Coverage(ingester.settings, lake, *stores, RangeCache(database)).of(series)
+    Coverage(ingester.stores, RangeCache(database)).of(series)
     database.close()
 
 

@@ -68,7 +68,7 @@ def _floor(folder: Path) -> Numbers:
 
 def _looks(folder: Path, pairs: int) -> Numbers:
     single = BatchDataIngester(DeltaLakeManager(folder / "lake"), {"data_dir": str(folder)})
-    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
+    coverage = Coverage(single.stores)
     series = [_series(number) for number in range(pairs)]
     began = time.perf_counter()
     found = _cells(coverage, series)

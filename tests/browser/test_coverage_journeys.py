@@ -51,12 +51,12 @@ def ingester(folder: Path) -> BatchDataIngester:
 
 def coverage_of(server: Server) -> Coverage:
     single = ingester(server.data_dir)
-    return Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
+    return Coverage(single.stores)
 
 
 def verbs_of(server: Server) -> GapVerbs:
     single = ingester(server.data_dir)
-    return GapVerbs(coverage_of(server), single.acknowledged, Audit(Database(server.data_dir / DATABASE_FILE)))
+    return GapVerbs(coverage_of(server), single.stores.acknowledged, Audit(Database(server.data_dir / DATABASE_FILE)))
 
 
 def acknowledged_gaps_table(server: Server) -> list[GapState]:

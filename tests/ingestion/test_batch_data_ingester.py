@@ -191,7 +191,7 @@ class TestMethodsAlone:
 
     def test_write_to_delta_takes_the_lease(self, tmp_path: Path):
         single = ingester(tmp_path, lease_wait_seconds=0)
-        with single.lease(BTC).acquire(), pytest.raises(SeriesHeld):
+        with single.stores.lease(BTC).acquire(), pytest.raises(SeriesHeld):
             self.written(single, hours(0, 5))
         assert self.written(single, hours(0, 5)) == Watermarks(START + 4 * HOUR, START)
 
@@ -354,8 +354,8 @@ class TestStorageThatFails:
         assert (result["status"], "BTCUSD 1h" in result["error"]) == ("error", True)
 
     def test_whoever_only_looks_whether_a_series_is_free_holds_no_run_up(self, tmp_path: Path):
-        lease = ingester(tmp_path).lease(BTC)
-        looking = ingester(tmp_path).lease(BTC)
+        lease = ingester(tmp_path).stores.lease(BTC)
+        looking = ingester(tmp_path).stores.lease(BTC)
         looking._take()  # as `check_free` does, for a moment
 
         async def waited() -> None:
@@ -368,7 +368,7 @@ class TestStorageThatFails:
     def test_a_series_held_too_long_is_returned_as_its_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         single = ingester(tmp_path, lease_wait_seconds=0)
         patched(single, FakeProvider(records(hours(0, 24))), monkeypatch)
-        lease = single.lease(Series("BTCUSD", "1h", "coinbase"), "12").acquire()
+        lease = single.stores.lease(Series("BTCUSD", "1h", "coinbase"), "12").acquire()
         result = asyncio.run(single.ingest_historical_data(**GOOD))
         assert (result["status"], result["records"]) == ("error", 0)
         assert "held by run 12" in result["error"]
@@ -379,7 +379,7 @@ class TestStorageThatFails:
         many = MultiAssetBatchIngester(
             DeltaLakeManager(tmp_path / "lake"), {"data_dir": str(tmp_path), "lease_wait_seconds": 0}
         )
-        with many.ingester.lease(Series.of("BTCUSD", "1d", "simulated")).acquire():
+        with many.ingester.stores.lease(Series.of("BTCUSD", "1d", "simulated")).acquire():
             result = asyncio.run(
                 many.ingest_all_assets(["BTCUSD", "ETHUSD"], ["1d"], "2024-01-01", "9999-12-31", "simulated")
             )

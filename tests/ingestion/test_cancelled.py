@@ -51,7 +51,7 @@ async def test_what_came_before_the_page_that_is_awaited_is_committed(tmp_path: 
     await cancelled(task)
     assert open_times(tmp_path) == list(hours(0, 30))
     assert single.delta_mgr.marks(BTC) == Watermarks(hour(29), hour(0))
-    single.lease(BTC).acquire().release()
+    single.stores.lease(BTC).acquire().release()
 
 
 async def test_history_that_came_is_committed_too(tmp_path: Path):

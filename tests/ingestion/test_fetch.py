@@ -97,4 +97,4 @@ def test_what_was_astray_both_times_was_asked_for_twice_in_vain(tmp_path: Path):
     run(single, Astray([], lacks=lacks, times=0), START, START + 20 * HOUR)
     report = run(single, Astray(OUTSIDE, times=9, lacks=lacks), START, START + 50 * HOUR, mode="gaps")
     assert report.completeness.missing == [(TWENTIES.start, TWENTIES.end)]
-    assert single.acknowledged.asked_twice(report.series).tolist() == [[TWENTIES.start, TWENTIES.end]]
+    assert single.stores.acknowledged.asked_twice(report.series).tolist() == [[TWENTIES.start, TWENTIES.end]]

@@ -14,7 +14,7 @@ from ffe_core.calendars import ExchangeHours
 from ffe_core.calendars.hour_grid import on_hour_grid
 from ffe_core.errors import GridChanged
 from ffe_core.ingestion.enrich import enrich
-from ffe_core.ingestion.hour_grid import learn_from_stored
+from ffe_core.ingestion.hour_grid import hour_grid_of, learn_from_stored
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs.outcome import next_step
 from ffe_core.series import Series, Watermarks
@@ -41,7 +41,7 @@ def fetched(
 
 
 def grid(folder: Path) -> int | None:
-    known = ingester(folder).instruments.facts_of(SHARE.provider, SHARE.asset_pair).get("1h")
+    known = ingester(folder).stores.instruments.facts_of(SHARE.provider, SHARE.asset_pair).get("1h")
     return known.hour_offset if known else None
 
 
@@ -103,7 +103,7 @@ def test_bars_that_two_grids_share_teach_nothing(tmp_path: Path) -> None:
 
 def test_a_person_may_accept_the_other_grid(tmp_path: Path) -> None:
     fetched(tmp_path, bars(1800))
-    ingester(tmp_path).instruments.learn(SHARE, hour_offset=0)
+    ingester(tmp_path).stores.instruments.learn(SHARE, hour_offset=0)
     report = fetched(tmp_path, [*bars(1800), *bars(0, MONDAY + 7 * DAY)], MONDAY + 7 * DAY)
     assert report.error is None
     assert (report.completeness.expected, report.completeness.stored) == (35, 35)
@@ -128,7 +128,7 @@ def test_most_bars_decide_where_an_earlier_release_mixed_grids(tmp_path: Path) -
     _by_an_earlier_release(tmp_path, sorted([*bars(0), *bars(1800, days=1)]))
     one = ingester(tmp_path)
     learn_from_stored(
-        [SHARE, Series("BTCUSD", "1h", "coinbase")], one.settings.calendars.of, one.instruments, one.delta_mgr
+        [SHARE, Series("BTCUSD", "1h", "coinbase")], one.settings.calendars.of, one.stores.instruments, one.delta_mgr
     )
     assert grid(tmp_path) == 0
 
@@ -165,8 +165,8 @@ def test_a_known_first_bar_changes_nothing_of_the_grid(tmp_path: Path) -> None:
     """A calendar within a listing wraps the market, whose own grid it would hide."""
     fetched(tmp_path, bars(0))
     single = ingester(tmp_path)
-    single.instruments.learn(SHARE, first_bar=bars(0)[0])
+    single.stores.instruments.learn(SHARE, first_bar=bars(0)[0])
     assert single.settings.calendars.of(SHARE.provider, SHARE.asset_pair).hour_offset == 0
-    hours = single.hour_grid(SHARE)
+    hours = hour_grid_of(SHARE, single.stores)
     assert hours.calendar == GRIDS[0]
     assert hours.elsewhere(np.array([bars(0)[0], bars(1800)[0]])).tolist() == [False, True]

@@ -80,7 +80,10 @@ def test_a_gap_between_bars_that_came_was_asked_for_once_and_a_page_of_nothing_t
     provider = lacking(3, 4, 5, 6, 40)
     report = run(single, provider, START, END, mode="gaps")
     assert (report.status, report.reason) == ("no_data", "provider_empty")
-    assert single.acknowledged.asked_twice(BTC).tolist() == [*[[START + 3 * HOUR, START + 7 * HOUR]], *ranges(40)]
+    assert single.stores.acknowledged.asked_twice(BTC).tolist() == [
+        *[[START + 3 * HOUR, START + 7 * HOUR]],
+        *ranges(40),
+    ]
     assert [provider.asked.count(page) for page in provider.asked] == [2, 2, 2, 2]
 
 
@@ -93,7 +96,7 @@ def test_gaps_that_stay_are_asked_for_once_a_run_if_bars_between_them_come(tmp_p
         report = run(single, provider, START, END, mode="gaps")
         assert (report.status, report.reason, report.counts.outside) == ("no_data", "provider_empty", 4)
         assert provider.asked == [Page(START + 3 * HOUR, START + 9 * HOUR)]
-        assert single.acknowledged.asked_twice(BTC).tolist() == (ranges(3, 8) if turn == 2 else [])
+        assert single.stores.acknowledged.asked_twice(BTC).tolist() == (ranges(3, 8) if turn == 2 else [])
 
 
 def test_what_merely_came_along_was_not_asked_for(tmp_path: Path):
@@ -101,11 +104,11 @@ def test_what_merely_came_along_was_not_asked_for(tmp_path: Path):
     single = ingester(tmp_path)
     run(single, lacking(3, 5, 7), START, END)
     run(single, lacking(3, 5, 7), START, END, mode="refetch")
-    assert single.acknowledged.asked_twice(BTC).tolist() == ranges(3, 5, 7)
-    single.acknowledged.add(BTC, [(START + 5 * HOUR, START + 6 * HOUR, 1)], "no trades", "", "ann")
+    assert single.stores.acknowledged.asked_twice(BTC).tolist() == ranges(3, 5, 7)
+    single.stores.acknowledged.add(BTC, [(START + 5 * HOUR, START + 6 * HOUR, 1)], "no trades", "", "ann")
     report = run(single, lacking(5), START, END, mode="gaps")
     assert report.completeness.unexplained == 0
-    assert single.acknowledged.asked_twice(BTC).tolist() == ranges(5)
+    assert single.stores.acknowledged.asked_twice(BTC).tolist() == ranges(5)
 
 
 def test_a_joined_page_that_came_back_empty_is_asked_for_once_more(tmp_path: Path):

@@ -59,7 +59,7 @@ class World:
 
     @property
     def known(self) -> SeriesFacts:
-        return self.ingester.instruments.facts_of("coinbase", "NEWUSD").get("1h", SeriesFacts())
+        return self.ingester.stores.instruments.facts_of("coinbase", "NEWUSD").get("1h", SeriesFacts())
 
     def run(self, start: int | str, end: int | str = NOW, mode: Mode = "resume") -> SeriesResult:
         first, last = times.parse_instant(start), times.parse_instant(end)
@@ -153,7 +153,7 @@ def test_bars_that_appear_before_it_move_it_when_all_is_fetched_again(world: Wor
 
 def delisted(world: World, day: str | None, status: str = "delisted") -> None:
     kept = Instrument("coinbase", "NEWUSD", "NEW-USD", "crypto", delisted=day, status=status)  # type: ignore[arg-type]
-    world.ingester.instruments.replace("coinbase", [kept])
+    world.ingester.stores.instruments.replace("coinbase", [kept])
 
 
 def test_nothing_is_asked_for_after_the_day_of_a_delisting(world: World) -> None:

@@ -253,7 +253,7 @@ class TestClosedCandles:
         held = records([half_past, *range(half_past + 1800, half_past + 6 * HOUR, HOUR)])
         for end in (half_past + 1800, half_past + 8 * HOUR):
             run(tmp_path, FakeProvider(held, 1000, 1800), half_past, end, share)
-            ingester(tmp_path).instruments.learn(share, hour_offset=0)
+            ingester(tmp_path).stores.instruments.learn(share, hour_offset=0)
         assert open_times(tmp_path, share) == sorted(held)
 
 
@@ -429,7 +429,7 @@ class TestFailures:
         assert open_times(tmp_path) == list(hours(0, 30))
         assert len(provider.asked) <= 4
         assert single.delta_mgr.marks(BTC) == Watermarks(hour(29), hour(0))
-        single.lease(BTC).acquire().release()
+        single.stores.lease(BTC).acquire().release()
         report = await single.run_series(BTC, provider, hour(0), hour(100))
         assert (report.counts.stored, open_times(tmp_path)) == (70, list(hours(0, 100)))
 
@@ -451,7 +451,7 @@ class TestFailures:
 
     @pytest.mark.parametrize(
         "place",
-        ["watermark_store.put", "delta_mgr.marks", "delta_mgr.commit", "dlq.open_times", "acknowledged.note_asked"],
+        ["watermarks.put", "lake.marks", "lake.commit", "queue.open_times", "acknowledged.note_asked"],
     )
     async def test_the_lease_is_kept_until_every_thread_is_done_however_often_it_is_cancelled(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -459,14 +459,14 @@ class TestFailures:
         single = ingester(tmp_path, lease_wait_seconds=0)
         await single.run_series(BTC, FakeProvider(records(hours(0, 5))), hour(0), hour(5))
         owner, name = place.split(".")
-        work, entered, go_on = getattr(getattr(single, owner), name), threading.Event(), threading.Event()
+        work, entered, go_on = getattr(getattr(single.stores, owner), name), threading.Event(), threading.Event()
 
         def slow(*arguments: Any) -> Any:
             entered.set()
             go_on.wait(60)
             return work(*arguments)
 
-        monkeypatch.setattr(getattr(single, owner), name, slow)
+        monkeypatch.setattr(getattr(single.stores, owner), name, slow)
         task = asyncio.create_task(single.run_series(BTC, FakeProvider(records(hours(0, 10))), hour(0), hour(10)))
         assert await asyncio.to_thread(entered.wait, 20)
         try:
@@ -477,12 +477,12 @@ class TestFailures:
                     await asyncio.sleep(0)
                 assert not task.done()
                 with pytest.raises(SeriesHeld):
-                    single.lease(BTC).check_free()
+                    single.stores.lease(BTC).check_free()
         finally:
             go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        single.lease(BTC).check_free()
+        single.stores.lease(BTC).check_free()
         marks = single.delta_mgr.marks(BTC)
         assert marks.watermark is not None
         assert single.watermark_store.get("BTCUSD", "1h") == times.iso(marks.watermark)

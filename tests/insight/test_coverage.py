@@ -49,7 +49,7 @@ MOMENTS = (1_615_593_600, 1_636_070_400, 1_582_848_000, 1_640_736_000)
 def looked(folder: Path, **config: Any) -> Coverage:
     """Coverage over the lake that `fakes.run` fills in a folder."""
     single = ingester(folder, **config)
-    return Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
+    return Coverage(single.stores)
 
 
 def one(folder: Path, series: Series = BTC, start: int | None = None, end: int | None = None) -> SeriesCoverage:
@@ -167,7 +167,7 @@ def test_a_result_and_the_coverage_agree_also_on_what_is_marked(tmp_path: Path) 
         del held[START + at * HOUR]
     held[START + 40 * HOUR] = record(START + 40 * HOUR, high="-1")
     single = ingester(tmp_path)
-    single.acknowledged.add(BTC, [(START + 5 * HOUR, START + 7 * HOUR, 2)], NO_TRADES, "", "ann")
+    single.stores.acknowledged.add(BTC, [(START + 5 * HOUR, START + 7 * HOUR, 2)], NO_TRADES, "", "ann")
     report = run(single, FakeProvider(held), START, START + 3 * DAY)
     assert report.as_dict()["marked"] == 2
     assert report.completeness == one(tmp_path).counts
@@ -209,9 +209,7 @@ def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_
     def counts() -> dict[str, int]:
         single = ingester(tmp_path)
         remembered = RangeCache(Database(tmp_path / DATABASE_FILE))
-        coverage = Coverage(
-            single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store, remembered
-        )
+        coverage = Coverage(single.stores, remembered)
         return {one.series.asset_pair: one.counts.stored for one in coverage.of(coverage.series())}
 
     assert (counts(), len(read)) == ({"BTCUSD": 10, "ETHUSD": 6}, 2)
@@ -342,6 +340,6 @@ def test_the_count_is_the_same_for_a_run_and_for_files(tmp_path: Path) -> None:
     put(tmp_path, BTC, [*hours(0, 10), *hours(12, 30)])
     single = ingester(tmp_path)
     counted = completeness(
-        BTC, START, START + 30 * HOUR, AlwaysOpen(), single.delta_mgr, single.dlq, single.acknowledged
+        BTC, START, START + 30 * HOUR, AlwaysOpen(), single.delta_mgr, single.dlq, single.stores.acknowledged
     )
     assert counted == one(tmp_path).counts

@@ -81,7 +81,7 @@ def test_a_row_holds_marks_counts_and_the_last_run(tmp_path: Path) -> None:
     database = Database(tmp_path / DATABASE_FILE)
     runs = RunStore(database)
     number = runs.add(NewRun("backfill", "coinbase", "resume", START, START + 1, [BTC], "ann", "console", "nobody"))
-    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
+    coverage = Coverage(single.stores)
     now = START + 48 * HOUR + 600
     [row] = freshness(coverage, single.watermark_store, runs, single.settings, now=now)
     assert (row.series, row.marks, row.lag) == (BTC, Watermarks(START + 47 * HOUR, START), 0)

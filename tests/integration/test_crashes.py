@@ -183,13 +183,13 @@ class TestWithoutTheLease:
         code = """
 import asyncio, sys
 from pathlib import Path
-from ffe_core.ingestion.pipeline import SeriesPipeline, Stores
+from ffe_core.ingestion.pipeline import SeriesPipeline
 from ffe_core.calendars import calendar_for
 from tests.ingestion.fakes import *
 folder = Path(sys.argv[1])
 single = ingester(folder)
 provider = FakeProvider(records(hours(0, 120)))
-stores = Stores(single.delta_mgr, single.dlq, single.watermark_store)
+stores = single.stores
 from ffe_core.ingestion import chunk
 chunk._VALIDATE_RECORDS = chunk._COMMIT_ROWS = 20
 pipeline = SeriesPipeline(BTC, provider, calendar_for("coinbase", "BTCUSD"), stores)

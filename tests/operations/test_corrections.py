@@ -42,7 +42,7 @@ def corrected(
 ) -> None:
     """Correct a bar, beginning from its latest version unless told otherwise."""
     began_from = began_from or latest(service, open_)
-    correct(service.ingester, audit_of(service), BTC, open_, {**BETTER, **values}, "ann", reason, began_from)
+    correct(service.stores, audit_of(service), BTC, open_, {**BETTER, **values}, "ann", reason, began_from)
 
 
 def latest(service: RunService, open_: int = OPEN) -> int | None:
@@ -133,7 +133,7 @@ def test_a_correction_that_began_from_no_version_is_refused(tmp_path: Path) -> N
     with opened(tmp_path) as service:
         done(service, asked())
         with pytest.raises(InputError, match=r"was stored meanwhile \(open .*, volume .*\); look at it again"):
-            correct(service.ingester, audit_of(service), BTC, OPEN, BETTER, "ann", "typo", None)
+            correct(service.stores, audit_of(service), BTC, OPEN, BETTER, "ann", "typo", None)
 
 
 @pytest.mark.usefixtures("market")

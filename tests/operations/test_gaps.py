@@ -23,8 +23,8 @@ END = START + 48 * HOUR
 @pytest.fixture
 def verbs(tmp_path: Path) -> GapVerbs:
     single = ingester(tmp_path)
-    coverage = Coverage(single.settings, single.delta_mgr, single.dlq, single.acknowledged, single.watermark_store)
-    return GapVerbs(coverage, single.acknowledged, Audit(Database(tmp_path / DATABASE_FILE)))
+    coverage = Coverage(single.stores)
+    return GapVerbs(coverage, single.stores.acknowledged, Audit(Database(tmp_path / DATABASE_FILE)))
 
 
 def lacking(*gone: int) -> FakeProvider:
@@ -104,9 +104,9 @@ def test_what_was_found_after_all_is_no_longer_offered_if_it_goes_missing(tmp_pa
     single = ingester(tmp_path)
     run(single, lacking(5), START, END)
     run(single, lacking(5), START, END, mode="gaps")
-    assert len(single.acknowledged.asked_twice(BTC)) == 1
+    assert len(single.stores.acknowledged.asked_twice(BTC)) == 1
     run(single, lacking(), START, END, mode="gaps")
-    assert len(single.acknowledged.asked_twice(BTC)) == 0
+    assert len(single.stores.acknowledged.asked_twice(BTC)) == 0
 
 
 def test_bad_reasons_and_empty_ranges_are_refused(tmp_path: Path, verbs: GapVerbs) -> None:

@@ -43,7 +43,7 @@ def corrected(console: ConsoleService, open_: int = CHECKED, close: float = 1.0)
     """Correct a bar by hand; the last moment (epoch microseconds) at which the old values were known."""
     values = {**dict.fromkeys(VALUES, close), "high": close + 1}
     before = latest(console, open_)
-    correct(console.run_service.ingester, console.audit, BTC, open_, values, "ann", "typo", before)
+    correct(console.run_service.stores, console.audit, BTC, open_, values, "ann", "typo", before)
     return latest(console, open_) - 1
 
 

@@ -317,7 +317,7 @@ class TestVerbs:
         batch_id = str(console.queue.save([good(0)], "e", BTC).batch_id)
         series = console.queue.read(batch_id).series
         assert series
-        with console.run_service.ingester.lease(series, "99").acquire():
+        with console.run_service.ingester.stores.lease(series, "99").acquire():
             at = press(open_page("dead_letters"), "dl_replay")
             assert "held by run 99" in words(at)
             press(at, "dl_replay_yes")

@@ -27,7 +27,7 @@ def revised(console: ConsoleService) -> None:
 def corrected(console: ConsoleService, values: dict[str, float]) -> None:
     """Correct the second bar by hand."""
     before = int(micros(versions(console.lake, BTC, JANUARY + HOUR)["_extracted_at"])[-1])
-    correct(console.run_service.ingester, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo", before)
+    correct(console.run_service.stores, console.audit, BTC, JANUARY + HOUR, values, "ann", "typo", before)
 
 
 def test_each_restatement_says_which_run_or_hand_brought_it(console: ConsoleService, open_page: Open) -> None:

@@ -42,7 +42,7 @@ class Refetch:
     ) -> None:
         self._service, self._run_id, self._selections = service, run_id, selections
         self._actor, self._reason, self._lease_wait = actor, reason, lease_wait
-        self._queue = service.ingester.dlq
+        self._queue = service.stores.queue
 
     async def work(self) -> None:
         await one_by_one(self._service, self._run_id, list(self._selections), self._series)

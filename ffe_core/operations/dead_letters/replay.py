@@ -21,6 +21,7 @@ from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import CommitConflict
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.operations.dead_letters.replay_check import (
     ReplayCheck,
     Replayed,
@@ -71,14 +72,14 @@ class Replay:
 
     def __init__(self, service: RunService, run_id: int, request: ReplayRequest) -> None:
         self._service, self._run_id, self._request = service, run_id, request
-        self._queue, self._lake = service.ingester.dlq, service.lake
+        self._queue, self._lake = service.stores.queue, service.lake
         self._note = {"ingestion_id": str(uuid.uuid4()), "run_id": str(run_id)}
 
     async def work(self) -> None:
         await one_by_one(self._service, self._run_id, list(self._request.selections), self._leased)
 
     async def _leased(self, number: int, series: Series) -> dict[str, Any]:
-        lease = self._service.ingester.lease(series, str(self._run_id))
+        lease = self._service.stores.lease(series, str(self._run_id))
         with await lease.wait(self._request.lease_wait):
             return await self._series(number, series)
 
@@ -121,7 +122,7 @@ class Replay:
     ) -> None:
         """Judge, commit, and only then tell the files."""
         closed_before = closed(series, self._service.settings.close_grace_seconds)
-        hours = self._service.ingester.hour_grid(series)
+        hours = hour_grid_of(series, self._service.stores)
         checks = evaluate(self._lake, series, records, closed_before, already, hours)
         outcomes = ("passes", "collides") if self._request.restate else ("passes",)
         self._commit(series, [check for check in checks if check.outcome in outcomes])

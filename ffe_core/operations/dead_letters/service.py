@@ -18,6 +18,7 @@ from typing import Any
 
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
+from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.operations.dead_letters.edits import Fix, apply, check_edit, in_words
 from ffe_core.operations.dead_letters.refetch import Refetch
 from ffe_core.operations.dead_letters.replay import CHUNK_RECORDS, Replay, ReplayRequest, closed
@@ -99,7 +100,7 @@ class DeadLetters:
     def __init__(self, runs: RunService) -> None:
         self._runs = runs
         self._audit = Audit(runs.database)
-        self.queue = runs.ingester.dlq
+        self.queue = runs.stores.queue
 
     # -- editing
 
@@ -281,7 +282,7 @@ class DeadLetters:
     ) -> Iterator[ReplayCheck]:
         """As a replay would go: so many at a time, each later one against what the earlier ones would have stored."""
         landing: dict[int, dict[str, float]] = {}
-        hours = self._runs.ingester.hour_grid(series)
+        hours = hour_grid_of(series, self._runs.stores)
         while chunk := list(islice(records, CHUNK_RECORDS)):
             checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already, hours)
             yield from (

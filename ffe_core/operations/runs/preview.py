@@ -72,7 +72,7 @@ def preview(request: BackfillRequest, service: RunService) -> Preview:
 
 
 def _one(series: Series, request: BackfillRequest, provider: Provider, service: RunService) -> SeriesPreview:
-    ingester = service.ingester
+    stores = service.stores
     closed = provider.closed_before(series.timeframe, times.now())
     start, end = plan.on_grid(series, request.start, min(request.end, closed))
     if start >= end:
@@ -80,13 +80,13 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
     try:
         provider.check(series.asset_pair, series.timeframe)
         calendar = service.settings.calendars.of(series.provider, series.asset_pair)
-        counted = completeness(series, start, end, calendar, service.lake, ingester.dlq, ingester.acknowledged)
+        counted = completeness(series, start, end, calendar, service.lake, stores.queue, stores.acknowledged)
     except (FFEError, InputError) as error:
         return SeriesPreview(series, start, end, skipped=str(error))
     marks = service.lake.marks(series)
     listed = calendar.listed(series.timeframe, start, end)
     settle = provider.settle_seconds if request.mode == "resume" else 0
-    young = first_young(series, marks, settle, service.lake, ingester.watermark_store)
+    young = first_young(series, marks, settle, service.lake, stores.watermarks)
     spans = plan.spans(request.mode, marks, *listed, series.grid, counted.missing, young)
     fetched = [(span, sum(calendar.expected_count(series.timeframe, *part) for part in span.wanted)) for span in spans]
     requests = sum(len(span.pages(provider, series)) for span, bars in fetched if bars)
@@ -114,7 +114,7 @@ def _first_bar_requests(
     series: Series, mode: plan.Mode, provider: Provider, service: RunService, unknown: tuple[int, int]
 ) -> int:
     """How many requests may be sent to find the first bar; 0 where it is not looked for."""
-    known = listing.known_of(service.ingester.instruments, series)
+    known = listing.known_of(service.stores.instruments, series)
     if not listing.is_worth_it(provider, series, known, *unknown, mode):
         return 0
     return listing.requests_at_most(provider, series, times.now())

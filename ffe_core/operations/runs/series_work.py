@@ -49,10 +49,10 @@ async def note(service: RunService, run_id: int, number: int, **columns: Any) ->
 
 def counted(service: RunService, series: Series, start: int, end: int) -> Completeness | None:
     """How whole a range of a series is now; None if that cannot be told."""
-    stores = service.ingester
+    stores = service.stores
     try:
         calendar = calendar_of(series, service.settings)
-        return completeness(series, start, end, calendar, service.lake, stores.dlq, stores.acknowledged)
+        return completeness(series, start, end, calendar, service.lake, stores.queue, stores.acknowledged)
     except (FFEError, InputError) as error:
         log.warning("%s: how whole it is cannot be told: %s", series, error)
         return None

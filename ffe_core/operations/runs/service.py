@@ -67,6 +67,7 @@ class RunService:
         self.runs = RunStore(database)
         self.lake = DeltaLakeManager(settings.lake_uri)
         self.ingester = BatchDataIngester(self.lake, settings, database)
+        self.stores = self.ingester.stores
         self._folder = settings.data_dir / "locks"
         self._process_lock = ProcessLock(self._folder)
         self._loop = asyncio.new_event_loop()
@@ -178,7 +179,7 @@ class RunService:
             holder = f"run {run_id}"
             raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
         for item in series:
-            self.ingester.lease(item).check_free()
+            self.stores.lease(item).check_free()
 
     def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
         """Those of the series that a run works on, with its number; a run whose process is gone works on none."""

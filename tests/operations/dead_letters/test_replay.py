@@ -134,7 +134,7 @@ class TestOneReplay:
 
     def test_a_share_edited_onto_the_other_grid_of_its_series_fails(self, verbs: DeadLetters, service: RunService):
         share = Series("AAPL", "1h", "alpha_vantage")
-        service.ingester.instruments.learn(share, hour_offset=1800)
+        service.ingester.stores.instruments.learn(share, hour_offset=1800)
         monday = times.parse_instant("2024-01-22T14:30Z")
         sent = [good(0) | {"date": times.iso(monday + late), "volume": "1"} for late in (0, 1800, 3600)]
         context = {"asset_pair": share.asset_pair, "timeframe": share.timeframe, "provider": share.provider}
@@ -310,7 +310,7 @@ class TestWhileASeriesIsHeld:
         self, verbs: DeadLetters, service: RunService
     ):
         batch_id = kept(verbs, good(0))
-        with service.ingester.lease(SERIES, "99").acquire():
+        with service.ingester.stores.lease(SERIES, "99").acquire():
             run_id = verbs.replay({batch_id: (0,)}, "ann", lease_wait=0.01)
             service.wait(run_id, WAIT)
         assert states_of(service, run_id)[0] == "failed"

@@ -85,7 +85,7 @@ def test_the_run_stays_within_what_was_said_and_the_next_preview_is_exact(
 
 def test_a_delisted_instrument_is_cut_with_a_sentence(service: RunService) -> None:
     gone = Instrument("oanda", "EURUSD", "EUR_USD", "fx", delisted="2021-07-01", status="delisted")
-    service.ingester.instruments.replace("oanda", [gone])
+    service.ingester.stores.instruments.replace("oanda", [gone])
     found = preview(asked("2021-06-10"), service).series[0]
     assert found.notes == ("it was delisted: nothing after 2021-07-01T23:59:59+00:00 is expected or asked for",)
     calendar = service.settings.calendars.market_of("oanda", "EURUSD")

@@ -331,7 +331,7 @@ def test_a_second_start_on_a_series_is_told_which_run_holds_it(tmp_path: Path, m
 
 def test_a_second_start_is_told_which_process_holds_a_series(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
-        lease = service.ingester.lease(Series("BTCUSD", "1h", "coinbase"))
+        lease = service.ingester.stores.lease(Series("BTCUSD", "1h", "coinbase"))
         with lease.acquire(), pytest.raises(SeriesHeld, match="process"):
             service.start(asked(), "ann")
 
