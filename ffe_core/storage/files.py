@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import math
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from ffe_core.errors import NewerFormatError, StorageError
 
 log = logging.getLogger(__name__)
+_OURS = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""What `replacing` calls a file until it is whole; it is locked for so long."""
+_OF_DELTA = re.compile(r"(?P<name>.+\.(?:json|parquet|crc)|_last_checkpoint)#\d+|_commit_.+\.json\.tmp")
+"""What delta-rs calls a file until it is whole; the first form is linked to its `name` and then removed."""
 _LEFT_OVER_SECONDS = 3600
-"""A temporary file this old belongs to no writer that still lives: each is renamed within moments."""
-_STAGED = re.compile(r".+\.(?:json|parquet|crc)#\d+")
-"""Where delta-rs writes a file before it takes its name."""
+"""A file of delta-rs that is this old belongs to no writer that still lives: each has its name within moments."""
 _CAUSES = {
     errno.ENOSPC: "the disk is full (No space left on device); free some space, then start it again",
     errno.EDQUOT: "the disk quota of this user is used up; free some space, then start it again",
@@ -38,18 +43,45 @@ _DEEPEST = 100
 _LARGEST_INT_BITS = 10_000
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside the target, flush to disk, and rename over it."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write in bytes that takes the name `path` when the block ends, whole and flushed to disk.
+
+    Until then it has a name of its own beside it, and a lock, which death frees: it tells whether it is somebody's.
+    """
+    temporary, file = _staged(path)
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what failed is worth saying, not this; `remove_left_overs` tries again
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _staged(path: Path) -> tuple[Path, IO[bytes]]:
+    """A new locked file; made anew if somebody took it for a left-over in the moment before it was locked."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+        file = temporary.open("xb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            file.close()
+            temporary.unlink(missing_ok=True)
+            raise
+        if os.fstat(file.fileno()).st_nlink:
+            return temporary, file
+        file.close()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside the target, flush to disk, and rename over it."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def cause_of(number: int) -> str | None:
@@ -72,28 +104,42 @@ def make_folder(folder: Path, what: str) -> Path:
 
 
 def remove_left_overs(folder: Path) -> int:
-    """Delete temporary files that writers which were killed have left in a folder; returns how many.
+    """Delete the temporary files in a folder that are nobody's any more; returns how many.
 
-    Only names that `write_atomically` gives, and Delta's own of unfinished files, an hour old or more.
+    Only names that `replacing` and delta-rs give: of ours those whose lock is free; of delta-rs those that have their
+    own name already, and those an hour old.
     """
-    removed, before = 0, time.time() - _LEFT_OVER_SECONDS
+    removed = 0
     try:
         with os.scandir(folder) as found:
-            old = [item for item in found if _is_left_over(item.name) and item.stat().st_mtime < before]
-        for item in old:
-            os.unlink(item.path)
-            removed += 1
+            names = [item.name for item in found]
+        for name in names:
+            if _OURS.fullmatch(name):
+                removed += _removed_if_free(folder / name)
+            elif staged := _OF_DELTA.fullmatch(name):
+                removed += _removed_if_done(folder / name, staged["name"])
     except OSError as error:
         log.info("left-over files in %s stay: %s", folder, error)
     return removed
 
 
-def _is_left_over(name: str) -> bool:
-    return (
-        (name.startswith(".") and name.endswith(".tmp"))
-        or (name.startswith("_commit_") and name.endswith(".json.tmp"))
-        or _STAGED.fullmatch(name) is not None
-    )
+def _removed_if_free(temporary: Path) -> bool:
+    """Delete a file of ours unless somebody writes it."""
+    with suppress(FileNotFoundError, BlockingIOError), temporary.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary.unlink()
+        return True
+    return False
+
+
+def _removed_if_done(temporary: Path, name: str | None) -> bool:
+    """Delete a file of delta-rs that is its own name's other link, or old."""
+    with suppress(FileNotFoundError):
+        old = temporary.stat().st_mtime < time.time() - _LEFT_OVER_SECONDS
+        if old or (name and temporary.samefile(temporary.with_name(name))):
+            temporary.unlink()
+            return True
+    return False
 
 
 def check_version(file: Path, found: Any, known: int) -> None:

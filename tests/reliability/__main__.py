@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen kinds; 1 if anything was wrong."""
     chosen = _parsed(arguments)
     say(f"seed {chosen.seed}, Python {platform.python_version()}, {os.cpu_count()} processors, {processor()}")
-    tally = Tally()
+    tally = Tally(say)
     if chosen.soak:
         from tests.reliability import soak  # it needs what a browser needs
 

@@ -55,9 +55,9 @@ def one(trials: Trials, bases: Bases, kill: Kill) -> list[Fault]:
 
 
 def age(data: Path) -> None:
-    """Make temporary files look an hour old: a younger one may be a living writer's, and is left to it."""
+    """Make temporary files of delta-rs look an hour old: a younger one may be a living writer's, and is left to it."""
     for path in data.rglob("*"):
-        if state.is_litter(path):
+        if state.is_litter(path) and path.suffix != ".tmp":
             os.utime(path, (0, 0))
 
 

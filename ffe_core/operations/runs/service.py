@@ -216,18 +216,19 @@ class RunService:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._remove_left_overs(of_data=False)
         self._process_lock.release()
 
     # -- inside
 
-    def _remove_left_overs(self) -> None:
-        """What writers that were killed have left is cleaned whenever a process begins to work."""
-        data = self.settings.data_dir
-        folders = [data / "watermarks", data / "dlq", self._folder]
-        lake = Path(self.settings.lake_uri)  # none of an object store is a folder here
-        for timeframe in TIMEFRAMES:
-            table = lake / table_name(timeframe)
-            folders += [table / "_delta_log", *table.glob("partition_date=*/partition_asset_pair=*")]
+    def _remove_left_overs(self, *, of_data: bool = True) -> None:
+        """What writers that were killed have left is cleaned when a process begins to work; what it could not remove
+        itself, when it ends. That is none `of_data` files, whose folders are many."""
+        data, lake = self.settings.data_dir, Path(self.settings.lake_uri)  # none of an object store is a folder here
+        tables = [lake / table_name(timeframe) for timeframe in TIMEFRAMES]
+        folders = [data / "watermarks", data / "dlq", self._folder, *(table / "_delta_log" for table in tables)]
+        if of_data:
+            folders += [part for table in tables for part in table.glob("partition_date=*/partition_asset_pair=*")]
         for folder in folders:
             if folder.is_dir() and (removed := remove_left_overs(folder)):
                 log.info("removed %d temporary files of killed writers in %s", removed, folder)
