@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
@@ -25,7 +25,7 @@ from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.settings import Settings
-from ffe_core.storage.lake import faults
+from ffe_core.storage.lake import data_files, faults
 from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
@@ -45,18 +45,7 @@ _FAR_BARS = 50_000
 _MOST_BARS = 1_000_000
 # Every tenth commit: opening a table between two checkpoints is what small appends spend most of their time on.
 _CONFIGURATION = {"delta.checkpointInterval": "10"}
-_PACKED = {"compression": "ZSTD", "compression_level": 3}
-_WRITER = WriterProperties(**_PACKED)
-# Times and prices hardly repeat: a dictionary of them costs a third of the writing and makes larger files. Pages end at
-# their 1 MB, not at 20,000 rows, which costs another sixth.
-_CANDLE_WRITER = WriterProperties(
-    **_PACKED,
-    data_page_row_count_limit=200_000,
-    column_properties={
-        "timestamp": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED"),
-        **{name: ColumnProperties(dictionary_enabled=False) for name in VALUES},
-    },
-)
+_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +56,7 @@ class Committed:
     restated: int
     repeats: int
     version: int | None = None
-    """Version of the table after the commit; None if there was nothing to write and no mark to move."""
+    """Version of the table after a commit that moved marks only; None for one with rows, or where nothing was to do."""
 
 
 class DeltaLakeManager:
@@ -124,18 +113,20 @@ class DeltaLakeManager:
         rows = conform(df) if bronze else _arrow(df)
         if rows.num_rows == 0:
             return None
-        if bronze:
-            rows = _as_wide(self.ensure_table(timeframe_of(table_name)), rows)
+        retried = CommitProperties(max_commit_retries=_COMMIT_RETRIES)
         with faults.in_words(f"table {table_name} in {self.storage_path} refused the rows", uri):
-            write_deltalake(
-                uri,
-                rows,
-                partition_by=list(partition_columns or []) or None,
-                mode=mode,
-                storage_options=self.storage_options,
-                writer_properties=_CANDLE_WRITER if bronze else _WRITER,
-                commit_properties=CommitProperties(max_commit_retries=_COMMIT_RETRIES),
-            )
+            if bronze:
+                _write(self.ensure_table(timeframe_of(table_name)), rows, retried)
+            else:
+                write_deltalake(
+                    uri,
+                    rows,
+                    partition_by=list(partition_columns or []) or None,
+                    mode=mode,
+                    storage_options=self.storage_options,
+                    writer_properties=_WRITER,
+                    commit_properties=retried,
+                )
         table = self.open(table_name)
         return table.version() if table else None
 
@@ -240,7 +231,8 @@ class DeltaLakeManager:
                 return done
             try:
                 self._append(table, series, fresh, after, note or {})
-                return Committed(done.new, done.restated, done.repeats, table.version())
+                version = None if fresh.num_rows else table.version()
+                return Committed(done.new, done.restated, done.repeats, version)
             except CommitFailedError as error:
                 log.info("%s: commit refused (%s); looking again", series, error)
             except (DeltaError, OSError, ValueError) as error:
@@ -256,17 +248,12 @@ class DeltaLakeManager:
             Transaction(series.key, NO_MARK if marks.watermark is None else marks.watermark),
             Transaction(series.low_key, NO_MARK if marks.low is None else marks.low),
         ]
-        write_deltalake(
-            table,
-            _as_wide(table, rows),
-            mode="append",
-            writer_properties=_CANDLE_WRITER,
-            commit_properties=CommitProperties(
-                custom_metadata={"series": series.key, **note},
-                app_transactions=transactions,
-                max_commit_retries=_COMMIT_RETRIES,
-            ),
+        carried = CommitProperties(
+            custom_metadata={"series": series.key, **note},
+            app_transactions=transactions,
+            max_commit_retries=_COMMIT_RETRIES,
         )
+        _write(table, rows, carried)
 
     def current(
         self, series: Series, start: int, end: int, columns: Sequence[str] = VALUES, table: DeltaTable | None = None
@@ -340,6 +327,17 @@ def _require_values(rows: pa.Table) -> None:
     if endless:
         raise InputError(
             f"{', '.join(endless)} hold values that are no finite numbers; leave such rows out", field="columns"
+        )
+
+
+def _write(table: DeltaTable, rows: pa.Table, properties: CommitProperties) -> None:
+    """Append candles in one commit, with data files of our own where the table takes them; marks alone need none."""
+    wide = _as_wide(table, rows)
+    if rows.num_rows and data_files.fit(table):
+        data_files.append(table, wide, properties)
+    else:
+        write_deltalake(
+            table, wide, mode="append", writer_properties=data_files.FOR_DELTA_RS, commit_properties=properties
         )
 
 
