@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -18,8 +19,10 @@ REMOTE_SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 """Object stores that a lake may lie in."""
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://|file:")
+_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # delta-rs panics on the first four, takes a backslash for a slash, and reads %41 as A (measured with 1.6).
+_LONGEST_TOLD = 100
 _NOT_FOR_A_LAKE = re.compile(r"[\[\]|^\\]|%[0-9A-Fa-f]{2}")
 
 
@@ -78,13 +81,32 @@ def _text(place: str | Path, name: str) -> str:
 
 def _absolute(text: str, name: str) -> Path:
     is_uri = text.lower().startswith("file:")
+    if not is_uri and _ONE_SLASH.match(text):
+        scheme = text.partition(":")[0]
+        raise InputError(
+            f"{_short(text)} has one slash after {scheme}: where a URI has two; write ./{scheme}: for a folder",
+            field=name,
+        )
     path = _of_file_uri(text, name) if is_uri else os.path.expanduser(text)
     if not is_uri and path.startswith("~"):
         raise InputError(f"{text!r} leads nowhere, as no such user has a home; give the whole path", field=name)
     try:
-        return Path(os.path.realpath(path))
+        found = Path(os.path.realpath(path))
+        _look(found)
     except (OSError, ValueError) as error:
-        raise InputError(f"{text!r} leads nowhere ({error}); give the whole path", field=name) from None
+        told = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{_short(text)} leads nowhere ({told}); give another path", field=name) from None
+    return found
+
+
+def _look(path: Path) -> None:
+    """OSError for a path that is too long, a circle of links or behind a closed folder; what is missing can be made."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.stat(path)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]}...")
 
 
 def _of_file_uri(text: str, name: str) -> str:

@@ -254,12 +254,19 @@ def _validated(model: type[Section], tree: Any, path: tuple[str, ...]) -> Sectio
         raise _wrong(error, path) from None
 
 
+_LISTS = {
+    "tuple_type": 'the value is no list; write it like ["12-25", "01-01"]',
+    "dict_type": 'the value is no dictionary; write it like {"oanda/XAUUSD": "oanda-gold"}',
+}
+"""What the libraries that read settings call by the names of Python's types."""
+
+
 def _wrong(error: ValidationError, path: tuple[str, ...]) -> InputError:
     """What is wrong with the first wrong value, by the name of its variable."""
     first = error.errors(include_url=False, include_input=False)[0]
     reason = first.get("ctx", {}).get("error")
     if isinstance(reason, InputError) and (reason.field or "").startswith(PREFIX):
         return InputError(reason.problem, field=reason.field)
-    text = first["msg"].lower() if reason is None else str(reason)
+    text = (_LISTS.get(first["type"]) or first["msg"].lower()) if reason is None else str(reason)
     where = variable(*path, *(str(part) for part in first["loc"]))
     return InputError(f"{text}; see the settings table in the README", field=where)

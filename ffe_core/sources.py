@@ -154,4 +154,5 @@ def _parsed(name: str, leaf: str, value: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
         # Not its value: a whole section may stand there, credentials and all.
-        raise InputError(f'the value is not JSON ({error}); write it like ["12-25", "01-01"]', field=name) from None
+        like = '["12-25", "01-01"]' if value.startswith("[") else '{"oanda/XAUUSD": "oanda-gold"}'
+        raise InputError(f"the value is not JSON ({error}); write it like {like}", field=name) from None

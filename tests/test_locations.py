@@ -115,11 +115,29 @@ def test_a_folder_that_is_really_called_tilde_can_be_named(tmp_path: Path, monke
         ("file:data", "another machine"),
         ("file:///data?x=1", "neither . nor #"),
         ("file:///a%0Ab", "cannot be printed"),
+        ("s3:/bucket/data", "one slash after s3:"),
+        ("/tmp/" + "x" * 300, "leads nowhere .File name too long."),
+        ("/tmp" + "/x" * 3_000, "leads nowhere .File name too long."),
     ],
 )
 def test_a_data_directory_that_cannot_be_is_refused(place: str, why: str) -> None:
     with pytest.raises(InputError, match=rf"^FFE_DATA_DIR: .*{why}"):
         Settings.load({"data_dir": place})
+
+
+def test_a_folder_whose_name_begins_like_a_uri_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert data_folder("./s3:/data") == tmp_path / "s3:" / "data"
+
+
+def test_a_circle_of_links_leads_nowhere_and_a_link_to_what_is_not_there_yet_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    for place, setting in ((tmp_path / "one", "data_dir"), (tmp_path / "one" / "lake", "lake_uri")):
+        with pytest.raises(InputError, match=rf"^FFE_{setting.upper()}: .* leads nowhere"):
+            Settings.load({setting: place})
+    (tmp_path / "link").symlink_to(tmp_path / "later")
+    assert data_folder(tmp_path / "link") == tmp_path / "later"
 
 
 def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:

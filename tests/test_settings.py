@@ -128,6 +128,23 @@ def test_a_section_that_is_not_json_is_refused_without_showing_what_it_holds(mon
     assert "SECRET" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "like"),
+    [
+        ("FFE_CALENDARS__OVERRIDES", "{", r"not JSON .*\{\"oanda/XAUUSD\": \"oanda-gold\"\}"),
+        ("FFE_CALENDARS__OVERRIDES", "[]", r"no dictionary; .*\{\"oanda/XAUUSD\": \"oanda-gold\"\}"),
+        ("FFE_CALENDARS__FX_HOLIDAYS", "[", r"not JSON .*\[\"12-25\", \"01-01\"\]"),
+        ("FFE_CONSOLE__ORIGINS", "https://a", r"no list; .*\[\"12-25\", \"01-01\"\]"),
+    ],
+)
+def test_what_is_no_list_or_table_is_refused_with_one_to_go_by(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, like: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=rf"^{name}: the value is {like}"):
+        Settings.load().check_sections()
+
+
 @pytest.mark.parametrize("written", [" 7 ", "'7'", '"7"', " ' 7 ' ", "\t7\n"])
 def test_white_space_and_one_pair_of_quotes_around_a_value_are_not_the_value(
     secrets: Path, monkeypatch: pytest.MonkeyPatch, written: str

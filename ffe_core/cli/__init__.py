@@ -32,6 +32,7 @@ def _run(words: Sequence[str]) -> int:
     from ffe_core.errors import FFEError, InputError
 
     try:
+        _check_text(words)
         arguments = parser(words).parse_args(words)
         from ffe_core.cli import logs
         from ffe_core.descriptors import raise_descriptor_limit
@@ -51,6 +52,20 @@ def _run(words: Sequence[str]) -> int:
 
         story = logs.kept((type(error), error, error.__traceback__))
         return output.fail(f"unexpected {type(error).__name__}: {error}; {story}", FAILED, "unexpected")
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """InputError for an argument with bytes that are no text in this process's encoding: no database would take it."""
+    from ffe_core.errors import InputError
+
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{word!a} holds bytes that are no {sys.getfilesystemencoding()} text; write it in UTF-8, with a locale"
+                " such as LC_ALL=C.UTF-8"
+            ) from None
 
 
 def _check_settings() -> None:

@@ -35,7 +35,7 @@ def actor() -> str:
     import getpass
 
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode(errors="backslashreplace").decode()
     except (KeyError, OSError):
         return "unknown"
 

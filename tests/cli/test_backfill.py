@@ -95,6 +95,17 @@ def test_wrong_usage_exits_2_with_one_line_that_names_the_input(
     assert done.stdout == ""
 
 
+def test_bytes_that_are_no_text_are_wrong_usage_and_a_user_of_such_a_name_is_named_all_the_same(tmp_path: Path) -> None:
+    assert backfill(tmp_path).returncode == 0
+    series = ("--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1h")
+    rewind = ("watermarks", "rewind", *series, "--to", "2024-01-02T00:00:00Z", "--reason")
+    refused = run(tmp_path, *rewind, "bad \udcff bytes")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("'bad \\udcff bytes' holds bytes that are no utf-8 text; write it in UTF-8")
+    done = run(tmp_path, *rewind, "too far", LOGNAME="ann\udcff")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_dry_run_sends_nothing_and_stores_nothing(tmp_path: Path) -> None:
     done = backfill(tmp_path, "--dry-run", "--json")
     document = json.loads(done.stdout)
