@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from ffe_core.errors import NewerFormatError, StorageError
 
 log = logging.getLogger(__name__)
@@ -34,11 +36,16 @@ _CAUSES = {
     errno.EMFILE: "too many files are open; raise the limit with ulimit -n",
     errno.ENFILE: "too many files are open on this machine",
     errno.EIO: "the disk fails (input/output error); check it, then start it again",
+    errno.EFBIG: "the file would be larger than this user may write; raise the limit with ulimit -f",
+    errno.ENAMETOOLONG: "the path is longer than the file system takes; name a data directory with a shorter one",
+    errno.ELOOP: "the path is a circle of links; name the folder itself",
     errno.ENOTDIR: "there is a file where a folder should be; move it away",
     errno.EEXIST: "there is a file where a folder should be; move it away",
     errno.EISDIR: "there is a folder where a file should be; move it away",
 }
 
+LOCK_SECONDS = 120
+"""How long whoever wants a folder waits for one that holds it: an index of a million dead letters is made in less."""
 _DEEPEST = 100
 _LARGEST_INT_BITS = 10_000
 
@@ -89,8 +96,19 @@ def cause_of(number: int) -> str | None:
     return _CAUSES.get(number)
 
 
+def folder_lock(file: Path) -> FileLock:
+    """The lock of a folder that is changed for moments at a time. Who waits for it longer than `LOCK_SECONDS` gets an
+    OSError that has words in `why`."""
+    return FileLock(file, timeout=LOCK_SECONDS)
+
+
 def why(error: OSError) -> str:
     """The cause of a failed system call and the next step, by its number and never by its words."""
+    if isinstance(error, Timeout):
+        return (
+            f"another process has held {error.lock_file} for {LOCK_SECONDS} seconds; if it is stopped, let it go on or"
+            " end it, then start this again"
+        )
     return cause_of(error.errno or 0) or str(error)
 
 

@@ -17,13 +17,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from ffe_core import times
 from ffe_core.errors import InputError, NewerFormatError, StorageError
 from ffe_core.instruments.names import normalize_pair
 from ffe_core.series import Series, Watermarks
-from ffe_core.storage.files import check_version, make_folder, quarantined, why, write_atomically
+from ffe_core.storage.files import check_version, folder_lock, make_folder, quarantined, why, write_atomically
 from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
@@ -49,7 +47,7 @@ class WatermarkStore:
         self.storage_path = Path(storage_path)
         self.file = self.storage_path / "watermarks.json"
         make_folder(self.storage_path, "the watermark folder")
-        self._lock = FileLock(self.storage_path / ".watermarks.lock")
+        self._lock = folder_lock(self.storage_path / ".watermarks.lock")
         self._log_changed: Callable[[], int | None] = lambda: None
         self._heal_by_log: Callable[[], None] = lambda: None
 

@@ -16,7 +16,7 @@ from tests.reliability import shim
 from tests.reliability.kills import age, shared_out
 from tests.reliability.shim import Call
 from tests.reliability.trials import Place, Trials, in_threads
-from tests.reliability.verbs import Bases, Verb
+from tests.reliability.verbs import NEXT, Bases, Verb
 from tests.reliability.verdict import Fault, Tally, of_ending, of_state
 
 _ERRORS = {
@@ -79,7 +79,12 @@ def one(trials: Trials, bases: Bases, failure: Failure) -> list[Fault]:
             faults += of_ending(tried, trials.verb(place, *arguments, env=verb.env))
         else:
             tried += ", and it said it was done"
-        return faults + of_state(tried, trials.state(place), bases.reference(verb))
+        found = trials.state(place)
+        if failure.action == shim.FAIL_FROM and found.get("litter"):
+            # It could not be removed for as long as the error lasted; whoever begins next does.
+            faults += of_ending(f"{tried}, and a next command", trials.verb(place, *NEXT))
+            found["litter"] = trials.state(place)["litter"]
+        return faults + of_state(tried, found, bases.reference(verb))
 
 
 def _arm(place: Place, failure: Failure) -> shim.Arm:

@@ -109,6 +109,8 @@ VERBS = (
 )
 """Every verb that writes. What is run again after a kill is the same command."""
 
+NEXT = ("backfill", *_SERIES, *_RANGE)
+"""What is done next by somebody else."""
 LOOKS = (
     ("watermarks", "--json"),
     ("coverage", "--json"),

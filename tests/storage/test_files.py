@@ -7,7 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from ffe_core import DeadLetterQueue, WatermarkStore
+from ffe_core.errors import StorageError
+from ffe_core.storage import files
 from ffe_core.storage.files import remove_left_overs, replacing, write_atomically
 from tests.processes import start
 
@@ -119,3 +123,25 @@ class TestLeftOvers:
 
     def test_a_folder_that_is_not_there_is_clean(self, tmp_path: Path):
         assert remove_left_overs(tmp_path / "none") == 0
+
+
+class TestLocks:
+    def test_a_folder_whose_holder_is_stopped_is_waited_for_a_bounded_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(files, "LOCK_SECONDS", 0.2)
+        marks, letters = WatermarkStore(tmp_path / "watermarks"), DeadLetterQueue(tmp_path / "dlq")
+        held = [FileLock(tmp_path / "watermarks" / ".watermarks.lock"), FileLock(tmp_path / "dlq" / ".lock")]
+        for lock in held:
+            lock.acquire()
+        context = {"asset_pair": "BTCUSD", "timeframe": "1h", "provider": "coinbase"}
+        for act in (
+            lambda: marks.set("BTCUSD", "1h", "2024-01-01T00:00:00Z"),
+            lambda: letters.save([{"open": "x"}], "broken", context),
+        ):
+            with pytest.raises(StorageError, match=r"another process has held .*lock for 0.2 seconds; if it is"):
+                act()
+        for lock in held:
+            lock.release()
+        marks.set("BTCUSD", "1h", "2024-01-01T00:00:00Z")
+        assert letters.save([{"open": "x"}], "broken", context).saved == 1

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from filelock import FileLock
 
 from ffe_core.errors import InputError, StorageError
 from ffe_core.series import Series
@@ -42,7 +41,7 @@ from ffe_core.storage.dead_letters.index import (
     series_key,
 )
 from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Group, Page, Wanted
-from ffe_core.storage.files import make_folder, strict_json, why, write_atomically
+from ffe_core.storage.files import folder_lock, make_folder, strict_json, why, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class DeadLetterQueue:
     def __init__(self, storage_path: str | Path = "data/dlq") -> None:
         self.storage_path = Path(storage_path)
         make_folder(self.storage_path, "the dead letter folder")
-        self._lock = FileLock(self.storage_path / ".lock")
+        self._lock = folder_lock(self.storage_path / ".lock")
         self._index = DeadLetterIndex(self.storage_path, self._lock)
 
     def save(
