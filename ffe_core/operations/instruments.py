@@ -318,6 +318,8 @@ class Instruments:
         if self.store.count(provider) == 0:
             return None, ()
         known = provider_class(provider)
+        if known.serves_any_name:
+            return None, ()
         codes = split_pair(name, provider)
         if codes and not known.lists_everything and all(self.store.search(provider, code, 1) for code in codes):
             return None, ()

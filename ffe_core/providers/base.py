@@ -65,6 +65,8 @@ class Provider(ABC):
     again. 0 where what is closed is final."""
     lists_everything: ClassVar[bool] = False
     """True when a name that the catalogue lacks is one that this provider does not have."""
+    serves_any_name: ClassVar[bool] = False
+    """True when there is no name that this provider does not have: its catalogue only suggests some."""
     finds_first_bar: ClassVar[bool] = False
     """True when a page before the first bar of a series is answered empty, so that the first can be found by asking."""
     catalogue_days: ClassVar[int] = 1

@@ -64,6 +64,7 @@ class SimulatedProvider(Provider):
     is_mock: ClassVar[bool] = True
     earliest: ClassVar[str | None] = "1970-01-01"
     settle_seconds: ClassVar[int] = 0
+    serves_any_name: ClassVar[bool] = True
     max_in_flight: ClassVar[int] = 8
     usual_pairs: ClassVar[tuple[str, ...]] = (
         "BTCUSD",

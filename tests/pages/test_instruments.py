@@ -73,13 +73,26 @@ def test_an_ambiguous_name_lists_its_candidates_to_choose_from(listed: ConsoleSe
     assert not at.button(key="backfill_start").disabled
 
 
-def test_a_listed_name_that_was_probably_meant_is_offered(listed: ConsoleService, open_page: Open) -> None:
+def test_a_listed_name_that_was_probably_meant_is_offered(
+    listed: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The simulated market has every name, so nothing is said of one there: see the test after this.
+    monkeypatch.setattr(PROVIDERS["simulated"], "serves_any_name", False)
     at = typed(open_page, "GON")
     assert "does not list 'GON'" in words(at)
     [key] = [key for label, key in offered(at).items() if "Went away" in label]
     at.button(key=key).click().run()
     assert at.multiselect(key="backfill_pairs").value == ["GONE"]
     assert "was delisted on 2020-01-02" in words(at)
+
+
+def test_a_provider_that_serves_any_name_is_asked_for_one_without_a_word(
+    listed: ConsoleService, open_page: Open
+) -> None:
+    at = typed(open_page, "GON")
+    assert "does not list" not in words(at)
+    assert offered(at) == {}
+    assert not at.button(key="backfill_start").disabled
 
 
 def test_one_book_under_two_names_is_stored_twice_only_on_purpose(listed: ConsoleService, open_page: Open) -> None:
