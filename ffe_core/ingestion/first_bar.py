@@ -5,6 +5,9 @@ So once a first page with bars is found, pages before it are asked for at growin
 goes on there: a stretch of trading is found if it was as long as the pause after it. Days come first: their pages are
 few and, unlike minutes of a thinly traded product, never empty by chance. Whatever a provider fails with is raised:
 only an answer says that there is nothing, and the page before the first is asked for twice.
+
+Where a provider's daily answer holds the whole history, its first day is where the pages begin: mostly the first of
+them is the one, and none before it is asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 
 from ffe_core import times
 from ffe_core.ingestion.fetch import is_empty
@@ -22,6 +26,7 @@ from ffe_core.validation import read_open_times
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[Page], Awaitable[Fetched]]
+FetchOf = Callable[[str, Page], Awaitable[Fetched]]
 _DAILY = "1d"
 _FEW = 64
 """Up to so many pages the distances grow by a half or a third, beyond they double."""
@@ -33,22 +38,26 @@ class OutOfRequests(Exception):
 
 
 class Pages:
-    """Pages of one timeframe, oldest first, each asked for once and at most `most(len(pages))` in all."""
+    """Pages of one timeframe, oldest first, each asked for once and at most `most(len(pages))` in all.
 
-    def __init__(self, pages: Sequence[Page], fetch: Fetch) -> None:
+    Those that begin where the history does (`from_first_day`) need fewer: no stretch of trading lies before a pause.
+    """
+
+    def __init__(self, pages: Sequence[Page], fetch: Fetch, *, from_first_day: bool = False) -> None:
         self.pages, self._fetch = pages, fetch
-        self._left = most(len(pages))
+        self._from_first_day = from_first_day
+        self._left = few(len(pages)) if from_first_day else most(len(pages))
         self._answers: dict[int, Fetched] = {}
 
     async def has_bars(self, place: int, *, again: bool = False) -> bool:
         """Whether a page has bars; `again` asks once more for one that was empty. Raises as the provider does."""
         known = self._answers.get(place)
-        if known is None or (again and is_empty(self.pages[place], known, whole_bodies=False)):
+        if known is None or (again and _has_none(self.pages[place], known)):
             if self._left == 0:
                 raise OutOfRequests
             self._left -= 1
             self._answers[place] = await self._fetch(self.pages[place])
-        return not is_empty(self.pages[place], self._answers[place], whole_bodies=False)
+        return not _has_none(self.pages[place], self._answers[place])
 
     def first_open(self, place: int) -> int:
         """Open of the first bar of a page that has some; its start where no time can be read."""
@@ -69,7 +78,7 @@ class Pages:
             return None
         if found not in near:
             found = await self._bisected(found)
-        while (earlier := await self._earlier(found)) is not None:
+        while not self._from_first_day and (earlier := await self._earlier(found)) is not None:
             found = await self._bisected(earlier)
         return found
 
@@ -101,6 +110,11 @@ class Pages:
         return None
 
 
+def _has_none(page: Page, answer: Fetched) -> bool:
+    """Whether an answer has no bar of its page; that its provider does not reach back so far is no bar."""
+    return is_empty(page, replace(answer, covers_from=None), whole_bodies=False)
+
+
 def distances(most_: int) -> Iterator[int]:
     """Growing distances up to `most_`, which is the last of them."""
     distance = 1
@@ -118,29 +132,42 @@ def most(pages: int) -> int:
     return min(pages + 1, 3 * pages.bit_length() + _SPARE) if pages else 0
 
 
-def most_requests(provider: Provider, series: Series, now: int) -> int:
-    """How many requests finding the first bar of a series may take at a provider."""
+def few(pages: int) -> int:
+    """How many requests it may take where the pages begin with the first day."""
+    return min(pages, pages.bit_length() + _SPARE)
+
+
+def most_requests(provider: Provider, series: Series, now: int, day: int | None = None) -> int:
+    """How many requests finding the first bar of a series may take at a provider; `day` as for `first_bar`."""
+    if provider.first_bar_by(series.asset_pair, series.timeframe) == "days":
+        own = _pages(provider, series, series.timeframe, now, day)
+        return few(len(own)) + (len(_pages(provider, series, _DAILY, now)) if day is None else 0)
     return sum(most(len(_pages(provider, series, timeframe, now))) for timeframe in {_DAILY, series.timeframe})
 
 
-async def first_bar(
-    provider: Provider,
-    series: Series,
-    now: int,
-    fetch: Callable[[str, Page], Awaitable[Fetched]],
-) -> int | None:
+async def told_day(provider: Provider, series: Series, now: int, fetch: FetchOf) -> int | None:
+    """The first day, as the provider's daily answers tell it; None where they do not. Raises as the provider does."""
+    answers = [await fetch(_DAILY, page) for page in _pages(provider, series, _DAILY, now)]
+    return min((answer.first_bar for answer in answers if answer.first_bar is not None), default=None)
+
+
+async def first_bar(provider: Provider, series: Series, now: int, fetch: FetchOf, day: int | None = None) -> int | None:
     """Open of the first bar since `Provider.earliest`, epoch seconds; None where none is found.
 
-    `fetch` asks for a page of a timeframe; what it raises is raised.
+    `fetch` asks for a page of a timeframe; what it raises is raised. Nothing is asked for before `day`, where a daily
+    answer has told it.
     """
+    told = day is not None
 
     def of(timeframe: str) -> Pages:
-        return Pages(_pages(provider, series, timeframe, now), lambda page: fetch(timeframe, page))
+        pages = _pages(provider, series, timeframe, now, day if told else None)
+        return Pages(pages, lambda page: fetch(timeframe, page), from_first_day=told)
 
     try:
-        days = of(_DAILY)
-        place = await days.first_with_bars()
-        day = None if place is None else days.first_open(place)
+        if day is None:
+            days = of(_DAILY)
+            place = await days.first_with_bars()
+            day = None if place is None else days.first_open(place)
         if series.timeframe == _DAILY:
             return day
         own = of(series.timeframe)
@@ -152,7 +179,8 @@ async def first_bar(
         return None
 
 
-def _pages(provider: Provider, series: Series, timeframe: str, now: int) -> Sequence[Page]:
-    """Every page there is of a timeframe."""
+def _pages(provider: Provider, series: Series, timeframe: str, now: int, since: int | None = None) -> Sequence[Page]:
+    """Every page there is of a timeframe, or those from the one that holds an instant on."""
     start = times.parse_instant(provider.earliest) if provider.earliest else now
-    return provider.pages(series.asset_pair, timeframe, start, provider.closed_before(timeframe, now))
+    pages = provider.pages(series.asset_pair, timeframe, start, provider.closed_before(timeframe, now))
+    return pages if since is None else [page for page in pages if page.end > since]

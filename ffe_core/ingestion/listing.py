@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from ffe_core import times
 from ffe_core.calendars import MarketCalendar
-from ffe_core.ingestion.first_bar import Pages, first_bar, most_requests
+from ffe_core.ingestion.first_bar import FetchOf, Pages, first_bar, most_requests, told_day
 from ffe_core.ingestion.plan import Mode
 from ffe_core.instruments.model import SeriesFacts
 from ffe_core.providers.base import Fetched, Page, Provider
@@ -21,7 +21,7 @@ from ffe_core.threads import run_to_completion
 log = logging.getLogger(__name__)
 FEW_PAGES = 8
 """So many pages are simply asked for: finding the first bar among them would cost as much."""
-Fetch = Callable[[str, Page], Awaitable[Fetched]]
+_DAILY = "1d"
 
 
 class Listing:
@@ -37,6 +37,7 @@ class Listing:
     ) -> None:
         self._series, self._provider, self._calendars = series, provider, calendars
         self._store, self._lake = store, lake
+        self._anew = False
         self.answers: dict[Page, Fetched] = {}
         """Pages of the series that were asked for on the way and have bars: they need not be asked for again."""
 
@@ -49,11 +50,12 @@ class Listing:
         """A market's calendar within what is known of the series by now."""
         return self._calendars.within(market, self._series.provider, self._series.asset_pair)
 
-    async def look_up(self, start: int, end: int, mode: Mode, fetch: Fetch) -> bool:
+    async def look_up(self, start: int, end: int, mode: Mode, fetch: FetchOf) -> bool:
         """Find the first bar if it may lie after `start` of a range that would be asked for; whether it was learned.
 
         Raises as the provider does.
         """
+        self._anew = mode == "refetch"
         known = await run_to_completion(self._known)
         if not is_worth_it(self._provider, self._series, known, start, end, mode):
             return False
@@ -64,17 +66,39 @@ class Listing:
                 self.answers[page] = answer
             return answer
 
-        own = self._provider.pages(self._series.asset_pair, self._series.timeframe, start, end)
-        first = Pages(own, lambda page: kept(self._series.timeframe, page))
-        if await first.has_bars(0):
-            if start > _earliest(self._provider):
-                return False  # it was traded already, who knows since when
-            found: int | None = first.first_open(0)
-        else:
-            found = await first_bar(self._provider, self._series, self._provider.now(), kept)
+        found = await self._found(start, end, kept)
         if found is not None:
-            await run_to_completion(self._learn_first, found)
+            await run_to_completion(self._learn_first, self._series, found)
         return found is not None
+
+    async def _found(self, start: int, end: int, fetch: FetchOf) -> int | None:
+        """The first bar; None where it cannot be told, or lies before the range, who knows where."""
+        day = None
+        if self._provider.first_bar_by(self._series.asset_pair, self._series.timeframe) == "days":
+            day = await run_to_completion(first_day, self._store, self._series, anew=self._anew)
+            if day is None:
+                day = await told_day(self._provider, self._series, self._provider.now(), fetch)
+            if day is None:
+                return None
+        if day is None or day <= start:
+            own = self._provider.pages(self._series.asset_pair, self._series.timeframe, start, end)
+            first = Pages(own, lambda page: fetch(self._series.timeframe, page))
+            if await first.has_bars(0):
+                return first.first_open(0) if start <= _earliest(self._provider) else None
+        return await first_bar(self._provider, self._series, self._provider.now(), fetch, day)
+
+    def answer_to(self, page: Page) -> Fetched | None:
+        """The answer that has the bars of a page, where one was asked for on the way: it may begin before the page."""
+        kept = next((one for one in self.answers if one.end == page.end and one.start <= page.start), None)
+        return None if kept is None else self.answers.pop(kept)
+
+    def told(self, timeframe: str, first: int) -> None:
+        """Keep the first bar of a timeframe as an answer with the whole history has it; a later one only when
+        everything is fetched again."""
+        series = replace(self._series, timeframe=timeframe)
+        known = known_of(self._store, series).first_bar
+        if known is None or first < known or (self._anew and first != known):
+            self._learn_first(series, first)
 
     def saw(self, open_time: int) -> bool:
         """Move the first bar to a stored one that is earlier; whether it moved."""
@@ -99,12 +123,12 @@ class Listing:
     def _known(self) -> SeriesFacts:
         return known_of(self._store, self._series)
 
-    def _learn_first(self, found: int) -> None:
+    def _learn_first(self, series: Series, found: int) -> None:
         asked_from = _earliest(self._provider)
-        stored = self._lake.stored_open_times(self._series, asked_from, found)
+        stored = self._lake.stored_open_times(series, asked_from, found)
         first = min([found, *stored[:1].tolist()])
-        self._store.learn(self._series, first_bar=first, asked_from=asked_from, asked_at=time.time())
-        log.info("%s: its first bar is that of %s", self._series, times.iso(first))
+        self._store.learn(series, first_bar=first, asked_from=asked_from, asked_at=time.time())
+        log.info("%s: its first bar is that of %s", series, times.iso(first))
 
 
 def known_of(store: InstrumentStore, series: Series) -> SeriesFacts:
@@ -123,7 +147,7 @@ def saw(store: InstrumentStore, series: Series, open_time: int) -> bool:
 
 def is_worth_it(provider: Provider, series: Series, known: SeriesFacts, start: int, end: int, mode: Mode) -> bool:
     """Whether the first bar is looked for before [start, end) is asked for."""
-    if not provider.finds_first_bar or start >= end:
+    if provider.first_bar_by(series.asset_pair, series.timeframe) is None or start >= end:
         return False
     if known.first_bar is not None:
         is_new = mode == "refetch" or (known.asked_from is not None and start < known.asked_from)
@@ -132,9 +156,15 @@ def is_worth_it(provider: Provider, series: Series, known: SeriesFacts, start: i
     return start <= _earliest(provider) or len(pages) > FEW_PAGES
 
 
-def requests_at_most(provider: Provider, series: Series, now: int) -> int:
-    """How many requests looking for the first bar may take, the first page of the range included."""
-    return 1 + most_requests(provider, series, now)
+def first_day(store: InstrumentStore, series: Series, *, anew: bool) -> int | None:
+    """Open of the first daily bar, where it is known and not to be asked for `anew`."""
+    return None if anew else known_of(store, replace(series, timeframe=_DAILY)).first_bar
+
+
+def requests_at_most(provider: Provider, series: Series, now: int, day: int | None = None) -> int:
+    """How many requests looking for the first bar may take, the first page of the range included; `day` is what
+    `first_day` says."""
+    return 1 + most_requests(provider, series, now, day)
 
 
 def notes(series: Series, calendar: MarketCalendar, start: int, end: int) -> list[str]:

@@ -261,7 +261,7 @@ class SeriesPipeline:
 
     async def _fetch(self, page: Page) -> Fetched:
         """One page, unless it was asked for already when the first bar was looked for."""
-        known = self._listing.answers.pop(page, None) if self._listing is not None else None
+        known = self._listing.answer_to(page) if self._listing is not None else None
         return known or await self._fetch_of(self._series.timeframe, page)
 
     async def _fetch_of(self, timeframe: str, page: Page) -> Fetched:
@@ -271,6 +271,8 @@ class SeriesPipeline:
             answer = await self._provider.fetch(self._series.asset_pair, timeframe, page)
             if self._provider.clock_skew:  # the answer itself may have told
                 answer.closed = self._closed_before(self._provider.now() - int(ticks() - began))
+            if answer.first_bar is not None and self._listing is not None:
+                await run_to_completion(self._listing.told, timeframe, answer.first_bar)
             return answer
         except FFEError:
             raise

@@ -20,7 +20,7 @@ from ffe_core.provider_settings import AlphaVantageSettings
 from ffe_core.providers import alpha_vantage_catalogue as lists
 from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers import alpha_vantage_wire as wire
-from ffe_core.providers.base import Fetched, Page, Record, not_offered
+from ffe_core.providers.base import Fetched, FirstBarBy, Page, Record, not_offered
 from ffe_core.providers.built_bars import SOURCE_STEP, build_bars, first_whole_window
 from ffe_core.providers.http import HttpClient
 from ffe_core.providers.http_provider import HttpProvider
@@ -119,6 +119,10 @@ class AlphaVantageProvider(HttpProvider):
     def requests_per_day(self) -> int | None:
         return self._per_day
 
+    def first_bar_by(self, pair: str, timeframe: str) -> FirstBarBy | None:
+        """Months of a share are not asked for at random: before a listing there is no telling how they are answered."""
+        return "days" if _is_monthly(pair, timeframe) else None
+
     def pages(self, pair: str, timeframe: str, start: int, end: int) -> Sequence[Page]:
         if start >= end:
             return []
@@ -170,8 +174,9 @@ class AlphaVantageProvider(HttpProvider):
             earliest = first_whole_window(earliest, calendar)
             unreadable = [record for record in records if wire.open_of(record) is None]
             records = unreadable + build_bars(hours, calendar, max(page.start, earliest), closed)
-        limited = question.is_limited(size, len(records))
-        return Fetched(records, self._reach(pair, timeframe, page, earliest) if limited else None)
+        if question.is_limited(size, len(records)):
+            return Fetched(records, self._reach(pair, timeframe, page, earliest))
+        return Fetched(records, first_bar=earliest if size == "full" else None)
 
     async def _month(self, pair: str, timeframe: str, page: Page) -> Fetched:
         """Intraday shares of the month in which the page ends."""
@@ -187,7 +192,8 @@ class AlphaVantageProvider(HttpProvider):
             "extended_hours": "false",
             "outputsize": "full",
         }
-        return Fetched(await self._records(params, pair, None), reach)
+        records, _ = await self._records(params, pair, None)
+        return Fetched(records, reach)
 
     def _size(self, question: Question, timeframe: str, page: Page) -> str:
         """`compact` when the page begins within the newest points, which cost less and any key is served."""
@@ -196,22 +202,25 @@ class AlphaVantageProvider(HttpProvider):
         return "compact" if recent or question.function in self._compact_only else "full"
 
     async def _ask(self, question: Question, size: str, pair: str) -> tuple[list[Record], str]:
-        """The records and the size asked with: where the key is refused `full`, `compact` instead, from then on."""
+        """The records and their size: where the key is refused `full`, `compact` instead, from then on."""
         try:
-            return await self._records(question.with_size(size), pair, question.currency), size
+            records, is_compact = await self._records(question.with_size(size), pair, question.currency)
         except notices.FullRefused:
             if size == "compact":
                 raise
             self._compact_only.add(question.function)
-            return await self._records(question.with_size("compact"), pair, question.currency), "compact"
+            records, is_compact = await self._records(question.with_size("compact"), pair, question.currency)
+            return records, "compact"
+        return records, "compact" if is_compact else size
 
-    async def _records(self, params: Mapping[str, str], pair: str, currency: str | None) -> list[Record]:
+    async def _records(self, params: Mapping[str, str], pair: str, currency: str | None) -> tuple[list[Record], bool]:
+        """The records, and whether the answer calls itself compact, whatever was asked."""
         check = wire.checker(params, pair)
 
-        def parse(data: bytes) -> list[Record]:
+        def parse(data: bytes) -> tuple[list[Record], bool]:
             body = self._http.decode(data)
             check(body)
-            return wire.records(body, currency)
+            return wire.records(body, currency), wire.is_compact(body)
 
         return await self._http.ask("/query", params, parse)
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from ffe_core.timeframes import floor, seconds
 
 log = logging.getLogger(__name__)
 
+FirstBarBy = Literal["pages", "days"]
 Record = dict[str, Any]
 """One candle as sent: the provider's own fields, plus `date` (bar open, aware ISO 8601), `open`, `high`, `low`,
 `close` and, where there is one, `volume`, each with the value as sent. What could not be mapped is left out."""
@@ -45,6 +46,8 @@ class Fetched:
     covers_from: int | None = None
     closed: int | None = None
     """Open from which bars were not closed when the provider was asked, where its clock says other than ours."""
+    first_bar: int | None = None
+    """Open of the first bar that the provider has (epoch seconds), where the answer holds the whole history."""
 
 
 class Provider(ABC):
@@ -113,6 +116,11 @@ class Provider(ABC):
     def requests_per_day(self) -> int | None:
         """How many requests a day this provider allows; None where there is no such limit."""
         return None
+
+    def first_bar_by(self, pair: str, timeframe: str) -> FirstBarBy | None:
+        """How the first bar of a series is looked for: by which "pages" are empty, or from the first of its "days",
+        which one daily answer tells. None where it is not: nothing tells it, or the answers themselves do."""
+        return "pages" if self.finds_first_bar else None
 
     def check(self, pair: str, timeframe: str) -> None:
         """Raise PermanentError when this provider cannot offer the series, before any request."""

@@ -116,3 +116,19 @@ def test_distances_end_with_the_oldest_page(pages: int) -> None:
     assert found == sorted(set(found))
     assert found[-1:] == ([pages] if pages else [])
     assert len(found) <= 2 * pages.bit_length()
+
+
+def test_a_page_that_the_provider_does_not_reach_has_no_bars() -> None:
+    async def fetch(page: Page) -> Fetched:
+        records = [record(page.start + 60)] if page.start >= 3 * SIZE else []
+        return Fetched(records, covers_from=page.end if page.start == 0 else None)
+
+    pages = [Page(at * SIZE, (at + 1) * SIZE) for at in range(6)]
+    assert asyncio.run(Pages(pages, fetch).first_with_bars()) == 3
+
+
+def test_where_the_first_day_is_known_no_stretch_before_a_pause_is_looked_for() -> None:
+    book = Book(300, [(40, 300)])
+    found = asyncio.run(Pages(book.pages, book.fetch, from_first_day=True).first_with_bars([0]))
+    assert (found, len(book.asked)) == (40, len(set(book.asked)))
+    assert len(book.asked) <= 2 + (300).bit_length()

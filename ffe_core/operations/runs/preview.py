@@ -114,10 +114,11 @@ def _first_bar_requests(
     series: Series, mode: plan.Mode, provider: Provider, service: RunService, unknown: tuple[int, int]
 ) -> int:
     """How many requests may be sent to find the first bar; 0 where it is not looked for."""
-    known = listing.known_of(service.stores.instruments, series)
-    if not listing.is_worth_it(provider, series, known, *unknown, mode):
+    store = service.stores.instruments
+    if not listing.is_worth_it(provider, series, listing.known_of(store, series), *unknown, mode):
         return 0
-    return listing.requests_at_most(provider, series, times.now())
+    day = listing.first_day(store, series, anew=mode == "refetch")
+    return listing.requests_at_most(provider, series, times.now(), day)
 
 
 def _search_note(requests: int) -> str:
