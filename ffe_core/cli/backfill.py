@@ -13,7 +13,7 @@ from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.operations.instruments import Instruments, names_of
 from ffe_core.operations.runs.backfill import BackfillRequest
-from ffe_core.operations.runs.preview import preview
+from ffe_core.operations.runs.preview import Preview, preview
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings
@@ -145,15 +145,25 @@ def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) 
         for item in found.series
     ]
     if as_json:
-        print_json({"series": rows, "requests": found.requests, "seconds": found.seconds})
+        searches = {"first_bar_requests": found.first_bar_requests}
+        print_json({"series": rows, "requests": found.requests, **searches, "seconds": found.seconds})
         return 0
     columns = ["asset_pair", "timeframe", "start", "end", "expected", "stored", "to_fetch", "requests", "skipped"]
     print_table([name.replace("_", " ") for name in columns], [[_cell(row[name]) for name in columns] for row in rows])
     for item in found.series:
         for said in item.notes:
             print(f"\n{item.series.asset_pair} {item.series.timeframe}: {said}")
-    print(f"\n{found.requests:,} requests, at least {found.seconds:,.0f} s at the rate of {request.provider}")
+    print(f"\n{_cost(found)} at the rate of {request.provider}")
     return 0
+
+
+def _cost(found: Preview) -> str:
+    if not found.first_bar_requests:
+        return f"{found.requests:,} requests, at least {found.seconds:,.0f} s"
+    return (
+        f"at most {found.requests:,} requests, of them {found.first_bar_requests:,} to find where series begin,"
+        f" {found.seconds:,.0f} s"
+    )
 
 
 def _cell(value: Any) -> str:

@@ -161,10 +161,14 @@ def first_day(store: InstrumentStore, series: Series, *, anew: bool) -> int | No
     return None if anew else known_of(store, replace(series, timeframe=_DAILY)).first_bar
 
 
-def requests_at_most(provider: Provider, series: Series, now: int, day: int | None = None) -> int:
-    """How many requests looking for the first bar may take, the first page of the range included; `day` is what
-    `first_day` says."""
-    return 1 + most_requests(provider, series, now, day)
+def search_requests(
+    provider: Provider, store: InstrumentStore, series: Series, start: int, end: int, mode: Mode, now: int
+) -> int:
+    """How many requests may be sent, at most, to find the first bar before [start, end) is asked for, the first page of
+    the range included; 0 where it is not looked for."""
+    if not is_worth_it(provider, series, known_of(store, series), start, end, mode):
+        return 0
+    return 1 + most_requests(provider, series, now, first_day(store, series, anew=mode == "refetch"))
 
 
 def notes(series: Series, calendar: MarketCalendar, start: int, end: int) -> list[str]:

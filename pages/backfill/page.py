@@ -244,10 +244,13 @@ def request() -> BackfillRequest:
 
 
 def show_preview(found: Preview) -> None:
-    minutes = f", at least {duration(found.seconds)} at the provider's rate" if found.seconds >= 1 else ""
+    searches = found.first_bar_requests
+    most, least = ("at most ", "") if searches else ("", "at least ")
+    minutes = f", {least}{duration(found.seconds)} at the provider's rate" if found.seconds >= 1 else ""
+    looking = f", {number(searches)} of them to find where series begin" if searches else ""
     st.markdown(
         f"**{number(found.to_fetch)} candles** to fetch in {number(len(found.series))} series · "
-        f"{many(found.requests, 'request')}{minutes}"
+        f"{most}{many(found.requests, 'request')}{looking}{minutes}"
     )
     if found.quota_left is not None:
         st.caption(f"Known quota left today: {number(found.quota_left)} of {number(found.quota)} requests.")

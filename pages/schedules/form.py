@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ffe_core.errors import FFEError, InputError
-from ffe_core.operations.schedules.forecast import ExpectedTick, expected_ticks
+from ffe_core.operations.schedules.forecast import ExpectedTick, Stored, expected_ticks
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule
@@ -237,7 +237,7 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
     console = service()
     dues = console.schedules.next_dues(chosen)
     try:
-        costs = expected_ticks(chosen, dues, console.schedules.plans, console.lake.marks)
+        costs = expected_ticks(chosen, dues, console.schedules.plans, Stored(console.run_service))
     except (FFEError, InputError) as error:
         st.caption(":orange[:material/info: What they would fetch cannot be said:]")
         st.text(str(error))
@@ -252,8 +252,14 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
         for position, due in enumerate(dues)
     ]
     show_table(rows, height="content")
+    searches = sum(one.first_bar_requests for one in costs)
     if chosen.mode == "gaps":
         st.caption("Bars and requests at most: only what is missing then is asked for.")
+    elif searches:
+        st.caption(
+            f"Bars and requests at most: {number(searches)} of the requests find where series begin, and nothing before"
+            " that is fetched."
+        )
 
 
 def _cost(costs: Sequence[ExpectedTick], position: int) -> dict[str, str]:

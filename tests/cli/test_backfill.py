@@ -113,6 +113,19 @@ def test_a_dry_run_sends_nothing_and_stores_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("lake/**/*.parquet"))
 
 
+def test_a_dry_run_counts_what_finding_the_first_bar_costs(tmp_path: Path) -> None:
+    asked = ("--provider", "alpha_vantage", "--pairs", "TSLA", "--timeframes", "1h", "--start", "beginning")
+    key = {"FFE_ALPHA_VANTAGE__API_KEY": "DRYRUNKEY123"}
+    words = ("backfill", *asked, "--end", "2021-08-31", "--dry-run")
+    document = json.loads(run(tmp_path, *words, "--json", **key).stdout)
+    [one] = document["series"]
+    searches = document["first_bar_requests"]
+    assert searches == one["first_bar_requests"] > 0
+    assert document["requests"] == document["seconds"] == one["requests"] + searches  # at one a second
+    said = f"at most {document['requests']} requests, of them {searches} to find where series begin, "
+    assert said + f"{document['seconds']:.0f} s at the rate of alpha_vantage" in run(tmp_path, *words, **key).stdout
+
+
 def test_interrupted_it_says_how_to_go_on_and_the_same_command_completes_it(tmp_path: Path) -> None:
     slow = environment(tmp_path, FFE_SIMULATED__LATENCY_SECONDS="30")
     process = subprocess.Popen(

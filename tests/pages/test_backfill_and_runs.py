@@ -14,9 +14,12 @@ from ffe_core.errors import StorageError
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.outcome import NEXT_STEPS
+from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.schedules.service import Draft
+from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.state.watchlists import Watchlists
+from pages.widgets import duration
 from tests.pages.conftest import Open, as_read, words
 
 
@@ -62,6 +65,20 @@ def test_a_range_since_the_beginning_is_cut_at_the_first_bar_and_says_so(
     row = at.dataframe[0].value.iloc[0]
     assert row["Expected"] == row["To fetch"] == (times.now() - first) // times.DAY
     assert row["Note"].startswith("its history begins with the bar of 2024-01-10T00:00:00+00:00")
+
+
+def test_what_finding_the_first_bar_costs_is_part_of_the_preview(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PROVIDERS["simulated"], "finds_first_bar", True)
+    monkeypatch.setattr(PROVIDERS["simulated"], "requests_per_second", 2.0)
+    asked = {"provider": "simulated", "pairs": "BTCUSD", "timeframes": "1h", "start": "beginning"}
+    at = open_page("backfill", **asked)
+    request = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "beginning", str(times.utc(times.now()).date()))
+    found = preview(request, console.run_service)
+    said = f"at most {found.requests:,} requests, {found.first_bar_requests:,} of them to find where series begin, "
+    assert said + f"{duration(found.seconds)} at the provider's rate" in words(at)
+    assert found.seconds == found.requests / 2 > found.first_bar_requests / 2 > 0
 
 
 def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(

@@ -9,6 +9,7 @@ import pytest
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.schedules.service import Draft
+from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import Schedule, Tick
 from pages.schedules.text import short, signs, state_of, told
@@ -68,6 +69,16 @@ def test_the_form_shows_the_next_fires_and_what_each_would_fetch(open_page: Open
     assert at.button(key="sched_save").disabled
     at.text_input(key="sched_name").set_value("Hourly").run()
     assert not at.button(key="sched_save").disabled
+
+
+def test_the_form_counts_what_finding_the_first_bar_costs(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_page("schedules", new="1", provider="simulated", pairs="BTCUSD", timeframes="1m")
+    monkeypatch.setattr(PROVIDERS["simulated"], "finds_first_bar", True)
+    at = open_page("schedules", new="1", provider="simulated", pairs="BTCUSD", timeframes="1m")
+    plain, searching = (int(one.dataframe[0].value["Requests"][0].replace(",", "")) for one in (before, at))
+    assert f"at most: {searching - plain} of the requests find where series begin" in words(at)
+    assert searching > plain
+    assert list(at.dataframe[0].value["Requests"][1:]) == list(before.dataframe[0].value["Requests"][1:])
 
 
 def test_a_schedule_is_made_and_opened(open_page: Open, console: ConsoleService) -> None:

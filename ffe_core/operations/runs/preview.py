@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ffe_core import times
 from ffe_core.completeness import Completeness, completeness
@@ -20,7 +20,8 @@ from ffe_core.series import Series, Watermarks
 class SeriesPreview:
     """One series of a request; times in epoch seconds, `skipped` says why nothing would be fetched, if so.
 
-    `first_bar_requests` may be sent, at most, to find the first bar; what is found lies before it is not fetched then.
+    `first_bar_requests` may be sent beside `requests`, at most, to find the first bar; what lies before it is not
+    fetched then.
     """
 
     series: Series
@@ -38,11 +39,14 @@ class SeriesPreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A whole request: its series, and what it costs at the provider's rate."""
+    """A whole request: its series, and what it costs at the provider's rate.
+
+    Where first bars are looked for, it is the most that it may cost: what lies before them is not fetched then.
+    """
 
     series: tuple[SeriesPreview, ...]
     seconds: float
-    """Least time at the provider's rate limit; 0 where there is no limit."""
+    """Time that the requests take at the provider's rate limit, if nothing else does; 0 where there is no limit."""
     quota: int | None = None
     """Requests a day the provider allows, where it says."""
     quota_left: int | None = None
@@ -50,8 +54,13 @@ class Preview:
 
     @property
     def requests(self) -> int:
-        """Requests over all series."""
-        return sum(item.requests for item in self.series)
+        """Requests over all series, those that look for first bars included."""
+        return sum(item.requests for item in self.series) + self.first_bar_requests
+
+    @property
+    def first_bar_requests(self) -> int:
+        """Those that look for first bars, at most."""
+        return sum(item.first_bar_requests for item in self.series)
 
     @property
     def to_fetch(self) -> int:
@@ -65,10 +74,10 @@ def preview(request: BackfillRequest, service: RunService) -> Preview:
     provider = provider_class(request.provider)(config=service.settings)
     found = tuple(_one(series, request, provider, service) for series in request.series)
     rate = provider.requests_per_second
-    total = sum(item.requests for item in found)
     quota = provider.requests_per_day
     used = service.runs.requests_since(request.provider, times.now() // times.DAY * times.DAY) if quota else 0
-    return Preview(found, total / rate if rate else 0.0, quota, None if quota is None else max(0, quota - used))
+    made = Preview(found, 0.0, quota, None if quota is None else max(0, quota - used))
+    return replace(made, seconds=made.requests / rate) if rate else made
 
 
 def _one(series: Series, request: BackfillRequest, provider: Provider, service: RunService) -> SeriesPreview:
@@ -94,9 +103,8 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
     skipped = (
         None if to_fetch else "up to date" if counted.unexplained == 0 else "nothing new; gaps mode fills the rest"
     )
-    search = _first_bar_requests(
-        series, request.mode, provider, service, _unknown(request.mode, start, end, marks, counted)
-    )
+    unknown = _unknown(request.mode, start, end, marks, counted)
+    search = listing.search_requests(provider, stores.instruments, series, *unknown, request.mode, times.now())
     notes = (*listing.notes(series, calendar, start, end), *([_search_note(search)] if search else []))
     return SeriesPreview(
         series, start, end, counted.expected, counted.stored, to_fetch, requests, skipped, search, notes
@@ -108,17 +116,6 @@ def _unknown(mode: plan.Mode, start: int, end: int, marks: Watermarks, counted: 
     if mode == "gaps":
         return counted.missing[0] if counted.missing else (start, start)
     return start, marks.low if mode == "resume" and marks.low is not None else end
-
-
-def _first_bar_requests(
-    series: Series, mode: plan.Mode, provider: Provider, service: RunService, unknown: tuple[int, int]
-) -> int:
-    """How many requests may be sent to find the first bar; 0 where it is not looked for."""
-    store = service.stores.instruments
-    if not listing.is_worth_it(provider, series, listing.known_of(store, series), *unknown, mode):
-        return 0
-    day = listing.first_day(store, series, anew=mode == "refetch")
-    return listing.requests_at_most(provider, series, times.now(), day)
 
 
 def _search_note(requests: int) -> str:

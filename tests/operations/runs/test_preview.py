@@ -14,6 +14,7 @@ from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
 from ffe_core.operations.runs.preview import SeriesPreview, preview
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
+from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.state.opening import open_state
 from tests.fake_exchanges.market import Market, fx_closed, generated
@@ -24,6 +25,7 @@ HOUR, DAY = 3600, 86_400
 LISTED = times.parse_instant("2021-06-09T17:00:00Z")
 NOW = times.parse_instant("2021-09-01T00:30:00Z")
 EXPECTED_FROM_THE_BEGINNING = 100_000
+RATE = 1000
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[OandaExchange]:
 
 @pytest.fixture
 def service(tmp_path: Path, exchange: OandaExchange) -> Iterator[RunService]:
-    oanda = {"base_url": exchange.url, "api_token": exchange.token, "requests_per_second": 1000}
+    oanda = {"base_url": exchange.url, "api_token": exchange.token, "requests_per_second": RATE}
     settings = Settings.load({"data_dir": tmp_path, "oanda": oanda})
     database = open_state(settings)
     running = RunService(settings, database)
@@ -63,6 +65,30 @@ def test_before_anything_is_known_it_says_how_many_requests_the_search_may_take(
     assert 0 < found.first_bar_requests <= 30
     assert f"at most {found.first_bar_requests} more requests" in found.notes[0]
     assert not exchange.requests
+
+
+def test_the_requests_and_seconds_of_the_search_are_part_of_the_whole(service: RunService) -> None:
+    found = preview(asked(), service)
+    one = found.series[0]
+    assert found.first_bar_requests == one.first_bar_requests > 0
+    assert found.requests == one.requests + one.first_bar_requests
+    assert found.seconds == found.requests / RATE
+
+
+def test_a_known_first_day_makes_the_search_shorter(tmp_path: Path) -> None:
+    """Of Alpha Vantage, whose daily answers tell it."""
+    settings = Settings.load({"data_dir": tmp_path, "alpha_vantage": {"api_key": "PREVIEWKEY123"}})
+    database = open_state(settings)
+    service = RunService(settings, database)
+    month = BackfillRequest.of("alpha_vantage", ["TSLA"], ["1h"], BEGINNING, "2021-08-31")
+    days = BackfillRequest.of("alpha_vantage", ["TSLA"], ["1d"], BEGINNING, "2021-08-31")
+    before = preview(month, service).first_bar_requests
+    service.ingester.instruments.learn(Series("TSLA", "1d", "alpha_vantage"), first_bar=LISTED - LISTED % DAY)
+    after = preview(month, service).first_bar_requests
+    assert 2 <= after < before <= 25
+    assert preview(days, service).first_bar_requests == 0
+    service.close()
+    database.close()
 
 
 def test_the_run_stays_within_what_was_said_and_the_next_preview_is_exact(

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ffe_core import times
 from ffe_core.cli.common import follow
 from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion import chunk
@@ -23,6 +24,9 @@ from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.outcome import next_step
 from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.runs.service import RunService
+from ffe_core.operations.schedules.forecast import Stored, expected_ticks
+from ffe_core.operations.schedules.requests import Plans
+from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
@@ -31,6 +35,7 @@ from ffe_core.storage.state import database as database_module
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.runs import NewRun, RunStore
+from ffe_core.storage.state.watchlists import Watchlists
 from tests.browser.driver import poll
 from tests.ingestion.fakes import HOUR, START, hours, record
 from tests.operations.harness import WAIT, Market, asked, done, kept, lines_of, opened, states_of
@@ -442,6 +447,23 @@ def test_the_preview_counts_young_bars_that_are_read_again(
         market.asked_by_pair.clear()
         run_id = done(service, asked(days=4))
         assert shown.to_fetch == sum(row.received for row in service.runs.series(run_id)) == 96
+        assert shown.requests == len(market.asked_by_pair)
+
+
+def test_a_forecast_counts_what_its_tick_then_fetches_young_bars_included(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(market), "settle_seconds", 10**9)
+    with opened(tmp_path) as service:
+        done(service, asked())
+        plans = Plans(service.settings, Watchlists(service.database))
+        draft = Draft("one", "coinbase", ("BTCUSD",), ("1h",), since="2024-01-01")
+        due = times.parse_instant("2024-01-05T00:02:00Z")
+        [shown] = expected_ticks(draft, [due], plans, Stored(service))
+        market.asked_by_pair.clear()
+        monkeypatch.setattr(times, "now", lambda: due)
+        run_id = done(service, plans.request(draft, due, due))
+        assert shown.bars == sum(row.received for row in service.runs.series(run_id)) == 96
         assert shown.requests == len(market.asked_by_pair)
 
 

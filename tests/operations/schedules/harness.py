@@ -14,12 +14,13 @@ from ffe_core.operations.schedules.engine import Scheduler
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import Failure
 from ffe_core.operations.schedules.service import Draft, Schedules
-from ffe_core.series import Series
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.instruments import InstrumentStore
 from ffe_core.storage.state.schedules import Schedule, ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
 from ffe_core.times import parse_instant
@@ -114,6 +115,20 @@ class Told:
     @property
     def events(self) -> list[str]:
         return [event for event, _ in self.messages]
+
+
+class Present:
+    """What a forecast takes for stored: marks by pair, one first young bar for all, nothing known of first bars."""
+
+    def __init__(self, world: World, marks: Mapping[str, Watermarks], young: int | None = None) -> None:
+        self._marks, self._young = marks, young
+        self.instruments = InstrumentStore(world.database)
+
+    def marks(self, series: Series) -> Watermarks:
+        return self._marks[series.asset_pair]
+
+    def first_young(self, series: Series, marks: Watermarks, settle: int) -> int | None:
+        return self._young if settle else None
 
 
 class World:

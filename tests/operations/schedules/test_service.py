@@ -15,7 +15,7 @@ from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import Audit
 from ffe_core.times import DAY, parse_instant
-from tests.operations.schedules.harness import Clock, World
+from tests.operations.schedules.harness import Clock, Present, World
 
 _GOOD = Draft("one", "simulated", ("BTCUSD",), ("1h",), trigger="every 1")
 
@@ -346,15 +346,33 @@ def test_the_next_fires_and_what_each_would_fetch(world: World) -> None:
     marks = {"BTCUSD": Watermarks(reached, parse_instant("2024-05-15")), "ETHUSD": Watermarks()}
     dues = world.verbs.next_dues(one, 3)
     assert dues == [parse_instant("2024-05-15T10:01:05Z") + 3600 * n for n in range(3)]
-    found = expected_ticks(one, dues, world.plans, lambda series: marks[series.asset_pair])
+    found = expected_ticks(one, dues, world.plans, Present(world, marks))
     # BTCUSD has its bars up to 07:00, so 08:00 and 09:00 are left; ETHUSD has none of the day's ten.
     assert [(tick.bars, tick.requests) for tick in found] == [(12, 2), (2, 2), (2, 2)]
+
+
+def test_a_forecast_counts_the_young_bars_that_are_read_again(world: World) -> None:
+    one = world.add(provider="coinbase", trigger="bar close", since="2024-05-15")
+    last, low = parse_instant("2024-05-15T08:00:00Z"), parse_instant("2024-05-15")
+    dues = world.verbs.next_dues(one, 3)
+    found = expected_ticks(one, dues, world.plans, Present(world, {"BTCUSD": Watermarks(last, low)}, young=last))
+    # 09:00 is new at the first tick and 08:00 read again; each tick after it reads its newest bar a minute after the
+    # close, so the one after that reads it again.
+    assert [(tick.bars, tick.requests) for tick in found] == [(2, 1), (2, 1), (2, 1)]
+
+
+def test_a_forecast_takes_what_was_read_late_enough_for_settled(world: World) -> None:
+    one = world.add(provider="coinbase", trigger="cron 30 * * * *", since="2024-05-15")
+    low = parse_instant("2024-05-15")
+    present = Present(world, {"BTCUSD": Watermarks(parse_instant("2024-05-15T09:00:00Z"), low)})
+    found = expected_ticks(one, world.verbs.next_dues(one, 3), world.plans, present)
+    assert [(tick.bars, tick.requests) for tick in found] == [(0, 0), (1, 1), (1, 1)]
 
 
 def test_a_daily_refetch_fetches_the_same_days_again(world: World) -> None:
     draft = replace(_GOOD, trigger="cron 0 12 * * *", since="2d", mode="refetch")
     dues = world.verbs.next_dues(draft, 2)
-    found = expected_ticks(draft, dues, world.plans, lambda series: Watermarks(dues[0], 0))
+    found = expected_ticks(draft, dues, world.plans, Present(world, {"BTCUSD": Watermarks(dues[0], 0)}))
     assert [tick.bars for tick in found] == [47, 47]
 
 
