@@ -66,7 +66,9 @@ def _add_arguments(parser: Any) -> None:
     )
     what.add_argument("--mode", default=_DEFAULTS.mode, help="resume (default), gaps or refetch")
     what.add_argument(
-        "--since", default=_DEFAULTS.since, help="where it begins: a date, or days back like 30d (default)"
+        "--since",
+        default=_DEFAULTS.since,
+        help="where it begins: a date, days back like 30d (default), or: beginning, wherever each series begins",
     )
     when = parser.add_mutually_exclusive_group(required=True)
     when.add_argument("--cron", metavar="FIELDS", help="in UTC, weekdays by name: '30 2 * * mon-fri'")

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.errors import InputError
+from ffe_core.operations.runs.backfill import is_beginning
 from ffe_core.storage.state.schedules import Schedule, Tick
 from pages.schedules.form import MODES, coming
 from pages.schedules.text import local, series_of, state_of, told
@@ -127,7 +128,7 @@ def settings(schedule: Schedule) -> None:
         "Fetches": series_of(schedule),
         "Series": number(len(series)),
         "Mode": MODES[schedule.mode][0],
-        "As far back as": schedule.since,
+        "As far back as": "the beginning of each series" if is_beginning(schedule.since) else schedule.since,
         "If the former run still runs": "one waits" if schedule.overlap == "queue" else "skipped",
         "Missed ticks": {"none": "only recorded", "latest": "the latest runs once", "fill": "one run for all"}[
             schedule.catch_up

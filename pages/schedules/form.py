@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ffe_core.errors import FFEError, InputError
+from ffe_core.operations.runs.backfill import BEGINNING, is_beginning
 from ffe_core.operations.schedules.forecast import ExpectedTick, Stored, expected_ticks
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
@@ -50,7 +51,9 @@ def fill_in(draft: Draft, marker: object) -> bool:
         return False
     state.sched_marker = marker
     state.sched_from_list = draft.watchlist is not None
-    for name in ("name", "watchlist", "zone", "since", "mode", "overlap", "catch_up", "pause_after", "priority"):
+    state.sched_from_beginning = is_beginning(draft.since)
+    state.sched_since = Draft("").since if state.sched_from_beginning else draft.since
+    for name in ("name", "watchlist", "zone", "mode", "overlap", "catch_up", "pause_after", "priority"):
         state[_PREFIX + name] = getattr(draft, name)
     state.sched_provider = draft.provider or "simulated"
     state.sched_pairs, state.sched_timeframes = list(draft.pairs), list(draft.timeframes)
@@ -79,7 +82,7 @@ def draft() -> Draft:
         watchlist=(state.sched_watchlist or "") if from_list else None,
         trigger=_trigger(),
         mode=state.sched_mode,
-        since=state.sched_since,
+        since=BEGINNING if state.sched_from_beginning else state.sched_since,
         zone=state.sched_zone or "",
         overlap=state.sched_overlap,
         catch_up=state.sched_catch_up,
@@ -206,7 +209,18 @@ def _when_fields(places: dict[str, DeltaGenerator]) -> None:
 def _what_fields(places: dict[str, DeltaGenerator]) -> None:
     _choice("Mode", MODES, "sched_mode")
     places["mode"] = st.container()
-    st.text_input("As far back as", key="sched_since", help="A date like 2024-01-01, or days back like 30d.")
+    st.toggle(
+        "Since the beginning",
+        key="sched_from_beginning",
+        help="Wherever the history of each series begins. The first tick fetches all of it.",
+    )
+    if not st.session_state.sched_from_beginning:
+        st.text_input(
+            "As far back as",
+            key="sched_since",
+            persist_state="session",
+            help="A date like 2024-01-01, or days back like 30d.",
+        )
     places["since"] = st.container()
     with st.expander("When something gets in the way", icon=":material/tune:"):
         st.radio(

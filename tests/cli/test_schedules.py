@@ -33,6 +33,15 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+def test_a_schedule_since_the_beginning_is_listed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    added = document(capsys, "add", "--name", "All", *_SERIES, "--since", "beginning", "--bar-close")
+    assert added["since"] == "beginning"
+    assert [one["since"] for one in document(capsys, "list")] == ["beginning"]
+    [first], [second] = (document(capsys, "run", "All")["results"] for _ in range(2))
+    assert first["records"] > 5_000
+    assert (second["expected"], second["reason"]) == (first["expected"], "up_to_date")
+
+
 def test_an_empty_list_says_what_to_do_next(capsys: pytest.CaptureFixture[str]) -> None:
     assert schedules("list") == 0
     assert capsys.readouterr().out == "no schedule yet: start with python -m ffe_core schedules add --help\n"

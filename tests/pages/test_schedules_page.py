@@ -81,6 +81,24 @@ def test_the_form_counts_what_finding_the_first_bar_costs(open_page: Open, monke
     assert list(at.dataframe[0].value["Requests"][1:]) == list(before.dataframe[0].value["Requests"][1:])
 
 
+def test_a_schedule_may_begin_wherever_its_series_do(open_page: Open, console: ConsoleService) -> None:
+    at = open_page("schedules", new="1", provider="simulated", pairs="BTCUSD", timeframes="1d")
+    at.text_input(key="sched_name").set_value("All of it")
+    at.text_input(key="sched_since").set_value("40d").run()
+    assert at.dataframe[0].value["Bars"][0] == "39"  # whole days since the middle of one
+    at.toggle(key="sched_from_beginning").set_value(True).run()
+    assert not [one for one in at.text_input if one.key == "sched_since"]
+    assert int(at.dataframe[0].value["Bars"][0].replace(",", "")) > 10_000
+    at.button(key="sched_save").click().run()
+    [made] = console.schedules.store.all()
+    assert made.since == "beginning"
+    assert "the beginning of each series" in list(at.dataframe[1].value["Value"])
+    at = open_page("schedules", edit=str(made.id))
+    assert at.toggle(key="sched_from_beginning").value
+    at.toggle(key="sched_from_beginning").set_value(False).run()
+    assert at.text_input(key="sched_since").value == "30d"
+
+
 def test_a_schedule_is_made_and_opened(open_page: Open, console: ConsoleService) -> None:
     at = open_page("schedules", new="1", pairs="BTCUSD")
     at.text_input(key="sched_name").set_value("Hourly")

@@ -61,14 +61,20 @@ class BackfillRequest:
         of a series is found out by the run, and neither asked for nor missing.
         """
         known = provider_class(provider)
-        first, last = times.parse_range(_beginning(known) if start == BEGINNING else start, end)
+        first, last = times.parse_range(beginning_of(known) if is_beginning(start) else start, end)
         known.check_start(first)
         return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
 
 
-def _beginning(provider: type[Provider]) -> str:
+def is_beginning(start: object) -> bool:
+    """Whether a start as given is wherever the history of each series begins."""
+    return isinstance(start, str) and start.strip().lower() == BEGINNING
+
+
+def beginning_of(provider: type[Provider], field: str = "start") -> str:
+    """The first day of which a provider can have anything; InputError about `field` where it does not say."""
     if provider.earliest is None:
-        raise InputError(f"{provider.name} does not say when it begins; give a date", field="start")
+        raise InputError(f"{provider.name} does not say when it begins; give a date", field=field)
     return provider.earliest
 
 

@@ -72,7 +72,8 @@ def outcome_of(late: float) -> str:
 def parse_since(since: str) -> tuple[int | None, int]:
     """What a schedule asks for: (fixed start in epoch seconds or None, seconds back from the due instant or 0).
 
-    InputError about "since" for anything but a date, a time with a zone or days such as "30d".
+    "beginning" has become the first day of its provider before (`Plans.since`). InputError about "since" for anything
+    but a date, a time with a zone or days such as "30d".
     """
     text = since.strip().lower()
     if text.endswith("d") and text[:-1].isdecimal():
@@ -83,7 +84,7 @@ def parse_since(since: str) -> tuple[int | None, int]:
     try:
         return times.parse_instant(since, "since"), 0
     except InputError as error:
-        raise InputError(f"{error.problem}, or a number of days like 30d", field="since") from None
+        raise InputError(f"{error.problem}, or a number of days like 30d, or: beginning", field="since") from None
 
 
 def asked_range(since: str, due: int, now: int, fills_from: int | None = None) -> tuple[int, int]:

@@ -11,12 +11,13 @@ from typing import Protocol
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
-from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest, beginning_of, is_beginning
 from ffe_core.operations.schedules.due import asked_range
 from ffe_core.operations.schedules.triggers import Trigger, parse
+from ffe_core.providers import provider_class
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.state.watchlists import Watchlists
+from ffe_core.storage.state.watchlists import Watchlist, Watchlists
 
 
 class Chosen(Protocol):
@@ -49,12 +50,21 @@ class Plans:
         """The series it names now. InputError for a watchlist that is gone, no series, or a bad name."""
         if chosen.watchlist is None:
             return tuple(every_series(chosen.pairs, chosen.timeframes, chosen.provider))
-        watchlist = self._watchlists.get(chosen.watchlist)
-        if watchlist is None:
-            raise InputError(
-                f"there is none named {chosen.watchlist!r}; choose another or name the pairs", field="watchlist"
-            )
-        return tuple(watchlist.series())
+        return tuple(self._watchlist(chosen.watchlist).series())
+
+    def since(self, chosen: Chosen) -> str:
+        """Where it begins, as `parse_since` reads it: of "beginning" the first day of which its provider can have
+        anything. InputError where it does not say."""
+        if not is_beginning(chosen.since):
+            return chosen.since
+        provider = chosen.provider if chosen.watchlist is None else self._watchlist(chosen.watchlist).provider
+        return beginning_of(provider_class(provider), "since")
+
+    def _watchlist(self, name: str) -> Watchlist:
+        found = self._watchlists.get(name)
+        if found is None:
+            raise InputError(f"there is none named {name!r}; choose another or name the pairs", field="watchlist")
+        return found
 
     def trigger(self, chosen: Chosen) -> Trigger:
         """Its trigger; the calendars of its series are only looked at where they matter."""
@@ -67,7 +77,7 @@ class Plans:
         InputError for what cannot be asked.
         """
         series = self.series(chosen)
-        start, end = asked_range(chosen.since, due, now, fills_from)
+        start, end = asked_range(self.since(chosen), due, now, fills_from)
         if end <= start:
             raise InputError(
                 f"{chosen.since} lies in the future; give a date in the past or days like 30d", field="since"

@@ -15,6 +15,7 @@ from typing import Any
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.operations.instruments import Instruments, Resolved, names_of
+from ffe_core.operations.runs.backfill import BEGINNING, is_beginning
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, final_ticks, parse_since
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import SCHEDULER, Runs
@@ -34,6 +35,7 @@ _TRIES = 5
 class Draft:
     """What people fill in; texts as typed. Series come from the watchlist or from provider, pairs and timeframes.
 
+    `since` is a date, a time with a zone, days back like "30d", or "beginning": wherever each series begins.
     `same_book` says that both names of an order book are meant; it is asked of whoever saves, and not kept.
     """
 
@@ -98,7 +100,7 @@ class Schedules:
         """What is wrong with a draft, by its field; empty if it can be saved."""
         found: dict[str, str] = {}
         draft = self._with_its_books(draft, own_id)
-        for check in (self._check_series, _check_mode, _check_since, _check_zone, _check_choices):
+        for check in (self._check_series, _check_mode, self._check_since, _check_zone, _check_choices):
             _note_problem(found, check, draft)
         _note_problem(found, lambda one: self._check_name(one, own_id), draft)
         _note_problem(found, self._check_trigger, draft)
@@ -326,6 +328,8 @@ class Schedules:
         named["timeframes"] = list(dict.fromkeys(one.timeframe for one in series))
         values = asdict(draft)
         del values["same_book"]
+        if is_beginning(draft.since):
+            named["since"] = BEGINNING
         return draft, {**values, **named, "name": draft.name.strip(), "trigger": self.plans.trigger(draft).text}
 
     def _check_name(self, draft: Draft, own_id: int | None) -> None:
@@ -350,6 +354,13 @@ class Schedules:
                 raise InputError(str(error), field=field) from None
             if not provider.is_mock and self._is_listed(one.provider, one.asset_pair) is False:
                 raise InputError(f"{one.provider} has no pair {one.asset_pair}; choose one that it lists", field=field)
+
+    def _check_since(self, draft: Draft) -> None:
+        fixed, _ = parse_since(self.plans.since(draft))
+        if fixed is not None and fixed > time.time():
+            raise InputError(
+                f"{draft.since} lies in the future; give a date in the past or days like 30d", field="since"
+            )
 
     def _check_trigger(self, draft: Draft) -> None:
         if not next_dues(self.plans.trigger(self.as_stored(draft)), int(self._clock())):
@@ -377,12 +388,6 @@ def _note_problem(found: dict[str, str], check: Callable[[Draft], None], draft: 
 
 def _check_mode(draft: Draft) -> None:
     plan.check_mode(draft.mode)
-
-
-def _check_since(draft: Draft) -> None:
-    fixed, _ = parse_since(draft.since)
-    if fixed is not None and fixed > time.time():
-        raise InputError(f"{draft.since} lies in the future; give a date in the past or days like 30d", field="since")
 
 
 def _check_zone(draft: Draft) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ffe_core.errors import InputError, SeriesHeld
+from ffe_core.instruments.model import SeriesFacts
 from ffe_core.operations.schedules.forecast import expected_ticks
 from ffe_core.operations.schedules.service import Draft
+from ffe_core.providers import provider_class
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
@@ -40,7 +42,7 @@ def world(tmp_path: Path) -> World:
         ({"trigger": "cron 0 0 30 2 *"}, "trigger", "never comes"),
         ({"zone": "Mars"}, "zone", "does not exist"),
         ({"mode": "all"}, "mode", "is unknown"),
-        ({"since": "yesterday"}, "since", "or a number of days like 30d"),
+        ({"since": "yesterday"}, "since", "or a number of days like 30d, or: beginning"),
         ({"since": "0d"}, "since", "is not 1d to 36500d"),
         ({"since": "2999-01-01"}, "since", "lies in the future"),
         ({"overlap": "both"}, "overlap", "use one of skip, queue"),
@@ -60,6 +62,41 @@ def test_problems_are_said_at_their_field(world: World, change: dict[str, object
 def test_all_problems_are_said_at_once(world: World) -> None:
     bad = Draft("", "simulated", ("NOPEUSD",), ("1h",), trigger="cron 0 25 * * *", zone="Mars", since="soon")
     assert set(world.verbs.problems(bad)) == {"name", "pairs", "trigger", "zone", "since"}
+
+
+@pytest.mark.parametrize("typed", ["beginning", " Beginning "])
+@pytest.mark.parametrize("from_list", [False, True])
+def test_the_beginning_is_the_first_day_that_the_provider_can_have(world: World, typed: str, from_list: bool) -> None:
+    world.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    series = {"watchlist": "Majors"} if from_list else {}
+    one = world.add(since=typed, **series)
+    assert (one.since, Draft.of(one).since) == ("beginning", "beginning")
+    world.run_until(world.clock.at + 31)
+    [started] = world.runs.started.values()
+    assert started.request.start == parse_instant("1970-01-01")
+    assert started.request.mode == "resume"
+
+
+def test_a_provider_that_tells_no_beginning_is_said_at_the_field(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider_class("simulated"), "earliest", None)
+    said = world.verbs.problems(replace(_GOOD, since="beginning"))
+    assert said == {"since": "simulated does not say when it begins; give a date"}
+
+
+def test_the_beginning_of_a_list_that_is_gone_is_said_once(world: World) -> None:
+    assert list(world.verbs.problems(replace(_GOOD, watchlist="Gone", since="beginning"))) == ["watchlist"]
+
+
+def test_after_the_first_tick_from_the_beginning_only_what_is_new_is_expected(world: World) -> None:
+    one = world.add(trigger="bar close", since="beginning")
+    first = parse_instant("2024-05-01")
+    dues = world.verbs.next_dues(one, 3)
+    present = Present(world, {"BTCUSD": Watermarks()})
+    whole = expected_ticks(one, dues, world.plans, present)
+    world.plans.settings.calendars.learn_from(lambda provider, pair: {"1h": SeriesFacts(first_bar=first)})
+    known = expected_ticks(one, dues, world.plans, present)
+    assert whole[0].bars > 100_000
+    assert [tick.bars for tick in known] == [(dues[0] - first) // 3600, 1, 1]
 
 
 def test_a_pair_that_the_provider_does_not_list(world: World) -> None:
