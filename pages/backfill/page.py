@@ -11,7 +11,6 @@ from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
-from pages.backfill.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets import (
     actor,
     arrived,
@@ -33,6 +32,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, resolve_pairs
+from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets.tables import show_table
 from pages.widgets.verbs import changing, done, refusable, told
 
@@ -164,7 +164,7 @@ def series_form() -> list[str]:
         if missing:
             st.caption(f":red[:material/key_off: {plain(missing)}]")
             wrong.append("credentials are missing")
-        catalogue_age(st.session_state.backfill_provider)
+        catalogue_age(st.session_state.backfill_provider, "backfill")
     with second:
         suggested = console.instruments.suggested(st.session_state.backfill_provider)
         options = list(dict.fromkeys([*st.session_state.backfill_pairs, *suggested]))
@@ -181,7 +181,7 @@ def series_form() -> list[str]:
             wrong += check_pairs(st.session_state.backfill_provider, "backfill_pairs")
         else:
             wrong.append("choose at least one pair")
-    find_instruments(st.session_state.backfill_provider)
+    find_instruments(st.session_state.backfill_provider, "backfill")
     first, second = st.columns([1, 2])
     with first:
         saved = [watchlist.name for watchlist in console.watchlists.all()]
@@ -381,4 +381,4 @@ with section("The form"):
     start_button(problems, shown)
 if (removing := st.session_state.pop("backfill_removing", None)) is not None:
     remove_dialog(removing)
-wait_for_list(st.session_state.backfill_provider)
+wait_for_list(st.session_state.backfill_provider, "backfill")

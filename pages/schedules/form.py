@@ -19,6 +19,7 @@ from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.text import local
 from pages.widgets.frame import section, service
 from pages.widgets.pairs import check_pairs
+from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
 from pages.widgets.text import number, plain, relative, when
 
@@ -156,6 +157,7 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> dict[str, str]:
     with first:
         st.selectbox("Provider", list(PROVIDERS), key="sched_provider", persist_state="session")
         places["provider"] = st.container()
+        catalogue_age(st.session_state.sched_provider, "sched")
     with second:
         known = console.instruments.suggested(st.session_state.sched_provider)
         options = list(dict.fromkeys([*st.session_state.sched_pairs, *known]))
@@ -171,6 +173,7 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> dict[str, str]:
         )
         wrong = check_pairs(st.session_state.sched_provider, "sched_pairs")
         places["pairs"] = st.container()
+    find_instruments(st.session_state.sched_provider, "sched")
     st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes", persist_state="session")
     places["timeframes"] = st.container()
     return {"pairs": wrong[0]} if wrong else {}

@@ -17,6 +17,7 @@ from pages.schedules.text import LEGEND, series_of, short, signs, state_of
 from pages.schedules.verbs import do, go, told_in_full
 from pages.widgets import actor, from_url, listed, notes, number, one_of, plain, section, service, when, whole
 from pages.widgets.frame import heading, heading_row
+from pages.widgets.search import wait_for_list
 from pages.widgets.states import state_column
 from pages.widgets.tables import show_table
 
@@ -253,6 +254,7 @@ def form_view(schedule: Schedule | None) -> None:
         told_in_full()
     with right, section("The preview"):
         preview(problems)
+    wait_for_list(st.session_state.sched_provider, "sched")
 
 
 def prefilled() -> Draft:

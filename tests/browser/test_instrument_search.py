@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.schedules import ScheduleStore
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import settled
 from tests.browser.test_dead_letters import click_cell, grid
@@ -26,3 +28,21 @@ def test_search_choose_preview_start(serve: Serve, visit: Visit) -> None:
     run_id = int(visitor.page.url.rpartition("=")[2])
     ends(visitor, "complete")
     assert series_states(server, run_id) == {"ETHUSD": "complete"}
+
+
+def test_search_and_choose_for_a_schedule_since_the_beginning(serve: Serve, visit: Visit) -> None:
+    server = serve()
+    visitor = visit(server, "/schedules?new=1&provider=simulated&timeframes=1d")
+    visitor.sees("instruments, read ")
+    name = visitor.at("sched_name").get_by_role("textbox")
+    name.fill("Ether")
+    name.press("Tab")
+    settled(visitor.page)
+    visitor.at("sched_find").get_by_role("searchbox").fill("thus")
+    click_cell(visitor, grid(visitor, "sched_found"), 1, 100)
+    visitor.at("sched_pairs").get_by_text("ETHUSD").wait_for()
+    visitor.click(visitor.page.get_by_text("Since the beginning", exact=True))
+    visitor.click("sched_save")
+    visitor.page.wait_for_url(re.compile(r"/schedules\?schedule=1$"))
+    [made] = ScheduleStore(Database(server.data_dir / DATABASE_FILE)).all()
+    assert (made.pairs, made.since) == (("ETHUSD",), "beginning")

@@ -53,6 +53,16 @@ def test_the_search_shows_what_there_is_and_whether_it_is_stored(listed: Console
     assert "No symbol and no name in the list of simulated" in words(at)
 
 
+def test_a_schedule_searches_the_same_list(listed: ConsoleService, open_page: Open) -> None:
+    at = open_page("schedules", new="1", provider="simulated", timeframes="1h")
+    assert "6 instruments, read" in words(at)
+    at.text_input(key="sched_find").set_value("hathaway").run()
+    [found] = [one.value for one in at.dataframe if "Symbol" in one.value.columns]
+    assert list(found["Stored as"]) == ["BRK-B"]
+    at.toggle(key="sched_from_list").set_value(True).run()
+    assert not [one for one in at.text_input if one.key == "sched_find"]
+
+
 def test_no_more_rows_go_to_the_browser_than_are_shown(listed: ConsoleService, open_page: Open) -> None:
     many = [Instrument("simulated", f"AA{n}", f"AA{n}", "equity", "Alike") for n in range(3_000)]
     listed.instruments.store.replace("simulated", many)

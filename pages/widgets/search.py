@@ -1,4 +1,7 @@
-"""Instrument search of the Backfill page: find by any part of symbol or name, and how old the catalogue is."""
+"""Instrument search of a form: find by any part of symbol or name, and how old the catalogue is.
+
+`form` begins the keys of all that is drawn; the pairs of the form are under its `_pairs`.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,22 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.instruments.model import Instrument
-from pages.widgets import actor, duration, number, plain, section, service
+from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import digest, show_table
+from pages.widgets.text import duration, number, plain
 from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
 _ROWS, _ROW_HEIGHT = 8, 31
-_CHOSEN, _READING, _FRESH = "backfill_chosen", "backfill_reading", "backfill_fresh"
 
 
 @st.fragment
-def find_instruments(provider: str) -> None:
+def find_instruments(provider: str, form: str) -> None:
     """The search and what it finds; choosing a row puts its stored name into the pairs, or takes it out of them."""
     with section("The search"):
         text = st.text_input(
             "Find an instrument",
-            key="backfill_find",
+            key=f"{form}_find",
             type="search",
             icon=":material/search:",
             live=True,
@@ -33,25 +36,25 @@ def find_instruments(provider: str) -> None:
             placeholder="Any part of a symbol or a name",
         )
         if text and text.strip():
-            _results(provider, text.strip())
-    if st.session_state.pop(_CHOSEN, False):
+            _results(provider, text.strip(), form)
+    if st.session_state.pop(f"{form}_chosen", False):
         st.rerun()
 
 
-def _results(provider: str, text: str) -> None:
+def _results(provider: str, text: str, form: str) -> None:
     found = service().instruments.search(text, provider, MOST_FOUND + 1)
     if not found:
         st.caption(f"No symbol and no name in the list of {plain(provider)} has it. What is typed into Pairs is tried.")
         return
-    shown, pairs = found[:MOST_FOUND], st.session_state.backfill_pairs
-    key = f"backfill_found_{digest([text, *(one.name for one in shown), *pairs])}"
+    shown, pairs = found[:MOST_FOUND], st.session_state[f"{form}_pairs"]
+    key = f"{form}_found_{digest([text, *(one.name for one in shown), *pairs])}"
     rows = rows_of(shown, _stored(provider), pairs)
     show_table(
         rows,
         key=key,
         alt=f"Instruments of {provider} that have it in symbol or name",
         height="content" if len(rows) <= _ROWS else _ROW_HEIGHT * (_ROWS + 1) + 3,
-        on_select=partial(_chosen, key, [one.name for one in shown]),
+        on_select=partial(_chosen, form, key, [one.name for one in shown]),
         selection_mode="single-cell",
         column_config={
             "Chosen": st.column_config.TextColumn("Chosen", width=60),
@@ -91,28 +94,28 @@ def _stored(provider: str) -> set[str]:
     return {one.asset_pair for one in series if one.provider == provider}
 
 
-def _chosen(key: str, names: Sequence[str]) -> None:
-    state = st.session_state
+def _chosen(form: str, key: str, names: Sequence[str]) -> None:
+    state, field = st.session_state, f"{form}_pairs"
     for row, _ in state[key]["selection"]["cells"]:
-        pairs, name = list(state.backfill_pairs), names[row]
-        state.backfill_pairs = [one for one in pairs if one != name] if name in pairs else [*pairs, name]
-        state[_CHOSEN] = True
+        pairs, name = list(state[field]), names[row]
+        state[field] = [one for one in pairs if one != name] if name in pairs else [*pairs, name]
+        state[f"{form}_chosen"] = True
 
 
 # --- The catalogue
 
 
-def catalogue_age(provider: str) -> None:
+def catalogue_age(provider: str, form: str) -> None:
     """How old the list of a provider is, what the last try failed for, and a button to read it again."""
     with section("The list of instruments"):
-        st.session_state.pop(_CHOSEN, None)  # this redraw of the whole page shows it
+        st.session_state.pop(f"{form}_chosen", None)  # this redraw of the whole page shows it
         service().instruments.refresh_in_background(provider)
         reading = service().instruments.is_reading(provider)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(plain(_age(provider, reading)), width="content")
             st.button(
                 "Read again",
-                key="backfill_read_again",
+                key=f"{form}_read_again",
                 icon=":material/refresh:",
                 type="tertiary",
                 on_click=_read_again,
@@ -124,7 +127,7 @@ def catalogue_age(provider: str) -> None:
         if copy.error and not reading:
             ago = duration(time.time() - (copy.tried_at or time.time()))
             st.caption(f":orange[:material/warning: Reading it failed {ago} ago: {plain(copy.error)}]")
-        st.session_state[_READING] = reading
+        st.session_state[f"{form}_reading"] = reading
 
 
 def _age(provider: str, reading: bool) -> str:
@@ -137,16 +140,16 @@ def _age(provider: str, reading: bool) -> str:
     return f"{number(instruments.store.count(provider))} instruments, read {duration(copy.age)} ago"
 
 
-def wait_for_list(provider: str) -> None:
+def wait_for_list(provider: str, form: str) -> None:
     """Have the page drawn anew once the list is read. The last on a page: what a rerun leaves undrawn is forgotten."""
-    if st.session_state.get(_READING):
-        st.session_state[_FRESH] = True
-        _wait(provider)
+    if st.session_state.pop(f"{form}_reading", False):  # as `catalogue_age` has just said
+        st.session_state[f"{form}_fresh"] = True
+        _wait(provider, form)
 
 
 @st.fragment(run_every=1)
-def _wait(provider: str) -> None:
-    is_fresh = st.session_state.pop(_FRESH, False)  # drawn with the page, whose notes are to be seen
+def _wait(provider: str, form: str) -> None:
+    is_fresh = st.session_state.pop(f"{form}_fresh", False)  # drawn with the page, whose notes are to be seen
     if not is_fresh and not service().instruments.is_reading(provider):
         st.rerun()
 
