@@ -64,6 +64,11 @@ class MarketCalendar(ABC):
         """Where in the hour the market's own hourly bars open, seconds: on the full hour unless it says otherwise."""
         return 0
 
+    @property
+    def ending(self) -> str:
+        """What became of an instrument whose listing ended."""
+        return "was delisted"
+
     @abstractmethod
     def _intervals(self, start: int, end: int) -> Times:
         """(n, 2) open intervals that touch [start, end), merged and sorted; they may reach beyond it."""
@@ -196,6 +201,13 @@ class CalendarOfMarket(MarketCalendar):
     @property
     def hour_offset(self) -> int:
         return self.market.hour_offset
+
+    @property
+    def ending(self) -> str:
+        return self.market.ending
+
+    def listed(self, timeframe: str, start: int, end: int) -> tuple[int, int]:
+        return self.market.listed(timeframe, start, end)
 
     def _intervals(self, start: int, end: int) -> Times:
         return self.market._intervals(start, end)

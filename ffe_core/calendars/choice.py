@@ -1,7 +1,7 @@
 """Calendar choice of a series: an override wins, then what the provider and the name say.
 
 OANDA           its own hours, by instrument (oanda.toml)
-Coinbase        always open, whatever the pair
+Coinbase        always open, whatever the pair, but for dated futures (coinbase.toml)
 the others      a share its exchange, by suffix (TSCO.LON) or by what a list calls it, else New York's;
                 currencies and metals the FX week; crypto always
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from ffe_core.calendars import exchange_table, oanda
+from ffe_core.calendars import coinbase, exchange_table, oanda
 from ffe_core.calendars.base import MarketCalendar
 from ffe_core.calendars.crypto import AlwaysOpen
 from ffe_core.calendars.exchange import ExchangeHours
@@ -22,7 +22,11 @@ from ffe_core.errors import InputError
 from ffe_core.instruments.names import CRYPTO_EXCHANGES, asset_class, normalize_pair
 
 _PLAIN = ("crypto", "fx", oanda.CRYPTO_CFDS)
-KNOWN_CALENDARS: tuple[str, ...] = (*_PLAIN, *(oanda.PREFIX + group for group in oanda.GROUPS), "XNYS")
+_OF_GROUPS = {
+    **{oanda.PREFIX + group: (oanda.by_group, group) for group in oanda.GROUPS},
+    **{coinbase.PREFIX + group: (coinbase.by_group, group) for group in coinbase.GROUPS},
+}
+KNOWN_CALENDARS: tuple[str, ...] = (*_PLAIN, *_OF_GROUPS, "XNYS")
 """Names an override may use, besides the codes of exchanges, OANDA's instruments and hours of one's own."""
 EXCHANGES: tuple[str, ...] = CODES
 """The codes of the other exchanges that an override may name."""
@@ -61,9 +65,12 @@ def calendar_for(
     holidays = checked_holidays(fx_holidays)
     chosen = _read_overrides(overrides or {}).get((asked, name))
     if chosen is not None:
-        return _named(chosen, holidays)
+        market = _named(chosen, holidays)
+        return coinbase.until_expiry(name, market) if asked == "coinbase" else market
     if asked == "oanda":
         return oanda.calendar_of(name, holidays, _added(holidays))
+    if asked == "coinbase" and name.endswith(coinbase.CONTRACTS):
+        return coinbase.calendar_of(name)
     return _named(_default(asked, name, exchange), holidays)
 
 
@@ -97,15 +104,16 @@ def _named(name: str, holidays: tuple[str, ...]) -> MarketCalendar:
         return AlwaysOpen()
     if name in _PLAIN:
         return FxWeek(name, holidays, daily_pause=name == oanda.CRYPTO_CFDS)
-    if name.removeprefix(oanda.PREFIX) in oanda.GROUPS and name.startswith(oanda.PREFIX):
-        return oanda.by_group(name.removeprefix(oanda.PREFIX))
+    if name in _OF_GROUPS:
+        by_group, group = _OF_GROUPS[name]
+        return by_group(group)
     if name.lower().startswith(_AT_OANDA):
         return oanda.calendar_of(_stored(name[len(_AT_OANDA) :], "oanda"), holidays, _added(holidays))
     code = _exchange_code(name)
     if code is None:
         raise InputError(
-            f"{name!r} is unknown; use one of {', '.join(_PLAIN)}, oanda-gold or another group of OANDA's, XNYS or"
-            " another exchange, an instrument such as oanda:XAU_USD, or hours of your own such as"
+            f"{name!r} is unknown; use one of {', '.join(_PLAIN)}, oanda-gold or another group of OANDA's or"
+            " Coinbase's, XNYS or another exchange, an instrument such as oanda:XAU_USD, or hours of your own such as"
             f" '{EXAMPLE}'; docs/calendars.md lists them"
         )
     return ExchangeHours(code)

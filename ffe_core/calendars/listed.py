@@ -25,6 +25,7 @@ class ListedCalendar(CalendarOfMarket):
     bounds: tuple[Bound, ...]
 
     def listed(self, timeframe: str, start: int, end: int) -> tuple[int, int]:
+        start, end = self.market.listed(timeframe, start, end)
         of_both = [bound for bound in self.bounds if bound[0] in (timeframe, EVERY_TIMEFRAME)]
         first = max((first for _, first, _ in of_both if first is not None), default=start)
         last = min((last + 1 for _, _, last in of_both if last is not None), default=end)

@@ -6,21 +6,19 @@ crosses, a known coin the week of the crypto CFDs, and everything else the plain
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
+from ffe_core.calendars import hours_table
 from ffe_core.calendars.base import MarketCalendar
 from ffe_core.calendars.fx import FxWeek
-from ffe_core.calendars.week import Hours, WeekHours
-from ffe_core.calendars.week_text import minutes
+from ffe_core.calendars.week import WeekHours
 from ffe_core.instruments.currencies import COINS, METALS, STATES
 from ffe_core.instruments.names import compact, split_pair
 
 PREFIX = "oanda-"
 """The calendar of a group is named after it: "oanda-gold"."""
 CRYPTO_CFDS = "fx-daily-pause"
+TABLE = "oanda.toml"
 GROUPS = (
     "fx fx-nzd fx-aud-nzd cfd gold metal-crosses silver-cad metal-crosses-nzd metals-and-copper oil-and-gas brent"
     " grains sugar us-bonds bund gilt us-indices us-wall-street us-2000 germany europe france netherlands switzerland"
@@ -42,7 +40,7 @@ def calendar_of(pair: str, holidays: tuple[str, ...], added: tuple[str, ...]) ->
 
 def by_group(group: str, added: tuple[str, ...] = ()) -> MarketCalendar:
     """The calendar of one group of the table."""
-    return WeekHours(PREFIX + group, _hours()[group], added)
+    return WeekHours(PREFIX + group, hours_table.hours(TABLE, group), added)
 
 
 def group_of(pair: str) -> str:
@@ -60,50 +58,4 @@ def group_of(pair: str) -> str:
 
 @cache
 def _groups() -> dict[str, str]:
-    return {compact(name): group for group, table in _table().items() for name in table.get("instruments", "").split()}
-
-
-@cache
-def _hours() -> dict[str, Hours]:
-    return {group: _read(table) for group, table in _table().items()}
-
-
-@cache
-def _table() -> dict[str, dict[str, Any]]:
-    """The groups; what `like` names is filled in."""
-    text = (files("ffe_core.calendars") / "oanda.toml").read_text(encoding="utf-8")
-    given = tomllib.loads(text)
-    return {
-        group: {**{k: v for k, v in given.get(table.get("like"), {}).items() if k != "instruments"}, **table}
-        for group, table in given.items()
-    }
-
-
-def _read(table: dict[str, Any]) -> Hours:
-    other = table.get("other_week")
-    return Hours(
-        zone=table["zone"],
-        weeks=tuple(sorted(table["weeks"].items())),
-        closed=_dated(table.get("closed", "")),
-        closes=_dated(table.get("closes", "")),
-        opens=_dated(table.get("opens", "")),
-        quiet=" ".join(table.get("quiet", "").split()),
-        day_begins=_begins(table.get("day_begins", "00:00")),
-        second_reading=(other[0], other[1]) if other else None,
-    )
-
-
-def _dated(lines: str) -> str:
-    """ "2017: 01-02 12-25" as full dates."""
-    year, found = "", []
-    for word in lines.split():
-        if word.endswith(":"):
-            year = word[:-1]
-        else:
-            found.append(f"{year}-{word}")
-    return " ".join(found)
-
-
-def _begins(text: str) -> int:
-    time, _, before = text.partition(" ")
-    return minutes(time) - (1440 if before else 0)
+    return {compact(name): group for name, group in hours_table.instruments(TABLE).items()}

@@ -182,7 +182,7 @@ def notes(series: Series, calendar: MarketCalendar, start: int, end: int) -> lis
             else "its history begins after this range: nothing in it is expected or asked for"
         )
     if last < end:
-        found.append(f"it was delisted: nothing after {times.iso(last - 1)} is expected or asked for")
+        found.append(f"it {calendar.ending}: nothing after {times.iso(last - 1)} is expected or asked for")
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ffe_core.calendars.coinbase import CONTRACTS
 from ffe_core.instruments.model import Instrument
 from ffe_core.provider_settings import CoinbaseSettings
 from ffe_core.providers import coinbase_catalogue
@@ -83,7 +84,7 @@ class CoinbaseDataProvider(HttpProvider):
 
     @classmethod
     def volume_unit_of(cls, pair: str) -> str | None:
-        return "contracts" if pair.endswith(coinbase_catalogue.CONTRACTS) else cls.volume_unit
+        return "contracts" if pair.endswith(CONTRACTS) else cls.volume_unit
 
     def check(self, pair: str, timeframe: str) -> None:
         super().check(pair, timeframe)

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from ffe_core.calendars.coinbase import CONTRACTS
 from ffe_core.errors import InputError
 from ffe_core.instruments.model import Instrument, Kind, Status
 from ffe_core.instruments.names import identity_of, stored_name
 
 NAME = "coinbase"
-CONTRACTS = "-CDE"
-"""Ends the ids of Coinbase Derivatives' futures, which trade in contracts."""
 
 
 def instruments(products: Sequence[Any]) -> list[Instrument]:

@@ -40,8 +40,13 @@ def rows(name: str) -> list[dict[str, str]]:
 
 def oanda_eras() -> dict[str, list[Era]]:
     """Instrument -> its weeks in order."""
+    return eras("oanda_weeks")
+
+
+def eras(table: str) -> dict[str, list[Era]]:
+    """Instrument -> its weeks in order, of one table of weeks."""
     found: dict[str, list[Era]] = {}
-    for row in rows("oanda_weeks"):
+    for row in rows(table):
         week = {day: _segments(row[day]) for day in WEEKDAYS}
         first, until = row["from"] or "1900-01-01", row["until"] or "2200-01-01"
         era = Era(ZoneInfo(row["zone"]), date.fromisoformat(first), date.fromisoformat(until), week)

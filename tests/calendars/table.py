@@ -2,15 +2,18 @@
 
     python -m tests.calendars.table [--quick] [--series FOLDER]
 
-One series for each of OANDA's instruments over 2015 to 2026, made from the tests' own tables, and one share of each of
-the exchanges against exchange_calendars with the corrections of the tests' own table. "May be" are bars whose absence
-is no gap and whose presence is not extra. Days are taken twice for OANDA: as an instrument's own list has them, and
-with those of its kind's default added. --series adds recorded candles, parquet files named provider_SYMBOL_timeframe_*.
+One series for each of OANDA's instruments over 2015 to 2026 and for a future of each of Coinbase's calendars, made from
+the tests' own tables, and one share of each of the exchanges against exchange_calendars with the corrections of the
+tests' own table. "May be" are bars whose absence is no gap and whose presence is not extra. Days are taken twice for
+OANDA: as an instrument's own list has them, and with those of its kind's default added. --series adds recorded candles,
+parquet files named provider_SYMBOL_timeframe_*, or SYMBOL_timeframe_* for shares, and prints what they lack: real holes
+are no fault of a calendar, a bar too many is.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,7 +29,7 @@ from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.completeness import Completeness, account
 from ffe_core.intervals import NONE, ranges_of, total
 from ffe_core.timeframes import TIMEFRAMES, seconds
-from ffe_core.times import DAY, parse_instant
+from ffe_core.times import DAY, parse_instant, utc
 from tests.calendars import synthetic
 
 FIRST, LAST = date(2015, 1, 1), date(2026, 12, 31)
@@ -52,6 +55,13 @@ SHARES = {
 """One share of each exchange that Alpha Vantage has a suffix for."""
 NAMED = ("XTAI", "XKRX", "XJSE", "XBKK", "XIDX", "XKLS", "XIST")
 """Exchanges that only an override names."""
+MOST_HOLES = 12
+"""Holes shown of each recorded series."""
+_RECORDED = re.compile(
+    rf"(?:lean_)?(?:(?P<provider>oanda|coinbase)_)?(?P<symbol>[A-Z0-9]+(?:[_-][A-Z]{{3}})?)_(?P<timeframe>{'|'.join(TIMEFRAMES)})"
+    r"_(?:.*(?P<days>days)|.*)"
+)
+"""Names of recorded series; one that ends in "days" has some days and nothing between them."""
 
 
 class Line(NamedTuple):
@@ -100,6 +110,18 @@ def counted(calendar: MarketCalendar, timeframe: str, held: Any, start: int, end
     expected = ExpectedBars.of(calendar, timeframe, start, end)
     found = account(expected, start, end, held, np.empty(0, dtype=np.int64), NONE).completeness()
     return found, total(expected.optional) // step
+
+
+def future_lines(first: date, timeframes: Sequence[str]) -> Iterator[Line]:
+    """One line for a future of each of Coinbase's calendars; what no source settles may be there or not."""
+    return (future_line(name, eras, first, timeframes) for name, eras in synthetic.eras("coinbase_weeks").items())
+
+
+def future_line(name: str, eras: list[synthetic.Era], first: date, timeframes: Sequence[str]) -> Line:
+    """The series of one future, which expires after the last day."""
+    opened = synthetic.open_times(eras, {}, first - timedelta(1), LAST + timedelta(1))
+    series = [(timeframe, synthetic.bars(opened, seconds(timeframe))) for timeframe in timeframes]
+    return _line(name, calendar_for("coinbase", name), series, first, LAST)
 
 
 def share_lines(first: date, timeframes: Sequence[str]) -> Iterator[Line]:
@@ -161,23 +183,28 @@ def _share_bars(sessions: Sequence[Session], step: int) -> Any:
 
 
 def recorded_lines(folder: Path) -> Iterator[Line]:
-    """Series of candles as they were recorded: what is unexplained there are holes of the recording."""
+    """Series of candles as they were recorded, on the days that have any: what is unexplained are holes of theirs."""
     import pyarrow.parquet as parquet
 
     for file in sorted(folder.glob("*.parquet")):
-        provider, symbol, timeframe, *_ = [part for part in file.stem.split("_") if part != "lean"] + [""] * 3
-        if timeframe not in TIMEFRAMES:
-            provider, base, quote, timeframe, *_ = [*file.stem.split("_"), "", ""]
-            symbol = f"{base}_{quote}"
-        if timeframe in TIMEFRAMES and provider in ("oanda", "coinbase", "alpha_vantage"):
+        named = _RECORDED.fullmatch(file.stem)
+        if named is not None:
             times = parquet.read_table(file, columns=["timestamp"])["timestamp"].cast("int64").to_numpy() // 1_000_000
-            yield _recorded(file.stem, calendar_for(provider, symbol), timeframe, np.unique(times))
+            calendar = calendar_for(named["provider"] or "alpha_vantage", named["symbol"])
+            yield _recorded(file.stem, calendar, named["timeframe"], np.unique(times), bool(named["days"]))
 
 
-def _recorded(name: str, calendar: MarketCalendar, timeframe: str, opens: Any) -> Line:
+def _recorded(name: str, calendar: MarketCalendar, timeframe: str, opens: Any, by_day: bool) -> Line:
     step = seconds(timeframe)
-    found, may_be = counted(calendar, timeframe, ranges_of(opens, step), int(opens[0]), int(opens[-1]) + step)
-    return Line(name, calendar.name, found.stored, may_be, found.unexplained, found.extra)
+    parts = np.split(opens, np.flatnonzero(np.diff(opens) > DAY) + 1) if by_day else [opens]
+    spans = [(int(part[0]) - int(part[0]) % DAY if by_day else int(part[0]), int(part[-1]) + step) for part in parts]
+    counts = [counted(calendar, timeframe, ranges_of(p, step), *span) for p, span in zip(parts, spans, strict=True)]
+    for first, end in [hole for one, _ in counts for hole in one.missing][:MOST_HOLES]:
+        print(f"    lacks {(end - first) // step:,} from {utc(first):%a %Y-%m-%d %H:%M}")
+    stored, unexplained, extra = (
+        sum(getattr(one, kind) for one, _ in counts) for kind in ("stored", "unexplained", "extra")
+    )
+    return Line(name, calendar.name, stored, sum(may_be for _, may_be in counts), unexplained, extra)
 
 
 def _epoch(day: date) -> int:
@@ -195,21 +222,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shares = QUICK_TIMEFRAMES[1:] if options.quick else ("1m", "5m", "1d")
     print(f"{first} to {LAST}; unexplained and extra of all timeframes together, the other counts of the first")
     lines = [*_printed(f"OANDA, {', '.join(fine)}", oanda_lines(first, fine))]
+    lines += _printed(f"Futures of Coinbase, {', '.join(fine)}", future_lines(first, fine))
     lines += _printed(f"Shares, {', '.join(shares)}", share_lines(first, shares))
-    if options.series:
-        _printed("Recorded", recorded_lines(options.series))
+    recorded = _printed("Recorded", recorded_lines(options.series)) if options.series else []
     wrong = [line.name for line in lines if line.unexplained or line.extra]
+    wrong += [line.name for line in recorded if line.extra]
     print(f"{len(lines)} series, {len(wrong)} with a bar unexplained or extra{': ' if wrong else ''}{', '.join(wrong)}")
     return bool(wrong)
 
 
 def _printed(title: str, lines: Iterator[Line]) -> list[Line]:
-    print(f"\n{title}\n{'series':<32}{'calendar':<28}{'stored':>10}{'may be':>9}{'unexplained':>13}{'extra':>7}")
+    print(f"\n{title}\n{'series':<36}{'calendar':<34}{'stored':>10}{'may be':>9}{'unexplained':>13}{'extra':>7}")
     found = []
     for line in lines:
         found.append(line)
         print(
-            f"{line.name:<32}{line.calendar:<28}{line.stored:>10,}{line.may_be:>9,}{line.unexplained:>13,}{line.extra:>7,}",
+            f"{line.name:<36}{line.calendar:<34}{line.stored:>10,}{line.may_be:>9,}{line.unexplained:>13,}{line.extra:>7,}",
             flush=True,
         )
     return found

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ffe_core.calendars import Hours, WeekHours, calendar_for, zones
+from ffe_core.calendars import Hours, WeekHours, calendar_for, hours_table, zones
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.calendars.holidays import beside_weekend, days_of, easter
-from ffe_core.calendars.oanda import GROUPS, by_group
+from ffe_core.calendars.oanda import GROUPS, TABLE, by_group
 from ffe_core.calendars.own_hours import own_hours
 from ffe_core.calendars.week_text import parse_week
 from ffe_core.completeness import account
@@ -198,9 +198,7 @@ def test_a_quiet_day_at_a_weekend_means_the_weekday_beside_it_too() -> None:
 
 
 def test_every_group_of_the_table_is_named_and_can_be_read() -> None:
-    from ffe_core.calendars import oanda
-
-    assert list(oanda._table()) == GROUPS
+    assert list(hours_table.groups(TABLE)) == GROUPS
     for group in GROUPS:
         assert by_group(group).expected_count("1h", at("2024-06-03"), at("2024-06-08")) > 40
 
