@@ -178,6 +178,7 @@ def _document(one: SeriesCoverage, outages: set[Any]) -> dict[str, Any]:
         "start": times.iso(one.start),
         "end": times.iso(one.end),
         **({"hour_grid": one.hour_grid} if one.hour_grid else {}),
+        **({"notes": list(one.notes)} if one.notes else {}),
         **(one.counts.counts() if one.account else dict.fromkeys(COUNTS)),
         "gaps": [_gap(gap, outages) for gap in one.gaps()],
     }
@@ -209,6 +210,8 @@ def _show(found: Sequence[SeriesCoverage], outages: set[Any], any_known: bool) -
             print(f"\n{one.series}: {one.trouble}")
         elif one.hour_grid:
             print(f"\n{one.series}: bars open {one.hour_grid}")
+        for note in one.notes:
+            print(f"\n{one.series}: {note}")
     gaps = largest_gaps(found, _SHOWN_GAPS)
     if gaps:
         print(f"\nThe largest gaps of {sum(len(one.gaps(['unexplained'])) for one in found):,} without a reason:")

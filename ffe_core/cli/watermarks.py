@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ffe_core import times
 from ffe_core.cli.common import names
-from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json, later
+from ffe_core.errors import StorageError
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
 
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = Settings.load()
     marks = DeltaLakeManager(settings.lake_uri).all_marks(list(PROVIDERS))
+    _learn_ends(settings, marks)
     rows = [_row(series, mark, settings) for series, mark in sorted(marks.items())]
     if arguments.json:
         print_json(rows)
@@ -67,6 +70,18 @@ def run(arguments: argparse.Namespace) -> int:
         ],
     )
     return 0
+
+
+def _learn_ends(settings: Settings, marks: Iterable[Series]) -> None:
+    """Let what was delisted be up to date with its last bar; told where that cannot be read."""
+    from ffe_core.storage.state.ended_listings import DATABASE_FILE, ended_listings
+
+    try:
+        ended = ended_listings(settings.data_dir / DATABASE_FILE, {(one.provider, one.asset_pair) for one in marks})
+    except StorageError as error:
+        warn(str(error))
+        return
+    settings.calendars.learn_from(lambda provider, pair: ended.get((provider, pair), {}))
 
 
 def _row(series: Series, marks: Watermarks, settings: Settings) -> dict[str, Any]:

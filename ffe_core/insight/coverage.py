@@ -20,6 +20,7 @@ from ffe_core.calendars.hour_grid import in_words
 from ffe_core.completeness import COUNTS, KINDS, Account, Completeness, Kind, account
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
+from ffe_core.ingestion.listing import notes
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
@@ -64,6 +65,8 @@ class SeriesCoverage:
     """Why there are no counts: the calendar was asked beyond what it knows."""
     hour_grid: str | None = None
     """Where in the hour the bars are expected to open, in words; None where there is no choice."""
+    notes: tuple[str, ...] = ()
+    """What to say of a range of which a part lies outside the listing."""
 
     @property
     def counts(self) -> Completeness:
@@ -134,7 +137,8 @@ class Coverage:
             if len(self._accounts) >= _REMEMBERED:
                 self._accounts.clear()
             known = self._accounts[key] = given, account(bars, start, end, held, dead, marked)
-        return SeriesCoverage(series, start, end, known[1], hour_grid=hour_grid(series, calendar))
+        outside = tuple(notes(series, calendar, start, end))
+        return SeriesCoverage(series, start, end, known[1], hour_grid=hour_grid(series, calendar), notes=outside)
 
     def _held(self, series: Sequence[Series], looked: _Look) -> dict[Series, Times]:
         found: dict[Series, Times] = {}

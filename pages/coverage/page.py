@@ -267,6 +267,14 @@ def troubles(found: Sequence[SeriesCoverage]) -> None:
             st.code(f"{one.series}: {one.trouble}", language=None, wrap_lines=True)
 
 
+def outside_listing(found: Sequence[SeriesCoverage]) -> None:
+    """What of the range lies before a first bar or after a delisting: it is not expected, and that is said."""
+    told_ = [(one.series.asset_pair, said) for one in found for said in one.notes]
+    if told_:
+        with st.expander(f"Outside the listing of {many(len({pair for pair, _ in told_}), 'series', 'series')}"):
+            show_table([{"Pair": pair, "What": said} for pair, said in told_[:MOST_GAPS]])
+
+
 def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
     """The pair of the chosen cell over its period, or over the whole range if there is no such cell in it."""
     state = st.session_state
@@ -288,6 +296,8 @@ def cell(one: SeriesCoverage) -> None:
         st.success("Every expected bar of it is stored.", icon=":material/check_circle:")
     else:
         gap_list(gaps, "coverage_cell")
+    for said in one.notes:
+        st.caption(f":material/event_available: {plain(said[:1].upper() + said[1:])}.")
     calendar_notes(one)
 
 
@@ -568,6 +578,7 @@ def draw(known: Sequence[Series]) -> None:
         else:
             totals(found)
             _, edges = heatmap(found)
+            outside_listing(found)
             chosen = chosen_cell(found, edges)
             if chosen is not None and chosen.account is not None:
                 cell(chosen)

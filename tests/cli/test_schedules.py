@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from ffe_core.cli import main
+from ffe_core.instruments.model import Instrument
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.instruments import InstrumentStore
 
 _SERIES = ("--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1d")
 
@@ -109,3 +112,22 @@ def test_wrong_usage_exits_2_and_says_why(
 ) -> None:
     assert schedules(*arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_both_names_of_one_book_are_scheduled_only_on_purpose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = {"BTCUSD": ("BTC-USD", "BTCUSDC"), "BTCUSDC": ("BTC-USDC", "BTCUSD")}
+    database = Database(tmp_path / DATABASE_FILE)
+    InstrumentStore(database).replace(
+        "simulated", [Instrument("simulated", name, sent, "crypto", same_as=(o,)) for name, (sent, o) in book.items()]
+    )
+    database.close()
+    both = ("add", "--name", "Both", "--provider", "simulated", "--pairs", "BTC-USD,BTC-USDC", "--timeframes", "1d")
+    assert schedules(*both, "--bar-close") == 2
+    assert "one order book at simulated under two names" in (said := capsys.readouterr().err)
+    assert "(--same-book)" in said
+    assert document(capsys, "list") == []
+    added = document(capsys, *both, "--bar-close", "--same-book")
+    assert added["pairs"] == ["BTCUSD", "BTCUSDC"]
+    assert [row["name"] for row in document(capsys, "list")] == ["Both"]

@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
+from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
@@ -260,3 +261,17 @@ def test_every_cell_has_one_of_five_levels_and_a_closed_market_none() -> None:
     found = levels(counts)[0]
     assert [LEVELS[int(level)] for level in found[:5]] == list(LEVELS)
     assert np.isnan(found[5])
+
+
+def test_a_delisted_series_is_cut_at_its_end_and_that_is_said(holed: ConsoleService, open_page: Open) -> None:
+    asked = {"from": "2024-01-01", "to": "2024-01-10", "pair": "BTCUSD"}
+    at = open_page("coverage", **asked)
+    assert [metric.value for metric in at.metric][:5:4] == ["240", "170"]
+    gone = Instrument("simulated", "BTCUSD", "BTC-USD", "crypto", delisted="2024-01-03", status="delisted")
+    holed.instruments.store.replace("simulated", [gone])
+    at = open_page("coverage", **asked)
+    assert [metric.value for metric in at.metric] == ["72", "70", "0", "0", "2", "0"]
+    assert "It was delisted: nothing after 2024-01-03T23:59:59+00:00 is expected or asked for." in words(at)
+    [outside] = [frame.value for frame in at.dataframe if "What" in frame.value and "Pair" in frame.value]
+    assert list(outside["Pair"]) == ["BTCUSD"]
+    assert at.expander[0].label == "Outside the listing of 1 series"

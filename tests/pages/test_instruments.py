@@ -136,6 +136,17 @@ def test_a_watchlist_and_a_schedule_keep_the_stored_names(listed: ConsoleService
     assert [one.pairs for one in listed.schedules.store.all()] == [("BRK-B",)]
 
 
+def test_a_schedule_has_both_names_of_a_book_only_on_purpose(listed: ConsoleService, open_page: Open) -> None:
+    at = open_page("schedules", new="1", provider="simulated", pairs="BTCUSD,BTCUSDC", timeframes="1h")
+    at.text_input(key="sched_name").set_value("Both").run()
+    assert "one order book" in words(at)
+    assert at.button(key="sched_save").disabled
+    at.checkbox(key="sched_pairs_same_book").check().run()
+    assert not at.button(key="sched_save").disabled
+    at.button(key="sched_save").click().run()
+    assert [one.pairs for one in listed.schedules.store.all()] == [("BTCUSD", "BTCUSDC")]
+
+
 def test_a_schedule_of_an_ambiguous_name_says_it_once_and_offers_both(listed: ConsoleService, open_page: Open) -> None:
     at = open_page("schedules", new="1", provider="simulated", pairs="ABC", timeframes="1h")
     assert words(at).count("fits 2 instruments") == 1

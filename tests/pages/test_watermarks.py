@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
@@ -44,6 +45,15 @@ def test_a_row_for_each_series_with_its_health(filled: ConsoleService, open_page
     assert list(frame["Pair"]) == ["BTCUSD", "EURUSD"]
     assert (row["Stored"], row["Watermark"], list(row["Health"])) == (72, "2024-01-03 23:00", ["behind"])
     assert row["Explained"] == 100
+
+
+def test_a_delisted_series_is_not_late(filled: ConsoleService, open_page: Open) -> None:
+    gone = Instrument("simulated", "BTCUSD", "BTC-USD", "crypto", delisted="2024-01-03", status="delisted")
+    filled.instruments.store.replace("simulated", [gone])
+    frame = open_page("watermarks").dataframe[0].value
+    assert list(frame["Lag"])[:1] == ["up to date"]
+    assert list(frame["Health"][0]) == ["healthy"]
+    assert list(frame["Health"][1]) == ["behind"]
 
 
 def test_filters_come_from_the_address_and_nonsense_in_it_is_left_out(filled: ConsoleService, open_page: Open) -> None:

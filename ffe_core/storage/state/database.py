@@ -16,12 +16,11 @@ from filelock import FileLock, Timeout
 
 from ffe_core.errors import StorageError
 from ffe_core.storage.sqlite import sqlite_url
+from ffe_core.storage.state.ended_listings import DATABASE_FILE as DATABASE_FILE
 from ffe_core.storage.state.faults import BUSY_SECONDS, being_opened, in_words, place_of
 from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
 
 metadata = sa.MetaData()
-DATABASE_FILE = "console.db"
-"""Its name in the data directory."""
 _LOCK_SECONDS = 120
 """How long another process may take to open or upgrade the same file."""
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from ffe_core import times
 from ffe_core.errors import StorageError
 from ffe_core.instruments.model import SeriesFacts
 from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.ended_listings import end_of_day, until
 from ffe_core.storage.state.instruments import InstrumentStore, catalogues, instruments
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class KnownSeries:
                 self._renew()
             found = self._facts.get((provider, asset_pair), _NOTHING)
             if (provider, asset_pair) in self._delisted:
-                return _until(found, self._delisted[provider, asset_pair])
+                return until(found, self._delisted[provider, asset_pair])
         return {timeframe: _without_end(known) for timeframe, known in found.items()}
 
     def _is_old(self) -> bool:
@@ -71,22 +71,8 @@ class KnownSeries:
             query = sa.select(instruments.c.provider, instruments.c.name, instruments.c.delisted).where(
                 instruments.c.status == "delisted"
             )
-            self._delisted = {(row.provider, row.name): _end_of(row.delisted) for row in connection.execute(query)}
+            self._delisted = {(row.provider, row.name): end_of_day(row.delisted) for row in connection.execute(query)}
         self._catalogues = read
-
-
-def _end_of(day: str | None) -> int | None:
-    """The last second of a day of the market, which may end after that of UTC only where it opens no bar."""
-    try:
-        return None if day is None else times.parse_instant(day, end=True) - 1
-    except ValueError:
-        return None
-
-
-def _until(found: Mapping[str, SeriesFacts], end: int | None) -> Mapping[str, SeriesFacts]:
-    """What is known of an instrument that was delisted: nothing opens after that day, where it is known."""
-    every = replace(found.get("", SeriesFacts()), last_bar=end)
-    return {**found, "": every}
 
 
 def _without_end(known: SeriesFacts) -> SeriesFacts:
