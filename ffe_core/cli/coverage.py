@@ -16,7 +16,7 @@ from ffe_core.errors import InputError
 from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
-from ffe_core.instruments.names import spellings
+from ffe_core.instruments.matching import matching_names, meant
 from ffe_core.operations.gaps import GapVerbs
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
@@ -95,7 +95,7 @@ def _mark(arguments: argparse.Namespace) -> int:
     else:
         if not arguments.pairs or not arguments.timeframes or not arguments.provider:
             raise InputError("series: name --provider, --pairs and --timeframes of what is to be marked")
-        asked = every_series(arguments.pairs, arguments.timeframes, arguments.provider)
+        asked = looked.every_series(arguments)
         done = verbs.mark_each(
             [(series, looked.start, looked.end) for series in asked], arguments.reason, actor(), arguments.note
         )
@@ -147,6 +147,12 @@ class _Looked:
         self.series = _chosen(arguments, self.known)
         learn_from_stored(self.series, settings.calendars.market_of, stores.instruments, stores.lake)
 
+    def every_series(self, arguments: argparse.Namespace) -> list[Series]:
+        """The series that are named in full, as they are stored."""
+        of_provider = [series.asset_pair for series in self.known if series.provider == arguments.provider]
+        pairs = [meant(pair, of_provider) for pair in arguments.pairs]
+        return every_series(pairs, arguments.timeframes, arguments.provider)
+
     def gap_verbs(self) -> GapVerbs:
         return GapVerbs(self.coverage, self._stores.acknowledged, Audit(self._stores.database))
 
@@ -155,18 +161,21 @@ def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Seri
     """The known series that the filters let through; one named in full over a range need not be known."""
     if arguments.provider is not None:
         provider_class(arguments.provider)
-    pairs = {name for pair in arguments.pairs or () for name in spellings(pair)}
+    stored = [series.asset_pair for series in known if arguments.provider in (None, series.provider)]
+    meant_by = {pair: matching_names(pair, stored) for pair in arguments.pairs or ()}
+    pairs = {name for found in meant_by.values() for name in found}
     for timeframe in arguments.timeframes or ():
         seconds(timeframe)
     chosen = {
         series
         for series in known
         if (arguments.provider in (None, series.provider))
-        and (not pairs or series.asset_pair in pairs)
+        and (not meant_by or series.asset_pair in pairs)
         and (not arguments.timeframes or series.timeframe in arguments.timeframes)
     }
-    if arguments.provider and pairs and arguments.timeframes and arguments.start and arguments.end:
-        chosen |= set(every_series(arguments.pairs, arguments.timeframes, arguments.provider))
+    if arguments.provider and meant_by and arguments.timeframes and arguments.start and arguments.end:
+        named = [name for pair, found in meant_by.items() for name in found or (pair,)]
+        chosen |= set(every_series(named, arguments.timeframes, arguments.provider))
     return sorted(chosen)
 
 

@@ -13,6 +13,7 @@ from ffe_core.cli.output import print_json, print_table
 from ffe_core.cli.watermarks import iso, named, spelled
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
+from ffe_core.instruments.matching import meant
 from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -65,10 +66,11 @@ def _previewed(verbs: WatermarkVerbs, series: Series, to: str) -> dict[str, Any]
 
 def _each(arguments: argparse.Namespace, one: Callable[[WatermarkVerbs, Series], dict[str, Any]]) -> int:
     """Do it for every series; one that is refused stops no other, and decides the exit status."""
-    wanted = every_series(arguments.pairs, arguments.timeframes, arguments.provider)
+    every_series(arguments.pairs, arguments.timeframes, arguments.provider)  # refuses a bad name before any work
     rows, refused = [], list[FFEError | InputError]()
     with _verbs() as verbs:
-        for series in wanted:
+        pairs = [meant(pair, verbs.pairs(arguments.provider)) for pair in arguments.pairs]
+        for series in every_series(pairs, arguments.timeframes, arguments.provider):
             try:
                 rows.append(one(verbs, series))
             except (FFEError, InputError) as error:

@@ -22,6 +22,8 @@ LONGEST = 40
 """Characters of a name: the longest symbol listed anywhere has 19, and what cannot stand in a folder takes three."""
 _JOINTS = {"coinbase": "-", "oanda": "_"}
 """Providers that trade pairs only, and what they write between base and quote."""
+JOINED = ("", *_JOINTS)
+"""The ways to read a name: as any other provider does, and as each of those."""
 CRYPTO_EXCHANGES = frozenset({"coinbase"})
 """Providers that trade whatever they have at every hour, EURUSD too; a name without a quote is a future there."""
 _JOINT = "_"
@@ -108,7 +110,7 @@ def likely_name(text: str) -> str:
 
 def spellings(text: str) -> tuple[str, ...]:
     """Every stored name that a typed one can stand for, at any provider. InputError as `normalize_pair`."""
-    return tuple(dict.fromkeys(normalize_pair(text, provider) for provider in ("", *_JOINTS)))
+    return tuple(dict.fromkeys(normalize_pair(text, provider) for provider in JOINED))
 
 
 def compact(text: str) -> str:

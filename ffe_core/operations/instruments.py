@@ -242,7 +242,7 @@ class Instruments:
 
     def accept_listing(self, provider: str, text: str) -> Instrument:
         """Say that a name's listing day was only corrected: what is stored belongs to the instrument listed now."""
-        name = normalize_pair(text, provider)
+        name = self._stored_name(provider, text)
         instrument = self.store.get(provider, name)
         if instrument is None or instrument.listed is None:
             raise InputError(f"{provider} lists no day for {name}; nothing is to be accepted", field="pair")
@@ -252,7 +252,7 @@ class Instruments:
     def accept_grid(self, provider: str, text: str, grid: str) -> tuple[Series, int, int | None]:
         """Say where in the hour the hourly bars of a share open from now on: "half-hour", "hour", or "session", as
         its market counts them. The series, the offset of now, that of before. InputError for what has no such grid."""
-        series = Series.of(text, "1h", provider)
+        series = Series.of(self._stored_name(provider, text), "1h", provider)
         if not series.has_hour_grid:
             raise InputError(f"{series.asset_pair} is no share; its hourly bars open on the full hour", field="grid")
         offset = offset_of(self._settings.calendars.market_of(provider, series.asset_pair), grid)
@@ -264,6 +264,14 @@ class Instruments:
         """Where in the hour the hourly bars of a stored name open, in seconds; None where that is not known yet."""
         known = self.store.facts_of(provider, name).get("1h")
         return known.hour_offset if known else None
+
+    def _stored_name(self, provider: str, text: str) -> str:
+        """The name of what is stored, or may be, whose listing or grid is said; InputError where several fit."""
+        name = normalize_pair(text, provider)
+        pool = [] if self._is_stored(provider, name) else self._candidates(provider, text, name)
+        if len(pool) > 1:
+            raise self._ambiguous(provider, text, pool)
+        return pool[0].name if pool else name
 
     def _resolved(self, provider: str, text: str, refresh: bool) -> Resolved:
         name = normalize_pair(text, provider)

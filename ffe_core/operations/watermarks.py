@@ -67,6 +67,10 @@ class WatermarkVerbs:
         self._service, self._lake = service, service.lake
         self._store, self._audit = service.stores.watermarks, audit
 
+    def pairs(self, provider: str) -> set[str]:
+        """Stored names of a provider's pairs that have marks."""
+        return {one.series.asset_pair for one in self._store.entries() if one.series.provider == provider}
+
     def preview(self, series: Series, to: times.Instant) -> Rewind:
         """What rewinding to the bar that opens at `to` would do.
 

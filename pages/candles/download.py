@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.export import export
+from ffe_core.instruments.matching import meant
 from ffe_core.operations.console import shared
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -59,7 +61,8 @@ def _written(request: Request) -> tuple[Path, str, str]:
     format_ = query.get("format", "parquet")
     if format_ not in _KINDS:
         raise InputError(f"{format_[:_LONGEST_ECHO]!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
-    series = [Series.of(*_three(key)) for key in query.getlist("series")]
+    there = shared().coverage.series()
+    series = [_stored(there, *_three(key)) for key in query.getlist("series")]
     start, end = _whole(query.get("start"), "start"), _whole(query.get("end"), "end")
     known = _whole(query["known"], "known", _MICROS) if "known" in query else None
     descriptor, name = tempfile.mkstemp(prefix="ffe-export-")
@@ -113,8 +116,15 @@ def _checked(query: QueryParams) -> QueryParams:
     return query
 
 
+def _stored(there: Sequence[Series], pair: str, timeframe: str, provider: str) -> Series:
+    """The series under its stored name, however its pair is written."""
+    alike = [one.asset_pair for one in there if (one.timeframe, one.provider) == (timeframe, provider)]
+    name = meant(pair, alike)
+    return Series(name, timeframe, provider) if name in alike else Series.of(pair, timeframe, provider)
+
+
 def _three(key: str) -> tuple[str, str, str]:
-    pair, *rest = key.split("/")
+    pair, *rest = key.rsplit("/", 2)
     if len(rest) != 2:
         raise InputError(f"{key[:_LONGEST_ECHO]!r} names none; write it like BTCUSD/1h/coinbase", field="series")
     return pair, rest[0], rest[1]

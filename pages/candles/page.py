@@ -19,7 +19,7 @@ from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
 from ffe_core.insight.units import summed, unit_text
-from ffe_core.instruments.names import spellings
+from ffe_core.instruments.matching import matching_names
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
@@ -69,17 +69,17 @@ def asked_for() -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
-def names_of(pair: str) -> tuple[str, ...]:
+def names_of(pair: str, known: list[SeriesSummary]) -> tuple[str, ...]:
     """The stored names that a pair of the address may mean."""
     try:
-        return spellings(pair)
+        return matching_names(pair, (item.series.asset_pair for item in known))
     except InputError:
         return ()
 
 
 def asked_series(known: list[SeriesSummary], asked: dict[str, str]) -> Series | None:
     """The first stored series that the address may mean; None if there is none."""
-    pairs = names_of(asked["pair"]) if "pair" in asked else None
+    pairs = names_of(asked["pair"], known) if "pair" in asked else None
     wanted = {name: value for name, value in asked.items() if name != "pair"}
     for item in known:
         own = {"timeframe": item.series.timeframe, "provider": item.series.provider}

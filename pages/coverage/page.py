@@ -10,7 +10,7 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, hour_grid, largest_gaps, outages
-from ffe_core.instruments.names import normalize_pair
+from ffe_core.instruments.matching import meant
 from ffe_core.intervals import Times
 from ffe_core.operations.gaps import GapState
 from ffe_core.series import Series
@@ -77,7 +77,8 @@ def prefill(known: Sequence[Series]) -> None:
         providers = sorted({series.provider for series in known})
         state.coverage_provider = from_url("provider", one_of(providers), providers[0])
         state.coverage_timeframe = from_url("timeframe", one_of(TIMEFRAMES), None)
-        state.coverage_pair = from_url("pair", lambda text: normalize_pair(text, state.coverage_provider), None)
+        of_provider = [series.asset_pair for series in known if series.provider == state.coverage_provider]
+        state.coverage_pair = from_url("pair", lambda text: meant(text, of_provider), None)
         state.coverage_at = from_url("at", read_at, None)
         state.coverage_list = from_url("watchlist", one_of(list_names()), None)
         state.coverage_preset = from_url("range", one_of((*PRESETS, OWN)), ALL)

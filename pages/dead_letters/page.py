@@ -38,7 +38,9 @@ _MANY_FILES = 500
 
 def wanted() -> Wanted:
     """The filters of the address."""
-    given = {name: from_url(PARAMETERS.get(name, name), text_of, "") for name in DIMENSIONS}
+    given: dict[str, Any] = {
+        name: from_url(PARAMETERS.get(name, name), READERS.get(name, text_of), "") for name in DIMENSIONS
+    }
     status = from_url("status", one_of((ANY, *STATUSES, PARTLY_REPLAYED)), PENDING)
     return Wanted(**given, status="" if status == ANY else status, text=from_url("q", text_of, ""))
 
@@ -47,6 +49,15 @@ def text_of(text: str) -> str:
     if len(text) > 200:
         raise ValueError(text)
     return text
+
+
+def pair_of(text: str) -> str:
+    """The stored name that a pair of the address means; itself where several are, or none is."""
+    found = service().queue.names_of(text_of(text))
+    return found[0] if len(found) == 1 else text
+
+
+READERS = {"asset_pair": pair_of}
 
 
 def set_filter(name: str, value: str | None) -> None:
@@ -116,6 +127,8 @@ def options(name: str, value: str, status: str) -> None:
         index=None,
         key=f"dl_{name}",
         placeholder="Any",
+        # There may be more pairs than are offered, and more ways to write one.
+        accept_new_options=name == "asset_pair",
         format_func=lambda text: f"{in_words(text) if name == 'reason' else text} · {number(found.get(text, 0))}",
         on_change=lambda: set_filter(name, st.session_state[f"dl_{name}"]),
     )

@@ -14,6 +14,7 @@ from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.insight.lineage import origins
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import stored_series
+from ffe_core.instruments.matching import meant
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
@@ -24,12 +25,17 @@ SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last
 MOST = 2_000
 
 
+def read_series(text: str, known: list[Series]) -> Series:
+    """The stored series that an address names, however its pair is written."""
+    pair, *rest = text.rsplit("/", 2)
+    alike = {series.asset_pair: series for series in known if [series.timeframe, series.provider] == rest}
+    return alike[meant(pair, alike)]
+
+
 def filters(known: list[Series]) -> None:
     state = st.session_state
     if arrived("restated_since"):
-        by_key = {series.key: series for series in known}
-        key = from_url("series", one_of(by_key), None)
-        state.restated_series = by_key[key] if key else None
+        state.restated_series = from_url("series", lambda text: read_series(text, known), None)
         providers = sorted({series.provider for series in known})
         state.restated_provider = from_url("provider", one_of(providers), None)
         state.restated_since = from_url("since", one_of(SINCE), "30")

@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.instruments.names import likely_name, spellings
+from ffe_core.instruments.matching import matching_names
+from ffe_core.instruments.names import likely_name
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
@@ -84,7 +85,8 @@ def found() -> tuple[list[RunSummary], int]:
     state = st.session_state
     days = SINCE[state.runs_since]
     since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
-    pairs = spellings(state.runs_pair) if state.runs_pair else ()
+    pair = state.runs_pair
+    pairs = (matching_names(pair, service().runs.pairs()) or (pair,)) if pair else ()
     return service().runs.find(
         states=state.runs_states,
         provider=state.runs_provider,

@@ -7,7 +7,8 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.freshness import Freshness, Health, freshness
-from ffe_core.instruments.names import compact, likely_name, spellings
+from ffe_core.instruments.matching import matching_names
+from ffe_core.instruments.names import compact, likely_name
 from ffe_core.operations.watermarks import Rewind
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
@@ -99,7 +100,7 @@ def is_part_of(text: str, pair: str) -> bool:
     if compact(text) in compact(pair):
         return True
     try:
-        return pair in spellings(text)
+        return bool(matching_names(text, (pair,)))
     except InputError:
         return False
 

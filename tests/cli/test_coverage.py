@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ffe_core.series import Series
+from ffe_core.times import DAY
 from tests.cli.test_backfill import backfill, run
 from tests.ingestion.fakes import HOUR, START, FakeProvider, hours, ingester, records
 from tests.ingestion.fakes import run as ingest
@@ -130,3 +132,36 @@ def test_a_refused_series_stops_no_other(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert [row["asset_pair"] for row in json.loads(done.stdout)] == ["BTCUSD"]
     assert "ETHUSD 1h from simulated has none" in done.stderr
+
+
+@pytest.fixture
+def shares(tmp_path: Path) -> Path:
+    """A share as an earlier release stored it, and two that have the same letters."""
+    for name in ("BRKB", "A-BC", "AB-C"):
+        share = Series(name, "1d", "alpha_vantage")
+        ingest(ingester(tmp_path), FakeProvider(records([START + DAY])), START + DAY, START + 2 * DAY, share)
+    return tmp_path
+
+
+@pytest.mark.parametrize("typed", ["BRK-B", "brk.b", "BRKB"])
+def test_a_pair_is_found_and_acted_on_however_it_is_written(shares: Path, typed: str) -> None:
+    one = ("--provider", "alpha_vantage", "--pairs", typed, "--timeframes", "1d")
+    week = ("--start", "2024-01-02", "--end", "2024-01-05")
+    [row] = printed(shares, "coverage", *one, *week)
+    assert (row["asset_pair"], row["stored"], row["unexplained"]) == ("BRKB", 1, 3)
+    assert [row["asset_pair"] for row in printed(shares, "coverage", "--pairs", typed)] == ["BRKB"]
+    assert printed(shares, "coverage", "mark", *one, *week, "--reason", "venue outage")["candles"] == 3
+    [row] = printed(shares, "coverage", *one, *week)
+    assert (row["marked"], row["unexplained"]) == (3, 0)
+    assert printed(shares, "coverage", "unmark", *one, *week)["holes"] == 1
+    [row] = printed(shares, "watermarks", "forget", *one, "--reason", "x")
+    assert row["asset_pair"] == "BRKB"
+
+
+def test_a_name_that_fits_several_shows_all_and_moves_none(shares: Path) -> None:
+    assert {row["asset_pair"] for row in printed(shares, "coverage", "--pairs", "abc")} == {"A-BC", "AB-C"}
+    one = ("--provider", "alpha_vantage", "--pairs", "abc", "--timeframes", "1d")
+    refused = run(shares, "watermarks", "forget", *one, "--reason", "x")
+    assert refused.returncode == 2
+    assert "'abc' fits A-BC, AB-C; name one of them" in refused.stderr
+    assert printed(shares, "coverage", "--pairs", "NOSUCH") == []

@@ -50,6 +50,21 @@ def dead_letter(folder: Path, *hours: int, **context: Any) -> str:
     return dead_lettered(folder / "dlq", *hours, context={**BTC, **context})
 
 
+class TestPairs:
+    @pytest.mark.parametrize("typed", ["BRK-B", "brk.b", "BRKB"])
+    def test_a_name_of_an_earlier_release_is_found_by_what_is_typed_now(self, dlq: Any, tmp_path: Path, typed: str):
+        dead_letter(tmp_path, 0)
+        entry_id = dead_letter(tmp_path, 0, asset_pair="BRKB", provider="alpha_vantage")
+        assert [row["id"] for row in dlq("list", "--pair", typed, "--json").json] == [entry_id]
+        assert dlq("discard", "--pair", typed, "--reason", "x", "--json").json["discarded"] == 1
+
+    def test_what_cannot_be_a_pair_is_refused_in_one_sentence(self, dlq: Any, tmp_path: Path):
+        dead_letter(tmp_path, 0)
+        said = dlq("list", "--pair", "???")
+        assert (said.status, said.err.count("\n")) == (2, 1)
+        assert "'???' cannot be a pair" in said.err
+
+
 class TestList:
     def test_each_entry_with_its_counts(self, dlq: Any, tmp_path: Path):
         batch_id = dead_letter(tmp_path, 0, 1, run_id="7")

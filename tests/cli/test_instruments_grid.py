@@ -9,9 +9,11 @@ import pytest
 
 from ffe_core.calendars import ExchangeHours
 from ffe_core.calendars.hour_grid import on_hour_grid
+from ffe_core.instruments.model import Instrument
 from ffe_core.series import Series
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.state.instruments import InstrumentStore
 from ffe_core.times import DAY, parse_instant
 from tests.cli.test_backfill import run
 from tests.ingestion.fakes import FakeProvider, ingester, records
@@ -61,3 +63,12 @@ def test_what_a_release_before_stored_is_learned_when_coverage_looks(folder: Pat
 def test_bad_input_gets_a_sentence(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     done = run(tmp_path, *arguments)
     assert (done.returncode, said in done.stderr) == (2, True)
+
+
+def test_the_grid_of_a_share_is_accepted_however_its_name_is_written(tmp_path: Path) -> None:
+    database = Database(tmp_path / DATABASE_FILE)
+    listed = [Instrument("alpha_vantage", "BRK-B", "BRK-B", "equity", "Berkshire")]
+    InstrumentStore(database).replace("alpha_vantage", listed)
+    database.close()
+    done = json.loads(run(tmp_path, *ACCEPT, "half-hour", "brk.b", "--json").stdout)
+    assert (done["asset_pair"], done["hour_grid"]) == ("BRK-B", "on the half hour")

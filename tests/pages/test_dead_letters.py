@@ -56,6 +56,26 @@ def ran(console: ConsoleService) -> str:
     return str(run.state)
 
 
+class TestPairs:
+    @pytest.mark.parametrize("typed", ["brk.b", "BRK-B", "BRKB"])
+    def test_a_typed_pair_finds_what_is_stored_under_another_spelling(
+        self, console: ConsoleService, open_page: Open, typed: str
+    ):
+        dead_letter(console, 0)
+        dead_letter(console, 0, asset_pair="BRKB", provider="alpha_vantage")
+        at = open_page("dead_letters", pair=typed)
+        assert list(frame(at, "dl_records")["Pair"]) == ["BRKB"]
+        assert at.selectbox(key="dl_asset_pair").value == "BRKB"
+
+    def test_several_that_fit_alike_are_shown_and_what_cannot_be_a_pair_is_said(
+        self, console: ConsoleService, open_page: Open
+    ):
+        dead_letter(console, 0, asset_pair="A-BC")
+        dead_letter(console, 0, asset_pair="AB-C")
+        assert sorted(frame(open_page("dead_letters", pair="abc"), "dl_records")["Pair"]) == ["A-BC", "AB-C"]
+        assert "cannot be a pair" in words(open_page("dead_letters", pair="???"))
+
+
 class TestTheList:
     def test_nothing_kept_says_what_the_page_is_for(self, open_page: Open):
         assert "whole as received, instead of being lost" in words(open_page("dead_letters"))

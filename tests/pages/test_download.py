@@ -50,6 +50,13 @@ def test_an_export_leaves_no_file_and_no_descriptor_behind(get: Get, tmp_path: P
     assert not left_behind(tmp_path)
 
 
+def test_a_pair_is_found_however_it_is_written(get: Get) -> None:
+    stored = get(f"{BTC}{RANGE}&format=csv").text
+    assert get(f"series=btc-usd/1h/simulated{RANGE}&format=csv").text == stored
+    assert get(f"series=btc/usd/1h/simulated{RANGE}&format=csv").text == stored
+    assert get(f"series=ETH-USD/1h/simulated{RANGE}&format=csv").status_code == 400
+
+
 def test_a_part_that_is_not_there_leaves_nothing_behind_either(get: Get, tmp_path: Path) -> None:
     answer = get(f"{BTC}{RANGE}&format=csv", Range="bytes=999999999-")
     assert answer.status_code == 416

@@ -217,3 +217,18 @@ def test_a_schedule_that_has_both_names_of_a_book_is_edited_without_asking_again
     made = listed.schedules.create(both, "ann")
     edited = listed.schedules.edit(made.id, replace(Draft.of(made), name="renamed"), "ann")
     assert (edited.name, edited.pairs) == ("renamed", ("BTCUSD", "BTCUSDC"))
+
+
+def test_names_of_an_earlier_release_are_found_by_what_is_typed_now(console: ConsoleService, open_page: Open) -> None:
+    """`BRKB` is how 0.1.0 stored BRK-B."""
+    request = BackfillRequest.of("simulated", ["BRKB", "BTCUSD"], ["1h"], "2024-01-02", "2024-01-03")
+    console.run_service.wait(console.run_service.start(request, "ann"), 60)
+    for typed_name in ("BRK-B", "brk.b", "BRKB"):
+        address = {"pair": typed_name, "provider": "simulated", "timeframe": "1h"}
+        assert list(open_page("watermarks", **address).dataframe[0].value["Pair"]) == ["BRKB"]
+        assert len(open_page("runs", **address).dataframe[0].value) == 1
+        assert open_page("candles", **address).session_state.candles_series.asset_pair == "BRKB"
+        assert "BRKB 1h, 2024-01-02" in words(open_page("coverage", **address))
+        at = open_page("restatements", series=f"{typed_name}/1h/simulated")
+        assert at.session_state.restated_series == Series("BRKB", "1h", "simulated")
+    assert "No run matches" in words(open_page("runs", pair="BRK-C"))

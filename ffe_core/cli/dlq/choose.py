@@ -1,4 +1,4 @@
-"""Choice of the dead letters a verb is about: entries and records by id, and what filters choose of them."""
+"""Choice of the dead letters a verb is about: batches and records by id, and what filters choose of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ffe_core.cli import output
 from ffe_core.cli.common import run_service
 from ffe_core.cli.dlq.arguments import FILTERS
 from ffe_core.errors import InputError
-from ffe_core.instruments.names import likely_name
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.file import PENDING
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Selection
@@ -54,16 +53,18 @@ def _tell_progress(done: int, total: int) -> None:
         output.tell(f"read {done:,} of {total:,} dead letter files")
 
 
-def wanted(arguments: argparse.Namespace, status: str = "") -> Wanted:
-    """The filters given; records of `status` if no other is asked for."""
+def wanted(arguments: argparse.Namespace, queue: DeadLetterQueue, status: str = "") -> Wanted:
+    """The filters given; records of `status` if no other is asked for. InputError for a pair that cannot be one."""
     given = {name: getattr(arguments, f"wanted_{name}") for name in FILTERS}
     pair = given.pop("pair")
-    return Wanted(**{**given, "status": given["status"] or status}, asset_pair=likely_name(pair) if pair else "")
+    if pair:
+        queue.names_of(pair)
+    return Wanted(**{**given, "status": given["status"] or status}, asset_pair=pair)
 
 
 def selection(arguments: argparse.Namespace, queue: DeadLetterQueue, status: str) -> dict[str, tuple[int, ...]]:
     """The frozen list that ids and filters come to: records of this status."""
-    filters = wanted(arguments, status)
+    filters = wanted(arguments, queue, status)
     if not arguments.ids and set(filters.given) == {"status"} and not arguments.wanted_status:
         raise InputError("records: name batches by their id, or choose some with a filter; `dlq list` shows them")
     matching = queue.select(filters) if set(filters.given) - {"status"} or not arguments.ids else None

@@ -40,7 +40,7 @@ def listing(arguments: argparse.Namespace) -> int:
 
 
 def _batches(queue: DeadLetterQueue, arguments: argparse.Namespace) -> list[DeadLetterBatchRow]:
-    return queue.batches(choose.wanted(arguments), arguments.limit, arguments.offset)
+    return queue.batches(choose.wanted(arguments, queue), arguments.limit, arguments.offset)
 
 
 def show(arguments: argparse.Namespace) -> int:

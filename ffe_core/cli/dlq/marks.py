@@ -13,7 +13,7 @@ from ffe_core.storage.dead_letters.file import DISCARDED, PENDING
 def purge(arguments: argparse.Namespace) -> int:
     """Delete for good the batches in which nothing is pending."""
     with choose.opened() as (_, dead_letters):
-        rows = dead_letters.purgeable(arguments.days, choose.wanted(arguments))
+        rows = dead_letters.purgeable(arguments.days, choose.wanted(arguments, dead_letters.queue))
         gone = [row.id for row in rows]
         if not arguments.dry_run:
             gone = dead_letters.purge(gone, arguments.days, actor(), arguments.why)

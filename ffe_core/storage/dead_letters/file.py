@@ -49,7 +49,7 @@ class NotADeadLetter(ValueError):
 
 @dataclass(slots=True)
 class DeadLetterRecord:
-    """One record of an entry, and where it stands."""
+    """One record of a batch, and where it stands."""
 
     number: int
     raw: Any
@@ -92,12 +92,12 @@ class DeadLetterBatch:
 
     @property
     def touched_at(self) -> float:
-        """When the last step was taken, or the entry saved; epoch seconds."""
+        """When the last step was taken, or the batch saved; epoch seconds."""
         return instant(self.history[-1]["at"]) or self.saved_at if self.history else self.saved_at
 
 
 def batch_status(counts: Mapping[str, int]) -> str:
-    """What the states of its records, counted, make an entry."""
+    """What the states of its records, counted, make a batch."""
     already_replayed = counts.get(REPLAYED, 0) + counts.get(SUPERSEDED, 0)
     if counts.get(PENDING, 0):
         return PARTLY_REPLAYED if already_replayed else PENDING

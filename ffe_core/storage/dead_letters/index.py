@@ -113,7 +113,7 @@ cells = sa.Table(
     sa.Index("cells_by_time", "reason", "status", "saved_at", "entry"),
     sqlite_with_rowid=False,
 )
-"""How many records of an entry have a status, for each reason and, under the reason "", whatever the reason."""
+"""How many records of a batch have a status, for each reason and, under the reason "", whatever the reason."""
 _GROUP = ("dimension", "value", "status")
 groups = sa.Table(
     "groups",
@@ -538,7 +538,7 @@ _Group = tuple[str, str, str]
 
 
 class _Counts:
-    """What a change of some entries does to the kept counts: gathered first, written once."""
+    """What a change of some batches does to the kept counts: gathered first, written once."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -548,7 +548,7 @@ class _Counts:
         self._lost: dict[_Group, set[float]] = {}
 
     def add(self, row: Mapping[str, Any], counted: Mapping[tuple[str, str], int]) -> None:
-        """An entry's records, by (reason, status); negative for one that is forgotten."""
+        """A batch's records, by (reason, status); negative for one that is forgotten."""
         anywhere = [(TOTAL, ""), *((name, row[name]) for name in BATCH_DIMENSIONS)]
         for (reason, status), count in counted.items():
             for dimension, value in [("reason", reason)] if reason else anywhere:
@@ -580,7 +580,7 @@ class _Counts:
             self._connection.execute(statement, rows)
 
     def _narrow(self, group: _Group, gone: set[float]) -> None:
-        """Find a group's first and last entry anew, if what it lost was one of them."""
+        """Find a group's first and last batch anew, if what it lost was one of them."""
         here = sa.and_(*(groups.c[name] == value for name, value in zip(_GROUP, group, strict=True)))
         row = self._connection.execute(sa.select(groups.c.first_seen, groups.c.last_seen).where(here)).first()
         if row is not None and gone & set(row):
@@ -589,7 +589,7 @@ class _Counts:
 
 
 def _edge(group: _Group, *, newest: bool) -> sa.Select[Any]:
-    """When the first or last entry of a group was saved."""
+    """When the first or last batch of a group was saved."""
     dimension, value, status = group
     if dimension in BATCH_DIMENSIONS:
         has = sa.exists().where(cells.c.entry == batches.c.key, cells.c.reason == "", cells.c.status == status)

@@ -51,7 +51,7 @@ Selection = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a batch: the entry that holds its new records, and how many there were."""
+    """What became of a batch: the batch that holds its new records, and how many there were."""
 
     batch_id: str | None
     saved: int
@@ -112,7 +112,7 @@ class DeadLetterQueue:
             self._index.refresh(progress)
 
     def find(self, wanted: Wanted | None = None, limit: int = 50, offset: int = 0) -> Page:
-        """A page of matching records, those of the newest entry first."""
+        """A page of matching records, those of the newest batch first."""
         wanted = wanted or Wanted()
         return self._ask(lambda index: search.find(index, wanted, self._reader(wanted), limit, offset))
 
@@ -123,7 +123,7 @@ class DeadLetterQueue:
     def batches(
         self, wanted: Wanted | None = None, limit: int | None = None, offset: int = 0
     ) -> list[DeadLetterBatchRow]:
-        """Entries that hold a matching record, the newest first."""
+        """Batches that hold a matching record, the newest first."""
         wanted = wanted or Wanted()
         return self._ask(lambda index: search.batch_rows(index, wanted, self._reader(wanted), limit, offset))
 
@@ -134,8 +134,12 @@ class DeadLetterQueue:
         """
         return self._ask(lambda index: search.group(index, dimension, wanted or Wanted(), most))
 
+    def names_of(self, pair: str) -> tuple[str, ...]:
+        """The stored names that a typed pair means among the dead letters; InputError for what cannot be a name."""
+        return self._ask(lambda index: search.names_of(index, pair))
+
     def rows(self, batch_ids: Sequence[str]) -> list[DeadLetterBatchRow]:
-        """These entries as a list shows them, in this order. InputError names one that there is not."""
+        """These batches as a list shows them, in this order. InputError names one that there is not."""
         found = self._ask(lambda index: search.rows_of(index, batch_ids))
         missing = set(batch_ids) - {row.id for row in found}
         if missing:
@@ -149,7 +153,7 @@ class DeadLetterQueue:
         return self._ask(lambda index: search.span(index, selection))
 
     def select(self, wanted: Wanted | None = None) -> dict[str, tuple[int, ...]]:
-        """Every matching record, as a list that does not change any more: entry id -> numbers, the oldest first."""
+        """Every matching record, as a list that does not change any more: batch id -> numbers, the oldest first."""
         wanted = wanted or Wanted()
         return self._ask(lambda index: dict(search.select(index, wanted, self._reader(wanted))))
 
@@ -158,7 +162,7 @@ class DeadLetterQueue:
         return self._ask(_quarantined)
 
     def read(self, batch_id: str) -> DeadLetterBatch:
-        """One entry with all its records. InputError if there is none of this id."""
+        """One batch with all its records. InputError if there is none of this id."""
         try:
             return read_batch(self._path(batch_id))
         except NotADeadLetter as reason:
@@ -169,9 +173,9 @@ class DeadLetterQueue:
     def change(
         self, batch_ids: Sequence[str], decide: Callable[[dict[str, DeadLetterBatch]], Mapping[str, Sequence[Step]]]
     ) -> None:
-        """Add steps to the history of some entries, while nobody else changes any.
+        """Add steps to the history of some batches, while nobody else changes any.
 
-        `decide` gets the entries as they are now and returns the steps for each; what it raises, nothing is changed.
+        `decide` gets the batches as they are now and returns the steps for each; what it raises, nothing is changed.
         """
         with self._guarded("written to"), self._lock:
             decided = decide({batch_id: self.read(batch_id) for batch_id in dict.fromkeys(batch_ids)})
@@ -186,7 +190,7 @@ class DeadLetterQueue:
                 self._index.take_in(written)
 
     def remove(self, batch_ids: Sequence[str], may_go: Callable[[DeadLetterBatch], bool]) -> list[str]:
-        """Delete the files of those entries that, as they are now, may go; returns their ids."""
+        """Delete the files of those batches that, as they are now, may go; returns their ids."""
         gone: list[str] = []
         with self._guarded("written to"), self._lock:
             try:
@@ -201,7 +205,7 @@ class DeadLetterQueue:
     # -- inside
 
     def _path(self, batch_id: str) -> Path:
-        """The file of an entry; InputError for an id that cannot be one of this folder."""
+        """The file of a batch; InputError for an id that cannot be one of this folder."""
         name = f"{batch_id}.json"
         plain = isinstance(batch_id, str) and "\0" not in name and Path(name).name == name and name[0] != "."
         path = self.storage_path / name
@@ -213,7 +217,7 @@ class DeadLetterQueue:
         raise InputError(f"there is no dead letter {batch_id!r}; `dlq list` shows which there are", field="entry")
 
     def _reader(self, wanted: Wanted) -> Callable[[str], DeadLetterBatch]:
-        """Reads entries; one that cannot hold the text wanted comes back without its records."""
+        """Reads batches; one that cannot hold the text wanted comes back without its records."""
 
         def read(batch_id: str) -> DeadLetterBatch:
             if wanted.text and not search.may_hold(read_text(self._path(batch_id)), wanted.text):

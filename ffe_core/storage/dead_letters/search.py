@@ -1,6 +1,6 @@
 """Dead letter search: pages of batches and of records, and counts by group, asked of the index.
 
-A page walks the entries newest first and stops when it is full; counts of one filter are kept by the index. Only a
+A page walks the batches newest first and stops when it is full; counts of one filter are kept by the index. Only a
 search in what was received reads files, newest first, as many as it takes to fill the page.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ffe_core.errors import InputError
+from ffe_core.instruments.matching import matching_names
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import file as files
 from ffe_core.storage.dead_letters.file import DeadLetterBatch
@@ -43,7 +44,7 @@ from ffe_core.storage.rows import portions
 TREND_DAYS = 30
 _PLAIN = re.compile(r"[a-z0-9_.:-]+")
 Read = Callable[[str], DeadLetterBatch]
-"""Gives an entry by its id."""
+"""Gives a batch by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,19 @@ class Wanted:
     reason: str = ""
     """A code, or the rule alone of `rule:field`; "none" for records that break no rule."""
     asset_pair: str = ""
+    """As typed or as stored: see `instruments.matching`."""
     timeframe: str = ""
     provider: str = ""
     run: str = ""
     day: str = ""
     """The UTC day on which they were kept, for example 2024-01-31."""
     status: str = ""
-    """pending, new, failed again, replayed, superseded by stored or discarded; partly replayed asks for entries."""
+    """pending, new, failed again, replayed, superseded by stored or discarded; partly replayed asks for batches."""
     text: str = ""
     """What a record contains, as received or edited, whatever the case of its letters."""
     batch: str = ""
+    pairs: tuple[str, ...] = ()
+    """The stored names that `asset_pair` came to, filled in by the search."""
 
     def __post_init__(self) -> None:
         if self.status and self.status not in (*STATUSES, files.PARTLY_REPLAYED):
@@ -72,7 +76,8 @@ class Wanted:
     @property
     def given(self) -> dict[str, str]:
         """The filters that are set."""
-        return {item.name: value for item in fields(self) if (value := getattr(self, item.name))}
+        names = (item.name for item in fields(self) if item.name != "pairs")
+        return {name: value for name in names if (value := getattr(self, name))}
 
     @property
     def record_status(self) -> str:
@@ -111,7 +116,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterBatchRow:
-    """One entry as a list shows it, with its records counted by status."""
+    """One batch as a list shows it, with its records counted by status."""
 
     id: str
     saved_at: float
@@ -146,8 +151,27 @@ class Group:
     """How many were kept on each of the last 30 UTC days, today last."""
 
 
+def names_of(index: DeadLetterIndex, pair: str) -> tuple[str, ...]:
+    """The stored names that a typed pair means among the dead letters; InputError for what cannot be a name."""
+    query = sa.select(groups.c.value).where(groups.c.dimension == "asset_pair", groups.c.status == ALL)
+    with index.reading() as connection:
+        return matching_names(pair, connection.scalars(query))
+
+
+def _resolved(index: DeadLetterIndex, wanted: Wanted) -> Wanted:
+    """The same with its pair as stored; one that no name fits stays, and matches nothing."""
+    if not wanted.asset_pair or wanted.pairs:
+        return wanted
+    try:
+        pairs = names_of(index, wanted.asset_pair) or (wanted.asset_pair,)
+    except InputError:
+        pairs = (wanted.asset_pair,)
+    return replace(wanted, asset_pair=pairs[0], pairs=pairs)
+
+
 def find(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset: int) -> Page:
-    """A page of records, the newest entry first."""
+    """A page of records, the newest batch first."""
+    wanted = _resolved(index, wanted)
     if wanted.text:
         return _searched_page(index, wanted, read, limit, offset)
     total = count(index, wanted)
@@ -160,9 +184,10 @@ def find(index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int, offset:
 
 def count(index: DeadLetterIndex, wanted: Wanted) -> int:
     """How many records match, a text aside."""
+    wanted = _resolved(index, wanted)
     given = {name: value for name, value in wanted.given.items() if name not in ("status", "text")}
     with index.reading() as connection:
-        if len(given) > 1 or "batch" in given or wanted.status == files.PARTLY_REPLAYED:
+        if len(given) > 1 or len(wanted.pairs) > 1 or "batch" in given or wanted.status == files.PARTLY_REPLAYED:
             query = sa.select(sa.func.coalesce(sa.func.sum(cells.c["count"]), 0))
             return int(connection.scalar(_matching(query, wanted)) or 0)
         dimension, value = next(iter(given.items()), (TOTAL, ""))
@@ -175,7 +200,8 @@ def count(index: DeadLetterIndex, wanted: Wanted) -> int:
 def batch_rows(
     index: DeadLetterIndex, wanted: Wanted, read: Read, limit: int | None, offset: int
 ) -> list[DeadLetterBatchRow]:
-    """Entries with at least one matching record, the newest first."""
+    """Batches with at least one matching record, the newest first."""
+    wanted = _resolved(index, wanted)
     with index.reading() as connection:
         holding: Iterator[tuple[str, int]] = _batches(connection, wanted)
         if wanted.text:
@@ -186,7 +212,7 @@ def batch_rows(
 
 
 def rows_of(index: DeadLetterIndex, ids: Sequence[str]) -> list[DeadLetterBatchRow]:
-    """The entries of these ids that there are, in this order."""
+    """The batches of these ids that there are, in this order."""
     with index.reading() as connection:
         return [row for some in portions(ids) for row in _full(connection, some, {})]
 
@@ -210,6 +236,7 @@ def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50
     """Records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first."""
     if dimension not in DIMENSIONS:
         raise InputError(f"{dimension!r} is unknown; use one of {', '.join(DIMENSIONS)}", field="group")
+    wanted = _resolved(index, wanted)
     kept = set(wanted.given) <= {"status"} and wanted.status != files.PARTLY_REPLAYED
     with index.reading() as connection:
         if kept:
@@ -218,7 +245,8 @@ def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50
 
 
 def select(index: DeadLetterIndex, wanted: Wanted, read: Read) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The numbers of the matching records of each entry, the oldest entry first."""
+    """The numbers of the matching records of each batch, the oldest batch first."""
+    wanted = _resolved(index, wanted)
     with index.reading() as connection:
         if not wanted.text:
             rows = connection.execute(_all_numbers(wanted).execution_options(yield_per=10_000))
@@ -239,7 +267,7 @@ def _all_numbers(wanted: Wanted) -> sa.Select[Any]:
 
 
 def _matching(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
-    """Narrow a query over entries and their cells to what is wanted."""
+    """Narrow a query over batches and their cells to what is wanted."""
     return query.select_from(cells.join(batches, cells.c.entry == batches.c.key)).where(
         cells.c.reason == wanted.reason, cells.c.status == wanted.record_status, *_batch_conditions(wanted)
     )
@@ -247,14 +275,17 @@ def _matching(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
 
 def _batch_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     given = wanted.given
+    if len(wanted.pairs) > 1:
+        del given["asset_pair"]
     conditions = [batches.c[name] == given[name] for name in BATCH_DIMENSIONS if name in given]
+    conditions += [batches.c.asset_pair.in_(wanted.pairs)] if len(wanted.pairs) > 1 else []
     conditions += [batches.c.id == wanted.batch] if wanted.batch else []
     conditions += [batches.c.status == wanted.status] if wanted.status == files.PARTLY_REPLAYED else []
     return conditions
 
 
 def _batches(connection: sa.Connection, wanted: Wanted, *, newest_first: bool = True) -> Iterator[tuple[str, int]]:
-    """Ids of entries that hold a match, and how many each holds (a text aside)."""
+    """Ids of batches that hold a match, and how many each holds (a text aside)."""
     by_batch = bool(_batch_conditions(wanted))
     # The order is that of the index the query walks, so that a page is full long before the end.
     order = (batches.c.saved_at, batches.c.key) if by_batch else (cells.c.saved_at, cells.c.entry)
@@ -265,7 +296,7 @@ def _batches(connection: sa.Connection, wanted: Wanted, *, newest_first: bool = 
 
 
 def _window(connection: sa.Connection, wanted: Wanted, limit: int, offset: int) -> Iterator[Row]:
-    """The records from `offset` on, entry by entry; entries before it are only counted."""
+    """The records from `offset` on, batch by batch; batches before it are only counted."""
     skip = offset
     for id_, matching in _batches(connection, wanted):
         if skip >= matching:
@@ -323,7 +354,7 @@ def _record_conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
 def _searched(
     connection: sa.Connection, wanted: Wanted, read: Read, *, newest_first: bool = True
 ) -> Iterator[tuple[str, list[Row]]]:
-    """Entries that hold the text wanted, each with its matching records and their values.
+    """Batches that hold the text wanted, each with its matching records and their values.
 
     Every query is read to its end before a file is: one under way would keep dead letters from being saved.
     """

@@ -314,6 +314,11 @@ class RunStore:
         with self._database.read() as connection:
             return read_rows(connection, RunLine, query)[::-1]
 
+    def pairs(self) -> list[str]:
+        """Every stored name that a run was about."""
+        with self._database.read() as connection:
+            return list(connection.scalars(sa.select(run_series.c.asset_pair).distinct()))
+
     def find(
         self,
         *,

@@ -266,6 +266,41 @@ def found(queue: DeadLetterQueue, **wanted: str) -> set[str]:
     return names
 
 
+OLD, NEW = {**BTC, "asset_pair": "BRKB"}, {**BTC, "asset_pair": "BC~2FPB"}
+ALIKE = ({**BTC, "asset_pair": "A-BC"}, {**BTC, "asset_pair": "AB-C"})
+
+
+class TestPairs:
+    @pytest.mark.parametrize(
+        ("typed", "names"),
+        [
+            ("btc-usd", {"a0"}),
+            ("BRK-B", {"b0", "b1"}),
+            ("brk.b", {"b0", "b1"}),
+            ("BC/PB", {"c0"}),
+            ("bcpb", {"c0"}),
+            ("abc", {"d0", "e0"}),
+            ("ab-c", {"e0"}),
+            ("ABCD", set()),
+        ],
+    )
+    def test_a_pair_is_found_however_it_is_written(self, tmp_path: Path, typed: str, names: set[str]):
+        contexts = (BTC, OLD, NEW, *ALIKE)
+        for name, context in zip("abcde", contexts, strict=True):
+            put(tmp_path, name, context=context, records=[upside_down(0), upside_down(1)][: 1 + (name == "b")])
+        queue = DeadLetterQueue(tmp_path)
+        assert found(queue, asset_pair=typed) == names
+        assert found(queue, asset_pair=typed, status="pending") == names
+        assert found(queue, asset_pair=typed, timeframe="1h", reason="high_below_low") == names
+
+    def test_what_cannot_be_a_name_matches_nothing_and_is_refused_where_it_is_typed(self, tmp_path: Path):
+        put(tmp_path, "a")
+        queue = DeadLetterQueue(tmp_path)
+        assert queue.find(Wanted(asset_pair="?")).rows == []
+        with pytest.raises(InputError, match=r"'\?' cannot be a pair"):
+            queue.names_of("?")
+
+
 class TestFinding:
     @pytest.mark.parametrize(
         ("wanted", "names"),
