@@ -56,7 +56,7 @@ class World:
         self.ingester = BatchDataIngester(self.lake, self.settings, open_state(self.settings))
 
     def known(self, series: Series) -> SeriesFacts:
-        return self.ingester.instruments.facts_of(AV, "TSLA").get(series.timeframe, SeriesFacts())
+        return self.ingester.stores.instruments.facts_of(AV, "TSLA").get(series.timeframe, SeriesFacts())
 
     def run(
         self, series: Series, start: str = BEGINNING, end: str = "2012-03-13", mode: Mode = "resume"
@@ -139,7 +139,7 @@ def test_gaps_mode_explains_what_an_earlier_release_counted_as_missing(world: Wo
 
 
 def test_a_later_first_bar_counts_only_when_all_is_fetched_again(world: World) -> None:
-    world.ingester.instruments.learn(DAYS, first_bar=FIRST_DAY - 30 * DAY, asked_from=EARLIEST)
+    world.ingester.stores.instruments.learn(DAYS, first_bar=FIRST_DAY - 30 * DAY, asked_from=EARLIEST)
     world.run(DAYS)
     assert world.known(DAYS).first_bar == FIRST_DAY - 30 * DAY
     world.run(DAYS, mode="refetch")

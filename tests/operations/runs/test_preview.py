@@ -83,7 +83,7 @@ def test_a_known_first_day_makes_the_search_shorter(tmp_path: Path) -> None:
     month = BackfillRequest.of("alpha_vantage", ["TSLA"], ["1h"], BEGINNING, "2021-08-31")
     days = BackfillRequest.of("alpha_vantage", ["TSLA"], ["1d"], BEGINNING, "2021-08-31")
     before = preview(month, service).first_bar_requests
-    service.ingester.instruments.learn(Series("TSLA", "1d", "alpha_vantage"), first_bar=LISTED - LISTED % DAY)
+    service.ingester.stores.instruments.learn(Series("TSLA", "1d", "alpha_vantage"), first_bar=LISTED - LISTED % DAY)
     after = preview(month, service).first_bar_requests
     assert 2 <= after < before <= 25
     assert preview(days, service).first_bar_requests == 0
