@@ -74,12 +74,8 @@ def _staged(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
         file = temporary.open("xb")
-        try:
+        with suppress(OSError):  # a file system without locks gives none to those who clean either
             fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            file.close()
-            temporary.unlink(missing_ok=True)
-            raise
         if os.fstat(file.fileno()).st_nlink:
             return temporary, file
         file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -145,3 +146,19 @@ class TestLocks:
             lock.release()
         marks.set("BTCUSD", "1h", "2024-01-01T00:00:00Z")
         assert letters.save([{"open": "x"}], "broken", context).saved == 1
+
+
+def test_a_file_system_without_locks_is_written_and_nothing_is_cleaned_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".b.json.0123abcd.tmp"
+    left.write_text("half of so")
+
+    def none(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    write_atomically(tmp_path / "a.json", "whole")
+    assert (tmp_path / "a.json").read_text() == "whole"
+    assert remove_left_overs(tmp_path) == 0
+    assert left.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import sqlite3
@@ -615,16 +616,17 @@ def test_temporary_files_of_killed_writers_go_and_those_of_living_ones_stay(tmp_
         tmp_path / "locks" / ".leader.json.0123abcd.tmp",
         log / "_commit_6f1c.json.tmp",
     ]
-    young, others = tmp_path / "dlq" / ".b.json.0123abcd.tmp", tmp_path / "dlq" / "mine.tmp"
-    for file in (*old, young, others):
+    written, others = tmp_path / "dlq" / ".b.json.0123abcd.tmp", tmp_path / "dlq" / "mine.tmp"
+    for file in (*old, written, others):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("half of so")
         os.utime(file, (time.time() - 7200,) * 2)
-    os.utime(young)
-    with opened(tmp_path):
-        assert not any(file.exists() for file in old)
-        assert young.exists()
-        assert others.exists()
+    with written.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        with opened(tmp_path):
+            assert not any(file.exists() for file in old)
+            assert written.exists()
+            assert others.exists()
 
 
 def test_an_end_that_comes_while_progress_is_being_written_is_written_too(
