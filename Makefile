@@ -5,10 +5,13 @@ FAST = -n 2 --dist worksteal -m "not slow and not browser" --hypothesis-profile=
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes, and each would compile the program for itself
 
-.PHONY: fast test long check requirements wheel
+.PHONY: fast pages test long check requirements wheel
 
-fast: ## Tests that need no browser, no server and no process of their own
+fast: ## Tests that need no browser, no server, no whole page and no process of their own
 	$(PYTHON) -m pytest $(FAST)
+
+pages: ## Every page drawn in every state, without a browser
+	$(PYTHON) -m pytest -n 2 --dist worksteal tests/pages --hypothesis-profile=quick
 
 test: check ## Everything that has to pass before a change lands
 	$(PYTHON) -m pytest -n 2 --dist loadfile

@@ -24,6 +24,14 @@ PAGES = sorted(path.parent.name for path in CONSOLE.parent.glob("*/page.py"))
 Open = Callable[..., AppTest]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drawing whole pages takes a third of a second each and was a third of the fast tests: `make pages` runs them."""
+    for item in items:
+        if "open_page" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 _installed = functools.cache(manifest_scanner.scan_component_manifests)
 
 
