@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.fail(interruption.sentence(), interruption.status(), "interrupted")
         return interruption.status()
+    output.tell_repeats()
     output.tell_interruption()
     return status if interruption.came() is None else interruption.status()
 

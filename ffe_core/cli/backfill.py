@@ -21,6 +21,8 @@ from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSeries
 from ffe_core.timeframes import TIMEFRAMES
 
+_MOST_NAMED = 8
+"""Series whose dead letters are named one by one."""
 _BAR = 30
 
 
@@ -68,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         _show(results)
+        _show_dead_letters(results, run_id)
     return status_of(results)
 
 
@@ -123,6 +126,20 @@ def _show(results: list[dict[str, Any]]) -> None:
             print(
                 f"\n{result['asset_pair']} {result['timeframe']}: {result['provider']} does not reach {first} to {last}"
             )
+
+
+def _show_dead_letters(results: list[dict[str, Any]], run_id: int) -> None:
+    """What was kept as dead letters, by series, the most first, and where to look."""
+    kept = [
+        (result["failed_records"] + result.get("superseded", 0), f"{result['asset_pair']} {result['timeframe']}")
+        for result in results
+    ]
+    kept = sorted(((count, name) for count, name in kept if count), key=lambda one: (-one[0], one[1]))
+    if kept:
+        named = ", ".join(f"{count:,} of {name}" for count, name in kept[:_MOST_NAMED])
+        rest = kept[_MOST_NAMED:]
+        more = f" and {sum(count for count, _ in rest):,} of {len(rest):,} other series" if rest else ""
+        print(f"\nkept as dead letters: {named}{more}. To see why: ffe dlq list --run {run_id}")
 
 
 def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) -> int:

@@ -16,6 +16,8 @@ from ffe_core.cli import interruption
 
 OK, FAILED, USAGE = 0, 1, 2
 _MOST_WARNINGS = 100
+_SHORT = 60
+"""Characters of a warning by which it is named again."""
 
 
 class _Said:
@@ -66,6 +68,15 @@ def warnings() -> list[str]:
             text + (f" ({more:,} more like it)" if (more := _said.repeats[key]) else "")
             for key, text in _said.warnings.items()
         ]
+
+
+def tell_repeats() -> None:
+    """Say how often each warning came again; a document counts them itself."""
+    with _said.lock:
+        told = {} if _said.as_json else _said.warnings
+        again = [(more, told[key]) for key, more in _said.repeats.items() if more and key in told]
+    for more, text in again:
+        tell(f"warning: {more:,} more like this: {text if len(text) <= _SHORT else f'{text[:_SHORT].rstrip()}...'}")
 
 
 def print_json(document: object) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,24 @@ def test_bytes_that_are_no_text_are_wrong_usage_and_a_user_of_such_a_name_is_nam
     assert refused.stderr.startswith("'bad \\udcff bytes' holds bytes that are no utf-8 text; write it in UTF-8")
     done = run(tmp_path, *rewind, "too far", LOGNAME="ann\udcff")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_series_that_has_dead_letters_is_named_with_how_many(tmp_path: Path) -> None:
+    broken = {"FFE_SIMULATED__BROKEN_RECORDS": "0.05"}
+    pairs = [f"{letter}{letter}TUSD" for letter in "ABCDEFGHIJ"]
+    done = backfill(tmp_path, pairs=",".join(pairs), **broken)
+    assert done.returncode == 0
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("kept as dead letters: ")]
+    assert line.endswith(". To see why: ffe dlq list --run 1")
+    named = {name: int(count) for count, name in re.findall(r"(\d+) of (\w+) 1h", line)}
+    rest = re.search(r" and (\d+) of 2 other series", line)
+    assert rest is not None
+    assert len(named) == 8
+    listed = json.loads(run(tmp_path, "dlq", "list", "--run", "1", "--json").stdout)
+    kept = {pair: sum(row["records"] for row in listed if row["context"]["asset_pair"] == pair) for pair in pairs}
+    assert {pair: kept[pair] for pair in named} == named
+    assert sum(named.values()) + int(rest[1]) == sum(kept.values())
+    assert re.search(r"^warning: 9 more like this: kept \d+ records", done.stderr, re.MULTILINE)
 
 
 def test_a_dry_run_sends_nothing_and_stores_nothing(tmp_path: Path) -> None:
