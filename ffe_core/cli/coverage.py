@@ -16,6 +16,7 @@ from ffe_core.errors import InputError
 from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gaps
+from ffe_core.insight.former_grid import FormerGrid
 from ffe_core.instruments.matching import matching_names, meant
 from ffe_core.operations.gaps import GapVerbs
 from ffe_core.providers import PROVIDERS, provider_class
@@ -187,11 +188,23 @@ def _document(one: SeriesCoverage, outages: set[Any]) -> dict[str, Any]:
         "start": times.iso(one.start),
         "end": times.iso(one.end),
         **({"hour_grid": one.hour_grid} if one.hour_grid else {}),
+        **({"former_grid": _former(one.former_grid)} if one.former_grid else {}),
         **({"notes": list(one.notes)} if one.notes else {}),
         **(one.counts.counts() if one.account else dict.fromkeys(COUNTS)),
         "gaps": [_gap(gap, outages) for gap in one.gaps()],
     }
     return row | ({"error": one.trouble} if one.trouble else {})
+
+
+def _former(found: FormerGrid) -> dict[str, Any]:
+    return {
+        "hour_grid": found.hour_grid,
+        "bars": found.bars,
+        "start": times.iso(found.start),
+        "end": times.iso(found.end - found.series.step),
+        "missing": found.missing,
+        "command": found.command,
+    }
 
 
 def _gap(gap: Gap, outages: set[Any]) -> dict[str, Any]:
@@ -219,6 +232,9 @@ def _show(found: Sequence[SeriesCoverage], outages: set[Any], any_known: bool) -
             print(f"\n{one.series}: {one.trouble}")
         elif one.hour_grid:
             print(f"\n{one.series}: bars open {one.hour_grid}")
+        if one.former_grid:
+            print(f"\n{one.series}: {one.former_grid.said}")
+            print(f"    {one.former_grid.command}" if one.former_grid.missing else "")
         for note in one.notes:
             print(f"\n{one.series}: {note}")
     gaps = largest_gaps(found, _SHOWN_GAPS)

@@ -119,6 +119,9 @@ def _accept_grid(instruments: Instruments, audit: Audit, arguments: argparse.Nam
     else:
         was = "" if before in (None, offset) else f"; before {in_words(before)}"
         print(f"hourly bars of {series.asset_pair} from {series.provider} open {in_words(offset)}{was}")
+        if was:
+            one = f"--provider {series.provider} --pairs {series.asset_pair} --timeframes 1h"
+            print(f"bars stored before count as extra from now on; what to fetch again says: ffe coverage {one}")
     return 0
 
 

@@ -21,6 +21,7 @@ from ffe_core.completeness import COUNTS, KINDS, Account, Completeness, Kind, ac
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.listing import notes
+from ffe_core.insight.former_grid import FormerGrid, former_grid
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
@@ -67,6 +68,8 @@ class SeriesCoverage:
     """Where in the hour the bars are expected to open, in words; None where there is no choice."""
     notes: tuple[str, ...] = ()
     """What to say of a range of which a part lies outside the listing."""
+    former_grid: FormerGrid | None = None
+    """Stored bars on another hour grid than is expected now."""
 
     @property
     def counts(self) -> Completeness:
@@ -137,8 +140,15 @@ class Coverage:
             if len(self._accounts) >= _REMEMBERED:
                 self._accounts.clear()
             known = self._accounts[key] = given, account(bars, start, end, held, dead, marked)
-        outside = tuple(notes(series, calendar, start, end))
-        return SeriesCoverage(series, start, end, known[1], hour_grid=hour_grid(series, calendar), notes=outside)
+        return SeriesCoverage(
+            series,
+            start,
+            end,
+            known[1],
+            hour_grid=hour_grid(series, calendar),
+            notes=tuple(notes(series, calendar, start, end)),
+            former_grid=former_grid(series, calendar, known[1]),
+        )
 
     def _held(self, series: Sequence[Series], looked: _Look) -> dict[Series, Times]:
         found: dict[Series, Times] = {}

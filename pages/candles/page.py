@@ -433,7 +433,8 @@ def what_is_shown(view: ChartView) -> None:
     ]
     parts += [f"{number(counts[kind])} {name}" for kind, (name, _) in GAPS.items() if counts.get(kind)]
     parts += [f"{number(len(view.restated))} restated"] if len(view.restated) else []
-    parts += [f"{number(counts['extra'])} outside market hours"] if counts["extra"] else []
+    other = " or on another hour grid" if view.series.has_hour_grid else ""
+    parts += [f"{number(counts['extra'])} outside market hours{other}"] if counts["extra"] else []
     if view.as_known_at is not None:
         parts.append(f"as known at {when(view.as_known_at / 1_000_000, hint=False)}")
         parts.append(f"**{number(len(view.restated_since))} restated since**")

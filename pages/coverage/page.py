@@ -10,6 +10,7 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, hour_grid, largest_gaps, outages
+from ffe_core.insight.former_grid import FormerGrid
 from ffe_core.instruments.matching import meant
 from ffe_core.intervals import Times
 from ffe_core.operations.gaps import GapState
@@ -43,7 +44,7 @@ ALL = "All"
 PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
 OWN = "Own range"
 MOST_DAYS, MOST_WEEKS = 100, 106
-MOST_PAIRS, MOST_GAPS = 60, 200
+MOST_PAIRS, MOST_GAPS, MOST_FORMER = 60, 200, 5
 FIRST_DAY = date(1950, 1, 1)
 KINDS = {"unexplained": "not explained", "marked": "marked", "dead_lettered": "dead lettered"}
 
@@ -274,6 +275,34 @@ def outside_listing(found: Sequence[SeriesCoverage]) -> None:
     if told_:
         with st.expander(f"Outside the listing of {many(len({pair for pair, _ in told_}), 'series', 'series')}"):
             show_table([{"Pair": pair, "What": said} for pair, said in told_[:MOST_GAPS]])
+
+
+def former_grids(found: Sequence[SeriesCoverage]) -> None:
+    """Stored bars on another hour grid than is expected now, and the way to have them on it."""
+    for one in [former for item in found if (former := item.former_grid)][:MOST_FORMER]:
+        st.warning(f"{plain(one.series.asset_pair)}: {plain(one.said)}.", icon=":material/schedule:")
+        if one.missing:
+            st.button(
+                "Fetch it again",
+                key=f"coverage_regrid_{digest([one.series])}",
+                icon=":material/refresh:",
+                on_click=fetch_again,
+                args=(one,),
+            )
+
+
+def fetch_again(former: FormerGrid) -> None:
+    """The backfill form, filled in with the range of the bars."""
+    series = former.series
+    go(
+        "backfill",
+        provider=series.provider,
+        pairs=series.asset_pair,
+        timeframes=series.timeframe,
+        start=str(times.utc(former.start).date()),
+        end=str(times.utc(former.end - 1).date()),
+        mode="refetch",
+    )
 
 
 def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
@@ -579,6 +608,7 @@ def draw(known: Sequence[Series]) -> None:
         else:
             totals(found)
             _, edges = heatmap(found)
+            former_grids(found)
             outside_listing(found)
             chosen = chosen_cell(found, edges)
             if chosen is not None and chosen.account is not None:

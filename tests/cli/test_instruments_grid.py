@@ -44,6 +44,40 @@ def test_the_grid_is_shown_and_another_accepted(folder: Path) -> None:
     assert (act.verb, act.details["grid"]) == ("accept grid", "half-hour")
 
 
+def test_bars_on_the_grid_of_before_are_named_until_their_range_is_fetched_again(folder: Path) -> None:
+    assert "former_grid" not in json.loads(run(folder, "coverage", "--json").stdout)[0]
+    accepted = run(folder, *ACCEPT, "half-hour", "AAPL").stdout
+    assert "ffe coverage --provider alpha_vantage --pairs AAPL --timeframes 1h" in accepted
+    [row] = json.loads(run(folder, "coverage", "--json").stdout)
+    command = "ffe backfill --provider alpha_vantage --pairs AAPL --timeframes 1h --start 2024-01-22 --end 2024-01-26"
+    assert row["former_grid"] == {
+        "hour_grid": "on the full hour",
+        "bars": 35,
+        "start": "2024-01-22T14:00:00+00:00",
+        "end": "2024-01-26T20:00:00+00:00",
+        "missing": 35,
+        "command": f"{command} --mode refetch",
+    }
+    said = run(folder, "coverage").stdout
+    assert "35 stored bars from 2024-01-22T14:00:00+00:00" in said
+    assert "35 bars of the grid of now are missing there" in said
+    assert f"    {command} --mode refetch\n" in said
+    again = ExchangeHours("XNYS").expected_open_times("1h", MONDAY, MONDAY + 5 * DAY)
+    provider = FakeProvider(records(again.tolist()))
+    ingest(ingester(folder), provider, MONDAY, MONDAY + 5 * DAY, SHARE, mode="refetch")
+    [row] = json.loads(run(folder, "coverage", "--json").stdout)
+    assert (row["stored"], row["unexplained"], row["extra"], row["former_grid"]["missing"]) == (35, 0, 35, 0)
+    assert "All of it is there on the grid of now as well" in run(folder, "coverage").stdout
+
+
+def test_bars_outside_market_hours_stand_on_no_former_grid(folder: Path) -> None:
+    night = [MONDAY + 3 * 3600 + day * DAY for day in range(5)]
+    ingest(ingester(folder), FakeProvider(records(night)), MONDAY, MONDAY + 5 * DAY, SHARE, mode="refetch")
+    [row] = json.loads(run(folder, "coverage", "--json").stdout)
+    assert row["extra"] == 5
+    assert "former_grid" not in row
+
+
 def test_what_a_release_before_stored_is_learned_when_coverage_looks(folder: Path) -> None:
     for file in folder.glob(f"{DATABASE_FILE}*"):
         file.unlink()

@@ -10,6 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
+from ffe_core.calendars import ExchangeHours
+from ffe_core.calendars.hour_grid import on_hour_grid
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -275,3 +277,20 @@ def test_a_delisted_series_is_cut_at_its_end_and_that_is_said(holed: ConsoleServ
     [outside] = [frame.value for frame in at.dataframe if "What" in frame.value and "Pair" in frame.value]
     assert list(outside["Pair"]) == ["BTCUSD"]
     assert at.expander[0].label == "Outside the listing of 1 series"
+
+
+def test_bars_on_the_grid_of_before_are_said_with_the_way_to_fetch_them_again(
+    console: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    share, monday = Series("AAPL", "1h", "alpha_vantage"), times.parse_instant("2024-01-22")
+    opens = on_hour_grid(ExchangeHours("XNYS"), 0).expected_open_times("1h", monday, monday + 5 * times.DAY)
+    ingest(ingester(data_dir), FakeProvider(records(opens.tolist())), monday, monday + 5 * times.DAY, share)
+    console.instruments.accept_grid("alpha_vantage", "AAPL", "half-hour")
+    at = open_page("coverage", provider="alpha_vantage")
+    assert [metric.value for metric in at.metric] == ["35", "0", "0", "0", "35", "35"]
+    assert "AAPL: 35 stored bars from 2024-01-22T14:00:00+00:00" in words(at)
+    assert "35 bars of the grid of now are missing there until it is fetched again" in words(at)
+    [again] = [button for button in at.button if button.label == "Fetch it again"]
+    at = again.click().run()
+    wanted = {"provider": "alpha_vantage", "pairs": "AAPL", "timeframes": "1h", "mode": "refetch"}
+    assert address(at) == wanted | {"start": "2024-01-22", "end": "2024-01-26"}
