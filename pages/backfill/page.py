@@ -195,7 +195,7 @@ def series_form() -> list[str]:
             disabled=not saved,
         )
     with second:
-        st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="backfill_timeframes")
+        st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="backfill_timeframes", wrap=True)
     if not st.session_state.backfill_timeframes:
         wrong.append("choose at least one timeframe")
     return wrong
@@ -212,7 +212,7 @@ def credentials_missing(provider: str) -> str | None:
 def range_form() -> list[str]:
     first, second = st.columns([2, 1])
     with first:
-        st.segmented_control("Range", [*PRESETS, SINCE_THE_BEGINNING, OWN_RANGE], key="backfill_preset")
+        st.segmented_control("Range", [*PRESETS, SINCE_THE_BEGINNING, OWN_RANGE], key="backfill_preset", wrap=True)
     with second:
         own = (st.session_state.backfill_preset or OWN_RANGE) == OWN_RANGE
         if own:

@@ -232,6 +232,7 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             key="candles_preset",
             on_change=preset_chosen,
             args=(item.last + item.series.step,),
+            wrap=True,
         )
         press("fit_width", "all", "Everything there is", "A", lambda: show(*whole(item)))
         press("chevron_left", "prev", "Earlier", "Left", lambda: step_by(-1))
@@ -600,6 +601,7 @@ def details(view: ChartView, known: list[SeriesSummary], runs: dict[str, int]) -
         key="candles_details",
         label_visibility="collapsed",
         required=True,
+        wrap=True,
     )
     with section(DETAILS[chosen or "bars"]):
         match chosen:

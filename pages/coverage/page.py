@@ -126,7 +126,9 @@ def filters(known: Sequence[Series]) -> None:
         st.selectbox("Provider", names, key="coverage_provider", on_change=nothing_chosen)
     with cells[1]:
         frames = timeframes_of(known, state.coverage_provider)
-        st.segmented_control("Timeframe", frames, key="coverage_timeframe", on_change=nothing_chosen, required=True)
+        st.segmented_control(
+            "Timeframe", frames, key="coverage_timeframe", on_change=nothing_chosen, required=True, wrap=True
+        )
     with cells[2]:
         st.selectbox(
             "Watchlist",
@@ -137,7 +139,9 @@ def filters(known: Sequence[Series]) -> None:
             disabled=not lists,
         )
     with cells[3]:
-        st.segmented_control("Range", [*PRESETS, OWN], key="coverage_preset", on_change=nothing_chosen, required=True)
+        st.segmented_control(
+            "Range", [*PRESETS, OWN], key="coverage_preset", on_change=nothing_chosen, required=True, wrap=True
+        )
         if state.coverage_preset == OWN:
             st.date_input(
                 "From and to, whole UTC days",

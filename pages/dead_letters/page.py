@@ -15,8 +15,8 @@ from ffe_core.storage.dead_letters.search import Group, Page, Row, Wanted
 from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
 from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import draw_record
-from pages.dead_letters.text import FIELDS, bar, field, reasons, several, status_column, status_of, verbs
-from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, when, whole
+from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
+from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, whole
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
 from pages.widgets.verbs import refusable, told
@@ -33,6 +33,18 @@ NAMES = {
     "day": "Day",
 }
 PARAMETERS = {"asset_pair": "pair"}
+WIDTHS = {
+    "Bar (UTC)": 118,
+    "Pair": 70,
+    "Timeframe": 76,
+    "Because": 190,
+    "Values": 162,
+    "Changed": 68,
+    "Provider": 84,
+    "Run": 38,
+    "Kept": 92,
+}
+"""Pixels of the columns of records: together what the reference size has room for."""
 _MANY_FILES = 500
 
 
@@ -162,6 +174,7 @@ def groups(asked: Wanted) -> None:
         label_visibility="collapsed",
         format_func=NAMES.__getitem__,
         required=True,
+        wrap=True,
         on_change=lambda: keep_in_url(by=st.session_state.dl_by),
     )
     found = service().queue.groups(by, asked)
@@ -220,11 +233,8 @@ def records(asked: Wanted) -> None:
             on_select=lambda: open_record(key),
             selection_mode=["multi-row", "single-cell"],
             column_config={
-                "Bar (UTC)": st.column_config.TextColumn(width=125),
-                "Status": status_column(),
-                "Because": st.column_config.TextColumn(width=260),
-                "Attempts": st.column_config.NumberColumn(width=70),
-                **{name: st.column_config.TextColumn(width=85) for name in FIELDS[1:]},
+                **{name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
+                "Status": status_column(width=108),
             },
         )
     ticked = st.session_state.get(key, {}).get("selection", {}).get("rows", [])
@@ -240,13 +250,18 @@ def shown(row: Row) -> dict[str, Any]:
         "Timeframe": row.timeframe,
         "Status": [status_of(row.status, row.attempts)],
         "Because": reasons(row.reasons),
-        **{name: field(row.value, name) for name in FIELDS[1:]},
-        "Edited": "yes" if row.revision else "",
-        "Attempts": row.attempts,
+        "Values": at_fault(row.value, row.reasons),
+        "Changed": changed(row),
         "Provider": row.provider,
         "Run": row.run,
-        "Kept": when(row.saved_at),
+        "Kept": relative(row.saved_at),
     }
+
+
+def changed(row: Row) -> str:
+    """What has been done with a record since it was kept."""
+    done_ = ["edited"] if row.revision else []
+    return ", ".join(done_ + ([several(row.attempts, "try", "tries")] if row.attempts else []))
 
 
 def open_record(key: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.candles import PRICES
 from ffe_core.insight.units import NumberFormat, volume_text
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
@@ -19,6 +21,15 @@ from pages.widgets.frame import service
 from pages.widgets.text import number, plain
 
 FIELDS = ("date", "open", "high", "low", "close", "volume")
+_CONCERNS = {
+    "time_unreadable": ("date",),
+    "off_grid": ("date",),
+    "high_below_low": ("high", "low"),
+    "open_outside_range": ("open", "high", "low"),
+    "close_outside_range": ("high", "low", "close"),
+    "volume_negative": ("volume",),
+}
+"""The fields that a rule is about, where its code does not name one after a colon."""
 _LONGEST_CELL, _LONGEST_TEXT = 120, 20_000
 _STATUS_LOOKS = {
     PENDING: ("orange", ":material/pending:"),
@@ -73,6 +84,17 @@ def field(value: Any, name: str) -> str:
     return cell(value) if name == "date" else ""
 
 
+def at_fault(value: Any, codes: Sequence[str]) -> str:
+    """The fields that the reasons of a record are about with their values, or its prices where they are about none."""
+    if not isinstance(value, dict):
+        return cell(value)
+    concerned: set[str] = set()
+    for rule, _, name in (code.partition(":") for code in codes):
+        concerned |= {name} if name else set(_CONCERNS.get(rule, ()))
+    named = [name for name in FIELDS if name in concerned] or PRICES
+    return ", ".join(f"{name} {cell(value.get(name)) or '–'}" for name in named)
+
+
 def payload(value: Any) -> None:
     """A record as it is, as text that nothing interprets."""
     text = json.dumps(readable(value), indent=2, ensure_ascii=False)
@@ -120,6 +142,6 @@ def value_text(prices: NumberFormat, name: str, value: float) -> str:
     return volume_text(value) if name == "volume" else prices.text(value)
 
 
-def several(count: int, what: str) -> str:
+def several(count: int, what: str, more: str | None = None) -> str:
     """A count with its noun: 1 record, 2 records."""
-    return f"{number(count)} {what}{'' if count == 1 else 's'}"
+    return f"{number(count)} {what if count == 1 else more or f'{what}s'}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from ffe_core import times
 from ffe_core.instruments.matching import matching_names
 from ffe_core.instruments.names import likely_name
 from ffe_core.providers import PROVIDERS
@@ -105,7 +106,7 @@ def row(run: RunSummary) -> dict[str, Any]:
         "State": [run.state],
         "What": f"{what} · {number(run.series_total or 0)} series",
         "Provider": run.provider,
-        "Range": span(run.start, run.end),
+        "Range": span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
         "Candles": run.records_total,
@@ -134,7 +135,7 @@ def table() -> None:
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
-            for name, width in (("Candles", 75), ("Dead letters", 85), ("Unexplained", 85))
+            for name, width in (("Candles", 68), ("Dead letters", 84), ("Unexplained", 84))
         }
         show_table(
             table_of([row(run) for run in rows]),
@@ -144,11 +145,15 @@ def table() -> None:
             selection_mode="single-cell",
             column_config={
                 **numbers,
-                "Run": st.column_config.NumberColumn(format="%d", width=50),
-                "State": state_column(width=135),
-                "Progress": st.column_config.ProgressColumn(format="percent", width=75),
+                "Run": st.column_config.NumberColumn(format="%d", width=44),
+                "State": state_column(width=128),
+                "What": st.column_config.TextColumn(width=112),
+                "Provider": st.column_config.TextColumn(width=80),
+                "Range": st.column_config.TextColumn(width=150, help="Whole UTC days; its page has the times."),
+                "By": st.column_config.TextColumn(width=70),
+                "Progress": st.column_config.ProgressColumn(format="percent", width=72),
                 # They grow while one looks, and a column keeps the width of what it showed first.
-                "Started": st.column_config.TextColumn(width=95),
+                "Started": st.column_config.TextColumn(width=92),
                 "Took": st.column_config.TextColumn(width=65),
             },
         )

@@ -174,13 +174,20 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> dict[str, str]:
         wrong = check_pairs(st.session_state.sched_provider, "sched_pairs")
         places["pairs"] = st.container()
     find_instruments(st.session_state.sched_provider, "sched")
-    st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="sched_timeframes", persist_state="session")
+    st.pills(
+        "Timeframes",
+        list(TIMEFRAMES),
+        selection_mode="multi",
+        key="sched_timeframes",
+        persist_state="session",
+        wrap=True,
+    )
     places["timeframes"] = st.container()
     return {"pairs": wrong[0]} if wrong else {}
 
 
 def _when_fields(places: dict[str, DeltaGenerator]) -> None:
-    st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True)
+    st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True, wrap=True)
     match st.session_state.sched_when:
         case "every":
             st.number_input("Minutes", 1, 1440, key="sched_minutes", persist_state="session")
@@ -191,6 +198,7 @@ def _when_fields(places: dict[str, DeltaGenerator]) -> None:
                 "Days",
                 WEEKDAYS,
                 selection_mode="multi",
+                wrap=True,
                 key="sched_days",
                 persist_state="session",
                 help="None chosen means every day.",

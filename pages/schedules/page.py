@@ -101,7 +101,7 @@ def matching(every: list[Schedule]) -> list[Schedule]:
     """Those that the filters leave."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Find", key="sched_find", placeholder="Part of a name, a pair or a provider", width=320)
-        state = st.segmented_control("State", ["active", "paused"], key="sched_state")
+        state = st.segmented_control("State", ["active", "paused"], key="sched_state", wrap=True)
     wanted = text.strip().lower()
     return [
         one
