@@ -14,6 +14,7 @@ from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import CredentialsMissing, FFEError, InputError
 from ffe_core.instruments.model import Instrument
+from ffe_core.operations.instrument_search import InstrumentSearch
 from ffe_core.operations.instruments import Instruments
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
@@ -22,6 +23,9 @@ from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.instruments import CatalogueCopy
 from ffe_core.storage.watermark_store import WatermarkStore
 
+_DAY = 86_400
+_OF_FOUND = ("region", "quote", "hours")
+"""Columns that only what was found beside a catalogue has."""
 _COLUMNS = ("provider", "symbol", "stored as", "kind", "title", "listed", "delisted", "status", "stored")
 
 
@@ -35,7 +39,10 @@ def register(verbs: Any) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="any part of symbol or name")
     parser.add_argument("--provider", metavar="NAME", help=", ".join(PROVIDERS))
     parser.add_argument(
-        "--refresh", action="store_true", help="read the catalogue anew first (of every provider if none is named)"
+        "--refresh",
+        action="store_true",
+        help="read the catalogue anew first (of every provider if none is named); with TEXT, alpha_vantage searches for"
+        " what it does not list, too",
     )
     parser.add_argument(
         "--accept", metavar="PAIR", help="a listing day was only corrected: what is stored is the one of now"
@@ -65,17 +72,33 @@ def run(arguments: argparse.Namespace) -> int:
             return _accept(instruments, Audit(database), arguments)
         if arguments.grid:
             return _accept_grid(instruments, Audit(database), arguments)
-        failed = arguments.refresh and not _refresh(instruments, Audit(database), arguments.provider)
-        found = instruments.search(" ".join(arguments.text), arguments.provider, arguments.limit)
+        search, text = InstrumentSearch(instruments, Audit(database)), " ".join(arguments.text)
+        failed = arguments.refresh and not _refresh(instruments, Audit(database), arguments.provider, text)
+        found = search.search(text, arguments.provider, arguments.limit)
+        if arguments.refresh and _is_unknown(text, found, arguments.provider):
+            search.ask(arguments.provider, text, actor())
+            found = search.search(text, arguments.provider, arguments.limit)
         _show(found, instruments, marks, arguments)
     finally:
         database.close()
     return int(failed or not found)
 
 
-def _refresh(instruments: Instruments, audit: Audit, provider: str | None) -> bool:
-    """Read the catalogue of one provider, or of all that can be asked; whether none failed."""
+def _is_unknown(text: str, found: list[Instrument], provider: str | None) -> bool:
+    """Whether a provider is to be asked for a text: it can be, and nothing that is kept is called just that."""
+    if provider is None or not text or not provider_class(provider).can_be_searched:
+        return False
+    return all(text.upper() not in (one.symbol, one.name) for one in found)
+
+
+def _refresh(instruments: Instruments, audit: Audit, provider: str | None, text: str) -> bool:
+    """Read the catalogue of one provider, or of all that can be asked; whether none failed.
+
+    One that was read today is new enough where a text is asked for beyond it: that costs a request too.
+    """
     if provider is not None:
+        if text and provider_class(provider).can_be_searched and instruments.copy_of(provider).age < _DAY:
+            return True
         with audit.act(actor(), "read catalogue", provider):
             instruments.refresh(provider)
         return True
@@ -138,6 +161,7 @@ def _show(
         for row in rows
     ]
     columns = [*_COLUMNS, *(["hourly bars"] if any(row["hour_grid"] for row in rows) else [])]
+    columns += _OF_FOUND if any(row["region"] for row in rows) else ()
     print_table(columns, [[str(row[name] or "") for name in columns] for row in shown])
     for copy in copies:
         print(_age(copy.provider, copy.read_at, copy.error))

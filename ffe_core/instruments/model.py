@@ -17,7 +17,7 @@ class Instrument:
 
     `symbol` is what the provider is asked for, `title` what it calls the instrument; days are YYYY-MM-DD in the
     market's own calendar, None where the provider does not tell; `decimals` are those of a price; `same_as` names other
-    instruments that are the same order book.
+    instruments that are the same order book. `region` and `hours` are texts as sent: the calendar says when it trades.
     """
 
     provider: str
@@ -34,6 +34,8 @@ class Instrument:
     delisted: str | None = None
     status: Status = "listed"
     same_as: tuple[str, ...] = ()
+    region: str | None = None
+    hours: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormats
 from ffe_core.operations.gaps import GapVerbs
+from ffe_core.operations.instrument_search import InstrumentSearch
 from ffe_core.operations.instruments import Instruments
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.runs.service import RunService
@@ -60,6 +61,7 @@ class ConsoleService:
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
         self.watchlists = Watchlists(self.database)
         self.instruments = Instruments(self.settings, self.database, self.watermarks.has_pair)
+        self.instrument_search = InstrumentSearch(self.instruments, self.audit)
         self.formats = NumberFormats(self.instruments.store, self.lake)
         self.last_error: str | None = None
         store, plans = ScheduleStore(self.database), Plans(self.settings, self.watchlists)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -17,6 +17,7 @@ from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
 from ffe_core.instruments.model import Instrument
 from ffe_core.instruments.names import compact, identity_of, normalize_pair, parts_of, split_pair
 from ffe_core.providers import provider_class
+from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -32,6 +33,7 @@ _NEAREST = 3
 _REFRESH_SECONDS = 120.0
 _MOST_SUGGESTED = 2_000
 _CLOSE_SECONDS = 10.0
+Question = Callable[[Provider], Awaitable[list[Instrument]]]
 Stored = Callable[[str, str], bool]
 """Whether there are candles of a stored name at a provider."""
 
@@ -154,17 +156,22 @@ class Instruments:
         ProviderError, InputError for missing credentials, StorageError. Not from within an event loop.
         """
         try:
-            listed = asyncio.run(self._asked(provider))
+            listed = self.ask(provider, lambda opened: opened.catalogue())
         except (FFEError, InputError) as error:
             self.store.failed(provider, redact(str(error)))
             raise
         self.store.replace(provider, listed)
         return self.store.copy_of(provider)
 
+    def ask(self, provider: str, question: Question) -> list[Instrument]:
+        """What a provider answers to a question about its instruments, asked now. ProviderError, InputError for missing
+        credentials. Not from within an event loop."""
+        return asyncio.run(self._asked(provider, question))
+
     def refresh_in_background(self, provider: str) -> None:
         """Read a catalogue that is old or missing, behind the scenes, at most once an hour."""
         if self._is_due(provider):
-            self._start_reading(provider, self._try_to_refresh)
+            self.start_reading(provider, self._try_to_refresh)
 
     def read_again(self, provider: str, audit: Audit, actor: str) -> None:
         """Read a catalogue behind the scenes because somebody asks for it; `copy_of` tells what came of it.
@@ -178,7 +185,7 @@ class Instruments:
                 self.refresh(provider)
 
         act.enter_context(audit.act(actor, "read catalogue", provider))
-        if not self._start_reading(provider, read):
+        if not self.start_reading(provider, read):
             act.close()  # the one that is under way will do
 
     def is_reading(self, provider: str) -> bool:
@@ -186,7 +193,7 @@ class Instruments:
         with self._lock:
             return provider in self._asking
 
-    def _start_reading(self, provider: str, read: Callable[[str], None]) -> bool:
+    def start_reading(self, provider: str, read: Callable[[str], None]) -> bool:
         """Read behind the scenes; False where that is under way already, or everything is being closed."""
         named = f"catalogue of {provider}"
         thread = threading.Thread(target=self._quietly, args=(provider, read), name=named, daemon=True)
@@ -285,7 +292,7 @@ class Instruments:
             has_copy = self.store.copy_of(provider).read_at is not None
             pool = self._candidates(provider, text, name)
         elif may_help:
-            self._start_reading(provider, self._try_to_refresh)
+            self.start_reading(provider, self._try_to_refresh)
         if not pool and not has_copy:  # as it was before it was looked up: a list may come at any moment
             return Resolved(text, name, is_awaited=may_help and not refresh)
         if len(pool) > 1:
@@ -430,17 +437,18 @@ class Instruments:
             with self._lock:
                 self._tasks.discard(task)
 
-    async def _asked(self, provider: str) -> list[Instrument]:
+    async def _asked(self, provider: str, question: Question) -> list[Instrument]:
         with self._breakable():
-            return await self._listed(provider)
+            return await self._answered(provider, question)
 
-    async def _listed(self, provider: str) -> list[Instrument]:
+    async def _answered(self, provider: str, question: Question) -> list[Instrument]:
         try:
             async with asyncio.timeout(_REFRESH_SECONDS), provider_class(provider)(config=self._settings) as opened:
-                return await opened.catalogue()
+                return await question(opened)
         except TimeoutError:
             raise RetriableError(
-                f"{provider} did not send its catalogue within {_REFRESH_SECONDS:.0f} s; try again later"
+                f"{provider} did not send its catalogue, or what was searched for, within {_REFRESH_SECONDS:.0f} s;"
+                " try again later"
             ) from None
 
 

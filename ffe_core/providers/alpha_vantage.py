@@ -37,6 +37,7 @@ _CODES = {"SBDF": "SBDf"}
 """Codes as its list of currencies has them, where that is not in capitals."""
 _MOST_RECORDS = 50_000
 """Thirty days of minutes are the longest answer there is."""
+_SEARCH = "SYMBOL_SEARCH"
 _CRYPTO_DAILY = "DIGITAL_CURRENCY_DAILY"
 """Takes no size and serves about the last 350 days."""
 
@@ -76,6 +77,7 @@ class AlphaVantageProvider(HttpProvider):
     sends_whole_bodies = True
     usual_pairs = ("EURUSD", "GBPUSD", "USDJPY", "BTCUSD", "ETHUSD", "AAPL", "MSFT", "NVDA", "SPY", "IBM")
     max_in_flight = 4
+    can_be_searched = True
     catalogue_days = 30
     """Its lists of shares cost two of the 25 requests that a free key has a day."""
 
@@ -147,6 +149,17 @@ class AlphaVantageProvider(HttpProvider):
         physical = await self._list("/physical_currency_list/", lists.CURRENCY_COLUMNS)
         digital = await self._list("/digital_currency_list/", lists.CURRENCY_COLUMNS)
         return lists.shares(active, gone) + lists.currencies(physical, digital)
+
+    async def search(self, text: str) -> list[Instrument]:
+        """Shares and funds of every exchange that it serves, at most ten: one request of the day's quota."""
+
+        def parse(data: bytes) -> list[Instrument]:
+            body = self._http.decode(data)
+            if (found := lists.matches(body)) is None:
+                raise notices.error_in(body, _SEARCH, text)
+            return found
+
+        return await self._http.ask("/query", {"function": _SEARCH, "keywords": text}, parse)
 
     async def _list(self, path: str, columns: tuple[str, ...], **params: str) -> list[dict[str, str]]:
         """A list in CSV; an error of the service comes as JSON with a 200, here as everywhere."""

@@ -3,6 +3,8 @@
 LISTING_STATUS is CSV with US listings only; an absent day or name is the text "null". Symbols are kept as they come:
 BRK-B, BC/PB, and tickers such as NAN and TRUE. A symbol that both lists have was given to another company, so identity
 is symbol and listing day. The currency lists are CSV with code and name; what is not listed may be served all the same.
+SYMBOL_SEARCH is JSON, at most ten `bestMatches` of any exchange; its hours are constants of a region and its zone the
+offset of the day ("UTC+5.5"), and those of Frankfurt and Xetra are wrong: they are texts to show, and no calendar.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ffe_core.errors import InputError
 from ffe_core.instruments.model import Instrument, Kind
 from ffe_core.instruments.names import Identity, asset_class, stored_name
+from ffe_core.providers.alpha_vantage_wire import unnumbered
 from ffe_core.providers.body import NotJson
 
 NAME = "alpha_vantage"
@@ -23,6 +27,7 @@ CURRENCY_COLUMNS = ("currency code", "currency name")
 _DAY = re.compile(r"(?:19|20)\d\d-[01]\d-[0-3]\d", re.ASCII)
 _NOTHING = ("", "null", "None")
 _AGAINST = ("USD", "EUR")
+_FUNDS = ("ETF", "Mutual Fund")
 
 
 def rows(data: bytes, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -56,6 +61,15 @@ def shares(active: Iterable[Mapping[str, str]], gone: Iterable[Mapping[str, str]
         if instrument is not None:
             found.setdefault(instrument.name, instrument)
     return list(found.values())
+
+
+def matches(body: Any) -> list[Instrument] | None:
+    """The instruments of an answer to SYMBOL_SEARCH, without those that nobody could ask for; None if it is none."""
+    sent = body.get("bestMatches") if isinstance(body, dict) else None
+    if not isinstance(sent, list):
+        return None
+    found = (_match(unnumbered(one)) for one in sent)
+    return [instrument for instrument in found if instrument is not None]
 
 
 def currencies(physical: Iterable[Mapping[str, str]], digital: Iterable[Mapping[str, str]]) -> list[Instrument]:
@@ -106,6 +120,32 @@ def _share(row: Mapping[str, str], told_apart_by: str | None) -> Instrument | No
         delisted=delisted,
         status="delisted" if is_gone else "listed",
     )
+
+
+def _match(sent: Mapping[str, Any]) -> Instrument | None:
+    symbol = _text(sent, "symbol").upper()
+    try:
+        name = stored_name(NAME, Identity(symbol))
+    except InputError:
+        return None
+    opened, closed, zone = (_text(sent, field) for field in ("marketOpen", "marketClose", "timezone"))
+    return Instrument(
+        NAME,
+        name,
+        symbol,
+        "fund" if _text(sent, "type") in _FUNDS else "equity",
+        title=_text(sent, "name"),
+        quote=_text(sent, "currency").upper() or None,
+        volume_unit="shares",
+        region=_text(sent, "region") or None,
+        hours=f"{opened}-{closed} {zone}".strip() if opened and closed else None,
+    )
+
+
+def _text(sent: Mapping[str, Any], field: str) -> str:
+    """A field as one line; empty where it is absent or no text."""
+    value = sent.get(field)
+    return "" if not isinstance(value, str) or value in _NOTHING else " ".join(value.split())
 
 
 def _day(text: str) -> str | None:

@@ -68,19 +68,18 @@ def _asked(params: Mapping[str, str]) -> dict[str, str]:
 
 def is_compact(body: dict[str, Any]) -> bool:
     """Whether a body says that it holds the newest points only."""
-    return str(_metadata(body).get("Output Size", "")).lower().startswith("compact")
+    return str(unnumbered(body.get("Meta Data")).get("Output Size", "")).lower().startswith("compact")
 
 
-def _metadata(body: dict[str, Any]) -> dict[str, Any]:
-    """The metadata without their numbers."""
-    meta = body.get("Meta Data")
-    numbered = ((_NUMBERED.fullmatch(key), value) for key, value in meta.items()) if isinstance(meta, dict) else ()
+def unnumbered(fields: Any) -> dict[str, Any]:
+    """Fields by their names without numbers: "2. Symbol" is "Symbol"; those without one are left out."""
+    numbered = ((_NUMBERED.fullmatch(key), value) for key, value in fields.items()) if isinstance(fields, dict) else ()
     return {found[1]: value for found, value in numbered if found}
 
 
 def _named_by(body: dict[str, Any]) -> dict[str, Any]:
     """What a body says that it is about: its metadata, and the interval in its series' key."""
-    named = _metadata(body)
+    named = unnumbered(body.get("Meta Data"))
     key = next(key for key, value in body.items() if key.startswith(_SERIES) and isinstance(value, dict))
     return named | ({"series": found[1]} if (found := _SERIES_OF.search(key)) else {})
 

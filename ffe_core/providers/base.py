@@ -72,6 +72,8 @@ class Provider(ABC):
     """True when there is no name that this provider does not have: its catalogue only suggests some."""
     finds_first_bar: ClassVar[bool] = False
     """True when a page before the first bar of a series is answered empty, so that the first can be found by asking."""
+    can_be_searched: ClassVar[bool] = False
+    """True when `search` finds instruments that the catalogue lacks."""
     catalogue_days: ClassVar[int] = 1
     """For so long a copy of the catalogue is new enough; longer where it costs requests of a quota."""
     usual_pairs: ClassVar[tuple[str, ...]] = ()
@@ -170,6 +172,10 @@ class Provider(ABC):
 
     async def catalogue(self) -> list[Instrument]:
         """What this provider says that it trades; empty when it has no list. Raises as `fetch`."""
+        return []
+
+    async def search(self, text: str) -> list[Instrument]:
+        """What this provider finds for a part of a symbol or a name, in one request. Raises as `fetch`."""
         return []
 
     async def get_historical_data(

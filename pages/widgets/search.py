@@ -42,10 +42,16 @@ def find_instruments(provider: str, form: str) -> None:
 
 
 def _results(provider: str, text: str, form: str) -> None:
-    found = service().instruments.search(text, provider, MOST_FOUND + 1)
-    if not found:
+    found = service().instrument_search.search(text, provider, MOST_FOUND + 1)
+    if found:
+        _table(provider, text, form, found)
+    else:
         st.caption(f"No symbol and no name in the list of {plain(provider)} has it. What is typed into Pairs is tried.")
-        return
+    if service().instrument_search.can_ask(provider):
+        _ask_for_more(provider, text, form)
+
+
+def _table(provider: str, text: str, form: str, found: Sequence[Instrument]) -> None:
     shown, pairs = found[:MOST_FOUND], st.session_state[f"{form}_pairs"]
     key = f"{form}_found_{digest([text, *(one.name for one in shown), *pairs])}"
     rows = rows_of(shown, _stored(provider), pairs)
@@ -61,6 +67,7 @@ def _results(provider: str, text: str, form: str) -> None:
             "Symbol": st.column_config.TextColumn(width=120),
             "Name": st.column_config.TextColumn(width="medium"),
             "Here": st.column_config.TextColumn("Stored", help="Whether you have candles of it", width=60),
+            "Hours": st.column_config.TextColumn(help="As the provider tells them; the calendar of the market counts"),
             "Same order book": st.column_config.TextColumn(help="Other names of it: store one of them"),
         },
     )
@@ -81,12 +88,41 @@ def rows_of(found: Sequence[Instrument], stored: Collection[str], pairs: Collect
             "Stored as": one.name,
             "Listed": one.listed,
             "Delisted": one.delisted,
+            "Region": one.region,
+            "Currency": one.quote if one.region else None,
+            "Hours": one.hours,
             "Same order book": ", ".join(one.same_as) or None,
         }
         for one in found
     ]
     said = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
     return [{name: row[name] for name in said} for row in rows]
+
+
+def _ask_for_more(provider: str, text: str, form: str) -> None:
+    """A button that has the provider search beyond its list, and what that came to."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            f"Ask {plain(provider)}",
+            key=f"{form}_ask",
+            icon=":material/travel_explore:",
+            on_click=_ask,
+            args=(provider, text, form),
+            disabled=service().instruments.is_reading(provider) or not service().leads,
+            help="It finds more than it lists, other exchanges too. One request of the day's quota.",
+        )
+        answer = service().instrument_search.last(provider)
+        if answer is not None and answer.text == text:
+            if answer.error:
+                st.caption(f":orange[:material/warning: It could not be asked: {plain(answer.error)}]", width="content")
+            else:
+                st.caption(f"It was asked for this, and found {number(len(answer.names))}.", width="content")
+
+
+@changing()
+def _ask(provider: str, text: str, form: str) -> None:
+    service().instrument_search.ask_in_background(provider, text, actor())
+    st.session_state[f"{form}_chosen"] = True  # the whole page waits for it
 
 
 def _stored(provider: str) -> set[str]:
@@ -134,7 +170,7 @@ def _age(provider: str, reading: bool) -> str:
     instruments = service().instruments
     copy = instruments.copy_of(provider)
     if reading:
-        return f"Reading the list of {provider}"
+        return f"Asking {provider} for its instruments"
     if copy.read_at is None:
         return f"The list of {provider} has not been read: names are taken as typed"
     return f"{number(instruments.store.count(provider))} instruments, read {duration(copy.age)} ago"

@@ -83,6 +83,9 @@ INTERVALS = {"1min": 60, "5min": 300, "15min": 900, "30min": 1800, "60min": 3600
 NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum", "USD": "United States Dollar", "EUR": "Euro"}
 COINS = frozenset({"BTC", "ETH", "SOL", "XRP", "DOGE", "LTC"})
 LISTING = "LISTING_STATUS"
+SEARCH = "SYMBOL_SEARCH"
+_NEW_YORK = ("09:30", "16:00", "UTC-04")
+_MATCH = ("symbol", "name", "type", "region", "marketOpen", "marketClose", "timezone", "currency", "matchScore")
 CURRENCY_LISTS = {"/physical_currency_list/": True, "/digital_currency_list/": False}
 DAY = 86400
 _CRYPTO = ("Information", "Digital Currency Code", "Digital Currency Name", "Market Code", "Market Name")
@@ -195,6 +198,8 @@ class AlphaVantageExchange(Exchange):
         self._used: dict[int, int] = {}
         self.listed: list[tuple[str, ...]] = []
         self.delisted: list[tuple[str, ...]] = []
+        self.elsewhere: list[tuple[str, ...]] = []
+        """What a search finds beside the market's own shares: symbol to currency, as a match names them."""
 
     @property
     def used_today(self) -> int:
@@ -215,6 +220,8 @@ class AlphaVantageExchange(Exchange):
             return _refuse(kind, request)
         if request.params["function"] == LISTING:
             return self._listing(request.params.get("state", "active"))
+        if request.params["function"] == SEARCH:
+            return self._matches(request.params.get("keywords", ""))
         function = FUNCTIONS[request.params["function"]]
         symbol = _symbol(function, request.params)
         step = INTERVALS[request.params["interval"]] if function.intraday else DAY
@@ -226,6 +233,23 @@ class AlphaVantageExchange(Exchange):
         own = [(*symbol, "", "NYSE", "Stock", "1999-11-18", "null", "Active") for symbol in self._shares()]
         rows = [*own, *self.listed] if state == "active" else self.delisted
         return _list(("symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status"), rows)
+
+    def _matches(self, keywords: str) -> Answer:
+        """At most ten, whose symbol or name begins like the keywords, those of other exchanges too."""
+        own = [(*symbol, *symbol, "Equity", "United States", *_NEW_YORK, "USD") for symbol in self._shares()]
+        begin = keywords.lower()[:3]
+        found = [row for row in (*self.elsewhere, *own) if begin and begin in f"{row[0]} {row[1]}".lower()]
+        return Answer.json(
+            {
+                "bestMatches": [
+                    {
+                        f"{number}. {name}": value
+                        for number, (name, value) in enumerate(zip(_MATCH, match, strict=True), 1)
+                    }
+                    for match in ((*row, "0.5000") for row in found[:10])
+                ]
+            }
+        )
 
     def _shares(self) -> list[tuple[str, ...]]:
         taken = {row[0] for row in self.listed}
@@ -250,7 +274,7 @@ class AlphaVantageExchange(Exchange):
         if not self._count():
             return "daily_quota"
         name = params.get("function", "")
-        if name == LISTING:
+        if name in (LISTING, SEARCH):
             return None
         if name not in FUNCTIONS:
             return "no_function"

@@ -176,6 +176,48 @@ def test_reading_the_list_again_is_an_act_and_its_failure_is_said(
     assert [(row.target, row.outcome) for row in console.audit.find(verb="read catalogue")] == [("simulated", "failed")]
 
 
+def searched() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "catalogue of simulated":
+            thread.join(10)
+
+
+def test_a_provider_that_can_be_searched_is_asked_on_purpose(
+    listed: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tesco = Instrument("simulated", "TSCO.LON", "TSCO.LON", "equity", "Tesco *PLC*", quote="GBX", region="Britain")
+
+    async def search(self: object, text: str) -> list[Instrument]:
+        if text == "down":
+            raise RetriableError("nobody answers")
+        return [tesco] if text == "grocer" else []
+
+    monkeypatch.setattr(PROVIDERS["simulated"], "can_be_searched", True)
+    monkeypatch.setattr(PROVIDERS["simulated"], "search", search)
+    at = typed(open_page, "AAPL")
+    at.text_input(key="backfill_find").set_value("grocer").run()
+    assert "No symbol and no name" in words(at)
+    at.button(key="backfill_ask").click().run()
+    searched()
+    at.run()
+    [row] = next(one.value for one in at.dataframe if "Symbol" in one.value.columns).to_dict("records")
+    assert (row["Stored as"], row["Region"], row["Currency"]) == ("TSCO.LON", "Britain", "GBX")
+    assert "It was asked for this, and found 1." in words(at)
+    at.text_input(key="backfill_find").set_value("down").run()
+    assert "It was asked" not in words(at)
+    at.button(key="backfill_ask").click().run()
+    searched()
+    at.run()
+    assert "It could not be asked: nobody answers" in words(at)
+    assert [row.outcome for row in listed.audit.find(verb="search instruments")] == ["failed", "done"]
+
+
+def test_a_provider_that_cannot_be_searched_offers_no_button(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "AAPL")
+    at.text_input(key="backfill_find").set_value("grocer").run()
+    assert not [one for one in at.button if one.key == "backfill_ask"]
+
+
 def test_a_standby_reads_no_list(listed: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConsoleService, "leads", False)
     assert typed(open_page, "BTCUSD").button(key="backfill_read_again").disabled

@@ -252,6 +252,64 @@ class TestAlphaVantage:
                     await provider.catalogue()
 
 
+TESCO = {
+    "1. symbol": "TSCO.LON",
+    "2. name": "Tesco PLC",
+    "3. type": "Equity",
+    "4. region": "United Kingdom",
+    "5. marketOpen": "08:00",
+    "6. marketClose": "16:30",
+    "7. timezone": "UTC+01",
+    "8. currency": "GBX",
+    "9. matchScore": "0.7273",
+}
+"""A match as recorded."""
+
+
+class TestAlphaVantageSearch:
+    def test_a_match_says_where_it_trades_in_which_currency_and_when(self):
+        [found] = alpha_vantage.matches({"bestMatches": [TESCO]})
+        assert (found.name, found.symbol, found.title, found.kind) == ("TSCO.LON", "TSCO.LON", "Tesco PLC", "equity")
+        assert (found.region, found.quote, found.hours) == ("United Kingdom", "GBX", "08:00-16:30 UTC+01")
+        assert (found.volume_unit, found.listed, found.status) == ("shares", None, "listed")
+
+    @pytest.mark.parametrize("symbol", ["TSCO.LON", "MBG.DEX", "600104.SHH", "MRT-UN.TRT", "0R2V.LON", "BA", "ALSAR"])
+    def test_its_name_leads_back_to_the_symbol(self, symbol: str):
+        [found] = alpha_vantage.matches({"bestMatches": [TESCO | {"1. symbol": symbol}]})
+        assert identity_of("alpha_vantage", found.name).symbol == found.symbol == symbol
+
+    @pytest.mark.parametrize("kind", ["ETF", "Mutual Fund"])
+    def test_a_fund_is_one(self, kind: str):
+        assert alpha_vantage.matches({"bestMatches": [TESCO | {"3. type": kind}]})[0].kind == "fund"
+
+    @given(
+        st.dictionaries(st.sampled_from(sorted(TESCO)), st.none() | st.integers() | st.text(max_size=5)),
+        st.lists(st.none() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}), max_size=3),
+    )
+    def test_a_field_of_another_kind_is_an_unknown_one(self, changed: dict[str, Any], noise: list[Any]):
+        for found in alpha_vantage.matches({"bestMatches": [*noise, TESCO | changed]}):
+            assert identity_of("alpha_vantage", found.name).symbol == found.symbol
+
+    @pytest.mark.parametrize("body", [None, [], {}, {"bestMatches": None}, {"Information": "no"}])
+    def test_what_is_no_answer_is_none(self, body: Any):
+        assert alpha_vantage.matches(body) is None
+
+    async def test_it_is_asked_in_one_request(self, tmp_path: Path):
+        with AlphaVantageExchange(Market({("TSCO", 86_400): {}}), key=KEY, per_second=None) as exchange:
+            exchange.elsewhere = [tuple(TESCO[key] for key in sorted(TESCO) if key[0] != "9")]
+            async with connected(exchange, tmp_path) as provider:
+                assert [one.name for one in await provider.search("tesco")] == ["TSCO.LON"]
+                assert await provider.search("zzz") == []
+        assert [seen.params["function"] for seen in exchange.requests] == ["SYMBOL_SEARCH"] * 2
+        assert exchange.used_today == 2
+
+    async def test_an_error_with_a_200_is_an_error(self, tmp_path: Path):
+        with AlphaVantageExchange(Market(), key=KEY, daily_quota=0) as exchange:
+            async with connected(exchange, tmp_path) as provider:
+                with pytest.raises(QuotaError):
+                    await provider.search("tesco")
+
+
 def connected(exchange: AlphaVantageExchange, tmp_path: Path) -> AlphaVantageProvider:
     section = {"base_url": exchange.url, "requests_per_second": 1000}
     retry = {"attempts": 1, "base_delay_seconds": 0}

@@ -15,7 +15,10 @@ from ffe_core.series import Series
 from ffe_core.storage.rows import portions
 from ffe_core.storage.state.database import Database, metadata
 
-_TEXTS = ("symbol", "kind", "title", "base", "quote", "exchange", "volume_unit", "listed", "delisted", "status")
+_TEXTS = (
+    *("symbol", "kind", "title", "base", "quote", "exchange", "volume_unit", "listed", "delisted", "status"),
+    *("region", "hours"),
+)
 instruments = sa.Table(
     "instruments",
     metadata,
@@ -26,10 +29,13 @@ instruments = sa.Table(
     sa.Column("same_as", sa.JSON, nullable=False),
     sa.Column("compact", sa.String, nullable=False),
     sa.Column("searched", sa.String, nullable=False),
+    sa.Column("found_at", sa.Float),
     sa.Index("instruments_by_compact", "provider", "compact"),
     sa.Index("instruments_by_symbol", "provider", "symbol"),
 )
-"""`compact` is the symbol without separators, `searched` symbol, name and title in small letters."""
+"""`compact` is the symbol without separators, `searched` symbol, name and title in small letters; `found_at` is when a
+provider found what its catalogue lacks, empty for what that lists."""
+_is_listed = instruments.c.found_at.is_(None)
 catalogues = sa.Table(
     "catalogues",
     metadata,
@@ -76,13 +82,25 @@ class InstrumentStore:
         self._database = database
 
     def replace(self, provider: str, listed: Iterable[Instrument]) -> None:
-        """Keep a catalogue that was read now, instead of the copy of before."""
+        """Keep a catalogue that was read now, instead of the copy of before; what was found beside it stays."""
         rows = [_row(instrument) for instrument in listed]
+        own = instruments.c.provider == provider
         with self._database.write() as connection:
-            connection.execute(instruments.delete().where(instruments.c.provider == provider))
+            connection.execute(instruments.delete().where(own, _is_listed))
+            found = set(connection.scalars(sa.select(instruments.c.name).where(own)))
+            _remove(connection, own, found & {row["name"] for row in rows})
             if rows:
                 connection.execute(instruments.insert(), rows)
             _note(connection, provider, read_at=time.time(), error=None)
+
+    def add_found(self, provider: str, found: Iterable[Instrument]) -> None:
+        """Keep what a provider found for somebody, beside its catalogue; what that lists already stays as listed."""
+        rows, own = {one.name: _row(one) for one in found}, instruments.c.provider == provider
+        with self._database.write() as connection:
+            _remove(connection, own & ~_is_listed, rows)
+            listed = set(connection.scalars(sa.select(instruments.c.name).where(own, instruments.c.name.in_(rows))))
+            if new := [{**row, "found_at": time.time()} for name, row in rows.items() if name not in listed]:
+                connection.execute(instruments.insert(), new)
 
     def failed(self, provider: str, error: str) -> None:
         """Keep what a catalogue could not be read for; the copy of before stays."""
@@ -133,9 +151,11 @@ class InstrumentStore:
         return self._where(*where, order=order, limit=limit)
 
     def count(self, provider: str) -> int:
-        """How many instruments the copy has."""
+        """How many instruments the copy has; what was found beside it is not counted."""
+        query = (
+            sa.select(sa.func.count()).select_from(instruments).where(instruments.c.provider == provider, _is_listed)
+        )
         with self._database.read() as connection:
-            query = sa.select(sa.func.count()).select_from(instruments).where(instruments.c.provider == provider)
             return int(connection.scalar(query) or 0)
 
     def symbols_like(self, provider: str, text: str) -> list[str]:
@@ -187,6 +207,11 @@ def _note(connection: sa.Connection, provider: str, **values: Any) -> None:
     values["tried_at"] = time.time()
     if connection.execute(catalogues.update().where(catalogues.c.provider == provider).values(**values)).rowcount == 0:
         connection.execute(catalogues.insert().values(provider=provider, **values))
+
+
+def _remove(connection: sa.Connection, where: sa.ColumnElement[bool], names: Collection[str]) -> None:
+    for some in portions(list(names)):
+        connection.execute(instruments.delete().where(where, instruments.c.name.in_(some)))
 
 
 def _row(instrument: Instrument) -> dict[str, Any]:
