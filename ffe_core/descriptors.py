@@ -8,6 +8,8 @@ log = logging.getLogger(__name__)
 
 ENOUGH = 65_536
 """Descriptors asked for; login shells begin with 1,024 (macOS: 256)."""
+FEWEST = 64
+"""No command works with fewer: with 20 delta-rs panics, as it cannot start its runtime; with 40 all works."""
 
 
 def raise_descriptor_limit() -> int | None:

@@ -36,10 +36,9 @@ def _run(words: Sequence[str]) -> int:
         _check_text(words)
         arguments = parser(words).parse_args(words)
         from ffe_core.cli import logs
-        from ffe_core.descriptors import raise_descriptor_limit
 
         with logs.logged(verbose=arguments.verbose):
-            raise_descriptor_limit()
+            _have_descriptors()
             _check_settings()
             return int(arguments.run(arguments))
     except SystemExit as end:  # argparse has printed its help
@@ -67,6 +66,18 @@ def _check_text(words: Sequence[str]) -> None:
                 f"{word!a} holds bytes that are no {sys.getfilesystemencoding()} text; write it in UTF-8, with a locale"
                 " such as LC_ALL=C.UTF-8"
             ) from None
+
+
+def _have_descriptors() -> None:
+    """StorageError if this process may open too few files at once, however far its limit is raised."""
+    from ffe_core.descriptors import FEWEST, raise_descriptor_limit
+    from ffe_core.errors import StorageError
+
+    limit = raise_descriptor_limit()
+    if limit is not None and 0 <= limit < FEWEST:  # -1 is none
+        raise StorageError(
+            f"only {limit} files may be open at once; raise the limit to {FEWEST} or more with ulimit -n"
+        )
 
 
 def _check_settings() -> None:

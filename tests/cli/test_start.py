@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,3 +79,19 @@ def test_the_limit_of_open_files_is_raised_as_far_as_the_machine_allows(data_dir
         assert raise_descriptor_limit() == wanted
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_too_few_open_files_are_said_before_there_is_work(tmp_path: Path) -> None:
+    import resource
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ffe_core", "watermarks", "--json"],
+        env={**os.environ, "FFE_DATA_DIR": str(tmp_path / "data")},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "storage_failed")
+    assert done.stderr == "only 20 files may be open at once; raise the limit to 64 or more with ulimit -n\n"
