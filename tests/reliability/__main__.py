@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.reliability import answers, clocks, crowds, damage, disk, faults, fuzz, kills, oversized
+from tests.reliability import answers, clocks, crowds, damage, disk, faults, fuzz, kills, midway, oversized
 from tests.reliability.trials import Trials
 from tests.reliability.verbs import Bases
 from tests.reliability.verdict import Tally
@@ -24,6 +24,8 @@ _COUNTS = {
     "kills": (2_000, "kills at a storage call"),
     "faults": (1_000, "single failures of a storage call"),
     "lasting": (200, "failures of a storage call and all later ones"),
+    "signals": (200, "signals at a storage call"),
+    "jumps": (100, "clocks that jump at a storage call"),
     "answers": (400, "faults in a provider's answers"),
     "damage": (200, "spoiled files, each with a dozen verbs after it"),
     "disk": (100, "full and read-only disks"),
@@ -52,6 +54,10 @@ KINDS: dict[str, Callable[[Suite], None]] = {
     "lasting": lambda s: faults.lasting(
         s.trials, s.bases, s.tally, s.chosen.lasting, s.chance("lasting"), s.chosen.verb
     ),
+    "signals": lambda s: midway.signals(
+        s.trials, s.bases, s.tally, s.chosen.signals, s.chance("signals"), s.chosen.verb
+    ),
+    "jumps": lambda s: midway.jumps(s.trials, s.bases, s.tally, s.chosen.jumps, s.chance("jumps"), s.chosen.verb),
     "disk": lambda s: disk.run(s.trials, s.bases, s.tally, s.chosen.disk, s.chance("disk")),
     "damage": lambda s: damage.run(s.trials, s.bases, s.tally, s.chosen.damage, s.chance("damage")),
     "answers": lambda s: answers.run(s.trials, s.tally, s.chosen.answers, s.chance("answers")),

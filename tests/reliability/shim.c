@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COUNT, KILL, KILL_AFTER, FAIL, FAIL_FROM, SHORT, TORN };
+enum { COUNT, KILL, KILL_AFTER, FAIL, FAIL_FROM, SHORT, TORN, SIGNAL, JUMP };
 enum { OPEN, WRITE, NAME, SYNC, SIZE };     /* kinds of call */
 enum { GO_ON, HALF, HALF_THEN_DIE, DIE_AFTER, HALF_THEN_FAIL, FAILED };
 
@@ -95,6 +95,8 @@ static int judge(const char *what, const char *path, int kind, int makes_room) {
     case KILL_AFTER: return kind == WRITE ? HALF_THEN_DIE : DIE_AFTER;
     case SHORT: return kind == WRITE ? HALF : GO_ON;
     case TORN: return kind == WRITE ? HALF_THEN_FAIL : FAILED;
+    case SIGNAL: return syscall(SYS_kill, syscall(SYS_getpid), error), GO_ON;
+    case JUMP: return clock_offset += error, GO_ON;
     default: return FAILED;
     }
 }

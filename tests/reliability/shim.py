@@ -14,11 +14,11 @@ from typing import Any
 
 SOURCE = Path(__file__).with_name("shim.c")
 
-COUNT, KILL, KILL_AFTER, FAIL, FAIL_FROM, SHORT, TORN = range(7)
+COUNT, KILL, KILL_AFTER, FAIL, FAIL_FROM, SHORT, TORN, SIGNAL, JUMP = range(9)
 """What happens at the call, as shim.c numbers it.
 
 Nothing; death before it; death in the middle of a write, after anything else; an error; that error from then on;
-half a write that says so; half a write and then an error.
+half a write that says so; half a write and then an error; a signal; a wall clock that jumps.
 """
 
 
@@ -30,7 +30,7 @@ class Arm:
     at: int = -1
     action: int = COUNT
     code: int = 0
-    """The errno of an error."""
+    """The errno of an error, the number of a signal, or the seconds of a jump."""
     log: str = ""
 
     def as_dict(self) -> dict[str, Any]:

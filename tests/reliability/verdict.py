@@ -123,7 +123,9 @@ def _without_numbers(text: str) -> str:
     return re.sub(r"/\S+|[0-9a-f]{8}[-0-9a-f]*|\d+", "N", text)
 
 
-def of_ending(tried: str, outcome: Outcome, *, may_be_killed: bool = False) -> list[Fault]:
+def of_ending(
+    tried: str, outcome: Outcome, *, may_be_killed: bool = False, exits: Sequence[int] = EXITS
+) -> list[Fault]:
     """How a verb ended: in time, with a documented status, without a traceback."""
     if outcome.status is None:
         return [
@@ -132,7 +134,7 @@ def of_ending(tried: str, outcome: Outcome, *, may_be_killed: bool = False) -> l
     if may_be_killed and outcome.was_killed:
         return []
     faults = [Fault(kind, tried, _last_words(outcome)) for kind, told in _CRASHES.items() if told.search(outcome.err)]
-    if outcome.status not in EXITS:
+    if outcome.status not in exits:
         faults.append(Fault("exit", tried, f"status {outcome.status}: {_last_words(outcome)}"))
     return faults
 
