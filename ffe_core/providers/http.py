@@ -226,7 +226,7 @@ class HttpClient:
                 asyncio.timeout(self._limits.total_timeout_seconds),
                 self._sent(opened.http, path, params) as response,
             ):
-                if response.is_success:
+                if response.status_code == httpx.codes.OK:
                     data = await read_body(response, self.bounds, opened.large)
                     return await asyncio.get_running_loop().run_in_executor(_PARSERS, self._read, parse, data)
                 beginning = await read_beginning(response, self.provider)
@@ -286,7 +286,7 @@ class HttpClient:
         message = f"{self.provider} answered HTTP {status}: {text or _head(beginning)}"
         if status == 429:
             return _Throttled(message, _retry_after(response, self.clock.now()))
-        if status in (408, 425) or status >= 500:
+        if status in (408, 425) or status >= 500 or response.is_success:  # 206 and the like: a part, or not its own
             return RetriableError(message, _retry_after(response, self.clock.now()))
         if status in (401, 403):
             return RefusedCredentials(f"{message}; {self._access_hint}", status, text)

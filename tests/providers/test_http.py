@@ -96,7 +96,7 @@ async def test_what_is_not_json_is_worth_another_try(server: Scripted, tmp_path:
     assert server.count() == 2
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [202, 203, 206, 408, 425, 429, 500, 502, 503, 504, 599])
 async def test_what_may_pass_is_asked_again(server: Scripted, tmp_path: Path, status: int) -> None:
     server.fault(Fault.http(status), times=2)
     async with client(server, tmp_path) as acme:
