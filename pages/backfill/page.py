@@ -245,7 +245,8 @@ def request() -> BackfillRequest:
 
 def show_preview(found: Preview) -> None:
     searches = found.first_bar_requests
-    most, least = ("at most ", "") if searches else ("", "at least ")
+    most = "at most " if searches else ""
+    least = "" if searches else "at least "
     minutes = f", {least}{duration(found.seconds)} at the provider's rate" if found.seconds >= 1 else ""
     looking = f", {number(searches)} of them to find where series begin" if searches else ""
     st.markdown(
