@@ -29,6 +29,7 @@ from ffe_core.storage.lake import data_files, faults
 from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
+from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES
 from ffe_core.timeframes import TIMEFRAMES
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ _REOPENS = 20
 _DENSE = 8
 _FAR_BARS = 50_000
 _MOST_BARS = 1_000_000
-# Every tenth commit: opening a table between two checkpoints is what small appends spend most of their time on.
-_CONFIGURATION = {"delta.checkpointInterval": "10"}
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -169,14 +168,14 @@ class DeltaLakeManager:
         name = table_name(timeframe)
         existing = self.open(name)
         if existing is not None:
-            return existing
+            return self._with_properties(name, existing)
         try:
             return DeltaTable.create(
                 self.table_uri(name),
                 schema=SCHEMA,
                 mode="ignore",
                 partition_by=list(PARTITION_COLUMNS),
-                configuration=_CONFIGURATION,
+                configuration=PROPERTIES,
                 storage_options=self.storage_options,
             )
         except (DeltaError, OSError, ValueError) as error:
@@ -185,6 +184,18 @@ class DeltaLakeManager:
                 doing = f"table {name} cannot be made in {self.storage_path}"
                 raise StorageError(faults.sentence(doing, self.storage_path, error)) from error
             return created
+
+    def _with_properties(self, name: str, table: DeltaTable) -> DeltaTable:
+        """The table, given the properties that a release before 0.2 did not give it. Where that cannot be, it is left
+        to the next append: one that is under way through another handle is refused by it, and looks again."""
+        missing = {key: text for key, text in PROPERTIES.items() if key not in table.metadata().configuration}
+        if not missing:
+            return table
+        try:
+            table.alter.set_table_properties(missing, post_commithook_properties=APPEND_HOOKS)
+        except (DeltaError, OSError) as error:
+            log.info("%s keeps its properties for now: %s", name, error)
+        return self.open(name) or table
 
     def marks(self, series: Series) -> Watermarks:
         """The series' marks as the log holds them."""
@@ -337,7 +348,12 @@ def _write(table: DeltaTable, rows: pa.Table, properties: CommitProperties) -> N
         data_files.append(table, wide, properties)
     else:
         write_deltalake(
-            table, wide, mode="append", writer_properties=data_files.FOR_DELTA_RS, commit_properties=properties
+            table,
+            wide,
+            mode="append",
+            writer_properties=data_files.FOR_DELTA_RS,
+            commit_properties=properties,
+            post_commithook_properties=APPEND_HOOKS,
         )
 
 
@@ -392,6 +408,8 @@ def _pairs(table: DeltaTable) -> list[str]:
 
 def _latest(rows: pa.Table) -> pa.Table:
     """One row a bar, the one extracted last, sorted by time."""
+    if (np.diff(epochs(rows["timestamp"])) > 0).all():  # as after compaction: no bar is there twice
+        return rows
     rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
     stamps = epochs(rows["timestamp"])
     last = np.ones(len(stamps), bool)

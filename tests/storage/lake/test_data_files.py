@@ -17,6 +17,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
 from ffe_core.errors import StorageError
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake import data_files
+from ffe_core.storage.lake.writing import PROPERTIES
 from tests.ingestion.fakes import BTC, HOUR, START, hours
 from tests.storage.lake.test_delta_lake_manager import rows
 
@@ -26,7 +27,7 @@ _YEARS = (0, 366 * 24)
 
 
 def table(folder: Path) -> DeltaTable:
-    return DeltaTable.create(str(folder), schema=SCHEMA, partition_by=list(PARTITION_COLUMNS))
+    return DeltaTable.create(str(folder), schema=SCHEMA, partition_by=list(PARTITION_COLUMNS), configuration=PROPERTIES)
 
 
 def candles(pairs: list[str]) -> pa.Table:
