@@ -12,9 +12,11 @@
     │   └── QuotaError              quota_used_up: ask nothing of this provider until its quota resets
     ├── StorageError                storage_failed: the lake, the watermarks, the dead letters or the database
     │   ├── CommitConflict          commit_conflict: another writer moved the series first; look again, then retry
+    │   ├── NearlyFullError         disk_nearly_full: upkeep would fill the disk, so it began nothing
     │   ├── DatabaseError           database_*: the state database cannot be used; its own code says why
     │   └── NewerFormatError        format_newer: a newer release of this program wrote the file
-    └── SeriesHeld                  series_held: another run or process holds the lease of this series
+    ├── SeriesHeld                  series_held: another run or process holds the lease of this series
+    └── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
 
 Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
 (credentials_missing) for a key that is not set, `CalendarHorizonError` (calendar_horizon) for a time that a market
@@ -123,6 +125,12 @@ class CommitConflict(StorageError):
     code = "commit_conflict"
 
 
+class NearlyFullError(StorageError):
+    """The disk has too little room for what upkeep would write for the time being: nothing was begun."""
+
+    code = "disk_nearly_full"
+
+
 class DatabaseError(StorageError):
     """The state database cannot be used; `code` says why: database_newer, database_damaged, database_locked, ..."""
 
@@ -145,6 +153,12 @@ class SeriesHeld(FFEError):
     def __init__(self, message: str, holder: str) -> None:
         super().__init__(message)
         self.holder = holder
+
+
+class UpkeepHeld(FFEError):
+    """Another run or process does the upkeep of the table; the message says which."""
+
+    code = "upkeep_held"
 
 
 CREDENTIALS = frozenset({CredentialsError.code, CredentialsMissing.code})

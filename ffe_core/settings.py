@@ -29,6 +29,7 @@ from ffe_core.provider_settings import SECTIONS
 from ffe_core.redaction import register
 from ffe_core.sources import PREFIX
 from ffe_core.sources import variable as variable
+from ffe_core.upkeep_settings import UpkeepSettings
 
 SECRETS_FILE = Path(".streamlit/secrets.toml")
 
@@ -160,6 +161,7 @@ class Settings(BaseModel):
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     console: ConsoleSettings = ConsoleSettings()
     webhook: WebhookSettings = WebhookSettings()
+    upkeep: UpkeepSettings = UpkeepSettings()
 
     @field_validator("data_dir", mode="before")
     @classmethod

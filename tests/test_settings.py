@@ -332,3 +332,11 @@ def test_calendars_of_any_kind_are_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     assert calendars.of("oanda", "EUR_USD").name == "oanda-gold"
     assert calendars.of("coinbase", "BTCUSD").name == overrides["coinbase/BTC-USD"]
     assert calendars.of("alpha_vantage", "EURUSD").name == "fx"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("file", "a chart, an export or another tool"), ("log", "a writer that opened")]
+)
+def test_a_retention_below_what_readers_need_is_refused_with_the_reason(name: str, why: str):
+    with pytest.raises(InputError, match=rf"FFE_UPKEEP__{name.upper()}_RETENTION_HOURS: 0 is too short: {why}"):
+        Settings.load({"upkeep": {f"{name}_retention_hours": 0}})

@@ -22,6 +22,8 @@ from ffe_core.operations.schedules.notifications import Notifier
 from ffe_core.operations.schedules.requests import Plans
 from ffe_core.operations.schedules.runs import ScheduledRuns
 from ffe_core.operations.schedules.service import Schedules
+from ffe_core.operations.upkeep.keeper import Keeper
+from ffe_core.operations.upkeep.service import Upkeep
 from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
@@ -77,6 +79,9 @@ class ConsoleService:
             instruments=self.instruments,
             wake=self.scheduler.wake,
         )
+        self.upkeep = Upkeep(self.run_service)
+        self.run_service.on_end = self.upkeep.after_run
+        self.keeper = Keeper(self.upkeep, self.settings.upkeep.every_minutes)
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 
     def open(self) -> ConsoleService:
@@ -91,6 +96,7 @@ class ConsoleService:
     def drain(self) -> None:
         """Fire nothing more, interrupt what runs after the commit in flight, and give up the lead."""
         self.scheduler.stop()
+        self.keeper.stop()
         self.notices.stop()
         self.run_service.close()
         self.instruments.close()
@@ -119,7 +125,7 @@ class ConsoleService:
             "role": "leader" if self.leads else "standby",
             "leader": self.leader,
             "notice": self.state_notice,
-            "last_error": redact(self.last_error or self.scheduler.last_error or "") or None,
+            "last_error": redact(self.last_error or self.scheduler.last_error or self.keeper.last_error or "") or None,
             "error_code": None,
         }
 
@@ -133,6 +139,7 @@ class ConsoleService:
         watermarks file is healed."""
         self._try_to(self.run_service.adopt_dead_runs)
         self.scheduler.start()
+        self.keeper.start()
         self.notices.start()
         self._try_to(self._learn_grids)
         self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))

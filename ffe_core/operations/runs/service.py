@@ -79,6 +79,8 @@ class RunService:
         self._unwritten: dict[int, str] = {}
         self._failing_since: float | None = None
         self._closing = False
+        self.on_end: Callable[[int], object] | None = None
+        """Called in a thread with the number of each run that has ended, unless the service closes."""
         self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
         self._shared_providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
@@ -169,6 +171,10 @@ class RunService:
         """Whether this process has no more to do for a run, whether or not its end could be written down."""
         return run_id not in self._jobs
 
+    def is_stopping(self, run_id: int) -> bool:
+        """Whether a run of this process was told to end: what works in a thread asks it between two steps."""
+        return run_id in self._stopping
+
     def unwritten(self, run_id: int) -> str | None:
         """Why the end of a run of this process is not in the database, as far as it is not; None if it is."""
         return self._unwritten.get(run_id)
@@ -253,6 +259,8 @@ class RunService:
         with suppress(StorageError):  # the end of the run says it
             await writer
         await self._write_end(run_id, work)
+        if self.on_end is not None and not self._closing:
+            await asyncio.to_thread(self.on_end, run_id)
 
     async def _write_end(self, run_id: int, work: asyncio.Task[None]) -> None:
         """Write down how a run ended; where that cannot be, the run is over all the same, and it is tried on."""

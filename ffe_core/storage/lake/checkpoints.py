@@ -21,7 +21,8 @@ from ffe_core.locations import local_folder
 from ffe_core.storage.files import quarantined, why
 
 log = logging.getLogger(__name__)
-_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet", re.ASCII)
+CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet", re.ASCII)
+"""The name of a checkpoint in a log, its version first."""
 _COMMIT = re.compile(r"(\d{20})\.json", re.ASCII)
 _HINT = "_last_checkpoint"
 
@@ -44,8 +45,8 @@ def _set_aside(folder: Path) -> bool:
     """Rename the damaged checkpoints of a log, and what names one that is not there; whether there was any."""
     try:
         names = [path.name for path in folder.iterdir()]
-        found = sorted(name for name in names if _CHECKPOINT.fullmatch(name))
-        bad = [folder / name for name in found if not _is_whole(folder / name)]
+        found = sorted(name for name in names if CHECKPOINT.fullmatch(name))
+        bad = [folder / name for name in found if not is_whole(folder / name)]
         hint = folder / _HINT
         if hint.exists() and (bad or not _names_one_of(hint, found)):
             bad.append(hint)
@@ -72,7 +73,8 @@ def _set_aside(folder: Path) -> bool:
     return True
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint can be read to its end."""
     import pyarrow.parquet as pq  # not at the top: only damage needs it
 
     try:
@@ -93,7 +95,7 @@ def _names_one_of(hint: Path, checkpoints: list[str]) -> bool:
 def _missing_commit(names: list[str], bad: set[str]) -> str | None:
     """The first commit that the log lacks between its newest whole checkpoint, or its beginning, and its end."""
     commits = {int(found[1]) for name in names if (found := _COMMIT.fullmatch(name))}
-    whole = [int(found[1]) for name in names if name not in bad and (found := _CHECKPOINT.fullmatch(name))]
-    summed_up = [int(found[1]) for name in bad if (found := _CHECKPOINT.fullmatch(name))]
+    whole = [int(found[1]) for name in names if name not in bad and (found := CHECKPOINT.fullmatch(name))]
+    summed_up = [int(found[1]) for name in bad if (found := CHECKPOINT.fullmatch(name))]
     first, last = max(whole, default=-1) + 1, max([*commits, *summed_up], default=-1)
     return next((f"{version:020}.json" for version in range(first, last + 1) if version not in commits), None)

@@ -110,28 +110,34 @@ def _parts(rows: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
 
 def _write(folder: Path, part: Part, rows: pa.Table) -> AddAction:
     """One data file, under the names that delta-rs gives."""
-    import pyarrow.parquet as pq
-
     values = {name: str(value) for name, value in part.items()}
     below = "/".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
     path = f"{below}/part-00000-{uuid4()}-c000.zstd.parquet"
     (folder / below).mkdir(parents=True, exist_ok=True)
     with replacing(folder / path) as file:
-        pq.write_table(
-            rows,
-            file,
-            compression="zstd",
-            compression_level=_LEVEL,
-            use_dictionary=_REPEATING,
-            column_encoding={"timestamp": _TIME_ENCODING},
-            max_rows_per_page=_PAGE_ROWS,
-            write_page_index=True,
-        )
+        write_rows(rows, file)
         size = file.tell()
-    return AddAction(path, size, values, int(time.time() * 1000), data_change=True, stats=json.dumps(_stats(rows)))
+    return AddAction(path, size, values, int(time.time() * 1000), data_change=True, stats=json.dumps(statistics(rows)))
 
 
-def _stats(rows: pa.Table) -> Mapping[str, Any]:
+def write_rows(rows: pa.Table, file: Any, group_rows: int | None = None) -> None:
+    """Write the rows of a data file, `group_rows` of them a row group. OSError or pa.ArrowException if it fails."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(
+        rows,
+        file,
+        row_group_size=group_rows,
+        compression="zstd",
+        compression_level=_LEVEL,
+        use_dictionary=_REPEATING,
+        column_encoding={"timestamp": _TIME_ENCODING},
+        max_rows_per_page=_PAGE_ROWS,
+        write_page_index=True,
+    )
+
+
+def statistics(rows: pa.Table) -> Mapping[str, Any]:
     """Statistics of a file as the Delta protocol has them: of the columns that files are chosen by, times to the
     millisecond before (PROTOCOL.md, "Per-file Statistics")."""
     import pyarrow.compute as pc

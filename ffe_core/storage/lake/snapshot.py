@@ -106,12 +106,17 @@ class Snapshot:
         self._marks: dict[Series, Watermarks] = {}
 
     @cached_property
-    def _filesystem(self) -> pafs.FileSystem:
+    def filesystem(self) -> pafs.FileSystem:
+        """Where the data files lie, by their paths in the table."""
         return _filesystem(self.table, self._storage_options, self._actions)
 
     def all_files(self) -> Files:
         """Every data file of the table."""
         return _files(self._actions)
+
+    def names_in_log(self) -> dict[str, str]:
+        """The path of each data file, and how the log spells it."""
+        return {unquote(name): name for name in self._actions["path"].to_pylist()}
 
     def files(self, series: Series) -> Files:
         """The files that may hold bars of a series."""
@@ -167,7 +172,7 @@ class Snapshot:
         """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
         import pyarrow.parquet as pq
 
-        with self._filesystem.open_input_file(path) as file:
+        with self.filesystem.open_input_file(path) as file:
             return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
 
     def damaged(self, series: Series, paths: Sequence[str], columns: Sequence[str], error: Exception) -> StorageError:
@@ -179,7 +184,7 @@ class Snapshot:
         import pyarrow.dataset as ds
 
         parquet = ds.ParquetFileFormat()
-        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=parquet, filesystem=self._filesystem)
+        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=parquet, filesystem=self.filesystem)
 
     def _damaged(self, series: Series, read: Files, columns: list[str], error: Exception) -> StorageError:
         """What to say after a failed read: which files it was, and what is left of the series."""
@@ -194,7 +199,7 @@ class Snapshot:
     def _gone(self, files: Files) -> npt.NDArray[np.bool_]:
         import pyarrow.fs as pafs
 
-        infos = self._filesystem.get_file_info(list(files.paths))
+        infos = self.filesystem.get_file_info(list(files.paths))
         return np.array([info.type != pafs.FileType.File for info in infos], dtype=bool)
 
     def _unreadable(self, files: Files, columns: list[str]) -> list[str]:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BEGUN, DONE, FAILED = "begun", "done", "failed"
 """What came of an act: nothing is known (its process ended), it was done, or it was refused or failed."""
 
-_table = sa.Table(
+audit_rows = sa.Table(
     "audit",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -66,7 +66,7 @@ class AuditRow:
 
 
 class Audit:
-    """Adds and reads rows. None is ever removed, and only its own act completes one."""
+    """Adds and reads rows. Only its own act completes one, and only age removes one, where a setting says so."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -91,7 +91,7 @@ class Audit:
     def _begin(self, actor: str, verb: str, target: str, reason: str, details: dict[str, Any]) -> int:
         row = {"actor": actor, "verb": verb, "target": target, "reason": reason, "details": strict(details)}
         with self._database.write() as connection:
-            added = connection.execute(_table.insert().values(**row, at=time.time(), outcome=BEGUN))
+            added = connection.execute(audit_rows.insert().values(**row, at=time.time(), outcome=BEGUN))
             return int(added.inserted_primary_key[0])  # type: ignore[index]
 
     def _complete(self, row_id: int, act: Act, outcome: str) -> None:
@@ -99,15 +99,15 @@ class Audit:
         values = {"target": act.target, "details": strict(act.details), "outcome": outcome}
         try:
             with self._database.write() as connection:
-                connection.execute(_table.update().where(_table.c.id == row_id).values(**values))
+                connection.execute(audit_rows.update().where(audit_rows.c.id == row_id).values(**values))
         except StorageError as error:
             log.warning("what came of audit row %d (%s) cannot be written: %s", row_id, outcome, error)
 
     def find(self, *, target: str | None = None, verb: str | None = None, limit: int = 100) -> list[AuditRow]:
         """The newest rows, newest first."""
-        wanted = [_table.c.target == target] if target is not None else []
-        wanted += [_table.c.verb == verb] if verb is not None else []
-        query = sa.select(_table).where(*wanted).order_by(_table.c.id.desc()).limit(limit)
+        wanted = [audit_rows.c.target == target] if target is not None else []
+        wanted += [audit_rows.c.verb == verb] if verb is not None else []
+        query = sa.select(audit_rows).where(*wanted).order_by(audit_rows.c.id.desc()).limit(limit)
         with self._database.read() as connection:
             return read_rows(connection, AuditRow, query)
 

@@ -69,6 +69,25 @@ class Database:
         with self._guarded(), self._engine.connect() as connection:
             yield connection
 
+    def size(self) -> tuple[int, int]:
+        """Bytes of a SQLite file and how many of them hold nothing; zeros for another database."""
+        if self._engine.dialect.name != "sqlite":
+            return 0, 0
+        with self.read() as connection:
+            pages, free, each = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return pages * each, free * each
+
+    def vacuum(self) -> None:
+        """Give back what holds nothing in a SQLite file; it writes the rest anew. DatabaseError if it is in use."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._guarded(), self._engine.connect() as connection:
+            # Not in a transaction, so not through SQLAlchemy's own.
+            connection.connection.cursor().execute("VACUUM")
+
     def close(self) -> None:
         """Give back every connection."""
         self._engine.dispose()

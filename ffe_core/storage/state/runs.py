@@ -21,6 +21,8 @@ ACTIVE = (QUEUED, RUNNING, CANCELLING)
 STATES = (*ACTIVE, CANCELLED, INTERRUPTED, COMPLETE, GAPS, FAILED)
 """The literal names of the states of runs and of their series."""
 
+UPKEEP = "upkeep"
+"""The kind of a run that works on tables and not on series: its rows name a table each."""
 PROCESS_ENDED = "process_ended"
 """The error code of a run whose process is gone."""
 
@@ -323,6 +325,7 @@ class RunStore:
         self,
         *,
         states: Sequence[str] = (),
+        kinds: Sequence[str] = (),
         provider: str | None = None,
         asset_pairs: Sequence[str] = (),
         since: float | None = None,
@@ -332,6 +335,7 @@ class RunStore:
     ) -> tuple[list[RunSummary], int]:
         """One page of runs, newest first, and how many match; each with sums over its series."""
         wanted: list[sa.ColumnElement[bool]] = [runs.c.state.in_(states)] if states else []
+        wanted += [runs.c.kind.in_(kinds)] if kinds else []
         wanted += [runs.c.provider == provider] if provider else []
         wanted += [runs.c.created_at >= since] if since is not None else []
         wanted += [runs.c.created_at < until] if until is not None else []
@@ -385,9 +389,27 @@ class RunStore:
             sa.select(*columns_of(run_series, RunSeries), runs.c.kind, runs.c.created_at)
             .join(newest, sa.and_(*(run_series.c[name] == newest.c[name] for name in names)))
             .join(runs, runs.c.id == run_series.c.run_id)
+            .where(runs.c.kind != UPKEEP)
         )
         with self._database.read() as connection:
             return {row.series: row for row in read_rows(connection, LastRun, query)}
+
+    def last_upkeep(self) -> dict[str, RunSeries]:
+        """For every table, its row in the newest upkeep run that came to an end with it, by timeframe."""
+        ended = (runs.c.kind == UPKEEP) & (run_series.c.state == COMPLETE)
+        joined = sa.select(sa.func.max(run_series.c.run_id).label("run_id"), run_series.c.timeframe)
+        newest = joined.join(runs, runs.c.id == run_series.c.run_id).where(ended).group_by(run_series.c.timeframe)
+        found = newest.subquery()
+        same = (run_series.c.run_id == found.c.run_id) & (run_series.c.timeframe == found.c.timeframe)
+        query = sa.select(*columns_of(run_series, RunSeries)).join(found, same)
+        with self._database.read() as connection:
+            return {row.timeframe: row for row in read_rows(connection, RunSeries, query)}
+
+    def active(self, kind: str) -> list[int]:
+        """The active runs of a kind."""
+        query = sa.select(runs.c.id).where(runs.c.kind == kind, runs.c.state.in_(ACTIVE))
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
 
     def requests_since(self, provider: str, since: float) -> int:
         """Requests made of a provider by runs that started after `since`: what is known of a daily quota's use."""

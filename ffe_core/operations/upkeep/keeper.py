@@ -1,0 +1,65 @@
+"""Keeper: looks now and then, in the process that leads, whether upkeep is due, and starts it beside the schedules."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ffe_core.errors import FFEError, InputError, UpkeepHeld
+from ffe_core.operations.upkeep.service import ITSELF, Upkeep
+from ffe_core.operations.upkeep.tables import STEPS
+from ffe_core.threads import Worker
+from ffe_core.times import DAY
+
+log = logging.getLogger(__name__)
+_LOOK_SECONDS = 20.0
+_FIRST_SECONDS = 60.0
+"""After its start a console has other things to do first."""
+
+
+class Keeper:
+    """Starts upkeep runs every `minutes` where there is need; 0 for never. `clock` gives epoch seconds."""
+
+    def __init__(self, upkeep: Upkeep, minutes: int, clock: Callable[[], float] = time.time) -> None:
+        self._upkeep, self._seconds, self._clock = upkeep, minutes * 60, clock
+        self._next = clock() + min(_FIRST_SECONDS, self._seconds)
+        self._history_at = 0.0
+        self._worker = Worker("upkeep", self.look, _LOOK_SECONDS)
+        self.last_error: str | None = None
+
+    def start(self) -> None:
+        """Begin to look, unless it is turned off."""
+        if self._seconds:
+            self._worker.start()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._worker.stop()
+
+    def look(self) -> int | None:
+        """Start what is due if it is time to look; the run's number. What fails is said, and tried at the next time."""
+        now = self._clock()
+        if now < self._next:
+            return None
+        self._next = now + self._seconds
+        try:
+            run_id = self._start(now)
+            self.last_error = None
+        except UpkeepHeld as error:
+            log.info("%s", error)
+            return None
+        except (FFEError, InputError, OSError) as error:
+            log.warning("upkeep could not be started, it is tried again: %s", error)
+            self.last_error = str(error)
+            return None
+        return run_id
+
+    def _start(self, now: float) -> int | None:
+        due = self._upkeep.due(now)
+        has_history = now - self._history_at >= DAY and self._upkeep.has_old_history()
+        if not due and not has_history:
+            return None
+        self._history_at = now if has_history else self._history_at
+        steps = STEPS if has_history else STEPS[:2]
+        return self._upkeep.start(ITSELF, ITSELF, steps=steps, timeframes=due)

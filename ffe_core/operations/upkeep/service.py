@@ -1,0 +1,245 @@
+"""Upkeep runs: which tables need one, start it, and do it after backfills; a run like others, with progress and log.
+
+Writers of series are never held up: a lease of its own keeps two upkeeps of a table apart, and the table's commits see
+to the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from ffe_core.candles import table_name
+from ffe_core.errors import FFEError, InputError, StorageError, UpkeepHeld
+from ffe_core.insight.storage import history
+from ffe_core.operations.dead_letters.service import DeadLetters
+from ffe_core.operations.runs import log as run_log
+from ffe_core.operations.runs.series_work import note, one_by_one
+from ffe_core.operations.runs.service import RunService
+from ffe_core.operations.upkeep.history import NAME, is_worth_shrinking, prune_history, shrink
+from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, TableUpkeep, in_words
+from ffe_core.series import Series
+from ffe_core.storage.lake.snapshot import Snapshot
+from ffe_core.storage.lake.upkeep.log import log_state
+from ffe_core.storage.lake.upkeep.plan import plan_of
+from ffe_core.storage.lake.upkeep.vacuum import unused
+from ffe_core.storage.leases import UpkeepLease
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.audit import Audit
+from ffe_core.storage.state.runs import UPKEEP, NewRun
+from ffe_core.threads import run_to_completion
+from ffe_core.timeframes import TIMEFRAMES
+from ffe_core.times import DAY
+from ffe_core.upkeep_settings import checked_file_hours
+
+log = logging.getLogger(__name__)
+ALL_PAIRS, ALL_PROVIDERS = "all pairs", "all providers"
+"""What stands in the rows of an upkeep run, each of which is a table and no series."""
+ITSELF = "upkeep"
+"""The source of runs that nobody started by hand."""
+_NOTE_SECONDS = 0.5
+_LATEST = DAY
+"""A table that has something to do is not left longer than this, however little it is."""
+
+
+class Upkeep:
+    """Starts and does upkeep over a run service."""
+
+    def __init__(self, service: RunService) -> None:
+        self._service = service
+        self._audit, self._dead_letters = Audit(service.database), DeadLetters(service)
+        self._settings = service.settings
+        self._folder = service.settings.data_dir / "locks"
+
+    # -- verbs
+
+    def start(
+        self,
+        actor: str,
+        source: str = "console",
+        *,
+        steps: Sequence[str] = STEPS,
+        timeframes: Sequence[str] | None = None,
+        file_hours: int | None = None,
+    ) -> int:
+        """Start the upkeep of some tables, or all; returns the run's number.
+
+        InputError for a table that is not there or a retention that is too short, UpkeepHeld if one is being done.
+        """
+        kept = self._settings.upkeep.file_retention_hours if file_hours is None else file_hours
+        checked_file_hours(kept, "retention_hours")
+        rows = self.rows(steps, timeframes)
+        if not rows:
+            raise InputError("there is no table yet; backfill a series first", field="timeframes")
+        for row in rows:
+            self._lease(row).check_free()
+        run = NewRun(
+            UPKEEP, ALL_PROVIDERS, " and ".join(steps), 0, 0, rows, actor, source, "", None, {"steps": list(steps)}
+        )
+        return self._service.submit(run, partial(self._work, rows, steps, kept, actor))
+
+    def rows(self, steps: Sequence[str] = STEPS, timeframes: Sequence[str] | None = None) -> tuple[Series, ...]:
+        """What a run of these steps works on: a row a table, and one of the database for its history."""
+        there = self._tables()
+        if unknown := [one for one in timeframes or () if one not in there]:
+            raise InputError(
+                f"there is no {table_name(unknown[0]) if unknown[0] in TIMEFRAMES else unknown[0]} in this lake; choose"
+                f" from {', '.join(there) or 'none: it is empty'}",
+                field="timeframes",
+            )
+        wanted = there if timeframes is None else timeframes
+        rows = [Series(ALL_PAIRS, one, ALL_PROVIDERS) for one in wanted if {COMPACT, VACUUM} & set(steps)]
+        return (*rows, *([Series(NAME, "", "")] if HISTORY in steps else []))
+
+    def after_run(self, run_id: int) -> int | None:
+        """Start the upkeep of tables that a backfill has left with many small files; the run's number, None for none.
+
+        What keeps it from being started is said in the log, and the next look tries again.
+        """
+        if not self._settings.upkeep.small_files:
+            return None
+        try:
+            run = self._service.runs.get(run_id)
+            if run is None or run.kind == UPKEEP:
+                return None
+            timeframes = dict.fromkeys(row.timeframe for row in self._service.runs.series(run_id))
+            worth = [one for one in timeframes if one in TIMEFRAMES and self._has_many(one) and self._is_free(one)]
+            return self.start(ITSELF, ITSELF, steps=(COMPACT, VACUUM), timeframes=worth) if worth else None
+        except (FFEError, InputError) as error:
+            log.warning("upkeep after run %d is left for later: %s", run_id, error)
+            return None
+
+    def due(self, now: float | None = None) -> tuple[str, ...]:
+        """The timeframes whose table needs upkeep now. StorageError if one cannot be read."""
+        moment = time.time() if now is None else now
+        last = self._service.runs.last_upkeep()
+        return tuple(
+            one
+            for one in self._tables()
+            if self._has_many(one)
+            or (_is_old(last[one].ended_at if one in last else None, moment) and self._has_any(one, moment))
+        )
+
+    def has_old_history(self) -> bool:
+        """Whether age would delete anything, or the database could give space back."""
+        found = history(self._service.database, self._settings)
+        days = self._settings.upkeep.dead_letter_days
+        return bool(
+            any(found.old.values())
+            or (days and self._dead_letters.purgeable(days))
+            or is_worth_shrinking(found.bytes, found.free_bytes)
+        )
+
+    # -- inside
+
+    def _tables(self) -> list[str]:
+        return [one for one in TIMEFRAMES if self._service.lake.table_exists(table_name(one))]
+
+    def _snapshot(self, timeframe: str) -> Snapshot | None:
+        return self._service.lake.snapshot(table_name(timeframe))
+
+    def _has_many(self, timeframe: str) -> bool:
+        """Whether compaction would spare as many files as the settings call many."""
+        most = self._settings.upkeep.small_files
+        snapshot = self._snapshot(timeframe)
+        if snapshot is None or not most or len(snapshot.all_files()) < most:
+            return False
+        plan = plan_of(snapshot, table_name(timeframe))
+        return plan.merged_files - len(plan.merges) >= most
+
+    def _has_any(self, timeframe: str, now: float) -> bool:
+        """Whether there is anything to do."""
+        snapshot, kept = self._snapshot(timeframe), self._settings.upkeep
+        if snapshot is None:
+            return False
+        uri = self._service.lake.table_uri(table_name(timeframe))
+        return bool(
+            plan_of(snapshot, table_name(timeframe), now).merges
+            or log_state(uri, snapshot.version, kept.log_retention_hours, now).expired
+            or unused(uri, self._service.lake.storage_options, kept.file_retention_hours).paths
+        )
+
+    def _lease(self, row: Series, run_id: int | None = None) -> UpkeepLease:
+        name = NAME if row.asset_pair == NAME else table_name(row.timeframe)
+        return UpkeepLease(self._folder, name, None if run_id is None else f"run {run_id}")
+
+    def _is_free(self, timeframe: str) -> bool:
+        try:
+            self._lease(Series(ALL_PAIRS, timeframe, ALL_PROVIDERS)).check_free()
+        except UpkeepHeld:
+            return False
+        return True
+
+    async def _work(
+        self, rows: Sequence[Series], steps: Sequence[str], file_hours: int, actor: str, run_id: int
+    ) -> None:
+        async def one(number: int, row: Series) -> Mapping[str, Any]:
+            with self._lease(row, run_id).acquire():
+                if row.asset_pair == NAME:
+                    result = await run_to_completion(self._history, actor)
+                else:
+                    result = await self._table(number, table_name(row.timeframe), steps, file_hours, run_id)
+            return {"state": run_states.COMPLETE, "result": {"table": _name(row), "status": "success", **result}}
+
+        await one_by_one(self._service, run_id, rows, one)
+
+    async def _table(
+        self, number: int, table: str, steps: Sequence[str], file_hours: int, run_id: int
+    ) -> dict[str, Any]:
+        shown = _Shown(self._service, run_id, number)
+        work = TableUpkeep(
+            self._service.lake,
+            self._settings,
+            table,
+            steps,
+            file_hours,
+            shown.progress,
+            partial(self._service.is_stopping, run_id),
+        )
+        result = await run_to_completion(work.work)
+        _say(f"{table}: {in_words(result)}")
+        await note(self._service, run_id, number, pages_done=shown.total, pages_planned=shown.total)
+        return result
+
+    def _history(self, actor: str) -> dict[str, Any]:
+        gone = prune_history(self._settings, self._service.database, self._audit, self._dead_letters, actor)
+        won = shrink(self._settings, self._service.database)
+        counted = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in gone.items() if count)
+        _say(f"history: {counted or 'nothing'} deleted" + (f", {won:,} bytes given back by {NAME}" if won else ""))
+        return {"deleted": gone, "bytes_given_back": won}
+
+
+class _Shown:
+    """The progress of a table in its row, written now and then from the thread that works."""
+
+    def __init__(self, service: RunService, run_id: int, number: int) -> None:
+        self._service, self._run_id, self._number = service, run_id, number
+        self._at = 0.0
+        self.total = 1
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Write it down, unless that was done a moment ago; that it cannot be stops nothing."""
+        self.total = max(self.total, total)
+        if done and time.monotonic() - self._at < _NOTE_SECONDS:
+            return
+        self._at = time.monotonic()
+        columns = {"phase": phase, "pages_done": done, "pages_planned": total}
+        with suppress(StorageError):
+            self._service.runs.update_series(self._run_id, {self._number: columns})
+
+
+def _name(row: Series) -> str:
+    return NAME if row.asset_pair == NAME else table_name(row.timeframe)
+
+
+def _say(text: str) -> None:
+    if (lines := run_log.current.get()) is not None:
+        lines.add("info", text)
+
+
+def _is_old(ended_at: float | None, now: float) -> bool:
+    return ended_at is None or now - ended_at >= _LATEST

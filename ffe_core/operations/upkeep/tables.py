@@ -1,0 +1,122 @@
+"""Upkeep of one table: its steps in order, each of which leaves the table whole, and what they came to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from ffe_core.settings import Settings
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.upkeep.compaction import Compacted, compact
+from ffe_core.storage.lake.upkeep.log import checkpoint, clean_up, log_state
+from ffe_core.storage.lake.upkeep.plan import plan_of
+from ffe_core.storage.lake.upkeep.vacuum import set_retention, vacuum
+
+log = logging.getLogger(__name__)
+COMPACT, VACUUM, HISTORY = "compact", "vacuum", "history"
+STEPS = (COMPACT, VACUUM, HISTORY)
+"""What upkeep consists of: compaction with checkpoint and clean-up of the log; unused files; history by age."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the phase, and how much of how much is done."""
+
+
+@dataclass
+class TableUpkeep:
+    """The upkeep of a table, in a thread. `file_hours` is what its vacuum goes by, `is_stopped` says when to begin
+    nothing more."""
+
+    lake: DeltaLakeManager
+    settings: Settings
+    table: str
+    steps: Collection[str]
+    file_hours: int
+    progress: Progress
+    is_stopped: Callable[[], bool]
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def work(self) -> dict[str, Any]:
+        """Do the steps; returns their figures. StorageError or NearlyFullError if one cannot be done."""
+        began = time.monotonic()
+        if self.lake.open(self.table) is None:
+            return self.result
+        self._set_retention()
+        if COMPACT in self.steps:
+            self._compact()
+            self._tidy_log()
+        if VACUUM in self.steps and not self.is_stopped():
+            self._vacuum()
+        self.result["seconds"] = round(time.monotonic() - began, 3)
+        return self.result
+
+    @property
+    def _uri(self) -> str:
+        return self.lake.table_uri(self.table)
+
+    def _set_retention(self) -> None:
+        kept = self.settings.upkeep.file_retention_hours
+        set_retention(self._uri, self.lake.storage_options, kept, self._log_hours)
+
+    @property
+    def _log_hours(self) -> int:
+        return self.settings.upkeep.log_retention_hours
+
+    def _compact(self) -> None:
+        snapshot = self.lake.snapshot(self.table)
+        if snapshot is None:
+            return
+        plan = plan_of(snapshot, self.table)
+        total = len(plan.merges)
+        self.progress("compacting", 0, total)
+        done = compact(
+            self._uri,
+            self.lake.storage_options,
+            plan.merges,
+            lambda count: self.progress("compacting", count, total),
+            self.is_stopped,
+        )
+        self.result |= _of_compaction(done, plan.files)
+
+    def _tidy_log(self) -> None:
+        """A checkpoint where an open would read commits one by one, and old entries gone."""
+        self.progress("tidying the log", 0, 1)
+        snapshot = self.lake.snapshot(self.table)
+        state = log_state(self._uri, snapshot.version if snapshot else 0, self._log_hours)
+        if state.since_checkpoint != 0:
+            checkpoint(self._uri, self.lake.storage_options)
+        self.result["log_entries_deleted"] = clean_up(self._uri, self.lake.storage_options, self._log_hours)
+
+    def _vacuum(self) -> None:
+        self.progress("deleting unused files", 0, 1)
+        gone = vacuum(self._uri, self.lake.storage_options, self.file_hours, self.is_stopped)
+        self.result |= {"files_deleted": len(gone.paths), "bytes_deleted": gone.bytes}
+
+
+def _of_compaction(done: Compacted, files: int) -> dict[str, Any]:
+    return {
+        "files_before": files,
+        "files_after": files - done.files_before + done.files_after,
+        "bytes_read": done.bytes_before,
+        "bytes_written": done.bytes_after,
+        "repeats_removed": done.repeats,
+        "left_for_later": done.left,
+    }
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """What upkeep of a table came to, in one line."""
+    parts = []
+    if "files_before" in result:
+        parts.append(f"{result['files_before']:,} files are {result['files_after']:,} now")
+        if result["left_for_later"]:
+            parts.append(f"{result['left_for_later']:,} partitions left for the next time, others changed them")
+        if result["repeats_removed"]:
+            parts.append(f"{result['repeats_removed']:,} rows that were there twice are there once")
+    if result.get("log_entries_deleted"):
+        parts.append(f"{result['log_entries_deleted']:,} log entries deleted")
+    if "files_deleted" in result:
+        parts.append(f"{result['files_deleted']:,} unused files deleted")
+    return ", ".join(parts) or "nothing to do"
