@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ffe_core import times
-from ffe_core.cli.common import actor, follow, names, run_service, status_of
+from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.operations.instruments import Instruments, names_of
@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         instruments.bind(arguments.provider, pairs)
         run_id = service.start(request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
         results = follow(service, run_id, Progress())
+        tidy_after(service, run_id)
     document = {
         "total_records": sum(result["records"] for result in results),
         "total_failed": sum(result["failed_records"] for result in results),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffe_core import times
 from ffe_core.cli import interruption, output
-from ffe_core.errors import StorageError
+from ffe_core.errors import FFEError, StorageError
 
 if TYPE_CHECKING:
     from ffe_core.operations.runs.service import RunService
@@ -83,6 +83,25 @@ def follow(service: RunService, run_id: int, tell: Callable[[Sequence[RunSeries]
             time.sleep(_POLL_SECONDS)
     output.tell_interruption()
     return [dict(row.result or _unfinished(row)) for row in rows]
+
+
+def tidy_after(service: RunService, run_id: int) -> None:
+    """Do the upkeep that a run has made worth it; a failure is warned of, and changes nothing of the run's result."""
+    if interruption.came() is not None:
+        return
+    from ffe_core.operations.upkeep.service import Upkeep
+
+    upkeep_id = Upkeep(service).after_run(run_id)
+    if upkeep_id is None:
+        return
+    output.tell("many small files have come together: upkeep of their tables")
+    try:
+        failed = [result for result in follow(service, upkeep_id, lambda rows: None) if result["status"] in _FAILED]
+    except FFEError as error:
+        output.warn(str(error))
+        return
+    for result in failed if interruption.came() is None else ():
+        output.warn(f"upkeep failed and is tried again the next time: {result['error']}")
 
 
 def status_of(results: Sequence[dict[str, Any]]) -> int:

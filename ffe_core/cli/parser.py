@@ -18,6 +18,7 @@ VERBS = {
     "dlq": "dead letters: look, edit, replay, discard",
     "instruments": "what providers trade, and under which name it is stored",
     "schedules": "what runs by itself, and when",
+    "storage": "how the lake is stored, and what upkeep would win",
     "watermarks": "how far every series has been read",
 }
 """Name and line of help of each verb. Its module in this folder has `register(subparsers)`, which sets `run` to a

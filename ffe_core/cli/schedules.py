@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from ffe_core import times
 from ffe_core.cli.backfill import Progress
-from ffe_core.cli.common import actor, follow, names, run_service, status_of
+from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import InputError
@@ -200,6 +200,7 @@ def _run(arguments: argparse.Namespace) -> int:
         schedule = schedules.named(arguments.schedule)
         run_id = schedules.run_now(schedule.id, actor())
         results = follow(service, run_id, Progress())
+        tidy_after(service, run_id)
         run = service.runs.get(run_id)
     state = run.state if run else run_states.FAILED
     if arguments.json:

@@ -108,6 +108,10 @@ VERBS = [
     ["instruments", "BTC", "--provider", "simulated"],
     ["dlq", "discard", "--reason", "x", "--pair", "BTCUSD"],
     ["schedules", "list"],
+    ["storage"],
+    ["storage", "compact"],
+    ["storage", "vacuum"],
+    ["storage", "vacuum", "--dry-run"],
 ]
 
 
