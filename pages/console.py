@@ -38,7 +38,7 @@ page = st.navigation(
                 url_path="runs",
                 title="Runs",
                 icon=":material/play_circle:",
-                help="Every backfill and replay: progress, outcome, retry and continue.",
+                help="Every backfill, replay and upkeep: progress, outcome, retry and continue.",
             ),
             st.Page("run/page.py", url_path="run", title="Run", icon=":material/play_circle:", visibility="hidden"),
             st.Page(
@@ -84,6 +84,13 @@ page = st.navigation(
                 title="Restatements",
                 icon=":material/history:",
                 help="Which bars were given other values later, when, and by how much.",
+            ),
+            st.Page(
+                "storage/page.py",
+                url_path="storage",
+                title="Storage",
+                icon=":material/database:",
+                help="How the lake is stored, what upkeep has done and would win, and the room that is left.",
             ),
         ],
     }

@@ -102,14 +102,9 @@ def next_row(one: TableStorage) -> dict[str, Any]:
 
 def size(count: int | None) -> str:
     """Bytes for people; a dash where they are not known."""
-    if count is None:
-        return "-"
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
-        amount /= 1000
-    return f"{amount:,.1f} GB"
+    from ffe_core.storage.lake.upkeep.disk import size_text
+
+    return "-" if count is None else size_text(count)
 
 
 def count_cell(count: int | None) -> str:

@@ -10,6 +10,7 @@ from ffe_core import times
 from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
+from pages.run import upkeep
 from pages.widgets import (
     actor,
     duration,
@@ -127,13 +128,20 @@ def cancel(run_id: int) -> None:
         service().run_service.cancel(run_id, actor())
 
 
-@dialog("Cancel this run?", asked="run_question")
-def cancel_dialog(run: Run, rows: list[RunSeries]) -> None:
+def cancel_text(run: Run, rows: list[RunSeries]) -> None:
     open_ = sum(row.is_active for row in rows)
     st.write(
         f"Run {run.id}: {open_} of {len(rows)} series have not ended. It stops within one page fetch; "
         f"the {number(sum(row.records for row in rows))} candles it has committed stay, and you can continue it."
     )
+
+
+@dialog("Cancel this run?", asked="run_question")
+def cancel_dialog(run: Run, rows: list[RunSeries]) -> None:
+    if run.kind == run_states.UPKEEP:
+        upkeep.cancel_text(run)
+    else:
+        cancel_text(run, rows)
     with st.container(horizontal=True):
         st.button("Cancel the run", type="primary", key="run_cancel_yes", on_click=cancel, args=(run.id,))
         st.button("Keep it running", key="run_cancel_no", on_click=answered)
@@ -286,15 +294,23 @@ def links(run: Run, rows: list[RunSeries]) -> None:
 
 
 def body(run: Run, rows: list[RunSeries]) -> None:
+    is_upkeep = run.kind == run_states.UPKEEP
     with section("The figures"):
-        origin(run)
-        totals(run, rows)
+        if is_upkeep:
+            upkeep.origin(run)
+            upkeep.totals(run, rows)
+        else:
+            origin(run)
+            totals(run, rows)
     with section("The failures"):
         notices(rows)
         failures(rows)
     with section("The series"):
-        series_table(rows)
-        links(run, rows)
+        if is_upkeep:
+            upkeep.table(rows)
+        else:
+            series_table(rows)
+            links(run, rows)
     with section("The log"):
         log_lines(run)
 

@@ -1,4 +1,4 @@
-"""Runs: every backfill and replay, newest first, with what it came to."""
+"""Runs: every backfill, replay and upkeep, newest first, with what it came to."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,7 @@ from pages.widgets.tables import show_table, table_of
 
 PAGE_SIZE = 25
 MOST_PAGES = 1_000_000
+KINDS = ("backfill", "replay", "refetch", run_states.UPKEEP)
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
 KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 
@@ -43,6 +44,7 @@ def prefill() -> None:
     if not arrived("runs_states"):
         return
     state.runs_states = listed("state", one_of(run_states.STATES))
+    state.runs_kind = from_url("kind", one_of(KINDS), None)
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
     state.runs_pair = from_url("pair", likely_name, "")
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
@@ -62,19 +64,22 @@ def first_page() -> None:
 
 def filters() -> None:
     state = st.session_state
-    cells = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    cells = st.columns([3, 2, 2, 2, 2], vertical_alignment="bottom")
     with cells[0]:
         st.multiselect("State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
     with cells[1]:
+        st.selectbox("Kind", KINDS, index=None, key="runs_kind", placeholder="Any", on_change=first_page)
+    with cells[2]:
         st.selectbox(
             "Provider", list(PROVIDERS), index=None, key="runs_provider", placeholder="Any", on_change=first_page
         )
-    with cells[2]:
-        st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
     with cells[3]:
+        st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
+    with cells[4]:
         st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
     keep_in_url(
         state=",".join(state.runs_states),
+        kind=state.runs_kind,
         provider=state.runs_provider,
         pair=state.runs_pair,
         since=next(key for key, label in KEYS.items() if label == state.runs_since).replace("any", ""),
@@ -90,6 +95,7 @@ def found() -> tuple[list[RunSummary], int]:
     pairs = (matching_names(pair, service().runs.pairs()) or (pair,)) if pair else ()
     return service().runs.find(
         states=state.runs_states,
+        kinds=[state.runs_kind] if state.runs_kind else [],
         provider=state.runs_provider,
         asset_pairs=pairs,
         since=since,
@@ -101,20 +107,21 @@ def found() -> tuple[list[RunSummary], int]:
 def row(run: RunSummary) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
     what = run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode
+    is_upkeep = run.kind == run_states.UPKEEP
     return {
         "Run": run.id,
         "State": [run.state],
-        "What": f"{what} · {number(run.series_total or 0)} series",
-        "Provider": run.provider,
-        "Range": span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
+        "What": what if is_upkeep else f"{what} · {number(run.series_total or 0)} series",
+        "Provider": "" if is_upkeep else run.provider,
+        "Range": "" if is_upkeep else span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
-        "Candles": run.records_total,
-        "Dead letters": run.failed_total,
+        "Candles": None if is_upkeep else run.records_total,
+        "Dead letters": None if is_upkeep else run.failed_total,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
         "Took": duration(ended - run.started_at) if run.started_at else "–",
-        "By": run.actor if run.source == "console" else f"{run.actor}, {run.source}",
+        "By": run.actor if run.source in ("console", run.actor) else f"{run.actor}, {run.source}",
     }
 
 
@@ -173,7 +180,7 @@ def empty(total: int) -> None:
 
 
 def clear() -> None:
-    for key in ("runs_states", "runs_provider", "runs_pair", "runs_since", "runs_page"):
+    for key in ("runs_states", "runs_kind", "runs_provider", "runs_pair", "runs_since", "runs_page"):
         st.session_state.pop(key, None)
     st.query_params.clear()
 

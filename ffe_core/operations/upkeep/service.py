@@ -39,6 +39,8 @@ from ffe_core.upkeep_settings import checked_file_hours
 log = logging.getLogger(__name__)
 ALL_PAIRS, ALL_PROVIDERS = "all pairs", "all providers"
 """What stands in the rows of an upkeep run, each of which is a table and no series."""
+ALL_STEPS = "all"
+"""The mode of a run that does every step."""
 ITSELF = "upkeep"
 """The source of runs that nobody started by hand."""
 _NOTE_SECONDS = 0.5
@@ -77,9 +79,8 @@ class Upkeep:
             raise InputError("there is no table yet; backfill a series first", field="timeframes")
         for row in rows:
             self._lease(row).check_free()
-        run = NewRun(
-            UPKEEP, ALL_PROVIDERS, " and ".join(steps), 0, 0, rows, actor, source, "", None, {"steps": list(steps)}
-        )
+        mode = ALL_STEPS if set(steps) == set(STEPS) else ", ".join(steps)
+        run = NewRun(UPKEEP, ALL_PROVIDERS, mode, 0, 0, rows, actor, source, "", None, {"steps": list(steps)})
         return self._service.submit(run, partial(self._work, rows, steps, kept, actor))
 
     def rows(self, steps: Sequence[str] = STEPS, timeframes: Sequence[str] | None = None) -> tuple[Series, ...]:

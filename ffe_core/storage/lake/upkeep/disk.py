@@ -29,14 +29,21 @@ def check_room(place: str | Path, needed: int) -> None:
     free = space_left(str(place))
     if needed and free is not None and free < needed + RESERVE_BYTES:
         raise NearlyFullError(
-            f"upkeep of {place} would write {megabytes(needed)} and leaves {megabytes(RESERVE_BYTES)} for appends, but"
-            f" the disk has {megabytes(free)}; free some space, or let `ffe storage vacuum` delete unused files first"
+            f"upkeep of {place} would write {size_text(needed)} and leaves {size_text(RESERVE_BYTES)} for appends, but"
+            f" the disk has {size_text(free)}; free some space, or let `ffe storage vacuum` delete unused files first"
         )
 
 
-def megabytes(count: int) -> str:
-    """A number of bytes in words."""
-    return f"{count / 2**20:,.1f} MB"
+def size_text(count: int | None) -> str:
+    """Bytes for people, in units of a thousand; a dash where they are not known."""
+    if count is None:
+        return "–"
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} GB"
 
 
 def _existing(folder: Path) -> Path:

@@ -315,7 +315,7 @@ def test_a_disk_nearly_full_is_told_before_anything_is_written(lake, monkeypatch
     before = everything(folder_of(lake))
     usage = type(shutil.disk_usage("/"))
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 5, disk.RESERVE_BYTES + 100))
-    with pytest.raises(NearlyFullError, match=r"upkeep of .* would write .* but the disk has 64.0 MB; free some space"):
+    with pytest.raises(NearlyFullError, match=r"upkeep of .* would write .* but the disk has 67.1 MB; free some space"):
         compacted(lake)
     assert everything(folder_of(lake)) == before
 

@@ -1,0 +1,89 @@
+"""An upkeep run: its tables and what it came to, in the place of series and candles."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.candles import table_name
+from ffe_core.operations.upkeep.history import NAME
+from ffe_core.operations.upkeep.tables import in_words
+from ffe_core.storage.lake.upkeep.disk import size_text
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.runs import Run, RunSeries
+from pages.widgets import duration, number, plain, state_column, when
+from pages.widgets.tables import show_table, table_of
+
+FIGURE_WIDTH = 145
+
+
+def origin(run: Run) -> None:
+    """Who started it, when, and what it does."""
+    who = plain(run.actor) if run.actor == run.source else f"{plain(run.actor)} ({plain(run.source)})"
+    steps = plain(", ".join(map(str, run.parameters.get("steps", ()))))
+    st.caption(f"Upkeep: {steps} · started {when(run.created_at)} by {who}")
+
+
+def totals(run: Run, rows: list[RunSeries]) -> None:
+    """Its figures over all tables."""
+    results = [dict(row.result or {}) for row in rows]
+
+    def total(name: str) -> int:
+        return sum(result.get(name) or 0 for result in results)
+
+    seconds = (run.ended_at or time.time()) - (run.started_at or run.created_at)
+    figures = {
+        "Ended": f"{sum(not row.is_active for row in rows)} of {len(rows)}",
+        "Files": f"{number(total('files_before'))} → {number(total('files_after'))}",
+        "Log entries deleted": number(total("log_entries_deleted")),
+        "Unused files deleted": number(total("files_deleted")),
+        "Bytes deleted": size_text(total("bytes_deleted")),
+        "Took": duration(seconds),
+    }
+    with st.container(horizontal=True):
+        for name, value in figures.items():
+            st.metric(name, value, width=FIGURE_WIDTH)
+
+
+def table(rows: list[RunSeries]) -> None:
+    """A line a table."""
+    st.subheader("Tables")
+    show_table(
+        table_of([_line(row) for row in rows]),
+        key="run_tables",
+        height="content",
+        column_config={
+            "State": state_column(width=130),
+            "Progress": st.column_config.ProgressColumn(format="percent", width=85),
+            "Doing": st.column_config.TextColumn(width=150),
+        },
+    )
+
+
+def cancel_text(run: Run) -> None:
+    """What cancelling it means."""
+    st.write(f"Run {run.id} ends after the commit that is under way; what it has done stays, and every table is whole.")
+
+
+def _line(row: RunSeries) -> dict[str, Any]:
+    share = row.pages_done / row.pages_planned if row.pages_planned else 0.0
+    done = 1.0 if row.state == run_states.COMPLETE else share
+    return {
+        "Table": NAME if row.asset_pair == NAME else table_name(row.timeframe),
+        "State": [row.state],
+        "Progress": math.floor(100 * done) / 100,
+        "Doing": row.phase or "",
+        "Came to": _came_to(dict(row.result or {})),
+    }
+
+
+def _came_to(result: dict[str, Any]) -> str:
+    if not result or "error" in result:
+        return ""
+    if "deleted" not in result:
+        return in_words(result)
+    gone = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in result["deleted"].items() if count)
+    return f"{gone or 'nothing'} deleted, {size_text(result['bytes_given_back'])} given back"
