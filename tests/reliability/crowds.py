@@ -42,6 +42,9 @@ def crowds(chance: random.Random) -> list[Crowd]:
     found = [Crowd([by_name(name)] * PROCESSES, by_name(name)) for name in alone]
     backfills = [by_name("backfill on"), by_name("backfill")]
     found.append(Crowd([chance.choice(backfills) for _ in range(PROCESSES)], by_name("backfill on")))
+    upkeep = [by_name("storage compact"), by_name("storage vacuum"), by_name("backfill and upkeep")]
+    mixed = [chance.choice([*upkeep, by_name("backfill on")]) for _ in range(PROCESSES)]
+    found.append(Crowd(mixed, by_name("backfill and upkeep")))
     return found
 
 

@@ -96,6 +96,27 @@ def test_ten_processes_on_one_series_store_each_bar_once(trials: Trials, bases: 
     assert_nothing_wrong(tally, DATA + ENDS)
 
 
+def test_upkeep_beside_backfills_loses_and_doubles_nothing(trials: Trials, bases: Bases):
+    tally = Tally()
+    mixed = [by_name(name) for name in ("backfill on", "storage compact", "storage vacuum", "backfill and upkeep")]
+    crowds.these(trials, bases, tally, [Crowd(mixed, by_name("backfill and upkeep"))])
+    assert_nothing_wrong(tally, (*DATA, "hung", "traceback"))
+
+
+def test_upkeep_whose_storage_fails_leaves_every_row(trials: Trials, bases: Bases):
+    tally, verb = Tally(), by_name("storage compact")
+    once = [
+        Failure(verb, call, shim.FAIL, code)
+        for is_wanted, code in (
+            (lambda call: call.name == "link" and "_delta_log" in call.path, errno.EIO),
+            (lambda call: call.name in ("write", "open") and ".parquet" in call.path, errno.ENOSPC),
+        )
+        for call in moments(bases, verb, is_wanted, 2)
+    ]
+    faults.these("faults", trials, bases, tally, once)
+    assert_nothing_wrong(tally, DATA + ENDS)
+
+
 def test_no_verb_crashes_on_a_spoiled_file_or_stores_anything_wrong(trials: Trials, bases: Bases):
     tally, data = Tally(), bases.paths["holey"]
     log = f"lake/raw_market_data_{TIMEFRAME}/_delta_log"

@@ -7,6 +7,7 @@ to one state, its `reference`: that of one undisturbed run, which is itself comp
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from tests.reliability.shim import Arm, Call
 from tests.reliability.trials import Outcome, Place, Trials, expect
 from tests.reliability.truth import truth
-from tests.reliability.verdict import of_truth
+from tests.reliability.verdict import of_rows, of_truth
 
 PAIR, OTHER, TIMEFRAME, PROVIDER = "BTCUSD", "ETHUSD", "1h", "simulated"
 START, END = "2024-01-10", "2024-02-20"
@@ -38,6 +39,8 @@ class Verb:
     env: Mapping[str, str] = field(default_factory=dict)
     truths: tuple[tuple[str, str, str, int], ...] = ()
     """Pair, start, end and seed of what the market must be found to be afterwards."""
+    keeps_rows: bool = False
+    """Whether the rows must be those of before, down to when each version was extracted."""
 
 
 def _plain(*arguments: str) -> Callable[[Path], tuple[str, ...]]:
@@ -106,6 +109,14 @@ VERBS = (
     Verb("schedules resume", "paused", _plain("schedules", "resume", "daily")),
     Verb("schedules run", "scheduled", _plain("schedules", "run", "daily")),
     Verb("schedules remove", "scheduled", _plain("schedules", "remove", "daily")),
+    Verb("storage compact", "grown", _plain("storage", "compact", "--json"), keeps_rows=True),
+    Verb("storage vacuum", "replaced", _plain("storage", "vacuum", "--json"), keeps_rows=True),
+    Verb(
+        "backfill and upkeep",
+        "grown",
+        _plain("backfill", *_BOTH, "--start", EARLIER, "--end", LATER, "--json"),
+        {"FFE_UPKEEP__SMALL_FILES": "2"},
+    ),
 )
 """Every verb that writes. What is run again after a kill is the same command."""
 
@@ -116,6 +127,8 @@ LOOKS = (
     ("coverage", "--json"),
     ("dlq", "list", "--json"),
     ("schedules", "list", "--json"),
+    ("storage", "--json"),
+    ("storage", "compact", "--dry-run", "--json"),
     ("backfill", *_SERIES, "--start", START, "--end", LATER, "--dry-run", "--json"),
 )
 """Verbs that only look."""
@@ -136,6 +149,8 @@ class Bases:
         self._made("rewound", "stored", lambda place: self._verb(place, "watermarks rewind"))
         self._made("marked", "holey", lambda place: self._verb(place, "coverage mark"))
         self._made("scheduled", "stored", self._schedule)
+        self._made("grown", "stored", self._grow)
+        self._made("replaced", "grown", self._replace)
         self._made("paused", "scheduled", lambda place: self._verb(place, "schedules pause"))
         self._check_sight("marked", "rows", "letters", "runs", "audit", "holes")
         self._check_sight("scheduled", "schedules")
@@ -153,12 +168,20 @@ class Bases:
             with self._trials.place(self.paths[verb.base]) as place:
                 self._verb(place, verb.name, place.arm())
                 found, calls = self._trials.state(place), place.calls()
+            found["exact"] = verb.keeps_rows
             self._references[verb.name] = found, calls
+            if verb.keeps_rows:
+                faults = of_rows(verb.name, found["rows"], self._rows_of(verb.base), exact=True)
+                assert not faults, f"undisturbed it is wrong already: {faults}"
             for pair, start, end, seed in verb.truths:
                 told = truth(pair, TIMEFRAME, start, end, seed)
                 faults = of_truth(verb.name, found, pair, told.good, list(told.broken.values()))
                 assert not faults, f"undisturbed it is wrong already: {faults}"
         return self._references[verb.name]
+
+    def _rows_of(self, base: str) -> Any:
+        with self._trials.place(self.paths[base]) as place:
+            return self._trials.state(place)["rows"]
 
     def _check_sight(self, base: str, *names: str) -> None:
         """What is there is seen: a table under a new name would otherwise be compared as nothing with nothing."""
@@ -186,6 +209,16 @@ class Bases:
         dug = self._trials.function(place, "tests.reliability.verbs:dig", str(place.data))
         expect(dug)
 
+    def _grow(self, place: Place) -> None:
+        """More files, and bars that were restated."""
+        self._do(place, "backfill", *_BOTH, "--start", START, "--end", "2024-02-22")
+        refetch = ("backfill", *_SERIES, "--start", "2024-01-15", "--end", "2024-01-20", "--mode", "refetch")
+        expect(self._trials.verb(place, *refetch, env=_RESTATED))
+
+    def _replace(self, place: Place) -> None:
+        """Files that compaction has replaced so long ago that they may go."""
+        expect(self._trials.function(place, "tests.reliability.verbs:replace_long_ago", str(place.data)))
+
     def _schedule(self, place: Place) -> None:
         series = ("--provider", PROVIDER, "--pairs", "SOLUSD", "--timeframes", "1d")
         self._do(place, "schedules", "add", "--name", "daily", *series, "--cron", "0 3 * * mon", "--since", START)
@@ -212,6 +245,21 @@ def dig(data: str) -> None:
     first, last = (f"'{day}T00:00:00Z'" for day in _HOLE)
     table = DeltaTable(f"{data}/lake/raw_market_data_{TIMEFRAME}")
     table.delete(f"asset_pair = '{PAIR}' AND timestamp >= {first} AND timestamp < {last}")
+
+
+def replace_long_ago(data: str) -> None:
+    """Compact the lake as if it were yesterday."""
+    from unittest import mock
+
+    from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+    from ffe_core.storage.lake.upkeep import compaction, plan
+
+    lake, table, yesterday = DeltaLakeManager(f"{data}/lake"), f"raw_market_data_{TIMEFRAME}", time.time() - 86_400
+    snapshot = lake.snapshot(table)
+    assert snapshot is not None
+    with mock.patch("ffe_core.storage.lake.upkeep.compaction.time.time", return_value=yesterday):
+        done = compaction.compact(lake.table_uri(table), None, plan.plan_of(snapshot, table).merges)
+    assert done.files_before
 
 
 def _good(pair: str, date: str) -> dict[str, str]:

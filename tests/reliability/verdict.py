@@ -155,7 +155,7 @@ def of_state(tried: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) ->
     """How a data directory differs from the one it should be."""
     if "unreadable" in found:
         return [Fault("lost", tried, f"the state cannot be read: {found['unreadable']}")]
-    faults = _of_rows(tried, found["rows"], wanted["rows"])
+    faults = of_rows(tried, found["rows"], wanted["rows"], exact=wanted.get("exact", False))
     faults += _of_lists(tried, "dead letters", found["letters"], wanted["letters"])
     if found["marks"] != wanted["marks"]:
         faults.append(Fault("wrong", tried, f"marks {found['marks']} instead of {wanted['marks']}"))
@@ -178,9 +178,10 @@ def _columns(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[list[An
     return [[row.get(name) for name in names] for row in rows]
 
 
-def _of_rows(tried: str, found: list[Any], wanted: list[Any]) -> list[Fault]:
-    """Stored versions, whenever they were extracted: none missing, none more often, none with other values."""
-    ours, theirs = (Counter(str(row[:-1]) for row in rows) for rows in (found, wanted))
+def of_rows(tried: str, found: list[Any], wanted: list[Any], *, exact: bool) -> list[Fault]:
+    """Stored versions, whenever they were extracted unless `exact`: none missing, more often or with other values."""
+    compared = slice(None) if exact else slice(-1)
+    ours, theirs = (Counter(str(row[compared]) for row in rows) for rows in (found, wanted))
     missing, more = theirs - ours, ours - theirs
     known = {str(row[:4]) for row in wanted}
     doubled = [row for row in more if row in theirs]
