@@ -25,7 +25,7 @@ from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.storage.lake.upkeep.disk import check_room
 from ffe_core.storage.lake.upkeep.plan import Merge
-from ffe_core.storage.lake.upkeep.rewrite import Rewriter, Rewritten
+from ffe_core.storage.lake.upkeep.rewrite import Rewriter, Rewritten, file_name
 
 log = logging.getLogger(__name__)
 _TRIES = 60
@@ -110,37 +110,45 @@ def _swap_in(uri: str, options: dict[str, str] | None, merges: Sequence[Merge]) 
             for merge in merges:
                 if live.issuperset(merge.names):
                     written.append(rewriter.rewrite(merge, _millis()))
-            swapped = _committed(uri, options, written)
         except BaseException:
             rewriter.discard([action for one in written for action in one.added])
             raise
+        # What fails from here on may have failed after the log named the new files: they stay, for vacuum to judge.
+        swapped = _committed(uri, options, written)
         kept = {id(one) for one in swapped}
         rewriter.discard([action for one in written if id(one) not in kept for action in one.added])
         return swapped
 
 
 def _committed(uri: str, options: dict[str, str] | None, written: Sequence[Rewritten]) -> list[Rewritten]:
-    """Commit what still can be; what others have removed files of, or added columns to, is left out."""
-    left = list(written)
+    """Commit what still can be; what others have removed files of, or added columns to, is left out.
+
+    A commit that was told to have failed may have been made all the same, as where an object store's answer was lost:
+    whether the log names the new files is looked up each time.
+    """
+    left, done = list(written), list[Rewritten]()
     columns: tuple[str, ...] | None = None
-    for attempt in range(_TRIES):
+    for attempt in range(_TRIES + 1):
         table = opened(uri, options)
         names = tuple(field.name for field in table.schema().fields)
         columns = columns or names
         live = set(pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()) if left else set()
+        files = {file_name(path) for path in live}
+        done += [one for one in left if files.issuperset(one.file_names)]
         left = [one for one in left if live.issuperset(one.merge.names)] if names == columns else []
-        if not left:
-            return []
+        if not left or attempt == _TRIES:
+            break
         try:
             _commit(table, left)
-            return left
+            return done + left
         except (CommitFailedError, DeltaError) as error:
             if not isinstance(error, CommitFailedError) and attempt == _TRIES - 1:
                 raise
             log.debug("compaction of %s was not the next commit, looking again: %s", uri, error)
         time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.005 * 2**attempt)))
-    log.info("compaction of %s found the table too busy and leaves it for the next time", uri)
-    return []
+    if left:
+        log.info("compaction of %s found the table too busy and leaves it for the next time", uri)
+    return done
 
 
 def _commit(table: DeltaTable, swapped: Sequence[Rewritten]) -> None:

@@ -46,6 +46,11 @@ class Rewritten:
         """Bytes of the new files."""
         return sum(action.size for action in self.added)
 
+    @property
+    def file_names(self) -> set[str]:
+        """The names of the new files."""
+        return {file_name(action.path) for action in self.added}
+
     def removed(self, at: int) -> list[RemoveAction]:
         """What takes the old files out of the log; `at` in epoch milliseconds."""
         return [
@@ -58,6 +63,11 @@ class Rewritten:
             )
             for name, size in zip(self.merge.names, self.merge.sizes, strict=True)
         ]
+
+
+def file_name(path: str) -> str:
+    """A file's name without its folders: no two are alike, and a log may spell the folders in more than one way."""
+    return path.rpartition("/")[2]
 
 
 class Rewriter:

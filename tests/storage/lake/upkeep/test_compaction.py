@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Field, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -366,3 +367,53 @@ def test_nothing_to_do_writes_nothing(lake: DeltaLakeManager):
     assert lake.open(BTC.table).version() == version
     assert plan_of(lake.snapshot(BTC.table), BTC.table).merges == ()
     assert vacuum(uri_of(lake), None, 1).paths == ()
+
+
+class TestACommitOfUnknownOutcome:
+    """An object store's answer can be lost after the log was written: the files that it names must stay."""
+
+    @pytest.mark.parametrize("error", [CommitFailedError("lost"), DeltaError("lost")])
+    def test_one_that_was_made_although_it_is_told_to_have_failed_counts(
+        self, lake: DeltaLakeManager, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ):
+        trickle(lake, BTC, range(4))
+        before, plain = rows(lake), compaction._commit
+
+        def lost(*arguments: Any) -> None:
+            plain(*arguments)
+            raise error
+
+        monkeypatch.setattr(compaction, "_commit", lost)
+        done = compacted(lake)
+        assert (done.files_before, done.files_after, done.left) == (4, 1, 0)
+        assert rows(lake) == before
+
+    @pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError])
+    def test_one_that_is_broken_off_leaves_its_files(
+        self, lake: DeltaLakeManager, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+    ):
+        trickle(lake, BTC, range(4))
+        before, plain = rows(lake), compaction._commit
+
+        def broken_off(*arguments: Any) -> None:
+            plain(*arguments)
+            raise kind
+
+        monkeypatch.setattr(compaction, "_commit", broken_off)
+        with pytest.raises((KeyboardInterrupt, StorageError)):
+            compacted(lake)
+        assert rows(lake) == before
+        assert all(Path(path).exists() for path in live(lake))
+
+    def test_the_last_try_is_looked_up_too(self, lake: DeltaLakeManager, monkeypatch: pytest.MonkeyPatch):
+        trickle(lake, BTC, range(4))
+        before, plain = rows(lake), compaction._commit
+
+        def lost(*arguments: Any) -> None:
+            plain(*arguments)
+            raise CommitFailedError("lost")
+
+        monkeypatch.setattr(compaction, "_commit", lost)
+        monkeypatch.setattr(compaction, "_TRIES", 1)
+        assert compacted(lake).left == 0
+        assert rows(lake) == before
