@@ -244,14 +244,8 @@ def request() -> BackfillRequest:
 
 
 def show_preview(found: Preview) -> None:
-    searches = found.first_bar_requests
-    most = "at most " if searches else ""
-    least = "" if searches else "at least "
-    minutes = f", {least}{duration(found.seconds)} at the provider's rate" if found.seconds >= 1 else ""
-    looking = f", {number(searches)} of them to find where series begin" if searches else ""
     st.markdown(
-        f"**{number(found.to_fetch)} candles** to fetch in {number(len(found.series))} series · "
-        f"{most}{many(found.requests, 'request')}{looking}{minutes}"
+        f"**{number(found.to_fetch)} candles** to fetch in {number(len(found.series))} series · {plain(cost_of(found))}"
     )
     if found.quota_left is not None:
         st.caption(f"Known quota left today: {number(found.quota_left)} of {number(found.quota)} requests.")
@@ -273,6 +267,15 @@ def show_preview(found: Preview) -> None:
         for name in ("Expected", "Stored", "To fetch", "Requests")
     }
     show_table(rows, column_config={**numbers, "Note": st.column_config.TextColumn(width="large")})
+
+
+def cost_of(found: Preview) -> str:
+    """Requests and time: the least, or the most where first bars are looked for."""
+    time = duration(found.seconds) if found.seconds >= 1 else ""
+    if not found.first_bar_requests:
+        return many(found.requests, "request") + (f", at least {time} at the provider's rate" if time else "")
+    looking = f", {number(found.first_bar_requests)} of them to find where series begin"
+    return f"at most {many(found.requests, 'request')}{looking}" + (f", {time} at the provider's rate" if time else "")
 
 
 def beyond_the_range(item: SeriesPreview) -> str:
