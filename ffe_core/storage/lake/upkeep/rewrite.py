@@ -16,8 +16,8 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -101,11 +101,16 @@ class Rewriter:
             self._delete(action.path)
 
     def _rows(self, merge: Merge) -> pa.Table:
-        paths = [unquote(name) for name in merge.names]
-        source = ds.FileSystemDataset.from_paths(
-            paths, schema=self._schema, format=ds.ParquetFileFormat(), filesystem=self._filesystem
-        )
-        return source.to_table(use_threads=False)
+        return pa.concat_tables([self._read(unquote(name)) for name in merge.names])
+
+    def _read(self, path: str) -> pa.Table:
+        """A file in the columns that the table has now; by itself, as a dataset of small ones waits for its threads."""
+        with self._filesystem.open_input_file(path) as file:
+            held = pq.ParquetFile(file).read(use_threads=False)
+        missing = [field for field in self._schema if field.name not in held.column_names]
+        for field in missing:
+            held = held.append_column(field, pa.nulls(held.num_rows, field.type))
+        return held.select(self._schema.names).cast(self._schema)
 
     def _write(self, merge: Merge, rows: pa.Table, now: int) -> AddAction:
         folder = unquote(merge.names[0]).rpartition("/")[0]
