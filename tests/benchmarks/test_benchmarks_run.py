@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from tests.benchmarks import (
+    aged,
     chart_month,
     coverage,
     dead_letter_pages,
@@ -30,6 +31,7 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         (request_rate, 3, 1),
         (coverage, 10, 4),
         (chart_month, 60_000, 1),
+        (aged, 200, 4),
         (dead_letter_pages, 30, 11),
         (startup, 1, 2),
         (instruments, 200, 3),
@@ -40,6 +42,7 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         "request_rate",
         "coverage",
         "chart_month",
+        "aged",
         "dead_letter_pages",
         "startup",
         "instruments",
