@@ -16,6 +16,9 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
+_PATIENCE_SECONDS = 60
+"""How long a busy server is waited for: everything due in one minute may run just then."""
+
 
 class Sessions:
     """So many people on one page of a server, from `with` to its end, in a thread of their own.
@@ -33,7 +36,7 @@ class Sessions:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(60)
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(_PATIENCE_SECONDS)
         return self
 
     def __exit__(
@@ -60,7 +63,8 @@ class Sessions:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _session(self, drawn: asyncio.Event) -> None:
-        async with connect(self._address, subprotocols=["streamlit"], max_size=None, proxy=None) as socket:  # type: ignore[list-item]
+        options = {"max_size": None, "proxy": None, "open_timeout": _PATIENCE_SECONDS}
+        async with connect(self._address, subprotocols=["streamlit"], **options) as socket:  # type: ignore[arg-type,list-item]
             await self._ask(socket)
             clocks: list[asyncio.Task[None]] = []
             page = ""
