@@ -32,7 +32,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "ffe_core.operations.dead_letters",
         "ffe_core.operations.gaps",
-        "ffe_core.operations.instrument_search",
         "ffe_core.operations.schedules",
         "ffe_core.operations.watermarks",
     ),

@@ -11,7 +11,8 @@ from ffe_core import times
 from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
-from ffe_core.operations.instruments import Instruments, names_of
+from ffe_core.operations.instruments.resolved import names_of
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.preview import Preview, preview
 from ffe_core.operations.runs.service import RunService

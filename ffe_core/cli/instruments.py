@@ -14,8 +14,8 @@ from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import CredentialsMissing, FFEError, InputError
 from ffe_core.instruments.model import Instrument
-from ffe_core.operations.instrument_search import InstrumentSearch
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.search import InstrumentSearch
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -97,16 +97,16 @@ def _refresh(instruments: Instruments, audit: Audit, provider: str | None, text:
     One that was read today is new enough where a text is asked for beyond it: that costs a request too.
     """
     if provider is not None:
-        if text and provider_class(provider).can_be_searched and instruments.copy_of(provider).age < _DAY:
+        if text and provider_class(provider).can_be_searched and instruments.catalogues.copy_of(provider).age < _DAY:
             return True
         with audit.act(actor(), "read catalogue", provider):
-            instruments.refresh(provider)
+            instruments.catalogues.refresh(provider)
         return True
     failed = False
     for name in PROVIDERS:
         try:
             with audit.act(actor(), "read catalogue", name):
-                instruments.refresh(name)
+                instruments.catalogues.refresh(name)
         except CredentialsMissing:
             continue  # nobody uses it
         except FFEError as error:
@@ -152,7 +152,9 @@ def _show(
     found: list[Instrument], instruments: Instruments, marks: WatermarkStore, arguments: argparse.Namespace
 ) -> None:
     rows = [_document(one, marks.has_pair(one.provider, one.name), instruments) for one in found]
-    copies = [instruments.copy_of(name) for name in ([arguments.provider] if arguments.provider else PROVIDERS)]
+    copies = [
+        instruments.catalogues.copy_of(name) for name in ([arguments.provider] if arguments.provider else PROVIDERS)
+    ]
     if arguments.json:
         print_json({"instruments": rows, "catalogues": [_copy_document(copy) for copy in copies]})
         return

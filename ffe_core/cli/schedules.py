@@ -16,7 +16,7 @@ from ffe_core.cli.common import actor, follow, names, run_service, status_of, ti
 from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import InputError
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS
 from ffe_core.operations.schedules.requests import Plans

@@ -13,8 +13,8 @@ from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormats
 from ffe_core.operations.gaps import GapVerbs
-from ffe_core.operations.instrument_search import InstrumentSearch
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.search import InstrumentSearch
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.schedules.engine import Scheduler
@@ -99,7 +99,7 @@ class ConsoleService:
         self.keeper.stop()
         self.notices.stop()
         self.run_service.close()
-        self.instruments.close()
+        self.instruments.catalogues.close()
         self._leadership.stop()
         self.database.close()
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ffe_core.errors import InputError
 from ffe_core.instruments.names import likely_name
-from ffe_core.operations.instruments import names_of
+from ffe_core.operations.instruments.resolved import names_of
 from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
 from ffe_core.providers import PROVIDERS

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from ffe_core.errors import InputError
-from ffe_core.operations.instruments import NotResolved, Resolved, SameBook
+from ffe_core.operations.instruments.resolved import NotResolved, Resolved, SameBook
 from pages.widgets.frame import service
 from pages.widgets.tables import digest
 from pages.widgets.text import plain

@@ -108,7 +108,7 @@ def _ask_for_more(provider: str, text: str, form: str) -> None:
             icon=":material/travel_explore:",
             on_click=_ask,
             args=(provider, text, form),
-            disabled=service().instruments.is_reading(provider) or not service().leads,
+            disabled=service().instruments.catalogues.is_reading(provider) or not service().leads,
             help="It finds more than it lists, other exchanges too. One request of the day's quota.",
         )
         answer = service().instrument_search.last(provider)
@@ -145,8 +145,8 @@ def catalogue_age(provider: str, form: str) -> None:
     """How old the list of a provider is, what the last try failed for, and a button to read it again."""
     with section("The list of instruments"):
         st.session_state.pop(f"{form}_chosen", None)  # this redraw of the whole page shows it
-        service().instruments.refresh_in_background(provider)
-        reading = service().instruments.is_reading(provider)
+        service().instruments.catalogues.refresh_in_background(provider)
+        reading = service().instruments.catalogues.is_reading(provider)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(plain(_age(provider, reading)), width="content")
             st.button(
@@ -159,7 +159,7 @@ def catalogue_age(provider: str, form: str) -> None:
                 disabled=reading or not service().leads,
                 help="Ask the provider for its list of instruments now",
             )
-        copy = service().instruments.copy_of(provider)
+        copy = service().instruments.catalogues.copy_of(provider)
         if copy.error and not reading:
             ago = duration(time.time() - (copy.tried_at or time.time()))
             st.caption(f":orange[:material/warning: Reading it failed {ago} ago: {plain(copy.error)}]")
@@ -168,7 +168,7 @@ def catalogue_age(provider: str, form: str) -> None:
 
 def _age(provider: str, reading: bool) -> str:
     instruments = service().instruments
-    copy = instruments.copy_of(provider)
+    copy = instruments.catalogues.copy_of(provider)
     if reading:
         return f"Asking {provider} for its instruments"
     if copy.read_at is None:
@@ -186,10 +186,10 @@ def wait_for_list(provider: str, form: str) -> None:
 @st.fragment(run_every=1)
 def _wait(provider: str, form: str) -> None:
     is_fresh = st.session_state.pop(f"{form}_fresh", False)  # drawn with the page, whose notes are to be seen
-    if not is_fresh and not service().instruments.is_reading(provider):
+    if not is_fresh and not service().instruments.catalogues.is_reading(provider):
         st.rerun()
 
 
 @changing()
 def _read_again(provider: str) -> None:
-    service().instruments.read_again(provider, service().audit, actor())
+    service().instruments.catalogues.read_again(provider, service().audit, actor())

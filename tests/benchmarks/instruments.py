@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ffe_core.instruments.model import Instrument
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.settings import Settings
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread

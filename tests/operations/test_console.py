@@ -14,7 +14,7 @@ from ffe_core.errors import InputError, StorageError
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService, StandbyError
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.leader import Leadership
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import PROVIDERS
@@ -329,10 +329,10 @@ def test_a_provider_that_is_down_is_asked_once_and_costs_nothing_else(
     found = instruments(tmp_path)
     for _ in range(5):
         assert found.suggested("coinbase")[0] == "BTCUSD"
-    poll(lambda: found.copy_of("coinbase").error, "the one try")
+    poll(lambda: found.catalogues.copy_of("coinbase").error, "the one try")
     assert found.suggested("coinbase")[0] == "BTCUSD"
     assert len(asked_times) == 1
-    assert found.copy_of("coinbase").error == "nobody answers"
+    assert found.catalogues.copy_of("coinbase").error == "nobody answers"
     assert found.is_listed("coinbase", "BTCUSD") is None
 
 

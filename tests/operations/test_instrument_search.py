@@ -10,8 +10,8 @@ import pytest
 
 from ffe_core.errors import InputError, QuotaError
 from ffe_core.instruments.model import Instrument
-from ffe_core.operations.instrument_search import Answer, InstrumentSearch
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.search import Answer, InstrumentSearch
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.settings import Settings
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
@@ -124,7 +124,7 @@ def test_while_the_provider_is_being_asked_it_is_not_asked_again(
     search: InstrumentSearch, exchange: AlphaVantageExchange, audit: Audit
 ) -> None:
     goes_on = threading.Event()
-    assert search._instruments.start_reading(AV, lambda provider: goes_on.wait(10))
+    assert search._instruments.catalogues.start_reading(AV, lambda provider: goes_on.wait(10))
     with pytest.raises(InputError, match="is being asked at this moment"):
         search.ask_in_background(AV, "tesco", "ann")
     goes_on.set()

@@ -14,7 +14,7 @@ import pytest
 
 from ffe_core.errors import ProviderError, RetriableError
 from ffe_core.instruments.model import Instrument
-from ffe_core.operations.instruments import (
+from ffe_core.operations.instruments.service import (
     AmbiguousInstrument,
     Instruments,
     SameBook,
@@ -248,13 +248,13 @@ def test_a_list_that_cannot_be_read_leaves_the_old_one(found: Instruments, lists
     asked = lists("coinbase", RetriableError("nobody answers"))
     aged(found, "coinbase", 9)
     assert found.resolve("coinbase", ["ETHUSD"])[0].instrument is not None
-    copy = found.copy_of("coinbase")
+    copy = found.catalogues.copy_of("coinbase")
     assert copy.error == "nobody answers"
     assert copy.age > 8 * 86_400
     found.resolve("coinbase", ["ETHUSD"])
     assert len(asked) == 1  # not again within the hour
     with pytest.raises(ProviderError):
-        found.refresh("coinbase")
+        found.catalogues.refresh("coinbase")
 
 
 def test_without_any_copy_a_name_is_taken_as_typed_and_nobody_is_asked(
@@ -280,8 +280,8 @@ def test_a_list_that_drips_is_given_up(
 ) -> None:
     lists("coinbase", TimeoutError())
     with pytest.raises(RetriableError, match="catalogue"):
-        found.refresh("coinbase")
-    assert found.copy_of("coinbase").error
+        found.catalogues.refresh("coinbase")
+    assert found.catalogues.copy_of("coinbase").error
 
 
 def test_a_secret_in_an_error_is_not_kept(found: Instruments, lists: Callable[..., list[float]]) -> None:
@@ -290,8 +290,8 @@ def test_a_secret_in_an_error_is_not_kept(found: Instruments, lists: Callable[..
     register("s3cr3t-of-the-list")
     lists("coinbase", RetriableError("refused s3cr3t-of-the-list"))
     with pytest.raises(RetriableError):
-        found.refresh("coinbase")
-    assert "s3cr3t" not in (found.copy_of("coinbase").error or "")
+        found.catalogues.refresh("coinbase")
+    assert "s3cr3t" not in (found.catalogues.copy_of("coinbase").error or "")
 
 
 def test_search_finds_any_part_closest_first_and_delisted_last(found: Instruments) -> None:
@@ -309,7 +309,7 @@ def read_behind(found: Instruments, provider: str) -> None:
     for thread in threading.enumerate():
         if thread.name == f"catalogue of {provider}":
             thread.join(10)
-    assert not found.is_reading(provider)
+    assert not found.catalogues.is_reading(provider)
 
 
 @pytest.fixture
@@ -358,12 +358,12 @@ def test_reading_again_is_an_act_with_its_outcome(
 ) -> None:
     audit = Audit(found.store._database)
     asked = lists("coinbase", *listed)
-    found.read_again("coinbase", audit, "ann")
+    found.catalogues.read_again("coinbase", audit, "ann")
     read_behind(found, "coinbase")
     [row] = audit.find()
     assert (row.actor, row.verb, row.target, row.outcome) == ("ann", "read catalogue", "coinbase", outcome)
     assert len(asked) == 1
-    assert (found.copy_of("coinbase").error is None) == (outcome == "done")
+    assert (found.catalogues.copy_of("coinbase").error is None) == (outcome == "done")
 
 
 def test_what_is_refused_names_what_to_ask_for_instead(found: Instruments) -> None:
@@ -386,7 +386,7 @@ def test_a_first_list_that_comes_while_a_name_is_looked_up_refuses_nothing(
         bare.store.replace("coinbase", PRODUCTS)
         return found
 
-    monkeypatch.setattr(bare, "refresh_in_background", lambda provider: None)
+    monkeypatch.setattr(bare.catalogues, "refresh_in_background", lambda provider: None)
     monkeypatch.setattr(bare, "_candidates", and_then_it_comes)
     [resolved] = bare.resolve("coinbase", ["ETHUSD"], refresh=refresh)
     assert resolved.name == "ETHUSD"
@@ -406,13 +406,13 @@ class Endless(PROVIDERS["coinbase"]):  # type: ignore[misc]
 def test_closing_breaks_off_what_is_read_behind_the_scenes(found: Instruments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROVIDERS, "coinbase", Endless)
     aged(found, "coinbase", 9)
-    found.refresh_in_background("coinbase")
+    found.catalogues.refresh_in_background("coinbase")
     assert Endless.asked.wait(10)
-    found.close()
-    assert not found.is_reading("coinbase")
-    assert found.copy_of("coinbase").error is None
-    found.refresh_in_background("coinbase")
-    assert not found.is_reading("coinbase")
+    found.catalogues.close()
+    assert not found.catalogues.is_reading("coinbase")
+    assert found.catalogues.copy_of("coinbase").error is None
+    found.catalogues.refresh_in_background("coinbase")
+    assert not found.catalogues.is_reading("coinbase")
 
 
 def test_reading_again_that_was_broken_off_is_an_act_that_failed(
@@ -421,8 +421,8 @@ def test_reading_again_that_was_broken_off_is_an_act_that_failed(
     monkeypatch.setitem(PROVIDERS, "coinbase", Endless)
     Endless.asked.clear()
     audit = Audit(Database(tmp_path / DATABASE_FILE))
-    found.read_again("coinbase", audit, "ann")
+    found.catalogues.read_again("coinbase", audit, "ann")
     assert Endless.asked.wait(10)
-    found.close()
+    found.catalogues.close()
     [row] = audit.find()
     assert (row.verb, row.outcome) == ("read catalogue", "failed")

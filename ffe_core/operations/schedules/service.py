@@ -14,7 +14,8 @@ from typing import Any
 
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
-from ffe_core.operations.instruments import Instruments, Resolved, names_of
+from ffe_core.operations.instruments.resolved import Resolved, names_of
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.runs.backfill import BEGINNING, is_beginning
 from ffe_core.operations.schedules.due import CATCH_UPS, OVERLAPS, final_ticks, parse_since
 from ffe_core.operations.schedules.requests import Plans

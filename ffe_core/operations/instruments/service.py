@@ -1,102 +1,35 @@
-"""Instrument verbs: find what a provider trades, resolve what somebody typed, and read its catalogue anew."""
+"""Instrument verbs: find what a provider trades, resolve what somebody typed, and say whose a stored name is."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any
 
 from ffe_core.calendars.hour_grid import offset_of
-from ffe_core.errors import FFEError, InputError, RetriableError, StorageError
+from ffe_core.errors import InputError
 from ffe_core.instruments.model import Instrument
 from ffe_core.instruments.names import compact, identity_of, normalize_pair, parts_of, split_pair
+from ffe_core.operations.instruments.catalogues import Catalogues
+from ffe_core.operations.instruments.resolved import (
+    AmbiguousInstrument,
+    Resolved,
+    SameBook,
+    SymbolReused,
+    UnknownInstrument,
+)
 from ffe_core.providers import provider_class
-from ffe_core.providers.base import Provider
-from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.instruments import CatalogueCopy, InstrumentStore
+from ffe_core.storage.state.instruments import InstrumentStore
 
 log = logging.getLogger(__name__)
-_DAY = 86_400.0
-_TRY_AGAIN = 3_600.0
-"""Seconds until a catalogue that could not be read is asked for again unasked."""
 _NEAREST = 3
-_REFRESH_SECONDS = 120.0
 _MOST_SUGGESTED = 2_000
-_CLOSE_SECONDS = 10.0
-Question = Callable[[Provider], Awaitable[list[Instrument]]]
 Stored = Callable[[str, str], bool]
 """Whether there are candles of a stored name at a provider."""
-
-
-class NotResolved(InputError):
-    """A name that cannot be asked for as it stands.
-
-    `choices` are names to ask for instead, `said` is the message without what to type on the command line.
-    """
-
-    def __init__(self, said: str, choices: Sequence[str] = (), command: str = "") -> None:
-        super().__init__(said + command, field="pair")
-        self.said, self.choices = said, tuple(choices)
-
-
-class UnknownInstrument(NotResolved):
-    """A name that a whole catalogue lacks; `nearest` are symbols that look like it."""
-
-    code = "unknown_instrument"
-
-    @property
-    def nearest(self) -> tuple[str, ...]:
-        """The choices."""
-        return self.choices
-
-
-class AmbiguousInstrument(NotResolved):
-    """A name that fits several instruments; `names` are theirs."""
-
-    code = "ambiguous_instrument"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The choices."""
-        return self.choices
-
-
-class SymbolReused(NotResolved):
-    """A stored name whose symbol means another instrument at its provider now; the choice is the new one's own name."""
-
-    code = "symbol_reused"
-
-
-class SameBook(NotResolved):
-    """Two names of one order book: storing both would double the market."""
-
-    code = "same_book"
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """What a typed name came to: the stored name, the instrument if the catalogue has it, and what to say about it.
-
-    `is_awaited`: the catalogue is being read behind the scenes and may know the name. `nearest`: symbols that look
-    like a name which the catalogue lacks.
-    """
-
-    typed: str
-    name: str
-    instrument: Instrument | None = None
-    note: str | None = None
-    is_awaited: bool = False
-    nearest: tuple[str, ...] = ()
 
 
 class Instruments:
@@ -108,20 +41,7 @@ class Instruments:
         self._settings = settings
         self.store = InstrumentStore(database)
         self._is_stored = is_stored
-        self._asking: dict[str, threading.Thread] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._is_closed = False
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Break off what is read behind the scenes, and begin nothing more: the database may be closed after it."""
-        with self._lock:
-            self._is_closed = True
-            threads = list(self._asking.values())
-            for task in self._tasks:
-                task.get_loop().call_soon_threadsafe(task.cancel)
-        for thread in threads:
-            thread.join(_CLOSE_SECONDS)
+        self.catalogues = Catalogues(settings, self.store)
 
     def search(self, text: str, provider: str | None = None, limit: int = 50) -> list[Instrument]:
         """Instruments with every word of a text in symbol or name, the closest first."""
@@ -131,13 +51,9 @@ class Instruments:
         """The instrument that is stored under a name, as its provider's catalogue has it."""
         return self.store.get(provider, name)
 
-    def copy_of(self, provider: str) -> CatalogueCopy:
-        """When a provider's catalogue was read and tried last."""
-        return self.store.copy_of(provider)
-
     def suggested(self, provider: str) -> list[str]:
         """Stored names to offer before anything is typed; a catalogue that is old or missing is read meanwhile."""
-        self.refresh_in_background(provider)
+        self.catalogues.refresh_in_background(provider)
         usual = provider_class(provider).usual_pairs
         if 0 < self.store.count(provider) <= _MOST_SUGGESTED:
             listed = [one.name for one in self.store.search(provider, "", _MOST_SUGGESTED) if one.status == "listed"]
@@ -149,60 +65,6 @@ class Instruments:
         if self.store.count(provider) == 0 or not provider_class(provider).lists_everything:
             return None
         return self.store.get(provider, name) is not None
-
-    def refresh(self, provider: str) -> CatalogueCopy:
-        """Read a provider's catalogue now; what fails is kept beside the old copy, and raised.
-
-        ProviderError, InputError for missing credentials, StorageError. Not from within an event loop.
-        """
-        try:
-            listed = self.ask(provider, lambda opened: opened.catalogue())
-        except (FFEError, InputError) as error:
-            self.store.failed(provider, redact(str(error)))
-            raise
-        self.store.replace(provider, listed)
-        return self.store.copy_of(provider)
-
-    def ask(self, provider: str, question: Question) -> list[Instrument]:
-        """What a provider answers to a question about its instruments, asked now. ProviderError, InputError for missing
-        credentials. Not from within an event loop."""
-        return asyncio.run(self._asked(provider, question))
-
-    def refresh_in_background(self, provider: str) -> None:
-        """Read a catalogue that is old or missing, behind the scenes, at most once an hour."""
-        if self._is_due(provider):
-            self.start_reading(provider, self._try_to_refresh)
-
-    def read_again(self, provider: str, audit: Audit, actor: str) -> None:
-        """Read a catalogue behind the scenes because somebody asks for it; `copy_of` tells what came of it.
-
-        StorageError, and nothing is read, if the act cannot be written down.
-        """
-        act = ExitStack()
-
-        def read(provider: str) -> None:
-            with suppress(FFEError, InputError), act:
-                self.refresh(provider)
-
-        act.enter_context(audit.act(actor, "read catalogue", provider))
-        if not self.start_reading(provider, read):
-            act.close()  # the one that is under way will do
-
-    def is_reading(self, provider: str) -> bool:
-        """Whether a catalogue is being read behind the scenes."""
-        with self._lock:
-            return provider in self._asking
-
-    def start_reading(self, provider: str, read: Callable[[str], None]) -> bool:
-        """Read behind the scenes; False where that is under way already, or everything is being closed."""
-        named = f"catalogue of {provider}"
-        thread = threading.Thread(target=self._quietly, args=(provider, read), name=named, daemon=True)
-        with self._lock:
-            if provider in self._asking or self._is_closed:
-                return False
-            self._asking[provider] = thread
-            thread.start()
-        return True
 
     def resolve(
         self, provider: str, texts: Iterable[str], *, allow_same_book: bool = False, refresh: bool = True
@@ -216,9 +78,9 @@ class Instruments:
         """
         found: dict[str, Resolved] = {}
         if refresh:
-            self._renew_if_old(provider)
+            self.catalogues.renew_if_old(provider)
         else:
-            self.refresh_in_background(provider)
+            self.catalogues.refresh_in_background(provider)
         for text in texts:
             resolved = self._resolved(provider, text, refresh)
             found.setdefault(resolved.name, resolved)
@@ -284,15 +146,15 @@ class Instruments:
         name = normalize_pair(text, provider)
         if (listed := identity_of(provider, name).listed) is not None:
             return self._of_listing(provider, text, name, listed)
-        has_copy = self.store.copy_of(provider).read_at is not None
+        has_copy = self.catalogues.copy_of(provider).read_at is not None
         pool = self._candidates(provider, text, name)
-        may_help = not pool and self._may_help(provider, name)
+        may_help = not pool and self.catalogues.may_help(provider, name)
         if may_help and refresh:
-            self._try_to_refresh(provider)
-            has_copy = self.store.copy_of(provider).read_at is not None
+            self.catalogues.try_to_refresh(provider)
+            has_copy = self.catalogues.copy_of(provider).read_at is not None
             pool = self._candidates(provider, text, name)
         elif may_help:
-            self.start_reading(provider, self._try_to_refresh)
+            self.catalogues.start_reading(provider, self.catalogues.try_to_refresh)
         if not pool and not has_copy:  # as it was before it was looked up: a list may come at any moment
             return Resolved(text, name, is_awaited=may_help and not refresh)
         if len(pool) > 1:
@@ -384,74 +246,3 @@ class Instruments:
     def _bound(self, provider: str, name: str) -> str | None:
         known = self.store.facts_of(provider, name).get("")
         return known.listed if known else None
-
-    def _may_help(self, provider: str, name: str) -> bool:
-        """Whether reading the catalogue may tell what a name is: one it lacks, or one whose form says too little."""
-        copy = self.store.copy_of(provider)
-        if copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN:
-            return False
-        if copy.read_at is not None:
-            return copy.age > _DAY
-        return provider_class(provider).lists_everything and not identity_of(provider, name).is_pair
-
-    def _renew_if_old(self, provider: str) -> None:
-        copy = self.store.copy_of(provider)
-        if copy.read_at is not None and self._is_due(provider):
-            self._try_to_refresh(provider)
-
-    def _is_due(self, provider: str) -> bool:
-        copy = self.store.copy_of(provider)
-        if copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN:
-            return False
-        return copy.age > provider_class(provider).catalogue_days * _DAY
-
-    def _try_to_refresh(self, provider: str) -> None:
-        try:
-            self.refresh(provider)
-        except (FFEError, InputError) as error:
-            log.warning("the catalogue of %s could not be read: %s", provider, error)
-
-    def _quietly(self, provider: str, read: Callable[[str], None]) -> None:
-        try:
-            read(provider)
-        except StorageError as error:
-            log.warning("the catalogue of %s could not be kept: %s", provider, error)
-        except asyncio.CancelledError:
-            log.info("the catalogue of %s was not read to its end: the program ends", provider)
-        finally:
-            with self._lock:
-                self._asking.pop(provider, None)
-
-    @contextmanager
-    def _breakable(self) -> Iterator[None]:
-        """Lets `close` cancel the task; cancelled at once if everything is being closed already."""
-        task = asyncio.current_task()
-        assert task is not None
-        with self._lock:
-            if self._is_closed:
-                raise asyncio.CancelledError
-            self._tasks.add(task)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._tasks.discard(task)
-
-    async def _asked(self, provider: str, question: Question) -> list[Instrument]:
-        with self._breakable():
-            return await self._answered(provider, question)
-
-    async def _answered(self, provider: str, question: Question) -> list[Instrument]:
-        try:
-            async with asyncio.timeout(_REFRESH_SECONDS), provider_class(provider)(config=self._settings) as opened:
-                return await question(opened)
-        except TimeoutError:
-            raise RetriableError(
-                f"{provider} did not send its catalogue, or what was searched for, within {_REFRESH_SECONDS:.0f} s;"
-                " try again later"
-            ) from None
-
-
-def names_of(resolved: Collection[Resolved]) -> list[str]:
-    """The stored names."""
-    return [one.name for one in resolved]

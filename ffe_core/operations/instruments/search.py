@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ffe_core.errors import FFEError, InputError
 from ffe_core.instruments.model import Instrument
-from ffe_core.operations.instruments import Instruments
+from ffe_core.operations.instruments.service import Instruments
 from ffe_core.providers import provider_class
 from ffe_core.redaction import redact
 from ffe_core.storage.state.audit import Audit
@@ -54,7 +54,7 @@ class InstrumentSearch:
                 written.note(found=len(self._asked(provider, text).names))
 
         written = act.enter_context(self._audit.act(actor, "search instruments", provider, text=_checked(text)))
-        if not self._instruments.start_reading(provider, asked):
+        if not self._instruments.catalogues.start_reading(provider, asked):
             with act:
                 raise InputError(f"{provider} is being asked at this moment; ask again when that is done", field="text")
 
@@ -74,7 +74,7 @@ class InstrumentSearch:
 
     def _asked(self, provider: str, text: str) -> Answer:
         try:
-            found = self._instruments.ask(provider, lambda opened: opened.search(text))
+            found = self._instruments.catalogues.ask(provider, lambda opened: opened.search(text))
             self._instruments.store.add_found(provider, found)
         except (FFEError, InputError) as error:
             self._keep(provider, Answer(text, error=redact(str(error))))
