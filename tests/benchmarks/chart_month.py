@@ -28,6 +28,8 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
+from ffe_core.storage.lake.upkeep.compaction import compact
+from ffe_core.storage.lake.upkeep.plan import plan_of
 from ffe_core.timeframes import ceil
 from ffe_core.times import DAY, utc
 from tests.benchmarks.candles import START
@@ -123,7 +125,10 @@ def compare(size: int, repetitions: int) -> Verdict:
             table = lake.open(_series(_SHOWN).table)
             assert table is not None
             if state == "compacted":
-                table.optimize.compact()
+                snapshot = lake.snapshot(_series(_SHOWN).table)
+                assert snapshot is not None
+                compact(snapshot.uri, None, plan_of(snapshot, _series(_SHOWN).table).merges)
+                table.update_incremental()
             sides = {side: {"side": side, "folder": name, "end": end} for side in ("plain", "plain in months", "chart")}
             found[state] = sample(_MODULE, sides, repetitions)
             files[state] = len(table.file_uris())

@@ -43,6 +43,7 @@ class Guard:
 
 
 _SHORT = "tests/reliability/test_reliability.py"
+_COMPACTION = "tests/storage/lake/upkeep/test_compaction.py"
 GUARDS = (
     Guard(
         "rename",
@@ -251,6 +252,48 @@ GUARDS = (
         "    bounds.check_values(body)\n",
         "",
         "tests/providers/test_body.py",
+    ),
+    Guard(
+        "compaction as the very next version",
+        "ffe_core/storage/lake/upkeep/compaction.py",
+        'custom_metadata={"upkeep": "compaction"}, max_commit_retries=0',
+        'custom_metadata={"upkeep": "compaction"}, max_commit_retries=100',
+        f"{_COMPACTION}::test_two_compactions_at_once_double_nothing",
+    ),
+    Guard(
+        "room before upkeep writes",
+        "ffe_core/storage/lake/upkeep/compaction.py",
+        "    check_room(uri, sum(merge.bytes for merge in merges))\n",
+        "",
+        f"{_COMPACTION}::test_a_disk_nearly_full_is_told_before_anything_is_written",
+    ),
+    Guard(
+        "two checkpoints kept",
+        "ffe_core/storage/lake/upkeep/log.py",
+        "for name in whole if name < newest and",
+        "for name in whole if name <= newest and",
+        "tests/storage/lake/upkeep/test_log_and_vacuum.py",
+    ),
+    Guard(
+        "other people's files",
+        "ffe_core/storage/lake/upkeep/vacuum.py",
+        ' if path.startswith(_OURS) and path.endswith(".parquet")',
+        "",
+        "tests/storage/lake/upkeep/test_log_and_vacuum.py",
+    ),
+    Guard(
+        "lease of upkeep",
+        "ffe_core/operations/upkeep/service.py",
+        "            self._lease(row).check_free()\n",
+        "            pass\n",
+        "tests/operations/upkeep/test_service.py::test_one_at_a_time_by_lease_and_no_backfill_is_held_up",
+    ),
+    Guard(
+        "newest run of a series",
+        "ffe_core/storage/state/pruning.py",
+        "runs.c.id.not_in(newest)",
+        "sa.true()",
+        "tests/storage/state/test_pruning.py",
     ),
 )
 """Every guard. A new one gets a line here together with its test."""
