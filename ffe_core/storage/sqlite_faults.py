@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from enum import StrEnum
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -43,9 +45,21 @@ _FAULTS = {
 }
 
 
-def fault_of(error: BaseException) -> Fault:
-    """What is the matter, given an exception of SQLite or of SQLAlchemy over it."""
+_LITTLE = 1 << 20
+"""Bytes of room below which a disk is full: SQLite calls it an I/O error where its shared memory cannot grow."""
+
+
+def fault_of(error: BaseException, file: str | Path | None = None) -> Fault:
+    """What is the matter with a `file`, given an exception of SQLite or of SQLAlchemy over it."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     # The low byte of a result code is the primary one; the rest only says more about it.
     code = getattr(cause, "sqlite_errorcode", None)
-    return Fault.UNUSABLE if code is None else _FAULTS.get(code & 0xFF, Fault.UNUSABLE)
+    fault = Fault.UNUSABLE if code is None else _FAULTS.get(code & 0xFF, Fault.UNUSABLE)
+    return Fault.DISK_FULL if fault == Fault.DISK_FAILS and file and _has_no_room(Path(file)) else fault
+
+
+def _has_no_room(file: Path) -> bool:
+    try:
+        return shutil.disk_usage(file.parent).free < _LITTLE
+    except OSError:
+        return False

@@ -220,6 +220,7 @@ class TestClosedCandles:
         report = run(tmp_path, provider, hour(0), hour(24))
         assert open_times(tmp_path) == list(hours(0, 10)), "the grace of 60 s has not passed"
         assert report.completeness.unexplained == 0
+        assert (report.counts.unfinished, report.counts.outside) == (10, 0)
         monkeypatch.setattr(times, "now", lambda: hour(11) + 60)
         assert run(tmp_path, provider, hour(0), hour(24)).marks.watermark == hour(10)
         assert open_times(tmp_path) == list(hours(0, 11))

@@ -8,6 +8,7 @@ What is done about the records afterwards is added to the file as its `history`.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,8 @@ from ffe_core.storage.dead_letters.index import (
     series_key,
 )
 from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Group, Page, Wanted
-from ffe_core.storage.files import folder_lock, make_folder, strict_json, why, write_atomically
+from ffe_core.storage.files import cause_of, folder_lock, make_folder, strict_json, why, write_atomically
+from ffe_core.storage.sqlite_faults import Fault, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -269,8 +271,12 @@ class DeadLetterQueue:
         try:
             yield
         except (OSError, sa.exc.SQLAlchemyError) as failure:
-            cause = why(failure) if isinstance(failure, OSError) else getattr(failure, "orig", None) or failure
+            cause = why(failure) if isinstance(failure, OSError) else self._why_not_indexed(failure)
             raise StorageError(f"dead letters cannot be {done} {self.storage_path}: {cause}") from failure
+
+    def _why_not_indexed(self, error: sa.exc.SQLAlchemyError) -> object:
+        full = fault_of(error, self.storage_path / "index") == Fault.DISK_FULL
+        return cause_of(errno.ENOSPC) if full else getattr(error, "orig", None) or error
 
 
 def _quarantined(index: DeadLetterIndex) -> list[Quarantined]:

@@ -49,7 +49,7 @@ _SENTENCES = {
 
 def in_words(place: str, error: BaseException, doing: str = "") -> DatabaseError:
     """The error to raise for one of SQLite or SQLAlchemy; `doing` follows the name of the place."""
-    fault = fault_of(error)
+    fault = fault_of(error, place)
     cause = getattr(error, "orig", None) or error
     sentence = _SENTENCES[fault].format(cause=str(cause).strip())
     return DatabaseError(redact(f"the database {place} {doing}{sentence}"), CODE + fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from ffe_core.errors import DatabaseError
+from ffe_core.storage import sqlite_faults
 from ffe_core.storage.state import database as databases
-from ffe_core.storage.state import migrations
+from ffe_core.storage.state import faults, migrations
 from ffe_core.storage.state import upgrade as upgrades
 from ffe_core.storage.state.database import Database
 from tests.storage.state.releases import REMADE, print_of, revision, unpacked
@@ -54,6 +56,23 @@ def test_one_that_is_damaged_while_it_is_in_use(old: Path):
     with pytest.raises(DatabaseError, match="is damaged") as caught, Database(old).read() as connection:
         connection.execute(sa.text("SELECT * FROM runs")).all()
     assert caught.value.code == "database_damaged"
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "words"),
+    [
+        (12 << 10, "database_disk_full", "cannot grow, as its disk is full"),
+        (1 << 30, "database_disk_fails", "disk I/O"),
+    ],
+)
+def test_one_whose_shared_memory_cannot_grow_is_told_by_the_room_that_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, code: str, words: str
+):
+    monkeypatch.setattr(sqlite_faults.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(left, 0, left))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    told = faults.in_words(str(tmp_path / "console.db"), sa.exc.OperationalError("", None, error))
+    assert (told.code, words in str(told)) == (code, True)
 
 
 @pytest.mark.parametrize("versioned", [True, False])
