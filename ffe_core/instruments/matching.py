@@ -40,6 +40,16 @@ def meant(text: str, names: Iterable[str]) -> str:
     return found[0] if found else text
 
 
+def is_part_of(text: str, name: str) -> bool:
+    """Whether a typed text is a part of a stored name, separators aside, or another way to write it."""
+    if compact(text) in compact(name):
+        return True
+    try:
+        return bool(matching_names(text, (name,)))
+    except InputError:
+        return False
+
+
 def _symbols(name: str) -> set[str]:
     """What providers may be asked for under a stored name."""
     try:

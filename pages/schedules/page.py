@@ -1,12 +1,14 @@
 """Schedules: what runs by itself, when it is due next, and what became of every tick."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
-from ffe_core.instruments.names import likely_name
+from ffe_core.instruments.matching import is_part_of
+from ffe_core.instruments.names import compact, likely_name
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule, Tick
@@ -102,12 +104,21 @@ def matching(every: list[Schedule]) -> list[Schedule]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Find", key="sched_find", placeholder="Part of a name, a pair or a provider", width=320)
         state = st.segmented_control("State", ["active", "paused"], key="sched_state", wrap=True)
-    wanted = text.strip().lower()
+    wanted = text.strip()
+    watched = {one.name: one.pairs for one in service().watchlists.all()} if wanted else {}
     return [
         one
         for one in every
-        if wanted in f"{one.name} {series_of(one)}".lower() and (state is None or one.paused == (state == "paused"))
+        if (not wanted or fits(one, watched.get(one.watchlist or "", one.pairs), wanted))
+        and (state is None or one.paused == (state == "paused"))
     ]
+
+
+def fits(schedule: Schedule, pairs: Sequence[str], text: str) -> bool:
+    """Whether a text is a part of a schedule's name, of what it fetches in short, or of one of all its pairs."""
+    if text.lower() in f"{schedule.name} {series_of(schedule)}".lower():
+        return True
+    return bool(compact(text)) and any(is_part_of(text, pair) for pair in pairs)
 
 
 def row(schedule: Schedule, ticks: list[Tick]) -> dict[str, Any]:

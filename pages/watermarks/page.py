@@ -7,8 +7,8 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.freshness import Freshness, Health, freshness
-from ffe_core.instruments.matching import matching_names
-from ffe_core.instruments.names import compact, likely_name
+from ffe_core.instruments.matching import is_part_of
+from ffe_core.instruments.names import likely_name
 from ffe_core.operations.watermarks import Rewind
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
@@ -93,16 +93,6 @@ def wanted(row: Freshness) -> bool:
         and state.watermarks_health in (None, row.health)
         and (chosen is None or row.series in chosen.series())
     )
-
-
-def is_part_of(text: str, pair: str) -> bool:
-    """Whether a typed text is a part of a stored name, separators aside, or another way to write it."""
-    if compact(text) in compact(pair):
-        return True
-    try:
-        return bool(matching_names(text, (pair,)))
-    except InputError:
-        return False
 
 
 def cells_of(row: Freshness) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core.errors import InputError
-from ffe_core.instruments.matching import matching_names, meant
+from ffe_core.instruments.matching import is_part_of, matching_names, meant
 from ffe_core.instruments.names import normalize_pair
 
 NEW = ("BTCUSD", "EURUSD", "T-USD", "XAU_XAG", "BRK-B", "C-P-K", "BC~2FPB", "NEE~206.219", "T_USD", "TSCO.LON", "AAPL")
@@ -67,6 +67,13 @@ def test_several_that_fit_alike_are_all_found_and_none_is_chosen() -> None:
     assert meant("abc", ("XYZ",)) == "abc"
     with pytest.raises(InputError, match="'abc' fits A-BC, AB-C; name one of them"):
         meant("abc", ("A-BC", "AB-C"))
+
+
+def test_a_part_of_a_name_is_found_in_any_spelling() -> None:
+    assert is_part_of("c-us", "BTCUSD")
+    assert is_part_of("bc/pb", "BC~2FPB")
+    assert is_part_of("", "BTCUSD")
+    assert not is_part_of("eth", "BTCUSD")
 
 
 def test_a_name_that_another_tool_wrote_is_found_as_it_stands() -> None:

@@ -301,6 +301,23 @@ def test_many_schedules_can_be_filtered(open_page: Open, console: ConsoleService
     assert len(at.dataframe[0].value) == 1
 
 
+@pytest.mark.parametrize("typed", ["brk.b", "BRK-B", "brkb", "fifth/usd"])
+def test_a_schedule_is_found_by_any_of_its_pairs_however_it_is_written(
+    open_page: Open, console: ConsoleService, typed: str
+) -> None:
+    console.watchlists.save(
+        "Mine", "simulated", ["AAUSD", "BBUSD", "CCUSD", "DDUSD", "BRK-B", "FIFTHUSD"], ["1d"], "ann"
+    )
+    console.schedules.create(Draft("by list", watchlist="Mine"), "ann")
+    many = ("AAUSD", "BBUSD", "CCUSD", "BRK-B", "FIFTHUSD")
+    console.schedules.create(Draft("by pairs", "simulated", many, ("1d",)), "ann")
+    for number in range(12):
+        console.schedules.create(Draft(f"other {number}", "simulated", ("AAUSD",), ("1d",)), "ann")
+    at = open_page("schedules")
+    at.text_input(key="sched_find").set_value(typed).run()
+    assert sorted(at.dataframe[0].value["Name"]) == ["by list", "by pairs"]
+
+
 def test_signs_read_without_colour() -> None:
     ticks = [
         tick(run_state="complete"),
