@@ -100,7 +100,7 @@ _VERBS = {
 _MISSING = 0.05
 _SENSIBLE = 0.7
 NAMES = (
-    *("with spaces", " padded ", "ünï 数据", "a'b\"c", "new\nline", "a" * 200, "-dash", "comma,", "semi;colon"),
+    *("with spaces", " padded", "ünï 数据", "a'b\"c", "new\nline", "a" * 200, "-dash", "comma,", "semi;colon"),
     *("per%20cent", "100%", "what?x=1", "hash#tag", "[brackets]*", "back\\slash", "a:b", "file:", "{curly}"),
     *("~", "~root", "$HOME", "a;b&c|d"),
 )
