@@ -100,8 +100,8 @@ def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Vis
     visitor.sees("1 would be stored")
     replay(visitor)
     assert stored(data_dir)["_dead_letter_id"].to_pylist() == [f"{batch_id}#0"]
-    record = DeadLetterQueue(data_dir / "dlq").read(batch_id).records[0]
-    assert (record.value, record.status) == (good(0), "replayed")
+    kept = DeadLetterQueue(data_dir / "dlq").read(batch_id).records[0]
+    assert (kept.value, kept.status) == (good(0), "replayed")
     visitor.open(record(batch_id))
     visitor.sees("replayed")
     visitor.follow("On its chart")
