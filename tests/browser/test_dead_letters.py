@@ -73,14 +73,14 @@ def replay(visitor: Visitor) -> None:
     ends(visitor, "complete")
 
 
-def opens_record(visitor: Visitor) -> None:
-    """Click the first record until it opens: the table of before may still stand there, and takes no click any more."""
+def opens(visitor: Visitor, table: str, x: int, address: str) -> None:
+    """Click the first row until the address says so: the table of before may still stand there, and take no click."""
     for seconds in (10, 10, 30):
-        click_cell(visitor, grid(visitor, "dl_records"), 1, 100)
+        click_cell(visitor, grid(visitor, table), 1, x)
         with suppress(AssertionError):
-            poll(lambda: "record=0" in visitor.page.url, "the record to be opened", seconds)
+            poll(lambda: address in visitor.page.url, f"{address} in the address", seconds)
             return
-    raise AssertionError("the record was not opened by three clicks")
+    raise AssertionError(f"three clicks did not lead to {address}")
 
 
 def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Visit, tmp_path: Path) -> None:
@@ -88,10 +88,9 @@ def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Vis
     batch_id = dead_letter(data_dir, 0, 1)
     dead_letter(data_dir, 0, asset_pair="ETHUSD")
     visitor = visit(serve(data_dir), "/dead_letters?by=asset_pair")
-    click_cell(visitor, grid(visitor, "dl_groups"), 1, 60)
-    poll(lambda: "pair=BTCUSD" in visitor.page.url, "the group to be opened")
+    opens(visitor, "dl_groups", 60, "pair=BTCUSD")
     settled(visitor.page)  # the address changes before the table does, and a click on the old one is lost
-    opens_record(visitor)
+    opens(visitor, "dl_records", 100, "record=0")
     visitor.sees("Record 0 of 2")
     visitor.page.get_by_test_id("glide-cell-1-0").get_by_text("high is below low").first.wait_for(state="attached")
     table = grid(visitor, "dl_grid")
