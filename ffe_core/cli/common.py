@@ -91,7 +91,7 @@ def tidy_after(service: RunService, run_id: int) -> None:
         return
     from ffe_core.operations.upkeep.service import Upkeep
 
-    upkeep_id = Upkeep(service).after_run(run_id)
+    upkeep_id = Upkeep(service).after_runs([run_id])
     if upkeep_id is None:
         return
     output.tell("many small files have come together: upkeep of their tables")

@@ -13,7 +13,9 @@ from ffe_core.cli.parser import VERBS, add_json, later
 from ffe_core.timeframes import TIMEFRAMES
 
 if TYPE_CHECKING:
-    from ffe_core.insight.storage import SeriesStorage, Storage, TableStorage
+    from ffe_core.insight.storage import History, SeriesStorage, Storage, TableStorage
+
+NO_TABLE = "no table yet: start with python -m ffe_core backfill --help"
 
 
 def register(verbs: Any) -> None:
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document(found))
     elif not found.tables:
-        print("no table yet: start with python -m ffe_core backfill --help")
+        print(NO_TABLE)
     else:
         _show(found)
     return OK
@@ -92,7 +94,7 @@ def next_row(one: TableStorage) -> dict[str, Any]:
     """What the next upkeep would do to a table, and win."""
     return {
         "files_to_merge": one.plan.merged_files,
-        "files_spared": one.plan.merged_files - len(one.plan.merges),
+        "files_spared": one.plan.spared_files,
         "bytes_to_rewrite": one.plan.merged_bytes,
         "log_entries_to_delete": one.log.expired,
         "unused_files": len(one.unused.paths),
@@ -120,13 +122,17 @@ def _show(found: Storage) -> None:
         ["pair", "timeframe", "provider", "rows", "size", "files", "small"],
         [_series_cells(one) for one in found.series],
     )
-    old = ", ".join(f"{count:,} {what}" for what, count in found.history.old.items() if count)
-    print(f"\nconsole.db: {size(found.history.bytes)}, {size(found.history.free_bytes)} of it free" + _older(old))
+    print(f"\nconsole.db: {size(found.history.bytes)}, {size(found.history.free_bytes)} of it free")
+    show_old(found.history)
     print(f"disk left: {size(found.left)}")
 
 
-def _older(old: str) -> str:
-    return f"; older than the settings keep: {old}" if old else ""
+def show_old(history: History) -> None:
+    """Print what of the history is older than the settings keep it, if anything is."""
+    from ffe_core.operations.upkeep.history import counted
+
+    if old := counted(history.old):
+        print(f"older than the settings keep: {old}")
 
 
 def _table_cells(one: TableStorage) -> list[str]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ffe_core.candles import table_name
-from ffe_core.cli import interruption
 from ffe_core.cli.common import actor, follow, run_service, status_of
 from ffe_core.cli.output import print_json, print_table
-from ffe_core.cli.storage import count_cell, next_row, size
+from ffe_core.cli.storage import NO_TABLE, count_cell, next_row, show_old, size
 from ffe_core.insight.storage import storage
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME
+from ffe_core.operations.upkeep.history import in_words as history_in_words
 from ffe_core.operations.upkeep.service import Upkeep
 from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, VACUUM, in_words
 from ffe_core.settings import Settings
@@ -52,7 +52,7 @@ def _do(arguments: argparse.Namespace, steps: Sequence[str], hours: int | None, 
         print_json({"run": run_id, "tables": results})
     else:
         _show(results)
-    return status_of(results) if interruption.came() is None else interruption.status()
+    return status_of(results)
 
 
 def _tell_nothing(rows: Sequence[RunSeries]) -> None:
@@ -63,7 +63,7 @@ def _nothing(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"run": None, "tables": []})
     else:
-        print("no table yet: start with python -m ffe_core backfill --help")
+        print(NO_TABLE)
     return 0
 
 
@@ -98,8 +98,8 @@ def _preview(
         return 0
     header = ["table", *(name.replace("_", " ") for name in shown)]
     print_table(header, [[row["table"], *(_cell(name, row[name]) for name in shown)] for row in rows])
-    if HISTORY in steps and any(found.history.old.values()):
-        print("\nolder than the settings keep: " + ", ".join(f"{n:,} {what}" for what, n in found.history.old.items()))
+    if HISTORY in steps:
+        show_old(found.history)
     return 0
 
 
@@ -109,8 +109,7 @@ def _show(results: Sequence[dict[str, Any]]) -> None:
         if "error" in result:
             print(f"{name}: {result['error']}")
         elif "deleted" in result:
-            gone = ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in result["deleted"].items() if n)
-            print(f"{name}: {gone or 'nothing'} deleted, {size(result['bytes_given_back'])} given back")
+            print(f"{name}: {history_in_words(result)}")
         else:
             print(f"{name}: {in_words(result)}")
 

@@ -14,8 +14,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import Files, Snapshot
 from ffe_core.storage.lake.upkeep.disk import space_left
 from ffe_core.storage.lake.upkeep.log import LogState, log_state
-from ffe_core.storage.lake.upkeep.plan import TablePlan, plan_of
-from ffe_core.storage.lake.upkeep.tiers import SMALL_BYTES
+from ffe_core.storage.lake.upkeep.plan import TablePlan, plan_of, small_files
 from ffe_core.storage.lake.upkeep.vacuum import Unused, unused
 from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.pruning import WHAT, count_old
@@ -129,7 +128,12 @@ def _series(files: Files, timeframe: str) -> Iterator[SeriesStorage]:
         places.setdefault((str(pair), low if low == high else SEVERAL), []).append(place)
     for (pair, provider), own in sorted(places.items()):
         found = files.where(np.array(own))
-        small = int((found.sizes < SMALL_BYTES).sum())
         yield SeriesStorage(
-            pair, timeframe, provider, int(found.rows.sum()), int(found.sizes.clip(min=0).sum()), len(found), small
+            pair,
+            timeframe,
+            provider,
+            int(found.rows.sum()),
+            int(found.sizes.clip(min=0).sum()),
+            len(found),
+            small_files(found),
         )

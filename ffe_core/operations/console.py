@@ -53,12 +53,11 @@ class ConsoleService:
         self.run_service = RunService(self.settings, self.database)
         self.runs = self.run_service.runs
         self.lake = self.run_service.lake
-        self.queue = self.run_service.stores.queue
-        self.watermarks = self.run_service.stores.watermarks
-        self.acknowledged = self.run_service.stores.acknowledged
+        stores = self.run_service.stores
+        self.queue, self.watermarks, self.acknowledged = stores.queue, stores.watermarks, stores.acknowledged
         self.audit = Audit(self.database)
         remembered = RangeCache(self.database)
-        self.coverage = Coverage(self.run_service.stores, remembered)
+        self.coverage = Coverage(stores, remembered)
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
         self.watchlists = Watchlists(self.database)
@@ -80,8 +79,8 @@ class ConsoleService:
             wake=self.scheduler.wake,
         )
         self.upkeep = Upkeep(self.run_service)
-        self.run_service.on_end = self.upkeep.after_run
         self.keeper = Keeper(self.upkeep, self.settings.upkeep.every_minutes)
+        self.run_service.on_end = self.keeper.note_end
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 
     def open(self) -> ConsoleService:

@@ -52,7 +52,7 @@ def head() -> None:
 
 def figures(shown: Storage) -> None:
     """The lake as a whole."""
-    spared = sum(one.plan.merged_files - len(one.plan.merges) for one in shown.tables)
+    spared = sum(one.plan.spared_files for one in shown.tables)
     unused = sum(one.unused.bytes for one in shown.tables)
     values = {
         "Rows": (number(sum(one.plan.rows for one in shown.tables)), "Every version of a bar counts."),
@@ -148,7 +148,7 @@ def progress(run_id: int) -> None:
         if run is None or not run.is_active or is_leaving():
             st.rerun()
         done, planned = sum(row.pages_done for row in rows), sum(row.pages_planned for row in rows)
-        doing = next((f"{row.phase}" for row in rows if row.phase), "beginning")
+        doing = next((row.phase for row in rows if row.phase), "beginning")
         st.progress(done / planned if planned else 0.0, text=f"Run {run_id}: {plain(doing)}")
         st.button(
             "Open the run",

@@ -92,7 +92,7 @@ def pending_of_series(arguments: argparse.Namespace, dead_letters: DeadLetters) 
 
 
 def _named(ids: Sequence[str], queue: DeadLetterQueue) -> dict[str, list[int]]:
-    """Entry id -> numbers, of ids such as ID (every record) and ID#3. InputError for one that there is not."""
+    """Batch id -> numbers, of ids such as ID (every record) and ID#3. InputError for one that there is not."""
     named: dict[str, list[int]] = {}
     for text in ids:
         batch_id, number = _parsed(text, queue)

@@ -80,7 +80,7 @@ class RunService:
         self._failing_since: float | None = None
         self._closing = False
         self.on_end: Callable[[int], object] | None = None
-        """Called in a thread with the number of each run that has ended, unless the service closes."""
+        """Told the number of each run that has ended, unless the service closes; it must not take long."""
         self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
         self._shared_providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
@@ -260,7 +260,7 @@ class RunService:
             await writer
         await self._write_end(run_id, work)
         if self.on_end is not None and not self._closing:
-            await asyncio.to_thread(self.on_end, run_id)
+            self.on_end(run_id)
 
     async def _write_end(self, run_id: int, work: asyncio.Task[None]) -> None:
         """Write down how a run ended; where that cannot be, the run is over all the same, and it is tried on."""

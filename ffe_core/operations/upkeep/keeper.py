@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 
 from ffe_core.errors import FFEError, InputError, UpkeepHeld
@@ -19,28 +20,40 @@ _FIRST_SECONDS = 60.0
 
 
 class Keeper:
-    """Starts upkeep runs every `minutes` where there is need; 0 for never. `clock` gives epoch seconds."""
+    """Starts upkeep runs every `minutes` where there is need; 0 for never. `clock` gives epoch seconds.
+
+    Runs that have ended are looked at together, as a minute of schedules ends dozens that share their tables.
+    """
 
     def __init__(self, upkeep: Upkeep, minutes: int, clock: Callable[[], float] = time.time) -> None:
         self._upkeep, self._seconds, self._clock = upkeep, minutes * 60, clock
         self._next = clock() + min(_FIRST_SECONDS, self._seconds)
         self._history_at = 0.0
-        self._worker = Worker("upkeep", self.look, _LOOK_SECONDS)
+        self._ended: deque[int] = deque()
+        self._worker = Worker("upkeep", self._step, _LOOK_SECONDS)
         self.last_error: str | None = None
 
     def start(self) -> None:
-        """Begin to look, unless it is turned off."""
-        if self._seconds:
-            self._worker.start()
+        """Begin to look."""
+        self._worker.start()
 
     def stop(self) -> None:
         """Start nothing more."""
         self._worker.stop()
 
+    def note_end(self, run_id: int) -> None:
+        """Have the tables of a run that has ended looked at, within some seconds."""
+        self._ended.append(run_id)
+
+    def look_after_runs(self) -> int | None:
+        """Start the upkeep that runs which have ended since the last look made worth it; its number."""
+        run_ids = [self._ended.popleft() for _ in range(len(self._ended))]
+        return self._upkeep.after_runs(run_ids) if run_ids else None
+
     def look(self) -> int | None:
         """Start what is due if it is time to look; the run's number. What fails is said, and tried at the next time."""
         now = self._clock()
-        if now < self._next:
+        if not self._seconds or now < self._next:
             return None
         self._next = now + self._seconds
         try:
@@ -54,6 +67,10 @@ class Keeper:
             self.last_error = str(error)
             return None
         return run_id
+
+    def _step(self) -> None:
+        self.look_after_runs()
+        self.look()
 
     def _start(self, now: float) -> int | None:
         due = self._upkeep.due(now)

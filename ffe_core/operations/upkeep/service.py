@@ -21,6 +21,7 @@ from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.series_work import note, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME, is_worth_shrinking, prune_history, shrink
+from ffe_core.operations.upkeep.history import in_words as history_in_words
 from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, TableUpkeep, in_words
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import Snapshot
@@ -96,22 +97,19 @@ class Upkeep:
         rows = [Series(ALL_PAIRS, one, ALL_PROVIDERS) for one in wanted if {COMPACT, VACUUM} & set(steps)]
         return (*rows, *([Series(NAME, "", "")] if HISTORY in steps else []))
 
-    def after_run(self, run_id: int) -> int | None:
-        """Start the upkeep of tables that a backfill has left with many small files; the run's number, None for none.
+    def after_runs(self, run_ids: Sequence[int]) -> int | None:
+        """Start the upkeep of tables that backfills have left with many small files; the run's number, None for none.
 
         What keeps it from being started is said in the log, and the next look tries again.
         """
         if not self._settings.upkeep.small_files:
             return None
         try:
-            run = self._service.runs.get(run_id)
-            if run is None or run.kind == UPKEEP:
-                return None
-            timeframes = dict.fromkeys(row.timeframe for row in self._service.runs.series(run_id))
-            worth = [one for one in timeframes if one in TIMEFRAMES and self._has_many(one) and self._is_free(one)]
+            timeframes = {one for run_id in run_ids for one in self._timeframes_of(run_id)}
+            worth = [one for one in TIMEFRAMES if one in timeframes and self._has_many(one) and self._is_free(one)]
             return self.start(ITSELF, ITSELF, steps=(COMPACT, VACUUM), timeframes=worth) if worth else None
         except (FFEError, InputError) as error:
-            log.warning("upkeep after run %d is left for later: %s", run_id, error)
+            log.warning("upkeep after run %s is left for later: %s", ", ".join(map(str, run_ids)), error)
             return None
 
     def due(self, now: float | None = None) -> tuple[str, ...]:
@@ -137,6 +135,12 @@ class Upkeep:
 
     # -- inside
 
+    def _timeframes_of(self, run_id: int) -> set[str]:
+        """Those whose tables a run may have written to; none for upkeep."""
+        run = self._service.runs.get(run_id)
+        is_upkeep = run is None or run.kind == UPKEEP
+        return set() if is_upkeep else {row.timeframe for row in self._service.runs.series(run_id)}
+
     def _tables(self) -> list[str]:
         return [one for one in TIMEFRAMES if self._service.lake.table_exists(table_name(one))]
 
@@ -149,8 +153,7 @@ class Upkeep:
         snapshot = self._snapshot(timeframe)
         if snapshot is None or not most or len(snapshot.all_files()) < most:
             return False
-        plan = plan_of(snapshot, table_name(timeframe))
-        return plan.merged_files - len(plan.merges) >= most
+        return plan_of(snapshot, table_name(timeframe)).spared_files >= most
 
     def _has_any(self, timeframe: str, now: float) -> bool:
         """Whether there is anything to do."""
@@ -209,9 +212,9 @@ class Upkeep:
     def _history(self, actor: str) -> dict[str, Any]:
         gone = prune_history(self._settings, self._service.database, self._audit, self._dead_letters, actor)
         won = shrink(self._settings, self._service.database)
-        counted = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in gone.items() if count)
-        _say(f"history: {counted or 'nothing'} deleted" + (f", {won:,} bytes given back by {NAME}" if won else ""))
-        return {"deleted": gone, "bytes_given_back": won}
+        result = {"deleted": gone, "bytes_given_back": won}
+        _say(f"{NAME}: {history_in_words(result)}")
+        return result
 
 
 class _Shown:

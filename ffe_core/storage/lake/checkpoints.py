@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet", re.ASCII)
 """The name of a checkpoint in a log, its version first."""
 _COMMIT = re.compile(r"(\d{20})\.json", re.ASCII)
-_HINT = "_last_checkpoint"
+HINT = "_last_checkpoint"
+"""The file in which a log says which checkpoint is its newest."""
 
 
 def opened(uri: str, storage_options: dict[str, str] | None) -> DeltaTable:
@@ -47,7 +48,7 @@ def _set_aside(folder: Path) -> bool:
         names = [path.name for path in folder.iterdir()]
         found = sorted(name for name in names if CHECKPOINT.fullmatch(name))
         bad = [folder / name for name in found if not is_whole(folder / name)]
-        hint = folder / _HINT
+        hint = folder / HINT
         if hint.exists() and (bad or not _names_one_of(hint, found)):
             bad.append(hint)
     except OSError:
@@ -84,12 +85,17 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def _names_one_of(hint: Path, checkpoints: list[str]) -> bool:
+def hinted_version(hint: Path) -> int | None:
+    """The version of the checkpoint that a hint names; None where it cannot be told. OSError if it is not there."""
     try:
-        version = json.loads(hint.read_bytes())["version"]
-        return any(name.startswith(f"{version:020}.") for name in checkpoints)
+        return int(json.loads(hint.read_bytes())["version"])
     except (ValueError, KeyError, TypeError):
-        return True  # delta-rs passes over one that it cannot read
+        return None
+
+
+def _names_one_of(hint: Path, checkpoints: list[str]) -> bool:
+    version = hinted_version(hint)  # delta-rs passes over one that it cannot read
+    return version is None or any(name.startswith(f"{version:020}.") for name in checkpoints)
 
 
 def _missing_commit(names: list[str], bad: set[str]) -> str | None:

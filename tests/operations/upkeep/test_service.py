@@ -92,7 +92,7 @@ def test_one_at_a_time_by_lease_and_no_backfill_is_held_up(service: RunService, 
     with UpkeepLease(tmp_path / "locks", TABLE, "somebody").acquire():
         with pytest.raises(UpkeepHeld, match=r"raw_market_data_1h is being done by somebody"):
             upkeep.start("ann", steps=(VACUUM,))
-        assert upkeep.after_run(1) is None
+        assert upkeep.after_runs([1]) is None
         done(service, asked(*PAIRS, days=7))
         assert len(kept(tmp_path)) == 7 * 24
     assert ended(service, upkeep.start("ann"))["run"].state == run_states.COMPLETE
@@ -150,20 +150,35 @@ def test_what_cannot_be_is_refused_before_a_run_is_made(service: RunService, opt
 
 
 def test_after_a_backfill_with_many_small_files_it_starts_by_itself(service: RunService):
-    upkeep = Upkeep(service)
-    service.on_end = upkeep.after_run
+    keeper = Keeper(Upkeep(service), 0)
+    service.on_end = keeper.note_end
     done(service, asked(*PAIRS, days=9))
+    run_id = keeper.look_after_runs()
     [run] = service.runs.find(kinds=[UPKEEP])[0]
-    assert ended(service, run.id)["run"].source == ITSELF
+    assert (run.id, ended(service, run.id)["run"].source) == (run_id, ITSELF)
     assert files(service) == len(PAIRS)
     done(service, asked(*PAIRS, days=10))
+    assert keeper.look_after_runs() is None
     assert service.runs.find(kinds=[UPKEEP])[1] == 1, "three more files are not many"
+
+
+def test_runs_that_end_together_are_looked_at_once(service: RunService, monkeypatch: pytest.MonkeyPatch):
+    looked: list[str] = []
+    upkeep = Upkeep(service)
+    monkeypatch.setattr(upkeep, "_has_many", looked.append)
+    keeper = Keeper(upkeep, 0)
+    for pair in PAIRS:
+        keeper.note_end(done(service, asked(pair, days=6)))
+    assert keeper.look_after_runs() is None
+    assert looked == ["1h"]
+    assert keeper.look_after_runs() is None
+    assert looked == ["1h"], "nothing has ended since"
 
 
 def test_zero_small_files_turn_that_off(tmp_path: Path, market: Market):
     with opened(tmp_path, upkeep={"small_files": 0}) as service:
         run_id = done(service, asked(*PAIRS, days=9))
-        assert Upkeep(service).after_run(run_id) is None
+        assert Upkeep(service).after_runs([run_id]) is None
 
 
 class Clock:

@@ -141,7 +141,7 @@ def _committed(uri: str, options: dict[str, str] | None, written: Sequence[Rewri
         try:
             _commit(table, left)
             return done + left
-        except (CommitFailedError, DeltaError) as error:
+        except DeltaError as error:
             if not isinstance(error, CommitFailedError) and attempt == _TRIES - 1:
                 raise
             log.debug("compaction of %s was not the next commit, looking again: %s", uri, error)

@@ -6,7 +6,6 @@ table still opens. On an object store it is the library's, which keeps one.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from pathlib import Path
 
 from ffe_core.locations import local_folder
 from ffe_core.storage.lake import faults
-from ffe_core.storage.lake.checkpoints import CHECKPOINT, is_whole, opened
+from ffe_core.storage.lake.checkpoints import CHECKPOINT, HINT, hinted_version, is_whole, opened
 
 _ENTRY = re.compile(r"(\d{20})\.(?:json|crc|checkpoint(?:\..+)?\.parquet)", re.ASCII)
-_HINT = "_last_checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +90,6 @@ def _expired(log: Path, names: list[str], retention_hours: float, now: float | N
 def _is_named(log: Path, checkpoint_name: str) -> bool:
     """Whether the log's own hint is at this checkpoint: a reader that follows an older one needs what lies after it."""
     try:
-        return int(json.loads((log / _HINT).read_bytes())["version"]) == int(checkpoint_name[:20])
-    except (OSError, ValueError, KeyError, TypeError):
+        return hinted_version(log / HINT) == int(checkpoint_name[:20])
+    except OSError:
         return False

@@ -50,6 +50,11 @@ class TablePlan:
         return sum(len(merge.names) for merge in self.merges)
 
     @property
+    def spared_files(self) -> int:
+        """How many files the table has fewer then, if each merge leaves one."""
+        return self.merged_files - len(self.merges)
+
+    @property
     def merged_bytes(self) -> int:
         """How many bytes they rewrite."""
         return sum(merge.bytes for merge in self.merges)
