@@ -129,7 +129,7 @@ def _show(found: Storage) -> None:
 
 def show_old(history: History) -> None:
     """Print what of the history is older than the settings keep it, if anything is."""
-    from ffe_core.operations.upkeep.history import counted
+    from ffe_core.operations.upkeep.words import counted
 
     if old := counted(history.old):
         print(f"older than the settings keep: {old}")

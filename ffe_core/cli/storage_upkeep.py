@@ -13,9 +13,9 @@ from ffe_core.cli.storage import NO_TABLE, count_cell, next_row, show_old, size
 from ffe_core.insight.storage import storage
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME
-from ffe_core.operations.upkeep.history import in_words as history_in_words
 from ffe_core.operations.upkeep.service import Upkeep
-from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, VACUUM, in_words
+from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, VACUUM
+from ffe_core.operations.upkeep.words import in_words
 from ffe_core.settings import Settings
 from ffe_core.storage.state.runs import RunSeries
 from ffe_core.upkeep_settings import checked_file_hours
@@ -105,13 +105,7 @@ def _preview(
 
 def _show(results: Sequence[dict[str, Any]]) -> None:
     for result in results:
-        name = result["table"]
-        if "error" in result:
-            print(f"{name}: {result['error']}")
-        elif "deleted" in result:
-            print(f"{name}: {history_in_words(result)}")
-        else:
-            print(f"{name}: {in_words(result)}")
+        print(f"{result['table']}: {result['error'] if 'error' in result else in_words(result)}")
 
 
 def _cell(name: str, value: Any) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ffe_core.candles import table_name
 from ffe_core.operations.upkeep.history import NAME
-from ffe_core.operations.upkeep.tables import in_words
+from ffe_core.operations.upkeep.words import in_words
 from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
@@ -69,6 +69,7 @@ def cancel_text(run: Run) -> None:
 
 
 def _line(row: RunSeries) -> dict[str, Any]:
+    result = dict(row.result or {})
     share = row.pages_done / row.pages_planned if row.pages_planned else 0.0
     done = 1.0 if row.state == run_states.COMPLETE else share
     return {
@@ -76,14 +77,5 @@ def _line(row: RunSeries) -> dict[str, Any]:
         "State": [row.state],
         "Progress": math.floor(100 * done) / 100,
         "Doing": row.phase or "",
-        "Came to": _came_to(dict(row.result or {})),
+        "Came to": in_words(result) if result and "error" not in result else "",
     }
-
-
-def _came_to(result: dict[str, Any]) -> str:
-    if not result or "error" in result:
-        return ""
-    if "deleted" not in result:
-        return in_words(result)
-    gone = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in result["deleted"].items() if count)
-    return f"{gone or 'nothing'} deleted, {size_text(result['bytes_given_back'])} given back"

@@ -6,13 +6,12 @@ Each kind is kept for ever unless a setting gives it days. What is deleted is na
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from ffe_core.insight.storage import ages
 from ffe_core.operations.dead_letters.service import DeadLetters
 from ffe_core.settings import Settings
-from ffe_core.storage.lake.upkeep.disk import check_room, size_text
+from ffe_core.storage.lake.upkeep.disk import check_room
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.pruning import count_old, prune
@@ -52,17 +51,6 @@ def _purged(dead_letters: DeadLetters, days: int, actor: str) -> int:
         return 0
     ids = [row.id for row in dead_letters.purgeable(days)]
     return len(dead_letters.purge(ids, days, actor, f"older than {days} days, by the settings")) if ids else 0
-
-
-def counted(kinds: Mapping[str, int]) -> str:
-    """How many there are of each kind, for people; empty where there are none."""
-    return ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in kinds.items() if count)
-
-
-def in_words(result: Mapping[str, Any]) -> str:
-    """What upkeep of the history came to, in one line."""
-    given_back = result["bytes_given_back"]
-    return f"{counted(result['deleted']) or 'nothing'} deleted, {size_text(given_back)} given back"
 
 
 def is_worth_shrinking(size: int, free: int) -> bool:

@@ -21,8 +21,8 @@ from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.series_work import note, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME, is_worth_shrinking, prune_history, shrink
-from ffe_core.operations.upkeep.history import in_words as history_in_words
-from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, TableUpkeep, in_words
+from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, TableUpkeep
+from ffe_core.operations.upkeep.words import in_words
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.storage.lake.upkeep.log import log_state
@@ -213,7 +213,7 @@ class Upkeep:
         gone = prune_history(self._settings, self._service.database, self._audit, self._dead_letters, actor)
         won = shrink(self._settings, self._service.database)
         result = {"deleted": gone, "bytes_given_back": won}
-        _say(f"{NAME}: {history_in_words(result)}")
+        _say(f"{NAME}: {in_words(result)}")
         return result
 
 

@@ -104,19 +104,3 @@ def _of_compaction(done: Compacted, files: int) -> dict[str, Any]:
         "repeats_removed": done.repeats,
         "left_for_later": done.left,
     }
-
-
-def in_words(result: dict[str, Any]) -> str:
-    """What upkeep of a table came to, in one line."""
-    parts = []
-    if "files_before" in result:
-        parts.append(f"{result['files_before']:,} files are {result['files_after']:,} now")
-        if result["left_for_later"]:
-            parts.append(f"{result['left_for_later']:,} partitions left for the next time, others changed them")
-        if result["repeats_removed"]:
-            parts.append(f"{result['repeats_removed']:,} rows that were there twice are there once")
-    if result.get("log_entries_deleted"):
-        parts.append(f"{result['log_entries_deleted']:,} log entries deleted")
-    if "files_deleted" in result:
-        parts.append(f"{result['files_deleted']:,} unused files deleted")
-    return ", ".join(parts) or "nothing to do"

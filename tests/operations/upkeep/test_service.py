@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from ffe_core.errors import InputError, StorageError, UpkeepHeld
 from ffe_core.insight.storage import storage
 from ffe_core.operations.runs.service import RunService
-from ffe_core.operations.upkeep import tables
+from ffe_core.operations.upkeep import words
 from ffe_core.operations.upkeep.keeper import Keeper
 from ffe_core.operations.upkeep.service import ALL_PAIRS, ITSELF, Upkeep
 from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, VACUUM
@@ -259,8 +259,8 @@ def test_nothing_is_pruned_by_default(service: RunService):
 
 
 def test_the_steps_say_what_they_came_to():
-    assert tables.in_words({}) == "nothing to do"
-    said = tables.in_words(
+    assert words.in_words({}) == "nothing to do"
+    said = words.in_words(
         {
             "files_before": 1200,
             "files_after": 50,
