@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import streamlit as st
 
+from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.instruments.names import likely_name
 from ffe_core.operations.instruments.resolved import names_of
@@ -29,6 +30,7 @@ from pages.widgets import (
     service,
     span,
 )
+from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, resolve_pairs
@@ -59,7 +61,7 @@ def today() -> date:
 def prefill() -> None:
     """Put what the address asks for into the form, when somebody comes by it."""
     state = st.session_state
-    state.setdefault("backfill_range", (today() - timedelta(days=30), today()))
+    range_fields().default(today() - timedelta(days=30), today())
     if not arrived("backfill_provider"):
         return
     state.backfill_provider = from_url("provider", one_of(PROVIDERS), state.get("backfill_provider", "simulated"))
@@ -75,57 +77,44 @@ def prefill_range() -> None:
     """The range of the address: up to today if it names no end, an open one to finish if its end cannot be."""
     state, names_end = st.session_state, "end" in st.query_params
     if st.query_params.get("start") == BEGINNING:
-        state.backfill_preset, state.backfill_exact = SINCE_THE_BEGINNING, None
+        state.backfill_preset = SINCE_THE_BEGINNING
         return
-    first = from_url("start", possible_day, None)
-    last = from_url("end", lambda text: possible_day(text, first), None)
+    first = from_url("start", possible_time, None)
+    last = from_url("end", lambda text: possible_time(text, first), None)
     if first is None:
         if last is not None:
-            note("end", str(last), InputError("a start is missing"))
+            note("end", last, InputError("a start is missing"))
         return
-    state.backfill_preset, state.backfill_exact = OWN_RANGE, None
-    if last is not None:
-        state.backfill_range = first, last
-        state.backfill_exact = st.query_params["start"], st.query_params["end"]
-    else:
-        state.backfill_range = (first,) if names_end else (first, max(first, today()))
+    state.backfill_preset = OWN_RANGE
+    range_fields().fill(first, last if names_end else max(first, str(today())))
 
 
-def read_day(text: str) -> date:
-    try:
-        return datetime.fromisoformat(text).date()
-    except ValueError:
-        raise InputError("use a day like 2024-01-31, or a time like 2024-01-31T12:00:00Z") from None
-
-
-def possible_day(text: str, start: date | None = None) -> date:
-    """A day that the range can hold; InputError for another."""
-    day = read_day(text)
-    if start is not None and day < start:
+def possible_time(text: str, start: str | None = None) -> str:
+    """A day or time that the range can hold; InputError for another."""
+    at = times.parse_instant(text)
+    if start is not None and times.parse_instant(text, end=True) <= times.parse_instant(start):
         raise InputError(f"lies before the start, {start}")
-    if not FIRST_DAY <= day <= last_day():
+    if not times.parse_instant(FIRST_DAY) <= at <= times.parse_instant(last_day(), end=True):
         raise InputError(f"choose a day between {FIRST_DAY} and {last_day()}")
-    return day
+    return text
 
 
 def last_day() -> date:
     return today() + timedelta(days=1)
 
 
+def range_fields() -> Days:
+    return Days("backfill", FIRST_DAY, last_day())
+
+
 def dates() -> tuple[str, str] | None:
-    """The range asked for: whole days from the form, or the exact times a link named."""
+    """The range asked for; None where it cannot be read."""
     preset = st.session_state.backfill_preset or OWN_RANGE
     if preset == SINCE_THE_BEGINNING:
         return BEGINNING, str(today())
     if preset != OWN_RANGE:
         return str(today() - timedelta(days=PRESETS[preset])), str(today())
-    chosen = st.session_state.backfill_range
-    if not isinstance(chosen, tuple) or len(chosen) != 2:
-        return None
-    exact: tuple[str, str] | None = st.session_state.get("backfill_exact")
-    if exact and all(exact) and chosen == tuple(read_day(text) for text in exact):
-        return exact
-    return str(chosen[0]), str(chosen[1])
+    return range_fields().read()
 
 
 def remember() -> None:
@@ -210,20 +199,10 @@ def credentials_missing(provider: str) -> str | None:
 
 
 def range_form() -> list[str]:
-    first, second = st.columns([2, 1])
-    with first:
-        st.segmented_control("Range", [*PRESETS, SINCE_THE_BEGINNING, OWN_RANGE], key="backfill_preset", wrap=True)
-    with second:
-        own = (st.session_state.backfill_preset or OWN_RANGE) == OWN_RANGE
-        if own:
-            st.date_input(
-                "From and to, whole UTC days",
-                key="backfill_range",
-                min_value=FIRST_DAY,
-                max_value=last_day(),
-                format="YYYY-MM-DD",
-            )
-    return [] if dates() else ["choose the end of the range"]
+    st.segmented_control("Range", [*PRESETS, SINCE_THE_BEGINNING, OWN_RANGE], key="backfill_preset", wrap=True)
+    if (st.session_state.backfill_preset or OWN_RANGE) == OWN_RANGE:
+        range_fields().draw()
+    return [] if dates() else ["the range cannot be read"]
 
 
 def mode_form() -> None:
@@ -285,10 +264,13 @@ def beyond_the_range(item: SeriesPreview) -> str:
 
 @changing()
 def start() -> None:
-    """Start the run and remember where to go."""
+    """Start the run that was previewed and remember where to go; what was changed since is previewed first."""
     provider = st.session_state.backfill_provider
+    asked_for = request() if dates() else None
+    if asked_for is None or asked_for != st.session_state.get("backfill_shown"):
+        raise InputError("nothing was started: what you ask for has changed. Look at its preview, then start it")
     service().instruments.bind(provider, resolve_pairs(provider, "backfill_pairs"))
-    go("run", id=str(service().run_service.start(request(), actor())))
+    go("run", id=str(service().run_service.start(asked_for, actor())))
 
 
 def start_button(wrong: list[str], found: Preview | None) -> None:
@@ -371,6 +353,7 @@ with section("The form"):
     mode_form()
     remember()
     shown: Preview | None = None
+    st.session_state.pop("backfill_shown", None)
     if not problems:
         try:
             asked_for = request()
@@ -382,6 +365,7 @@ with section("The form"):
             with section("The preview"):
                 shown = preview(asked_for, service().run_service)
                 show_preview(shown)
+                st.session_state.backfill_shown = asked_for
     start_button(problems, shown)
 if (removing := st.session_state.pop("backfill_removing", None)) is not None:
     remove_dialog(removing)

@@ -34,6 +34,7 @@ from pages.widgets import (
     span,
     when,
 )
+from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.tables import digest, show_table
@@ -57,11 +58,15 @@ def last_day() -> date:
     return today() + timedelta(days=366)
 
 
-def read_day(text: str) -> date:
-    day = date.fromisoformat(text)
-    if not FIRST_DAY <= day <= last_day():
+def range_fields() -> Days:
+    return Days("coverage", FIRST_DAY, last_day())
+
+
+def read_day(text: str) -> str:
+    """A day or a time that a range can hold, as it was written."""
+    if not times.parse_instant(FIRST_DAY) <= times.parse_instant(text) < times.parse_instant(last_day(), end=True):
         raise InputError(f"give a day from {FIRST_DAY} to {last_day()}")
-    return day
+    return text
 
 
 def read_at(text: str) -> int:
@@ -84,7 +89,7 @@ def prefill(known: Sequence[Series]) -> None:
         state.coverage_list = from_url("watchlist", one_of(list_names()), None)
         state.coverage_preset = from_url("range", one_of((*PRESETS, OWN)), ALL)
         own_range()
-    state.setdefault("coverage_dates", (today() - timedelta(days=30), today()))
+    range_fields().default(today() - timedelta(days=30), today())
     frames = timeframes_of(known, state.coverage_provider)
     if state.coverage_timeframe not in frames:
         state.coverage_timeframe = "1h" if "1h" in frames else frames[0]
@@ -93,11 +98,12 @@ def prefill(known: Sequence[Series]) -> None:
 def own_range() -> None:
     """A range of days from the address; without its end it reaches to today."""
     first = from_url("from", read_day, None)
-    last = from_url("to", read_day, today() if first else None)
-    if first and last and first <= last:
-        st.session_state.coverage_preset, st.session_state.coverage_dates = OWN, (first, last)
+    last = from_url("to", read_day, str(today()) if first else None)
+    if first and last and times.parse_instant(first) < times.parse_instant(last, end=True):
+        st.session_state.coverage_preset = OWN
+        range_fields().fill(first, last)
     elif last:
-        note("to", str(last), InputError(f"give a day from {first} on" if first else "give from as well"))
+        note("to", last, InputError(f"give a day from {first} on" if first else "give from as well"))
 
 
 def list_names() -> list[str]:
@@ -143,25 +149,19 @@ def filters(known: Sequence[Series]) -> None:
             "Range", [*PRESETS, OWN], key="coverage_preset", on_change=nothing_chosen, required=True, wrap=True
         )
         if state.coverage_preset == OWN:
-            st.date_input(
-                "From and to, whole UTC days",
-                key="coverage_dates",
-                min_value=FIRST_DAY,
-                max_value=last_day(),
-                format="YYYY-MM-DD",
-            )
+            range_fields().draw()
     remember()
 
 
 def remember() -> None:
     state = st.session_state
-    own = state.coverage_preset == OWN and len(state.coverage_dates) == 2
+    own = range_fields().read() if state.coverage_preset == OWN else None
     keep_in_url(
         provider=state.coverage_provider,
         timeframe=state.coverage_timeframe,
         watchlist=state.coverage_list,
         range=None if own or state.coverage_preset == ALL else state.coverage_preset,
-        **{"from": str(state.coverage_dates[0]) if own else None, "to": str(state.coverage_dates[1]) if own else None},
+        **{"from": own[0] if own else None, "to": own[1] if own else None},
         pair=state.coverage_pair,
         at=state.coverage_at,
     )
@@ -170,10 +170,8 @@ def remember() -> None:
 def asked_range() -> tuple[int | None, int | None]:
     state = st.session_state
     if state.coverage_preset == OWN:
-        if len(state.coverage_dates) != 2:
-            return None, None
-        first, last = state.coverage_dates
-        return times.parse_instant(first), times.parse_instant(last, end=True)
+        own = range_fields().read()
+        return times.parse_range(*own) if own else (None, None)
     days = PRESETS[state.coverage_preset or ALL]
     return (None, None) if days is None else (times.parse_instant(today() - timedelta(days=days - 1)), None)
 
@@ -604,6 +602,9 @@ def draw(known: Sequence[Series]) -> None:
     notes()
     filters(known)
     told_in_full()
+    if st.session_state.coverage_preset == OWN and range_fields().read() is None:
+        st.info("Nothing is shown until the range can be read.", icon=":material/edit_calendar:")
+        return
     with section("The heatmap"):
         found = looked_at(known)
         troubles(found)

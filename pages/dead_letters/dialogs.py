@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import SeriesHeld
+from ffe_core.errors import InputError, SeriesHeld
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
@@ -19,12 +19,14 @@ from ffe_core.storage.dead_letters.queue import Selection
 from pages.dead_letters.text import evaluated, several, verbs
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import actor, service
-from pages.widgets.text import number
+from pages.widgets.text import number, plain
 from pages.widgets.travel import go
+from pages.widgets.typed import whole_number
 from pages.widgets.verbs import changing, done
 
 Chosen = Selection
 MOST_PREVIEWED = 5_000
+MOST_DAYS = 100_000
 _QUEUE_SECONDS = 6 * 3600.0
 _MOST_SERIES = 12
 
@@ -225,8 +227,13 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
         "Files in which nothing is pending are deleted for good: what was replayed stays in the lake, what was"
         " discarded is gone. A line with your name and reason stays in the audit."
     )
-    days = st.number_input("Untouched for at least so many days", min_value=0, value=90, key="dl_purge_days")
-    rows = verbs().purgeable(days)
+    typed = st.text_input("Untouched for at least so many days", "90", key="dl_purge_days", max_chars=9)
+    try:
+        days = whole_number(typed, 0, MOST_DAYS, 90)
+        rows = verbs().purgeable(days)
+    except InputError as error:
+        days, rows = 0, []
+        st.caption(f":red[:material/error: {plain(error.problem)}]")
     records = sum(row.records for row in rows)
     st.text(f"{number(len(rows))} {'batch' if len(rows) == 1 else 'batches'} with {several(records, 'record')}")
     st.text_input("Reason", key="dl_purge_reason", max_chars=500, placeholder="Older than our retention")
@@ -237,13 +244,15 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
             key="dl_purge_yes",
             disabled=not rows,
             on_click=_purge,
-            args=([row.id for row in rows], days),
+            args=([row.id for row in rows], days, typed),
         )
         st.button("Keep them", key="dl_purge_no", on_click=answered)
 
 
-def _purge(batch_ids: list[str], days: float) -> None:
-    do(verbs().purge, batch_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
+def _purge(batch_ids: list[str], days: int, shown: str) -> None:
+    """Purge what the dialog showed; it stays open where other days were typed since."""
+    if st.session_state.dl_purge_days == shown:
+        do(verbs().purge, batch_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
 
 
 def _nothing(words: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import streamlit as st
@@ -16,9 +15,10 @@ from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
 from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
-from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, whole
+from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, plain, relative, section, service, whole
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
+from pages.widgets.typed import day
 from pages.widgets.verbs import refusable, told
 
 PAGE_SIZE = 50
@@ -127,8 +127,9 @@ def filters(asked: Wanted) -> None:
 def options(name: str, value: str, status: str) -> None:
     """A filter that offers the largest groups."""
     if name == "day":
-        st.session_state.dl_day = day_of(value)
-        st.date_input("Day kept", key="dl_day", on_change=lambda: set_filter("day", str(st.session_state.dl_day or "")))
+        st.session_state.dl_day = value
+        st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", max_chars=10, on_change=day_typed)
+        say_of_day(value)
         return
     found = {group.value: group.count for group in service().queue.groups(name, Wanted(status=status))}
     known = [text for text in found if text] + ([value] if value and value not in found else [])
@@ -146,11 +147,17 @@ def options(name: str, value: str, status: str) -> None:
     )
 
 
-def day_of(text: str) -> date | None:
+def say_of_day(value: str) -> None:
+    """What is wrong with the day that is filtered by, if it cannot be one."""
     try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        return None
+        if value:
+            day(value)
+    except InputError as error:
+        st.caption(f":red[:material/error: {plain(error.problem)}]")
+
+
+def day_typed() -> None:
+    set_filter("day", st.session_state.dl_day.strip())
 
 
 def pick(name: str, label: str, choices: list[str], value: str, words: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import time
 from zoneinfo import available_timezones
 
@@ -12,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.runs.backfill import BEGINNING, is_beginning
 from ffe_core.operations.schedules.forecast import ExpectedTick, Stored, expected_ticks
-from ffe_core.operations.schedules.service import Draft
+from ffe_core.operations.schedules.service import MOST_FAILURES, Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
@@ -22,6 +23,7 @@ from pages.widgets.pairs import check_pairs
 from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
 from pages.widgets.text import number, plain, relative, when
+from pages.widgets.typed import time_of_day, whole_number
 
 WHENS = {
     "bar": "After each bar closes",
@@ -54,8 +56,9 @@ def fill_in(draft: Draft, marker: object) -> bool:
     state.sched_from_list = draft.watchlist is not None
     state.sched_from_beginning = is_beginning(draft.since)
     state.sched_since = Draft("").since if state.sched_from_beginning else draft.since
-    for name in ("name", "watchlist", "zone", "mode", "overlap", "catch_up", "pause_after", "priority"):
+    for name in ("name", "watchlist", "zone", "mode", "overlap", "catch_up", "priority"):
         state[_PREFIX + name] = getattr(draft, name)
+    state.sched_pause_after = str(draft.pause_after)
     state.sched_provider = draft.provider or "simulated"
     state.sched_pairs, state.sched_timeframes = list(draft.pairs), list(draft.timeframes)
     _fill_in_trigger(draft.trigger)
@@ -66,13 +69,13 @@ def _fill_in_trigger(trigger: str) -> None:
     state = st.session_state
     kind, _, rest = trigger.partition(" ")
     state.sched_when = {"bar": "bar", "every": "every"}.get(kind, "cron")
-    state.sched_minutes = int(rest.split()[0]) if kind == "every" else 15
+    state.sched_minutes = rest.split()[0] if kind == "every" else "15"
     state.sched_cron = rest if kind == "cron" else "30 2 * * mon-fri"
-    state.sched_time, state.sched_days = time(2, 30), []
+    state.sched_time, state.sched_days = "02:30", []
 
 
 def draft() -> Draft:
-    """What the fields say."""
+    """What the fields say. InputError, of its field, for a number or a time that cannot be read."""
     state = st.session_state
     from_list = state.sched_from_list
     return Draft(
@@ -88,9 +91,24 @@ def draft() -> Draft:
         overlap=state.sched_overlap,
         catch_up=state.sched_catch_up,
         priority=state.sched_priority,
-        pause_after=state.sched_pause_after,
+        pause_after=_pause_after(),
         same_book=bool(state.get("sched_pairs_same_book")),
     )
+
+
+def _pause_after() -> int:
+    text = st.session_state.sched_pause_after
+    try:
+        return whole_number(text, 0, MOST_FAILURES, Draft("").pause_after)
+    except InputError as error:
+        raise InputError(error.problem, field="pause_after") from None
+
+
+def _time_of_day() -> time:
+    try:
+        return time_of_day(st.session_state.sched_time)
+    except InputError as error:
+        raise InputError(error.problem, field="trigger") from None
 
 
 def _trigger() -> str:
@@ -100,7 +118,7 @@ def _trigger() -> str:
             return f"every {state.sched_minutes}"
         case "time":
             days = ",".join(state.sched_days) if 0 < len(state.sched_days) < len(WEEKDAYS) else "*"
-            at = state.sched_time or time()
+            at = _time_of_day()
             return f"cron {at.minute} {at.hour} * * {days}"
         case "cron":
             return f"cron {state.sched_cron}"
@@ -116,7 +134,7 @@ def fields(own_id: int | None) -> dict[str, str]:
     said = _series_fields(places)
     _when_fields(places)
     _what_fields(places)
-    found = {**said, **service().schedules.problems(draft(), own_id)}
+    found = {**said, **_problems(own_id)}
     for field, text in found.items():
         if not _is_blank(field) and field not in said:
             with places.get(field, places["name"]), st.container(horizontal=True, gap="small"):
@@ -126,6 +144,13 @@ def fields(own_id: int | None) -> dict[str, str]:
         with places["trigger"]:
             _notes()
     return found
+
+
+def _problems(own_id: int | None) -> dict[str, str]:
+    try:
+        return service().schedules.problems(draft(), own_id)
+    except InputError as error:
+        return {error.field or "name": error.problem}
 
 
 def _is_blank(field: str) -> bool:
@@ -190,10 +215,10 @@ def _when_fields(places: dict[str, DeltaGenerator]) -> None:
     st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True, wrap=True)
     match st.session_state.sched_when:
         case "every":
-            st.number_input("Minutes", 1, 1440, key="sched_minutes", persist_state="session")
+            st.text_input("Minutes", key="sched_minutes", persist_state="session", placeholder="15", max_chars=9)
         case "time":
             first, second = st.columns([1, 2])
-            first.time_input("Time, UTC", key="sched_time", persist_state="session", step=300)
+            first.text_input("Time, UTC", key="sched_time", persist_state="session", placeholder="02:30", max_chars=9)
             second.pills(
                 "Days",
                 WEEKDAYS,
@@ -240,8 +265,8 @@ def _what_fields(places: dict[str, DeltaGenerator]) -> None:
         places["overlap"] = st.container()
         _choice("Ticks were missed while no console ran", CATCH_UPS, "sched_catch_up")
         places["catch_up"] = st.container()
-        st.number_input(
-            "Pause after so many failures in a row", 0, 1000, key="sched_pause_after", help="0 means never."
+        st.text_input(
+            "Pause after so many failures in a row", key="sched_pause_after", help="0 means never.", max_chars=9
         )
         places["pause_after"] = st.container()
         st.toggle("Do not wait behind long backfills", key="sched_priority")
@@ -293,15 +318,26 @@ def _cost(costs: Sequence[ExpectedTick], position: int) -> dict[str, str]:
     return {"Bars": number(costs[position].bars), "Requests": number(costs[position].requests)}
 
 
+def as_shown() -> Draft:
+    """What the fields say, if it is what the preview showed but for the name. InputError if it is not."""
+    drafted, shown = draft(), st.session_state.get("sched_shown")
+    if shown is None or replace(drafted, name=shown.name) != shown:
+        raise InputError("nothing was saved: the fields have changed. Look at what they would do now, then save")
+    return drafted
+
+
 def preview(problems: dict[str, str]) -> None:
     """What the draft would do, live."""
     st.subheader("Next five ticks")
+    st.session_state.pop("sched_shown", None)
     missing = [name.replace("_", " ") for name in problems if name != "name"]
     if missing:
         st.caption(f"Shown as soon as this can be read: {plain(', '.join(missing))}.")
         return
     with section("The next ticks"):
-        chosen = service().schedules.as_stored(draft())
+        drafted = draft()
+        st.session_state.sched_shown = drafted
+        chosen = service().schedules.as_stored(drafted)
         words = service().schedules.plans.trigger(chosen).words
         st.caption(f"{plain(words[:1].upper() + words[1:])}.")
         coming(chosen, chosen.zone)

@@ -14,7 +14,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule, Tick
 from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.detail import detail_view, words
-from pages.schedules.form import draft, fields, fill_in, preview
+from pages.schedules.form import as_shown, fields, fill_in, preview
 from pages.schedules.text import LEGEND, series_of, short, signs, state_of
 from pages.schedules.verbs import do, go, told_in_full
 from pages.widgets import actor, from_url, listed, notes, number, one_of, plain, section, service, when, whole
@@ -281,10 +281,11 @@ def prefilled() -> Draft:
 def save(schedule: Schedule | None) -> None:
     verbs = service().schedules
     if schedule is None:
-        do(verbs.create, draft(), actor(), then="open")
+        do(lambda who: verbs.create(as_shown(), who), actor(), then="open")
     else:
         # As it was when the fields were filled in: what somebody else has changed since is not written over.
-        do(verbs.edit, schedule.id, draft(), actor(), st.session_state.sched_version, then="open")
+        version = st.session_state.sched_version
+        do(lambda who: verbs.edit(schedule.id, as_shown(), who, version), actor(), then="open")
 
 
 # -- the page

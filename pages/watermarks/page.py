@@ -34,6 +34,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.tables import digest, show_table
+from pages.widgets.typed import in_utc
 from pages.widgets.verbs import changing, done, told
 
 HEALTHS = [str(health) for health in Health]
@@ -258,21 +259,14 @@ def rewind_dialog(row: Freshness) -> None:
         f"{as_markdown(series)} was read to **{read_to}**. Choose an earlier bar: the next backfill reads on from it."
         " No row is removed and no other series moves."
     )
-    st.datetime_input(
-        "New watermark (open of a bar, UTC)",
-        value=times.utc(before if suggested is None else suggested).replace(tzinfo=None),
-        key="watermarks_to",
-        step=min(series.step, 3600),
-        format="YYYY-MM-DD",
-    )
-    chosen = st.session_state.watermarks_to
+    st.session_state.setdefault("watermarks_to", as_typed(before if suggested is None else suggested))
+    typed = st.text_input("New watermark (open of a bar, UTC)", key="watermarks_to", placeholder="2024-01-31 12:00")
     seen: Rewind | None = None
-    if chosen is not None:
-        try:
-            seen = service().watermark_verbs.preview(series, f"{chosen.isoformat()}+00:00")
-        except (FFEError, InputError) as error:
-            st.caption(":red[:material/error: That cannot be the watermark:]")
-            st.code(str(error), language=None, wrap_lines=True)
+    try:
+        seen = service().watermark_verbs.preview(series, in_utc(typed))
+    except (FFEError, InputError) as error:
+        st.caption(":red[:material/error: That cannot be the watermark:]")
+        st.code(str(error), language=None, wrap_lines=True)
     if seen is not None:
         diff(seen)
     st.text_input(
@@ -284,7 +278,7 @@ def rewind_dialog(row: Freshness) -> None:
         key="watermarks_rewind_yes",
         type="primary",
         on_click=rewind,
-        args=(series, None if seen is None else seen.after.watermark),
+        args=(series, None if seen is None else seen.after.watermark, typed),
         disabled=not ready,
     )
     if not ready:
@@ -307,8 +301,13 @@ def diff(seen: Rewind) -> None:
         st.code(seen.trouble, language=None, wrap_lines=True)
 
 
-def rewind(series: Series, to: int | None) -> None:
-    if to is not None:
+def as_typed(instant: int) -> str:
+    return f"{times.utc(instant):%Y-%m-%d %H:%M}"
+
+
+def rewind(series: Series, to: int | None, shown: str) -> None:
+    """Rewind to what the dialog showed; it stays open where another bar was typed since."""
+    if to is not None and st.session_state.watermarks_to == shown:
         answered()
         with changing():
             service().watermark_verbs.rewind(series, to, actor(), st.session_state.watermarks_reason)

@@ -133,7 +133,7 @@ def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
     at.button(key="run_change").click().run()
     form = at.session_state
     assert (form.backfill_pairs, form.backfill_preset) == (["NOPEUSD"], "Own range")
-    assert [str(day) for day in form.backfill_range] == ["2024-01-01", "2024-01-02"]
+    assert (form.backfill_from, form.backfill_to) == ("2024-01-01", "2024-01-02")
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,59 @@ def test_an_address_that_cannot_be_says_why_and_keeps_what_can(open_page: Open, 
     assert "pairs=/// (pair: '///' cannot be a pair" in said
     assert "end=2024-01-01 (lies before the start, 2024-02-01)" in said
     assert at.session_state.backfill_pairs == ["BTCUSD"]
-    assert [str(day) for day in at.session_state.backfill_range] == ["2024-02-01"]
-    assert "Not yet: choose the end of the range." in said
+    assert (at.session_state.backfill_from, at.session_state.backfill_to) == ("2024-02-01", "")
+    assert "Not yet: the range cannot be read." in said
 
 
 def test_a_start_without_an_end_reaches_up_to_today_and_an_end_alone_is_left_out(open_page: Open) -> None:
     at = open_page("backfill", start="2024-02-01")
-    assert [str(day) for day in at.session_state.backfill_range] == ["2024-02-01", str(datetime.now(UTC).date())]
+    assert (at.session_state.backfill_from, at.session_state.backfill_to) == (
+        "2024-02-01",
+        str(datetime.now(UTC).date()),
+    )
     at = open_page("backfill", end="2024-02-01")
     assert "end=2024-02-01 (a start is missing)" in words(at)
     assert at.session_state.backfill_preset == "Last 30 days"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2024-13-01", "2024-01-31", "'2024-13-01' is not a time"),
+        ("2024-01-01", "", "Give a day like 2024-01-31."),
+        ("2024-02-01", "2024-01-01", "2024-01-01 is not after start 2024-02-01"),
+        ("1066-10-14", "2024-01-01", "1066-10-14 lies outside; give a day from 1990-01-01 to"),
+        ("2024-01-01", "\uff12\uff10\uff12\uff14-01-02", "is not a time"),
+    ],
+)
+def test_a_range_that_cannot_be_read_is_said_at_its_field_and_nothing_can_start(
+    open_page: Open, start: str, end: str, said: str
+) -> None:
+    at = open_page("backfill", provider="simulated", pairs="BTCUSD", start="2024-01-01", end="2024-01-02")
+    at.text_input(key="backfill_from").set_value(start).run()
+    at.text_input(key="backfill_to").set_value(end).run()
+    assert said in words(at)
+    assert at.button(key="backfill_start").disabled
+    assert at.session_state.backfill_from == start
+
+
+def test_times_of_a_range_may_be_typed_and_are_in_utc(open_page: Open) -> None:
+    at = open_page("backfill", provider="simulated", pairs="BTCUSD", start="2024-01-01", end="2024-01-02")
+    at.text_input(key="backfill_to").set_value("2024-01-01 06:00").run()
+    assert "6 candles" in words(at)
+    assert at.query_params["end"] == "2024-01-01 06:00Z"
+
+
+def test_what_was_not_previewed_is_not_started(console: ConsoleService, open_page: Open) -> None:
+    at = open_page("backfill", provider="simulated", pairs="BTCUSD", start="2024-01-01", end="2024-01-02")
+    assert "48 candles" in words(at)
+    at.text_input(key="backfill_from").set_value("2015-01-01")
+    at.button(key="backfill_start").click().run()
+    assert console.runs.find()[1] == 0
+    assert "nothing was started: what you ask for has changed" in words(at)
+    assert "78,936 candles" in words(at)
+    at.button(key="backfill_start").click().run()
+    assert console.runs.find()[1] == 1
 
 
 def test_an_address_can_ask_for_all_since_the_beginning(open_page: Open) -> None:

@@ -294,3 +294,15 @@ def test_bars_on_the_grid_of_before_are_said_with_the_way_to_fetch_them_again(
     at = again.click().run()
     wanted = {"provider": "alpha_vantage", "pairs": "AAPL", "timeframes": "1h", "mode": "refetch"}
     assert address(at) == wanted | {"start": "2024-01-22", "end": "2024-01-26"}
+
+
+def test_a_range_that_cannot_be_read_shows_nothing_and_says_so(holed: ConsoleService, open_page: Open) -> None:
+    at = open_page("coverage", **{"from": "2024-01-02", "to": "2024-01-03"})
+    assert at.metric[0].value == "48"
+    at.text_input(key="coverage_from").set_value("2024-01-32").run()
+    said = words(at)
+    assert "'2024-01-32' is not a time; use a date like 2024-01-31" in said
+    assert "Nothing is shown until the range can be read" in said
+    assert not at.metric
+    at.text_input(key="coverage_from").set_value("2024-01-03 12:00").run()
+    assert at.metric[0].value == "12"

@@ -358,6 +358,11 @@ class TestVerbs:
         at = press(open_page("dead_letters"), "dl_purge")
         assert "1 batch with 2 records" in words(at)
         at.text_input(key="dl_purge_reason").set_value("old")
+        at.text_input(key="dl_purge_days").set_value("9000")
+        press(at, "dl_purge_yes")
+        assert console.queue.count() == 3, "what was not shown is not purged"
+        at = press(open_page("dead_letters"), "dl_purge")
+        at.text_input(key="dl_purge_reason").set_value("old")
         press(at, "dl_purge_yes")
         assert "1 deleted for good" in words(at)
         assert console.queue.count() == 1

@@ -349,3 +349,38 @@ def test_times_in_few_letters() -> None:
     assert short([today + 8 * 3600, today + 86_400], "Europe/Berlin", now) == "09:00, Wed 01:00 CET"
     assert short([today + 10 * 86_400], "UTC", now) == "00:00 on 11-29 UTC"
     assert short([], "UTC", now) == "–"
+
+
+@pytest.mark.parametrize(
+    ("when", "field", "text", "said"),
+    [
+        ("every", "sched_minutes", "5000", "is not 1 to 1440 minutes"),
+        ("every", "sched_minutes", "", "is not 1 to 1440 minutes"),
+        ("time", "sched_time", "25:61", "'25:61' is not a time of day; use one like 02:30"),
+        ("bar", "sched_pause_after", "-3", "'-3' is not a whole number from 0 to 1,000; for example 5"),
+    ],
+)
+def test_a_number_or_a_time_that_cannot_be_is_said_and_keeps_its_field(
+    open_page: Open, when: str, field: str, text: str, said: str
+) -> None:
+    at = open_page("schedules", new="1", pairs="BTCUSD")
+    at.text_input(key="sched_name").set_value("mine").run()
+    at.segmented_control(key="sched_when").set_value(when).run()
+    assert not at.button(key="sched_save").disabled
+    at.text_input(key=field).set_value(text).run()
+    assert said in words(at)
+    assert at.button(key="sched_save").disabled
+    assert at.text_input(key=field).value == text
+
+
+def test_a_schedule_that_was_not_previewed_is_not_saved(open_page: Open, console: ConsoleService) -> None:
+    at = open_page("schedules", new="1", pairs="BTCUSD")
+    at.segmented_control(key="sched_when").set_value("every").run()
+    at.text_input(key="sched_name").set_value("mine").run()
+    at.text_input(key="sched_minutes").set_value("1")
+    at.button(key="sched_save").click().run()
+    assert console.schedules.store.all() == []
+    assert "nothing was saved: the fields have changed" in words(at)
+    at.text_input(key="sched_name").set_value("ours")
+    at.button(key="sched_save").click().run()
+    assert [(one.name, one.trigger) for one in console.schedules.store.all()] == [("ours", "every 1 minute")]

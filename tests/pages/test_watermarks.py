@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -67,12 +65,16 @@ def test_filters_come_from_the_address_and_nonsense_in_it_is_left_out(filled: Co
 def test_rewind_shows_the_difference_and_needs_a_reason_then_undo(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("watermarks", series=KEY)
     button(at, "watermarks_rewind").click().run()
-    at.datetime_input(key="watermarks_to").set_value(datetime(2024, 1, 2, 12, tzinfo=UTC).replace(tzinfo=None)).run()
+    at.text_input(key="watermarks_to").set_value("2024-01-02 12:00").run()
     assert "- watermark 2024-01-03 23:00" in words(at)
     assert "+ watermark 2024-01-02 12:00" in words(at)
     assert [metric.value for metric in at.metric] == ["35", "35", "1", "under 1 s"]
     assert button(at, "watermarks_rewind_yes").disabled
     at.text_input(key="watermarks_reason").input("the provider corrected its data").run()
+    at.text_input(key="watermarks_to").set_value("2024-01-01")
+    button(at, "watermarks_rewind_yes").click().run()
+    assert filled.lake.marks(BTC).watermark == LAST, "another bar than was shown"
+    at.text_input(key="watermarks_to").set_value("2024-01-02 12:00").run()
     button(at, "watermarks_rewind_yes").click().run()
     assert filled.lake.marks(BTC).watermark == START + 36 * HOUR
     at = open_page("watermarks", series=KEY)
@@ -84,7 +86,7 @@ def test_rewind_shows_the_difference_and_needs_a_reason_then_undo(filled: Consol
 def test_a_bar_that_cannot_be_is_told_with_the_nearest(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("watermarks", series=KEY)
     button(at, "watermarks_rewind").click().run()
-    at.datetime_input(key="watermarks_to").set_value(datetime(2023, 12, 1, tzinfo=UTC).replace(tzinfo=None)).run()
+    at.text_input(key="watermarks_to").set_value("2023-12-01").run()
     assert "the nearest that can are 2024-01-01T00:00:00+00:00" in words(at)
     assert button(at, "watermarks_rewind_yes").disabled
 

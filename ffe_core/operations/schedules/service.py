@@ -28,7 +28,7 @@ from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore, Tick
 
 _LONGEST = 60
-_MOST_FAILURES = 1_000
+MOST_FAILURES = 1_000
 _TRIES = 5
 
 
@@ -399,10 +399,8 @@ def _check_choices(draft: Draft) -> None:
     for field, value, known in (("overlap", draft.overlap, OVERLAPS), ("catch_up", draft.catch_up, CATCH_UPS)):
         if value not in known:
             raise InputError(f"{value!r} is unknown; use one of {', '.join(known)}", field=field)
-    if not 0 <= draft.pause_after <= _MOST_FAILURES:
-        raise InputError(
-            f"{draft.pause_after} is not 0 (never) to {_MOST_FAILURES}; for example 5", field="pause_after"
-        )
+    if not 0 <= draft.pause_after <= MOST_FAILURES:
+        raise InputError(f"{draft.pause_after} is not 0 (never) to {MOST_FAILURES}; for example 5", field="pause_after")
 
 
 def _self_paused(schedule: Schedule) -> Attention:

@@ -1,0 +1,106 @@
+"""A range of time as two fields that the server reads, with a calendar beside them.
+
+A date field of the browser keeps its last good value while what is typed in it is wrong or unfinished, so that another
+thing would be done than stands there. A text field sends whatever is typed, and the server answers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.errors import InputError
+from pages.widgets.text import plain
+from pages.widgets.typed import in_utc
+
+_FORMAT = "YYYY-MM-DD"
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Two fields under one key, and the days that a range in them may hold, both ends included."""
+
+    key: str
+    earliest: date
+    latest: date
+
+    def fill(self, start: str | date | None, end: str | date | None) -> None:
+        """Put a range into the fields; None leaves one empty."""
+        state = st.session_state
+        state[self._start], state[self._end] = ("" if one is None else str(one) for one in (start, end))
+
+    def default(self, start: str | date, end: str | date) -> None:
+        """Put a range into the fields unless they hold something, right or wrong."""
+        if self._start not in st.session_state or self._end not in st.session_state:
+            self.fill(start, end)
+
+    def texts(self) -> tuple[str, str]:
+        """What stands in the fields; a time without a zone is one in UTC."""
+        return in_utc(st.session_state[self._start]), in_utc(st.session_state[self._end])
+
+    def read(self) -> tuple[str, str] | None:
+        """The range as typed, for `times.parse_range`; None where a field is wrong or empty."""
+        return None if any(self._wrong()) else self.texts()
+
+    def draw(self) -> None:
+        """The fields, what is wrong with each below it, and a calendar that fills both in."""
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            st.text_input("From (UTC)", key=self._start, placeholder="2024-01-31", width=170)
+            st.text_input("To (UTC), day included", key=self._end, placeholder="2024-01-31", width=170)
+            with st.popover("", icon=":material/calendar_month:", help="Choose days in a calendar"):
+                self._calendar()
+        for problem in filter(None, self._wrong()):
+            st.caption(f":red[:material/error: {plain(problem)}]")
+
+    def _calendar(self) -> None:
+        texts = self.read()
+        days = tuple(date.fromisoformat(text[:10]) for text in texts) if texts else ()
+        st.date_input(
+            "From and to, whole UTC days",
+            value=[*days],
+            # Another key for other days: a calendar does not follow what is typed.
+            key=f"{self.key}_calendar_{'_'.join(map(str, days))}",
+            min_value=self.earliest,
+            max_value=self.latest,
+            format=_FORMAT,
+            on_change=self._chosen,
+            args=(days,),
+        )
+
+    def _chosen(self, before: tuple[date, ...]) -> None:
+        chosen = st.session_state[f"{self.key}_calendar_{'_'.join(map(str, before))}"]
+        if len(chosen) == 2:
+            self.fill(*chosen)
+
+    def _wrong(self) -> tuple[str | None, str | None]:
+        """What is wrong with each field."""
+        start, end = self.texts()
+        wrong_start, wrong_end = self._problem(start), self._problem(end)
+        if wrong_start is None and wrong_end is None:
+            try:
+                times.parse_range(start, end)
+            except InputError as error:
+                return (error.problem, None) if error.field == "start" else (None, error.problem)
+        return wrong_start, wrong_end
+
+    def _problem(self, text: str) -> str | None:
+        if not text:
+            return "Give a day like 2024-01-31."
+        try:
+            at = times.parse_instant(text)
+        except InputError as error:
+            return error.problem
+        if not times.parse_instant(self.earliest) <= at <= times.parse_instant(self.latest, end=True):
+            return f"{text} lies outside; give a day from {self.earliest} to {self.latest}."
+        return None
+
+    @property
+    def _start(self) -> str:
+        return f"{self.key}_from"
+
+    @property
+    def _end(self) -> str:
+        return f"{self.key}_to"

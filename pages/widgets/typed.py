@@ -1,0 +1,47 @@
+"""Fields for numbers, days and times that the server reads: a number field of the browser keeps its last good value
+while a wrong one stands in it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, time
+
+from ffe_core.errors import InputError
+
+_LONGEST = 9
+_WITHOUT_ZONE = re.compile(r"[0-9-]{10}[ T][0-9:.]{4,}", re.ASCII)
+
+
+def whole_number(text: str, least: int, most: int, example: int) -> int:
+    """A typed whole number; InputError for anything else, and for one out of bounds."""
+    typed = text.strip()
+    if not (typed.isascii() and typed.isdigit()) or len(typed) > _LONGEST or not least <= int(typed) <= most:
+        raise InputError(f"{text!r} is not a whole number from {least:,} to {most:,}; for example {example}")
+    return int(typed)
+
+
+def day(text: str) -> date:
+    """A typed day; InputError for anything else."""
+    try:
+        if not text.isascii():
+            raise ValueError
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise InputError(f"{text!r} is not a day; use one like 2024-01-31") from None
+
+
+def time_of_day(text: str) -> time:
+    """A typed time of day, to the minute; InputError for anything else."""
+    hours, _, minutes = text.strip().partition(":")
+    try:
+        if not (text.isascii() and hours.isdigit() and minutes.isdigit() and len(minutes) == 2):
+            raise ValueError
+        return time(int(hours), int(minutes))
+    except ValueError:
+        raise InputError(f"{text!r} is not a time of day; use one like 02:30") from None
+
+
+def in_utc(text: str) -> str:
+    """A typed time for `times.parse_instant`: in UTC, as the fields say, where it names no zone."""
+    typed = text.strip()
+    return f"{typed}Z" if _WITHOUT_ZONE.fullmatch(typed) else typed
