@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ffe_core import times
 from ffe_core.cli import interruption, output
 from ffe_core.errors import FFEError, StorageError
+from ffe_core.instruments.lists import split_names
 
 if TYPE_CHECKING:
     from ffe_core.operations.runs.service import RunService
@@ -23,8 +24,8 @@ _FAILED = ("error", "validation_failed")
 
 
 def names(text: str) -> list[str]:
-    """A comma-separated list."""
-    found = [name.strip() for name in text.split(",") if name.strip()]
+    """A list, split at commas, semicolons and line ends."""
+    found = split_names(text)
     if not found:
         raise argparse.ArgumentTypeError("give at least one name, for example BTCUSD,ETHUSD")
     return found

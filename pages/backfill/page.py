@@ -33,7 +33,7 @@ from pages.widgets import (
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
-from pages.widgets.pairs import check_pairs, resolve_pairs
+from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
 from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets.tables import show_table
 from pages.widgets.verbs import changing, done, refusable, told
@@ -155,17 +155,7 @@ def series_form() -> list[str]:
             wrong.append("credentials are missing")
         catalogue_age(st.session_state.backfill_provider, "backfill")
     with second:
-        suggested = console.instruments.suggested(st.session_state.backfill_provider)
-        options = list(dict.fromkeys([*st.session_state.backfill_pairs, *suggested]))
-        st.multiselect(
-            "Pairs",
-            options,
-            key="backfill_pairs",
-            accept_new_options=True,
-            # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
-            select_all=False,
-            placeholder="Choose or type, for example BTCUSD",
-        )
+        pairs_field(st.session_state.backfill_provider, "backfill_pairs")
         if st.session_state.backfill_pairs:
             wrong += check_pairs(st.session_state.backfill_provider, "backfill_pairs")
         else:

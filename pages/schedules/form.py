@@ -19,7 +19,7 @@ from ffe_core.storage.state.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.text import local
 from pages.widgets.frame import section, service
-from pages.widgets.pairs import check_pairs
+from pages.widgets.pairs import check_pairs, pairs_field
 from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
 from pages.widgets.text import number, plain, relative, when
@@ -184,18 +184,7 @@ def _series_fields(places: dict[str, DeltaGenerator]) -> dict[str, str]:
         places["provider"] = st.container()
         catalogue_age(st.session_state.sched_provider, "sched")
     with second:
-        known = console.instruments.suggested(st.session_state.sched_provider)
-        options = list(dict.fromkeys([*st.session_state.sched_pairs, *known]))
-        st.multiselect(
-            "Pairs",
-            options,
-            key="sched_pairs",
-            persist_state="session",
-            accept_new_options=True,
-            # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
-            select_all=False,
-            placeholder="Choose or type, like BTCUSD",
-        )
+        pairs_field(st.session_state.sched_provider, "sched_pairs", persist_state="session")
         wrong = check_pairs(st.session_state.sched_provider, "sched_pairs")
         places["pairs"] = st.container()
     find_instruments(st.session_state.sched_provider, "sched")

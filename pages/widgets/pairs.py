@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from ffe_core.errors import InputError
+from ffe_core.instruments.lists import split_names
 from ffe_core.operations.instruments.resolved import NotResolved, Resolved, SameBook
 from pages.widgets.frame import service
-from pages.widgets.tables import digest
-from pages.widgets.text import plain
+from pages.widgets.tables import digest, show_table
+from pages.widgets.text import few, many, number, plain
+
+_MOST_ROWS, _ROW_HEIGHT = 8, 31
+_MOST_APART = 3
+"""Names that are told one by one; more are summed up."""
+
+
+def pairs_field(provider: str, key: str, **options: Any) -> None:
+    """The field for pairs: chosen, typed, or pasted as a whole list into one line."""
+    typed = st.session_state[key]
+    st.multiselect(
+        "Pairs",
+        list(dict.fromkeys([*typed, *service().instruments.suggested(provider)])),
+        key=key,
+        accept_new_options=True,
+        # Enter takes the highlighted line: "all matches" would add BTCUSDT to a typed BTCUSD.
+        select_all=False,
+        placeholder="Choose, type or paste a list, like BTCUSD, ETHUSD",
+        on_change=_split,
+        args=(provider, key),
+        **options,
+    )
+
+
+def _split(provider: str, key: str) -> None:
+    """Turn each text of the field that is a list into its names."""
+    known = service().instruments
+    st.session_state[key] = split_names(",".join(st.session_state[key]), partial(known.has_name, provider))
 
 
 def resolve_pairs(provider: str, key: str) -> list[Resolved]:
@@ -48,10 +78,32 @@ def _say_unreadable(pairs: Sequence[str]) -> list[str]:
 
 
 def _say_refused(provider: str, key: str, refused: dict[str, NotResolved]) -> list[str]:
-    for pair, error in refused.items():
-        st.caption(f":red[:material/error: {plain(error.said)}.]")
-        _offer(provider, key, pair, error.choices)
+    if len(refused) > _MOST_APART:
+        _sum_up(provider, key, refused)
+    else:
+        for pair, error in refused.items():
+            st.caption(f":red[:material/error: {plain(error.said)}.]")
+            _offer(provider, key, pair, error.choices)
     return ["choose what is meant by a pair"] if refused else []
+
+
+def _sum_up(provider: str, key: str, refused: Mapping[str, NotResolved]) -> None:
+    """One table for all names that cannot be asked for, with what may be meant, and two ways to be done with them."""
+    typed = many(len(st.session_state[key]), "name")
+    st.caption(f":red[:material/error: {number(len(refused))} of {typed} cannot be asked for at {plain(provider)}:]")
+    show_table(
+        [
+            {"Typed": pair, "May be meant": ", ".join(error.choices), "Why": error.said}
+            for pair, error in refused.items()
+        ],
+        height=min(len(refused), _MOST_ROWS) * _ROW_HEIGHT + _ROW_HEIGHT,
+    )
+    nearest = {pair: error.choices[0] for pair, error in refused.items() if error.choices}
+    with st.container(horizontal=True, gap="small"):
+        st.button("Leave them out", key=f"{key}_leave_out", on_click=_replace, args=(key, dict.fromkeys(refused)))
+        if nearest:
+            label = f"Take the nearest of {many(len(nearest), 'name')}"
+            st.button(label, key=f"{key}_nearest", on_click=_replace, args=(key, nearest))
 
 
 def _say_books(provider: str, key: str, found: Sequence[Resolved]) -> list[str]:
@@ -65,14 +117,22 @@ def _say_books(provider: str, key: str, found: Sequence[Resolved]) -> list[str]:
     return []
 
 
-def _say_notes(provider: str, key: str, found: Iterable[Resolved]) -> None:
-    for one in found:
-        if one.note:
-            st.caption(f":orange[:material/info: {plain(one.note)}.]")
-            _offer(provider, key, one.typed, one.nearest)
-        elif one.name != one.typed:
-            title = f", {one.instrument.title}" if one.instrument and one.instrument.title else ""
-            st.caption(plain(f"{one.typed} is stored as {one.name}{title}."))
+def _say_notes(provider: str, key: str, found: Sequence[Resolved]) -> None:
+    noted = [one for one in found if one.note]
+    renamed = [one for one in found if not one.note and one.name != one.typed]
+    for one in noted[:_MOST_APART]:
+        st.caption(f":orange[:material/info: {plain(one.note)}.]")
+        _offer(provider, key, one.typed, one.nearest)
+    if len(noted) > _MOST_APART:
+        with st.expander(f"{many(len(noted) - _MOST_APART, 'more name')} with a note", icon=":material/info:"):
+            st.text("\n".join(str(one.note) for one in noted[_MOST_APART:]))
+    if len(renamed) > _MOST_APART:
+        st.caption(f"{many(len(renamed), 'name')} are stored in another spelling:")
+        st.text(few([f"{one.typed} as {one.name}" for one in renamed], _MOST_APART))
+        return
+    for one in renamed:
+        title = f", {one.instrument.title}" if one.instrument and one.instrument.title else ""
+        st.caption(plain(f"{one.typed} is stored as {one.name}{title}."))
 
 
 def _offer(provider: str, key: str, pair: str, choices: Sequence[str]) -> None:
@@ -98,8 +158,14 @@ def _label(provider: str, choice: str) -> str:
 
 
 def _take(key: str, pair: str, choice: str) -> None:
+    _replace(key, {pair: choice})
+
+
+def _replace(key: str, instead: Mapping[str, str | None]) -> None:
+    """Put other names in the place of some; None takes one out."""
     state = st.session_state
-    state[key] = list(dict.fromkeys(choice if one == pair else one for one in state[key]))
+    names = (instead.get(one, one) for one in state[key])
+    state[key] = list(dict.fromkeys(filter(None, names)))
 
 
 def _both(key: str) -> str:

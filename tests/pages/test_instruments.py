@@ -274,3 +274,28 @@ def test_names_of_an_earlier_release_are_found_by_what_is_typed_now(console: Con
         at = open_page("restatements", series=f"{typed_name}/1h/simulated")
         assert at.session_state.restated_series == Series("BRKB", "1h", "simulated")
     assert "No run matches" in words(open_page("runs", pair="BRK-C"))
+
+
+def test_a_pasted_list_becomes_its_names_on_every_form(listed: ConsoleService, open_page: Open) -> None:
+    for page, key in (("backfill", "backfill_pairs"), ("schedules", "sched_pairs")):
+        at = open_page(page, new="1", provider="simulated", timeframes="1h")
+        at.session_state[key] = []
+        at.multiselect(key=key).set_value(["btc-usd; BRK-B\nGONE", "BTCUSD"]).run()
+        assert at.session_state[key] == ["btc-usd", "BRK-B", "GONE", "BTCUSD"]
+
+
+def test_many_unknown_names_are_summed_up_and_done_with_at_once(
+    listed: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PROVIDERS["simulated"], "serves_any_name", False)
+    monkeypatch.setattr(PROVIDERS["simulated"], "lists_everything", True)
+    unknown = [f"ZZZ{letter}QQQ" for letter in "ABCDEFG"]
+    at = typed(open_page, ",".join(["BTC-USD", *unknown, "GON"]))
+    assert "8 of 9 names cannot be asked for at simulated" in words(at)
+    [table] = [one.value for one in at.dataframe if "Typed" in one.value.columns]
+    assert (list(table["Typed"]), table["May be meant"].iloc[-1]) == ([*unknown, "GON"], "GONE")
+    at.button(key="backfill_pairs_nearest").click().run()
+    assert at.session_state.backfill_pairs == ["BTCUSD", *unknown, "GONE"]
+    at.button(key="backfill_pairs_leave_out").click().run()
+    assert at.session_state.backfill_pairs == ["BTCUSD", "GONE"]
+    assert not at.button(key="backfill_start").disabled

@@ -51,6 +51,11 @@ class Instruments:
         """The instrument that is stored under a name, as its provider's catalogue has it."""
         return self.store.get(provider, name)
 
+    def has_name(self, provider: str, text: str) -> bool:
+        """Whether a typed text is a symbol or a stored name of a provider's catalogue, as it stands."""
+        typed = text.upper()
+        return self.store.get(provider, typed) is not None or bool(self.store.by_symbol(provider, typed))
+
     def suggested(self, provider: str) -> list[str]:
         """Stored names to offer before anything is typed; a catalogue that is old or missing is read meanwhile."""
         self.catalogues.refresh_in_background(provider)
