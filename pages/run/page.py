@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -34,7 +35,7 @@ from pages.widgets.tables import show_table, table_of
 from pages.widgets.verbs import changing, told
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
-MOST_FAILURES = 5
+MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
 FIGURE_WIDTH = 145
 
@@ -209,7 +210,8 @@ def series_table(rows: list[RunSeries]) -> None:
             ("Retries", 60),
         )
     }
-    told = sum(row.error is not None for row in rows) <= MOST_FAILURES
+    told = len({(row.error, next_step_of(row)) for row in rows if row.error}) <= MOST_FAILURES
+    rows = sorted(rows, key=lambda row: row.state != run_states.FAILED)
     shown = [series_row(row, told and row.error is not None) for row in rows]
     # A column with nothing in it is noise.
     kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
@@ -232,15 +234,23 @@ def series_table(rows: list[RunSeries]) -> None:
 
 
 def failures(rows: list[RunSeries]) -> None:
-    """Errors in full: a cell would cut them off."""
-    failed = [row for row in rows if row.error]
-    for row in failed[:MOST_FAILURES]:
+    """Errors in full, as a cell would cut them off; equal ones once, with all their series."""
+    groups: dict[tuple[str, str], list[RunSeries]] = {}
+    for row in rows:
+        if row.error:
+            groups.setdefault((row.error, next_step_of(row) or ""), []).append(row)
+    for (error, then), failed in list(groups.items())[:MOST_FAILURES]:
         with st.container(border=True):
-            what, then = f"{row.asset_pair} {row.timeframe}", next_step_of(row) or ""
-            st.write(f":red[:material/error:] **{plain(what)}** · {plain(then)}")
-            st.code(row.error, language=None, wrap_lines=True)
-    if len(failed) > MOST_FAILURES:
-        st.caption(f"And {number(len(failed) - MOST_FAILURES)} more, each with its error in the list.")
+            st.write(f":red[:material/error:] **{plain(names_of(failed))}** · {plain(then)}")
+            st.code(error, language=None, wrap_lines=True)
+    if len(groups) > MOST_FAILURES:
+        st.caption(f"And {many(len(groups) - MOST_FAILURES, 'other error')}, in the list.")
+
+
+def names_of(rows: Sequence[RunSeries]) -> str:
+    shown = [f"{row.asset_pair} {row.timeframe}" for row in rows[:MOST_NAMED]]
+    more = [f"and {number(len(rows) - MOST_NAMED)} more"] if len(rows) > MOST_NAMED else []
+    return ", ".join(shown + more)
 
 
 def notices(rows: list[RunSeries]) -> None:

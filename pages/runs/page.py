@@ -1,6 +1,7 @@
 """Runs: every backfill, replay and upkeep, newest first, with what it came to."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from pages.widgets import (
     is_leaving,
     keep_in_url,
     listed,
+    many,
     notes,
     number,
     one_of,
@@ -33,6 +35,8 @@ from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, table_of
 
 PAGE_SIZE = 25
+FIRST_SERIES, MOST_PAIRS = 12, 2
+SOURCES = {"console": "The console", "command line": "The command line", "schedule": "Schedules", "upkeep": "Upkeep"}
 MOST_PAGES = 1_000_000
 KINDS = ("backfill", "replay", "refetch", run_states.UPKEEP)
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
@@ -47,6 +51,7 @@ def prefill() -> None:
     state.runs_kind = from_url("kind", one_of(KINDS), None)
     state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
     state.runs_pair = from_url("pair", likely_name, "")
+    state.runs_by = from_url("by", one_of(SOURCES), None)
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
     state.runs_page = from_url("page", page_number, 1)
 
@@ -64,7 +69,7 @@ def first_page() -> None:
 
 def filters() -> None:
     state = st.session_state
-    cells = st.columns([3, 2, 2, 2, 2], vertical_alignment="bottom")
+    cells = st.columns([3, 2, 2, 2, 2, 2], vertical_alignment="bottom")
     with cells[0]:
         st.multiselect("State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
     with cells[1]:
@@ -77,11 +82,22 @@ def filters() -> None:
         st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
     with cells[4]:
         st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
+    with cells[5]:
+        st.selectbox(
+            "Started by",
+            list(SOURCES),
+            index=None,
+            key="runs_by",
+            format_func=SOURCES.__getitem__,
+            placeholder="Any",
+            on_change=first_page,
+        )
     keep_in_url(
         state=",".join(state.runs_states),
         kind=state.runs_kind,
         provider=state.runs_provider,
         pair=state.runs_pair,
+        by=state.runs_by,
         since=next(key for key, label in KEYS.items() if label == state.runs_since).replace("any", ""),
         page=state.runs_page if state.runs_page > 1 else None,
     )
@@ -98,21 +114,31 @@ def found() -> tuple[list[RunSummary], int]:
         kinds=[state.runs_kind] if state.runs_kind else [],
         provider=state.runs_provider,
         asset_pairs=pairs,
+        source=state.runs_by,
         since=since,
         limit=PAGE_SIZE,
         offset=PAGE_SIZE * (state.runs_page - 1),
     )
 
 
-def row(run: RunSummary) -> dict[str, Any]:
+def series_of(run: RunSummary, pairs: Sequence[str]) -> str:
+    """The pairs of a run as far as they fit, and how many series they come to."""
+    shown = pairs[:MOST_PAIRS]
+    more = (run.pairs_total or 0) - len(shown)
+    series = run.series_total or 0
+    named = ", ".join(shown) + (f" +{number(more)}" if more > 0 else "")
+    return named if series == run.pairs_total else f"{named} · {many(series, 'series', 'series')}"
+
+
+def row(run: RunSummary, pairs: Sequence[str]) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
-    what = run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode
     is_upkeep = run.kind == run_states.UPKEEP
     return {
         "Run": run.id,
         "State": [run.state],
-        "What": what if is_upkeep else f"{what} · {number(run.series_total or 0)} series",
+        "What": run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode,
         "Provider": "" if is_upkeep else run.provider,
+        "Pairs": "" if is_upkeep else series_of(run, pairs),
         "Range": "" if is_upkeep else span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
@@ -131,6 +157,14 @@ def open_selected() -> None:
         go("run", id=str(st.session_state.runs_ids[cells[0][0]]))
 
 
+def telling(rows: Sequence[RunSummary], shown: Sequence[dict[str, Any]]) -> list[str]:
+    """The columns that say something: progress while a run is under way, counts of what is amiss where there is any."""
+    none = {name for name in ("Dead letters", "Unexplained") if not any(one[name] for one in shown)}
+    if all(run.ended_at is not None and run.progress == 1.0 for run in rows):
+        none.add("Progress")
+    return [name for name in shown[0] if name not in none]
+
+
 @st.fragment(run_every=2)
 def table() -> None:
     """Redrawn every two seconds, so that what runs is seen to move."""
@@ -142,26 +176,30 @@ def table() -> None:
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
-            for name, width in (("Candles", 68), ("Dead letters", 84), ("Unexplained", 84))
+            for name, width in (("Candles", 64), ("Dead letters", 80), ("Unexplained", 80))
         }
+        pairs = service().runs.first_pairs([run.id for run in rows], FIRST_SERIES)
+        shown = [row(run, pairs.get(run.id, [])) for run in rows]
         show_table(
-            table_of([row(run) for run in rows]),
+            table_of(shown),
+            column_order=telling(rows, shown),
             key="runs_table",
             height="content",
             on_select=open_selected,
             selection_mode="single-cell",
             column_config={
                 **numbers,
-                "Run": st.column_config.NumberColumn(format="%d", width=44),
-                "State": state_column(width=128),
-                "What": st.column_config.TextColumn(width=112),
-                "Provider": st.column_config.TextColumn(width=80),
-                "Range": st.column_config.TextColumn(width=150, help="Whole UTC days; its page has the times."),
-                "By": st.column_config.TextColumn(width=70),
-                "Progress": st.column_config.ProgressColumn(format="percent", width=72),
+                "Run": st.column_config.NumberColumn(format="%d", width=40),
+                "State": state_column(width=116),
+                "What": st.column_config.TextColumn(width=64),
+                "Provider": st.column_config.TextColumn(width=70),
+                "Pairs": st.column_config.TextColumn(width=140),
+                "Range": st.column_config.TextColumn(width=146, help="Whole UTC days; its page has the times."),
+                "By": st.column_config.TextColumn(width=56),
+                "Progress": st.column_config.ProgressColumn(format="percent", width=62),
                 # They grow while one looks, and a column keeps the width of what it showed first.
-                "Started": st.column_config.TextColumn(width=92),
-                "Took": st.column_config.TextColumn(width=65),
+                "Started": st.column_config.TextColumn(width=84),
+                "Took": st.column_config.TextColumn(width=58),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
@@ -180,7 +218,7 @@ def empty(total: int) -> None:
 
 
 def clear() -> None:
-    for key in ("runs_states", "runs_kind", "runs_provider", "runs_pair", "runs_since", "runs_page"):
+    for key in ("runs_states", "runs_kind", "runs_provider", "runs_pair", "runs_since", "runs_by", "runs_page"):
         st.session_state.pop(key, None)
     st.query_params.clear()
 

@@ -302,3 +302,35 @@ def test_a_ledger_that_fails_under_a_choice_is_told_on_the_page(
     assert not at.exception
     assert "the database cannot be used" in words(at)
     assert at.multiselect(key="backfill_pairs").value == ["ETHUSD"]
+
+
+def test_runs_say_their_pairs_and_are_found_by_what_started_them(console: ConsoleService, open_page: Open) -> None:
+    pairs = ["BTCUSD", "ETHUSD", "SOLUSD", "EURUSD"]
+    request = BackfillRequest.of("simulated", pairs, ["1h", "1d"], "2024-01-01", "2024-01-02")
+    console.run_service.wait(console.run_service.start(request, "ann", "schedule:7"), 30)
+    ran(console, "2024-01-03", "2024-01-04")
+    table = open_page("runs").dataframe[0]
+    assert list(table.value["Pairs"]) == ["BTCUSD", "BTCUSD, ETHUSD +2 · 8 series"]
+    assert "Progress" not in table.proto.column_order
+    assert "Unexplained" not in table.proto.column_order
+    assert list(open_page("runs", by="schedule").dataframe[0].value["Pairs"]) == ["BTCUSD, ETHUSD +2 · 8 series"]
+    at = open_page("runs")
+    at.selectbox(key="runs_by").select("console").run()
+    assert list(at.dataframe[0].value["Pairs"]) == ["BTCUSD"]
+    assert at.query_params["by"] == "console"
+    at.selectbox(key="runs_by").select("command line").run()
+    assert "No run matches these filters" in words(at)
+
+
+def test_failed_series_stand_first_and_equal_errors_once(
+    console: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h", "4h", "1d"], "2024-01-01", "2024-01-02")
+    run_id = console.run_service.start(request, "ann")
+    console.run_service.wait(run_id, 30)
+    with sqlite3.connect(data_dir / "console.db") as database:
+        database.execute("update run_series set error = 'it was refused' where state = 'failed'")
+    at = open_page("run", id=str(run_id))
+    assert list(at.dataframe[0].value["Pair"]) == ["NOPEUSD"] * 3 + ["BTCUSD"] * 3
+    assert [one.value for one in at.code].count("it was refused") == 1
+    assert "NOPEUSD 1h, NOPEUSD 4h, NOPEUSD 1d" in as_read(" ".join(one.value for one in at.markdown))

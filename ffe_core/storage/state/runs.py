@@ -145,6 +145,7 @@ class RunSummary(Run):
     """A run with sums over its series; `progress` is their mean, 0 to 1. None without series, or where none counts."""
 
     series_total: int | None
+    pairs_total: int | None
     series_done: int | None
     series_failed: int | None
     records_total: int | None
@@ -328,15 +329,20 @@ class RunStore:
         kinds: Sequence[str] = (),
         provider: str | None = None,
         asset_pairs: Sequence[str] = (),
+        source: str | None = None,
         since: float | None = None,
         until: float | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> tuple[list[RunSummary], int]:
-        """One page of runs, newest first, and how many match; each with sums over its series."""
+        """One page of runs, newest first, and how many match; each with sums over its series. A source of "schedule"
+        is any of them."""
         wanted: list[sa.ColumnElement[bool]] = [runs.c.state.in_(states)] if states else []
         wanted += [runs.c.kind.in_(kinds)] if kinds else []
         wanted += [runs.c.provider == provider] if provider else []
+        if source:
+            of_any = runs.c.source.startswith(f"{source}:", autoescape=True)
+            wanted.append((runs.c.source == source) | of_any)
         wanted += [runs.c.created_at >= since] if since is not None else []
         wanted += [runs.c.created_at < until] if until is not None else []
         if asset_pairs:
@@ -354,6 +360,19 @@ class RunStore:
         with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
             return read_rows(connection, RunSummary, query), total
+
+    def first_pairs(self, run_ids: Sequence[int], most: int) -> dict[int, list[str]]:
+        """The pairs of the first series of some runs, each once: those of up to `most` series."""
+        query = (
+            sa.select(run_series.c.run_id, run_series.c.asset_pair)
+            .where(run_series.c.run_id.in_(run_ids), run_series.c.number < most)
+            .order_by(run_series.c.run_id, run_series.c.number)
+        )
+        found: dict[int, dict[str, None]] = {}
+        with self._database.read() as connection:
+            for run_id, pair in connection.execute(query):
+                found.setdefault(run_id, {})[pair] = None
+        return {run_id: list(pairs) for run_id, pairs in found.items()}
 
     def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
         """Those of the series that an active run has and has not ended, with the run's number."""
@@ -446,6 +465,7 @@ def _sums() -> sa.Select[Any]:
     return sa.select(
         run_series.c.run_id,
         sa.func.count().label("series_total"),
+        sa.func.count(run_series.c.asset_pair.distinct()).label("pairs_total"),
         (sa.func.count() - count(*ACTIVE)).label("series_done"),
         count(FAILED).label("series_failed"),
         sa.func.sum(run_series.c.records).label("records_total"),
