@@ -276,7 +276,8 @@ def open_record(key: str) -> None:
     cells = st.session_state[key]["selection"]["cells"]
     if cells:
         batch_id, number_ = st.session_state.dl_rows[cells[0][0]]
-        keep_in_url(entry=batch_id, record=number_)
+        first = PAGE_SIZE * (max(1, from_url("page", whole, 1)) - 1)
+        keep_in_url(entry=batch_id, record=number_, place=first + cells[0][0] + 1)
 
 
 def pages(page: int, found: Page) -> None:
@@ -442,7 +443,7 @@ def back() -> None:
 
 def leave() -> None:
     forget()
-    keep_in_url(view=None, entry=None, record=None)
+    keep_in_url(view=None, entry=None, record=None, place=None)
 
 
 # -- one record
@@ -462,17 +463,43 @@ def record_view(batch_id: str) -> None:
         return
     last = len(batch.records) - 1
     shown_ = min(max(0, from_url("record", whole, 0)), last)
-    with head:
-        st.space("stretch")
-        step("Previous", "dl_previous", ":material/chevron_left:", shown_ - 1, shown_ == 0)
-        step("Next", "dl_following", ":material/chevron_right:", shown_ + 1, shown_ == last)
+    with head, section("The list it is from"):
+        walk(batch_id, shown_)
     draw_record(batch, shown_)
 
 
-def step(label: str, key: str, icon: str, to: int, disabled: bool) -> None:
-    st.button(
-        label, key=key, icon=icon, type="tertiary", on_click=keep_in_url, kwargs={"record": to}, disabled=disabled
-    )
+def walk(batch_id: str, number_: int) -> None:
+    """Steps to the neighbours of a record: in the filtered list it was opened from, else in its batch.
+
+    What was done with it may have taken it off that list; its neighbours are those of its place then.
+    """
+    place = from_url("place", whole, 0)
+    asked = wanted() if place else Wanted(batch=batch_id)
+    at = (place or number_ + 1) - 1
+    first = max(0, at - 1)
+    found = service().queue.find(asked, 3, first)
+    here = next((n for n, row in enumerate(found.rows) if (row.batch_id, row.number) == (batch_id, number_)), None)
+    before = at - 1 - first if here is None else here - 1
+    after = at - first if here is None else here + 1
+    st.space("stretch")
+    if here is not None:
+        st.caption(f"{number(first + here + 1)} of {'many' if found.total is None else number(found.total)}")
+    else:
+        st.caption(f"Was number {number(at + 1)}; the list has changed")
+    step("Previous", "dl_previous", ":material/chevron_left:", found.rows, before, first)
+    step("Next", "dl_following", ":material/chevron_right:", found.rows, after, first)
+
+
+def step(label: str, key: str, icon: str, rows: list[Row], to: int, first: int) -> None:
+    """A button to one of the rows, of which the first has the place `first` on the list."""
+    there = rows[to] if 0 <= to < len(rows) else None
+    address = {"entry": there.batch_id, "record": there.number, "place": first + to + 1} if there else {}
+    st.button(label, key=key, icon=icon, type="tertiary", on_click=open_step, kwargs=address, disabled=there is None)
+
+
+def open_step(**address: str | int) -> None:
+    forget()
+    keep_in_url(**address)
 
 
 def refresh() -> None:

@@ -369,6 +369,40 @@ class TestVerbs:
         assert console.audit.find(verb="purge dead letters")[0].reason == "old"
 
 
+class TestSteps:
+    def test_previous_and_next_walk_the_filtered_list(self, console: ConsoleService, open_page: Open):
+        old, middle, new = (dead_letter(console, *numbers) for numbers in ((0, 1), (2,), (3, 4)))
+        DeadLetters(console.run_service).discard({middle: (0,)}, "ann", "noise")
+        at = open_page("dead_letters", entry=new, record="1", place="2")
+        assert "2 of 4" in words(at)
+        press(at, "dl_following")
+        assert (at.query_params["entry"], at.query_params["record"], at.query_params["place"]) == (old, "0", "3")
+        press(at, "dl_following")
+        assert "4 of 4" in words(at)
+        assert at.button(key="dl_following").disabled
+        press(at, "dl_previous")
+        press(at, "dl_previous")
+        assert (at.query_params["entry"], at.query_params["record"]) == (new, "1")
+
+    def test_what_left_the_list_is_followed_by_what_took_its_place(self, console: ConsoleService, open_page: Open):
+        batch_id = dead_letter(console, 0, 1, 2)
+        DeadLetters(console.run_service).discard({batch_id: (1,)}, "ann", "noise")
+        at = open_page("dead_letters", entry=batch_id, record="1", place="2")
+        assert "Was number 2; the list has changed" in words(at)
+        press(at, "dl_following")
+        assert (at.query_params["record"], at.query_params["place"]) == ("2", "2")
+        press(at, "dl_previous")
+        assert at.query_params["record"] == "0"
+
+    def test_a_link_to_a_record_walks_its_batch(self, console: ConsoleService, open_page: Open):
+        batch_id = dead_letter(console, 0, 1)
+        dead_letter(console, 2)
+        at = open_page("dead_letters", entry=batch_id, record="0")
+        assert "1 of 2" in words(at)
+        press(at, "dl_following")
+        assert at.button(key="dl_following").disabled
+
+
 HOSTILE = {
     "html": {"date": "<img src=x onerror=alert(1)>", "open": "<script>alert(1)</script>"},
     "markdown": {"date": "![x](http://evil.example/x.png)", "open": "[x](javascript:alert(1))", "high": ":red[x] $x$"},
