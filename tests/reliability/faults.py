@@ -81,7 +81,8 @@ def one(trials: Trials, bases: Bases, failure: Failure) -> list[Fault]:
             tried += ", and it said it was done"
         found = trials.state(place)
         if failure.action == shim.FAIL_FROM and found.get("litter"):
-            # It could not be removed for as long as the error lasted; whoever begins next does.
+            # It could not be removed while the error lasted. Who begins next does, of delta-rs what is old.
+            age(place.data)
             faults += of_ending(f"{tried}, and a next command", trials.verb(place, *NEXT))
             found["litter"] = trials.state(place)["litter"]
         return faults + of_state(tried, found, bases.reference(verb))

@@ -325,6 +325,7 @@ class RunService:
         The patience is counted from the first failure of all: what a run writes one after the other shares it.
         StorageError, the last one, when the patience is over or the service closes.
         """
+        began: float | None = None
         while True:
             try:
                 await asyncio.to_thread(change)
@@ -332,7 +333,9 @@ class RunService:
                 return
             except StorageError as error:
                 log.warning("the database could not be written: %s", error)
-                self._failing_since = began = self._failing_since or time.monotonic()
+                # What succeeds beside it, as a log without a new line does, ends no patience with this one.
+                began = began or self._failing_since or time.monotonic()
+                self._failing_since = began
                 if self._closing or time.monotonic() - began > self._patience(error):
                     raise
             await asyncio.sleep(_WRITE_SECONDS)

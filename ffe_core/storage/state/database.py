@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from ffe_core.errors import StorageError
-from ffe_core.storage.sqlite import sqlite_url
+from ffe_core.storage.sqlite import give_up_failed_connections, sqlite_url
 from ffe_core.storage.state.ended_listings import DATABASE_FILE as DATABASE_FILE
 from ffe_core.storage.state.faults import BUSY_SECONDS, being_opened, in_words, place_of
 from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
@@ -41,6 +41,7 @@ class Database:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _tune_sqlite)
             sa.event.listen(self._engine, "begin", begin_sqlite)
+            give_up_failed_connections(self._engine)
         try:
             with self._guarded(), _alone(self._engine):
                 self.is_new = upgrade(self._engine.url)

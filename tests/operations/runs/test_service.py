@@ -552,6 +552,28 @@ def unwritable(monkeypatch: pytest.MonkeyPatch, fault: str, until: threading.Eve
     monkeypatch.setattr(Database, "write", write)
 
 
+def test_what_cannot_be_written_is_given_up_while_other_writes_succeed_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_service, "_PATIENCE_SECONDS", 1)
+    ended = asyncio.Event()
+
+    def fails() -> None:
+        raise StorageError("the database cannot be written")
+
+    async def both(service: RunService) -> None:
+        beside = asyncio.create_task(service.keep_writing(lambda: None, ended))
+        try:
+            async with asyncio.timeout(10):
+                await service.persist(fails)
+        finally:
+            ended.set()
+            await beside
+
+    with opened(tmp_path) as service, pytest.raises(StorageError):
+        asyncio.run(both(service))
+
+
 def test_who_follows_a_run_whose_end_cannot_be_written_is_told_within_one_patience(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core.errors import StorageError
+from ffe_core.errors import DatabaseError, StorageError
 from ffe_core.storage.state.database import Database
 from tests.processes import at_once
 
@@ -36,3 +36,16 @@ def test_one_that_cannot_be_made_is_a_storage_error(tmp_path: Path):
     (tmp_path / "console.db").mkdir()
     with pytest.raises(StorageError, match=r"console\.db"):
         Database(tmp_path / "console.db")
+
+
+def test_a_connection_that_cannot_write_is_given_up_after_one_failure(tmp_path: Path):
+    database = Database(tmp_path / "console.db")
+    with database.read() as connection:
+        # As SQLite leaves one that it opened while the file could not be written; the pool lends it out again.
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(DatabaseError) as refused, database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE more (id INTEGER)")
+    assert refused.value.code == "database_read_only"
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE more (id INTEGER)")
+    database.close()
