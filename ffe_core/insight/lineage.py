@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from ffe_core.candles import BY_HAND
 from ffe_core.errors import StorageError
 from ffe_core.series import Series
+from ffe_core.storage.lake.commits import notes_of
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
 from ffe_core.storage.state.audit import Audit
@@ -80,10 +81,10 @@ def _of_commits(lake: DeltaLakeManager, table_name: str) -> dict[str, Origin]:
 
 def _named(commits: list[dict[str, Any]]) -> dict[str, Origin]:
     named = {}
-    for commit in commits:
-        if ingestion := commit.get("ingestion_id"):
-            run = str(commit.get("run_id", ""))
-            named[ingestion] = Origin(int(run) if run.isdigit() else None, commit.get("actor"), commit.get("reason"))
+    for note in (note for commit in commits for note in notes_of(commit)):
+        if ingestion := note.get("ingestion_id"):
+            run = str(note.get("run_id", ""))
+            named[ingestion] = Origin(int(run) if run.isdigit() else None, note.get("actor"), note.get("reason"))
     return named
 
 

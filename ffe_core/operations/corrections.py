@@ -13,7 +13,8 @@ from ffe_core.insight.units import written
 from ffe_core.insight.versions import versions
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
-from ffe_core.storage.lake.delta_lake_manager import Committed, DeltaLakeManager
+from ffe_core.storage.lake.comparison import Committed
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import micros
 from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.storage.stores import Stores

@@ -323,7 +323,7 @@ class TestFailures:
             raise DeltaError("No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr("ffe_core.storage.lake.data_files.append", full)
+            patch.setattr("ffe_core.storage.lake.data_files.commit", full)
             assert run(tmp_path, provider, hour(0), hour(10)).status == "error"
         report = run(tmp_path, provider, hour(0), hour(10))
         assert (report.counts.stored, report.counts.dead_lettered, report.counts.duplicates) == (10, 0, 1)

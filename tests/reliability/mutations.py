@@ -68,9 +68,9 @@ GUARDS = (
     ),
     Guard(
         "a table that asks for more",
-        "ffe_core/storage/lake/delta_lake_manager.py",
-        "    if rows.num_rows and data_files.fit(table):\n",
-        "    if rows.num_rows:\n",
+        "ffe_core/storage/lake/commits.py",
+        " or not data_files.fit(table):\n",
+        ":\n",
         "tests/storage/lake/test_data_files.py",
     ),
     Guard(
@@ -82,16 +82,16 @@ GUARDS = (
     ),
     Guard(
         "marks of the commit",
-        "ffe_core/storage/lake/delta_lake_manager.py",
-        "            if marks_of(table, series) != before:\n",
-        "            if False:\n",
+        "ffe_core/storage/lake/commits.py",
+        "    if snapshot.marks(batch.series) != batch.before:\n",
+        "    if False:\n",
         "tests/storage/lake/test_delta_lake_manager.py",
     ),
     Guard(
         "comparison with what is stored",
-        "ffe_core/storage/lake/delta_lake_manager.py",
-        "            fresh, done = _compare(Snapshot(table, self.storage_options), series, rows)\n",
-        "            fresh, done = rows, Committed(rows.num_rows, 0, 0)\n",
+        "ffe_core/storage/lake/commits.py",
+        "    fresh, done = compare(snapshot, batch.series, batch.rows)\n",
+        "    fresh, done = batch.rows, Committed(batch.rows.num_rows, 0, 0)\n",
         "tests/integration/test_crashes.py::TestWithoutTheLease",
     ),
     Guard(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -69,31 +69,47 @@ def fit(table: DeltaTable) -> bool:
     )
 
 
-def append(table: DeltaTable, rows: pa.Table, properties: CommitProperties) -> None:
-    """Write the rows, in the table's own columns, and commit them; the handle stays at the version it had.
+def write(table: DeltaTable, rows: pa.Table) -> list[AddAction]:
+    """Write the files of these rows, in the table's own columns; nothing of them counts before `commit`.
 
-    OSError, pa.ArrowException or DeltaError if it cannot be. Files are left behind only where the commit itself fails,
-    as it is not known then what came of it.
+    OSError or pa.ArrowException if one cannot be written: then none is left.
     """
-    folder = Path(local_folder(table.table_uri) or "")
+    folder = _folder(table)
     rows = rows.cast(pa.schema(table.schema().to_arrow()))
     written: list[AddAction] = []
     try:
         for part, held in _parts(rows):
             written.append(_write(folder, part, held))
     except BaseException:
-        for action in written:
-            with suppress(OSError):
-                (folder / action.path).unlink()
+        discard(table, written)
         raise
+    return written
+
+
+def discard(table: DeltaTable, written: Sequence[AddAction]) -> None:
+    """Delete files that no commit was tried with."""
+    for action in written:
+        with suppress(OSError):
+            (_folder(table) / action.path).unlink()
+
+
+def commit(table: DeltaTable, written: Sequence[AddAction], properties: CommitProperties) -> None:
+    """Commit files that were written; the handle stays at the version it had.
+
+    DeltaError or OSError if it fails: the files stay then, as it is not known what came of the commit.
+    """
     table.create_write_transaction(
-        written,
+        list(written),
         "append",
         table.schema(),
         partition_by=list(PARTITION_COLUMNS),
         commit_properties=properties,
         post_commithook_properties=APPEND_HOOKS,
     )
+
+
+def _folder(table: DeltaTable) -> Path:
+    return Path(local_folder(table.table_uri) or "")
 
 
 def _parts(rows: pa.Table) -> Iterator[tuple[Part, pa.Table]]:

@@ -1,35 +1,31 @@
-"""Delta lake manager: guarded appends to the tables, candles and marks in one commit, and reads.
-
-The guard is a compare-and-swap per series: a commit names the marks it was planned from, goes through a handle of its
-own, and carries the new marks as Delta application transactions. A racer on the same series is refused by the
-protocol, another series' append is not disturbed (delta-rs #2580, #3821 say why the log alone is not enough).
-"""
+"""Delta lake manager: guarded appends to the tables, candles and marks in one commit, and reads."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
-from ffe_core.errors import CommitConflict, InputError, StorageError
+from ffe_core.errors import InputError, StorageError
 from ffe_core.locations import lake_address, local_folder
-from ffe_core.series import NO_MARK, Series, Watermarks
+from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
-from ffe_core.storage.lake import data_files, faults
+from ffe_core.storage.lake import faults
+from ffe_core.storage.lake.appends import COMMIT_RETRIES, append
 from ffe_core.storage.lake.checkpoints import opened
-from ffe_core.storage.lake.refusals import is_stale_handle
-from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs, marks_of
-from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES
+from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
+from ffe_core.storage.lake.comparison import Committed, latest
+from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs
+from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
 from ffe_core.timeframes import TIMEFRAMES
 
 if TYPE_CHECKING:
@@ -37,25 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_COMMIT_RETRIES = 100
-_REOPENS = 20
-# What is stored is compared in one go where the new rows lie as dense as a market is open. Two gaps years apart are
-# read without what lies between, and where there are many, so many bars at a time.
-_DENSE = 8
-_FAR_BARS = 50_000
-_MOST_BARS = 1_000_000
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What one commit did with the rows it was given: `rows = new + restated + repeats`."""
-
-    new: int
-    restated: int
-    repeats: int
-    version: int | None = None
-    """Version of the table after a commit that moved marks only; None for one with rows, or where nothing was to do."""
 
 
 class DeltaLakeManager:
@@ -112,10 +90,10 @@ class DeltaLakeManager:
         rows = conform(df) if bronze else _arrow(df)
         if rows.num_rows == 0:
             return None
-        retried = CommitProperties(max_commit_retries=_COMMIT_RETRIES)
+        retried = CommitProperties(max_commit_retries=COMMIT_RETRIES)
         with faults.in_words(f"table {table_name} in {self.storage_path} refused the rows", uri):
             if bronze:
-                _write(self.ensure_table(timeframe_of(table_name)), rows, retried)
+                append(self.ensure_table(timeframe_of(table_name)), rows, retried)
             else:
                 write_deltalake(
                     uri,
@@ -188,7 +166,7 @@ class DeltaLakeManager:
     def _with_properties(self, name: str, table: DeltaTable) -> DeltaTable:
         """The table, given the properties that a release before 0.2 did not give it. Where that cannot be, it is left
         to the next append: one that is under way through another handle is refused by it, and looks again."""
-        missing = {key: text for key, text in PROPERTIES.items() if key not in table.metadata().configuration}
+        missing = lacks_properties(table)
         if not missing:
             return table
         try:
@@ -199,18 +177,21 @@ class DeltaLakeManager:
 
     def marks(self, series: Series) -> Watermarks:
         """The series' marks as the log holds them."""
-        table = self.open(series.table)
-        return marks_of(table, series) if table else Watermarks()
+        seen = self.snapshot(series.table)
+        try:
+            return seen.marks(series) if seen else Watermarks()
+        except StorageError:  # what was kept may be older than the last clean-up of the log
+            table = self.open(series.table)
+            return self.seen_through(table).marks(series) if table else Watermarks()
 
     def all_marks(self, providers: Sequence[str]) -> dict[Series, Watermarks]:
         """Marks of every series in the lake that comes from one of the providers."""
-        found = {}
+        found: dict[Series, Watermarks] = {}
         for timeframe in TIMEFRAMES:
-            table = self.open(table_name(timeframe))
-            for pair in _pairs(table) if table else ():
-                for provider in providers:
-                    series = Series(pair, timeframe, provider)
-                    found[series] = marks_of(table, series)
+            seen = self.snapshot(table_name(timeframe))
+            if seen is not None:
+                every = (Series(pair, timeframe, provider) for pair in seen.pairs() for provider in providers)
+                found.update({series: seen.marks(series) for series in every})
         return {series: marks for series, marks in found.items() if marks != Watermarks()}
 
     def log_changed(self) -> int | None:
@@ -233,38 +214,18 @@ class DeltaLakeManager:
         a repeat; with other values it is a restatement, appended with an `_extracted_at` after the one it replaces.
         Raises CommitConflict if the marks are not `before`, StorageError if the table cannot be written.
         """
-        for _ in range(_REOPENS):
-            table = self.ensure_table(series.timeframe)
-            if marks_of(table, series) != before:
-                raise CommitConflict(f"{series}: another writer moved its marks; plan again from where they stand")
-            fresh, done = _compare(Snapshot(table, self.storage_options), series, rows)
-            if fresh.num_rows == 0 and after == before:
-                return done
-            try:
-                self._append(table, series, fresh, after, note or {})
-                version = None if fresh.num_rows else table.version()
-                return Committed(done.new, done.restated, done.repeats, version)
-            except CommitFailedError as error:
-                log.info("%s: commit refused (%s); looking again", series, error)
-            except (DeltaError, OSError, ValueError) as error:
-                if not is_stale_handle(error):
-                    doing = f"{series}: the lake in {self.storage_path} refused the commit"
-                    raise StorageError(faults.sentence(doing, self.storage_path, error)) from error
-        raise StorageError(f"{series}: the lake refused the commit {_REOPENS} times; try again when it is less busy")
+        (outcome,) = self.commit_all([Batch(series, rows, before, after, note or {})])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def _append(
-        self, table: DeltaTable, series: Series, rows: pa.Table, marks: Watermarks, note: dict[str, str]
-    ) -> None:
-        transactions = [
-            Transaction(series.key, NO_MARK if marks.watermark is None else marks.watermark),
-            Transaction(series.low_key, NO_MARK if marks.low is None else marks.low),
-        ]
-        carried = CommitProperties(
-            custom_metadata={"series": series.key, **note},
-            app_transactions=transactions,
-            max_commit_retries=_COMMIT_RETRIES,
-        )
-        _write(table, rows, carried)
+    def commit_all(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Commit batches of different series of one table in one commit; what `commit` would return or raise for each.
+
+        StorageError if the table cannot be opened or made.
+        """
+        (timeframe,) = {batch.series.timeframe for batch in batches}
+        return commit_all(_BronzeTable(self, timeframe), batches)
 
     def current(
         self, series: Series, start: int, end: int, columns: Sequence[str] = VALUES, table: DeltaTable | None = None
@@ -277,7 +238,7 @@ class DeltaLakeManager:
         if snapshot is None:
             return SCHEMA.empty_table().select(["timestamp", *columns])
         names = dict.fromkeys(("timestamp", "_extracted_at", *columns))
-        return _latest(snapshot.rows(series, start, end, list(names))).select(["timestamp", *columns])
+        return latest(snapshot.rows(series, start, end, list(names))).select(["timestamp", *columns])
 
     def stored_open_times(self, series: Series, start: int, end: int, table: DeltaTable | None = None) -> np.ndarray:
         """Opens of the stored bars in [start, end): sorted unique int64 epoch seconds."""
@@ -288,7 +249,29 @@ class DeltaLakeManager:
 
     def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
         """What the handle sees; without one, the series' table as it is now."""
-        return self.snapshot(series.table) if table is None else Snapshot(table, self.storage_options)
+        return self.snapshot(series.table) if table is None else self.seen_through(table)
+
+    def seen_through(self, table: DeltaTable) -> Snapshot:
+        """What a handle of one of the tables sees."""
+        return Snapshot(table, self.storage_options, self._snapshots.transactions)
+
+
+class _BronzeTable:
+    """The table of a timeframe as commits want it."""
+
+    def __init__(self, lake: DeltaLakeManager, timeframe: str) -> None:
+        self._lake, self._timeframe = lake, timeframe
+        self.place = lake.storage_path
+
+    def newest(self) -> Snapshot:
+        found = self._lake.snapshot(table_name(self._timeframe))
+        # A handle that somebody moved on would let a racer's commit pass that lies between.
+        if found is None or found.table.version() != found.version or lacks_properties(found.table):
+            return self.opened()
+        return found
+
+    def opened(self) -> Snapshot:
+        return self._lake.seen_through(self._lake.ensure_table(self._timeframe))
 
 
 def _changed(folder: Path) -> int | None:
@@ -341,40 +324,6 @@ def _require_values(rows: pa.Table) -> None:
         )
 
 
-def _write(table: DeltaTable, rows: pa.Table, properties: CommitProperties) -> None:
-    """Append candles in one commit, with data files of our own where the table takes them; marks alone need none."""
-    wide = _as_wide(table, rows)
-    if rows.num_rows and data_files.fit(table):
-        data_files.append(table, wide, properties)
-    else:
-        write_deltalake(
-            table,
-            wide,
-            mode="append",
-            writer_properties=data_files.FOR_DELTA_RS,
-            commit_properties=properties,
-            post_commithook_properties=APPEND_HOOKS,
-        )
-
-
-def _as_wide(table: DeltaTable, rows: pa.Table) -> pa.Table:
-    """The rows with null in each column that another tool has added to the table; they stay as they are otherwise."""
-    fields = table.schema().fields
-    if len(fields) == rows.num_columns:
-        return rows
-    held = pa.schema(table.schema().to_arrow())
-    needed = [field.name for field in held if field.name not in rows.column_names and not field.nullable]
-    if needed:
-        raise StorageError(
-            f"the table in {table.table_uri} has columns that must not be empty and are none of a candle"
-            f" ({', '.join(needed)}); allow null in them, or drop them with the tool that added them"
-        )
-    for field in held:
-        if field.name not in rows.column_names:
-            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
-    return rows.select(held.names)
-
-
 def _version_at(table: DeltaTable, moment: datetime) -> int:
     """The newest version whose commit was made at the moment or before it, by what the commits themselves say.
 
@@ -398,75 +347,6 @@ def _arrow(df: pd.DataFrame | pa.Table) -> pa.Table:
         return df if isinstance(df, pa.Table) else pa.Table.from_pandas(df, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"a column mixes types that do not go together: {error}", field="columns") from error
-
-
-def _pairs(table: DeltaTable) -> list[str]:
-    # Not pa.table(): that loads pandas to see whether it was given some of it.
-    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-    return sorted(set(actions["partition.partition_asset_pair"].to_pylist()))
-
-
-def _latest(rows: pa.Table) -> pa.Table:
-    """One row a bar, the one extracted last, sorted by time."""
-    if (np.diff(epochs(rows["timestamp"])) > 0).all():  # as after compaction: no bar is there twice
-        return rows
-    rows = rows.sort_by([("timestamp", "ascending"), ("_extracted_at", "ascending")])
-    stamps = epochs(rows["timestamp"])
-    last = np.ones(len(stamps), bool)
-    last[:-1] = stamps[1:] != stamps[:-1]
-    return rows if last.all() else rows.filter(pa.array(last))
-
-
-def _compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, Committed]:
-    """The rows to append, and what the rest turned out to be, against what this handle sees."""
-    if rows.num_rows == 0:
-        return rows, Committed(0, 0, 0)
-    open_times = epochs(rows["timestamp"])
-    stored = _stored_at(seen, series, open_times)
-    if stored.num_rows == 0:
-        return rows, Committed(rows.num_rows, 0, 0)
-    held = epochs(stored["timestamp"])
-    at = np.minimum(np.searchsorted(held, open_times), len(held) - 1)
-    known = held[at] == open_times
-    same = known.copy()
-    for name in VALUES:
-        same &= np.asarray(rows[name]) == np.asarray(stored[name])[at]
-    restated = known & ~same
-    fresh = _extracted_after(rows, restated, np.asarray(stored["_extracted_at"].cast(pa.int64()))[at])
-    done = Committed(int((~known).sum()), int(restated.sum()), int(same.sum()))
-    return fresh.filter(pa.array(~same)), done
-
-
-def _stored_at(seen: Snapshot, series: Series, open_times: np.ndarray) -> pa.Table:
-    """The latest stored version of each bar at `open_times`, sorted by time."""
-    found = []
-    for piece in _pieces(open_times, series.step):
-        first, last = int(piece.min()), int(piece.max())
-        stored = _latest(seen.rows(series, first, last + 1, ["timestamp", "_extracted_at", *VALUES]))
-        if stored.num_rows > len(piece):
-            stored = stored.filter(pa.array(np.isin(epochs(stored["timestamp"]), piece)))
-        found.append(stored)
-    return pa.concat_tables(found)
-
-
-def _pieces(open_times: np.ndarray, step: int) -> list[np.ndarray]:
-    """The opens in ascending pieces, so that memory goes by their number and not by the range they span."""
-    first = open_times.min()
-    if open_times.max() - first <= _DENSE * step * len(open_times):
-        return [open_times]
-    open_times = np.sort(open_times)
-    windows = (open_times - first) // (_MOST_BARS * step)
-    return np.split(open_times, np.flatnonzero((np.diff(open_times) > _FAR_BARS * step) | (np.diff(windows) > 0)) + 1)
-
-
-def _extracted_after(rows: pa.Table, restated: np.ndarray, stored: np.ndarray) -> pa.Table:
-    """Move `_extracted_at` past the version each restated row replaces: a clock set back must not hide it."""
-    if not restated.any():
-        return rows
-    column = SCHEMA.get_field_index("_extracted_at")
-    extracted = np.asarray(rows["_extracted_at"].cast(pa.int64()))
-    moved = np.where(restated, np.maximum(extracted, stored + 1), extracted)
-    return rows.set_column(column, SCHEMA.field(column), pa.array(moved, pa.int64()).cast(SCHEMA.field(column).type))
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from ffe_core.locations import local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.checkpoints import opened
+from ffe_core.storage.lake.transactions import Transactions
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 MICROS = 1_000_000
 _PAIR = "partition.partition_asset_pair"
+_FEW_MARKS = 3
+"""So many series are asked for one by one; the marks of more are read from the log together."""
 _EARLIEST, _LATEST = -(2**62), 2**62
 # What a data file holds itself: the partition columns are in its path only.
 _STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
@@ -96,7 +99,13 @@ class Files:
 class Snapshot:
     """One version of a Bronze table, for reading; immutable, and safe to use from several threads."""
 
-    def __init__(self, table: DeltaTable, storage_options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        table: DeltaTable,
+        storage_options: dict[str, str] | None = None,
+        transactions: Transactions | None = None,
+    ) -> None:
+        """`transactions` keeps what earlier versions held."""
         self.table = table
         self.version = table.version()
         self.uri = table.table_uri
@@ -104,6 +113,7 @@ class Snapshot:
         self._storage_options = storage_options
         self._files: dict[Series, Files] = {}
         self._marks: dict[Series, Watermarks] = {}
+        self._transactions = transactions or Transactions()
 
     @cached_property
     def filesystem(self) -> pafs.FileSystem:
@@ -113,6 +123,10 @@ class Snapshot:
     def all_files(self) -> Files:
         """Every data file of the table."""
         return _files(self._actions)
+
+    def pairs(self) -> list[str]:
+        """The stored names of every pair that has data files."""
+        return sorted(set(self._actions[_PAIR].to_pylist()))
 
     def names_in_log(self) -> dict[str, str]:
         """The path of each data file, and how the log spells it."""
@@ -131,10 +145,17 @@ class Snapshot:
         return self._files[series]
 
     def marks(self, series: Series) -> Watermarks:
-        """The series' marks in this version."""
+        """The series' marks in this version. StorageError if the log cannot be read: delta-rs looks into it only now,
+        and it may have been cleaned up since this was opened."""
         if series not in self._marks:
-            self._marks[series] = marks_of(self.table, series)
+            at_once = self._all_transactions if len(self._marks) >= _FEW_MARKS else None
+            with faults.in_words(f"the log of {self.uri} cannot be read", self.uri):
+                self._marks[series] = _marks(series, self.table.transaction_version if at_once is None else at_once.get)
         return self._marks[series]
+
+    @cached_property
+    def _all_transactions(self) -> Mapping[str, int] | None:
+        return self._transactions.at(self.table)
 
     def rows(
         self,
@@ -222,6 +243,7 @@ class Snapshots:
     def __init__(self, storage_options: dict[str, str] | None = None) -> None:
         self._storage_options = storage_options
         self._kept: dict[str, tuple[tuple[int, int], Snapshot]] = {}
+        self.transactions = Transactions()
         self._lock = threading.Lock()
 
     def newest(self, uri: str) -> Snapshot | None:
@@ -235,7 +257,8 @@ class Snapshots:
     def _open(self, uri: str) -> Snapshot | None:
         with faults.in_words(f"table {uri} cannot be read", uri):
             try:
-                snapshot = Snapshot(opened(uri, self._storage_options), self._storage_options)
+                table = opened(uri, self._storage_options)
+                snapshot = Snapshot(table, self._storage_options, self.transactions)
             except TableNotFoundError:
                 return None
         mark = _commit_stamp(uri, snapshot.version)
@@ -245,11 +268,11 @@ class Snapshots:
         return snapshot
 
 
-def marks_of(table: DeltaTable, series: Series) -> Watermarks:
-    """The series' marks as a handle sees them."""
+def _marks(series: Series, version_of: Callable[[str], int | None]) -> Watermarks:
+    """The series' marks among the application transactions that a handle sees."""
 
     def known(app_id: str) -> int | None:
-        version = table.transaction_version(app_id)
+        version = version_of(app_id)
         return None if version is None or version == NO_MARK else version
 
     return Watermarks(known(series.key), known(series.low_key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deltalake import PostCommitHookProperties
+from deltalake import DeltaTable, PostCommitHookProperties
 
 STATISTICS = ("timestamp", "_extracted_at", "source_provider", "_ingestion_id")
 """The columns whose first and last value the log keeps for each file: those that readers choose files by. Keeping all
@@ -15,3 +15,9 @@ PROPERTIES = {
 """What every Bronze table is set to; retention is a setting, and upkeep's."""
 APPEND_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """Looking for expired log entries costs an append more with every entry there is; upkeep does it instead."""
+
+
+def lacks_properties(table: DeltaTable) -> dict[str, str]:
+    """What a Bronze table is not set to yet: a release before 0.2 made it."""
+    held = table.metadata().configuration
+    return {key: text for key, text in PROPERTIES.items() if key not in held}

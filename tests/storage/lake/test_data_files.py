@@ -17,6 +17,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
 from ffe_core.errors import StorageError
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake import data_files
+from ffe_core.storage.lake.appends import append
 from ffe_core.storage.lake.writing import PROPERTIES
 from tests.ingestion.fakes import BTC, HOUR, START, hours
 from tests.storage.lake.test_delta_lake_manager import rows
@@ -62,7 +63,7 @@ class TestAppend:
     def test_the_commit_says_of_its_files_what_delta_rs_would_have_said(self, tmp_path: Path):
         held = candles(["BTCUSD", *ODD])
         ours, theirs = table(tmp_path / "ours"), table(tmp_path / "theirs")
-        data_files.append(ours, held, CommitProperties())
+        append(ours, held, CommitProperties())
         write_deltalake(theirs, held, mode="append", writer_properties=data_files.FOR_DELTA_RS)
         assert added(tmp_path / "ours", 1) == added(tmp_path / "theirs", 1)
         assert len(added(tmp_path / "ours", 1)) == 12
@@ -70,7 +71,7 @@ class TestAppend:
     def test_the_files_hold_what_delta_rs_would_have_written(self, tmp_path: Path):
         held = candles(["BTCUSD"])
         ours, theirs = table(tmp_path / "ours"), table(tmp_path / "theirs")
-        data_files.append(ours, held, CommitProperties())
+        append(ours, held, CommitProperties())
         write_deltalake(theirs, held, mode="append", writer_properties=data_files.FOR_DELTA_RS)
         for mine, other in zip(files(tmp_path / "ours"), files(tmp_path / "theirs"), strict=True):
             assert mine.parent.relative_to(tmp_path / "ours") == other.parent.relative_to(tmp_path / "theirs")
@@ -81,7 +82,7 @@ class TestAppend:
 
     def test_sizes_in_the_log_are_those_on_disk(self, tmp_path: Path):
         made = table(tmp_path)
-        data_files.append(made, candles(["BTCUSD"]), CommitProperties())
+        append(made, candles(["BTCUSD"]), CommitProperties())
         made.update_incremental()
         sizes = pa.table(made.get_add_actions(flatten=True))["size_bytes"].to_pylist()
         assert sorted(sizes) == sorted(path.stat().st_size for path in files(tmp_path))
@@ -90,7 +91,7 @@ class TestAppend:
         made = table(tmp_path)
         (tmp_path / "partition_date=2025-01-01").write_text("a file where a folder should be")
         with pytest.raises(OSError, match="partition_date=2025"):
-            data_files.append(made, candles(["BTCUSD"]), CommitProperties())
+            append(made, candles(["BTCUSD"]), CommitProperties())
         assert files(tmp_path) == []
         assert DeltaTable(str(tmp_path)).version() == 0
 

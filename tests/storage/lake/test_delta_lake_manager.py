@@ -19,7 +19,7 @@ from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
 from ffe_core.errors import CommitConflict, InputError, StorageError
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Series, Watermarks
-from ffe_core.storage.lake import delta_lake_manager
+from ffe_core.storage.lake import comparison
 from ffe_core.storage.lake.delta_lake_manager import conform
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.validation import validate
@@ -169,9 +169,9 @@ class TestCommit:
     ):
         lake.commit(BTC, rows(hours(0, 100)), Watermarks(), marks(0, 99))
         lake.commit(BTC, rows(hours(50, 51), volume="3"), marks(0, 99), marks(0, 99))
-        monkeypatch.setattr(delta_lake_manager, "_DENSE", dense)
-        monkeypatch.setattr(delta_lake_manager, "_FAR_BARS", apart)
-        monkeypatch.setattr(delta_lake_manager, "_MOST_BARS", at_most)
+        monkeypatch.setattr(comparison, "_DENSE", dense)
+        monkeypatch.setattr(comparison, "_FAR_BARS", apart)
+        monkeypatch.setattr(comparison, "_MOST_BARS", at_most)
         seen: list[int] = []
         real = Snapshot.rows
 
