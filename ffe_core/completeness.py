@@ -1,12 +1,11 @@
 """Completeness account: counts every expected bar once, as stored, dead lettered, marked or unexplained.
 
 `account` is the one definition: results of runs, previews, the coverage page and the command line all count with it.
-It works on ranges, and opens are read from the lake slice by slice, so memory does not grow with the range.
+It works on ranges, and opens are read from the lake file by file, so memory does not grow with the range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -35,7 +34,6 @@ Kind = Literal["dead_lettered", "marked", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Why an expected bar is not stored."""
 COUNTS = ("expected", "stored", "dead_lettered", "marked", "unexplained", "extra")
-_SLICE_BARS = 250_000
 
 
 @dataclass(slots=True)
@@ -137,25 +135,10 @@ def completeness(
 ) -> Completeness:
     """Count the bars that open in [start, end) (epoch seconds). Raises StorageError, CalendarHorizonError."""
     bars = ExpectedBars.of(calendar, series.timeframe, start, end)
-    held = stored_ranges(series, start, end, lake)
+    held = lake.stored_ranges(series, start, end)
     dead = queue.open_times(series, start, end)
     marked = acknowledged.ranges(series, start, end) if acknowledged else NONE
     return account(bars, start, end, held, dead, marked).completeness()
-
-
-def stored_ranges(series: Series, start: int, end: int, lake: DeltaLakeManager) -> Times:
-    """The stored bars that open in [start, end) as runs, read slice by slice."""
-    table = lake.open(series.table)
-    found = [
-        ranges_of(lake.stored_open_times(series, first, last, table), series.step)
-        for first, last in _slices(start, end, series.step)
-    ]
-    return join_ranges(found, series.step)
-
-
-def _slices(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:
-    size = step * _SLICE_BARS
-    return ((at, min(at + size, end)) for at in range(start, end, size))
 
 
 def _open_times_before(runs: Times, step: int, edges: Times) -> Times:

@@ -23,9 +23,7 @@ async def run_to_completion(
 
     A thread cannot be stopped: whoever holds a lease for it must hold it until it is done.
     """
-    # Not a task: a loop that is closed cancels every task, this one's and, where it were one, the work's.
-    call = partial(copy_context().run, partial(work, *args, **kwargs))
-    done = asyncio.get_running_loop().run_in_executor(None, call)
+    done = in_thread(work, *args, **kwargs)
     cancelled: asyncio.CancelledError | None = None
     while not done.done():
         try:
@@ -37,6 +35,15 @@ async def run_to_completion(
     if failure := done.exception():
         log.warning("what was under way when the run was cancelled failed: %s", failure)
     raise cancelled from failure
+
+
+def in_thread(
+    work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> asyncio.Future[Result]:
+    """Work begun in a thread; whoever awaits it must not be cancelled with it."""
+    # Not a task: a loop that is closed cancels every task, this one's and, where it were one, the work's.
+    call = partial(copy_context().run, partial(work, *args, **kwargs))
+    return asyncio.get_running_loop().run_in_executor(None, call)
 
 
 class Worker:

@@ -14,11 +14,13 @@ from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, partition_dates
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
+from ffe_core.ingestion.committer import Committer
 from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.ingestion.listing import Listing, saw
 from ffe_core.ingestion.pipeline import SeriesPipeline
 from ffe_core.ingestion.provider_adapter import ProviderAdapter
 from ffe_core.ingestion.series_result import Progress, SeriesResult
+from ffe_core.ingestion.turns import Member
 from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.providers.base import Provider, Record
 from ffe_core.results import SeriesResultDict
@@ -47,6 +49,7 @@ class BatchDataIngester:
         self.settings = Settings.load(config)
         self.stores = Stores(self.settings, delta_mgr, database)
         self.watermark_store, self.dlq = self.stores.watermarks, self.stores.queue
+        self._committer = Committer(delta_mgr, self.stores.watermarks)
 
     async def ingest_historical_data(
         self,
@@ -93,16 +96,25 @@ class BatchDataIngester:
         run_id: str | None = None,
         progress: Progress = lambda report: None,
         lease_wait: float | None = None,
+        member: Member | None = None,
     ) -> SeriesResult:
         """Run one series with an opened provider, under its lease; [start, end) in epoch seconds.
 
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
-        SeriesHeld.
+        SeriesHeld. `member`: the series' place among those it may be committed together with.
         """
         calendars, stores = self.settings.calendars, self.stores
         listing = Listing(series, data_provider, calendars, stores.instruments, stores.lake)
         pipeline = SeriesPipeline(
-            series, data_provider, listing.market, stores, listing=listing, run_id=run_id, progress=progress
+            series,
+            data_provider,
+            listing.market,
+            stores,
+            listing=listing,
+            run_id=run_id,
+            progress=progress,
+            committer=self._committer,
+            member=member,
         )
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await stores.lease(series, run_id).wait(wait):

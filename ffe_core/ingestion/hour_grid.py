@@ -70,6 +70,11 @@ class HourGrid:
             return np.zeros(len(open_times), dtype=bool)
         return elsewhere(self.calendar, open_times)
 
+    @property
+    def learned(self) -> bool:
+        """Whether something was learned that is not kept yet."""
+        return not self._is_kept
+
     def keep(self) -> None:
         """Keep what was learned, once something of it is stored."""
         if not self._is_kept and self._facts is not None and self._offset is not None:

@@ -11,6 +11,7 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.series_result import Progress, SeriesResult
+from ffe_core.ingestion.turns import Group, Member
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.results import AllAssetsResultDict, SeriesResultDict
@@ -52,14 +53,14 @@ class MultiAssetBatchIngester:
         start, end = times.parse_range(start_date, end_date)
         driven = self.ingester._driven(provider, data_provider)
         driven.check_start(start)
-        turns = asyncio.Semaphore(SERIES_AT_ONCE)
 
-        async def one(item: Series, opened: Provider) -> SeriesResultDict:
-            async with turns:
-                return await self._isolated(item, opened, start, end, checked_mode, progress)
+        async def one(member: Member, opened: Provider) -> SeriesResultDict:
+            async with member:
+                return await self._isolated(member, opened, start, end, checked_mode, progress)
 
-        async with driven as opened, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item, opened)) for item in series]
+        async with driven as opened, asyncio.TaskGroup() as tasks_of:
+            members = Group(asyncio.Semaphore(SERIES_AT_ONCE)).members(series)
+            tasks = [tasks_of.create_task(one(member, opened)) for member in members]
         results = [task.result() for task in tasks]
         return {
             "total_records": sum(result["records"] for result in results),
@@ -68,11 +69,14 @@ class MultiAssetBatchIngester:
         }
 
     async def _isolated(
-        self, series: Series, opened: Provider, start: int, end: int, mode: plan.Mode, progress: Progress
+        self, member: Member, opened: Provider, start: int, end: int, mode: plan.Mode, progress: Progress
     ) -> SeriesResultDict:
         """One series' result; whatever goes wrong stays its own."""
+        series = member.series
         try:
-            report = await self.ingester.run_series(series, opened, start, end, mode=mode, progress=progress)
+            report = await self.ingester.run_series(
+                series, opened, start, end, mode=mode, progress=progress, member=member
+            )
         except FFEError as error:
             report = SeriesResult(series, start, end, error=error)
         except Exception as error:

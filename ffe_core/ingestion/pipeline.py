@@ -10,6 +10,8 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,25 +21,38 @@ from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import CommitConflict, FFEError, ProviderError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.chunk import Chunk
+from ffe_core.ingestion.committer import Committer
 from ffe_core.ingestion.empty_responses import EmptyResponses
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.fetch import confirmed, is_empty
 from ffe_core.ingestion.hour_grid import HourGrid
 from ffe_core.ingestion.listing import Listing
 from ffe_core.ingestion.series_result import Progress, SeriesResult
+from ffe_core.ingestion.turns import Member
 from ffe_core.ingestion.young import first_young
 from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.clock import NOTICEABLE, ticks
 from ffe_core.providers.http import request_stats
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.lake.commits import Batch
+from ffe_core.storage.lake.comparison import Committed
 from ffe_core.storage.stores import Stores
-from ffe_core.threads import run_to_completion
+from ffe_core.threads import in_thread, run_to_completion
 from ffe_core.validation import read_open_times
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
 _NEVER = -(2**62)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A chunk ready to be committed; `settled` as `WatermarkStore.put` has it."""
+
+    batch: Batch
+    settled: int | None
 
 
 class SeriesPipeline:
@@ -53,9 +68,16 @@ class SeriesPipeline:
         listing: Listing | None = None,
         run_id: str | None = None,
         progress: Progress = lambda report: None,
+        committer: Committer | None = None,
+        member: Member | None = None,
     ) -> None:
-        """Without a `listing` every bar of the calendar is asked for, and nothing is learned of the first and last."""
+        """Without a `listing` every bar of the calendar is asked for, and nothing is learned of the first and last.
+
+        With a `member`, which has a turn, small batches are committed together with those of its group.
+        """
         self._series, self._provider, self._stores = series, provider, stores
+        self._committer = committer or Committer(stores.lake, stores.watermarks)
+        self._member = member
         self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing
         self._oldest: int | None = None  # open of the first bar that this run stored
@@ -207,7 +229,7 @@ class SeriesPipeline:
                 reach = self._take(report, chunk, page, answer)
                 self._responses.add(page, answer, twice=span.confirm_empty and self._is_empty(page, answer))
                 if chunk.wants_validation:
-                    await self._before_cancelled(chunk.validate)
+                    await self._in_thread(chunk.validate)
                 if chunk.is_due:
                     chunk = await self._flush(report, span, chunk)
                 self._progress(report)
@@ -215,7 +237,7 @@ class SeriesPipeline:
                     report.not_covered = (span.start, report.not_covered[1])
                     break
         except ProviderError:
-            await self._flush(report, span, chunk)
+            await self._flush(report, span, chunk, last=True)
             self._end_if_cancelled()
             raise
         except asyncio.CancelledError as error:
@@ -223,7 +245,7 @@ class SeriesPipeline:
         finally:
             await answers.aclose()
         if self._cancelled is None:
-            await self._flush(report, span, chunk)
+            await self._flush(report, span, chunk, last=True)
         else:
             await self._flush_fetched(report, span, chunk)
         self._end_if_cancelled()
@@ -233,15 +255,22 @@ class SeriesPipeline:
         if self._cancelled is not None:
             raise self._cancelled
 
-    async def _before_cancelled(self, work: Callable[..., object], *args: object) -> None:
-        """Do work in a thread. A cancellation meanwhile is kept for when all that was fetched is committed; at once if
-        the work failed, as nothing may be committed past what is missing."""
-        try:
-            await run_to_completion(work, *args)
-        except asyncio.CancelledError as error:
-            self._cancelled = error
-            if error.__cause__ is not None:
-                raise
+    async def _in_thread(self, work: Callable[..., Result], *args: object) -> Result:
+        """Do work in a thread, as `_before_cancelled` says."""
+        return await self._before_cancelled(in_thread(work, *args))
+
+    async def _before_cancelled(self, done: asyncio.Future[Result], hurry: Callable[[], None] = lambda: None) -> Result:
+        """See something through. A cancellation meanwhile is kept for when all that was fetched is committed, and
+        told by `hurry`; it ends the run at once if this fails, as nothing may be committed past what is missing."""
+        while not done.done():
+            try:
+                await asyncio.wait([done])
+            except asyncio.CancelledError as error:
+                self._cancelled = error
+                hurry()
+        if self._cancelled is not None and (failure := done.exception()) is not None:
+            raise self._cancelled from failure
+        return done.result()
 
     async def _flush_fetched(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> None:
         """Commit what a cancelled run has fetched; it ends, whether that succeeds or not."""
@@ -326,19 +355,26 @@ class SeriesPipeline:
             self._provider.said_skew = True
             log.warning("%s", report.notice)
 
-    async def _flush(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> Chunk:
-        """Commit the chunk, its dead letters first; a cancelled task still sees its commit through."""
+    async def _flush(self, report: SeriesResult, span: plan.Span, chunk: Chunk, *, last: bool = False) -> Chunk:
+        """Commit the chunk, its dead letters first; a cancelled task still sees its commit through.
+
+        The `last` of a span may be committed together with those of other series.
+        """
         report.phase = "committing"
+        self._progress(report)
         try:
-            await self._before_cancelled(self._commit, report, span, chunk)
+            ready = await self._in_thread(self._prepared, span, chunk)
+            if ready is not None:
+                await self._commit(report, chunk, ready, last)
         finally:  # what is committed counts, whatever came of the run meanwhile
             report.phase = "fetching"
             self._progress(report)
         return self._chunk(span)
 
-    def _commit(self, report: SeriesResult, span: plan.Span, chunk: Chunk) -> None:
+    def _prepared(self, span: plan.Span, chunk: Chunk) -> _Prepared | None:
+        """What a chunk comes to: its dead letters kept, its rows whole, where the marks go; None if nothing came."""
         if chunk.reached is None:
-            return
+            return None
         candles = chunk.candles()
         if span.newest_first:
             candles = candles.sort_by("timestamp")
@@ -348,21 +384,38 @@ class SeriesPipeline:
         self._dropped_until = max(self._dropped_until, max(dropped, default=_NEVER))
         after = self._marks_after(span, chunk.reached, newest)
         self._newest = max(self._newest, newest or 0, after.watermark or 0)
-        if candles.num_rows or after != self._held:
-            self._note_oldest(candles)
-            rows = self._enriched(candles)
-            done = self._stores.lake.commit(self._series, rows, self._held, after, self._note())
-            chunk.counts.stored += done.new + done.restated
-            chunk.counts.restated += done.restated
-            chunk.counts.duplicates += done.repeats
-            self._hours.keep()
-        moved, self._held = after != self._held, after
-        settled = self._settled(span, newest)
-        report.marks = after
+        self._note_oldest(candles)
+        batch = Batch(self._series, self._enriched(candles), self._held, after, self._note())
+        return _Prepared(batch, self._settled(span, newest, after.watermark))
+
+    async def _commit(self, report: SeriesResult, chunk: Chunk, ready: _Prepared, last: bool) -> None:
+        batch = ready.batch
+        if batch.rows.num_rows == 0 and batch.after == batch.before:
+            self._count(report, chunk, batch, Committed(0, 0, 0))
+            if ready.settled is not None:
+                await self._in_thread(self._stores.watermarks.put, self._series, batch.after, ready.settled)
+            return
+        pending = self._committer.begin(batch, ready.settled, self._member, waits=last and self._cancelled is None)
+        outcome = await self._before_cancelled(pending.outcome, pending.hurry)
+        if isinstance(outcome, Committed):
+            self._count(report, chunk, batch, outcome)
+            if self._hours.learned:
+                await self._in_thread(self._hours.keep)
+        failure = outcome if isinstance(outcome, Exception) else pending.not_copied
+        if failure is not None and self._cancelled is not None:
+            raise self._cancelled from failure
+        if self._member is not None and self._cancelled is None:
+            await self._member.take_turn()
+        if failure is not None:
+            raise failure
+
+    def _count(self, report: SeriesResult, chunk: Chunk, batch: Batch, done: Committed) -> None:
+        chunk.counts.stored += done.new + done.restated
+        chunk.counts.restated += done.restated
+        chunk.counts.duplicates += done.repeats
+        self._held = report.marks = batch.after
         report.counts.add(chunk.counts)
         self._unfinished += chunk.unfinished
-        if moved or settled is not None:
-            self._stores.watermarks.put(self._series, after, settled)
 
     def _note_oldest(self, candles: pa.Table) -> None:
         if candles.num_rows:
@@ -391,9 +444,9 @@ class SeriesPipeline:
         mock, skew = self._provider.is_mock, self._provider.clock_skew
         return enrich(candles, self._series, self._ingestion_id, is_mock=mock, clock_skew=skew)
 
-    def _settled(self, span: plan.Span, newest: int | None) -> int | None:
+    def _settled(self, span: plan.Span, newest: int | None, watermark: int | None) -> int | None:
         """The watermark, if the bar there has just been read and no longer changes; None if it may."""
-        settle, watermark = self._provider.settle_seconds, self._held.watermark
+        settle = self._provider.settle_seconds
         if not settle or span.advances != "watermark" or newest is None or newest != watermark:
             return None
         return newest if newest + self._series.step + settle <= self._provider.now() else None

@@ -14,7 +14,6 @@ import numpy as np
 
 from ffe_core import times
 from ffe_core.candles import SCHEMA
-from ffe_core.completeness import stored_ranges
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.intervals import Times, join_ranges
@@ -190,7 +189,7 @@ class WatermarkVerbs:
 
     def _candidates(self, series: Series, low: int, watermark: int) -> Times:
         """Runs of the bars that are expected or stored, from the first candle to the one before the watermark."""
-        held = stored_ranges(series, low, watermark, self._lake)
+        held = self._lake.stored_ranges(series, low, watermark)
         first = int(held[:, 0].min()) if len(held) else low
         calendar = calendar_of(series, self._service.settings)
         return join_ranges([calendar.expected_ranges(series.timeframe, first, watermark), held], series.step)

@@ -101,12 +101,17 @@ class WatermarkStore:
 
         `settled`: the bars that open up to there (epoch seconds) need not be read again, as they no longer change.
         """
+        self.put_all({series: (marks, settled)})
+
+    def put_all(self, marks: Mapping[Series, tuple[Watermarks, int | None]]) -> None:
+        """The same for several series, in one write; nothing is written where the file says so already."""
 
         def change(entries: Entries) -> None:
-            before = entries.pop(series.key, {})
-            if marks != Watermarks():
-                kept = before.get("settled") if settled is None else times.iso(settled)
-                entries[series.key] = _value_of(marks) | ({"settled": kept} if kept else {})
+            for series, (held, settled) in marks.items():
+                before = entries.pop(series.key, {})
+                if held != Watermarks():
+                    kept = before.get("settled") if settled is None else times.iso(settled)
+                    entries[series.key] = _value_of(held) | ({"settled": kept} if kept else {})
 
         self._update(change)
 

@@ -146,7 +146,7 @@ def slow_commits(folder: Path) -> Path:
         "            def slow(*arguments, **more):\n"
         f"                pathlib.Path({str(folder / 'committing')!r}).touch()\n"
         "                time.sleep(30)\n"
-        "            DeltaLakeManager.commit = slow\n"
+        "            DeltaLakeManager.commit_all = slow\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
     return folder / "site"

@@ -73,7 +73,7 @@ async def test_pages_that_came_during_a_commit_are_committed_unless_it_failed(
     monkeypatch.setattr(chunk_module, "_VALIDATE_RECORDS", 1)
     monkeypatch.setattr(chunk_module, "_COMMIT_ROWS", 1)
     single, provider = ingester(tmp_path), FakeProvider(records(hours(0, 100)))
-    commit, entered, go_on = single.delta_mgr.commit, threading.Event(), threading.Event()
+    commit, entered, go_on = single.delta_mgr.commit_all, threading.Event(), threading.Event()
 
     def slow(*arguments: Any) -> Any:
         entered.set()
@@ -82,7 +82,7 @@ async def test_pages_that_came_during_a_commit_are_committed_unless_it_failed(
             raise StorageError("no space is left")
         return commit(*arguments)
 
-    monkeypatch.setattr(single.delta_mgr, "commit", slow)
+    monkeypatch.setattr(single.delta_mgr, "commit_all", slow)
     task = asyncio.create_task(single.run_series(BTC, provider, hour(0), hour(100)))
     assert await asyncio.to_thread(entered.wait, 20)
     await asyncio.sleep(0.2)

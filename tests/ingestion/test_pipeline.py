@@ -341,7 +341,7 @@ class TestFailures:
                 raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr(single.watermark_store, "put", full)
+            patch.setattr(single.watermark_store, "put_all", full)
             report = run(single, FakeProvider(records(hours(0, 10))), hour(0), hour(10))
         assert (report.status, report.counts.stored, report.marks.watermark) == ("error", 5, hour(9))
         assert adds_up(report)
@@ -392,19 +392,17 @@ class TestFailures:
     def test_a_faster_writer_makes_it_plan_again(self, tmp_path: Path):
         single, provider = ingester(tmp_path), FakeProvider(records(hours(0, 30)))
         faster = ingester(tmp_path)
-        commit, conflicts = single.delta_mgr.commit, []
+        commit, conflicts = single.delta_mgr.commit_all, list[Any]()
 
-        def late(*arguments: Any) -> Any:
+        def late(batches: Any) -> Any:
             if not conflicts:
-                rows = arguments[1].slice(0, 12)
+                rows = batches[0].rows.slice(0, 12)
                 faster.delta_mgr.commit(BTC, rows, Watermarks(), Watermarks(hour(11), hour(0)))
-            try:
-                return commit(*arguments)
-            except CommitConflict as error:
-                conflicts.append(error)
-                raise
+            outcomes = commit(batches)
+            conflicts.extend(one for one in outcomes if isinstance(one, CommitConflict))
+            return outcomes
 
-        single.delta_mgr.commit = late  # type: ignore[method-assign]
+        single.delta_mgr.commit_all = late  # type: ignore[method-assign]
         report = run(single, provider, hour(0), hour(30))
         assert len(conflicts) == 1
         assert (open_times(tmp_path), report.counts.stored, report.status) == (list(hours(0, 30)), 18, "success")
@@ -436,14 +434,14 @@ class TestFailures:
 
     async def test_a_commit_under_way_is_seen_through_before_a_cancelled_run_ends(self, tmp_path: Path):
         single = ingester(tmp_path)
-        commit, loop = single.delta_mgr.commit, asyncio.get_running_loop()
+        commit, loop = single.delta_mgr.commit_all, asyncio.get_running_loop()
         task: asyncio.Task[Any]
 
         def cancelled_meanwhile(*arguments: Any) -> Any:
             loop.call_soon_threadsafe(task.cancel)
             return commit(*arguments)
 
-        single.delta_mgr.commit = cancelled_meanwhile  # type: ignore[method-assign]
+        single.delta_mgr.commit_all = cancelled_meanwhile  # type: ignore[method-assign]
         task = asyncio.create_task(single.run_series(BTC, FakeProvider(records(hours(0, 10))), hour(0), hour(10)))
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -452,7 +450,14 @@ class TestFailures:
 
     @pytest.mark.parametrize(
         "place",
-        ["watermarks.put", "lake.marks", "lake.commit", "queue.open_times", "acknowledged.note_asked"],
+        [
+            "watermarks.put",
+            "watermarks.put_all",
+            "lake.marks",
+            "lake.commit_all",
+            "queue.open_times",
+            "acknowledged.note_asked",
+        ],
     )
     async def test_the_lease_is_kept_until_every_thread_is_done_however_often_it_is_cancelled(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str

@@ -102,8 +102,8 @@ GUARDS = (
         f"{_SHORT}::test_a_verb_killed_where_it_commits_and_run_again_has_done_its_work_once",
         (
             (
-                "            chunk.counts.stored += done.new + done.restated\n",
-                "            self._dead_letter(chunk)\n            chunk.counts.stored += done.new + done.restated\n",
+                "        chunk.counts.stored += done.new + done.restated\n",
+                "        self._dead_letter(chunk)\n        chunk.counts.stored += done.new + done.restated\n",
             ),
         ),
     ),

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
 from ffe_core.ingestion.series_result import SeriesResult
+from ffe_core.ingestion.turns import Group, Member
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary, with_earlier
 from ffe_core.providers import provider_class
@@ -99,11 +100,11 @@ class Backfill:
         run_id: int,
         request: BackfillRequest,
         provider: Provider,
-        turns: asyncio.Semaphore,
+        group: Group,
         lease_wait: float,
     ) -> None:
         self._service, self._run_id, self._request = service, run_id, request
-        self._provider, self._turns, self._lease_wait = provider, turns, lease_wait
+        self._provider, self._group, self._lease_wait = provider, group, lease_wait
         self._reports: dict[int, SeriesResult] = {}
         self._newer: dict[int, SeriesResult] = {}
         self._changed: set[int] = set()
@@ -119,12 +120,23 @@ class Backfill:
         try:
             async with self._provider as opened:
                 lows = await asyncio.to_thread(self._lows_behind)
-                await _all_of(self._newer_pass(number, opened, low) for number, low in lows.items())
+                await self._all(lows, lambda number, member: self._newer_pass(number, member, opened, lows[number]))
                 everything = [number for number in range(len(self._request.series)) if not self._has_failed(number)]
-                await _all_of(self._pass(number, opened) for number in everything)
+                await self._all(everything, lambda number, member: self._pass(number, member, opened))
         finally:
             over.set()
             await writer
+
+    async def _all(self, numbers: Collection[int], pass_of: Callable[[int, Member], Coroutine[Any, Any, None]]) -> None:
+        """Await a pass over each of these series, when cancelled too: one may be seeing its commit through."""
+        members = self._group.members(self._request.series[number] for number in numbers)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, member in zip(numbers, members, strict=True):
+                    tasks.create_task(pass_of(number, member))
+        finally:
+            for member in members:
+                member.leave()
 
     def _lows_behind(self) -> dict[int, int]:
         """Low marks of series with both newer bars and history to fetch, if several: the newer bars go first."""
@@ -138,16 +150,16 @@ class Backfill:
                     lows[number] = low
         return lows
 
-    async def _newer_pass(self, number: int, opened: Provider, low: int) -> None:
+    async def _newer_pass(self, number: int, member: Member, opened: Provider, low: int) -> None:
         """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
-        report = await self._in_turn(number, opened, low)
+        report = await self._in_turn(number, member, opened, low)
         if report.error is not None:
             self._ended(number, report)
         else:
             self._newer[number] = report
 
-    async def _pass(self, number: int, opened: Provider) -> None:
-        report = await self._in_turn(number, opened, self._request.start)
+    async def _pass(self, number: int, member: Member, opened: Provider) -> None:
+        report = await self._in_turn(number, member, opened, self._request.start)
         if number in self._newer:
             with_earlier(report, self._newer.pop(number))
         self._ended(number, report)
@@ -155,14 +167,14 @@ class Backfill:
     def _has_failed(self, number: int) -> bool:
         return number in self._reports and self._reports[number].error is not None
 
-    async def _in_turn(self, number: int, opened: Provider, start: int) -> SeriesResult:
+    async def _in_turn(self, number: int, member: Member, opened: Provider, start: int) -> SeriesResult:
         """One series from `start` on, whatever becomes of it."""
-        series = self._request.series[number]
-        async with self._turns:
+        series = member.series
+        async with member:
             if number not in self._reports:
                 self._set(number, state=run_states.RUNNING, started_at=time.time())
             try:
-                return await self._run(number, series, opened, start)
+                return await self._run(number, member, opened, start)
             except FFEError as error:
                 failure = error
             except Exception as error:
@@ -170,14 +182,14 @@ class Backfill:
                 failure = FFEError(redact(f"{type(error).__name__}: {error}"))
             return SeriesResult(series, self._request.start, self._request.end, error=failure)
 
-    async def _run(self, number: int, series: Series, opened: Provider, start: int) -> SeriesResult:
+    async def _run(self, number: int, member: Member, opened: Provider, start: int) -> SeriesResult:
         def progress(report: SeriesResult) -> None:
             with self._lock:
                 self._reports[number] = report
                 self._changed.add(number)
 
         return await self._service.ingester.run_series(
-            series,
+            member.series,
             opened,
             start,
             self._request.end,
@@ -185,6 +197,7 @@ class Backfill:
             run_id=str(self._run_id),
             progress=progress,
             lease_wait=self._lease_wait,
+            member=member,
         )
 
     def _ended(self, number: int, report: SeriesResult) -> None:
@@ -226,10 +239,3 @@ class Backfill:
             return progressed(report)
         both = replace(report, counts=replace(report.counts), request_stats=replace(report.request_stats))
         return progressed(with_earlier(both, newer))
-
-
-async def _all_of(passes: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Await every pass to its end, when cancelled too: one may be seeing its commit through."""
-    async with asyncio.TaskGroup() as group:
-        for each in passes:
-            group.create_task(each)

@@ -27,6 +27,7 @@ from ffe_core.errors import (
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE
+from ffe_core.ingestion.turns import Group
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.backfill import Backfill, BackfillRequest
 from ffe_core.operations.runs.log import RunLines
@@ -50,6 +51,8 @@ _WRITE_SECONDS = 0.5
 _PATIENCE_SECONDS = 15
 """How long a run goes on while the database cannot be written for a reason that hardly passes by itself, such as a full
 disk. A lock of another program is waited for as long as a lease."""
+_LINGER_SECONDS = 0.25
+"""How long what a scheduled run has fetched waits for other runs that were due with it."""
 _LATER_SECONDS = 5
 """How often the end of a run that could not be written down is tried again."""
 
@@ -82,6 +85,7 @@ class RunService:
         self.on_end: Callable[[int], object] | None = None
         """Told the number of each run that has ended, unless the service closes; it must not take long."""
         self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
+        self._due: dict[str, Group] = {}
         self._shared_providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
         self._starting = threading.Lock()
@@ -118,11 +122,11 @@ class RunService:
             parent_id,
             parameters,
         )
-        turns = self.turns(request.provider, priority)
+        group = self.group(request.provider, priority)
         with self._starting:
             if not lease_wait:
                 self.check_free(request.series)
-            return self.submit(run, lambda run_id: Backfill(self, run_id, request, provider, turns, lease_wait).work())
+            return self.submit(run, lambda run_id: Backfill(self, run_id, request, provider, group, lease_wait).work())
 
     def submit(self, run: NewRun, job: Job) -> int:
         """Write a run down and work it off: the way for every kind of run. The job sets the states of its series."""
@@ -381,9 +385,13 @@ class RunService:
         self.runs.update(run_id, **how)
         self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
 
-    def turns(self, provider: str, priority: bool = False) -> asyncio.Semaphore:
-        """At most so many series of a provider are under way at once; those first in line have turns of their own."""
-        return self._turns.setdefault((provider, priority), asyncio.Semaphore(SERIES_AT_ONCE))
+    def group(self, provider: str, priority: bool = False) -> Group:
+        """What the series of a new run belong to: one of its own, or that of all runs first in line.
+
+        At most so many series of a provider are under way at once; those first in line have turns of their own.
+        """
+        turns = self._turns.setdefault((provider, priority), asyncio.Semaphore(SERIES_AT_ONCE))
+        return self._due.setdefault(provider, Group(turns, _LINGER_SECONDS)) if priority else Group(turns)
 
     def _provider(self, name: str, shared: bool) -> Provider:
         """A provider of its own for a long run; short ones share one, as each makes its own connections."""

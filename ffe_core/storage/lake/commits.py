@@ -60,6 +60,9 @@ class Table(Protocol):
     def opened(self) -> Snapshot:
         """The same through a handle of its own."""
 
+    def wrote(self, table: DeltaTable, path: str, series: Series, rows: pa.Table) -> None:
+        """Told what a committed file of ours holds."""
+
 
 @dataclass(slots=True, eq=False)
 class _Ready:
@@ -169,6 +172,9 @@ class _GroupCommit:
             self._outcomes.update({place: self._refused(one.batch.series, error) for place, one in ready.items()})
         else:
             self._outcomes.update({place: _done(table, one) for place, one in ready.items()})
+            for one in ready.values():
+                if one.files is not None and len(one.files) == 1:
+                    self._table.wrote(table, one.files[0].path, one.batch.series, one.fresh)
         return True
 
     def _refused(self, series: Series, error: Exception) -> StorageError:

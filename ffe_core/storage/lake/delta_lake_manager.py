@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
 from ffe_core.errors import InputError, StorageError
+from ffe_core.intervals import NONE, Times, clip_open_times
 from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
@@ -24,6 +25,7 @@ from ffe_core.storage.lake.appends import COMMIT_RETRIES, append
 from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
 from ffe_core.storage.lake.comparison import Committed, latest
+from ffe_core.storage.lake.file_ranges import FileRanges
 from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs
 from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
 from ffe_core.timeframes import TIMEFRAMES
@@ -45,6 +47,7 @@ class DeltaLakeManager:
         self.storage_path = lake_address(place, "storage_path")
         self.storage_options = faults.bounded(self.storage_path, storage_options)
         self._snapshots = Snapshots(self.storage_options)
+        self.file_ranges = FileRanges()
 
     def table_uri(self, table_name: str) -> str:
         """Where a table lies."""
@@ -247,6 +250,15 @@ class DeltaLakeManager:
             return np.empty(0, np.int64)
         return _distinct(epochs(snapshot.rows(series, start, end, ["timestamp"])["timestamp"]))
 
+    def stored_ranges(self, series: Series, start: int, end: int) -> Times:
+        """The stored bars in [start, end) as ranges [first open, last open + step), on each grid by time.
+
+        Each data file is read once by this object, or not at all where it wrote the file. StorageError.
+        """
+        snapshot = self.snapshot(series.table)
+        held = NONE if snapshot is None else self.file_ranges.of(snapshot, series, start, end)
+        return clip_open_times(held, series.step, start, end)
+
     def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
         """What the handle sees; without one, the series' table as it is now."""
         return self.snapshot(series.table) if table is None else self.seen_through(table)
@@ -272,6 +284,9 @@ class _BronzeTable:
 
     def opened(self) -> Snapshot:
         return self._lake.seen_through(self._lake.ensure_table(self._timeframe))
+
+    def wrote(self, table: DeltaTable, path: str, series: Series, rows: pa.Table) -> None:
+        self._lake.file_ranges.wrote(table.table_uri, path, series, epochs(rows["timestamp"]))
 
 
 def _changed(folder: Path) -> int | None:

@@ -11,11 +11,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import sqlalchemy as sa
 
-from ffe_core.intervals import Times
+from ffe_core.storage.lake.file_ranges import ByProvider
 from ffe_core.storage.state.database import Database, metadata
-
-ByProvider = dict[str, Times]
-"""Runs [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
 
 _table = sa.Table(
     "file_runs",

@@ -13,16 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from ffe_core.candles import table_name
 from ffe_core.errors import StorageError
-from ffe_core.intervals import NONE, Times, join_ranges
+from ffe_core.intervals import Times, join_ranges
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.range_cache import ByProvider, RangeCache
-from ffe_core.storage.lake.snapshot import MICROS, Files, Ints, Snapshot, micros
+from ffe_core.storage.lake.file_ranges import ByProvider, ranges_in
+from ffe_core.storage.lake.range_cache import RangeCache
+from ffe_core.storage.lake.snapshot import Files, Snapshot
 from ffe_core.timeframes import seconds
 
 ALWAYS = (-(2**60), 2**60)
@@ -105,7 +104,7 @@ class StoredRanges:
             return
 
         def one(place: int) -> ByProvider:
-            return _runs_in(table.snapshot, fresh, place, timeframe)
+            return ranges_in(table.snapshot, fresh, place, timeframe)
 
         with ThreadPoolExecutor(_READERS) as readers:
             found = dict(zip(fresh.paths.tolist(), readers.map(one, range(len(fresh))), strict=True))
@@ -132,37 +131,3 @@ def _joined(table: _Table, files: Files, timeframe: str) -> dict[Series, Times]:
             known = table.joined[series] = paths, runs
         found[series] = known[1]
     return found
-
-
-def _runs_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
-    """Runs of one file by provider; the provider's column is read only where the log does not name just one."""
-    path, step = files.paths[place], seconds(timeframe)
-    first, last = files.providers[place]
-    columns = ["timestamp"] if first == last else ["timestamp", "source_provider"]
-    try:
-        rows = snapshot.read_file(path, columns)
-    except (OSError, pa.ArrowException) as error:
-        raise snapshot.damaged(Series(files.pairs[place], timeframe, first), [path], columns, error) from error
-    if first == last:
-        return {first: _runs(micros(rows["timestamp"]), step)}
-    found = {}
-    for provider in pc.unique(rows["source_provider"]).to_pylist():
-        own = rows.filter(pc.equal(rows["source_provider"], pa.scalar(provider)))
-        found[str(provider)] = _runs(micros(own["timestamp"]), step)
-    return found
-
-
-def _runs(times: Ints, step: int) -> Times:
-    """Runs of bars given by opens in microseconds, in any order and repeated or not."""
-    if len(times) == 0:
-        return NONE
-    apart = np.diff(times)
-    if (apart <= 0).any():
-        times = np.unique(times)
-        apart = np.diff(times)
-    breaks = np.flatnonzero(apart != step * MICROS)
-    if len(breaks) == 0:
-        return np.array([[times[0] // MICROS, times[-1] // MICROS + step]])
-    starts = times[np.concatenate(([0], breaks + 1))] // MICROS
-    ends = times[np.concatenate((breaks, [len(times) - 1]))] // MICROS + step
-    return join_ranges([np.column_stack((starts, ends))], step)

@@ -19,7 +19,7 @@ import pytest
 from ffe_core import times
 from ffe_core.cli.common import follow
 from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
-from ffe_core.ingestion import chunk
+from ffe_core.ingestion import chunk, committer
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.outcome import next_step
@@ -155,19 +155,19 @@ def test_a_cancelled_run_ends_when_the_last_of_its_series_has_seen_its_commit_th
 ) -> None:
     """BTCUSD waits for a page and stops at once; ETHUSD is in the middle of a commit and must be waited for."""
     committing, goes_on = threading.Event(), threading.Event()
-    commit, fetch = DeltaLakeManager.commit, Market.fetch
+    commit, fetch = DeltaLakeManager.commit_all, Market.fetch
 
-    def held_commit(self: DeltaLakeManager, series: Series, *args: Any) -> Any:
+    def held_commit(self: DeltaLakeManager, batches: Any) -> Any:
         committing.set()
         assert goes_on.wait(WAIT)
-        return commit(self, series, *args)
+        return commit(self, batches)
 
     async def held_fetch(self: Market, pair: str, timeframe: str, page: Page) -> Fetched:
         if pair == "BTCUSD":
             await asyncio.sleep(WAIT)
         return await fetch(self, pair, timeframe, page)
 
-    monkeypatch.setattr(DeltaLakeManager, "commit", held_commit)
+    monkeypatch.setattr(DeltaLakeManager, "commit_all", held_commit)
     monkeypatch.setattr(Market, "fetch", held_fetch)
     with opened(tmp_path) as service:
         run_id = service.start(asked("BTCUSD", "ETHUSD"), "ann")
@@ -180,6 +180,31 @@ def test_a_cancelled_run_ends_when_the_last_of_its_series_has_seen_its_commit_th
         service.wait(run_id, WAIT)
         assert states_of(service, run_id) == ("cancelled", {"BTCUSD": "cancelled", "ETHUSD": "cancelled"})
         assert service.runs.series(run_id)[1].records == len(kept(tmp_path, "ETHUSD")) > 0
+
+
+def test_the_series_of_a_run_are_one_commit_and_so_are_those_of_runs_due_together(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "QUIET_SECONDS", 900.0)
+    monkeypatch.setattr(committer, "LONGEST_SECONDS", 900.0)
+    monkeypatch.setattr(run_service, "_LINGER_SECONDS", 2.0)
+    pairs = [f"{coin}USD" for coin in "BTC ETH SOL ADA LTC XRP".split()]
+    with opened(tmp_path) as service:
+        run_id = done(service, asked(*pairs, days=1))
+        assert states_of(service, run_id) == ("complete", dict.fromkeys(pairs, "complete"))
+        assert _version(service) == 1
+        due = [service.start(asked(pair, days=2), "the scheduler", priority=True) for pair in pairs]
+        for run_id in due:
+            service.wait(run_id, WAIT)
+        assert {states_of(service, run_id)[0] for run_id in due} == {"complete"}
+        assert _version(service) < 1 + len(pairs)
+    assert all(len(kept(tmp_path, pair)) == 48 for pair in pairs)
+
+
+def _version(service: RunService) -> int:
+    table = service.lake.open("raw_market_data_1h")
+    assert table is not None
+    return table.version()
 
 
 def test_continue_goes_on_where_the_marks_stand(tmp_path: Path, market: Market) -> None:

@@ -1,0 +1,95 @@
+"""File ranges: the bars of each data file as ranges of opens, known from when it was written or read: it never changes.
+
+What a run stored is counted after every one; only files that others wrote meanwhile are read for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import pyarrow as pa
+
+from ffe_core.intervals import NONE, Times, join_ranges
+from ffe_core.series import Series
+from ffe_core.storage.lake.snapshot import MICROS, Files, Ints, Snapshot, micros
+from ffe_core.timeframes import seconds
+
+ByProvider = dict[str, Times]
+"""Ranges [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
+_MOST_FILES = 50_000
+
+
+class FileRanges:
+    """What is known of the files of some tables, the last used of them. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], ByProvider] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, snapshot: Snapshot, series: Series, start: int, end: int) -> Times:
+        """The stored bars of a series as ranges; those of files that may hold some in [start, end), and beyond it.
+
+        DamagedTable if a file cannot be read.
+        """
+        files = snapshot.files(series).between(start, end)
+        found = [self._one(snapshot, files, place, series) for place in range(len(files))]
+        return join_ranges([ranges for ranges in found if ranges is not None], series.step)
+
+    def wrote(self, uri: str, path: str, series: Series, open_times: Ints) -> None:
+        """Remember the opens (epoch seconds) of a file that was just written."""
+        self._keep((uri, path), {series.provider: ranges_at(open_times * MICROS, series.step)})
+
+    def _one(self, snapshot: Snapshot, files: Files, place: int, series: Series) -> Times | None:
+        key = snapshot.uri, str(files.paths[place])
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
+        if known is None:
+            known = ranges_in(snapshot, files, place, series.timeframe)
+            self._keep(key, known)
+        return known.get(series.provider)
+
+    def _keep(self, key: tuple[str, str], held: ByProvider) -> None:
+        with self._lock:
+            self._known[key] = held
+            if len(self._known) > _MOST_FILES:
+                self._known.popitem(last=False)
+
+
+def ranges_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
+    """Ranges of one file by provider; the provider's column is read only where the log does not name just one."""
+    path, step = files.paths[place], seconds(timeframe)
+    first, last = files.providers[place]
+    columns = ["timestamp"] if first == last else ["timestamp", "source_provider"]
+    try:
+        rows = snapshot.read_file(path, columns)
+    except (OSError, pa.ArrowException) as error:
+        raise snapshot.damaged(Series(files.pairs[place], timeframe, first), [path], columns, error) from error
+    if first == last:
+        return {first: ranges_at(micros(rows["timestamp"]), step)}
+    import pyarrow.compute as pc  # not at the top: files of one provider do without
+
+    found = {}
+    for provider in pc.unique(rows["source_provider"]).to_pylist():
+        own = rows.filter(pc.equal(rows["source_provider"], pa.scalar(provider)))
+        found[str(provider)] = ranges_at(micros(own["timestamp"]), step)
+    return found
+
+
+def ranges_at(times: Ints, step: int) -> Times:
+    """Ranges of bars given by opens in microseconds, in any order and repeated or not."""
+    if len(times) == 0:
+        return NONE
+    apart = np.diff(times)
+    if (apart <= 0).any():
+        times = np.unique(times)
+        apart = np.diff(times)
+    breaks = np.flatnonzero(apart != step * MICROS)
+    if len(breaks) == 0:
+        return np.array([[times[0] // MICROS, times[-1] // MICROS + step]])
+    starts = times[np.concatenate(([0], breaks + 1))] // MICROS
+    ends = times[np.concatenate((breaks, [len(times) - 1]))] // MICROS + step
+    return join_ranges([np.column_stack((starts, ends))], step)
