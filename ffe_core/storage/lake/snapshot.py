@@ -109,7 +109,8 @@ class Snapshot:
         self.table = table
         self.version = table.version()
         self.uri = table.table_uri
-        self._actions = pa.table(table.get_add_actions(flatten=True))
+        # Not pa.table(): that loads pandas to see whether it was given some of it.
+        self._actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
         self._storage_options = storage_options
         self._files: dict[Series, Files] = {}
         self._marks: dict[Series, Watermarks] = {}
