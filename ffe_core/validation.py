@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffe_core.candles import PRICES, TIMESTAMP, VALUES
+from ffe_core.columns import CandleColumns
 
 Columns = Mapping[str, np.ndarray]
 
@@ -85,6 +86,8 @@ def read_open_times(records: Sequence[Any]) -> np.ndarray:
 
     A fraction of a second comes back as an odd second, which lies on no grid.
     """
+    if isinstance(records, CandleColumns):
+        return records.open_times
     micros = _read_dates(_column(_rows(records), "date"))
     open_times = micros // 1_000_000
     return np.where((micros != _UNREADABLE) & (micros % 1_000_000 != 0), open_times | 1, open_times)
@@ -108,17 +111,27 @@ def validate(
     volume is 0.0.
     """
     open_times = read_open_times(records) if open_times is None else open_times
-    rows = _rows(records)
-    columns, flags = _read_values(rows, has_volume)
-    flags |= _time_flags(rows, open_times, grid)
+    columns, flags, shape = _read(records, open_times, has_volume)
+    flags |= _grid_flags(open_times, grid)
     flags |= _rule_flags(columns)
-    shape = _shape_flags(records, rows, open_times)
     bad = _any([*flags.values(), *shape.values()], len(records))
     failures = [
         Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(open_times[i]))
         for i in np.flatnonzero(bad).tolist()
     ]
     return _deduplicated(records, columns, open_times, np.flatnonzero(~bad), failures)
+
+
+def _read(
+    records: Sequence[Any], open_times: np.ndarray, has_volume: bool | np.ndarray
+) -> tuple[Columns, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The five values as float columns, the flags of what could not be read, and of records that are none."""
+    if isinstance(records, CandleColumns):
+        infinite = {f"not_finite:{name}": ~np.isfinite(records.values[name]) for name in VALUES}
+        return records.values, _raised(infinite), {}
+    rows = _rows(records)
+    columns, flags = _read_values(rows, has_volume)
+    return columns, flags | _time_flags(rows, open_times), _shape_flags(records, rows, open_times)
 
 
 def _rows(records: Sequence[Any]) -> Sequence[dict[str, Any]]:
@@ -151,7 +164,12 @@ def _read_values(
         flags[f"not_a_number:{name}"] = unreadable
         flags[f"not_finite:{name}"] = ~np.isfinite(values) & ~missing & ~unreadable
         columns[name] = values
-    return columns, {code: mask for code, mask in flags.items() if mask.any()}
+    return columns, _raised(flags)
+
+
+def _raised(flags: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The flags that any record raises."""
+    return {code: mask for code, mask in flags.items() if mask.any()}
 
 
 def _read_numbers(values: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -211,14 +229,16 @@ def _date(value: Any) -> int:
         return _UNREADABLE
 
 
-def _time_flags(rows: Sequence[dict[str, Any]], open_times: np.ndarray, grid: int) -> dict[str, np.ndarray]:
+def _grid_flags(open_times: np.ndarray, grid: int) -> dict[str, np.ndarray]:
+    return _raised({"off_grid": (open_times % grid != 0) & (open_times != UNREADABLE)})
+
+
+def _time_flags(rows: Sequence[dict[str, Any]], open_times: np.ndarray) -> dict[str, np.ndarray]:
     unreadable = open_times == UNREADABLE
-    flags = {"off_grid": (open_times % grid != 0) & ~unreadable}
-    if unreadable.any():
-        absent = np.array([date is None for date in _column(rows, "date")], dtype=bool)
-        flags["missing_field:date"] = unreadable & absent
-        flags["time_unreadable"] = unreadable & ~absent
-    return {code: mask for code, mask in flags.items() if mask.any()}
+    if not unreadable.any():
+        return {}
+    absent = np.array([date is None for date in _column(rows, "date")], dtype=bool)
+    return _raised({"missing_field:date": unreadable & absent, "time_unreadable": unreadable & ~absent})
 
 
 def _rule_flags(columns: Columns) -> dict[str, np.ndarray]:
@@ -226,7 +246,7 @@ def _rule_flags(columns: Columns) -> dict[str, np.ndarray]:
     flags = {f"price_not_positive:{name}": columns[name] <= 0 for name in PRICES}
     flags |= {code: rule(columns) for code, rule in _PRICE_RULES.items()}
     flags["volume_negative"] = columns["volume"] < 0
-    return {code: mask for code, mask in flags.items() if mask.any()}
+    return _raised(flags)
 
 
 def _shape_flags(
@@ -237,8 +257,7 @@ def _shape_flags(
     for i in np.flatnonzero(open_times == UNREADABLE).tolist():
         foreign[i] = not isinstance(records[i], dict) or records[i].keys() == {"raw"}
     partial = np.fromiter(map(contains, rows, repeat("incomplete_sources")), bool, len(rows))
-    flags = {"not_a_record": foreign, "incomplete_sources": partial}
-    return {code: mask for code, mask in flags.items() if mask.any()}
+    return _raised({"not_a_record": foreign, "incomplete_sources": partial})
 
 
 def _any(masks: list[np.ndarray], size: int) -> np.ndarray:

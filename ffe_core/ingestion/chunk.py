@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ffe_core.columns import CandleColumns, joined
 from ffe_core.ingestion.series_result import Counts
 from ffe_core.intervals import Times
 from ffe_core.providers.base import Page, Record
@@ -19,6 +21,8 @@ from ffe_core.validation import UNREADABLE, Failure, read_open_times, validate
 _VALIDATE_RECORDS = 20_000
 _COMMIT_ROWS = 400_000
 _COMMIT_SECONDS = 10.0
+Waiting = tuple[Page, Sequence[Record], int]
+"""A page, what it holds, and the open from which its bars are not closed yet."""
 
 
 @dataclass(slots=True)
@@ -39,13 +43,13 @@ class Chunk:
     reached: Page | None = None
     unfinished: list[int] = field(default_factory=list)
     """Opens of the bars that were not closed yet."""
-    _waiting: list[tuple[Page, list[Record], int]] = field(default_factory=list)
+    _waiting: list[Waiting] = field(default_factory=list)
     _waiting_records: int = 0
     _candles: list[pa.Table] = field(default_factory=list)
     _rows: int = 0
     _since: float = field(default_factory=time.monotonic)
 
-    def take(self, page: Page, records: list[Record], closed: int | None = None) -> None:
+    def take(self, page: Page, records: Sequence[Record], closed: int | None = None) -> None:
         """Add the next page in order; only its own bars count."""
         self._waiting.append((page, records, self.closed if closed is None else closed))
         self._waiting_records += len(records)
@@ -53,7 +57,7 @@ class Chunk:
 
     @property
     def wants_validation(self) -> bool:
-        """Enough raw records wait to be worth a pass over columns."""
+        """Enough records wait to be worth a pass over columns."""
         return self._waiting_records >= _VALIDATE_RECORDS
 
     @property
@@ -70,23 +74,29 @@ class Chunk:
 
     def validate(self) -> None:
         """Check the waiting records; page bounds and closedness are evaluated on whole columns too."""
-        records: list[Any] = list(chain.from_iterable(page_records for _, page_records, _ in self._waiting))
-        if records:
-            open_times, kept = self._sorted_out(records)
-            if not kept.all():
-                records, open_times = [records[i] for i in np.flatnonzero(kept).tolist()], open_times[kept]
-            checked = validate(records, self.series.grid, open_times, self.has_volume)
-            self.counts.received += len(records)
-            self.counts.duplicates += checked.duplicates
-            self.failures += checked.failures
-            self._candles.append(checked.candles)
-            self._rows += checked.candles.num_rows
+        for _, pages in groupby(self._waiting, lambda waiting: isinstance(waiting[1], CandleColumns)):
+            self._validate(list(pages))
         self._waiting, self._waiting_records = [], 0
 
-    def _sorted_out(self, records: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _validate(self, pages: list[Waiting]) -> None:
+        """Check pages that have all been read in the same way: no bar is in two of them."""
+        records = _joined([page_records for _, page_records, _ in pages])
+        if not records:
+            return
+        open_times, kept = self._sorted_out(records, pages)
+        if not kept.all():
+            records, open_times = _taken(records, np.flatnonzero(kept)), open_times[kept]
+        checked = validate(records, self.series.grid, open_times, self.has_volume)
+        self.counts.received += len(records)
+        self.counts.duplicates += checked.duplicates
+        self.failures += checked.failures
+        self._candles.append(checked.candles)
+        self._rows += checked.candles.num_rows
+
+    def _sorted_out(self, records: Sequence[Any], pages: list[Waiting]) -> tuple[np.ndarray, np.ndarray]:
         """Open times of the records, and which are of this range and closed (or unreadable: for rules to judge)."""
-        sizes = [len(page_records) for _, page_records, _ in self._waiting]
-        bounds = [(page.start, page.end, closed) for page, _, closed in self._waiting]
+        sizes = [len(page_records) for _, page_records, _ in pages]
+        bounds = [(page.start, page.end, closed) for page, _, closed in pages]
         starts, ends, closed = np.repeat(np.array(bounds, np.int64), sizes, axis=0).T
         open_times = read_open_times(records)
         readable = open_times != UNREADABLE
@@ -105,7 +115,21 @@ class Chunk:
         wanted: np.ndarray = (begun > 0) & (open_times < self.parts[begun - 1, 1])
         return wanted
 
-    def _unfinished(self, records: list[Any], open_times: np.ndarray, closed: np.ndarray) -> np.ndarray:
-        if self.flags_completion:
-            return np.array([isinstance(r, dict) and r.get("complete") is False for r in records], dtype=bool)
-        return open_times >= closed
+    def _unfinished(self, records: Sequence[Any], open_times: np.ndarray, closed: np.ndarray) -> np.ndarray:
+        if not self.flags_completion:
+            return open_times >= closed
+        if isinstance(records, CandleColumns):
+            return records.unfinished
+        return np.array([isinstance(r, dict) and r.get("complete") is False for r in records], dtype=bool)
+
+
+def _joined(pages: list[Sequence[Any]]) -> Sequence[Any]:
+    """The records of pages that are all columns, or all none."""
+    columns = [page for page in pages if isinstance(page, CandleColumns)]
+    return joined(columns) if columns else list(chain.from_iterable(pages))
+
+
+def _taken(records: Sequence[Any], places: np.ndarray) -> Sequence[Any]:
+    if isinstance(records, CandleColumns):
+        return records.take(places)
+    return [records[i] for i in places.tolist()]

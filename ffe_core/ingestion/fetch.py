@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -57,7 +57,7 @@ def is_empty(page: Page, answer: Fetched, *, whole_bodies: bool) -> bool:
     return not _speaks_of(page, answer.records[:1]) and not _speaks_of(page, answer.records)
 
 
-def _speaks_of(page: Page, records: list[Record]) -> bool:
+def _speaks_of(page: Page, records: Sequence[Record]) -> bool:
     open_times = read_open_times(records)
     return bool(((open_times == UNREADABLE) | ((open_times >= page.start) & (open_times < page.end))).any())
 

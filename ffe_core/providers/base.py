@@ -23,6 +23,7 @@ from ffe_core.providers.paging import Page as Page
 from ffe_core.providers.paging import joined_windows as joined_windows
 from ffe_core.providers.paging import windows as windows
 from ffe_core.settings import Config, Settings
+from ffe_core.threads import run_to_completion
 from ffe_core.timeframes import floor, seconds
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Fetched:
     `covers_from` (epoch seconds) lies after the page's start when the provider cannot reach back that far.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: Sequence[Record] = field(default_factory=list)
     covers_from: int | None = None
     closed: int | None = None
     """Open from which bars were not closed when the provider was asked, where its clock says other than ours."""
@@ -189,7 +190,8 @@ class Provider(ABC):
         last = min(last, self.closed_before(timeframe, self.now()))
         records: list[Record] = []
         for page in self.pages(pair, timeframe, first, last):
-            records += (await self._fetch_page(pair, timeframe, page)).records
+            fetched = await self._fetch_page(pair, timeframe, page)
+            records += await run_to_completion(list, fetched.records)  # in a thread: they may have to be read first
         if self.clock_skew:  # so the answers have told
             last = min(last, self.closed_before(timeframe, self.now()))
         kept = [record for record in records if self._wanted(record, first, last)]

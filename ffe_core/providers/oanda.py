@@ -16,17 +16,17 @@ from ffe_core.errors import ClockError
 from ffe_core.instruments.model import Instrument
 from ffe_core.provider_settings import OandaSettings
 from ffe_core.providers import oanda_catalogue
-from ffe_core.providers.base import Fetched, Page, Record, joined_windows, records_of, windows
+from ffe_core.providers.base import Fetched, Page, Record, joined_windows, windows
 from ffe_core.providers.echo import check_echo
 from ffe_core.providers.http import Check, HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, symbol_of, unknown_pair
+from ffe_core.providers.oanda_wire import columns, records
+from ffe_core.providers.plain import NotPlain
 from ffe_core.settings import Config, Settings, variable
 from ffe_core.timeframes import seconds
 
 _HOSTS = {"practice": "https://api-fxpractice.oanda.com", "live": "https://api-fxtrade.oanda.com"}
 _GRANULARITIES = {"1m": "M1", "5m": "M5", "15m": "M15", "1h": "H1", "4h": "H4", "1d": "D"}
-_PRICES = {"open": "o", "high": "h", "low": "l", "close": "c"}
-_WHOLE_SECOND = ".000000000Z"
 _EXAMPLE_TOKEN = "0123456789abcdef-fedcba9876543210"
 BARS_PER_REQUEST = 5000
 CLOCK_MARGIN = 5
@@ -101,7 +101,7 @@ class OandaDataProvider(HttpProvider):
             " right, then run it again"
         )
 
-    async def _candles(self, pair: str, timeframe: str, start: int, last: int) -> list[Record]:
+    async def _candles(self, pair: str, timeframe: str, start: int, last: int) -> Sequence[Record]:
         asked = {"instrument": instrument(pair), "granularity": _GRANULARITIES[timeframe]}
         params = {
             "granularity": asked["granularity"],
@@ -120,8 +120,17 @@ class OandaDataProvider(HttpProvider):
                 raise unknown_pair(self.name, pair, error.text or "") from None
             raise
 
-    def _parse(self, asked: Mapping[str, str], data: bytes) -> list[Record]:
-        """The records of a body that names what was asked. Runs in a thread."""
+    def _parse(self, asked: Mapping[str, str], data: bytes) -> Sequence[Record]:
+        """The records of a body that names what was asked, as columns where it is plain. Runs in a thread."""
+        self._http.bounds.check_values(data)
+        try:
+            named, found = columns(data)
+        except NotPlain:
+            return self._parse_json(asked, data)
+        check_echo(self.name, asked, named, always=asked)
+        return found
+
+    def _parse_json(self, asked: Mapping[str, str], data: bytes) -> list[Record]:
         body = self._http.decode(data)
         _has("candles")(body)
         check_echo(self.name, asked, body, always=asked)
@@ -149,30 +158,9 @@ def instrument(pair: str) -> str:
     return symbol_of("oanda", pair, "_")
 
 
-def records(candles: list[Any]) -> list[Record]:
-    """The candles as sent, each with its `date` and with the prices of `mid` under their names."""
-    found = records_of(candles)
-    for record in found:
-        if "time" in record:
-            record["date"] = _date(record["time"])
-        mid = record.get("mid")
-        if isinstance(mid, dict):
-            for name, key in _PRICES.items():
-                if key in mid:
-                    record[name] = mid[key]
-    return found
-
-
 def _refused(error: Refused) -> str | None:
     """What a refusal means, None for any other."""
     return next((meaning for words, meaning in _REFUSALS.items() if words in (error.text or "")), None)
-
-
-def _date(sent: Any) -> Any:
-    """2022-05-11T21:00:00.000000000Z with an offset instead; anything else as sent."""
-    if isinstance(sent, str) and sent.endswith(_WHOLE_SECOND):
-        return f"{sent[: -len(_WHOLE_SECOND)]}+00:00"
-    return sent
 
 
 def _rfc3339(epoch: int) -> str:
