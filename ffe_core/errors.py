@@ -3,6 +3,7 @@
     FFEError                        unexpected: a failure that nobody has foreseen
     ├── ProviderError               provider_failed: a provider did not give what was asked
     │   ├── RetriableError          provider_unavailable: ask again (429, 5xx, time-out, broken body)
+    │   │   ├── Unreachable         provider_not_reached: no connection to it could be made
     │   │   └── WrongAnswer         wrong_answer: it is about something else than was asked; ask once more
     │   ├── PermanentError          provider_refused: asking again changes nothing (unknown symbol, not offered)
     │   │   ├── CredentialsError    credentials_refused: the provider does not take the key or token
@@ -69,6 +70,12 @@ class RetriableError(ProviderError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Unreachable(RetriableError):
+    """No connection to the provider could be made: nothing was asked yet."""
+
+    code = "provider_not_reached"
 
 
 class WrongAnswer(RetriableError):

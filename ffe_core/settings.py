@@ -181,8 +181,8 @@ class Settings(BaseModel):
         """Settings from all sources; InputError names the variable that is wrong."""
         if isinstance(config, Settings):
             return config
-        outside = (sources.from_file(SECRETS_FILE), sources.from_environment(os.environ))
-        tree = sources.checked_secrets(sources.merged(*outside, dict(config or {})))
+        environment, file = outside()
+        tree = sources.checked_secrets(sources.merged(file, environment, dict(config or {})))
         for secret in (*sources.secrets_of(tree), *sources.secrets_of_clouds(os.environ)):
             register(secret)
         settings = _validated(cls, tree, ())
@@ -198,6 +198,11 @@ class Settings(BaseModel):
         for name, model in SECTIONS.items():
             if name in (self.model_extra or {}):
                 self.section(name, model)
+
+
+def outside() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What the environment and the secrets file name now. InputError for what cannot be read."""
+    return sources.from_environment(os.environ), sources.from_file(SECRETS_FILE)
 
 
 def unknown_settings() -> list[str]:

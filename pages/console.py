@@ -92,6 +92,13 @@ page = st.navigation(
                 icon=":material/database:",
                 help="How the lake is stored, what upkeep has done and would win, and the room that is left.",
             ),
+            st.Page(
+                "settings/page.py",
+                url_path="settings",
+                title="Settings",
+                icon=":material/settings:",
+                help="Every setting and where it comes from, and whether the providers answer.",
+            ),
         ],
     }
 )

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.errors", "ffe_core.intervals", "ffe_core.redaction", "ffe_core.threads", "ffe_core.descriptors"),
     ("ffe_core.timeframes", "ffe_core.times", "ffe_core.instruments", "ffe_core.locations", "ffe_core.sources"),
-    ("ffe_core.storage.files", "ffe_core.storage.rows", "ffe_core.storage.sqlite", "ffe_core.storage.sqlite_faults"),
+    ("ffe_core.storage.files", "ffe_core.storage.rows", "ffe_core.storage.sqlite_faults"),
+    ("ffe_core.storage.sqlite",),
     ("ffe_core.candles", "ffe_core.calendars", "ffe_core.provider_settings", "ffe_core.upkeep_settings"),
     ("ffe_core.columns", "ffe_core.series", "ffe_core.settings"),
     ("ffe_core.validation",),
@@ -29,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.operations.corrections",
         "ffe_core.operations.instruments",
         "ffe_core.operations.runs",
+        "ffe_core.operations.settings",
     ),
     (
         "ffe_core.operations.dead_letters",

@@ -120,6 +120,10 @@ class Provider(ABC):
         """How many requests a day this provider allows; None where there is no such limit."""
         return None
 
+    def elsewhere(self) -> Sequence[tuple[str, str]]:
+        """Other values of its own settings under which the same credentials may be taken: (setting, value)."""
+        return ()
+
     def first_bar_by(self, pair: str, timeframe: str) -> FirstBarBy | None:
         """How the first bar of a series is looked for: by which "pages" are empty, or from the first of its "days",
         which one daily answer tells. None where it is not: nothing tells it, or the answers themselves do."""

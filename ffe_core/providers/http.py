@@ -20,7 +20,15 @@ from typing import Any, TypeVar
 import httpx
 
 from ffe_core import times
-from ffe_core.errors import CredentialsError, PermanentError, ProviderError, QuotaError, RetriableError, WrongAnswer
+from ffe_core.errors import (
+    CredentialsError,
+    PermanentError,
+    ProviderError,
+    QuotaError,
+    RetriableError,
+    Unreachable,
+    WrongAnswer,
+)
 from ffe_core.providers.address import shown, without_login
 from ffe_core.providers.body import (
     ACCEPTED,
@@ -231,6 +239,9 @@ class HttpClient:
                     return await asyncio.get_running_loop().run_in_executor(_PARSERS, self._read, parse, data)
                 beginning = await read_beginning(response, self.provider)
                 raise self._error_of_status(response, beginning)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            why = redact(str(error)) or type(error).__name__
+            raise Unreachable(f"{self.provider}: the connection to {self._shown} failed ({why})") from None
         except (httpx.TimeoutException, TimeoutError):
             raise RetriableError(f"{self.provider} did not answer in time ({self._time_outs()})") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):

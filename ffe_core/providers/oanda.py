@@ -59,7 +59,7 @@ class OandaDataProvider(HttpProvider):
         super().__init__(config, credentials)
         own = self.settings.section(self.name, OandaSettings)
         token = self._secret("api_token", own.api_token, _EXAMPLE_TOKEN)
-        self._own = own
+        self._own, self._environment = own, own.environment
         self._http = HttpClient(
             self.name,
             self.settings,
@@ -72,6 +72,9 @@ class OandaDataProvider(HttpProvider):
             access_hint=f"a token works on one environment only, and {own.environment} was asked: check"
             f" {variable(self.name, 'api_token')} and {variable(self.name, 'environment')} (practice or live)",
         )
+
+    def elsewhere(self) -> Sequence[tuple[str, str]]:
+        return [] if self._own.base_url else [("environment", one) for one in _HOSTS if one != self._environment]
 
     def check(self, pair: str, timeframe: str) -> None:
         super().check(pair, timeframe)

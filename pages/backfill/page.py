@@ -152,6 +152,7 @@ def series_form() -> list[str]:
         missing = credentials_missing(st.session_state.backfill_provider)
         if missing:
             st.caption(f":red[:material/key_off: {plain(missing)}]")
+            st.page_link("settings/page.py", label="Settings, and a test of the connection", icon=":material/settings:")
             wrong.append("credentials are missing")
         catalogue_age(st.session_state.backfill_provider, "backfill")
     with second:

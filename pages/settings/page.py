@@ -1,0 +1,189 @@
+"""Settings: what each one is, where it comes from, whether providers and the webhook answer, and the quota left."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.errors import CredentialsMissing, InputError
+from ffe_core.operations.settings.connection import Connection, Verdict, check_connection
+from ffe_core.operations.settings.explained import Setting, Source, explained
+from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.storage.lake.upkeep.disk import space_left
+from pages.widgets import actor, arrived, from_url, keep_in_url, many, notes, number, plain, section, service
+from pages.widgets.frame import heading
+from pages.widgets.tables import show_table, table_of
+from pages.widgets.verbs import done, refusable, told
+
+_LOOKS: dict[Verdict, tuple[str, str]] = {
+    Verdict.WORKS: ("green", ":material/check_circle:"),
+    Verdict.CLOCK_OFF: ("orange", ":material/schedule:"),
+    Verdict.NO_KEY: ("orange", ":material/key_off:"),
+    Verdict.WRONG_KEY: ("red", ":material/key_off:"),
+    Verdict.WRONG_ENVIRONMENT: ("red", ":material/swap_horiz:"),
+    Verdict.NO_NETWORK: ("red", ":material/wifi_off:"),
+    Verdict.BUSY: ("orange", ":material/hourglass_top:"),
+    Verdict.QUOTA: ("orange", ":material/data_usage:"),
+    Verdict.REFUSED: ("red", ":material/error:"),
+}
+_LONGEST = 60
+
+
+def providers() -> None:
+    """One line a provider: its key, its quota, and what a test came to."""
+    st.subheader("Providers")
+    for name in PROVIDERS:
+        found: Connection | None = st.session_state.get("settings_tests", {}).get(name)
+        with st.container(border=True):
+            missing = line_of(name)
+            if found is not None:
+                tell(found)
+            elif missing:
+                st.text(f"{missing}, and restart the console.")
+
+
+def line_of(name: str) -> str | None:
+    """A provider in one line, with its test; what its key lacks, if it does."""
+    missing = key_trouble(name)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(name)}**", width=120)
+        if missing is None:
+            st.badge(plain(key_of(name)), color="gray")
+        else:
+            st.badge("key missing" if missing.code == CredentialsMissing.code else "key cannot be", color="orange")
+        st.caption(plain(limits(name)))
+        st.space("stretch")
+        icon = ":material/network_check:"
+        st.button("Test connection", key=f"settings_test_{name}", icon=icon, on_click=test, args=(name,))
+    return None if missing is None else str(missing)
+
+
+def key_trouble(name: str) -> InputError | None:
+    """What keeps a provider from being asked; a missing key is no error until somebody needs it."""
+    try:
+        provider_class(name)(config=service().settings)
+    except InputError as error:
+        return error
+    return None
+
+
+def key_of(name: str) -> str:
+    own = f"FFE_{name.upper()}__"
+    secrets = [one for one in explained(service().settings) if one.is_secret and one.variable.startswith(own)]
+    return f"key {secrets[0].value}" if secrets else "needs no key"
+
+
+def limits(name: str) -> str:
+    """The pace and the quota of a provider, and what is known to be left of it."""
+    try:
+        provider = provider_class(name)(config=service().settings)
+    except InputError:
+        return ""
+    rate, quota = provider.requests_per_second, provider.requests_per_day
+    pace = f"{rate:g} requests a second" if rate else "no limit"
+    if quota is None:
+        return pace
+    day = times.now() // times.DAY * times.DAY
+    left = max(0, quota - service().runs.requests_since(name, day))
+    return f"{pace} · {number(left)} of {many(quota, 'request')} left today, as far as runs since 00:00 UTC tell"
+
+
+@refusable()
+def test(name: str) -> None:
+    found = check_connection(service().settings, service().audit, name, actor())
+    st.session_state.settings_tests = {**st.session_state.get("settings_tests", {}), name: found}
+
+
+def tell(found: Connection) -> None:
+    color, icon = _LOOKS[found.verdict]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(plain(found.verdict), icon=icon, color=color)  # type: ignore[arg-type]
+        st.text(f"{found.said} ({found.seconds:.1f} s)" if found.seconds else found.said)
+
+
+def webhook() -> None:
+    st.subheader("Webhook")
+    address = service().notices.address
+    with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
+        st.text(f"Messages of the scheduler go to {address}." if address else "No webhook is set: FFE_WEBHOOK__URL.")
+        st.space("stretch")
+        st.button(
+            "Send a test message",
+            key="settings_webhook",
+            icon=":material/send:",
+            on_click=send_test,
+            disabled=not address or not service().leads,
+        )
+
+
+@refusable()
+def send_test() -> None:
+    service().require_lead()
+    service().notices.send_test(actor())
+    done("The test message was taken.")
+
+
+def disk() -> None:
+    st.subheader("Disk")
+    with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
+        folder = service().settings.data_dir
+        left = space_left(str(folder))
+        st.text(f"{left / 2**30:,.1f} GiB left for {folder}" if left is not None else "The room left cannot be told.")
+        st.space("stretch")
+        st.page_link("storage/page.py", label="Sizes of the tables", icon=":material/database:")
+
+
+def every_setting() -> None:
+    st.subheader("All settings")
+    if arrived("settings_find"):
+        st.session_state.settings_find = from_url("q", short, "")
+    text = st.text_input("Find", key="settings_find", placeholder="Part of a name or its meaning", max_chars=_LONGEST)
+    keep_in_url(q=text.strip())
+    wanted = text.strip().lower()
+    found = [one for one in explained(service().settings) if wanted in f"{one.variable} {one.meaning}".lower()]
+    if not found:
+        st.info("No setting has that in its name or meaning.", icon=":material/search_off:")
+        return
+    show_table(
+        table_of([row(one) for one in found]),
+        height="content" if len(found) <= 15 else 520,
+        column_config={
+            "Setting": st.column_config.TextColumn(width=310),
+            "Value": st.column_config.TextColumn(width=190),
+            "From": st.column_config.TextColumn(width=110),
+            "Meaning": st.column_config.TextColumn(width="large"),
+        },
+    )
+    st.caption(
+        "A setting comes from a variable of the environment, else from .streamlit/secrets.toml, else it is the default."
+        " They are read when the console starts: change them there and restart it."
+    )
+
+
+def short(text: str) -> str:
+    if len(text) > _LONGEST:
+        raise InputError(f"use at most {_LONGEST} characters")
+    return text
+
+
+def row(one: Setting) -> dict[str, str]:
+    changed = " · changed since, restart" if one.is_stale else ""
+    return {
+        "Setting": one.variable,
+        "Value": one.value or "–",
+        "From": f"{one.source}{changed}" if one.source is not Source.DEFAULT or changed else "default",
+        "Meaning": one.meaning,
+    }
+
+
+heading("Settings")
+notes()
+told()
+for name, draw in (
+    ("The providers", providers),
+    ("The webhook", webhook),
+    ("The disk", disk),
+    ("The settings", every_setting),
+):
+    with section(name):
+        draw()
