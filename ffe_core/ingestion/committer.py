@@ -92,10 +92,11 @@ class _TableCommitter:
         self._last = time.monotonic()
         self._first = self._first if self._waiting else self._last
         self._waiting.append(pending)
-        pending.waits = waits and member is not None and pending.bytes <= _SMALL_BYTES
+        fits = pending.bytes <= _SMALL_BYTES and self._bytes() <= _WAITING_BYTES
+        pending.waits = waits and member is not None and fits
         if member is not None:
             member.group.on_change(self.look)
-            if pending.waits and self._bytes() <= _WAITING_BYTES:
+            if pending.waits:
                 member.give_back_turn()
         self.look()
         if self._worker is None:

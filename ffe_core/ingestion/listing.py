@@ -56,6 +56,8 @@ class Listing:
         Raises as the provider does.
         """
         self._anew = mode == "refetch"
+        if self._provider.first_bar_by(self._series.asset_pair, self._series.timeframe) is None or start >= end:
+            return False  # as `is_worth_it` says, whatever is known
         known = await run_to_completion(self._known)
         if not is_worth_it(self._provider, self._series, known, start, end, mode):
             return False

@@ -51,8 +51,9 @@ _LARGEST_INT_BITS = 10_000
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write in bytes that takes the name `path` when the block ends, whole and flushed to disk.
+def replacing(path: Path, *, is_lasting: bool = True) -> Iterator[IO[bytes]]:
+    """A file to write in bytes that takes the name `path` when the block ends, whole and flushed to disk; not flushed
+    where it need not outlast the machine (`is_lasting`).
 
     Until then it has a name of its own beside it, and a lock, which death frees: it tells whether it is somebody's.
     """
@@ -61,7 +62,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         with file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if is_lasting:
+                os.fsync(file.fileno())
             os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):  # what failed is worth saying, not this; `remove_left_overs` tries again
@@ -81,9 +83,9 @@ def _staged(path: Path) -> tuple[Path, IO[bytes]]:
         file.close()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside the target, flush to disk, and rename over it."""
-    with replacing(path) as file:
+def write_atomically(path: Path, text: str, *, is_lasting: bool = True) -> None:
+    """Write beside the target, flush to disk as `replacing` says, and rename over it."""
+    with replacing(path, is_lasting=is_lasting) as file:
         file.write(text.encode("utf-8"))
 
 

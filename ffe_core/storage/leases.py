@@ -47,7 +47,8 @@ class Lease:
         self._take()
         note = {"holder": self._holder, "pid": os.getpid(), "since": times.iso(times.now())}
         try:
-            write_atomically(self._note, json.dumps(note))
+            # Who holds it dies with the machine: nothing of it needs to be on the disk.
+            write_atomically(self._note, json.dumps(note), is_lasting=False)
         except OSError as error:
             log.warning("%s is held, but who holds it cannot be noted: %s", self.what, why(error))
         return self

@@ -48,6 +48,7 @@ class WatermarkStore:
         self.file = self.storage_path / "watermarks.json"
         make_folder(self.storage_path, "the watermark folder")
         self._lock = folder_lock(self.storage_path / ".watermarks.lock")
+        self._kept: tuple[tuple[int, int, int] | None, Entries] = None, {}  # as it was read last, and of which file
         self._log_changed: Callable[[], int | None] = lambda: None
         self._heal_by_log: Callable[[], None] = lambda: None
 
@@ -110,10 +111,21 @@ class WatermarkStore:
             for series, (held, settled) in marks.items():
                 before = entries.pop(series.key, {})
                 if held != Watermarks():
-                    kept = before.get("settled") if settled is None else times.iso(settled)
-                    entries[series.key] = _value_of(held) | ({"settled": kept} if kept else {})
+                    entries[series.key] = _changed(before, held, settled)
 
-        self._update(change)
+        if not self._says(marks):
+            self._update(change)
+
+    def _says(self, marks: Mapping[Series, tuple[Watermarks, int | None]]) -> bool:
+        """Whether the file as it is now holds just these, so that nobody has to be kept waiting for it."""
+        try:
+            entries = self._content()
+        except (OSError, ValueError, NewerFormatError):
+            return False
+        return all(
+            (entry := entries.get(series.key)) is not None and entry == _changed(entry, held, settled)
+            for series, (held, settled) in marks.items()
+        )
 
     def settled(self, series: Series) -> int | None:
         """The open up to which bars need not be read again, epoch seconds; None where nobody has noted one."""
@@ -176,8 +188,14 @@ class WatermarkStore:
             return True
 
     def _content(self) -> Entries:
-        """The series in the file. ValueError (InputError is one) if it is corrupt, NewerFormatError, OSError."""
-        return _checked(self.file, json.loads(self.file.read_text(encoding="utf-8")))
+        """The series in the file, not to be changed. ValueError (InputError is one) if it is corrupt,
+        NewerFormatError, OSError."""
+        stamp, (kept_stamp, kept) = _stamp(self.file), self._kept
+        if stamp != kept_stamp:
+            kept = _checked(self.file, json.loads(self.file.read_text(encoding="utf-8")))
+            if _stamp(self.file) == stamp:
+                self._kept = stamp, kept
+        return kept
 
     def _read(self) -> Entries:
         try:
@@ -193,7 +211,7 @@ class WatermarkStore:
         try:
             with self._lock:
                 self._quarantine_if_corrupt()
-                entries = self._read()
+                entries = {key: dict(value) for key, value in self._read().items()}
                 before = json.dumps(entries)
                 change(entries)
                 if json.dumps(entries) != before or not self.file.exists():
@@ -209,6 +227,18 @@ class WatermarkStore:
             return
         except (ValueError, InputError) as error:
             log.warning("%s was corrupt (%s); kept as %s and rebuilt", self.file, error, quarantined(self.file))
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    """What tells a file from those that took its name before. OSError if there is none."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _changed(before: Mapping[str, Any], marks: Watermarks, settled: int | None) -> dict[str, Any]:
+    """The entry of a series with these marks in the place of those before."""
+    kept = before.get("settled") if settled is None else times.iso(settled)
+    return _value_of(marks) | ({"settled": kept} if kept else {})
 
 
 def _checked(file: Path, tree: Any) -> Entries:

@@ -20,7 +20,9 @@ from typing import Any, NoReturn
 
 Numbers = dict[str, float]
 Options = Mapping[str, Any]
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
+TREE = "tree"
+"""The option that names the folder of another build's `ffe_core`, to be measured instead of this one's."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,10 @@ def processor() -> str:
 
 
 def _in_fresh_process(module: str, options: Options) -> Numbers:
-    command = [sys.executable, "-m", module, "--measure", json.dumps(dict(options))]
-    done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    command = [sys.executable, "-P", "-m", module, "--measure", json.dumps(dict(options))]
+    trees = [options[TREE], str(ROOT)] if TREE in options else [str(ROOT)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(trees)}
+    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{module} {dict(options)} ended with {done.returncode}; its own words are above")
     numbers: Numbers = json.loads(done.stdout.splitlines()[-1])

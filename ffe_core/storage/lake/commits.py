@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ from ffe_core.storage.lake.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 _REOPENS = 20
+_WRITERS = 4
+"""Files written at once: each waits for the disk, which takes several as fast as one."""
 BATCHES = "batches"
 """Where the log names the notes of a commit of several series: a JSON list of one object each."""
 Outcome = Committed | Exception
@@ -141,18 +144,17 @@ class _GroupCommit:
         """Those whose data files are written, where they are ours to write."""
         if not any(one.fresh.num_rows for one in ready.values()) or not data_files.fit(table):
             return ready
-        made: list[AddAction] = []
+        wanting = {place: one for place, one in ready.items() if one.files is None}
         try:
-            for place, one in list(ready.items()):
-                try:
-                    if one.files is None:
-                        one.files = data_files.write(table, as_wide(table, one.fresh)) if one.fresh.num_rows else []
-                        made += one.files
-                except (OSError, pa.ArrowException, StorageError) as error:
-                    self._outcomes[place] = self._refused(self._batches[place].series, error)
-                    del ready[place]
+            with ThreadPoolExecutor(min(_WRITERS, len(wanting) or 1)) as writers:
+                failures = writers.map(lambda one: _write(table, one), wanting.values())
+                for place, error in zip(wanting, failures, strict=True):
+                    if error is not None:
+                        self._outcomes[place] = self._refused(self._batches[place].series, error)
+                        del ready[place]
         except BaseException:
-            data_files.discard(table, made)
+            for one in wanting.values():
+                data_files.discard(table, one.files or ())
             raise
         self._written.update(ready)
         return ready
@@ -196,6 +198,15 @@ def _passed(snapshot: Snapshot, batch: Batch) -> _Ready | Committed:
         raise CommitConflict(f"{batch.series}: another writer moved its marks; plan again from where they stand")
     fresh, done = compare(snapshot, batch.series, batch.rows)
     return done if fresh.num_rows == 0 and batch.after == batch.before else _Ready(batch, fresh, done)
+
+
+def _write(table: DeltaTable, one: _Ready) -> Exception | None:
+    """Write the files of a batch, or say why they cannot be."""
+    try:
+        one.files = data_files.write(table, as_wide(table, one.fresh)) if one.fresh.num_rows else []
+    except (OSError, pa.ArrowException, StorageError) as error:
+        return error
+    return None
 
 
 def _done(table: DeltaTable, one: _Ready) -> Committed:

@@ -118,6 +118,9 @@ def _parts(rows: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
 
     keys = rows.select(PARTITION_COLUMNS)
     held = rows.drop_columns(list(PARTITION_COLUMNS))
+    if all(len(column.unique()) == 1 for column in keys.columns):
+        yield keys.slice(0, 1).to_pylist()[0], held
+        return
     parts = keys.group_by(list(PARTITION_COLUMNS), use_threads=False).aggregate([]).to_pylist()
     for part in parts:
         masks = [pc.equal(keys[name], pa.scalar(value, keys[name].type)) for name, value in part.items()]

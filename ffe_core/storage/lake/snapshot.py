@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 MICROS = 1_000_000
 _PAIR = "partition.partition_asset_pair"
-_FEW_MARKS = 3
-"""So many series are asked for one by one; the marks of more are read from the log together."""
+_FEW_SERIES = 3
+"""So many series are asked for one by one; marks and files of more are looked up together."""
 _EARLIEST, _LATEST = -(2**62), 2**62
 # What a data file holds itself: the partition columns are in its path only.
 _STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
@@ -135,21 +135,34 @@ class Snapshot:
 
     def files(self, series: Series) -> Files:
         """The files that may hold bars of a series."""
-        import pyarrow.compute as pc
-
         if series not in self._files:
-            found = _files(
-                self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), series.asset_pair))
-            )
+            found = self._of_pair(series.asset_pair)
             low, high = found.providers[:, 0], found.providers[:, 1]
             self._files[series] = found.where((low <= series.provider) & (series.provider <= high))
         return self._files[series]
+
+    def _of_pair(self, asset_pair: str) -> Files:
+        import pyarrow.compute as pc
+
+        if len(self._files) < _FEW_SERIES:
+            mine = pc.equal(_column(self._actions, _PAIR, pa.string()), asset_pair)
+            return _files(self._actions.filter(mine))
+        files, places = self._by_pair
+        return files.where(places.get(asset_pair, np.empty(0, np.int64)))
+
+    @cached_property
+    def _by_pair(self) -> tuple[Files, dict[str, Ints]]:
+        """Every data file, and the places of those of each pair."""
+        files, places = self.all_files(), dict[str, list[int]]()
+        for place, pair in enumerate(files.pairs.tolist()):
+            places.setdefault(pair, []).append(place)
+        return files, {pair: np.array(found, np.int64) for pair, found in places.items()}
 
     def marks(self, series: Series) -> Watermarks:
         """The series' marks in this version. StorageError if the log cannot be read: delta-rs looks into it only now,
         and it may have been cleaned up since this was opened."""
         if series not in self._marks:
-            at_once = self._all_transactions if len(self._marks) >= _FEW_MARKS else None
+            at_once = self._all_transactions if len(self._marks) >= _FEW_SERIES else None
             with faults.in_words(f"the log of {self.uri} cannot be read", self.uri):
                 self._marks[series] = _marks(series, self.table.transaction_version if at_once is None else at_once.get)
         return self._marks[series]

@@ -271,13 +271,15 @@ class RunStore:
 
     def update_series(self, run_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
         """Change columns of some of a run's series, by their number, in one transaction."""
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for number, values in changes.items():
+            alike.setdefault(tuple(sorted(values)), []).append({**values, "of_run": run_id, "of_number": number})
+        mine = (run_series.c.run_id == sa.bindparam("of_run")) & (run_series.c.number == sa.bindparam("of_number"))
         with self._database.write() as connection:
-            for number, values in changes.items():
-                connection.execute(
-                    run_series.update()
-                    .where(run_series.c.run_id == run_id, run_series.c.number == number)
-                    .values(**values)
-                )
+            for names, rows in alike.items():
+                if names:
+                    change = run_series.update().where(mine).values({name: sa.bindparam(name) for name in names})
+                    connection.execute(change, rows)
 
     def log(self, run_id: int, level: str, text: str) -> None:
         """Add a line to a run's log, free of secrets."""
