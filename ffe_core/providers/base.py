@@ -226,21 +226,22 @@ def records_of(elements: Iterable[Any]) -> list[Record]:
 def dates_of(sent: Sequence[Any]) -> list[Any]:
     """ISO 8601 text for each epoch second given as text or int; anything else stays as sent."""
     try:
-        if _is_epoch("".join(sent)):
+        if is_epoch("".join(sent)):
             epochs = np.fromiter(map(int, sent), np.int64, len(sent))
-            if epochs.max() < _YEAR_10000:
+            if epochs.max() < YEAR_10000:
                 return [f"{text}+00:00" for text in np.datetime_as_string(epochs.astype("datetime64[s]")).tolist()]
     except (TypeError, ValueError, OverflowError):
         pass  # one of them is something else: take them one by one
     return [_date_of(value) for value in sent]
 
 
-_YEAR_10000 = 253_402_300_800
+YEAR_10000 = 253_402_300_800
+"""Epoch seconds from which on no date has four digits for its year."""
 
 
 def _date_of(sent: Any) -> Any:
     whole = isinstance(sent, int) and not isinstance(sent, bool)
-    if not whole and not (isinstance(sent, str) and _is_epoch(sent)):
+    if not whole and not (isinstance(sent, str) and is_epoch(sent)):
         return sent
     try:
         return times.iso(int(sent))
@@ -248,7 +249,7 @@ def _date_of(sent: Any) -> Any:
         return sent
 
 
-def _is_epoch(text: str) -> bool:
+def is_epoch(text: str) -> bool:
     """Whether a text is digits and nothing else; those of other scripts are unreadable, as in prices."""
     return text.isascii() and text.isdecimal()
 

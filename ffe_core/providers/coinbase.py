@@ -17,13 +17,13 @@ from ffe_core.providers.base import (
     Fetched,
     Page,
     Record,
-    dates_of,
     joined_windows,
-    records_of,
     windows,
 )
+from ffe_core.providers.coinbase_wire import columns, records
 from ffe_core.providers.http import HttpClient, Refused, other_shape
 from ffe_core.providers.http_provider import HttpProvider, symbol_of, unknown_pair
+from ffe_core.providers.plain import NotPlain
 from ffe_core.settings import Config, Settings
 from ffe_core.timeframes import seconds
 
@@ -110,8 +110,18 @@ class CoinbaseDataProvider(HttpProvider):
                 raise unknown_pair(self.name, pair, error.text) from None
             raise
 
-    def _parse(self, data: bytes) -> list[Record]:
-        """The records of a body, which names neither product nor granularity. Runs in a thread."""
+    def _parse(self, data: bytes) -> Sequence[Record]:
+        """The records of a body, which names neither product nor granularity, as columns where it is plain.
+
+        Runs in a thread.
+        """
+        self._http.bounds.check_values(data)
+        try:
+            return columns(data)
+        except NotPlain:
+            return self._parse_json(data)
+
+    def _parse_json(self, data: bytes) -> list[Record]:
         body = self._http.decode(data)
         _has_candles(body)
         return records(body["candles"])
@@ -132,15 +142,6 @@ class CoinbaseDataProvider(HttpProvider):
 def product_id(pair: str) -> str:
     """What Coinbase calls a stored pair: BTCUSDT is BTC-USDT. PermanentError for a pair without a quote."""
     return symbol_of("coinbase", pair, "-")
-
-
-def records(candles: list[Any]) -> list[Record]:
-    """The candles as sent, each with its `date`; everything else already has the right name."""
-    found = records_of(candles)
-    timed = [record for record in found if "start" in record]
-    for record, date in zip(timed, dates_of([record["start"] for record in timed]), strict=True):
-        record["date"] = date
-    return found
 
 
 def _next_cursor(body: Mapping[str, Any]) -> str:

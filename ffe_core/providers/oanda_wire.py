@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ffe_core.candles import PRICES
 from ffe_core.columns import CandleColumns
 from ffe_core.providers.base import Record, records_of
-from ffe_core.providers.plain import NotPlain, Plain, RawRecords, decoded, instants, numbers
+from ffe_core.providers.plain import Plain, RawRecords, decoded, instants, numbers
 
-_PRICES = {"open": "o", "high": "h", "low": "l", "close": "c"}
+_KEYS = {"open": "o", "high": "h", "low": "l", "close": "c"}
 _WHOLE_SECOND = ".000000000Z"
 
 
@@ -45,20 +46,19 @@ def columns(body: bytes) -> tuple[dict[str, str], CandleColumns]:
     """What a plain answer with candles repeats of the question, and these. NotPlain for any other."""
     answer = decoded(body, _DECODER)
     candles = answer.candles
-    if not candles:
-        raise NotPlain
     mids = [candle.mid for candle in candles]
-    values = {
-        "open": numbers([mid.open for mid in mids]),
-        "high": numbers([mid.high for mid in mids]),
-        "low": numbers([mid.low for mid in mids]),
-        "close": numbers([mid.close for mid in mids]),
-        "volume": numbers([candle.volume for candle in candles]),
-    }
+    texts = (
+        [mid.open for mid in mids],
+        [mid.high for mid in mids],
+        [mid.low for mid in mids],
+        [mid.close for mid in mids],
+    )
+    values = dict(zip(PRICES, numbers(*texts), strict=True))
+    values["volume"] = numbers([candle.volume for candle in candles])[0]
     opens = instants([candle.time for candle in candles], _WHOLE_SECOND)
-    unfinished = np.array([not candle.complete for candle in candles])
+    complete = np.fromiter([candle.complete for candle in candles], bool, len(candles))
     named = {"instrument": answer.instrument, "granularity": answer.granularity}
-    return named, CandleColumns(opens, values, unfinished, RawRecords(body, _records_of_body))
+    return named, CandleColumns(opens, values, ~complete, RawRecords(body, _records_of_body))
 
 
 def _records_of_body(body: bytes) -> list[Record]:
@@ -73,7 +73,7 @@ def records(candles: list[Any]) -> list[Record]:
             record["date"] = _date(record["time"])
         mid = record.get("mid")
         if isinstance(mid, dict):
-            for name, key in _PRICES.items():
+            for name, key in _KEYS.items():
                 if key in mid:
                     record[name] = mid[key]
     return found

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ffe_core import times
-from ffe_core.providers import oanda
+from ffe_core.providers import coinbase, oanda
 from ffe_core.providers.plain import NotPlain, RawRecords
-from tests.integration.harness import NOW, OANDA, World, held
+from tests.integration.harness import COINBASE, NOW, OANDA, World, held
 
-PLAIN = [(OANDA, oanda)]
+PLAIN = [(OANDA, oanda), (COINBASE, coinbase)]
 every_plain = pytest.mark.parametrize(("world", "module"), PLAIN, ids=[world.provider for world, _ in PLAIN])
 PLAINLY_BROKEN = ("high_below_low", "negative", "repeat_different")
 ODDLY_BROKEN = ("missing", "null", "bad_time", "not_a_record", "text")

@@ -144,6 +144,29 @@ def _oanda(draw: Draw) -> st.SearchStrategy[bytes]:
     return draw.body_of(answer)
 
 
+_ODD_STARTS = (
+    '""',
+    '"-60"',
+    '"+1704153660"',
+    '"0x6593F000"',
+    '"001704153660"',
+    '"1704153660.0"',
+    '" 1704153660"',
+    '"١٧"',
+    '"253402300740"',
+    '"253402300800"',
+    '"99999999999999999999"',
+    "1704153660",
+    *_ODD,
+)
+
+
+def _coinbase(draw: Draw) -> st.SearchStrategy[bytes]:
+    starts = draw.mostly(_opens().map(lambda at: f'"{at}"'), st.sampled_from(_ODD_STARTS))
+    prices = [(name, draw.prices()) for name in ("low", "high", "open", "close", "volume")]
+    return draw.body_of(draw.object_of([("candles", draw.list_of(draw.object_of([("start", starts), *prices])))]))
+
+
 _ODDNESS = (0, 0, 100, 30, 8)
 
 
@@ -151,3 +174,9 @@ _ODDNESS = (0, 0, 100, 30, 8)
 def oanda() -> st.SearchStrategy[bytes]:
     """Answers to a question for the minutes of EUR_USD, the echo of another one among them."""
     return st.one_of(*(_oanda(Draw(oddness)) for oddness in _ODDNESS))
+
+
+@cache
+def coinbase() -> st.SearchStrategy[bytes]:
+    """Answers with minutes of some product."""
+    return st.one_of(*(_coinbase(Draw(oddness)) for oddness in _ODDNESS))

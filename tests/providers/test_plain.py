@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from ffe_core.columns import CandleColumns
 from ffe_core.errors import AnswerTooLarge, ProviderError, WrongAnswer
 from ffe_core.ingestion.chunk import Chunk
+from ffe_core.providers import coinbase_wire, oanda_wire, plain
 from ffe_core.providers import oanda as oanda_module
-from ffe_core.providers import oanda_wire, plain
 from ffe_core.providers.base import Page
+from ffe_core.providers.coinbase import CoinbaseDataProvider
 from ffe_core.providers.http_provider import HttpProvider
 from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.providers.plain import NotPlain, RawRecords, instants, numbers
@@ -36,6 +37,12 @@ OANDA_CANDLE = (
     '"mid":{"o":"1.05166","h":"1.05294","l":"1.03538","c":"1.03810"}}'
 )
 OANDA = f'{{"instrument":"EUR_USD","granularity":"M1","candles":[{OANDA_CANDLE}]}}'
+
+# As recorded from GET /api/v3/brokerage/market/products/BTC-USD/candles, with the time moved into the page
+COINBASE = (
+    '{"candles":[{"start":"1704153660","low":"66055.14","high":"66331.99","open":"66312.4","close":"66181.6",'
+    '"volume":"355.82896243"}]}'
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,15 @@ WIRES = [
         lambda body: oanda_wire.columns(body)[1],
         answer_bodies.oanda,
         OANDA,
+    ),
+    Wire(
+        Series("BTCUSD", "1m", "coinbase"),
+        cache(lambda folder: CoinbaseDataProvider(config=config_in(folder))),
+        lambda provider, body: provider._parse(body),
+        lambda provider, body: provider._parse_json(body),
+        coinbase_wire.columns,
+        answer_bodies.coinbase,
+        COINBASE,
     ),
 ]
 
@@ -221,8 +237,31 @@ class TestRefusals:
         with pytest.raises(NotPlain):
             wire.columns(body)
 
+    @pytest.mark.parametrize(
+        ("usual", "odd"),
+        [
+            ('"candles"', '"x":1,"candles"'),
+            ('"low"', '"incomplete_sources":[],"low"'),
+            ('"1704153660"', "1704153660"),
+            ('"1704153660"', '"-1704153660"'),
+            ('"1704153660"', '"0x6593F000"'),
+            ('"1704153660"', '"253402300800"'),
+            ('"1704153660"', '"99999999999999999999"'),
+            ('"1704153660"', '""'),
+            ('"66055.14"', "66055.14"),
+            ('"66055.14"', "null"),
+            ('"66055.14"', '"n/a"'),
+            (',"volume":"355.82896243"', ""),
+            ("}]}", "},[]]}"),
+        ],
+    )
+    def test_an_odd_answer_of_coinbase_is_read_as_json(self, usual: str, odd: str) -> None:
+        assert usual in COINBASE
+        with pytest.raises(NotPlain):
+            coinbase_wire.columns(COINBASE.replace(usual, odd, 1).encode())
+
     def test_numbers_that_are_none_are_refused(self) -> None:
-        assert numbers(["1.5", "NaN"])[0] == 1.5
+        assert numbers(["1.5", "NaN"])[0][0] == 1.5
         with pytest.raises(NotPlain):
             numbers(["1.5", "n/a"])
 
@@ -236,7 +275,7 @@ class TestRefusals:
     def test_a_body_of_too_many_values_is_refused_as_ever(self, wire: Wire, tmp_path: Path) -> None:
         provider = wire.provider(tmp_path)
         candle = wire.recorded[wire.recorded.index("[") + 1 : wire.recorded.rindex("]")]
-        most = provider._http.bounds.records + 6_000
+        most = 2 * provider._http.bounds.records + 12_000
         body = wire.recorded.replace(candle, ",".join([candle] * most)).encode()
         with pytest.raises(AnswerTooLarge):
             wire.read(provider, body)
