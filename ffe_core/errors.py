@@ -16,6 +16,7 @@
     │   ├── NearlyFullError         disk_nearly_full: upkeep would fill the disk, so it began nothing
     │   ├── DatabaseError           database_*: the state database cannot be used; its own code says why
     │   └── NewerFormatError        format_newer: a newer release of this program wrote the file
+    ├── FileRefused                 file_refused: a file to import cannot be read, or is not what its checksum says
     ├── SeriesHeld                  series_held: another run or process holds the lease of this series
     └── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
 
@@ -150,6 +151,12 @@ class NewerFormatError(StorageError):
     """A file is of a version that this release does not know: it is left as it is."""
 
     code = "format_newer"
+
+
+class FileRefused(FFEError):
+    """Files of an import that could not be read to their end, or are not what their checksum says."""
+
+    code = "file_refused"
 
 
 class SeriesHeld(FFEError):

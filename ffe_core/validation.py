@@ -38,9 +38,18 @@ REASONS: dict[str, str] = {
     "open_outside_range": "open is not between low and high",
     "close_outside_range": "close is not between low and high",
     "volume_negative": "volume is negative",
+    "line_broken": "the line of a file is no row: too few or too many cells, or it cannot be read",
+    "cut_line": "the file ends within this line: what it says may be only a part",
+    "time_ambiguous": "the clock of the file's zone shows this time twice, and nothing says which is meant",
+    "time_skipped": "the clock of the file's zone never shows this time",
+    "in_future": "the time lies in the future",
+    "other_symbol": "the row of a file is of another symbol than its series",
     "superseded": "a later record of the same bar came in the same batch with other values",
 }
 """Every reason code, with the rule in words. A code may be followed by `:field`."""
+
+OF_FILES = frozenset({"line_broken", "cut_line", "time_ambiguous", "time_skipped", "in_future", "other_symbol"})
+"""Codes of what only a file can have: who reads it gives them."""
 
 _PRICE_RULES: dict[str, Callable[[Columns], np.ndarray]] = {
     "high_below_low": lambda c: c["high"] < c["low"],
@@ -119,7 +128,27 @@ def validate(
         Failure(records[i], _codes(shape, i) or _codes(flags, i), int(i), _open_of(open_times[i]))
         for i in np.flatnonzero(bad).tolist()
     ]
-    return _deduplicated(records, columns, open_times, np.flatnonzero(~bad), failures)
+    return _deduplicated(records.__getitem__, columns, open_times, np.flatnonzero(~bad), failures)
+
+
+def validate_columns(
+    open_times: np.ndarray,
+    columns: Columns,
+    flags: Mapping[str, np.ndarray],
+    grid: int,
+    record_of: Callable[[int], Any],
+) -> Checked:
+    """Check rows that were read as columns against every rule.
+
+    `open_times` as of `read_open_times`, `columns` the five values (float64, NaN where there is none), `flags` what the
+    reader found wrong, by reason code; `record_of` makes the record of a row that fails.
+    """
+    found = {**flags, **_grid_flags(open_times, grid), **_rule_flags(columns)}
+    bad = _any(list(found.values()), len(open_times))
+    failures = [
+        Failure(record_of(i), _codes(found, i), i, _open_of(open_times[i])) for i in np.flatnonzero(bad).tolist()
+    ]
+    return _deduplicated(record_of, columns, open_times, np.flatnonzero(~bad), failures)
 
 
 def _read(
@@ -273,7 +302,11 @@ def _open_of(open_: np.int64) -> int | None:
 
 
 def _deduplicated(
-    records: Sequence[Any], columns: Columns, open_times: np.ndarray, good: np.ndarray, failures: list[Failure]
+    record_of: Callable[[int], Any],
+    columns: Columns,
+    open_times: np.ndarray,
+    good: np.ndarray,
+    failures: list[Failure],
 ) -> Checked:
     """One candle a bar, the last received; an identical one is a repeat, a different one is superseded."""
     order = good[np.argsort(open_times[good], kind="stable")]
@@ -283,7 +316,7 @@ def _deduplicated(
     kept_open_times = open_times[kept]
     winners = kept[np.searchsorted(kept_open_times, open_times[others])]
     same = np.logical_and.reduce([columns[name][others] == columns[name][winners] for name in VALUES])
-    failures += [Failure(records[i], ["superseded"], i, _open_of(open_times[i])) for i in others[~same].tolist()]
+    failures += [Failure(record_of(i), ["superseded"], i, _open_of(open_times[i])) for i in others[~same].tolist()]
     candles = _table(kept_open_times, {name: columns[name][kept] for name in VALUES})
     return Checked(candles, failures, int(same.sum()))
 

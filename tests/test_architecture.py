@@ -13,13 +13,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.errors", "ffe_core.intervals", "ffe_core.redaction", "ffe_core.threads", "ffe_core.descriptors"),
-    ("ffe_core.timeframes", "ffe_core.times", "ffe_core.instruments", "ffe_core.locations", "ffe_core.sources"),
+    (
+        "ffe_core.timeframes",
+        "ffe_core.times",
+        "ffe_core.instruments",
+        "ffe_core.locations",
+        "ffe_core.sources",
+        "ffe_core.file_sources",
+    ),
     ("ffe_core.storage.files", "ffe_core.storage.rows", "ffe_core.storage.sqlite_faults"),
     ("ffe_core.storage.sqlite",),
     ("ffe_core.candles", "ffe_core.calendars", "ffe_core.provider_settings", "ffe_core.upkeep_settings"),
     ("ffe_core.columns", "ffe_core.series", "ffe_core.settings"),
     ("ffe_core.validation",),
-    ("ffe_core.providers", "ffe_core.storage.leases", "ffe_core.storage.watermark_store"),
+    ("ffe_core.providers", "ffe_core.files", "ffe_core.storage.leases", "ffe_core.storage.watermark_store"),
     ("ffe_core.storage.state", "ffe_core.storage.dead_letters"),
     ("ffe_core.storage.lake",),
     ("ffe_core.completeness", "ffe_core.results", "ffe_core.storage.stores"),
@@ -35,6 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "ffe_core.operations.dead_letters",
         "ffe_core.operations.gaps",
+        "ffe_core.operations.imports",
         "ffe_core.operations.schedules",
         "ffe_core.operations.watermarks",
     ),

@@ -1,0 +1,51 @@
+"""Look of a part: its form, what each column was taken for and why, and what has to be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ffe_core.files.forms.base import Source
+from ffe_core.files.opening import Content
+from ffe_core.files.profile import Profile
+from ffe_core.files.questions import Question
+from ffe_core.files.reader import Known, Reader
+from ffe_core.files.recognise import Named
+
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class Look:
+    """What a part was found to be."""
+
+    content: Content
+    source: Source
+    profile: Profile
+    """As far as it is known; complete where there is no question."""
+    named: Named = field(default_factory=Named)
+    why: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """For what each column was taken, and why: role -> column, reason."""
+    questions: list[Question] = field(default_factory=list)
+    known: Known = field(default_factory=Known)
+    step: int = 0
+    is_recognised: bool = False
+
+    def say(self, role: str, reason: str) -> None:
+        """Add a reason to why a column was taken for what it is."""
+        column, before = self.why.get(role, ("", ""))
+        self.why[role] = (column, f"{before}, {reason}" if before else reason)
+
+    def reader(self) -> Reader:
+        """A reader of the part's rows from the first."""
+        return Reader(self.content.part.name, self.source, self.profile, self.step, self.named.day, self.known)
+
+    def first_rows(self, most: int = _SHOWN) -> list[dict[str, Any]]:
+        """The first rows as they would be read, each beside its text."""
+        for rows in self.reader().rows():
+            if len(rows):
+                return [
+                    {**rows.record(place), "reasons": [c for c, mask in rows.flags.items() if mask[place]]}
+                    for place in range(min(most, len(rows)))
+                ]
+        return []

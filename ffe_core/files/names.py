@@ -1,0 +1,94 @@
+"""Column names: what headers call time, prices and volume, in the forms and languages that are met."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from ffe_core.timeframes import TIMEFRAMES
+
+TIME = tuple(
+    "opentime timeperiodstart windowstart unix unixtimestamp timestamp tsevent datetime mts gmttime localtime date time"
+    " start tarih datum fecha data dtyyyymmdd".split()
+)
+"""Names of the time of a bar, the most telling first."""
+OPEN = ("open", "o", "priceopen", "openprice", "acilis", "eroffn", "apertura", "ouverture")
+HIGH = ("high", "h", "pricehigh", "highprice", "yuksek", "hoch", "maximo", "haut", "max", "plushaut")
+LOW = ("low", "l", "pricelow", "lowprice", "dusuk", "tief", "minimo", "bas", "min", "plusbas")
+CLOSE = (
+    "close",
+    "c",
+    "priceclose",
+    "closeprice",
+    "last",
+    "latest",
+    "price",
+    "simdi",
+    "zuletzt",
+    "ultimo",
+    "dernier",
+    "cierre",
+)
+VOLUME = (
+    "volume",
+    "v",
+    "vol",
+    "volumetraded",
+    "volumefrom",
+    "tickvol",
+    "tickvolume",
+    "hac",
+    "basevolume",
+    "volumebase",
+)
+SYMBOL = ("symbol", "ticker", "instrumentname", "pair", "instrument")
+VENUE = ("publisherid", "exchange", "venue", "exchangeid")
+ENDS = ("closetime", "timeclose", "timeperiodend", "endtime", "end")
+BEGINS = ("opentime", "timeperiodstart", "windowstart", "start", "openingtime", "tsevent")
+ROLES = {"open": OPEN, "high": HIGH, "low": LOW, "close": CLOSE, "volume": VOLUME}
+
+_MINUTES = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1440": "1d"}
+_SPELT = {
+    **dict.fromkeys(("minute", "m1", "1min", "1-minute"), "1m"),
+    **dict.fromkeys(("m5", "5min", "5-minute"), "5m"),
+    **dict.fromkeys(("m15", "15min", "15-minute"), "15m"),
+    **dict.fromkeys(("hour", "h1", "60min", "1hour", "1-hour"), "1h"),
+    **dict.fromkeys(("h4", "240min", "4-hour"), "4h"),
+    **dict.fromkeys(("daily", "day", "d", "d1", "1day", "1-day"), "1d"),
+}
+
+
+def plain(name: str) -> str:
+    """A column's name without what spellings differ in: <CLOSE>, Close and close are the same."""
+    plain_letters = unicodedata.normalize("NFKD", name.replace("ı", "i")).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]", "", plain_letters.lower())
+
+
+def first_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column that has the earliest of these names; of several that do, the first."""
+    spelt = [plain(column) for column in columns]
+    found = next((name for name in names if name in spelt), None)
+    return None if found is None else columns[spelt.index(found)]
+
+
+def looks_like_header(cells: Sequence[str]) -> bool:
+    """Whether a line names columns: none of its cells begins like a number."""
+    filled = [cell for cell in cells if cell.strip()]
+    return bool(filled) and not any(re.match(r"\s*[+-]?[\d.]", cell) for cell in filled)
+
+
+def timeframe_named(text: str) -> str | None:
+    """The timeframe that a part of a file's name or a period stands for; None for one there is not."""
+    told = text.strip().lower()
+    if told in TIMEFRAMES:
+        return told
+    return _MINUTES.get(told) or _SPELT.get(told)
+
+
+def pair_named(text: str, aliases: dict[str, str]) -> str:
+    """A pair as it stands in a file's name, its parts by the names that are stored."""
+    name = text.upper()
+    for written, meant in aliases.items():
+        name = re.sub(rf"^{re.escape(written)}|{re.escape(written)}$", meant, name)
+    return name

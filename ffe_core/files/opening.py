@@ -1,0 +1,236 @@
+"""Opening of files: plain, gz and zst streams, and the members of zip and tar archives, with bounded unpacked size.
+
+A member is read whole and checked before a row of it counts, or, where it is large, run
+through once first: what is damaged or unpacks to too much is refused before anything of it is stored.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import pyarrow as pa
+
+from ffe_core.errors import InputError
+
+MB = 2**20
+_SMALL = 32 * MB
+"""What is smaller is held in memory while it is read."""
+_CHUNK = MB
+_MOST_MEMBERS = 200_000
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst")
+_NO_CANDLES = re.compile(
+    r"(?i)(\.checksum|\.sha256|\.md5|\.html?|\.pdf|\.json\.sha256|\.log|readme[^/]*|license[^/]*)$"
+)
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, pa.ArrowException)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stream of candles: a file, or a member of an archive."""
+
+    file: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: the file's name, and the member's after an exclamation mark."""
+        return self.file.name if self.member is None else f"{self.file.name}!{self.member}"
+
+    @property
+    def inner_path(self) -> str:
+        """The path by which its form may be known: the member's name below the file's own path, without packing."""
+        own = self.file.as_posix() if self.member is None else f"{self.file.as_posix()}!{self.member}"
+        return re.sub(r"(?i)\.(gz|zst)$", "", own)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The unpacked bytes of a part: all in memory where they are few, else read again from the file."""
+
+    opened: Opened
+    part: Part
+    data: bytes | None
+    head: bytes
+    """The first megabyte, or what there is."""
+    size: int
+    last: bytes
+    """The last two bytes."""
+
+    @contextmanager
+    def stream(self) -> Iterator[IO[bytes]]:
+        """The bytes from their beginning."""
+        if self.data is not None:
+            yield io.BytesIO(self.data)
+            return
+        with refused(self.part.file), self.opened.stream(self.part) as stream:
+            yield stream
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file holds members."""
+    return path.name.lower().endswith(_ARCHIVES)
+
+
+class Opened:
+    """A file whose parts are read; use it in a `with`. InputError, naming the file, for one that cannot be read."""
+
+    def __init__(self, path: Path, most_mb: float) -> None:
+        self.path = path
+        self._most, self._spent = int(most_mb * MB), 0
+        self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Opened:
+        if is_archive(self.path):
+            with self._open as open_until_known, refused(self.path):
+                self._archive = self._opened()
+                open_until_known.push(self._archive)
+                self._open = open_until_known.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def parts(self) -> list[Part]:
+        """The parts that may hold candles, by name. InputError if a name leaves the folder or there are too many."""
+        if self._archive is None:
+            return [Part(self.path)]
+        with refused(self.path):
+            names = self._names(self._archive)
+        if len(names) > _MOST_MEMBERS:
+            raise InputError(
+                f"{self.path.name} has {len(names):,} members; unpack it and import its folder", field="file"
+            )
+        for name in names:
+            _check_member(self.path, name)
+        return [Part(self.path, name) for name in sorted(names) if not _NO_CANDLES.search(name)]
+
+    def content(self, part: Part) -> Content:
+        """What a part holds, read to its end: what is damaged or too much is known before anything of it counts."""
+        held: list[bytes] = []
+        size, head, last = 0, b"", b""
+        with refused(self.path), self.stream(part) as stream:
+            while piece := stream.read(_CHUNK):
+                size, head, last = size + len(piece), head or piece, piece[-2:]
+                self._spend(len(piece))
+                if size <= _SMALL:
+                    held.append(piece)
+                else:
+                    held.clear()
+        return Content(self, part, b"".join(held) if size <= _SMALL else None, head, size, last)
+
+    @contextmanager
+    def stream(self, part: Part) -> Iterator[IO[bytes]]:
+        """The unpacked stream of a part, from its beginning."""
+        raw = self._raw(part)
+        try:
+            yield _unpacked(raw, part.member or part.file.name)
+        finally:
+            raw.close()
+
+    def _raw(self, part: Part) -> IO[bytes]:
+        if isinstance(self._archive, zipfile.ZipFile):
+            assert part.member is not None
+            return self._archive.open(part.member)
+        if self._archive is not None:
+            assert part.member is not None
+            found = self._archive.extractfile(part.member)
+            if found is None:
+                raise InputError(f"{part.name} is no plain file", field="file")
+            return found
+        return self.path.open("rb")
+
+    def _opened(self) -> zipfile.ZipFile | tarfile.TarFile:
+        lower = self.path.name.lower()
+        if lower.endswith(".zip"):
+            return zipfile.ZipFile(self.path)
+        if lower.endswith(".tar"):
+            return tarfile.open(self.path, "r:")
+        return tarfile.open(fileobj=self._laid_out(), mode="r:")
+
+    def _laid_out(self) -> IO[bytes]:
+        """A packed tar in a temporary file: its members are read more than once, and it cannot be gone back in."""
+        file: IO[bytes] = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        with self.path.open("rb") as raw, _unpacked(raw, self._packing) as stream:
+            while piece := stream.read(_CHUNK):
+                self._spend(len(piece))
+                file.write(piece)
+        self._spent = 0
+        file.seek(0)
+        return file
+
+    @property
+    def _packing(self) -> str:
+        return "x.zst" if self.path.name.lower().endswith(".zst") else "x.gz"
+
+    def _names(self, archive: zipfile.ZipFile | tarfile.TarFile) -> list[str]:
+        if isinstance(archive, zipfile.ZipFile):
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            self._check_size(sum(info.file_size for info in infos))
+            return [info.filename for info in infos]
+        members = [member for member in archive.getmembers() if not member.isdir()]
+        if links := [member.name for member in members if not member.isreg()]:
+            raise InputError(
+                f"{self.path.name}: {links[0][:80]!r} is a link or a device; such archives are refused", field="file"
+            )
+        self._check_size(sum(member.size for member in members))
+        return [member.name for member in members]
+
+    def _spend(self, size: int) -> None:
+        self._spent += size
+        self._check_size(self._spent)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most:
+            raise InputError(
+                f"{self.path.name} unpacks to more than {self._most // MB:,} MB; set FFE_FILES__MAX_UNPACKED_MB higher"
+                " if that is right",
+                field="file",
+            )
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Say what cannot be read, by the file's name."""
+    try:
+        yield
+    except RuntimeError as error:  # what zipfile says of a member with a password
+        raise InputError(
+            f"{path.name} cannot be unpacked: {error}; unpack it and import its files", field="file"
+        ) from error
+    except _BROKEN as error:
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{path.name} cannot be read to its end: {what}; get it again", field="file") from error
+
+
+def _unpacked(stream: IO[bytes], name: str) -> IO[bytes]:
+    lower = name.lower()
+    if lower.endswith(".gz"):
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]
+    if lower.endswith(".zst"):
+        return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")  # type: ignore[no-any-return]
+    if lower.endswith(".bi5"):
+        return io.BytesIO() if not stream.peek(1) else lzma.LZMAFile(stream)  # type: ignore[attr-defined]
+    return stream
+
+
+def _check_member(path: Path, name: str) -> None:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0] == "/" or re.match(r"[A-Za-z]:", parts[0]) or "\0" in name:
+        raise InputError(
+            f"{path.name} holds {name[:80]!r}, which leaves its folder; such archives are refused", field="file"
+        )
+    if name.lower().endswith(_ARCHIVES):
+        raise InputError(f"{path.name} holds the archive {name[:80]!r}; unpack it and import its folder", field="file")

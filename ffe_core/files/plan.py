@@ -1,0 +1,272 @@
+"""Plan of an import: which file belongs to which series and how it is read, before anything of it is stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ffe_core.errors import InputError
+from ffe_core.file_sources import checked_source
+from ffe_core.files.forms.text import TextForm, TextSource
+from ffe_core.files.found import Look
+from ffe_core.files.look import Looker, source_of
+from ffe_core.files.names import timeframe_named
+from ffe_core.files.opening import Content, Opened, Part, is_archive
+from ffe_core.files.profile import Profile
+from ffe_core.files.questions import Choice, Question
+from ffe_core.files.reader import Known, Reader
+from ffe_core.files.recognise import Named, named_by
+from ffe_core.instruments.names import normalize_pair
+from ffe_core.series import Series
+from ffe_core.timeframes import TIMEFRAMES, seconds
+
+_SIDE_FILES = (".checksum", ".sha256", ".md5", ".toml")
+_HEAD = 4096
+_MOST_ASKED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where files go: a source, and pair and timeframe where they are said; else each file's path says them."""
+
+    source: str
+    pair: str = ""
+    timeframe: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Target:
+        """`files:binance/BTCUSD/1h`, or `files:binance` alone. InputError for anything else."""
+        source, _, rest = text.partition("/")
+        pair, _, timeframe = rest.rpartition("/") if rest.rpartition("/")[2].lower() in TIMEFRAMES else (rest, "", "")
+        if timeframe:
+            seconds(timeframe.lower())
+        name = checked_source(source)
+        return cls(name, normalize_pair(pair, name) if pair else "", timeframe.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """One part and how it is read."""
+
+    part: Part
+    profile: Profile
+    named: Named
+    known: Known
+    form: TextForm | None = None
+    """Of a text whose form has been seen before; else it is found out again, by the same profile."""
+
+    def reader(self, content: Content, step: int) -> Reader:
+        """A reader of the part's rows."""
+        source = TextSource(content, self.form, self.profile) if self.form else source_of(content, self.profile)
+        return Reader(self.part.name, source, self.profile, step, self.named.day, self.known)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """One file of a series, with its parts."""
+
+    path: Path
+    parts: tuple[PlannedPart, ...]
+
+    @property
+    def reading(self) -> str:
+        """How it is read, as TOML: part of what makes two imports of a file the same."""
+        return "\n".join(sorted({one.profile.as_toml() for one in self.parts}))
+
+
+@dataclass(slots=True)
+class ImportPlan:
+    """What an import would do: files by series, what each form was taken for, and what has to be asked first."""
+
+    target: Target
+    files: dict[Series, list[PlannedFile]] = field(default_factory=dict)
+    questions: list[tuple[str, Question]] = field(default_factory=list)
+    """Name of the first file that raises it, and the question; one of each kind."""
+    looks: list[Look] = field(default_factory=list)
+    """One of each form."""
+    empty: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    """Files that cannot be read, and why."""
+
+    @property
+    def count(self) -> int:
+        """How many files there are to read."""
+        return sum(map(len, self.files.values()))
+
+
+def found_files(paths: Sequence[str | Path]) -> list[Path]:
+    """The files named, and those below the folders named, by path. InputError for what is not there, or for nothing."""
+    found: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            found += sorted(
+                one
+                for one in path.rglob("*")
+                if one.is_file() and not any(part.startswith(".") for part in one.relative_to(path).parts)
+            )
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(f"{given} is not there; name files or folders of this computer", field="files")
+    kept = [path for path in dict.fromkeys(found) if not path.name.lower().endswith(_SIDE_FILES)]
+    if not kept:
+        raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there", field="files")
+    return kept
+
+
+class Planner:
+    """Makes the plan of an import; text forms that are known to be clean are looked at once, the rest file by file."""
+
+    def __init__(
+        self, looker: Looker, target: Target, max_unpacked_mb: float, *, any_name: bool = False, member: str = ""
+    ) -> None:
+        """`any_name` takes files whatever pair their names say; `member` is a pattern of the members to read."""
+        self._looker, self._target, self._most = looker, target, max_unpacked_mb
+        self._any_name, self._member = any_name, member
+        self._clean: dict[str, tuple[Profile, TextForm]] = {}
+
+    def plan(self, files: Iterable[Path], progress: Callable[[int], object] = lambda done: None) -> ImportPlan:
+        """Look at every file; nothing is stored, and what is asked is asked of all of them together."""
+        plan = ImportPlan(self._target)
+        for number, path in enumerate(files):
+            try:
+                self._add(plan, path)
+            except InputError as error:
+                if error.field != "file":
+                    raise
+                plan.unreadable.append((str(path), error.problem))
+            progress(number + 1)
+        return plan
+
+    def _add(self, plan: ImportPlan, path: Path) -> None:
+        by_series: dict[Series, list[PlannedPart]] = {}
+        with Opened(path, self._most) as opened:
+            parts = opened.parts()
+            wanted = [part for part in parts if not self._member or re.search(self._member, part.member or "")]
+            self._ask_member(plan, path, wanted)
+            for part in wanted:
+                planned = self._part(plan, opened, part)
+                if planned is not None:
+                    series = self._series(plan, planned)
+                    if series is not None:
+                        by_series.setdefault(series, []).append(planned)
+        for series, mine in by_series.items():
+            plan.files.setdefault(series, []).append(PlannedFile(path, tuple(mine)))
+
+    def _part(self, plan: ImportPlan, opened: Opened, part: Part) -> PlannedPart | None:
+        clean = self._as_before(opened, part)
+        if clean is not None:
+            return PlannedPart(part, clean[0], named_by(clean[0], part.inner_path), Known(), clean[1])
+        look = self._looker.look(opened.content(part), self._target.timeframe)
+        if look.content.size == 0 or not look.source.names:
+            plan.empty.append(part.name)
+            return None
+        if not any(one.profile == look.profile for one in plan.looks) or look.questions:
+            plan.looks.append(look)
+        if not self._target.timeframe and not look.step:
+            asked = Question(
+                "timeframe",
+                "nothing says of which timeframe its bars are",
+                (Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}"),),
+            )
+            look.questions.insert(0, asked)
+        for question in look.questions:
+            if not any(one.code == question.code for _, one in plan.questions):
+                plan.questions.append((part.name, question))
+        form = (
+            look.source.form
+            if isinstance(look.source, TextSource) and look.is_recognised and not look.profile.survey
+            else None
+        )
+        if form is not None and not look.questions:
+            self._clean[_first_line(look.content.head)] = look.profile, form
+        return PlannedPart(part, look.profile, look.named, look.known, form)
+
+    def _as_before(self, opened: Opened, part: Part) -> tuple[Profile, TextForm] | None:
+        """Profile and form of an earlier part that begins alike and whose path says as much, if that form is clean."""
+        if not self._clean:
+            return None
+        with opened.stream(part) as stream:
+            head = stream.read(_HEAD)
+        found = self._clean.get(_first_line(head))
+        return (
+            found
+            if found and (not found[0].recognise or named_by(found[0], part.inner_path) != Named() or self._target.pair)
+            else None
+        )
+
+    def _series(self, plan: ImportPlan, planned: PlannedPart) -> Series | None:
+        named, target = planned.named, self._target
+        pair = named.pair and normalize_pair(named.pair, target.source)
+        if target.pair and pair and not self._any_name and _bare(pair) != _bare(target.pair):
+            self._ask_name(plan, planned, f"its name says {pair}", f"{target.pair} is said")
+        if target.timeframe and named.timeframe and named.timeframe != target.timeframe and not self._any_name:
+            self._ask_name(plan, planned, f"its name says {named.timeframe}", f"{target.timeframe} is said")
+        chosen, timeframe = target.pair or pair, target.timeframe or named.timeframe
+        if not chosen or not timeframe:
+            if not plan.questions:
+                text = "neither --as nor its path says " + (
+                    "of which pair it is" if not chosen else "of which timeframe it is"
+                )
+                plan.questions.append(
+                    (
+                        planned.part.name,
+                        Question(
+                            "pair",
+                            text,
+                            (Choice(f"--as {target.source}/PAIR/TIMEFRAME", "for example files:mine/BTCUSD/1h"),),
+                        ),
+                    )
+                )
+            return None
+        return Series.of(chosen, timeframe, target.source)
+
+    def _ask_name(self, plan: ImportPlan, planned: PlannedPart, named: str, said: str) -> None:
+        if not any(question.code == "name" for _, question in plan.questions):
+            choices = (
+                Choice("--any-name", "it is read as what is said"),
+                Choice(f"--as {self._target.source}", "each file is read as what its name says"),
+            )
+            plan.questions.append((planned.part.name, Question("name", f"{named}, and {said}", choices)))
+
+    def _ask_member(self, plan: ImportPlan, path: Path, parts: Sequence[Part]) -> None:
+        """Members of one archive whose names differ by more than their dates may be of several markets."""
+        if not is_archive(path) or self._member or self._any_name or not self._target.pair:
+            return
+        kinds: dict[str, Part] = {}
+        for part in parts:
+            kinds.setdefault(re.sub(r"\d+", "#", part.member or ""), part)
+        if len(kinds) > 1 and not any(question.code == "member" for _, question in plan.questions):
+            shown = [part.member or "" for part in kinds.values()][:_MOST_ASKED]
+            choices = (
+                *(Choice(f"--member '{re.escape(name)}'", "only this one is read") for name in shown),
+                Choice("--any-name", f"all {len(parts)} are read as {self._target.pair}"),
+            )
+            plan.questions.append(
+                (path.name, Question("member", f"the archive holds members of {len(kinds)} kinds", choices))
+            )
+
+
+def answers_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers without what was not given."""
+    return {name: value for name, value in given.items() if value not in (None, "", (), False)}
+
+
+def timeframe_of(text: str) -> str:
+    """A timeframe however it is written; "" for none there is."""
+    return timeframe_named(text) or ""
+
+
+def _first_line(head: bytes) -> str:
+    """What tells forms apart in a first line: the header itself, or the shape of a row."""
+    line = head.splitlines()[0] if head.strip() else b""
+    text = line.decode("utf-8", errors="replace")
+    return text if re.match(r"\W*[A-Za-z]", text) else re.sub(r"\d+(?:\.\d+)?", "0", text)
+
+
+def _bare(pair: str) -> str:
+    return re.sub("[^A-Z0-9]", "", pair)

@@ -1,0 +1,290 @@
+"""Profiles: each recognises a file of its exact form and reads it right; no damage is read wrong in silence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ffe_core.errors import InputError
+from ffe_core.files.found import Look
+from ffe_core.files.look import Looker
+from ffe_core.files.opening import Opened
+from ffe_core.files.profile import Profiles, read_profile, shipped
+from ffe_core.validation import validate_columns
+from tests.files.making import FORMS, STEPS, Candle, Form, zipped
+
+IDS = [f"{one.profile}-{number}" for number, one in enumerate(FORMS)]
+UNTESTED = re.compile("lean-.*")
+"""LEAN's profiles are one form in several clocks and scales; some of each kind have a file here."""
+
+
+def looked(path: Path, form: Form, **answers: Any) -> Look:
+    with Opened(path, 10) as opened:
+        [part] = opened.parts()
+        return Looker(shipped(), None, {**form.answers, **answers}).look(opened.content(part), form.timeframe)
+
+
+def read(look: Look) -> tuple[dict[int, tuple[float, ...]], list[tuple[int, list[str]]]]:
+    """Candles by their open, and the place and reasons of each row that is none."""
+    found: dict[int, tuple[float, ...]] = {}
+    dead: list[tuple[int, list[str]]] = []
+    for rows in look.reader().rows():
+        checked = validate_columns(rows.open_times, rows.columns, rows.flags, look.step, rows.record)
+        table = checked.candles.to_pydict()
+        opened = [int(at.timestamp()) for at in table["timestamp"]]
+        found |= dict(
+            zip(opened, zip(*(table[n] for n in ("open", "high", "low", "close", "volume")), strict=True), strict=True)
+        )
+        dead += [
+            (failure.record.get("line", failure.record.get("row")), failure.reasons) for failure in checked.failures
+        ]
+        dead += [(line, ["line_broken"]) for line, _ in rows.broken]
+    return found, sorted(dead)
+
+
+def expected(form: Form, candles: list[Candle]) -> dict[int, tuple[float, ...]]:
+    return {one.at: (*one.values[:4], one.volume if form.has_volume else 0.0) for one in candles}
+
+
+def same(found: dict[int, tuple[float, ...]], wanted: dict[int, tuple[float, ...]]) -> None:
+    assert found.keys() == wanted.keys()
+    for at, values in wanted.items():
+        np.testing.assert_allclose(found[at], values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=IDS)
+def test_a_file_of_the_form_is_recognised_and_read_right(form: Form, tmp_path: Path) -> None:
+    look = looked(form.write(tmp_path), form)
+    assert look.profile.name == form.profile
+    assert look.questions == []
+    found, dead = read(look)
+    assert dead == []
+    same(found, expected(form, form.candles))
+    if form.pair:
+        assert look.named.pair.replace("_", "").upper() == form.pair
+
+
+@pytest.mark.parametrize("form", [one for one in FORMS if one.answers], ids=lambda one: one.profile)
+def test_what_a_form_never_tells_is_asked_and_not_guessed(form: Form, tmp_path: Path) -> None:
+    bare = Form(form.profile, form.path, form.timeframe, form.make)
+    look = looked(bare.write(tmp_path), bare)
+    assert look.questions
+    assert {question.code for question in look.questions} & form.answers.keys()
+    assert all(len(question.choices) >= 2 for question in look.questions)
+
+
+def test_every_profile_that_ships_has_a_file_here() -> None:
+    tested = {one.profile for one in FORMS}
+    untested = {name for name in shipped() if name not in tested and not UNTESTED.fullmatch(name)}
+    assert untested <= {"nautilus-standard"}
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_a_profile_is_a_file_that_reads_back(name: str) -> None:
+    profile = shipped()[name]
+    assert read_profile(profile.as_toml(), name) == profile
+    assert profile.about
+
+
+def test_the_standard_precision_of_nautilus_is_read_by_its_profile(tmp_path: Path) -> None:
+    from tests.files.making import candles, nautilus
+
+    path = tmp_path / "bars.parquet"
+    path.write_bytes(nautilus(candles("1h"), 8, 9, 0))
+    with Opened(path, 10) as opened:
+        look = Looker(shipped(), shipped()["nautilus-standard"], {"stamp": "open"}).look(
+            opened.content(opened.parts()[0]), "1h"
+        )
+    found, dead = read(look)
+    assert not dead
+    same(found, {one.at: one.values for one in candles("1h")})
+
+
+# -- damage
+
+TEXTS = [one for one in FORMS if one.is_text]
+TEXT_IDS = [f"{one.profile}-{number}" for number, one in enumerate(FORMS) if one.is_text]
+
+
+def parts_of(form: Form) -> tuple[list[bytes], list[bytes]]:
+    """The lines before the rows, and the rows, each with its end."""
+    everything = form.make(form.candles).splitlines(keepends=True)
+    rows = [
+        line
+        for line in everything
+        if re.match(rb'[\xef\xbb\xbf]*"?(?:AAPL|BTC-USDT|AAPL.US)?[,"]*\d|"[A-Z][a-z]{2} \d', line)
+    ]
+    rows += [line for line in everything if re.match(rb"AAPL|BTC-USDT", line) and line not in rows]
+    before = everything[: everything.index(rows[0])]
+    return before, everything[len(before) : len(before) + len(rows)]
+
+
+def never_silently_wrong(look: Look, form: Form, lost: int) -> list[tuple[int, list[str]]]:
+    """What was read is right; what is missing of it is a dead letter with its line."""
+    assert look.questions == []
+    found, dead = read(look)
+    wanted = expected(form, form.candles)
+    for at, values in found.items():
+        assert at in wanted, "a bar that the file does not hold"
+        np.testing.assert_allclose(values, wanted[at], rtol=1e-12)
+    assert len(wanted) - len(found) <= lost
+    assert len(dead) >= len(wanted) - len(found)
+    assert all(line for line, _ in dead)
+    return dead
+
+
+@pytest.mark.parametrize("form", TEXTS, ids=TEXT_IDS)
+def test_a_file_that_breaks_off_within_a_line_keeps_that_line_as_a_dead_letter(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    cut = rows[-1].rstrip(b"\r\n")
+    content = b"".join([*before, *rows[:-1], cut[: len(cut) * 2 // 3]])
+    dead = never_silently_wrong(looked(form.write(tmp_path, content), form), form, 1)
+    assert len(dead) == 1
+    assert dead[0][0] == len(before) + len(rows)
+
+
+@pytest.mark.parametrize(
+    "form", [one for one in TEXTS if not shipped()[one.profile].ends_without_newline], ids=lambda one: one.profile
+)
+def test_a_last_line_without_its_end_may_be_a_part_and_is_kept_apart(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    content = b"".join([*before, *rows]).rstrip(b"\r\n")
+    dead = never_silently_wrong(looked(form.write(tmp_path, content), form), form, 1)
+    assert dead
+    assert "cut_line" in dead[-1][1]
+
+
+@pytest.mark.parametrize("form", TEXTS, ids=TEXT_IDS)
+def test_a_header_in_the_middle_is_no_row(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    header = (before or [b"time,open,high,low,close,volume\n"])[-1]
+    content = b"".join([*before, *rows[:5], header, *rows[5:]])
+    dead = never_silently_wrong(looked(form.write(tmp_path, content), form), form, 0)
+    assert [line for line, _ in dead] == [len(before) + 6]
+
+
+@pytest.mark.parametrize("form", TEXTS, ids=TEXT_IDS)
+def test_no_number_among_the_prices_is_no_row(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    separator = shipped()[form.profile].delimiter.encode() or (b"\t" if b"\t" in rows[4] else b",")
+    cells = rows[4].rstrip(b"\r\n").split(separator)
+    place = max(i for i, cell in enumerate(cells[:6]) if re.fullmatch(rb'"?[\d.]+"?', cell))
+    if b'"' in rows[4]:
+        pytest.skip("quoted cells are cut elsewhere")
+    cells[place] = b"NaN"
+    content = b"".join([*before, *rows[:4], separator.join(cells) + b"\n", *rows[5:]])
+    look = looked(form.write(tmp_path, content), form)
+    found, dead = read(look)
+    wanted = expected(form, form.candles)
+    assert all(np.allclose(values, wanted[at]) for at, values in found.items())
+    assert len(found) + len(dead) >= len(wanted)
+
+
+@pytest.mark.parametrize("form", TEXTS, ids=TEXT_IDS)
+def test_thousands_where_the_file_writes_none_are_no_number(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    separator = shipped()[form.profile].delimiter.encode() or (b"\t" if b"\t" in rows[0] else b",")
+    if b'"' in rows[4]:
+        pytest.skip("this form writes them")
+    cells = rows[4].rstrip(b"\r\n").split(separator)
+    clean = looked(form.write(tmp_path), form)
+    place = list(clean.source.names).index(clean.profile.prices["high"])
+    cells[place] = b'"1,234.5"'
+    content = b"".join([*before, *rows[:4], separator.join(cells) + b"\n", *rows[5:]])
+    look = looked(form.write(tmp_path, content), form)
+    found, dead = read(look)
+    if look.profile.thousands == ",":  # nothing in the file speaks against it: it says 1234.5
+        [odd] = {at for at, values in expected(form, form.candles).items() if at in found and found[at] != values}
+        assert found[odd][1] == 1234.5 / look.profile.price_divisor
+    else:
+        never_silently_wrong(look, form, 1)
+        assert [reasons for _, reasons in dead] == [["not_a_number:high"]]
+
+
+@pytest.mark.parametrize(
+    "form", [one for one in TEXTS if shipped()[one.profile].symbol_column], ids=lambda one: one.profile + one.path
+)
+def test_a_line_of_another_symbol_is_asked_about(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    other = re.sub(rb"AAPL.US|AAPL|BTC-USDT|BTC/USD|BTCUSD|ESH1", b"OTHER", rows[3])
+    content = b"".join([*before, *rows[:3], other, *rows[4:]])
+    path = form.write(tmp_path, content)
+    [question] = looked(path, form).questions
+    assert question.code == "symbol"
+    own = question.choices[0].option.removeprefix("--symbol ")
+    look = looked(path, form, symbol=own, other_symbols="left out")
+    assert sum(rows.left_out for rows in look.reader().rows()) == 1
+    assert len(read(look)[0]) == len(rows) - 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [one for one in TEXTS if shipped()[one.profile].time_format == "epoch" and not shipped()[one.profile].unit],
+    ids=lambda one: one.profile + one.path,
+)
+def test_each_row_has_its_own_unit_of_time(form: Form, tmp_path: Path) -> None:
+    before, rows = parts_of(form)
+    mixed = [
+        re.sub(rb"(?<!\d)(1[67]\d{8})(?:000){1,2}(?!\d)", rb"\g<1>000000", row) if i % 2 else row
+        for i, row in enumerate(rows)
+    ]
+    dead = never_silently_wrong(looked(form.write(tmp_path, b"".join([*before, *mixed])), form), form, 0)
+    assert dead == []
+
+
+@pytest.mark.parametrize("form", FORMS, ids=IDS)
+def test_an_empty_file_holds_no_rows(form: Form, tmp_path: Path) -> None:
+    look = looked(form.write(tmp_path, b""), form) if not form.path.endswith((".feather", ".parquet")) else None
+    if look is None:
+        path = tmp_path / form.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+        look = looked(path, form)
+    assert look.content.size == 0
+    assert look.questions == []
+
+
+def test_two_members_of_an_archive_are_two_parts(tmp_path: Path) -> None:
+    form = FORMS[0]
+    half = len(form.candles) // 2
+    path = tmp_path / form.path
+    path.write_bytes(zipped({"a.csv": form.make(form.candles[:half]), "b.csv": form.make(form.candles[half:])}))
+    with Opened(path, 10) as opened:
+        looks = [Looker(shipped(), None, {}).look(opened.content(part), form.timeframe) for part in opened.parts()]
+        found = {at: values for look in looks for at, values in read(look)[0].items()}
+    same(found, expected(form, form.candles))
+
+
+def test_profiles_that_were_kept_win_and_are_listed(tmp_path: Path) -> None:
+    profiles = Profiles(tmp_path)
+    profile = shipped()["metatrader4"].with_answers(name="my-broker", zone="UTC+2", asks=[])
+    profiles.save(profile)
+    assert profiles.get("my-broker") == profile
+    assert "metatrader4" in profiles.all()
+    with pytest.raises(InputError, match="ships with this release"):
+        profiles.save(shipped()["metatrader4"])
+    with pytest.raises(InputError, match="is unknown"):
+        profiles.get("nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("zone = 'Mars/Base'", "is no zone"),
+        ("delimeter = ';'", "delimeter"),
+        ("name = 'My broker'", "small letters"),
+        ("stamp = 'middle'", "stamp"),
+        ("= 3", "no TOML"),
+    ],
+)
+def test_a_profile_that_cannot_be_says_why(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_profile(text, "mine.toml")
+
+
+def test_every_timeframe_of_the_forms_is_one_there_is() -> None:
+    assert {one.timeframe for one in FORMS} <= STEPS.keys()
