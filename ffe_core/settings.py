@@ -22,6 +22,7 @@ from ffe_core.calendars import CalendarOverrideError, MarketCalendar, calendar_f
 from ffe_core.calendars.hour_grid import on_hour_grid
 from ffe_core.calendars.listed import listed
 from ffe_core.errors import InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.instruments.model import SeriesFacts
 from ffe_core.instruments.names import asset_class, normalize_pair
 from ffe_core.locations import data_folder, lake_address
@@ -84,7 +85,7 @@ class CalendarSettings(BaseModel):
         check_overrides(overrides)
         for key in overrides:
             name = key.partition("/")[0].strip().lower()
-            if name not in SECTIONS:
+            if name not in SECTIONS and not is_file_source(name):
                 raise CalendarOverrideError(key, f" names no provider; use one of {', '.join(SECTIONS)}")
         return overrides
 
@@ -134,6 +135,12 @@ class ConsoleSettings(BaseModel):
         return tuple(one if one in words else sources.checked_origin(one) for one in listed)
 
 
+class FileSettings(BaseModel):
+    """Section `files`: what imported files may unpack to, each in megabytes (2**20 bytes)."""
+
+    max_unpacked_mb: float = Field(default=16_384.0, gt=0, le=2**30, allow_inf_nan=False)
+
+
 class WebhookSettings(BaseModel):
     """Section `webhook`: where messages go, and how many new dead letters are worth one."""
 
@@ -158,6 +165,7 @@ class Settings(BaseModel):
     lease_wait_seconds: float = Field(default=600.0, ge=0, le=7 * _DAY, allow_inf_nan=False)
     retry: RetrySettings = RetrySettings()
     http: HttpSettings = HttpSettings()
+    files: FileSettings = FileSettings()
     calendars: CalendarSettings = Field(default_factory=CalendarSettings)
     console: ConsoleSettings = ConsoleSettings()
     webhook: WebhookSettings = WebhookSettings()

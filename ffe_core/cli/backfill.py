@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         _show(results)
-        _show_dead_letters(results, run_id)
+        show_dead_letters(results, run_id)
     return status_of(results)
 
 
@@ -130,7 +130,7 @@ def _show(results: list[dict[str, Any]]) -> None:
             )
 
 
-def _show_dead_letters(results: list[dict[str, Any]], run_id: int) -> None:
+def show_dead_letters(results: list[dict[str, Any]], run_id: int) -> None:
     """What was kept as dead letters, by series, the most first, and where to look."""
     kept = [
         (result["failed_records"] + result.get("superseded", 0), f"{result['asset_pair']} {result['timeframe']}")

@@ -19,7 +19,7 @@ from ffe_core.insight.coverage import Coverage, Gap, SeriesCoverage, largest_gap
 from ffe_core.insight.former_grid import FormerGrid
 from ffe_core.instruments.matching import matching_names, meant
 from ffe_core.operations.gaps import GapVerbs
-from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.providers import PROVIDERS, check_source
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -161,7 +161,7 @@ class _Looked:
 def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Series]:
     """The known series that the filters let through; one named in full over a range need not be known."""
     if arguments.provider is not None:
-        provider_class(arguments.provider)
+        check_source(arguments.provider)
     stored = [series.asset_pair for series in known if arguments.provider in (None, series.provider)]
     meant_by = {pair: matching_names(pair, stored) for pair in arguments.pairs or ()}
     pairs = {name for found in meant_by.values() for name in found}

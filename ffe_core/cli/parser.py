@@ -16,6 +16,7 @@ VERBS = {
     "console": "start the web console",
     "coverage": "what should be there, what is, and what is missing",
     "dlq": "dead letters: look, edit, replay, discard",
+    "import": "bring candles from files into the lake",
     "instruments": "what providers trade, and under which name it is stored",
     "schedules": "what runs by itself, and when",
     "storage": "how the lake is stored, and what upkeep would win",
@@ -23,6 +24,8 @@ VERBS = {
 }
 """Name and line of help of each verb. Its module in this folder has `register(subparsers)`, which sets `run` to a
 function of the parsed arguments that returns an exit status."""
+_MODULES = {"import": "import_files"}
+"""The module of a verb whose name no module can have."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,7 +46,7 @@ def parser(words: Sequence[str]) -> Parser:
     meant = next((word for word in words if not word.startswith("-")), None)
     for name, text in VERBS.items():
         if name == meant:
-            import_module(f"ffe_core.cli.{name}").register(verbs)
+            import_module(f"ffe_core.cli.{_MODULES.get(name, name)}").register(verbs)
         else:
             verbs.add_parser(name, help=text)
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ffe_core import times
 from ffe_core.errors import InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 
@@ -11,9 +12,11 @@ from ffe_core.settings import Settings
 def lag(series: Series, marks: Watermarks, settings: Settings, now: int | None = None) -> int | None:
     """Market-open seconds from the close of the bar at the watermark; 0 until the next bar is due, None without one.
 
+    Imported files have none: nothing brings more of them by itself.
+
     A closed weekend is not lag. None, too, where the calendar does not know the time.
     """
-    if marks.watermark is None:
+    if marks.watermark is None or is_file_source(series.provider):
         return None
     at = times.now() if now is None else now
     closed = marks.watermark + series.step

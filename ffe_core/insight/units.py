@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffe_core.errors import StorageError
+from ffe_core.file_sources import is_file_source
 from ffe_core.instruments.model import Instrument
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
+OF_FILES = "units of the imported files"
 NO_VOLUME = "no volume from this provider"
 _SAMPLE_BARS = 1_000
 _MOST_SAMPLED = 10
@@ -139,6 +141,8 @@ def summed(value: float) -> float:
 
 def volume_unit(series: Series) -> str | None:
     """What the volume of a series counts: base units, contracts, ticks, shares; None if its provider has none."""
+    if is_file_source(series.provider):
+        return OF_FILES
     provider = PROVIDERS.get(series.provider)
     return provider.volume_unit_of(series.asset_pair) if provider else None
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ffe_core.errors import InputError
+from ffe_core.file_sources import is_file_source
 
 if TYPE_CHECKING:
     from ffe_core.providers.base import Provider
@@ -54,13 +55,29 @@ PROVIDERS: MutableMapping[str, type[Provider]] = _Table(
 
 
 def has_volume(series: Series) -> bool:
-    """Whether a series' records come with volumes; False for a provider that is not in the table."""
+    """Whether a series' records come with volumes; False for a provider that is not in the table.
+
+    A record of a file always holds one: 0 where the file has no such column.
+    """
+    if is_file_source(series.provider):
+        return True
     return series.provider in PROVIDERS and PROVIDERS[series.provider].has_volume(series.asset_pair)
 
 
 def provider_class(name: str) -> type[Provider]:
     """The class of a provider; InputError listing the known ones for any other name."""
+    if isinstance(name, str) and is_file_source(name):
+        raise InputError(
+            f"{name} holds imported files, which cannot be asked for more: import files again (ffe import)",
+            field="provider",
+        )
     try:
         return PROVIDERS[name]
     except (KeyError, TypeError):
         raise InputError(f"{name!r} is unknown; use one of {', '.join(PROVIDERS)}", field="provider") from None
+
+
+def check_source(name: str) -> None:
+    """InputError, listing the providers, for a name that is neither one of theirs nor one of imported files."""
+    if not is_file_source(name):
+        provider_class(name)

@@ -83,7 +83,8 @@ def test_a_volume_is_whole_and_a_sum_without_noise() -> None:
         (Series("BIT-24APR26-CDE", "1h", "coinbase"), "contracts"),
         (Series("AAPL", "1h", "alpha_vantage"), "shares"),
         (Series("EURUSD", "1h", "alpha_vantage"), "no volume from this provider"),
-        (Series("EURUSD", "1h", "files:mine"), "no volume from this provider"),
+        (Series("EURUSD", "1h", "nobody"), "no volume from this provider"),
+        (Series("EURUSD", "1h", "files:mine"), "units of the imported files"),
     ],
 )
 def test_what_a_volume_counts(series: Series, said: str) -> None:

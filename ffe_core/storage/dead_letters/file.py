@@ -39,7 +39,7 @@ Step = dict[str, Any]
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d)[-:](\d\d)[-:](\d\d(?:\.\d+)?)(?:(Z)|([+-]\d\d)[-:]?(\d\d))?", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+_PROVIDER = re.compile(r"(files:)?[a-z][a-z0-9_-]{0,39}", re.ASCII)
 _MOST_REASONS, _LONGEST_REASON = 20, 80
 
 

@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -210,8 +210,7 @@ def _write(table: DeltaTable, one: _Ready) -> Exception | None:
 
 
 def _done(table: DeltaTable, one: _Ready) -> Committed:
-    version = None if one.fresh.num_rows else table.version()
-    return Committed(one.done.new, one.done.restated, one.done.repeats, version)
+    return replace(one.done, version=None if one.fresh.num_rows else table.version())
 
 
 def _append(table: DeltaTable, ready: Sequence[_Ready]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ffe_core.candles import SCHEMA, VALUES
@@ -27,6 +28,10 @@ class Committed:
     repeats: int
     version: int | None = None
     """Version of the table after a commit that moved marks only; None for one with rows, or where nothing was to do."""
+    restated_rows: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool), compare=False, repr=False)
+    """Which of the given rows were restatements; empty where none was stored before."""
+    repeated_rows: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool), compare=False, repr=False)
+    """Which of the given rows were repeats; empty where none was stored before."""
 
 
 def compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, Committed]:
@@ -45,7 +50,7 @@ def compare(seen: Snapshot, series: Series, rows: pa.Table) -> tuple[pa.Table, C
         same &= np.asarray(rows[name]) == np.asarray(stored[name])[at]
     restated = known & ~same
     fresh = _extracted_after(rows, restated, np.asarray(stored["_extracted_at"].cast(pa.int64()))[at])
-    done = Committed(int((~known).sum()), int(restated.sum()), int(same.sum()))
+    done = Committed(int((~known).sum()), int(restated.sum()), int(same.sum()), None, restated, same)
     return fresh.filter(pa.array(~same)), done
 
 

@@ -26,7 +26,7 @@ from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
 from ffe_core.storage.lake.comparison import Committed, latest
 from ffe_core.storage.lake.file_ranges import FileRanges
-from ffe_core.storage.lake.snapshot import Snapshot, Snapshots, epochs
+from ffe_core.storage.lake.snapshot import SOURCE_PROPERTY, Snapshot, Snapshots, epochs, file_sources
 from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
 from ffe_core.timeframes import TIMEFRAMES
 
@@ -188,14 +188,31 @@ class DeltaLakeManager:
             return self.seen_through(table).marks(series) if table else Watermarks()
 
     def all_marks(self, providers: Sequence[str]) -> dict[Series, Watermarks]:
-        """Marks of every series in the lake that comes from one of the providers."""
+        """Marks of every series in the lake that comes from one of the providers, or from files."""
         found: dict[Series, Watermarks] = {}
         for timeframe in TIMEFRAMES:
             seen = self.snapshot(table_name(timeframe))
             if seen is not None:
-                every = (Series(pair, timeframe, provider) for pair in seen.pairs() for provider in providers)
+                names = (*providers, *file_sources(seen.table))
+                every = (Series(pair, timeframe, provider) for pair in seen.pairs() for provider in names)
                 found.update({series: seen.marks(series) for series in every})
         return {series: marks for series, marks in found.items() if marks != Watermarks()}
+
+    def note_source(self, series: Series) -> None:
+        """Have the table of a series name its source of files, before a row of it is stored.
+
+        Statistics of data files tell the first and the last provider only, so that no look at the log would find those
+        between. StorageError if the table cannot be written.
+        """
+        table = self.ensure_table(series.timeframe)
+        if series.provider in file_sources(table):
+            return
+        with faults.in_words(f"table {series.table} in {self.storage_path} cannot be written", table.table_uri):
+            table.alter.set_table_properties(
+                {f"{SOURCE_PROPERTY}{series.provider}": "true"},
+                raise_if_not_exists=False,
+                post_commithook_properties=APPEND_HOOKS,
+            )
 
     def log_changed(self) -> int | None:
         """When the log of any Bronze table changed last, in nanoseconds since 1970, by the folders alone.

@@ -60,6 +60,9 @@ class DamagedTable(StorageError):
         super().__init__(message)
         self.files, self.readable = files, readable
 
+SOURCE_PROPERTY = "ffe.source."
+"""What the property of a table begins with that names a source of imported files."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Files:
@@ -280,6 +283,12 @@ class Snapshots:
             with self._lock:
                 self._kept[uri] = (mark, snapshot)
         return snapshot
+
+
+def file_sources(table: DeltaTable) -> list[str]:
+    """The sources of files that have rows in a table, as its properties name them."""
+    names = table.metadata().configuration
+    return sorted(name.removeprefix(SOURCE_PROPERTY) for name in names if name.startswith(SOURCE_PROPERTY))
 
 
 def _marks(series: Series, version_of: Callable[[str], int | None]) -> Watermarks:

@@ -74,6 +74,7 @@ class TestANewDatabase:
             "instruments",
             "catalogues",
             "series_facts",
+            "imported_files",
         }
         other.dispose()
 

@@ -1,0 +1,1 @@
+"""Imports of files, as runs: planned before anything is stored, then worked off like every other run."""

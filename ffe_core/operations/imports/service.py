@@ -1,0 +1,192 @@
+"""Import service: plans what files would bring, and imports them in a run of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ffe_core import times
+from ffe_core.errors import InputError, StorageError
+from ffe_core.files.look import Looker
+from ffe_core.files.plan import ImportPlan, PlannedFile, Planner, Target, answers_of, found_files
+from ffe_core.files.profile import Profile, Profiles
+from ffe_core.ingestion.file_import import FileImport, FileResult
+from ffe_core.ingestion.series_result import SeriesResult
+from ffe_core.operations.runs import log as run_log
+from ffe_core.operations.runs.outcome import ended, progressed, summary
+from ffe_core.operations.runs.series_work import one_by_one
+from ffe_core.operations.runs.service import RunService
+from ffe_core.series import Series
+from ffe_core.settings import Settings
+from ffe_core.storage.state.runs import NewRun
+from ffe_core.threads import run_to_completion
+
+IMPORT = "import"
+"""The kind of a run that imports files."""
+_NOTE_SECONDS = 0.5
+_MOST_FILES = 1_000
+"""So many files are named in a run's parameters and in a series' result; the database of files has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What a person asks for: files or folders, where they go, and the answers they give."""
+
+    files: tuple[str, ...]
+    target: Target
+    profile: str = ""
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of a profile."""
+    any_name: bool = False
+    member: str = ""
+    again: bool = False
+    """Whether files that are known are read all the same."""
+
+
+def profiles_of(settings: Settings) -> Profiles:
+    """The profiles there are: shipped ones, and those kept in the data directory."""
+    return Profiles(settings.data_dir / "profiles")
+
+
+def planned(
+    request: ImportRequest, settings: Settings, progress: Callable[[int], object] = lambda done: None
+) -> ImportPlan:
+    """What an import would do, and what has to be asked first; nothing is stored. InputError for what cannot be."""
+    profiles = profiles_of(settings)
+    chosen = profiles.get(request.profile) if request.profile else None
+    looker = Looker(profiles.all(), chosen, answers_of(request.answers))
+    planner = Planner(
+        looker, request.target, settings.files.max_unpacked_mb, any_name=request.any_name, member=request.member
+    )
+    return planner.plan(found_files(request.files), progress)
+
+
+class Imports:
+    """Imports of files, through the run service of this process."""
+
+    def __init__(self, service: RunService) -> None:
+        self._service = service
+
+    def start(
+        self, plan: ImportPlan, actor: str, source: str = "console", *, again: bool = False, lease_wait: float = 0.0
+    ) -> int:
+        """Import what was planned; returns the run's number.
+
+        InputError while a question is open or where no file can be read, SeriesHeld if a run works on a series.
+        """
+        if plan.questions:
+            name, question = plan.questions[0]
+            raise InputError(f"{name}: {question.text}; answer it first", field=question.code)
+        if not plan.files:
+            raise InputError(_nothing(plan), field="files")
+        series = tuple(plan.files)
+        if not lease_wait:
+            self._service.check_free(series)
+        run = NewRun(
+            IMPORT, plan.target.source, "files", 0, times.now(), series, actor, source, "", None, _parameters(plan)
+        )
+        return self._service.submit(run, partial(self._work, plan, again, lease_wait))
+
+    async def _work(self, plan: ImportPlan, again: bool, lease_wait: float, run_id: int) -> None:
+        spans: list[tuple[int, int]] = []
+
+        async def one(number: int, series: Series) -> Mapping[str, Any]:
+            stores = self._service.stores
+            shown = _Shown(self._service, run_id, number)
+            with await stores.lease(series, str(run_id)).wait(lease_wait):
+                work = FileImport(
+                    series,
+                    stores,
+                    run_id=str(run_id),
+                    is_stopped=partial(self._service.is_stopping, run_id),
+                    progress=shown.progress,
+                    max_unpacked_mb=self._service.settings.files.max_unpacked_mb,
+                    again=again,
+                )
+                report = await run_to_completion(_run, work, plan.files[series], shown)
+            if report.end:
+                spans.append((report.start, report.end))
+            return _ended(report, work.files)
+
+        try:
+            await one_by_one(self._service, run_id, tuple(plan.files), one)
+        finally:
+            if spans:
+                first, last = min(start for start, _ in spans), max(end for _, end in spans)
+                await self._service.persist(lambda: self._service.runs.update(run_id, start=first, end=last))
+
+
+def _run(work: FileImport, files: Sequence[PlannedFile], shown: _Shown) -> SeriesResult:
+    report = work.run(files)
+    shown.write(report)
+    if (lines := run_log.current.get()) is not None:
+        lines.add("error" if report.error else "info", report.error_text or summary(report))
+        for result in work.files[:_MOST_FILES]:
+            lines.add("error" if result.error else "info", line_of(result))
+    return report
+
+
+def line_of(result: FileResult) -> str:
+    """One file in a sentence."""
+    if result.error:
+        return f"{result.path.name}: {result.error}"
+    known = ", the same file as before, nothing new" if result.is_known else ""
+    restated = f" ({result.restated:,} restated)" if result.restated else ""
+    left = f", {result.left_out:,} of other symbols left out" if result.left_out else ""
+    unfinished = f", {result.unfinished:,} not closed yet" if result.unfinished else ""
+    return (
+        f"{result.path.name}: received {result.received:,} = stored {result.stored:,}{restated}"
+        f" + dead lettered {result.dead_lettered:,} + repeats {result.repeats:,}{known}{left}{unfinished}"
+    )
+
+
+def _ended(report: SeriesResult, files: Sequence[FileResult]) -> dict[str, Any]:
+    columns = ended(report)
+    result = dict(columns["result"]) | {
+        "files": [one.as_dict() for one in files[:_MOST_FILES]],
+        "files_total": len(files),
+    }
+    next_step = {"next_step_code": "start_again"} if report.error else {}
+    counts = {name: value for name, value in progressed(report).items() if name != "phase"}
+    return {**counts, **columns, **next_step, "result": result}
+
+
+def _parameters(plan: ImportPlan) -> dict[str, Any]:
+    paths = [str(one.path) for files in plan.files.values() for one in files]
+    readings = sorted({one.reading for files in plan.files.values() for one in files[:1]})
+    return {"files": paths[:_MOST_FILES], "files_total": len(paths), "readings": readings}
+
+
+def _nothing(plan: ImportPlan) -> str:
+    if plan.unreadable:
+        return f"no file can be read: {plan.unreadable[0][1]}"
+    return f"no file holds a row: {', '.join(plan.empty[:5])}"
+
+
+class _Shown:
+    """The progress of a series in its row, written now and then from the thread that works."""
+
+    def __init__(self, service: RunService, run_id: int, number: int) -> None:
+        self._service, self._run_id, self._number = service, run_id, number
+        self._at = 0.0
+
+    def progress(self, report: SeriesResult) -> None:
+        """Write it down, unless that was done a moment ago; that it cannot be stops nothing."""
+        if time.monotonic() - self._at >= _NOTE_SECONDS:
+            self.write(report)
+
+    def write(self, report: SeriesResult) -> None:
+        """Write it down."""
+        self._at = time.monotonic()
+        with suppress(StorageError):
+            self._service.runs.update_series(self._run_id, {self._number: progressed(report)})
+
+
+def save_profile(settings: Settings, name: str, profile: Profile) -> Path:
+    """Keep how a file is read under a name; returns where. InputError for a name that cannot be."""
+    return profiles_of(settings).save(profile.with_answers(name=name, about=profile.about or "kept by you"))
