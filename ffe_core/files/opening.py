@@ -178,21 +178,22 @@ class Opened:
     def _names(self, archive: zipfile.ZipFile | tarfile.TarFile) -> list[str]:
         if isinstance(archive, zipfile.ZipFile):
             infos = [info for info in archive.infolist() if not info.is_dir()]
-            self._check_size(sum(info.file_size for info in infos))
+            self.check_size(sum(info.file_size for info in infos))
             return [info.filename for info in infos]
         members = [member for member in archive.getmembers() if not member.isdir()]
         if links := [member.name for member in members if not member.isreg()]:
             raise InputError(
                 f"{self.path.name}: {links[0][:80]!r} is a link or a device; such archives are refused", field="file"
             )
-        self._check_size(sum(member.size for member in members))
+        self.check_size(sum(member.size for member in members))
         return [member.name for member in members]
 
     def _spend(self, size: int) -> None:
         self._spent += size
-        self._check_size(self._spent)
+        self.check_size(self._spent)
 
-    def _check_size(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
+        """InputError for more bytes than the file may unpack to."""
         if size > self._most:
             raise InputError(
                 f"{self.path.name} unpacks to more than {self._most // MB:,} MB; set FFE_FILES__MAX_UNPACKED_MB higher"

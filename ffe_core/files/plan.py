@@ -183,7 +183,7 @@ class Planner:
             else None
         )
         if form is not None and not look.questions:
-            self._clean[_first_line(look.content.head)] = look.profile, form
+            self._clean[_kind(part, look.content.head)] = look.profile, form
         return PlannedPart(part, look.profile, look.named, look.known, form)
 
     def _as_before(self, opened: Opened, part: Part) -> tuple[Profile, TextForm] | None:
@@ -192,12 +192,7 @@ class Planner:
             return None
         with opened.stream(part) as stream:
             head = stream.read(_HEAD)
-        found = self._clean.get(_first_line(head))
-        return (
-            found
-            if found and (not found[0].recognise or named_by(found[0], part.inner_path) != Named() or self._target.pair)
-            else None
-        )
+        return self._clean.get(_kind(part, head))
 
     def _series(self, plan: ImportPlan, planned: PlannedPart) -> Series | None:
         named, target = planned.named, self._target
@@ -261,10 +256,16 @@ def timeframe_of(text: str) -> str:
     return timeframe_named(text) or ""
 
 
-def _first_line(head: bytes) -> str:
-    """What tells forms apart in a first line: the header itself, or the shape of a row."""
+def _kind(part: Part, head: bytes) -> str:
+    """What files of one form have in common: their folder, their names but for digits, and the header or the shape of
+    the first row."""
     line = head.splitlines()[0] if head.strip() else b""
     text = line.decode("utf-8", errors="replace")
+    path = re.sub(r"\d+", "#", part.inner_path)
+    return f"{path}\n{_shape(text)}"
+
+
+def _shape(text: str) -> str:
     return text if re.match(r"\W*[A-Za-z]", text) else re.sub(r"\d+(?:\.\d+)?", "0", text)
 
 

@@ -20,8 +20,10 @@ from ffe_core.files.reader import Known, Reader, Rows, is_swapped
 from ffe_core.validation import UNREADABLE
 
 Ints = npt.NDArray[np.int64]
-_MOST_TIMES = 50_000_000
+_MOST_TIMES = 10_000_000
+"""Bars of a file in no order that are held against each other; what comes after them is not."""
 _MOST_NAMED = 8
+_ODD = np.arange(1, 11, 2, dtype=np.uint64)
 _SWAPS = 3
 """So many rows that fit the other way round are no chance."""
 
@@ -30,12 +32,11 @@ class _Found:
     """What the rows have told so far."""
 
     def __init__(self) -> None:
-        self.open_times: list[Ints] = []
-        self.digests: list[npt.NDArray[np.uint64]] = []
+        self.last: int | None = None
         self.local: Counter[int] = Counter()
         self.symbols: Counter[str] = Counter()
         self.venues: Counter[str] = Counter()
-        self.swapped = self.as_named = self.rows = 0
+        self.swapped = self.rows = self.readable = 0
         self.rising = self.falling = 0
         self.swap_at = 0
 
@@ -54,7 +55,7 @@ def surveyed(look: Look) -> None:
     for rows in reader.rows():
         if len(rows):
             _take(found, rows, look)
-    repeated = _repeated(found)
+    repeated = _repeated(found, _reader(look))
     look.known = Known(dict(found.local), repeated if profile.repeats else {}, found.falling > found.rising)
     _ask_symbol(look, found)
     _ask_venue(look, found)
@@ -62,19 +63,20 @@ def surveyed(look: Look) -> None:
     _ask_repeats(look, repeated)
 
 
+def _reader(look: Look) -> Reader:
+    """A reader of the part as it stands, before anything of it is put right."""
+    profile = look.profile.with_answers(volumes="")
+    return Reader(look.content.part.name, look.source, profile, look.step, look.named.day)
+
+
 def _take(found: _Found, rows: Rows, look: Look) -> None:
     profile = look.profile
     known = rows.open_times[rows.open_times != UNREADABLE]
-    apart = np.diff(known)
+    apart = np.diff(known if found.last is None else np.concatenate([[found.last], known]))
+    found.last = int(known[-1]) if len(known) else found.last
     found.rising, found.falling = found.rising + int((apart > 0).sum()), found.falling + int((apart < 0).sum())
+    found.readable += len(known)
     found.rows += len(rows)
-    if sum(map(len, found.open_times)) < _MOST_TIMES:
-        good = _read_well(rows)
-        found.open_times.append(rows.open_times[good])
-        values = np.column_stack([rows.columns[name][good] for name in VALUES])
-        found.digests.append(
-            (values.view(np.uint64) * np.arange(1, 11, 2, dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
-        )
     if profile.zone:
         column = [rows.block.columns[name] for name in rows.reader.time_columns]
         read = clock.read_times(
@@ -105,11 +107,24 @@ def _read_well(rows: Rows) -> npt.NDArray[np.bool_]:
     return well
 
 
-def _repeated(found: _Found) -> dict[int, int]:
-    """Open times that rows with different values have."""
-    if found.rising == found.rows - 1 or found.falling == found.rows - 1 or not found.open_times:
+def _repeated(found: _Found, reader: Reader) -> dict[int, int]:
+    """Open times that rows with different values have; a file in strict order has none and is not read again."""
+    if max(found.rising, found.falling) >= found.readable - 1:
         return {}
-    opened, digests = np.concatenate(found.open_times), np.concatenate(found.digests)
+    times_, digests, size = [], [], 0
+    for rows in reader.rows():
+        good = _read_well(rows) if len(rows) else np.zeros(0, bool)
+        values = np.column_stack([rows.columns[name][good] for name in VALUES])
+        times_.append(rows.open_times[good])
+        digests.append((values.view(np.uint64) * _ODD).sum(axis=1, dtype=np.uint64))
+        size += int(good.sum())
+        if size >= _MOST_TIMES:
+            break
+    return _differing(np.concatenate(times_), np.concatenate(digests))
+
+
+def _differing(opened: Ints, digests: npt.NDArray[np.uint64]) -> dict[int, int]:
+    """Open times that stand beside more than one digest, and how often each is there."""
     order = np.lexsort((digests, opened))
     opened, digests = opened[order], digests[order]
     same = opened[1:] == opened[:-1]

@@ -21,7 +21,7 @@ import pyarrow as pa
 from ffe_core import times
 from ffe_core.candles import SCHEMA
 from ffe_core.completeness import completeness
-from ffe_core.errors import CommitConflict, FFEError, FileRefused, InputError
+from ffe_core.errors import CommitConflict, FFEError, FileRefused, GridChanged, InputError
 from ffe_core.files.opening import Opened
 from ffe_core.files.plan import PlannedFile
 from ffe_core.files.reader import Rows
@@ -126,6 +126,7 @@ class FileImport:
         self.files: list[FileResult] = []
         self.was_stopped = False
         self._readings: dict[int, str] = {}
+        self._chunk = _Chunk()
 
     def run(self, files: Sequence[PlannedFile]) -> SeriesResult:
         """Import the files in their order. What fails is in the report and in `files`; all before it is kept."""
@@ -143,7 +144,6 @@ class FileImport:
         return report
 
     def _all(self, report: SeriesResult, files: Sequence[PlannedFile]) -> None:
-        chunk = _Chunk()
         for number, planned in enumerate(files):
             if self._is_stopped():
                 self.was_stopped = True
@@ -151,19 +151,21 @@ class FileImport:
             result = FileResult(planned.path)
             self.files.append(result)
             try:
-                chunk = self._file(report, chunk, number, planned)
+                self._file(report, number, planned)
             except InputError as error:
                 result.error = error.problem
+            except GridChanged as error:
+                result.error = f"{planned.path.name}: {error}"
             if self.was_stopped:
                 break
             result.is_done = True
             report.pages_done += 1
-            if chunk.is_due:
-                chunk = self._flush(report, chunk)
+            if self._chunk.is_due:
+                self._flush(report)
             self._progress(report)
-        self._flush(report, chunk)
+        self._flush(report)
 
-    def _file(self, report: SeriesResult, chunk: _Chunk, number: int, planned: PlannedFile) -> _Chunk:
+    def _file(self, report: SeriesResult, number: int, planned: PlannedFile) -> None:
         result = self.files[number]
         result.sha256, result.size = _digest(planned.path)
         _check(planned.path, result.sha256)
@@ -172,16 +174,15 @@ class FileImport:
         if self._is_known(result):
             report.counts.received += result.received
             report.counts.duplicates += result.repeats
-            return chunk
+            return
         with Opened(planned.path, self._most_mb) as opened:
             for part in planned.parts:
                 reader = part.reader(opened.content(part.part), self._series.step)
                 for rows in reader.rows():
-                    chunk = self._take(report, chunk, number, rows)
+                    self._take(report, number, rows)
                     if self._is_stopped():
                         self.was_stopped = True
-                        return chunk
-        return chunk
+                        return
 
     def _is_known(self, result: FileResult) -> bool:
         """Whether the file was imported so before, and nothing has been written to its bars since."""
@@ -200,7 +201,7 @@ class FileImport:
         result.first, result.last, result.is_known = before.first, before.last, True
         return True
 
-    def _take(self, report: SeriesResult, chunk: _Chunk, number: int, rows: Rows) -> _Chunk:
+    def _take(self, report: SeriesResult, number: int, rows: Rows) -> None:
         """Validate some rows of a file and add them to the chunk; one that holds their bars is committed first."""
         result = self.files[number]
         open_times, columns, flags, kept = self._closed(rows, result)
@@ -209,6 +210,8 @@ class FileImport:
         )
         broken = [Failure(rows.reader.broken_record(line, text), ["line_broken"], 0) for line, text in rows.broken]
         candles, failures = checked.candles, [*checked.failures, *broken]
+        if candles.num_rows:
+            self._hours.check(epochs(candles["timestamp"]))
         received = candles.num_rows + len(failures) + checked.duplicates + rows.copies
         result.received += received
         result.repeats += checked.duplicates + rows.copies
@@ -221,17 +224,17 @@ class FileImport:
         if candles.num_rows:
             opened = epochs(candles["timestamp"])
             first, last = int(opened[0]), int(opened[-1])
-            self._hours.check(opened)
-            if chunk.overlaps(first, last):
-                chunk = self._flush(report, chunk)
-            chunk.candles.append((number, candles, first, last))
-            chunk.rows += candles.num_rows
+            if self._chunk.overlaps(first, last):
+                self._flush(report)
+            self._chunk.candles.append((number, candles, first, last))
+            self._chunk.rows += candles.num_rows
             result.first = first if result.first is None else min(result.first, first)
             result.last = last if result.last is None else max(result.last, last)
         if failures:
-            chunk.failures.setdefault(number, []).extend(failures)
-            chunk.failed += len(failures)
-        return self._flush(report, chunk) if chunk.is_due else chunk
+            self._chunk.failures.setdefault(number, []).extend(failures)
+            self._chunk.failed += len(failures)
+        if self._chunk.is_due:
+            self._flush(report)
 
     def _closed(
         self, rows: Rows, result: FileResult
@@ -251,8 +254,9 @@ class FileImport:
 
     # -- committing
 
-    def _flush(self, report: SeriesResult, chunk: _Chunk) -> _Chunk:
+    def _flush(self, report: SeriesResult) -> None:
         """Keep the failures as dead letters, then commit the candles with their marks, then write down the files."""
+        chunk, self._chunk = self._chunk, _Chunk()
         report.phase = "committing"
         self._progress(report)
         for number, failures in chunk.failures.items():
@@ -263,7 +267,6 @@ class FileImport:
         self._write_down([number for number in done if number not in self._written])
         report.phase = "reading"
         self._progress(report)
-        return _Chunk()
 
     def _dead_letter(self, report: SeriesResult, number: int, failures: list[Failure]) -> None:
         result = self.files[number]

@@ -10,7 +10,6 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.instruments.matching import matching_names
 from ffe_core.instruments.names import likely_name
-from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
 from pages.widgets import (
@@ -32,13 +31,14 @@ from pages.widgets import (
     state_column,
 )
 from pages.widgets.frame import heading
+from pages.widgets.sources import source_names
 from pages.widgets.tables import show_table, table_of
 
 PAGE_SIZE = 25
 FIRST_SERIES, MOST_PAIRS = 12, 2
 SOURCES = {"console": "The console", "command line": "The command line", "schedule": "Schedules", "upkeep": "Upkeep"}
 MOST_PAGES = 1_000_000
-KINDS = ("backfill", "replay", "refetch", run_states.UPKEEP)
+KINDS = ("backfill", "import", "replay", "refetch", run_states.UPKEEP)
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
 KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 
@@ -49,7 +49,7 @@ def prefill() -> None:
         return
     state.runs_states = listed("state", one_of(run_states.STATES))
     state.runs_kind = from_url("kind", one_of(KINDS), None)
-    state.runs_provider = from_url("provider", one_of(PROVIDERS), None)
+    state.runs_provider = from_url("provider", one_of(source_names()), None)
     state.runs_pair = from_url("pair", likely_name, "")
     state.runs_by = from_url("by", one_of(SOURCES), None)
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
@@ -76,7 +76,7 @@ def filters() -> None:
         st.selectbox("Kind", KINDS, index=None, key="runs_kind", placeholder="Any", on_change=first_page)
     with cells[2]:
         st.selectbox(
-            "Provider", list(PROVIDERS), index=None, key="runs_provider", placeholder="Any", on_change=first_page
+            "Provider", source_names(), index=None, key="runs_provider", placeholder="Any", on_change=first_page
         )
     with cells[3]:
         st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)

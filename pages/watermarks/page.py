@@ -10,7 +10,6 @@ from ffe_core.insight.freshness import Freshness, Health, freshness
 from ffe_core.instruments.matching import is_part_of
 from ffe_core.instruments.names import likely_name
 from ffe_core.operations.watermarks import Rewind
-from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES
 from pages.widgets import (
@@ -33,6 +32,7 @@ from pages.widgets import (
 )
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
+from pages.widgets.sources import source_names
 from pages.widgets.tables import digest, show_table
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import changing, done, told
@@ -42,14 +42,14 @@ HEALTHS = [str(health) for health in Health]
 
 def read_series(text: str) -> Series:
     pair, timeframe, provider = text.split("/")
-    return Series.of(pair, one_of(TIMEFRAMES)(timeframe), one_of(PROVIDERS)(provider))
+    return Series.of(pair, one_of(TIMEFRAMES)(timeframe), one_of(source_names())(provider))
 
 
 def prefill() -> None:
     state = st.session_state
     if not arrived("watermarks_provider"):
         return
-    state.watermarks_provider = from_url("provider", one_of(PROVIDERS), None)
+    state.watermarks_provider = from_url("provider", one_of(source_names()), None)
     state.watermarks_pair = from_url("pair", likely_name, "")
     state.watermarks_health = from_url("health", one_of(HEALTHS), None)
     state.watermarks_list = from_url("watchlist", str, None)
@@ -62,7 +62,7 @@ def filters() -> None:
         state.watermarks_list = None
     cells = st.columns(4)
     with cells[0]:
-        st.selectbox("Provider", list(PROVIDERS), index=None, key="watermarks_provider", placeholder="Any")
+        st.selectbox("Provider", source_names(), index=None, key="watermarks_provider", placeholder="Any")
     with cells[1]:
         st.text_input("Pair", key="watermarks_pair", placeholder="Any, or BTCUSD")
     with cells[2]:

@@ -37,6 +37,8 @@ class RecordSource:
     def __init__(self, content: Content) -> None:
         self._content = content
         self._is_dbn = content.head[:3] == b"DBN"
+        self._rows: np.ndarray = np.empty(0, _DBN)  # of the block that is being read
+        self._first = 1
         self._kind = _DBN if self._is_dbn else _BI5
         self._start = _after_header(content) if self._is_dbn else 0
         left_out = ("length",)
@@ -51,6 +53,7 @@ class RecordSource:
             while piece := _exactly(stream, size * _ROWS):
                 rows = np.frombuffer(piece[: len(piece) // size * size], self._kind)
                 self._check(rows)
+                self._rows, self._first = rows, at
                 names = self.names if wanted is None else wanted
                 columns = {name: pa.array(rows[name].astype(rows[name].dtype.newbyteorder("="))) for name in names}
                 rest = piece[len(rows) * size :]
@@ -59,11 +62,8 @@ class RecordSource:
                 at += len(rows)
 
     def raw(self, line: int) -> str:
-        size = self._kind.itemsize
-        with self._content.stream() as stream:
-            stream.read(self._start + (line - 1) * size)
-            row = np.frombuffer(_exactly(stream, size), self._kind)
-        return json.dumps({name: row[name][0].item() for name in self.names})
+        row = self._rows[line - self._first]
+        return json.dumps({name: row[name].item() for name in self.names})
 
     def _check(self, rows: np.ndarray) -> None:
         if (

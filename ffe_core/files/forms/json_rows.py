@@ -27,6 +27,7 @@ class JsonSource:
 
     def __init__(self, content: Content, profile: Profile) -> None:
         self._content = content
+        self._texts: dict[int, str] = {}  # of the block that is being read
         self._is_list = content.head.lstrip()[:1] == b"["
         self.unit_of_place = "row" if self._is_list else "line"
         first = next((row for _, row, _ in self._rows() if isinstance(row, dict | list)), [])
@@ -42,10 +43,11 @@ class JsonSource:
     ) -> Iterator[Block]:
         rows = self._rows()
         while some := list(islice(rows, _BLOCK_ROWS)):
+            self._texts = {number: text for number, _, text in some}
             yield self._block(some, list(self.names if wanted is None else wanted))
 
     def raw(self, line: int) -> str:
-        return next((text for number, _, text in self._rows() if number == line), "")
+        return self._texts.get(line, "")
 
     def _block(self, rows: list[tuple[int, Any, str]], wanted: list[str]) -> Block:
         good = [(number, self._named(row)) for number, row, _ in rows if self._fits(row)]

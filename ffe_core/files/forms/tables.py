@@ -29,6 +29,7 @@ class TableSource:
         self._raw_from = 1
         with refused(content.part.file):
             self.schema: pa.Schema = self._file().schema_arrow if self._is_parquet else self._file().schema
+            content.opened.check_size(self._unpacked())
         self.names: Sequence[str] = list(self.schema.names)
 
     def blocks(
@@ -48,6 +49,12 @@ class TableSource:
             return ""
         row = self._raw.slice(line - self._raw_from, 1).to_pylist()[0]
         return json.dumps(row, default=lambda value: value.hex() if isinstance(value, bytes) else str(value))
+
+    def _unpacked(self) -> int:
+        """Bytes of the columns once they are unpacked, as far as the file says."""
+        file = self._file()
+        groups = range(file.metadata.num_row_groups) if self._is_parquet else ()
+        return sum(file.metadata.row_group(number).total_byte_size for number in groups)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         file = self._file()

@@ -88,6 +88,7 @@ class TextSource:
         self._ignored = re.compile(profile.ignore_line) if profile.ignore_line else None
         self._may_end_anyhow = profile.ends_without_newline
         self._cursor = _Lines(self._opened)
+        self._lines: list[str] = []
 
     @property
     def names(self) -> Sequence[str]:
@@ -104,7 +105,12 @@ class TextSource:
         )
 
     def raw(self, line: int) -> str:
-        return self._cursor.text(line)
+        if self._content.data is None:
+            return self._cursor.text(line)
+        if not self._lines:
+            text = self._content.data.decode(self.form.encoding, errors="replace").removeprefix("\ufeff")
+            self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return self._lines[line - 1] if line <= len(self._lines) else ""
 
     def blocks(
         self, wanted: Sequence[str] | None = None, numbers: Sequence[str] = (), whole: Sequence[str] = ()

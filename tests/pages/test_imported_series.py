@@ -1,0 +1,61 @@
+"""Imported series on the pages: they stand wherever series are listed, under the name of their source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ffe_core.files.plan import Target
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.imports.service import ImportRequest, Imports, planned
+from tests.files.making import Form, candles, kline, text
+from tests.pages.conftest import Open, words
+
+KLINES = text(kline(1000, 3600))
+SOURCE = "files:binance"
+
+
+@pytest.fixture
+def imported(console: ConsoleService, tmp_path: Path) -> int:
+    """A run that imported a file with one row that is no candle, and its number."""
+    lines = KLINES(candles("1h")).splitlines(keepends=True)
+    lines[3] = b"1705341600000,1,2,3\n"
+    path = Form("", "BTCUSDT-1h-2024-01.csv", "1h", KLINES).write(tmp_path, b"".join(lines))
+    plan = planned(ImportRequest((str(path),), Target.of(f"{SOURCE}/BTCUSDT/1h")), console.settings)
+    run = Imports(console.run_service).start(plan, "ann")
+    console.run_service.wait(run, 60)
+    return run
+
+
+def test_its_run_says_what_came_of_the_file(imported: int, open_page: Open) -> None:
+    said = words(open_page("run", id=str(imported)))
+    assert f"Import from {SOURCE}" in said
+    assert "received 24 = stored 23 + dead lettered 1 + repeats 0" in said
+
+
+def test_runs_and_watermarks_are_filtered_by_it(imported: int, open_page: Open) -> None:
+    for page, key in (("runs", "runs_provider"), ("watermarks", "watermarks_provider")):
+        at = open_page(page, provider=SOURCE)
+        assert SOURCE in at.selectbox(key=key).options
+        assert at.selectbox(key=key).value == SOURCE
+        assert not at.exception
+
+
+def test_its_watermark_can_be_looked_at(imported: int, open_page: Open) -> None:
+    at = open_page("watermarks", series=f"BTCUSDT/1h/{SOURCE}")
+    assert list(at.dataframe[0].value["Pair"]) == ["BTCUSDT"]
+    assert not at.exception
+    assert not at.warning
+
+
+@pytest.mark.parametrize(
+    "page", ["overview", "coverage", "candles", "dead_letters", "restatements", "storage", "schedules"]
+)
+def test_every_page_is_drawn_with_it(page: str, imported: int, open_page: Open) -> None:
+    at = open_page(page)
+    assert not at.exception
+    if page == "candles":
+        assert SOURCE in str(at.selectbox) + words(at)
+    if page == "coverage":
+        assert SOURCE in at.selectbox(key="coverage_provider").options
