@@ -60,6 +60,7 @@ class DamagedTable(StorageError):
         super().__init__(message)
         self.files, self.readable = files, readable
 
+
 SOURCE_PROPERTY = "ffe.source."
 """What the property of a table begins with that names a source of imported files."""
 
