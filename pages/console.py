@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.history import one_entry_a_view
 from pages.widgets.frame import banner, service
 from pages.widgets.text import plain
 from pages.widgets.travel import follow
@@ -104,6 +105,8 @@ page = st.navigation(
 )
 with st.sidebar:
     st.caption(f"FFE console · {plain(service().settings.data_dir)}")
+    one_entry_a_view()
+st.set_page_config(page_title=f"{page.title} · FFE console")
 banner()
 bound_address()
 follow(page.url_path)

@@ -94,11 +94,11 @@ def listed(name: str, read: Callable[[str], Value], default: Iterable[Value] = (
 def keep_in_url(**values: str | int | None) -> None:
     """Write filters to the address; None and empty text leave it."""
     before = _here()
-    for name, value in values.items():
-        if value is None or value == "":
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != str(value):
-            st.query_params[name] = str(value)
+    texts = {name: None if value is None else str(value) for name, value in values.items()}
+    kept = {name: text for name, text in st.query_params.to_dict().items() if name not in texts}
+    wanted = {**kept, **{name: text for name, text in texts.items() if text}}
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)  # at once: each change is an entry of the browser's history
     if (here := _here()) != before or _ADDRESS not in st.session_state:
         st.session_state[_ADDRESS] = here, before, time.monotonic()
 
