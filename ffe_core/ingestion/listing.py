@@ -106,6 +106,13 @@ class Listing:
         """Move the first bar to a stored one that is earlier; whether it moved."""
         return saw(self._store, self._series, open_time)
 
+    def saw_ends(self, oldest: int | None, marks: Watermarks | None) -> None:
+        """Both: `saw` of the oldest bar that was stored, and `saw_last` where all was asked for."""
+        if oldest is not None:
+            self.saw(oldest)
+        if marks is not None:
+            self.saw_last(marks)
+
     def forget_last(self) -> None:
         """Let a series be asked for beyond the bar that was its last."""
         if self._known().last_bar is not None:

@@ -107,7 +107,8 @@ class SeriesPipeline:
         report = self._begin(start, end)
         self._calendar.expected_ranges(self._series.timeframe, report.start, report.end)
         try:
-            await run_to_completion(self._hours.read, self._stores.lake)
+            if self._series.has_hour_grid:
+                await run_to_completion(self._hours.read, self._stores.lake)
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._look_up(report, mode)
             await self._replanning(report, mode)
@@ -158,10 +159,8 @@ class SeriesPipeline:
         """Keep what the run has learned of the first and the last bar, and say what of its range lies outside."""
         if self._listing is None:
             return
-        if self._oldest is not None:
-            await run_to_completion(self._listing.saw, self._oldest)
-        if mode != "gaps" and report.end >= self._closed_before(self._provider.now()):
-            await run_to_completion(self._listing.saw_last, report.marks)
+        reached_end = mode != "gaps" and report.end >= self._closed_before(self._provider.now())
+        await run_to_completion(self._listing.saw_ends, self._oldest, report.marks if reached_end else None)
         report.notes = self._listing.notes(report.start, report.end)
 
     async def _replanning(self, report: SeriesResult, mode: plan.Mode) -> None:
@@ -188,7 +187,8 @@ class SeriesPipeline:
 
     async def _plan(self, report: SeriesResult, mode: plan.Mode) -> list[plan.Span]:
         missing = await self._missing(report) if mode == "gaps" else []
-        young = await run_to_completion(self._first_young) if mode == "resume" else None
+        settles = mode == "resume" and self._provider.settle_seconds
+        young = await run_to_completion(self._first_young) if settles else None
         start, end = self._calendar.listed(self._series.timeframe, report.start, report.end)
         return plan.spans(mode, self._held, start, end, self._series.grid, missing, young)
 

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     instruments,
     request_rate,
     startup,
+    tick,
 )
 from tests.benchmarks.harness import Ratio, Verdict, processor
 
@@ -35,6 +36,9 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         (dead_letter_pages, 30, 11),
         (startup, 1, 2),
         (instruments, 200, 3),
+        pytest.param(
+            tick, 3, 1, marks=pytest.mark.skipif(not tick.has_history(), reason="no history to take 0.1.0 from")
+        ),
     ],
     ids=[
         "ingest_cpu",
@@ -46,6 +50,7 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         "dead_letter_pages",
         "startup",
         "instruments",
+        "tick",
     ],
 )
 def test_a_benchmark_prints_its_ratios_beside_their_goals(

@@ -9,6 +9,7 @@ after the first two counts; the old build makes 50 commits a tick, so its table 
 from __future__ import annotations
 
 import io
+import shutil
 import statistics
 import subprocess
 import tarfile
@@ -90,6 +91,16 @@ def compare(size: int, repetitions: int) -> Verdict:
     faults = [f"{side}: {one['missing']:.0f} bars missing" for side in found for one in found[side] if one["missing"]]
     title = f"A tick of {size} series with a bar each, median of {ticks} ticks a process"
     return Verdict(title, table, [Ratio("cpu of a tick, to release 0.1.0", ratio, GOAL)], faults)
+
+
+def has_history() -> bool:
+    """Whether this is a checkout that release 0.1.0 can be taken out of."""
+    if shutil.which("git") is None:
+        return False
+    looked = subprocess.run(
+        ["git", "cat-file", "-e", f"{BEFORE}^{{commit}}"], cwd=ROOT, capture_output=True, check=False
+    )
+    return looked.returncode == 0
 
 
 def _released(folder: Path) -> Path:

@@ -88,6 +88,17 @@ GUARDS = (
         "tests/storage/lake/test_delta_lake_manager.py",
     ),
     Guard(
+        "a series once in a commit",
+        "ffe_core/ingestion/committer.py",
+        "            if fits and pending.batch.series not in taken:\n",
+        "            if fits:\n",
+        "tests/ingestion/test_committer.py",
+        (
+            ("taken[pending.batch.series] = pending", "taken[id(pending)] = pending"),
+            ("taken.get(pending.batch.series) is not pending", "taken.get(id(pending)) is not pending"),
+        ),
+    ),
+    Guard(
         "comparison with what is stored",
         "ffe_core/storage/lake/commits.py",
         "    fresh, done = compare(snapshot, batch.series, batch.rows)\n",

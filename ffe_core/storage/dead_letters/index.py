@@ -226,6 +226,7 @@ class DeadLetterIndex:
         )
         sa.event.listen(self._engine, "connect", _tune)
         self._seen: tuple[int, int, float] | None = None
+        self._with_batches: tuple[tuple[int, int] | None, set[str]] = None, set()
 
     def refresh(self, progress: Progress = lambda done, total: None) -> None:
         """Read what is new or changed in the folder, forget what is gone; cheap when nothing was touched.
@@ -282,6 +283,8 @@ class DeadLetterIndex:
 
     def open_times(self, series: str, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
+        if not self._has_any(series):
+            return np.empty(0, np.int64)
         query = (
             sa.select(records.c.open)
             .join(batches, batches.c.key == records.c.entry)
@@ -315,6 +318,14 @@ class DeadLetterIndex:
             for series, open_ in connection.execute(query):
                 found.setdefault(series, []).append(open_)
         return {series: np.unique(np.array(open_times, dtype=np.int64)) for series, open_times in found.items()}
+
+    def _has_any(self, series: str) -> bool:
+        """Whether a series has a batch at all; which have is asked once for each change of the folder."""
+        seen = self._seen and self._seen[:2]
+        if seen is None or self._with_batches[0] != seen:
+            with self.reading() as connection:
+                self._with_batches = seen, set(connection.scalars(sa.select(batches.c.series).distinct()))
+        return series in self._with_batches[1]
 
     def _is_current(self) -> bool:
         if self._seen is None or time.monotonic() - self._seen[2] > _LOOK_SECONDS:

@@ -294,8 +294,7 @@ class _BronzeTable:
 
     def newest(self) -> Snapshot:
         found = self._lake.snapshot(table_name(self._timeframe))
-        # A handle that somebody moved on would let a racer's commit pass that lies between.
-        if found is None or found.table.version() != found.version or lacks_properties(found.table):
+        if found is None or lacks_properties(found.table):
             return self.opened()
         return found
 

@@ -532,3 +532,17 @@ for n in range(15):
         first, second = dead_lettered(folder, 0), dead_lettered(folder, 1)
         assert queue.remove([first, second], lambda batch: batch.id == first) == [first]
         assert [row.id for row in queue.batches()] == [second]
+
+
+def test_a_series_gets_its_first_dead_letter_while_others_are_asked_for(tmp_path: Path) -> None:
+    """Which series have any is kept only as long as the folder is the same, whoever adds to it."""
+    mine, another = DeadLetterQueue(tmp_path), DeadLetterQueue(tmp_path)
+    for number, queue in enumerate((mine, another, mine, another)):
+        series = Series(f"P{number}USD", "1h", "coinbase")
+        assert len(mine.open_times(series, 0, 2**40)) == 0
+        context = {"asset_pair": series.asset_pair, "timeframe": "1h", "provider": "coinbase"}
+        saved = queue.save([{"date": "2024-01-01T00:00:00Z", "open": "x"}], "validation_failed", context)
+        assert mine.open_times(series, 0, 2**40).tolist() == [1_704_067_200]
+    assert saved.batch_id is not None
+    another.remove([saved.batch_id], lambda _: True)
+    assert len(mine.open_times(series, 0, 2**40)) == 0
