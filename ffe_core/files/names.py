@@ -10,7 +10,7 @@ from ffe_core.timeframes import TIMEFRAMES
 
 TIME = tuple(
     "opentime timeperiodstart windowstart unix unixtimestamp timestamp tsevent datetime mts gmttime localtime date time"
-    " start tarih datum fecha data dtyyyymmdd".split()
+    " start t ts begin starttime timeopen tarih datum fecha data dtyyyymmdd".split()
 )
 """Names of the time of a bar, the most telling first."""
 OPEN = ("open", "o", "priceopen", "openprice", "acilis", "eroffn", "apertura", "ouverture")

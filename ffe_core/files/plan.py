@@ -26,6 +26,8 @@ from ffe_core.timeframes import TIMEFRAMES, seconds
 _SIDE_FILES = (".checksum", ".sha256", ".md5", ".toml")
 _HEAD = 4096
 _MOST_ASKED = 5
+_SIDES = re.compile(r"(?i)(?<![a-z])(bid|ask)(?![a-z])")
+"""What names of files call the side that their prices are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Planner:
                     raise
                 plan.unreadable.append((str(path), error.problem))
             progress(number + 1)
+        if not self._any_name:
+            _ask_mixed(plan)
         return plan
 
     def _add(self, plan: ImportPlan, path: Path) -> None:
@@ -244,6 +248,40 @@ class Planner:
             plan.questions.append(
                 (path.name, Question("member", f"the archive holds members of {len(kinds)} kinds", choices))
             )
+
+
+def _ask_mixed(plan: ImportPlan) -> None:
+    """Ask where a series would get files of several kinds: the later ones would restate the earlier ones."""
+    for series, files in plan.files.items():
+        mixed = _mixed(files)
+        if mixed is None:
+            continue
+        what, path = mixed
+        apart = f"--as {series.provider}-other/..."
+        choices = (
+            Choice("--any-name", f"all {len(files):,} files are of {series.asset_pair}"),
+            Choice(apart, "name the files of one kind, and import each kind under a name of its own"),
+        )
+        plan.questions.append((path.name, Question("name", f"{series} would get {what}", choices)))
+        return
+
+
+def _mixed(files: Sequence[PlannedFile]) -> tuple[str, Path] | None:
+    """In what files of a series differ, and a file that does: in their form, their side, or their folder alone.
+
+    Spot and futures have the same names in folders of their own, mark prices lie beside trades.
+    """
+    forms = {one.profile.name: file.path for file in files for one in file.parts}
+    sides = {side.lower(): file.path for file in files for side in _SIDES.findall(file.path.name)}
+    if len(forms) > 1:
+        return f"files of the forms {', '.join(sorted(forms))}", list(forms.values())[-1]
+    if len(sides) > 1:
+        return "files of the bid and of the ask", list(sides.values())[-1]
+    seen: dict[str, Path] = {}
+    for file in files:
+        if seen.setdefault(file.path.name, file.path) != file.path:
+            return f"several files named {file.path.name}", file.path
+    return None
 
 
 def answers_of(given: Mapping[str, Any]) -> dict[str, Any]:

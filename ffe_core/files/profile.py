@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, Literal
@@ -140,6 +140,11 @@ class Profile(BaseModel):
 
     def as_toml(self) -> str:
         """The profile as a file that `read_profile` reads back."""
+        return self._as_toml
+
+    @cached_property
+    def _as_toml(self) -> str:
+        """Made once: thousands of files may share a profile."""
         tree = self.model_dump(exclude_defaults=True, exclude={"recognise"})
         tree = {"name": self.name, **tree}
         tables = tree.pop("aliases", {})

@@ -88,6 +88,8 @@ class _Chunk:
     failures: dict[int, list[Failure]] = field(default_factory=dict)
     rows: int = 0
     failed: int = 0
+    low: int = 2**62
+    high: int = -(2**62)
     since: float = field(default_factory=time.monotonic)
 
     @property
@@ -97,7 +99,15 @@ class _Chunk:
 
     def overlaps(self, first: int, last: int) -> bool:
         """Whether a bar of the chunk may lie in [first, last]: two rows of a bar never share a commit."""
-        return any(low <= last and first <= high for _, _, low, high in reversed(self.candles))
+        if not self.candles or first > self.high or last < self.low:
+            return False
+        return any(low <= last and first <= high for _, _, low, high in self.candles)
+
+    def add(self, number: int, candles: pa.Table, first: int, last: int) -> None:
+        """Take in candles of a file that open in [first, last]."""
+        self.low, self.high = min(self.low, first), max(self.high, last)
+        self.candles.append((number, candles, first, last))
+        self.rows += candles.num_rows
 
 
 class FileImport:
@@ -226,8 +236,7 @@ class FileImport:
             first, last = int(opened[0]), int(opened[-1])
             if self._chunk.overlaps(first, last):
                 self._flush(report)
-            self._chunk.candles.append((number, candles, first, last))
-            self._chunk.rows += candles.num_rows
+            self._chunk.add(number, candles, first, last)
             result.first = first if result.first is None else min(result.first, first)
             result.last = last if result.last is None else max(result.last, last)
         if failures:

@@ -13,6 +13,7 @@ import pytest
 from ffe_core.files.look import Looker
 from ffe_core.files.plan import ImportPlan, Planner, Target, found_files
 from ffe_core.files.profile import shipped
+from ffe_core.files.recognise import named_by
 from ffe_core.ingestion import file_import
 from ffe_core.ingestion.file_import import FileImport
 from ffe_core.ingestion.series_result import SeriesResult
@@ -287,3 +288,36 @@ def test_what_is_no_file_of_this_computer_is_named(tmp_path: Path) -> None:
         found_files([tmp_path / "nothing.csv"])
     with pytest.raises(ValueError, match="no file to import"):
         found_files([tmp_path])
+
+
+def test_files_of_several_kinds_in_one_series_are_asked_about(tmp_path: Path) -> None:
+    """Spot and futures have the same names in folders of their own, mark prices those of the trades."""
+    for folder in ("spot", "futures"):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder, "BTCUSDT-1h-2024-01.csv", candles("1h"))
+    looker = Looker(shipped(), None, {})
+    asked = Planner(looker, Target.of("files:binance"), 100).plan(found_files([tmp_path]))
+    assert [question.code for _, question in asked.questions] == ["name"]
+    assert "several files named BTCUSDT-1h-2024-01.csv" in asked.questions[0][1].text
+    header = "timestamp,open,high,low,close,volume,dividend_amount,split_coefficient"
+    other = written(tmp_path, "other.csv", [], text(lambda c: f"{c.at},1,2,1,2,3,0,1", header)(candles("1h")))
+    paths = [tmp_path / "spot" / "BTCUSDT-1h-2024-01.csv", other]
+    mixed = Planner(looker, Target.of("files:binance/BTCUSDT/1h"), 100).plan(paths)
+    assert "files of the forms alpha-vantage, binance-klines" in mixed.questions[0][1].text
+    assert Planner(looker, Target.of("files:binance/BTCUSDT/1h"), 100, any_name=True).plan(paths).questions == []
+
+
+def test_a_future_and_its_spot_have_names_of_their_own() -> None:
+    profile = shipped()["freqtrade"]
+    spot = named_by(profile, "data/BTC_USDT-1h.feather").pair
+    future = named_by(profile, "data/futures/BTC_USDT_USDT-1h-futures.feather").pair
+    assert Series.of(spot, "1h", "files:ft") != Series.of(future, "1h", "files:ft")
+
+
+def test_files_of_both_sides_in_one_series_are_asked_about(tmp_path: Path) -> None:
+    header = "Gmt time,Open,High,Low,Close,Volume"
+    rows = text(lambda c: f"{c.utc:%d.%m.%Y %H:%M:%S}.000,{c.open},{c.high},{c.low},{c.close},1", header)
+    paths = [written(tmp_path, f"EURUSD_1 Hour_{side}_2024.csv", [], rows(candles("1h"))) for side in ("BID", "ASK")]
+    planner = Planner(Looker(shipped(), None, {}), Target.of("files:duka/EURUSD/1h"), 100)
+    assert "the bid and of the ask" in planner.plan(paths).questions[0][1].text
+    assert planner.plan(paths[:1]).questions == []
