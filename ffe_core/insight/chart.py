@@ -11,13 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ffe_core.calendars import MarketCalendar
-from ffe_core.candles import VALUES
-from ffe_core.insight.aggregate import BarSize, aggregate, bar_size, coarser, expected_sources, ladder
-from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, nearest, pieces
-from ffe_core.insight.gaps import Gap, Seen, closures, ended
+from ffe_core.insight.aggregate import BarSize, bar_size, coarser, expected_sources, ladder
+from ffe_core.insight.bars import Moment, moment_micros, nearest
+from ffe_core.insight.gaps import Gap, MissingBars, Seen, closures, ended
+from ffe_core.insight.parts import PYRAMID, Part, in_size
 from ffe_core.insight.stored import covered, require_stored
 from ffe_core.insight.units import volume_unit
 from ffe_core.series import Series
@@ -59,6 +58,8 @@ class ChartView:
     """Whether any of the bars is simulated."""
     as_known_at: int | None
     """The moment asked for, epoch microseconds."""
+    missing: MissingBars
+    """What `counts` and `gaps` are made of."""
     nearest: tuple[int | None, int | None] | None = None
     """When there is no bar: the last stored open before the range, and the first one after its start."""
 
@@ -101,8 +102,8 @@ def bars_in(
     snapshot = require_stored(lake, series)
     to = bar_size(size)
     first, last = _whole(to, series, start, end)
-    shown = [_shown(piece, series, to) for piece in pieces(snapshot, series, first, last, as_known_at)]
-    return _one(shown, series, to)
+    shown = [part.bars for part in PYRAMID.parts(snapshot, series, to, first, last, as_known_at)]
+    return in_size(pa.concat_tables(shown), series, to)
 
 
 def _drawn(
@@ -119,9 +120,8 @@ def _drawn(
     start, end = _whole(size, series, *span)
     seen = Seen(series, calendar, covered(snapshot, series), marked)
     drawing = _Drawing(series, size, seen, queue.open_times(series, start, end))
-    columns = (*VALUES, *LINEAGE) if _is_own(size, series) else (*VALUES, "is_mock")
-    for piece in pieces(snapshot, series, start, end, as_known_at, columns):
-        drawing.add(piece)
+    for part in PYRAMID.parts(snapshot, series, size, start, end, as_known_at):
+        drawing.add(part)
     view = drawing.view(start, end, until, moment_micros(as_known_at))
     if view.bars.num_rows:
         return view
@@ -130,7 +130,7 @@ def _drawn(
 
 @dataclass(slots=True)
 class _Drawing:
-    """A view in the making: what each piece of it adds."""
+    """A view in the making: what each part of it adds."""
 
     series: Series
     size: BarSize
@@ -142,14 +142,13 @@ class _Drawing:
     restated: list[Ints] = field(default_factory=list)
     restated_since: list[Ints] = field(default_factory=list)
 
-    def add(self, piece: Piece) -> None:
-        open_times = epochs(piece.bars["timestamp"])
-        self.seen.add(open_times, piece.later)
-        self.dead = np.setdiff1d(self.dead, open_times, assume_unique=True)
-        self.is_mock = self.is_mock or bool(pc.any(piece.bars["is_mock"]).as_py())
-        self.shown.append(_shown(piece, self.series, self.size))
-        self.restated.append(open_times[piece.bars["versions"].to_numpy() > 1])
-        self.restated_since.append(piece.restated_since)
+    def add(self, part: Part) -> None:
+        self.seen.add_ranges(part.stored, part.later)
+        self.dead = part.replaced(self.dead, self.series.step)
+        self.is_mock = self.is_mock or part.is_mock
+        self.shown.append(part.bars)
+        self.restated.append(part.restated)
+        self.restated_since.append(part.restated_since)
 
     def view(self, start: int, end: int, until: int, as_known_at: int | None) -> ChartView:
         missing = self.seen.missing(start, end, self.dead, until)
@@ -169,10 +168,11 @@ class _Drawing:
             volume_unit=volume_unit(self.series),
             is_mock=self.is_mock,
             as_known_at=as_known_at,
+            missing=missing,
         )
 
     def _bars(self, due: int) -> pa.Table:
-        bars = _one(self.shown, self.series, self.size)
+        bars = in_size(pa.concat_tables(self.shown), self.series, self.size)
         open_times = epochs(bars["timestamp"])
         ends = open_times + self.series.step if _is_own(self.size, self.series) else self.size.after(open_times)
         expected = expected_sources(self.seen.calendar, self.series.timeframe, open_times, ends, due)
@@ -192,23 +192,3 @@ def _is_own(size: BarSize, series: Series) -> bool:
 
 def _whole(size: BarSize, series: Series, start: int, end: int) -> tuple[int, int]:
     return (start, end) if _is_own(size, series) else size.widened(start, end)
-
-
-def _shown(piece: Piece, series: Series, size: BarSize) -> pa.Table:
-    counted = _counted(piece.bars)
-    return counted if _is_own(size, series) else aggregate(counted, series.step, size)
-
-
-def _one(parts: list[pa.Table], series: Series, size: BarSize) -> pa.Table:
-    """Shown pieces as one table; a bar that lies in two of them is put together."""
-    table = pa.concat_tables(parts)
-    return table if _is_own(size, series) else aggregate(table, series.step, size)
-
-
-def _counted(bars: pa.Table) -> pa.Table:
-    """Stored bars with the counts of shown ones: each stands for itself."""
-    restated = pc.cast(pc.greater(bars["versions"], 1), pa.int64())
-    ones = pa.array(np.ones(bars.num_rows, np.int64))
-    counts = {"sources": ones, "expected": ones, "restated": restated}
-    shown = {name: bars[name] for name in ("timestamp", *VALUES)}
-    return pa.table(shown | counts | {name: bars[name] for name in LINEAGE if name in bars.column_names})

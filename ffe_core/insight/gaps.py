@@ -83,7 +83,11 @@ class Seen:
 
     def add(self, stored: Ints, later: Ints) -> None:
         """Note the ascending opens that are stored in a piece, and those that were stored only later."""
-        self._stored.append(ranges_of(stored, self.series.step))
+        self.add_ranges(ranges_of(stored, self.series.step), later)
+
+    def add_ranges(self, stored: Times, later: Ints) -> None:
+        """The same, with runs of the stored bars."""
+        self._stored.append(stored)
         self._later.append(ranges_of(later, self.series.step))
 
     def missing(self, start: int, end: int, dead: Ints, until: int | None = None) -> MissingBars:

@@ -1,0 +1,164 @@
+"""Parts of a chart view: what each share of a range adds to it, its bars aggregated.
+
+Bars of four hours and more are made of hourly ones of whole partitions, which are kept: panning through years of
+minutes reads each month once. Data files never change, so what was made of the same files is never stale.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ffe_core.candles import VALUES
+from ffe_core.insight.aggregate import BarSize, aggregate, bar_size
+from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, pieces
+from ffe_core.intervals import Times, open_times_in, ranges_of
+from ffe_core.series import Series
+from ffe_core.storage.lake.snapshot import Files, Ints, Snapshot, epochs
+from ffe_core.times import DAY
+
+_BASE = bar_size("1h")
+_SMALLEST_KEPT = bar_size("4h").seconds
+_MOST_BYTES = 16_000_000
+"""Room for about 25 years of minutes of one pair."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A share of a view. Times are epoch seconds."""
+
+    bars: pa.Table
+    """By time: timestamp, the five values, `sources`, `expected`, `restated`; at the series' own size its lineage."""
+    stored: Times
+    """Runs of the stored bars; `open_times_in` gives back each."""
+    later: Ints
+    """Opens of the bars first stored after the moment asked for."""
+    restated: Ints
+    restated_since: Ints
+    is_mock: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes to keep."""
+        arrays = (self.stored, self.later, self.restated, self.restated_since)
+        return int(self.bars.nbytes) + sum(array.nbytes for array in arrays)
+
+    def replaced(self, open_times: Ints, step: int) -> Ints:
+        """Which of these ascending opens no stored bar of the part has."""
+        if len(open_times) == 0 or len(self.stored) == 0:
+            return open_times
+        first, last = self.stored[:, 0].min(), self.stored[:, 1].max()
+        if open_times[-1] < first or open_times[0] >= last:
+            return open_times
+        return np.setdiff1d(open_times, open_times_in(self.stored, step), assume_unique=True)
+
+
+class Pyramid:
+    """Hourly parts of whole partitions, the least used forgotten first. Safe to use from several threads."""
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most = most_bytes
+        self._kept: OrderedDict[tuple[object, ...], Part] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def parts(
+        self, snapshot: Snapshot, series: Series, size: BarSize, start: int, end: int, as_known_at: Moment | None
+    ) -> Iterator[Part]:
+        """The range part by part, by time: whole partitions from what is kept, the rest from the lake."""
+        if size.seconds < _SMALLEST_KEPT or series.step >= _BASE.seconds:
+            yield from _read(snapshot, series, size, start, end, as_known_at)
+            return
+        files = snapshot.files(series)
+        for first, last, is_whole in _cut(files, start, end):
+            if is_whole:
+                yield self._whole(snapshot, series, files, first, last, as_known_at)
+            else:
+                yield from _read(snapshot, series, _BASE, first, last, as_known_at)
+
+    def _whole(
+        self, snapshot: Snapshot, series: Series, files: Files, start: int, end: int, as_known_at: Moment | None
+    ) -> Part:
+        paths = tuple(files.between(start, end).paths)
+        key = (snapshot.uri, series, moment_micros(as_known_at), start, end, paths)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = _joined(list(_read(snapshot, series, _BASE, start, end, as_known_at)))
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._bytes += made.nbytes
+            while self._bytes > self._most and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return made
+
+
+PYRAMID = Pyramid()
+"""The one of this process."""
+
+
+def in_size(bars: pa.Table, series: Series, size: BarSize) -> pa.Table:
+    """The bars of parts, or of several of them together, in the size of the view."""
+    return bars if size.name == series.timeframe else aggregate(bars, series.step, size)
+
+
+def _read(
+    snapshot: Snapshot, series: Series, size: BarSize, start: int, end: int, as_known_at: Moment | None
+) -> Iterator[Part]:
+    columns = (*VALUES, *LINEAGE) if size.name == series.timeframe else (*VALUES, "is_mock")
+    for piece in pieces(snapshot, series, start, end, as_known_at, columns):
+        yield _part(piece, series, size)
+
+
+def _part(piece: Piece, series: Series, size: BarSize) -> Part:
+    open_times = epochs(piece.bars["timestamp"])
+    return Part(
+        bars=in_size(_counted(piece.bars), series, size),
+        stored=ranges_of(open_times, series.step),
+        later=piece.later,
+        restated=open_times[piece.bars["versions"].to_numpy() > 1],
+        restated_since=piece.restated_since,
+        is_mock=bool(pc.any(piece.bars["is_mock"]).as_py()),
+    )
+
+
+def _counted(bars: pa.Table) -> pa.Table:
+    """Stored bars with the counts of shown ones: each stands for itself."""
+    restated = pc.cast(pc.greater(bars["versions"], 1), pa.int64())
+    ones = pa.array(np.ones(bars.num_rows, np.int64))
+    counts = {"sources": ones, "expected": ones, "restated": restated}
+    shown = {name: bars[name] for name in ("timestamp", *VALUES)}
+    return pa.table(shown | counts | {name: bars[name] for name in LINEAGE if name in bars.column_names})
+
+
+def _joined(parts: list[Part]) -> Part:
+    if len(parts) == 1:
+        return parts[0]
+    return Part(
+        bars=pa.concat_tables([part.bars for part in parts]).combine_chunks(),
+        stored=np.concatenate([part.stored for part in parts]),
+        later=np.concatenate([part.later for part in parts]),
+        restated=np.concatenate([part.restated for part in parts]),
+        restated_since=np.concatenate([part.restated_since for part in parts]),
+        is_mock=any(part.is_mock for part in parts),
+    )
+
+
+def _cut(files: Files, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """The range cut where partitions begin, and whether each cut is a partition whole; what is not is left together."""
+    begins = np.unique(files.periods.astype(np.int64) * DAY)
+    begins = begins[(begins >= start) & (begins <= end)].tolist()
+    edges = [*begins, *([end] if not begins or begins[-1] < end else [])]
+    if not begins or begins[0] > start:
+        yield start, begins[0] if begins else end, False
+    for first, last in pairwise(edges) if begins else ():
+        yield first, last, last in begins
