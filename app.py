@@ -18,6 +18,7 @@ from ffe_core.descriptors import raise_descriptor_limit
 from ffe_core.operations import console as service
 from ffe_core.redaction import log_redacted
 from pages.candles.download import download
+from pages.candles.routes import CHART_ROUTES
 from pages.server.ending import Ending
 from pages.server.guard import Guard
 from pages.server.settings import let_streamlit_know, surface
@@ -48,6 +49,6 @@ def healthz(_: Request) -> JSONResponse:
 app = st.App(
     "pages/console.py",
     lifespan=lifespan,
-    routes=[Route("/healthz", healthz), Route("/export", download)],
+    routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES],
     middleware=[Middleware(Guard, read=surface)],
 )

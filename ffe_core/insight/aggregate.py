@@ -100,7 +100,7 @@ def ladder(start: int, end: int, timeframe: str, most: int = 1500, calendar: Mar
     With a calendar only the bars that the market should have are counted.
     """
     sizes = rungs(timeframe)
-    return next((size for size in sizes if _bars(start, end, size, calendar) <= most), sizes[-1])
+    return next((size for size in sizes if bars_due(start, end, size, calendar) <= most), sizes[-1])
 
 
 def coarser(size: BarSize) -> BarSize | None:
@@ -109,7 +109,8 @@ def coarser(size: BarSize) -> BarSize | None:
     return LADDER[place] if place < len(LADDER) else None
 
 
-def _bars(start: int, end: int, size: BarSize, calendar: MarketCalendar | None) -> int:
+def bars_due(start: int, end: int, size: BarSize, calendar: MarketCalendar | None = None) -> int:
+    """How many bars of a size [start, end) has, by the calendar if there is one."""
     if calendar is not None and size.is_timeframe:
         return calendar.expected_count(size.name, *clipped(calendar, start, end))
     return -(-(end - start) // size.seconds)

@@ -1,4 +1,4 @@
-"""Candle chart: prices and volume, closures cut out, what is missing shaded by kind."""
+"""Candle chart by Plotly, for pictures and for browsers that forbid the component: closures cut out, gaps shaded."""
 
 from __future__ import annotations
 
@@ -16,19 +16,10 @@ from ffe_core.insight.chart import ChartView
 from ffe_core.insight.units import NumberFormat, unit_text, volume_text
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.times import DAY
+from pages.candles.gaps import GAPS, MOST_SHADES
 from pages.widgets import plotted
 
-GAPS: dict[str, tuple[str, str]] = {
-    "unexplained": ("missing, unexplained", "rgba(210,60,60,0.22)"),
-    "dead_lettered": ("dead lettered", "rgba(220,140,30,0.28)"),
-    "marked": ("marked as explained", "rgba(120,130,140,0.20)"),
-    "later": ("not known at that moment", "rgba(90,120,200,0.16)"),
-    "not_ingested": ("never asked for", "rgba(120,130,140,0.10)"),
-}
-"""Kind of gap -> what it is called and its shade."""
 _MOST_TICKS = 9
-MOST_SHADES = 300
-"""So many gaps are shaded, the widest first."""
 _INK = {
     "light": {"up": "#1c7c44", "down": "#c62f35", "text": "#17202a", "grid": "#e9edf1", "faint": "#8a949e"},
     "dark": {"up": "#5cbf82", "down": "#f0716f", "text": "#dde4ec", "grid": "#232d39", "faint": "#6c7a89"},

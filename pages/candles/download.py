@@ -5,31 +5,26 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.export import export
-from ffe_core.instruments.matching import meant
 from ffe_core.operations.console import shared
 from ffe_core.redaction import redact
 from ffe_core.series import Series
+from pages.candles.query import LONGEST_ECHO, MICROS, checked, moment, series_named, whole
 
 _KINDS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "sheet": "application/json"}
-_MICROS = 1_000_000
-_LONGEST_ECHO, _LONGEST_VALUE = 40, 200
-_PARAMETERS = ("series", "start", "end", "format", "known")
 MOST_SERIES = 200
+_PARAMETERS = {"series": MOST_SERIES, "start": 1, "end": 1, "format": 1, "known": 1}
+"""What the address may hold, and how often."""
 
 
 class _Once(FileResponse):
@@ -57,14 +52,14 @@ async def download(request: Request) -> Response:
 
 
 def _written(request: Request) -> tuple[Path, str, str]:
-    query = _checked(request.query_params)
+    query = checked(request.query_params, _PARAMETERS)
     format_ = query.get("format", "parquet")
     if format_ not in _KINDS:
-        raise InputError(f"{format_[:_LONGEST_ECHO]!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
+        raise InputError(f"{format_[:LONGEST_ECHO]!r} is unknown; use one of {', '.join(_KINDS)}", field="format")
     there = shared().coverage.series()
-    series = [_stored(there, *_three(key)) for key in query.getlist("series")]
-    start, end = _whole(query.get("start"), "start"), _whole(query.get("end"), "end")
-    known = _whole(query["known"], "known", _MICROS) if "known" in query else None
+    series = [series_named(there, key) for key in query.getlist("series")]
+    start, end = whole(query.get("start"), "start"), whole(query.get("end"), "end")
+    known = whole(query["known"], "known", MICROS) if "known" in query else None
     descriptor, name = tempfile.mkstemp(prefix="ffe-export-")
     os.close(descriptor)
     path = Path(name)
@@ -79,7 +74,7 @@ def _written(request: Request) -> tuple[Path, str, str]:
 
 def _write(path: Path, series: list[Series], start: int, end: int, known: int | None, format_: str) -> None:
     console = shared()
-    moment = None if known is None else _moment(known)
+    known_at = None if known is None else moment(known)
     data: dict[str, Any] = {}
     with tempfile.TemporaryFile() if format_ == "sheet" else path.open("wb") as target:
         data = export(
@@ -90,55 +85,10 @@ def _write(path: Path, series: list[Series], start: int, end: int, known: int | 
             start,
             end,
             target,
-            moment,
+            known_at,
             "csv" if format_ == "csv" else "parquet",
             format_of=console.formats.of,
             marked_of=lambda one: [(int(a), int(b)) for a, b in console.acknowledged.ranges(one, start, end)],
         )
     if format_ == "sheet":
         path.write_text(json.dumps(data, indent=2), encoding="utf-8")
-
-
-def _moment(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
-
-
-def _checked(query: QueryParams) -> QueryParams:
-    """The parameters, if each is one that is known, is given once (`series`: up to MOST_SERIES times) and is short."""
-    for name in query:
-        if name not in _PARAMETERS:
-            raise InputError(f"{name[:_LONGEST_ECHO]!r} is no parameter; use {', '.join(_PARAMETERS)}")
-        given, most = query.getlist(name), MOST_SERIES if name == "series" else 1
-        if len(given) > most:
-            raise InputError(f"given {len(given):,} times; {most} at most can be", field=name)
-        if max(map(len, given)) > _LONGEST_VALUE:
-            raise InputError(f"a value is longer than {_LONGEST_VALUE} characters", field=name)
-    return query
-
-
-def _stored(there: Sequence[Series], pair: str, timeframe: str, provider: str) -> Series:
-    """The series under its stored name, however its pair is written."""
-    alike = [one.asset_pair for one in there if (one.timeframe, one.provider) == (timeframe, provider)]
-    name = meant(pair, alike)
-    return Series(name, timeframe, provider) if name in alike else Series.of(pair, timeframe, provider)
-
-
-def _three(key: str) -> tuple[str, str, str]:
-    pair, *rest = key.rsplit("/", 2)
-    if len(rest) != 2:
-        raise InputError(f"{key[:_LONGEST_ECHO]!r} names none; write it like BTCUSD/1h/coinbase", field="series")
-    return pair, rest[0], rest[1]
-
-
-def _whole(text: str | None, field: str, a_second: int = 1) -> int:
-    """A time since 1970 as a whole number, so many of them `a_second`. InputError naming the field."""
-    try:
-        found = int(text or "")
-        times.parse_instant(found // a_second)
-    except ValueError:
-        shown = (text or "")[:_LONGEST_ECHO]
-        unit = "seconds" if a_second == 1 else "microseconds"
-        raise InputError(
-            f"{shown!r} is no time of the years 1 to 9999; give whole {unit} since 1970", field=field
-        ) from None
-    return found

@@ -15,6 +15,7 @@ from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.chart import ChartView, bars_in, chart_view
 from ffe_core.insight.coverage import calendar_of, hour_grid
+from ffe_core.insight.indicators import Indicator, indicator
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
@@ -23,8 +24,10 @@ from ffe_core.instruments.matching import matching_names
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
-from pages.candles.chart import GAPS, MOST_SHADES, figure
-from pages.widgets import from_url, keep_in_url, notes, number, one_of, plain, section, service, span, when
+from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
+from pages.candles.gaps import GAPS, MOST_SHADES
+from pages.candles.live import draw, draws_live, label, shown_by_hand
+from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.verbs import told
@@ -32,8 +35,7 @@ from pages.widgets.verbs import told
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
 FIRST_BARS = 400
 DETAILS = {"bars": "Bars", "gaps": "Gaps", "download": "Download", "elsewhere": "Use elsewhere"}
-EARLIEST, LATEST = 0, 4_102_444_800
-"""No chart reaches beyond the years 1970 to 2099."""
+USUAL = ("SMA 20", "SMA 50", "SMA 200", "EMA 20", "EMA 50", "VWAP", "Bollinger 20", "RSI 14", "Volume average 20")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BUTTONS = 3
 
@@ -57,10 +59,6 @@ def read_moment(text: str) -> int:
 
 def moment_of(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def label(series: Series) -> str:
-    return f"{series.asset_pair} {series.timeframe} · {series.provider}"
 
 
 def asked_for() -> dict[str, str]:
@@ -215,6 +213,12 @@ def drill(key: str) -> None:
             show(ends[0] - ends[0] % step, ends[1] + -ends[1] % step)
 
 
+def moved_by_hand() -> None:
+    """A range come to in the chart becomes that of the page: the address, the table and the counts follow."""
+    if (shown := shown_by_hand()) is not None and shown != st.session_state.candles_range:
+        show(*shown)
+
+
 def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
     first, second = st.columns([3, 8], vertical_alignment="bottom")
     with first:
@@ -269,16 +273,18 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
         )
         st.toggle("Logarithmic prices", key="candles_log")
         others = [one.series for one in known if one.series != item.series]
-        if st.session_state.get("candles_second") not in others:
-            st.session_state.candles_second = None
-        st.selectbox(
-            "Lay another series over it",
+        st.session_state.candles_overs = [one for one in laid_over() if one in others]
+        st.multiselect(
+            "Lay other series over it",
             others,
-            index=None,
             format_func=label,
-            key="candles_second",
+            key="candles_overs",
             placeholder="None",
+            max_selections=MOST_OVERS - 1,
+            help="One is brought to the price of this series, with the difference below; several are drawn in percent.",
         )
+        st.toggle("In percent of the first bar shown", key="candles_percent")
+        choose_indicators()
         st.datetime_input(
             "As known at (UTC)",
             key="candles_known",
@@ -291,6 +297,46 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
         )
         if known_at():
             st.toggle("Lay the present over that moment", key="candles_now_over")
+        st.toggle(
+            "Draw with Plotly",
+            key="candles_plotly",
+            help="A slower chart that needs no script of its own; drag a box over it to look closer.",
+            on_change=try_again,
+        )
+
+
+def laid_over() -> list[Series]:
+    chosen: list[Series] = st.session_state.get("candles_overs") or []
+    return chosen
+
+
+def try_again() -> None:
+    st.session_state.pop("candles_cannot", None)
+
+
+def choose_indicators() -> None:
+    """Indicators from a list, or typed with a number of bars; what is none is told, and left out."""
+    chosen, wrong = [], None
+    for text in st.session_state.get("candles_indicators") or []:
+        try:
+            chosen.append(indicator(text).label)
+        except InputError as error:
+            wrong = error
+    st.session_state.candles_indicators = list(dict.fromkeys(chosen))
+    st.multiselect(
+        "Indicators",
+        list(dict.fromkeys([*USUAL, *chosen])),
+        key="candles_indicators",
+        accept_new_options=True,
+        max_selections=MOST_INDICATORS,
+        placeholder="None; type one, for example SMA 100",
+    )
+    if wrong is not None:
+        st.error(plain(wrong), icon=":material/error:")
+
+
+def chosen_indicators() -> list[Indicator]:
+    return [indicator(text) for text in st.session_state.get("candles_indicators") or []]
 
 
 def moment_chosen() -> None:
@@ -313,7 +359,7 @@ def known_at() -> datetime | None:
 
 def remember(series: Series) -> None:
     start, end = st.session_state.candles_range
-    moment, second = known_at(), st.session_state.get("candles_second")
+    moment, state = known_at(), st.session_state
     keep_in_url(
         provider=series.provider,
         pair=series.asset_pair,
@@ -321,9 +367,12 @@ def remember(series: Series) -> None:
         start=times.iso(start).replace("+00:00", "Z"),
         end=times.iso(end).replace("+00:00", "Z"),
         known=moment.isoformat().replace("+00:00", "Z") if moment else None,
-        over=second.key if second else None,
+        over=",".join(one.key for one in laid_over()),
         now="1" if moment and st.session_state.get("candles_now_over") else None,
-        log="1" if st.session_state.get("candles_log") else None,
+        log="1" if state.get("candles_log") else None,
+        percent="1" if state.get("candles_percent") else None,
+        chart="plotly" if state.get("candles_plotly") else None,
+        **{"with": ",".join(map(str, chosen_indicators()))},
         tab=tab if (tab := st.session_state.get("candles_details")) != "bars" else None,
     )
     st.session_state.candles_address = tuple(sorted(st.query_params.items()))
@@ -335,9 +384,12 @@ def prefill_options(known: list[SeriesSummary]) -> None:
     known_as_of(from_url("known", read_moment, None))
     state.candles_now_over = from_url("now", one_of(["1"]), "") == "1"
     state.candles_details = from_url("tab", one_of(DETAILS), "bars")
+    state.candles_percent = from_url("percent", one_of(["1"]), "") == "1"
+    state.candles_plotly = from_url("chart", one_of(["plotly"]), "") == "plotly"
     by_key = {one.series.key: one.series for one in known}
-    over = from_url("over", one_of(by_key), None)
-    state.candles_second = by_key[over] if over else None
+    read = one_of(by_key)
+    state.candles_overs = [by_key[key] for key in listed("over", read)][: MOST_OVERS - 1]
+    state.candles_indicators = [one.label for one in listed("with", indicator)][:MOST_INDICATORS]
 
 
 def view_of(series: Series, start: int, end: int) -> ChartView:
@@ -359,7 +411,7 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
 
 def second_of(view: ChartView) -> tuple[str, pa.Table] | None:
     """What is laid over the chart: another series, or the present over a past moment; its failure is told alone."""
-    lake, other = service().lake, st.session_state.get("candles_second")
+    lake, other = service().lake, next(iter(laid_over()), None)
     with section("The series laid over it"):
         if other is not None:
             laid = bars_in(lake, other, view.start, view.end, view.size.name, known_at())
@@ -401,28 +453,56 @@ def runs_in(view: ChartView) -> dict[str, int]:
     return {}
 
 
-def chart(view: ChartView, runs: dict[str, int]) -> None:
-    theme = st.context.theme.type or "light"
+def chart(view: ChartView, item: SeriesSummary, runs: dict[str, int]) -> None:
+    if not draws_live():
+        plotly_chart(view, runs)
+        return
+    overs = laid_over()
+    draw(
+        view,
+        item,
+        st.session_state.candles_range,
+        overs,
+        chosen_indicators(),
+        known_at(),
+        runs,
+        moved_by_hand,
+        now_over=not overs and bool(st.session_state.get("candles_now_over")),
+        log=st.session_state.get("candles_log", False),
+        percent=st.session_state.get("candles_percent", False),
+    )
+    if len(overs) < 2 and (not overs or overs[0].asset_pair == view.series.asset_pair):
+        with section("What differs"):
+            if second := second_of(view):
+                what_differs(second[1])
+
+
+def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
+    """The chart by Plotly: of a range at a time, where a box drawn over it looks closer."""
+    if st.session_state.get("candles_cannot"):
+        st.caption(
+            ":material/info: This browser did not run the chart's own script, which a rule of its own or of a proxy may"
+            " forbid, so Plotly draws. Switch *Draw with Plotly* on and off to try again."
+        )
     key = f"candles_chart_{view.start}_{view.end}"
-    second = second_of(view)
-    other = st.session_state.get("candles_second")
+    second, other = second_of(view), next(iter(laid_over()), None)
     if second and (other is None or other.asset_pair == view.series.asset_pair):
         what_differs(second[1])
     st.plotly_chart(
-        figure(
-            view,
-            theme,
-            service().formats.of(view.series),
-            log=st.session_state.get("candles_log", False),
-            second=second,
-            runs=runs,
-        ),
+        drawn_by_plotly(view, runs, second),
         key=key,
         theme=None,
         on_select=lambda: drill(key),
         selection_mode="box",
         config={"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"], "scrollZoom": False},
     )
+
+
+def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa.Table] | None) -> Any:
+    from pages.candles.chart import figure  # Plotly is loaded by the first chart that it draws
+
+    theme, log = st.context.theme.type or "light", st.session_state.get("candles_log", False)
+    return figure(view, theme, service().formats.of(view.series), log=log, second=second, runs=runs)
 
 
 def what_is_shown(view: ChartView) -> None:
@@ -446,8 +526,13 @@ def what_is_shown(view: ChartView) -> None:
     grid = hour_grid(view.series, calendar_of(view.series, service().settings))
     hourly = "" if grid is None else f" Hourly bars of this series open {plain(grid)}."
     more = f" The widest {MOST_SHADES} of {number(len(view.gaps))} gaps are shaded." * (len(view.gaps) > MOST_SHADES)
+    how = (
+        "Drag to move, turn the wheel to zoom, Shift and drag to measure."
+        if draws_live()
+        else "Drag over the chart to look closer."
+    )
     st.caption(
-        "Drag over the chart to look closer. Times are UTC; a bar is named by its open. "
+        f"{how} Times are UTC; a bar is named by its open. "
         f"Keys: ← → earlier and later, A everything, B back.{hourly}{more}"
     )
 
@@ -586,6 +671,18 @@ def download(view: ChartView, known: list[SeriesSummary]) -> None:
     st.caption("The data sheet names sources, coverage, gaps, restatements, the moment of knowledge and volume units.")
 
 
+def picture(view: ChartView, runs: dict[str, int]) -> None:
+    """The chart as a picture: by Plotly, whose toolbar has a camera."""
+    if st.toggle("The chart as a picture", key="candles_picture"):
+        st.caption("The camera at its upper right downloads it as a PNG.")
+        st.plotly_chart(
+            drawn_by_plotly(view, runs, second_of(view)),
+            key="candles_picture_chart",
+            theme=None,
+            config={"displaylogo": False, "displayModeBar": True, "modeBarButtons": [["toImage"]]},
+        )
+
+
 def elsewhere(view: ChartView) -> None:
     moment = known_at()
     code = snippets(service().lake, view.series, view.start, view.end, moment)
@@ -609,6 +706,8 @@ def details(view: ChartView, known: list[SeriesSummary], runs: dict[str, int]) -
                 gaps_table(view)
             case "download":
                 download(view, known)
+                if draws_live():
+                    picture(view, runs)
             case "elsewhere":
                 elsewhere(view)
             case _:
@@ -663,7 +762,7 @@ def page() -> None:
             nothing_here(view)
             return
         runs = runs_in(view)
-        chart(view, runs)
+        chart(view, item, runs)
         details(view, known, runs)
 
 

@@ -44,7 +44,16 @@ def ingest_coinbase(data_dir: Path, market: Market) -> None:
 
 
 def drawn(visitor: Visitor) -> None:
+    visitor.page.wait_for_selector(".chart[data-drawn]", timeout=30_000)
+    settled(visitor.page)  # the page is told that its chart can be drawn, once
+
+
+def drawn_by_plotly(visitor: Visitor) -> None:
     visitor.page.wait_for_selector(".js-plotly-plot .xy .trace", state="attached", timeout=30_000)
+
+
+def legend(visitor: Visitor) -> str:
+    return visitor.page.locator(".chart .legend").inner_text()
 
 
 def bars_shown(visitor: Visitor) -> str:
@@ -72,7 +81,7 @@ def drag(visitor: Visitor, share: float) -> None:
         return visitor.page.url != before
 
     poll(drawn_a_box, "the address to name the closer range", 60)
-    drawn(visitor)
+    drawn_by_plotly(visitor)
 
 
 def test_a_link_to_a_range_opens_on_just_that_range(tmp_path: Path, serve: Serve, visit: Visit) -> None:
@@ -87,9 +96,9 @@ def test_a_link_to_a_range_opens_on_just_that_range(tmp_path: Path, serve: Serve
 
 def test_drawing_a_box_looks_closer_three_times_and_back_returns(tmp_path: Path, serve: Serve, visit: Visit) -> None:
     ingest(tmp_path / "data", ["BTCUSD"], "1m", "2024-01-01", "2024-02-29", "simulated")
-    link = "/candles?pair=BTCUSD&timeframe=1m&start=2024-01-01T00:00:00Z&end=2024-03-01T00:00:00Z"
+    link = "/candles?pair=BTCUSD&timeframe=1m&start=2024-01-01T00:00:00Z&end=2024-03-01T00:00:00Z&chart=plotly"
     visitor = visit(serve(), link)
-    drawn(visitor)
+    drawn_by_plotly(visitor)
     sizes, addresses = [bars_shown(visitor)], [visitor.page.url]
     for _ in range(3):
         drag(visitor, 0.12)
@@ -106,8 +115,8 @@ def test_drawing_a_box_looks_closer_three_times_and_back_returns(tmp_path: Path,
 def test_the_outage_of_an_exchange_is_shaded_and_counted(tmp_path: Path, serve: Serve, visit: Visit) -> None:
     hours = generated(MARCH_1, MARCH_1 + 7 * 24 * HOUR, HOUR, missing=set(OUTAGE).__contains__)
     ingest_coinbase(tmp_path / "data", Market({("BTC-USD", HOUR): hours}))
-    visitor = visit(serve(), "/candles?pair=BTCUSD")
-    drawn(visitor)
+    visitor = visit(serve(), "/candles?pair=BTCUSD&chart=plotly")
+    drawn_by_plotly(visitor)
     visitor.sees("165 of 168 expected candles stored")
     visitor.sees("3 missing, unexplained")
     assert visitor.page.locator(".js-plotly-plot .shapelayer path").count() == 1
@@ -179,8 +188,8 @@ def test_two_providers_are_laid_over_each_other(tmp_path: Path, serve: Serve, vi
     ingest(data_dir, ["BTCUSD"], "1h", "2023-03-01", "2023-03-07", "simulated")
     hours = generated(MARCH_1, MARCH_1 + 7 * 24 * HOUR, HOUR)
     ingest_coinbase(data_dir, Market({("BTC-USD", HOUR): hours}))
-    visitor = visit(serve(), "/candles?pair=BTCUSD&provider=coinbase&over=BTCUSD/1h/simulated")
-    drawn(visitor)
+    visitor = visit(serve(), "/candles?pair=BTCUSD&provider=coinbase&over=BTCUSD/1h/simulated&chart=plotly")
+    drawn_by_plotly(visitor)
     chart = visitor.page.locator(".js-plotly-plot")
     poll(lambda: "difference, bps" in str(chart.text_content()), "the difference")
     assert "BTCUSD 1h · simulated" in str(chart.text_content())
@@ -203,6 +212,9 @@ def test_as_known_at_shows_exactly_the_bars_that_changed_since(tmp_path: Path, s
         changed, when = len(hours), ", ".join(f"2023-03-01 {hour}:00" for hour in hours)
         visitor = visit(server, f"/candles?pair=BTCUSD&known={iso_micros(moment)}&now=1")
         drawn(visitor)
+        assert "as known now" in legend(visitor)
+        visitor.open(f"/candles?pair=BTCUSD&known={iso_micros(moment)}&now=1&chart=plotly")
+        drawn_by_plotly(visitor)
         visitor.sees(f"{changed} restated since")
         visitor.sees(f"{changed} of 48 bars differ: {when}.")
         assert "as known now" in str(visitor.page.locator(".js-plotly-plot").text_content())

@@ -105,6 +105,11 @@ def test_from_a_group_to_the_mended_candle_on_its_chart(serve: Serve, visit: Vis
     visitor.sees("replayed")
     visitor.follow("On its chart")
     visitor.page.wait_for_url(re.compile("/candles"))
+    visitor.page.locator(".chart[data-drawn]").wait_for(timeout=60_000)
+    visitor.page.locator(".chart .plot").focus()
+    visitor.page.keyboard.press("Home")
+    visitor.page.locator(".chart .origin").get_by_text("edited dead letter").wait_for()
+    visitor.open(f"{visitor.page.url.removeprefix(visitor.base)}&chart=plotly")
     visitor.page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
     visitor.page.wait_for_function(
         "() => JSON.stringify(document.querySelector('.js-plotly-plot').data).includes('edited dead letter')"

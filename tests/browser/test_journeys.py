@@ -104,7 +104,7 @@ def test_from_the_first_visit_to_the_first_chart_in_four_clicks(serve: Serve, vi
     visitor.sees("Nothing is stored yet")
     visitor.click("overview_try")
     visitor.page.wait_for_url(re.compile("/candles"), timeout=60_000)
-    visitor.page.locator(".js-plotly-plot").first.wait_for(timeout=60_000)
+    visitor.page.locator(".chart[data-drawn]").wait_for(timeout=60_000)
     assert visitor.clicks <= 4
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from unittest.mock import PropertyMock
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -17,6 +21,7 @@ from ffe_core.operations.corrections import correct
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
+from pages.candles.live import shown_by_hand
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
 from tests.pages.conftest import Open, words
 
@@ -63,6 +68,16 @@ def selected(at: AppTest, open_: int) -> AppTest:
 
 def key_of(element_id: str) -> str:
     return "candles_table" + element_id.split("candles_table", 1)[1]
+
+
+def live(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Head and columns of what the chart's component is given."""
+    (component,) = at.get("bidi_component")
+    data = component.proto.bytes
+    (length,) = struct.unpack_from("<I", data)
+    head = json.loads(data[4 : 4 + length])
+    body = np.frombuffer(data, "<f8", offset=4 + length).reshape(len(head["columns"]), head["rows"])
+    return head, dict(zip(head["columns"], body, strict=True))
 
 
 def test_nothing_stored_says_what_to_do_next(open_page: Open) -> None:
@@ -247,17 +262,22 @@ def test_a_second_series_that_fails_leaves_the_chart(console: ConsoleService, op
     put(console.lake, BTC, flat(range(JANUARY, JANUARY + DAY, HOUR)))
     put(console.lake, ETH, flat(range(JANUARY, JANUARY + DAY, HOUR)))
     lose(console, ETH, JANUARY)
-    at = open_page("candles", pair="BTCUSD", over="ETHUSD/1h/simulated")
+    at = open_page("candles", pair="BTCUSD", over="ETHUSD/1h/simulated", chart="plotly")
     said = words(at)
     assert "The series laid over it cannot be shown" in said
     assert "24 bars of 1h" in said
     assert len(at.get("plotly_chart")) == 1
+    at = open_page("candles", pair="BTCUSD", over="ETHUSD/1h/simulated")
+    assert "The series laid over it cannot be shown" in words(at)
+    head, columns = live(at)
+    assert head["rows"] == 24
+    assert "over:0" not in columns
 
 
 @pytest.mark.usefixtures("stored")
 def test_several_series_go_into_one_download(open_page: Open) -> None:
     at = calm(open_page("candles", pair="BTCUSD", tab="download"))
-    at.multiselect[0].set_value([BTC, ETH])
+    at.multiselect(key=f"candles_together_{BTC.key}").set_value([BTC, ETH])
     calm(at.run())
     links = [link.proto.url for link in at.get("link_button")]
     assert len(links) == 3
@@ -266,9 +286,12 @@ def test_several_series_go_into_one_download(open_page: Open) -> None:
 
 def test_where_a_provider_sends_no_volume_the_page_says_so(console: ConsoleService, open_page: Open) -> None:
     put(console.lake, Series("EURUSD", "1h", "alpha_vantage"), flat(range(JANUARY, JANUARY + DAY, HOUR)))
-    at = calm(open_page("candles"))
+    at = calm(open_page("candles", chart="plotly"))
     assert "no volume from this provider" in at.get("plotly_chart")[0].proto.spec
     assert "no volume from this provider" in str(at.dataframe[0].proto.columns)
+    facts = live(calm(open_page("candles")))[0]["facts"]
+    assert facts["unit"] is None
+    assert "no volume from this provider" in facts["notes"]
 
 
 def dead(console: ConsoleService, open_: int) -> None:
@@ -286,3 +309,90 @@ def test_a_hole_with_a_dead_letter_leads_to_it(console: ConsoleService, open_pag
     assert "1 dead lettered" in words(at)
     (link,) = [link for link in at.get("page_link") if "dead_letters" in link.proto.page]
     assert "pair=BTCUSD" in link.proto.query_string
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_chart_is_given_the_range_its_bars_and_what_to_ask_for_more(open_page: Open) -> None:
+    head, columns = live(calm(open_page("candles", pair="BTCUSD", start="2024-01-02", end="2024-01-02")))
+    assert columns["time"].tolist() == list(range(JANUARY + DAY, JANUARY + 2 * DAY, HOUR))
+    facts = head["facts"]
+    assert facts["query"] == "series=BTCUSD/1h/simulated"
+    assert facts["shown"] == [JANUARY + DAY, JANUARY + 2 * DAY]
+    assert facts["extent"] == [JANUARY, JANUARY + 3 * DAY]
+    assert facts["mock"]
+    assert facts["ladder"][0] == {"name": "1h", "seconds": HOUR}
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_address_names_what_is_drawn_over_the_chart(open_page: Open) -> None:
+    address = {"over": "ETHUSD/1h/simulated", "with": "sma3,bb20,rsi14,vma20,nonsense", "log": "1"}
+    at = calm(open_page("candles", pair="BTCUSD", **address))
+    head, columns = live(at)
+    assert {"over:0", "sma3:line", "bb20:upper", "rsi14:line", "vma20:line"} <= set(columns)
+    facts = head["facts"]
+    assert facts["query"] == "series=BTCUSD/1h/simulated&over=ETHUSD/1h/simulated&with=sma3,bb20,rsi14,vma20"
+    assert [line["pane"] for line in facts["lines"] if line["column"] == "difference"] == ["difference"]
+    assert (facts["log"], facts["percent"]) == (True, False)
+    assert "nonsense" in words(at)
+    assert at.query_params["with"] == "sma3,bb20,rsi14,vma20"
+
+
+@pytest.mark.usefixtures("stored")
+def test_an_indicator_typed_wrongly_is_told_at_its_field_and_the_rest_drawn(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    at.session_state["candles_indicators"] = ["SMA 20", "macd"]
+    at = calm(at.run())
+    assert "for example SMA 50" in words(at).replace("\\", "")
+    assert "sma20:line" in live(at)[1]
+
+
+def test_several_series_are_drawn_in_percent(stored: ConsoleService, open_page: Open) -> None:
+    put(stored.lake, Series("EURUSD", "1h", "simulated"), flat(range(JANUARY, JANUARY + DAY, HOUR), 1.1))
+    both = "ETHUSD/1h/simulated,EURUSD/1h/simulated"
+    head, columns = live(calm(open_page("candles", pair="BTCUSD", over=both)))
+    assert {"over:0", "over:1"} <= set(columns)
+    assert head["facts"]["percent"]
+    assert "difference" not in [line["column"] for line in head["facts"]["lines"]]
+
+
+def test_the_present_is_laid_over_a_past_moment(stored: ConsoleService, open_page: Open) -> None:
+    moment = corrected(stored)
+    at = calm(open_page("candles", pair="BTCUSD", known=datetime.fromtimestamp(moment / 1e6, UTC).isoformat(), now="1"))
+    head, columns = live(at)
+    assert head["facts"]["query"] == f"series=BTCUSD/1h/simulated&known={moment}&now=1"
+    changed = columns["time"] == CHECKED
+    assert columns["over:0"][changed] != columns["close"][changed]
+
+
+def test_a_dead_letter_is_marked_at_its_place(console: ConsoleService, open_page: Open) -> None:
+    put(console.lake, BTC, flat([at for at in range(JANUARY, JANUARY + DAY, HOUR) if at != JANUARY + 5 * HOUR]))
+    dead(console, JANUARY + 5 * HOUR)
+    head, columns = live(calm(open_page("candles", pair="BTCUSD")))
+    assert head["dead"] == [JANUARY + 5 * HOUR]
+    assert columns["missing"][5] > 0
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_browser_that_cannot_draw_it_gets_plotly(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    at.session_state["candles_cannot"] = True
+    at = calm(at.run())
+    assert not at.get("bidi_component")
+    assert len(at.get("plotly_chart")) == 1
+    assert "did not run the chart's own script" in words(at)
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_picture_to_download_is_by_plotly(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", tab="download"))
+    at.toggle(key="candles_picture").set_value(True)
+    at = calm(at.run())
+    assert len(at.get("bidi_component")) == len(at.get("plotly_chart")) == 1
+
+
+@pytest.mark.parametrize("shown", [None, "x", [1], [1, "2"], [2, 1], [float("nan"), 2], [True, 5], {"a": 1}])
+def test_what_comes_back_from_the_chart_is_checked(shown: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.candles.live.st.session_state", {"candles_live": {"shown": shown}})
+    assert shown_by_hand() is None
+    monkeypatch.setattr("pages.candles.live.st.session_state", {"candles_live": {"shown": [1, 5.0]}})
+    assert shown_by_hand() == (1, 5)

@@ -35,7 +35,7 @@ def columns(at: object, place: int = 0) -> dict[str, str | None]:
 
 
 def test_chart_and_table_show_the_decimals_of_the_instrument(listed: ConsoleService, open_page: Open) -> None:
-    at = open_page("candles", pair="EURUSD")
+    at = open_page("candles", pair="EURUSD", chart="plotly")
     layout = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]
     assert (layout["yaxis"]["hoverformat"], layout["yaxis"]["tickformat"]) == (",.5f", ",.5f")
     formats = columns(at)
@@ -44,7 +44,7 @@ def test_chart_and_table_show_the_decimals_of_the_instrument(listed: ConsoleServ
 
 def test_a_price_with_more_decimals_is_shown_whole(listed: ConsoleService, open_page: Open) -> None:
     put(listed.lake, EUR, {JANUARY + 3 * HOUR: (1.1, 1.2, 1.05, 1.1500001, 0.25)})
-    at = open_page("candles", pair="EURUSD")
+    at = open_page("candles", pair="EURUSD", chart="plotly")
     layout = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]
     formats = columns(at)
     assert (layout["yaxis"]["hoverformat"], layout["yaxis"]["tickformat"]) == (",.7f", ",.5f")
@@ -74,4 +74,4 @@ def test_dead_letters_and_files_have_them_too(listed: ConsoleService, tmp_path_f
 
 def test_without_a_catalogue_the_stored_closes_tell(console: ConsoleService, open_page: Open) -> None:
     put(console.lake, EUR, {JANUARY: VALUES_OF_A_BAR})
-    assert columns(open_page("candles", pair="EURUSD"))["open"] == "%.2f"
+    assert columns(open_page("candles", pair="EURUSD", chart="plotly"))["open"] == "%.2f"

@@ -25,13 +25,15 @@ from pages.server.guard import LARGEST_BODY, LONGEST_ADDRESS, Guard
 from tests.browser.driver import Server
 
 EXPORT = "/export?series=BTCUSD/1h/simulated&start=0&end=2000000000&format=csv"
+BARS = "/bars?series=BTCUSD/1h/simulated&start=0&end=2000000000"
 STATIC = "/static/"
 STREAM = "/_stcore/stream"
 OTHER = "other.example"
 ROUTES = [
-    *("/", "/candles?pair=BTCUSD", "/nowhere", "/healthz", EXPORT, "/export", STATIC, STREAM, "/favicon.png"),
+    *("/", "/candles?pair=BTCUSD", "/nowhere", "/healthz", EXPORT, "/export", BARS, STATIC, STREAM, "/favicon.png"),
     *("/_stcore/health", "/_stcore/host-config", "/_stcore/metrics", "/_stcore/agent/interact", "/media/x.png"),
     *("/component/x/y.html", "/auth/login", "/oauth2callback", "/_stcore/upload_file/a/b", "/app/static/x"),
+    *("/bars", "/bars/ticks?series=BTCUSD/1h/simulated", "/chart/chart.js"),
 ]
 WANTED = {
     "x-content-type-options": "nosniff",

@@ -1,0 +1,47 @@
+// Spans of missing bars, shaded behind every pane, each as wide as it is long.
+import { slotAt } from './frame.js'
+
+// [from, to, kind] on the ordinal axis: a slot reaches half a place to either side of its own.
+export function spansOf(all) {
+  const times = all.columns.time
+  const edge = (time, slot) =>
+    slot < 0 ? -0.5 : slot - 0.5 + Math.min(1, (time - times[slot]) / all.size.seconds)
+  return all.gaps.map(([start, end, , kind]) => [edge(start, slotAt(all, start)), edge(end, slotAt(all, end - 1)), kind])
+}
+
+export class Shading {
+  constructor(shades) {
+    this.shades = shades
+    this.spans = []
+    this.views = [{ zOrder: () => 'bottom', renderer: () => ({ draw: (target) => this.draw(target) }) }]
+  }
+
+  attached({ chart, requestUpdate }) {
+    this.scale = chart.timeScale()
+    this.requestUpdate = requestUpdate
+  }
+
+  show(spans) {
+    this.spans = spans
+    this.requestUpdate?.()
+  }
+
+  paneViews() {
+    return this.views
+  }
+
+  draw(target) {
+    const zero = this.scale.logicalToCoordinate(0)
+    if (zero === null) return
+    const spacing = this.scale.logicalToCoordinate(1) - zero
+    target.useMediaCoordinateSpace(({ context, mediaSize }) => {
+      for (const [from, to, kind] of this.spans) {
+        const left = zero + from * spacing
+        const width = Math.max(1, (to - from) * spacing)
+        if (left > mediaSize.width || left + width < 0) continue
+        context.fillStyle = this.shades[kind]
+        context.fillRect(left, 0, width, mediaSize.height)
+      }
+    })
+  }
+}

@@ -1,0 +1,10 @@
+"""Routes of the chart: its bundle, its bars, and where something is missing."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from pages.candles.bars import bars, ticks
+from pages.candles.component import bundle
+
+CHART_ROUTES = [Route("/chart/{name}", bundle), Route("/bars", bars), Route("/bars/ticks", ticks)]
