@@ -28,6 +28,7 @@ from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.storage.files import strict_json
 from pages.candles.columns import packed, widest
+from pages.candles.drawn import note
 from pages.candles.query import MICROS, checked, moment, series_named, whole
 
 MOST_BARS = 6_000
@@ -52,7 +53,10 @@ async def bars(request: Request) -> Response:
 
 
 async def ticks(request: Request) -> Response:
-    """`/bars/ticks?series=PAIR/TIMEFRAME/PROVIDER`: JSON of the widest gaps and the dead letters of a whole series."""
+    """`/bars/ticks?series=PAIR/TIMEFRAME/PROVIDER[&drawn=]`: JSON of a whole series' widest gaps and dead letters.
+
+    `drawn` is the word of a chart that is drawn.
+    """
     return await _answered(lambda: _ticks(request.query_params), "application/json")
 
 
@@ -129,7 +133,8 @@ def _size(name: str, series: Series) -> BarSize:
 
 
 def _ticks(query: QueryParams) -> bytes:
-    checked(query, {"series": 1})
+    checked(query, {"series": 1, "drawn": 1})
+    note(query.get("drawn", ""))
     console = shared()
     series = series_named(_stored(console), query.get("series", ""))
     require_stored(console.lake, series)

@@ -22,10 +22,13 @@ from ffe_core.series import Series
 from ffe_core.times import DAY
 from pages.candles.columns import ID_LETTERS, packed
 from pages.candles.component import live_chart
+from pages.candles.drawn import expect, is_said
 from pages.candles.gaps import GAPS
 from pages.widgets import section, service
 
 KEY = "candles_live"
+CHART_FIRST_SECONDS = 2.0
+"""So long the rest of a session's first page waits for its chart at most."""
 _SECONDS_TO_DRAW = 10
 
 
@@ -63,7 +66,7 @@ def draw(
         "runs": {ingestion[:ID_LETTERS]: run for ingestion, run in runs.items()},
         "query": _query(view, laid, indicators),
         "stamp": _stamp(view.series),
-        "asks": "candles_drawn" not in st.session_state,
+        "word": _word(),
         "shown": list(shown),
         "extent": [item.first, item.last + view.series.step],
         "decimals": service().formats.of(view.series).covering(*(view.bars[name].to_pylist() for name in PRICES)),
@@ -76,11 +79,7 @@ def draw(
         "lines": [*_overs(found, laid), *_indicators(view, indicators)],
         "notes": _notes(view, indicators, is_percent=is_percent),
     }
-    told = {"on_shown_change": on_shown, "on_drawn_change": _drawn, "on_failed_change": _failed}
-    live_chart(packed(found, facts), KEY, **told)
-    if "candles_drawn" not in st.session_state:
-        st.session_state.candles_drawing_since = time.monotonic()
-        _watch()
+    live_chart(packed(found, facts), KEY, on_shown_change=on_shown, on_failed_change=_failed)
 
 
 def shown_by_hand() -> tuple[int, int] | None:
@@ -168,19 +167,38 @@ def _notes(view: ChartView, indicators: Sequence[Indicator], *, is_percent: bool
     return notes
 
 
-def _drawn() -> None:
-    st.session_state.candles_drawn = True
+def _word() -> str:
+    """What the browser of this session says when it has drawn its first chart."""
+    if "candles_word" not in st.session_state:
+        st.session_state.candles_word = expect()
+    return str(st.session_state.candles_word)
+
+
+def chart_first() -> None:
+    """Give the first chart of a session time to be drawn before the table below, whose code is ten times as much."""
+    state, word = st.session_state, _word()
+    if not draws_live():
+        return
+    if state.get("candles_drawn") or is_said(word):
+        state.candles_drawn = True
+        return
+    if "candles_drawing_since" not in state:
+        state.candles_drawing_since = time.monotonic()
+        if is_said(word, CHART_FIRST_SECONDS):
+            state.candles_drawn = True
+            return
+    _watch(word)
 
 
 def _failed() -> None:
-    st.session_state.candles_drawn = False
     st.session_state.candles_cannot = True
 
 
 @st.fragment(run_every=_SECONDS_TO_DRAW)
-def _watch() -> None:
+def _watch(word: str) -> None:
     """A browser that runs no script of the component says nothing at all: after a while Plotly draws instead."""
-    began = st.session_state.candles_drawing_since
-    if "candles_drawn" not in st.session_state and time.monotonic() - began >= _SECONDS_TO_DRAW:
+    if is_said(word):
+        st.rerun()
+    if time.monotonic() - st.session_state.candles_drawing_since >= _SECONDS_TO_DRAW:
         _failed()
         st.rerun()

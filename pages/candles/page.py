@@ -26,7 +26,7 @@ from ffe_core.storage.lake.snapshot import DamagedTable, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
 from pages.candles.gaps import GAPS, MOST_SHADES
-from pages.candles.live import draw, draws_live, label, shown_by_hand
+from pages.candles.live import chart_first, draw, draws_live, label, shown_by_hand
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
@@ -272,11 +272,9 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             args=(key,),
         )
         st.toggle("Logarithmic prices", key="candles_log")
-        others = [one.series for one in known if one.series != item.series]
-        st.session_state.candles_overs = [one for one in laid_over() if one in others]
         st.multiselect(
             "Lay other series over it",
-            others,
+            [one.series for one in known if one.series != item.series],
             format_func=label,
             key="candles_overs",
             placeholder="None",
@@ -311,27 +309,35 @@ def laid_over() -> list[Series]:
 
 
 def try_again() -> None:
-    st.session_state.pop("candles_cannot", None)
+    for name in ("candles_cannot", "candles_word", "candles_drawn", "candles_drawing_since"):
+        st.session_state.pop(name, None)
+
+
+def settle(item: SeriesSummary, known: list[SeriesSummary]) -> None:
+    """What is laid over the chart and its indicators, as far as they can be: before either is drawn."""
+    state, chosen = st.session_state, []
+    others = [one.series for one in known if one.series != item.series]
+    state.candles_overs = [one for one in laid_over() if one in others]
+    state.candles_wrong = None
+    for text in state.get("candles_indicators") or []:
+        try:
+            chosen.append(indicator(text).label)
+        except InputError as error:
+            state.candles_wrong = str(error)
+    state.candles_indicators = list(dict.fromkeys(chosen))
 
 
 def choose_indicators() -> None:
     """Indicators from a list, or typed with a number of bars; what is none is told, and left out."""
-    chosen, wrong = [], None
-    for text in st.session_state.get("candles_indicators") or []:
-        try:
-            chosen.append(indicator(text).label)
-        except InputError as error:
-            wrong = error
-    st.session_state.candles_indicators = list(dict.fromkeys(chosen))
     st.multiselect(
         "Indicators",
-        list(dict.fromkeys([*USUAL, *chosen])),
+        list(dict.fromkeys([*USUAL, *st.session_state.candles_indicators])),
         key="candles_indicators",
         accept_new_options=True,
         max_selections=MOST_INDICATORS,
         placeholder="None; type one, for example SMA 100",
     )
-    if wrong is not None:
+    if (wrong := st.session_state.candles_wrong) is not None:
         st.error(plain(wrong), icon=":material/error:")
 
 
@@ -747,23 +753,35 @@ def page() -> None:
         what_there_is(known)
         return
     shown_range(item)
-    notes()
-    controls(item, known)
-    remember(item.series)
-    told()
+    settle(item, known)
+    above, drawn = st.container(), None
+    # The browser needs longest for the code of the chart: it is asked for that first.
     with section("The chart"):
-        try:
-            view = view_of(item.series, *st.session_state.candles_range)
-        except DamagedTable as error:
-            damaged(error, item.series)
-            return
-        what_is_shown(view)
-        if view.bars.num_rows == 0:
-            nothing_here(view)
-            return
-        runs = runs_in(view)
-        chart(view, item, runs)
-        details(view, known, runs)
+        drawn = charted(item)
+    with above:
+        notes()
+        controls(item, known)
+        remember(item.series)
+        told()
+    if drawn is not None:
+        chart_first()
+        details(drawn[0], known, drawn[1])
+
+
+def charted(item: SeriesSummary) -> tuple[ChartView, dict[str, int]] | None:
+    """The chart and what it shows; None where there is nothing to show, which is told."""
+    try:
+        view = view_of(item.series, *st.session_state.candles_range)
+    except DamagedTable as error:
+        damaged(error, item.series)
+        return None
+    what_is_shown(view)
+    if view.bars.num_rows == 0:
+        nothing_here(view)
+        return None
+    runs = runs_in(view)
+    chart(view, item, runs)
+    return view, runs
 
 
 heading("Candles")

@@ -41,7 +41,9 @@ _DRAWINGS = 5
 _VIEWS, _MORE_VIEWS = 50, 200
 _WIDTHS = (DAY, 7 * DAY, 30 * DAY, 91 * DAY, 365 * DAY)
 _DRAWN = """shown => document.querySelector('[data-testid=stMain]').innerText.includes(shown)
-    && document.querySelector('.js-plotly-plot .xy .trace') && !document.querySelector('[data-stale=true]')"""
+    && [...document.querySelectorAll('*')].some(
+        one => one.shadowRoot?.querySelector('.chart')?.dataset.drawn?.startsWith(shown.split(' ').at(-1) + ' '))
+    && !document.querySelector('[data-stale=true]')"""
 
 
 def measure(options: Options) -> Numbers:
@@ -56,7 +58,7 @@ def _drawn(folder: Path, end: int) -> Numbers:
     try:
         with chromium(chromium_path() or "chromium") as browser:
             visitor = Visitor(browser, server.base)
-            visitor.open(f"/candles?{_address(end - 7 * DAY, end)}")
+            visitor.open(f"/candles?{address(end - 7 * DAY, end)}")
             found: dict[str, list[float]] = {"day": [], "all": []}
             for _ in range(1 + _DRAWINGS):
                 found["day"].append(_timed(visitor, visitor.page.get_by_text("1D", exact=True), "1,440 bars of 1m"))
@@ -115,7 +117,8 @@ def _parameters(start: int, end: int) -> dict[str, str]:
     }
 
 
-def _address(start: int, end: int) -> str:
+def address(start: int, end: int) -> str:
+    """What the Candles page is asked for a range of the series."""
     return "&".join(f"{name}={value}" for name, value in _parameters(start, end).items())
 
 
@@ -134,7 +137,8 @@ def _candles(first: int, last: int) -> pa.Table:
     return pa.table({"timestamp": moments, **{name: np.round(columns[n], 2) for n, name in enumerate(VALUES)}})
 
 
-def _build(folder: Path, bars: int) -> None:
+def fill_series(folder: Path, bars: int) -> None:
+    """So many minutes of one series, in commits of fifty thousand."""
     lake = DeltaLakeManager(folder / "lake")
     before = Watermarks()
     for first in range(0, bars, _COMMIT_BARS):
@@ -148,7 +152,7 @@ def compare(size: int, repetitions: int) -> Verdict:
     """A day against everything, and two hundred views against fifty."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
-        _build(folder, size)
+        fill_series(folder, size)
         given = {"folder": str(folder), "bars": size}
         views = [_VIEWS, _MORE_VIEWS]
         drawn = sample(_MODULE, {"drawn": {"side": "drawn", **given}}, repetitions)["drawn"]

@@ -1,4 +1,4 @@
-"""What does the console cost: a run that is watched, pages over much data, a first look, a server at rest?
+"""What does the console cost: a run that is watched, pages over much data, a chart, a first look, a server at rest?
 
 Every number is taken from the real server in a process of its own. A run is started through the agent API and watched
 by ten sessions that ask over the websocket for what a browser asks for. Pages are loaded by a fresh browser profile
@@ -33,6 +33,7 @@ from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.runs import ACTIVE, COMPLETE, NewRun, RunStore
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.panning import fill, measure_panning
 from tests.benchmarks.sessions import Sessions
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, poll, settled
 
@@ -181,6 +182,8 @@ def fill_run(folder: Path, count: int) -> None:
 
 def measure(options: Options) -> Numbers:
     """One side in this process."""
+    if options["what"] == "chart":
+        return measure_panning(Path(options["folder"]), options["bars"])
     return {"followed": _followed, "load": _load, "click": _click_to_complete}[options["what"]](options)
 
 
@@ -190,6 +193,7 @@ def _sides(folder: Path, candles: int) -> dict[str, Options]:
     fill_lake(folder / "year", _YEAR_SERIES, 365 * 24)
     for count in (5, 500):
         fill_run(folder / f"run-{count}", count)
+    fill(folder / "chart", candles // 10)
     (folder / "bare.py").write_text(_BARE.format(rows=_SERIES))
     load = {"what": "load"}
     sides: dict[str, Options] = {
@@ -199,6 +203,7 @@ def _sides(folder: Path, candles: int) -> dict[str, Options]:
         "run page, 5 series": {**load, "folder": str(folder / "run-5"), "page": "/run?id=1"},
         "run page, 500 series": {**load, "folder": str(folder / "run-500"), "page": "/run?id=1"},
         "click to complete": {"what": "click"},
+        "chart": {"what": "chart", "folder": str(folder / "chart"), "bars": candles // 10},
     }
     days = max(1, candles * 480 // 20_000_000)
     busy = {"what": "followed", "pairs": 8, "last": _day(days), "rate": None}
@@ -229,6 +234,9 @@ def compare(size: int, repetitions: int) -> Verdict:
     def watched(run: str) -> float:
         return ratio(f"{run} run, {_FOLLOWERS} watch", f"{run} run, 0 watch", "seconds")
 
+    def ratio_in_turns(number: str, over: str) -> float:
+        return median(found["chart"], number) / median(found["chart"], over)
+
     ratios = [
         Ratio("cpu-bound run, ten watch / none", watched("cpu-bound"), 1.2),
         Ratio("rate-limited run, ten watch / none", watched("rate-limited"), 1.05),
@@ -239,6 +247,12 @@ def compare(size: int, repetitions: int) -> Verdict:
             median(found["overview, a year of 20 pairs"], "memory") / _REST_MB,
             1.0,
         ),
+        Ratio("chart of 1,500 bars to its first bar / bare page", ratio_in_turns("first", "bare"), 1.5),
+        Ratio(
+            f"frames a second while panning over {size // 10:,} bars", median(found["chart"], "fps"), 55, at_least=True
+        ),
+        Ratio("frames while panning / while nothing happens", ratio_in_turns("fps", "idle"), 0.95, at_least=True),
+        Ratio("from asking for new bars to their frame / 150 ms", median(found["chart"], "new") / 150, 1.0),
     ]
     return Verdict("The console", [["side", "number", "median", "each run"], *rows], ratios)
 

@@ -41,6 +41,12 @@ def _installed_packages_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest_scanner, "scan_component_manifests", _installed)
 
 
+@pytest.fixture(autouse=True)
+def _no_browser_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Candles page gives a browser time to draw its chart; here there is none."""
+    monkeypatch.setattr("pages.candles.live.CHART_FIRST_SECONDS", 0)
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The data directory of the console under test, not yet there; its service is drained after the test."""

@@ -52,7 +52,7 @@ _renderer = st.components.v2.component(
 
 
 def live_chart(data: bytes, key: str, **callbacks: Any) -> Any:
-    """Draw the chart of `columns.packed`; callbacks are on_shown_change, on_drawn_change and on_failed_change.
+    """Draw the chart of `columns.packed`; callbacks are on_shown_change and on_failed_change.
 
     `st.session_state[key]["shown"]` is then the range that somebody came to by hand: [start, end), epoch seconds.
     """

@@ -2,6 +2,9 @@
 import { timeOf } from './frame.js'
 import { duration, rounded, signed } from './text.js'
 
+const LINE = 16
+const ROOM = 6
+
 export class Measure {
   constructor() {
     this.box = null
@@ -18,8 +21,8 @@ export class Measure {
   }
 
   // `box` is {from: {logical, price}, to: {logical, price}} or null; `y` turns a price into a place.
-  show(box, y, ink) {
-    Object.assign(this, { box, y, ink })
+  show(box, y, ink, words) {
+    Object.assign(this, { box, y, ink, words })
     this.requestUpdate?.()
   }
 
@@ -30,14 +33,32 @@ export class Measure {
     const [y0, y1] = [box.from, box.to].map((end) => y(end.price))
     if ([x0, x1, y0, y1].some((place) => place === null)) return
     const colour = box.to.price >= box.from.price ? ink.up : ink.down
-    target.useMediaCoordinateSpace(({ context }) => {
+    target.useMediaCoordinateSpace(({ context, mediaSize }) => {
       context.globalAlpha = 0.14
       context.fillStyle = colour
       context.fillRect(x0, y0, x1 - x0, y1 - y0)
       context.globalAlpha = 1
       context.strokeStyle = colour
       context.strokeRect(x0, y0, x1 - x0, y1 - y0)
+      this.label(context, mediaSize, (x0 + x1) / 2, Math.min(y0, y1), Math.max(y0, y1))
     })
+  }
+
+  // Above the box, or below it where there is no room.
+  label(context, { width, height }, middle, top, bottom) {
+    const { ink, words } = this
+    context.font = `12px ${ink.font}`
+    const lines = words.split(': ')
+    const wide = Math.max(...lines.map((line) => context.measureText(line).width)) + 2 * ROOM
+    const high = lines.length * LINE + ROOM
+    const left = Math.min(Math.max(2, middle - wide / 2), Math.max(2, width - wide - 2))
+    const y = top - high - ROOM > 0 ? top - high - ROOM : Math.min(bottom + ROOM, height - high)
+    context.fillStyle = ink.back
+    context.fillRect(left, y, wide, high)
+    context.strokeStyle = ink.faint
+    context.strokeRect(left, y, wide, high)
+    context.fillStyle = ink.text
+    lines.forEach((line, n) => context.fillText(line, left + ROOM, y + LINE * (n + 1) - 2))
   }
 }
 

@@ -26,7 +26,7 @@ export class Picture {
     this.markers = createSeriesMarkers(this.candles, [])
     this.candles.attachPrimitive(this.measure)
     for (const pane of this.chart.panes()) {
-      const shading = new Shading(facts.kinds.map(([, shade]) => shade))
+      const shading = new Shading(facts.kinds.map(([, shade]) => shade), ink.dead)
       pane.attachPrimitive(shading)
       this.shadings.push(shading)
     }
@@ -124,7 +124,8 @@ export class Picture {
       ? { time: time[n], value: volume[n], color: close[n] >= open[n] ? rise : fall } : { time: time[n] }))
     for (const line of this.lines) line.series.setData(pointsOf(all, line))
     const spans = spansOf(all)
-    for (const shading of this.shadings) shading.show(spans)
+    const dead = [...new Set(all.dead.map((at) => slotAt(all, at)))].filter((slot) => slot >= 0)
+    this.shadings.forEach((shading, pane) => shading.show(spans, pane === 0 ? dead : []))
     this.markers.setMarkers(this.marks(all))
   }
 
@@ -138,20 +139,12 @@ export class Picture {
   }
 
   marks(all) {
-    const { time, close, low, restated } = all.columns
+    const { time, restated } = all.columns
     const found = []
     for (let n = 0; n < all.rows && found.length < MOST_MARKERS; n += 1) {
       if (restated[n] > 0) found.push({ time: time[n], position: 'aboveBar', shape: 'arrowDown', color: this.ink.restated, size: 0.7 })
     }
-    let floor = NaN
-    const dead = new Set(all.dead.map((at) => slotAt(all, at)))
-    for (let n = 0; n < all.rows && dead.size; n += 1) {
-      if (Number.isFinite(low[n])) floor = low[n]
-      if (!dead.has(n) || !Number.isFinite(floor)) continue
-      const mark = { time: time[n], shape: 'circle', color: this.ink.dead, size: 0.8 }
-      found.push(Number.isFinite(close[n]) ? { ...mark, position: 'belowBar' } : { ...mark, position: 'atPriceBottom', price: floor })
-    }
-    return found.sort((a, b) => a.time - b.time)
+    return found
   }
 
   close() {

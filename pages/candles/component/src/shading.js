@@ -1,4 +1,4 @@
-// Spans of missing bars, shaded behind every pane, each as wide as it is long.
+// Spans of missing bars, shaded behind every pane, each as wide as it is long; dead letters as ticks at its foot.
 import { slotAt } from './frame.js'
 
 // [from, to, kind] on the ordinal axis: a slot reaches half a place to either side of its own.
@@ -9,10 +9,11 @@ export function spansOf(all) {
   return all.gaps.map(([start, end, , kind]) => [edge(start, slotAt(all, start)), edge(end, slotAt(all, end - 1)), kind])
 }
 
+const TICK = 8
+
 export class Shading {
-  constructor(shades) {
-    this.shades = shades
-    this.spans = []
+  constructor(shades, dead) {
+    Object.assign(this, { shades, dead, spans: [], ticks: [] })
     this.views = [{ zOrder: () => 'bottom', renderer: () => ({ draw: (target) => this.draw(target) }) }]
   }
 
@@ -21,8 +22,9 @@ export class Shading {
     this.requestUpdate = requestUpdate
   }
 
-  show(spans) {
-    this.spans = spans
+  // `ticks` are the slots of dead letters.
+  show(spans, ticks) {
+    Object.assign(this, { spans, ticks })
     this.requestUpdate?.()
   }
 
@@ -42,6 +44,9 @@ export class Shading {
         context.fillStyle = this.shades[kind]
         context.fillRect(left, 0, width, mediaSize.height)
       }
+      context.fillStyle = this.dead
+      const width = Math.min(5, Math.max(2, spacing * 0.8))
+      for (const slot of this.ticks) context.fillRect(zero + slot * spacing - width / 2, mediaSize.height - TICK, width, TICK)
     })
   }
 }

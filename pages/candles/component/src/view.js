@@ -51,9 +51,8 @@ export class View {
     this.drawnShape = shape
     this.legend()
     this.at.root.dataset.drawn = `${this.all.size.name} ${this.all.start} ${this.all.end}`
-    if (facts.query !== this.tickedFor) this.askTicks()
+    if (facts.query !== this.tickedFor || facts.word !== this.said) this.askTicks()
     else this.marginNow()
-    if (facts.asks) tell('drawn', true)
   }
 
   prepared(all) {
@@ -312,6 +311,7 @@ export class View {
     const place = slot ?? Math.min(this.all.rows - 1, Math.floor(to))
     const shown = Math.min(Math.max(place, 0), this.all.rows - 1)
     fill(this.at.readout, barParts(this.all, shown, this.facts, this.ink))
+    this.at.origin.hidden = !this.all.columns.extracted
     this.at.origin.textContent = origin(this.all, shown, this.facts)
   }
 
@@ -345,8 +345,9 @@ export class View {
 
   showMeasure(box) {
     this.box = box
-    this.picture.measure.show(box, (price) => this.picture.candles.priceToCoordinate(price), this.ink)
-    this.at.measured.textContent = box ? measured(this.all, box, this.facts.decimals) : ''
+    const words = box ? measured(this.all, box, this.facts.decimals) : ''
+    this.picture.measure.show(box, (price) => this.picture.candles.priceToCoordinate(price), this.ink, words)
+    this.at.measured.textContent = words
     this.at.closer.hidden = this.at.clear.hidden = !box
   }
 
@@ -358,7 +359,7 @@ export class View {
     const marks = []
     const { time, restated } = this.all.columns
     if (restated.some((count, n) => count > 0 && time[n] >= from && time[n] <= to)) marks.push(['▼', 'restated', ink.restated])
-    if (this.all.dead.some((at) => at >= from && at <= to)) marks.push(['●', 'dead letter', ink.dead])
+    if (this.all.dead.some((at) => at >= from && at <= to)) marks.push(['▮', 'dead letter', ink.dead])
     const lines = facts.lines.filter((line) => line.legend && !(facts.percent && line.pane === 'price'))
     this.at.legend.replaceChildren(
       ...parts.map(([name, shade]) => chip('■', name, shade, true)),
@@ -369,12 +370,12 @@ export class View {
   }
 
   async askTicks() {
-    const { query } = this.facts
-    this.tickedFor = query
-    this.ticks = []
+    const { query, series, word } = this.facts
+    if (query !== this.tickedFor) this.ticks = []
+    Object.assign(this, { tickedFor: query, said: word })
     this.marginNow()
     try {
-      const answer = await fetch(new URL(`bars/ticks?series=${encodeURIComponent(this.facts.series)}`, document.baseURI))
+      const answer = await fetch(new URL(`bars/ticks?${new URLSearchParams({ series, drawn: word })}`, document.baseURI))
       if (!answer.ok) return
       const { gaps, dead } = await answer.json()
       this.ticks = [
