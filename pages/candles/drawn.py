@@ -1,4 +1,4 @@
-"""Which charts are drawn: each browser says so once, by a word it was given, when it asks for the ticks of the margin.
+"""Word of a drawn chart: each browser says the one it was given when it asks for the ticks of the margin.
 
 A page that told it by a rerun would draw everything twice.
 """

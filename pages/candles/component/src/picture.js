@@ -54,6 +54,7 @@ export class Picture {
       rightPriceScale: { borderColor: ink.grid, mode: this.mode(), scaleMargins: { top: 0.06, bottom: 0.06 } },
       timeScale: {
         borderColor: ink.grid, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05, rightOffset: 0,
+        lockVisibleTimeRangeOnResize: true,
         tickMarkFormatter: (time, kind) => tickText(time, kind, this.size),
       },
       localization: { timeFormatter: (time) => barTime(time, this.size) },
