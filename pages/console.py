@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.history import one_entry_a_view
 from pages.widgets.frame import banner, service
+from pages.widgets.history import one_entry_a_view
 from pages.widgets.text import plain
 from pages.widgets.travel import follow
 from pages.widgets.url import bound_address
