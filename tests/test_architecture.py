@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("ffe_core.errors", "ffe_core.intervals", "ffe_core.redaction", "ffe_core.threads", "ffe_core.descriptors"),
+    (
+        "ffe_core.errors",
+        "ffe_core.intervals",
+        "ffe_core.redaction",
+        "ffe_core.threads",
+        "ffe_core.descriptors",
+        "ffe_core.counts",
+    ),
     (
         "ffe_core.timeframes",
         "ffe_core.times",

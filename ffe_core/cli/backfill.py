@@ -11,6 +11,7 @@ from ffe_core import times
 from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
+from ffe_core.counts import many
 from ffe_core.operations.instruments.resolved import names_of
 from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -100,7 +101,7 @@ class Progress:
             if row.state not in run_states.ACTIVE and row.number not in self._told:
                 self._told.add(row.number)
                 name = f"{row.asset_pair} {row.timeframe}"
-                sys.stderr.write(f"{name}: {row.state}, {row.records:,} candles\n")
+                sys.stderr.write(f"{name}: {row.state}, {many(row.records, 'candle')}\n")
 
 
 def _draw(rows: Sequence[RunSeries]) -> None:
@@ -109,7 +110,7 @@ def _draw(rows: Sequence[RunSeries]) -> None:
     share = ended / len(rows) if not planned else min(1.0, done / planned)
     candles = sum(row.records for row in rows)
     bar = "#" * round(share * _BAR)
-    line = f"{bar:<{_BAR}} {share:4.0%}  {ended}/{len(rows)} series  {candles:,} candles"
+    line = f"{bar:<{_BAR}} {share:4.0%}  {ended}/{len(rows)} series  {many(candles, 'candle')}"
     sys.stderr.write(f"\r{line:<78}")
     sys.stderr.flush()
 
@@ -178,9 +179,9 @@ def _show_preview(request: BackfillRequest, service: RunService, as_json: bool) 
 
 def _cost(found: Preview) -> str:
     if not found.first_bar_requests:
-        return f"{found.requests:,} requests, at least {found.seconds:,.0f} s"
+        return f"{many(found.requests, 'request')}, at least {found.seconds:,.0f} s"
     return (
-        f"at most {found.requests:,} requests, of them {found.first_bar_requests:,} to find where series begin,"
+        f"at most {many(found.requests, 'request')}, of them {found.first_bar_requests:,} to find where series begin,"
         f" {found.seconds:,.0f} s"
     )
 

@@ -12,6 +12,7 @@ from ffe_core.cli.common import actor, names, state
 from ffe_core.cli.output import print_json, print_table
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.completeness import COUNTS
+from ffe_core.counts import many
 from ffe_core.errors import InputError
 from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.ingestion.multi_asset_batch_ingester import every_series
@@ -105,7 +106,7 @@ def _mark(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"holes": done.gaps, "candles": done.candles, "ids": list(done.ids)})
     else:
-        print(f"marked {done.gaps:,} gaps, {done.candles:,} candles")
+        print(f"marked {many(done.gaps, 'gap')}, {many(done.candles, 'candle')}")
     return 0
 
 
@@ -127,7 +128,7 @@ def _unmark(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"holes": removed})
     else:
-        print(f"took {removed:,} marks back")
+        print(f"took {many(removed, 'mark')} back")
     return 0
 
 

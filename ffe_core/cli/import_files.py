@@ -11,6 +11,7 @@ from ffe_core.cli.backfill import Progress, show_dead_letters
 from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, tell, warn
 from ffe_core.cli.parser import VERBS, add_json
+from ffe_core.counts import many
 from ffe_core.errors import InputError
 from ffe_core.files.found import Look
 from ffe_core.files.plan import ImportPlan, Target
@@ -188,7 +189,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 def _tell_progress(done: int) -> None:
     if done % _TELL_EVERY == 0:
-        tell(f"looked at {done:,} files")
+        tell(f"looked at {many(done, 'file')}")
 
 
 def _ask(plan: ImportPlan, as_json: bool) -> int:

@@ -215,10 +215,10 @@ def request() -> BackfillRequest:
 
 def show_preview(found: Preview) -> None:
     st.markdown(
-        f"**{number(found.to_fetch)} candles** to fetch in {number(len(found.series))} series · {plain(cost_of(found))}"
+        f"**{many(found.to_fetch, 'candle')}** to fetch in {number(len(found.series))} series · {plain(cost_of(found))}"
     )
     if found.quota_left is not None:
-        st.caption(f"Known quota left today: {number(found.quota_left)} of {number(found.quota)} requests.")
+        st.caption(f"Known quota left today: {number(found.quota_left)} of {many(found.quota or 0, 'request')}.")
     rows = [
         {
             "Pair": item.series.asset_pair,

@@ -342,7 +342,7 @@ def calendar_notes(one: SeriesCoverage) -> None:
     st.caption(f"Calendar {plain(calendar.name)}{known}.{bars}")
     special = calendar.special_sessions(one.start, one.end) if one.end - one.start <= 400 * times.DAY else []
     if special:
-        with st.expander(f"{len(special)} holidays and half days"):
+        with st.expander(many(len(special), "holiday or half day", "holidays and half days")):
             show_table([{"Day": s.date, "Kind": s.kind, "What": s.text} for s in special])
 
 

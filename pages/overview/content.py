@@ -198,10 +198,10 @@ def recent_runs() -> None:
             state_badge(run.state)
             st.caption(
                 f"{plain(run.provider)} · {run.series_total or 0} series · {span(run.start, run.end)} · "
-                f"{number(run.records_total)} candles · {relative(run.created_at)}"
+                f"{many(run.records_total or 0, 'candle')} · {relative(run.created_at)}"
             )
     if total > len(runs):
-        st.page_link("runs/page.py", label=f"All {total:,} runs", icon=":material/list:")
+        st.page_link("runs/page.py", label=f"All {many(total, 'run')}", icon=":material/list:")
 
 
 def table_row(row: SeriesOverview) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import actor, section, service
 from pages.widgets.states import state_badge, state_column
 from pages.widgets.tables import show_table
-from pages.widgets.text import number, plain, relative, when
+from pages.widgets.text import many, number, plain, relative, when
 
 PAGE_SIZE = 50
 
@@ -218,7 +218,7 @@ def delete_dialog(schedule: Schedule) -> None:
     count = len(service().schedules.plans.series(schedule)) if schedule.watchlist is None else None
     st.text(schedule.name)
     covers = f"{number(count)} series will no longer be kept up to date by it. " if count else ""
-    st.write(f"{covers}Its {number(ticks)} lines of history, its runs and all candles stay.")
+    st.write(f"{covers}Its {many(ticks, 'line')} of history, its runs and all candles stay.")
     with st.container(horizontal=True):
         st.button(
             "Delete the schedule",

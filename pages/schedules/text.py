@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from ffe_core.storage.state import runs
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import Schedule, Tick
-from pages.widgets.text import duration
+from pages.widgets.text import duration, many
 
 _SIGNS = {
     runs.COMPLETE: "✓",
@@ -49,7 +49,7 @@ def told(tick: Tick) -> str:
     elif tick.outcome == schedule_states.PAUSED and tick.actor:
         parts.append(f"paused by {tick.actor}")
     if tick.count > 1:
-        parts.append(f"{tick.count:,} ticks")
+        parts.append(many(tick.count, "tick"))
     if tick.note:
         parts.append(tick.note)
     if tick.filled_by:

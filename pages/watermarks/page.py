@@ -21,6 +21,7 @@ from pages.widgets import (
     health_badge,
     health_column,
     keep_in_url,
+    many,
     notes,
     number,
     one_of,
@@ -319,7 +320,7 @@ def forget_dialog(row: Freshness) -> None:
     series = row.series
     st.write(
         f"{as_markdown(series)}: its watermark and its oldest mark are forgotten; its "
-        f"{number(row.counts.stored + row.counts.extra)} candles stay. The next backfill reads everything it is asked"
+        f"{many(row.counts.stored + row.counts.extra, 'candle')} stay. The next backfill reads everything it is asked"
         " for again and finds repeats."
     )
     st.text_input("Reason", key="watermarks_reason", placeholder="For the record")

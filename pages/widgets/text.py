@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from ffe_core import times
+from ffe_core.counts import many as many
 
 _WORD_JOINER = "\u2060"
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
@@ -19,11 +20,6 @@ _FOUND_LATER = re.compile(r"(?<=:)(?=[/a-z_+])|(?<=@)|(?<=www)|(?<=[-<>=!~])(?=[
 def number(value: float | None) -> str:
     """With thousands separators; a dash for nothing."""
     return "–" if value is None else f"{value:,.0f}"
-
-
-def many(value: int, thing: str, things: str | None = None) -> str:
-    """How many of a thing, in words that agree: "1 bar", "2,000 bars"."""
-    return f"{number(value)} {thing if value == 1 else things or f'{thing}s'}"
 
 
 def plain(text: object) -> str:

@@ -7,6 +7,7 @@ import argparse
 from ffe_core.cli.common import actor
 from ffe_core.cli.dlq import choose
 from ffe_core.cli.output import print_json
+from ffe_core.counts import many
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING
 
 
@@ -22,7 +23,7 @@ def purge(arguments: argparse.Namespace) -> int:
         print_json({"purged": len(gone), "records": records, "entries": gone, "dry_run": arguments.dry_run})
     else:
         would = "would be " if arguments.dry_run else ""
-        print(f"{len(gone):,} batches with {records:,} records {would}deleted for good")
+        print(f"{many(len(gone), 'batch', 'batches')} with {many(records, 'record')} {would}deleted for good")
     return 0
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any
 
 from ffe_core import times
+from ffe_core.counts import many
 from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.operations.dead_letters.edits import Fix, apply, check_edit, in_words
@@ -439,7 +440,7 @@ def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _how_many(records: Mapping[str, int]) -> str:
-    return f"{len(records):,} {'batch' if len(records) == 1 else 'batches'}, {sum(records.values()):,} records"
+    return f"{many(len(records), 'batch', 'batches')}, {many(sum(records.values()), 'record')}"
 
 
 def _days_ago(days: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ffe_core.completeness import Completeness
+from ffe_core.counts import many
 from ffe_core.errors import GridChanged, PermanentError, QuotaError, RetriableError, SeriesHeld
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
@@ -67,7 +68,7 @@ def summary(report: SeriesResult) -> str:
     failed = report.counts.dead_lettered
     dead = f", {failed:,} dead lettered" if failed else ""
     notes = "".join(f". {note}" for note in report.notes)
-    return f"{report.series}: {report.counts.stored:,} candles stored{dead}{missing}{notes}"
+    return f"{report.series}: {many(report.counts.stored, 'candle')} stored{dead}{missing}{notes}"
 
 
 def counts_of(report: SeriesResult) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ffe_core.counts import many
 from ffe_core.storage.lake.upkeep.disk import size_text
 
 
@@ -21,7 +22,7 @@ def in_words(result: Mapping[str, Any]) -> str:
     if "files_before" in result:
         parts.append(f"{result['files_before']:,} files are {result['files_after']:,} now")
         if result["left_for_later"]:
-            parts.append(f"{result['left_for_later']:,} partitions left for the next time, others changed them")
+            parts.append(f"{many(result['left_for_later'], 'partition')} left for the next time, others changed them")
         if result["repeats_removed"]:
             parts.append(f"{result['repeats_removed']:,} rows that were there twice are there once")
     if result.get("log_entries_deleted"):
