@@ -102,9 +102,7 @@ class Reader:
         line = int(rows.lines[place])
         opened = int(rows.open_times[place])
         record: dict[str, Any] = {"file": self.name, self.source.unit_of_place: line, "text": self.source.raw(line)}
-        is_time = opened != UNREADABLE and not any(
-            rows.flags[code][place] for code in ("time_skipped", "time_ambiguous") if code in rows.flags
-        )
+        is_time = opened != UNREADABLE
         record["date"] = times.iso(opened) if is_time else self._text(rows.block, self.time_columns, place)
         for name in VALUES:
             column = self._values.get(name)
@@ -195,7 +193,7 @@ class Reader:
             "missing_field:date": ~known & absent, "time_unreadable": ~known & ~absent, "time_skipped": skipped,
             "time_ambiguous": ambiguous, "in_future": future,
         }  # fmt: skip
-        return seconds, flags
+        return np.where(skipped | ambiguous, UNREADABLE, seconds), flags
 
     def _utc(self, read: clock.Times) -> tuple[Ints, Flags, Flags]:
         """UTC of what was read. A day's bar has its date, whatever the zone: 00:00 of it."""

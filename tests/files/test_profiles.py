@@ -15,7 +15,7 @@ from ffe_core.files.look import Looker
 from ffe_core.files.opening import Opened
 from ffe_core.files.profile import Profiles, read_profile, shipped
 from ffe_core.validation import validate_columns
-from tests.files.making import FORMS, STEPS, Candle, Form, zipped
+from tests.files.making import FORMS, STEPS, Candle, Form, candles, lines, zipped
 
 IDS = [f"{one.profile}-{number}" for number, one in enumerate(FORMS)]
 UNTESTED = re.compile("lean-.*")
@@ -91,7 +91,7 @@ def test_a_profile_is_a_file_that_reads_back(name: str) -> None:
 
 
 def test_the_standard_precision_of_nautilus_is_read_by_its_profile(tmp_path: Path) -> None:
-    from tests.files.making import candles, nautilus
+    from tests.files.making import nautilus
 
     path = tmp_path / "bars.parquet"
     path.write_bytes(nautilus(candles("1h"), 8, 9, 0))
@@ -288,3 +288,60 @@ def test_a_profile_that_cannot_be_says_why(text: str, says: str) -> None:
 
 def test_every_timeframe_of_the_forms_is_one_there_is() -> None:
     assert {one.timeframe for one in FORMS} <= STEPS.keys()
+
+
+# -- a local clock over its changes
+
+
+ATHENS = "Europe/Athens"
+SPRING, AUTUMN = 1711846800 - 8 * 3600, 1729990800 - 8 * 3600
+"""Eight hours before the clocks of Athens change in 2024."""
+
+
+def local_file(folder: Path, begin: int, without: int = -1, more: str = "") -> tuple[Path, Form]:
+    def row(c: Candle) -> str:
+        return f"{c.local(ATHENS):%Y.%m.%d,%H:%M},{c.open},{c.high},{c.low},{c.close},{c.volume:.0f}"
+
+    found = candles("1h", begin)
+    rows = [row(one) for place, one in enumerate(found) if place != without] + ([more] if more else [])
+    form = Form("metatrader4", "EURUSD60.csv", "1h", lambda _: lines(rows), {"zone": ATHENS})
+    return form.write(folder), form
+
+
+@pytest.mark.parametrize("begin", [SPRING, AUTUMN])
+def test_a_local_clock_is_read_over_both_its_changes(begin: int, tmp_path: Path) -> None:
+    found, dead = read(looked(*local_file(tmp_path, begin)))
+    assert dead == []
+    same(found, {one.at: one.values for one in candles("1h", begin)})
+
+
+def test_an_hour_of_which_one_of_two_is_missing_is_a_dead_letter_with_its_line(tmp_path: Path) -> None:
+    twice = next(
+        place
+        for place, one in enumerate(candles("1h", AUTUMN))
+        if one.local(ATHENS).hour == Candle(one.at + 3600, *one.values).local(ATHENS).hour
+    )
+    found, dead = read(looked(*local_file(tmp_path, AUTUMN, without=twice + 1)))
+    assert dead == [(twice + 1, ["time_ambiguous"])]
+    assert len(found) == len(candles("1h")) - 2
+
+
+def test_an_hour_that_the_clock_never_showed_is_a_dead_letter(tmp_path: Path) -> None:
+    found, dead = read(looked(*local_file(tmp_path, SPRING, more="2024.03.31,03:30,100,103,97,101,9")))
+    assert [reasons for _, reasons in dead] == [["time_skipped"]]
+    assert len(found) == len(candles("1h"))
+
+
+def test_a_time_to_come_is_a_dead_letter(tmp_path: Path) -> None:
+    found, dead = read(looked(*local_file(tmp_path, SPRING, more="2124.03.31,05:00,100,103,97,101,9")))
+    assert [reasons for _, reasons in dead] == [["in_future"]]
+    assert len(found) == len(candles("1h"))
+
+
+def test_a_row_of_another_symbol_that_is_broken_too_keeps_both_reasons(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "okx-candles")
+    before, rows = parts_of(form)
+    cells = rows[3].replace(b"BTC-USDT", b"OTHER").split(b",")
+    bad = b",".join([*cells[:2], b"x", *cells[3:]])
+    _, dead = read(looked(form.write(tmp_path, b"".join([*before, *rows[:3], bad, *rows[4:]])), form))
+    assert dead == [(5, ["other_symbol", "not_a_number:high"])]
