@@ -172,12 +172,7 @@ class Planner:
         if not any(one.profile == look.profile for one in plan.looks) or look.questions:
             plan.looks.append(look)
         if not self._target.timeframe and not look.step:
-            asked = Question(
-                "timeframe",
-                "nothing says of which timeframe its bars are",
-                (Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}"),),
-            )
-            look.questions.insert(0, asked)
+            look.questions.insert(0, self._ask_timeframe(part))
         for question in look.questions:
             if not any(one.code == question.code for _, one in plan.questions):
                 plan.questions.append((part.name, question))
@@ -189,6 +184,12 @@ class Planner:
         if form is not None and not look.questions:
             self._clean[_kind(part, look.content.head)] = look.profile, form
         return PlannedPart(part, look.profile, look.named, look.known, form)
+
+    def _ask_timeframe(self, part: Part) -> Question:
+        said = Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}")
+        others = Choice("--member PATTERN", "only members whose names match are read") if part.member else None
+        choices = (said,) if others is None else (said, others)
+        return Question("timeframe", "nothing says that its bars are of a timeframe there is", choices)
 
     def _as_before(self, opened: Opened, part: Part) -> tuple[Profile, TextForm] | None:
         """Profile and form of an earlier part that begins alike and whose path says as much, if that form is clean."""
