@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -64,6 +65,7 @@ class HttpProvider(Provider):
         return secret
 
 
+@lru_cache(maxsize=8192)  # asked for with every request
 def symbol_of(provider: str, pair: str, joint: str) -> str:
     """What a provider of pairs calls a stored one; PermanentError for a name without the `joint` of base and quote."""
     symbol = identity_of(provider, pair).symbol

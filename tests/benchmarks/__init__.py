@@ -1,6 +1,9 @@
 """What does it cost? One measurement a command; every one prints its ratio beside its goal.
 
 python -m tests.benchmarks.ingest_cpu      cpu seconds from dicts to commit, against the same dicts to one parquet file
+python -m tests.benchmarks.oanda_bytes     cpu seconds from the bytes of OANDA's answers to commit, against msgspec
+python -m tests.benchmarks.coinbase_bytes  cpu seconds from the bytes of Coinbase's answers to commit, against msgspec
+python -m tests.benchmarks.loop_stall      longest stall of the event loop while pages of 5,000 arrive
 python -m tests.benchmarks.ingest_memory   peak memory of five million candles, against one million
 python -m tests.benchmarks.answer_memory   peak memory of hostile answers, against a plain run
 python -m tests.benchmarks.request_rate    requests a second against a slow exchange, as a share of the allowed rate
