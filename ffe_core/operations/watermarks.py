@@ -6,7 +6,7 @@ Rows are never touched: after a rewind the next resume reads again and finds rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from ffe_core.storage.state.audit import Audit, required_reason
 
 REWIND, FORGET, UNDO = "rewind", "forget", "undo"
 _HISTORY_AT_ONCE = 256
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +149,27 @@ class WatermarkVerbs:
             looked = len(commits)
         return None
 
-    def bring_up_to_date(self, series: Series, actor: str, source: str = "console") -> int:
-        """Start a backfill from the watermark to now; returns the run's number. InputError without a watermark."""
-        marks = self._lake.marks(series)
-        if marks.watermark is None:
-            raise InputError(f"{series} has none; start a backfill and choose from when", field="watermark")
-        request = BackfillRequest(series.provider, (series,), marks.watermark, times.now())
-        return self._service.start(request, actor, source)
+    def bring_up_to_date(self, series: Sequence[Series], actor: str, source: str = "console") -> list[int]:
+        """Start a backfill from each watermark to now, one run for each provider; returns their numbers.
+
+        InputError for a series without a watermark or credentials, SeriesHeld for one that is worked on: nothing is
+        started then.
+        """
+        requests = [self._to_now(list(some)) for some in _by_provider(series)]
+        for request in requests:
+            provider_class(request.provider)(config=self._service.settings)
+        self._service.check_free(series)
+        return [self._service.start(request, actor, source) for request in requests]
+
+    def _to_now(self, series: Sequence[Series]) -> BackfillRequest:
+        """A request that continues each of some series of one provider: each from its own mark, as resuming does, and
+        from none further back, as none reaches beyond the newest mark."""
+        marks = {one: self._lake.marks(one).watermark for one in series}
+        if missing := [str(one) for one, mark in marks.items() if mark is None]:
+            told = ", ".join(missing[:_MOST_NAMED])
+            raise InputError(f"{told} has none; start a backfill and choose from when", field="watermark")
+        start = max(mark for mark in marks.values() if mark is not None)
+        return BackfillRequest(series[0].provider, tuple(series), start, times.now())
 
     # -- inside
 
@@ -265,3 +280,11 @@ def _move_of(commit: Mapping[str, Any]) -> Move | None:
         version=int(commit.get("version", 0)),
         at=commit.get("timestamp", 0) / 1000,
     )
+
+
+def _by_provider(series: Iterable[Series]) -> Iterable[Sequence[Series]]:
+    """The series of each provider together, each once."""
+    found: dict[str, dict[Series, None]] = {}
+    for one in series:
+        found.setdefault(one.provider, {})[one] = None
+    return [list(some) for some in found.values()]

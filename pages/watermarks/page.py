@@ -1,11 +1,13 @@
 """Watermarks: how far every series has been read, how well it is, and how that is moved by hand."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.insight.freshness import Freshness, Health, freshness
 from ffe_core.instruments.matching import is_part_of
 from ffe_core.instruments.names import likely_name
@@ -116,21 +118,22 @@ def cells_of(row: Freshness) -> dict[str, Any]:
 
 
 def choose(key: str, series: list[Series]) -> None:
-    chosen = st.session_state[key]["selection"]["rows"]
-    st.session_state.watermarks_series = series[chosen[0]] if chosen else None
+    ticked = [series[row] for row in st.session_state[key]["selection"]["rows"]]
+    st.session_state.watermarks_series = ticked[0] if len(ticked) == 1 else None
 
 
-def table(rows: list[Freshness]) -> None:
+def table(rows: list[Freshness]) -> list[Freshness]:
+    """The list; returns the rows that are ticked in it."""
     series = [row.series for row in rows]
     key = f"watermarks_table_{digest(series)}"
     numbers = {
         name: st.column_config.NumberColumn(format="localized", width="small") for name in ("Stored", "Gaps", "Missing")
     }
-    show_table(
+    event = show_table(
         [cells_of(row) for row in rows],
         key=key,
         on_select=lambda: choose(key, series),
-        selection_mode="single-row",
+        selection_mode="multi-row",
         column_config={
             **numbers,
             "Health": health_column(width=100),
@@ -145,12 +148,37 @@ def table(rows: list[Freshness]) -> None:
             "Gaps": st.column_config.NumberColumn(format="localized", help="Ranges of bars missing without a reason."),
         },
     )
-    st.caption(f"{len(rows):,} series. Tick one for what can be done with it.")
+    st.caption(f"{len(rows):,} series. Tick one for what can be done with it, or several to bring them up to date.")
+    return [rows[row] for row in event.selection.rows if row < len(rows)]
 
 
 @changing()
-def update(series: Series) -> None:
-    go("run", id=str(service().watermark_verbs.bring_up_to_date(series, actor())))
+def update(series: Sequence[Series]) -> None:
+    """Start what brings series up to date, and go there: to its run, or to the list where there are several."""
+    first, *others = service().watermark_verbs.bring_up_to_date(series, actor())
+    if others:
+        go("runs")
+    else:
+        go("run", id=str(first))
+
+
+def several(rows: Sequence[Freshness]) -> None:
+    """What can be done with several ticked series: those that can be asked for are brought up to date together."""
+    able = [row.series for row in rows if row.marks.watermark is not None and not is_file_source(row.series.provider)]
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{many(len(rows), 'series', 'series')} ticked**")
+        if len(able) < len(rows):
+            st.caption(f"{many(len(rows) - len(able), 'series', 'series')} of them come from files or were never read.")
+        st.space("stretch")
+        st.button(
+            f"Bring {number(len(able))} up to date",
+            key="watermarks_update_all",
+            type="primary",
+            icon=":material/update:",
+            on_click=update,
+            args=(able,),
+            disabled=not able or not service().leads,
+        )
 
 
 @changing()
@@ -194,7 +222,7 @@ def actions(row: Freshness) -> None:
                 type="primary",
                 icon=":material/update:",
                 on_click=update,
-                args=(series,),
+                args=([series],),
                 disabled=blocked,
             )
             st.button(
@@ -373,14 +401,15 @@ with section("The watermarks"):
         filters()
         told()
         shown = [row for row in everything if wanted(row)]
-        if shown:
-            table(shown)
-        else:
+        ticked = table(shown) if shown else []
+        if not shown:
             st.info("No series matches these filters.", icon=":material/filter_alt_off:")
             st.button("Clear filters", key="watermarks_clear", on_click=clear)
         selected = next((row for row in everything if row.series == st.session_state.watermarks_series), None)
         if selected is not None:
             actions(selected)
+        elif len(ticked) > 1:
+            several(ticked)
         what, about = st.session_state.get("watermarks_ask", (None, None))
         asked = next((row for row in everything if row.series == about), None)
         if asked is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from ffe_core import times
 from ffe_core.errors import InputError, SeriesHeld
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.watermarks import WatermarkVerbs
 from ffe_core.series import Series, Watermarks
@@ -170,11 +171,29 @@ def test_bring_up_to_date_reads_on_from_the_watermark(
     with opened(tmp_path) as service:
         done(service, asked())
         monkeypatch.setattr(times, "now", lambda: START + 100 * HOUR + 600)
-        run = verbs_of(service).bring_up_to_date(BTC, "ann")
+        [run] = verbs_of(service).bring_up_to_date([BTC], "ann")
         service.wait(run, 30)
         assert kept(tmp_path) == list(hours(0, 100))
-        with pytest.raises(InputError, match="has none"):
-            verbs_of(service).bring_up_to_date(ETH, "ann")
+        with pytest.raises(InputError, match=r"ETHUSD.* has none"):
+            verbs_of(service).bring_up_to_date([BTC, ETH], "ann")
+        assert service.runs.find()[1] == 2
+
+
+def test_several_are_brought_up_to_date_each_from_its_own_mark(
+    tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as service:
+        done(service, asked())
+        late = BackfillRequest(ETH.provider, (ETH,), START + 10 * HOUR, START + 20 * HOUR)
+        service.wait(service.start(late, "ann"), 30)
+        monkeypatch.setattr(times, "now", lambda: START + 100 * HOUR + 600)
+        runs = verbs_of(service).bring_up_to_date([BTC, ETH, BTC], "ann")
+        for run in runs:
+            service.wait(run, 30)
+        marks = {one: service.lake.marks(one) for one in (BTC, ETH)}
+        assert marks[BTC] == Watermarks(START + 99 * HOUR, START)
+        assert marks[ETH] == Watermarks(START + 99 * HOUR, START + 10 * HOUR), "no history that nobody asked for"
+        assert len(service.lake.stored_open_times(ETH, START, START + 200 * HOUR)) == 90
 
 
 def test_the_suggestion_is_a_bar_that_can_be_a_day_back_or_the_next_best(tmp_path: Path, market: Market) -> None:

@@ -100,3 +100,16 @@ def test_forget_restates_the_target_and_the_rows_stay(filled: ConsoleService, op
     assert filled.lake.marks(BTC).watermark is None
     frame = open_page("watermarks").dataframe[0].value
     assert (frame["Stored"][0], list(frame["Health"][0])) == (72, ["never read"])
+
+
+def test_several_ticked_series_are_brought_up_to_date_together(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("watermarks")
+    table = at.dataframe[0].proto.id.rsplit("-", 1)[-1]
+    assert table.startswith("watermarks_table_")
+    at.session_state[table] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    at.run()
+    assert "2 series ticked" in words(at)
+    button(at, "watermarks_update_all").click().run()
+    [run, _], _ = filled.runs.find()
+    filled.run_service.wait(run.id, 60)
+    assert {row.asset_pair for row in filled.runs.series(run.id)} == {"BTCUSD", "EURUSD"}
