@@ -9,7 +9,7 @@ export function listen(view) {
   on(plot, 'pointerdown', () => view.pressed(), { capture: true })
   on(window, 'pointerup', () => view.released())
   on(window, 'pointercancel', () => view.released())
-  on(plot, 'wheel', () => { view.isTouched = true }, { capture: true, passive: true })
+  on(plot, 'wheel', () => view.touched(), { capture: true, passive: true })
   on(plot, 'keydown', (event) => keyed(view, event))
   measuring(view, on)
   on(measure, 'click', () => setMeasuring(view, !view.isMeasuring))
@@ -71,7 +71,7 @@ function keyed(view, event) {
   if (!act) return
   event.preventDefault()
   event.stopPropagation()
-  view.isTouched = true
+  view.touched()
   act(view, event)
 }
 

@@ -243,9 +243,15 @@ export class View {
 
   // -- hand and keys
 
+  // Only what a hand did is told: bars of another size have other edges, which nobody came to.
+  touched() {
+    this.isTouched = true
+    this.touches = (this.touches ?? 0) + 1
+  }
+
   pressed() {
     this.isDragging = true
-    this.isTouched = true
+    this.touched()
   }
 
   released() {
@@ -267,7 +273,7 @@ export class View {
 
   // Tells the page what is seen, once the pointer rests.
   rest() {
-    if (this.isDragging || !this.all?.rows) return
+    if (this.isDragging || !this.all?.rows || this.touches === this.toldTouches) return
     const { from, to } = this.range()
     const first = Math.max(0, Math.ceil(from))
     const last = Math.min(this.all.rows - 1, Math.floor(to))
@@ -276,12 +282,12 @@ export class View {
     const end = last + 1 < this.all.rows ? this.all.columns.time[last + 1] : this.all.columns.time[last] + this.all.size.seconds
     const shown = [Math.round(start), Math.round(end)]
     if (String(shown) === String(this.told ?? this.facts.shown)) return
-    this.told = shown
+    Object.assign(this, { told: shown, toldTouches: this.touches })
     this.tell('shown', shown)
   }
 
   closer(start, end) {
-    this.isTouched = true
+    this.touched()
     this.shift(logicalOf(this.all, start) - 0.5, logicalOf(this.all, end) - 0.5)
     this.moved()
     this.restSoon()
@@ -321,7 +327,6 @@ export class View {
     const { from, to } = this.range()
     const width = to - from
     if (this.slot < from || this.slot > to) {
-      this.isTouched = true
       const left = this.slot < from ? this.slot - width * 0.1 : this.slot - width * 0.9
       this.picture.chart.timeScale().setVisibleLogicalRange({ from: left, to: left + width })
     }
