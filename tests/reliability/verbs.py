@@ -25,6 +25,7 @@ _HOLE = ("2024-02-03", "2024-02-05")
 _SERIES = ("--provider", PROVIDER, "--pairs", PAIR, "--timeframes", TIMEFRAME)
 _BOTH = ("--provider", PROVIDER, "--pairs", f"{PAIR},{OTHER}", "--timeframes", TIMEFRAME)
 _RANGE = ("--start", START, "--end", END)
+_HOURS = range(1_704_844_800, 1_704_844_800 + 120 * 3600, 3600)
 _RESTATED = {"FFE_SIMULATED__SEED": "1"}
 _WHOLE = {"FFE_SIMULATED__BROKEN_RECORDS": "0"}
 
@@ -64,7 +65,18 @@ def _truths(start: str, end: str) -> tuple[tuple[str, str, str, int], ...]:
     return tuple((pair, start, end, 0) for pair in (PAIR, OTHER))
 
 
+def _import(data: Path) -> tuple[str, ...]:
+    """Import a file that lies beside the data directory: some days of hours, two of them broken."""
+    file = data.parent / "candles.csv"
+    lines = [f"{at},{100 + at % 7},{110 + at % 5},{90 + at % 3},{105 + at % 4},{at % 11}" for at in _HOURS]
+    lines[40] = lines[40].replace(",110", ",10").replace(",11", ",1")
+    lines[41] = f"{_HOURS[41]},one,2,3,4,5"
+    file.write_text("\n".join(["time,open,high,low,close,volume", *lines, ""]), "ascii")
+    return ("import", str(file), "--as", f"files:mine/{PAIR}/{TIMEFRAME}", "--stamp", "open", "--json")
+
+
 VERBS = (
+    Verb("import", "stored", _import),
     Verb("backfill", "empty", _plain("backfill", *_BOTH, *_RANGE, "--json"), truths=_truths(START, END)),
     Verb(
         "backfill on",
