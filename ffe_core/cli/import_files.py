@@ -16,13 +16,13 @@ from ffe_core.errors import InputError
 from ffe_core.files.found import Look
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import Profile
-from ffe_core.operations.imports.service import ImportRequest, Imports, planned, profiles_of, save_profile
+from ffe_core.operations.imports.options import DATES, columns_named, request_of
+from ffe_core.operations.imports.service import Imports, planned, profiles_of, save_profile
 from ffe_core.settings import Settings
 
 _PROFILES = "profiles"
 _SHOWN_FILES = 20
 _TELL_EVERY = 500
-_DATES = {"day-first": "dmy", "month-first": "mdy"}
 
 
 def register(verbs: Any) -> None:
@@ -72,7 +72,7 @@ def register(verbs: Any) -> None:
     parser.add_argument(
         "--unit", default="", choices=("s", "ms", "us", "ns"), help="of epochs; each row's size tells it otherwise"
     )
-    parser.add_argument("--dates", default="", choices=tuple(_DATES), help="how days and months are written")
+    parser.add_argument("--dates", default="", choices=tuple(DATES), help="how days and months are written")
     parser.add_argument("--decimal", default="", choices=(".", ","), help="the decimal sign")
     parser.add_argument("--thousands", default="", metavar="SIGN", help="what stands between thousands")
     parser.add_argument("--side", default="", choices=("bid", "ask"), help="of files with both")
@@ -112,10 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _show_profiles(arguments, settings)
     if arguments.target is None:
         raise InputError("say where the candles go, for example --as files:binance/BTCUSDT/1h", field="as")
-    request = ImportRequest(
-        tuple(arguments.files), Target.of(arguments.target), arguments.profile, _answers(arguments),
-        arguments.any_name, arguments.member, arguments.again,
-    )  # fmt: skip
+    request = request_of(arguments.files, Target.of(arguments.target), vars(arguments))
     plan = planned(request, settings, _tell_progress)
     for name in plan.empty:
         warn(f"{name} holds no rows", like="empty")
@@ -152,39 +149,8 @@ def _import(plan: ImportPlan, settings: Settings, arguments: argparse.Namespace)
     return 1 if unreadable else status_of(results)
 
 
-def _answers(arguments: argparse.Namespace) -> dict[str, Any]:
-    answers: dict[str, Any] = {
-        name: getattr(arguments, name)
-        for name in (
-            "columns",
-            "zone",
-            "stamp",
-            "unit",
-            "decimal",
-            "thousands",
-            "side",
-            "symbol",
-            "venue",
-            "volumes",
-            "repeats",
-        )
-    }
-    answers["without_volume"] = arguments.no_volume
-    answers["time_format"] = _DATES.get(arguments.dates, "")
-    if arguments.symbol:
-        answers["other_symbols"] = "left out"
-    if arguments.columns:
-        answers["header"] = False
-    for pair in arguments.map:
-        role, equals, column = pair.partition("=")
-        if role not in ("time", "open", "high", "low", "close", "volume") or not equals or not column:
-            raise InputError(f"{pair!r} maps nothing; write it like open=Open", field="map")
-        answers[role] = column
-    return {name: value for name, value in answers.items() if value or (name == "header" and arguments.columns)}
-
-
 def _columns(text: str) -> tuple[str, ...]:
-    return tuple(f"left out {place}" if name == "-" else name for place, name in enumerate(names(text), 1))
+    return columns_named(names(text))
 
 
 def _tell_progress(done: int) -> None:

@@ -81,7 +81,7 @@ def check_prices(look: Look, head: Block) -> None:
             | (columns["close"] > columns["high"])
         )
     if len(broken) >= 4 and broken.mean() > 0.5:
-        choices = (Choice("--map open=COLUMN --map high=COLUMN ...", "which column is which"),)
+        choices = (Choice("--map open=COLUMN --map high=COLUMN ...", "which column is which", True),)
         look.questions.append(
             Question(
                 "columns",

@@ -92,5 +92,5 @@ def _time_of(columns: Sequence[str]) -> str:
 
 def _ask_columns(columns: Sequence[str], missing: Sequence[str]) -> Question:
     told = ", ".join(columns[:20])
-    choices = tuple(Choice(f"--map {role}=COLUMN", f"which of {told} is the {role}") for role in missing)
+    choices = tuple(Choice(f"--map {role}=COLUMN", f"which of {told} is the {role}", True) for role in missing)
     return Question("columns", f"no column is named like {', '.join(missing)}", choices)

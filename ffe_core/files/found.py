@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ffe_core.files.forms.base import Source
+from ffe_core.files.forms.text import TextSource, head_lines
 from ffe_core.files.opening import Content
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Question
@@ -39,6 +40,10 @@ class Look:
     def reader(self) -> Reader:
         """A reader of the part's rows from the first."""
         return Reader(self.content.part.name, self.source, self.profile, self.step, self.named.day, self.known)
+
+    def first_lines(self, most: int = _SHOWN) -> list[str]:
+        """The first lines as they stand there; none of a form that is no text."""
+        return head_lines(self.content, most) if isinstance(self.source, TextSource) else []
 
     def first_rows(self, most: int = _SHOWN) -> list[dict[str, Any]]:
         """The first rows as they would be read, each beside its text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ffe_core.timeframes import TIMEFRAMES, seconds
 _SIDE_FILES = (".checksum", ".sha256", ".md5", ".toml")
 _HEAD = 4096
 _MOST_ASKED = 5
+_MOST_FILES = 100_000
 _SIDES = re.compile(r"(?i)(?<![a-z])(bid|ask)(?![a-z])")
 """What names of files call the side that their prices are of."""
 
@@ -100,24 +102,40 @@ class ImportPlan:
 
 
 def found_files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files named, and those below the folders named, by path. InputError for what is not there, or for nothing."""
+    """The files named, and those below the folders named, by path.
+
+    InputError for what is not there or cannot be looked at, for nothing, and for more than 100,000.
+    """
     found: list[Path] = []
     for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            found += sorted(
-                one
-                for one in path.rglob("*")
-                if one.is_file() and not any(part.startswith(".") for part in one.relative_to(path).parts)
-            )
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"{given} is not there; name files or folders of this computer", field="files")
+        try:
+            found += _found(Path(given))
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "that is no path"
+            raise InputError(f"{str(given)[:200]!r} cannot be looked at: {why}", field="files") from None
     kept = [path for path in dict.fromkeys(found) if not path.name.lower().endswith(_SIDE_FILES)]
     if not kept:
         raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there", field="files")
     return kept
+
+
+def _found(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{str(path)[:200]} is not there; name files or folders of this computer", field="files")
+    below = (
+        one
+        for one in path.rglob("*")
+        if not any(part.startswith(".") for part in one.relative_to(path).parts) and one.is_file()
+    )
+    found = list(islice(below, _MOST_FILES + 1))
+    if len(found) > _MOST_FILES:
+        much = f"{str(path)[:200]} holds more than {_MOST_FILES:,} files"
+        raise InputError(f"{much}; name folders below it", field="files")
+    return sorted(found)
 
 
 class Planner:
@@ -186,8 +204,8 @@ class Planner:
         return PlannedPart(part, look.profile, look.named, look.known, form)
 
     def _ask_timeframe(self, part: Part) -> Question:
-        said = Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}")
-        others = Choice("--member PATTERN", "only members whose names match are read") if part.member else None
+        said = Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}", True)
+        others = Choice("--member PATTERN", "only members whose names match are read", True) if part.member else None
         choices = (said,) if others is None else (said, others)
         return Question("timeframe", "nothing says that its bars are of a timeframe there is", choices)
 
@@ -218,7 +236,7 @@ class Planner:
                         Question(
                             "pair",
                             text,
-                            (Choice(f"--as {target.source}/PAIR/TIMEFRAME", "for example files:mine/BTCUSD/1h"),),
+                            (Choice(f"--as {target.source}/PAIR/TIMEFRAME", "for example files:mine/BTCUSD/1h", True),),
                         ),
                     )
                 )
@@ -261,7 +279,7 @@ def _ask_mixed(plan: ImportPlan) -> None:
         apart = f"--as {series.provider}-other/..."
         choices = (
             Choice("--any-name", f"all {len(files):,} files are of {series.asset_pair}"),
-            Choice(apart, "name the files of one kind, and import each kind under a name of its own"),
+            Choice(apart, "name the files of one kind, and import each kind under a name of its own", True),
         )
         plan.questions.append((path.name, Question("name", f"{series} would get {what}", choices)))
         return

@@ -12,6 +12,8 @@ class Choice:
 
     option: str
     reading: str
+    is_typed: bool = False
+    """Whether something has to be filled in: a column, a pair, a pattern."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,12 @@ class ImportedFiles:
         with self._database.read() as connection:
             return read_rows(connection, ImportedFile, query.order_by(imported_files.c.id.desc()))
 
+    def recent(self, most: int) -> list[ImportedFile]:
+        """The last imports of files, of any series, the newest first."""
+        query = sa.select(*columns_of(imported_files, ImportedFile)).order_by(imported_files.c.id.desc()).limit(most)
+        with self._database.read() as connection:
+            return read_rows(connection, ImportedFile, query)
+
 
 def _of(series: Series) -> list[sa.ColumnElement[bool]]:
     return [imported_files.c[name] == getattr(series, name) for name in ("asset_pair", "timeframe", "provider")]
