@@ -35,6 +35,13 @@ page = st.navigation(
                 help="Choose series and a range, see what it costs, and start.",
             ),
             st.Page(
+                "import_files/page.py",
+                url_path="import_files",
+                title="Import",
+                icon=":material/upload_file:",
+                help="Bring candles from files: see how they are read, answer what they leave open, and start.",
+            ),
+            st.Page(
                 "runs/page.py",
                 url_path="runs",
                 title="Runs",

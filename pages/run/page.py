@@ -8,10 +8,11 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.operations.imports.service import IMPORT
 from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.run import upkeep
+from pages.run import files, upkeep
 from pages.widgets import (
     actor,
     duration,
@@ -321,6 +322,9 @@ def body(run: Run, rows: list[RunSeries]) -> None:
         else:
             series_table(rows)
             links(run, rows)
+    if run.kind == IMPORT:
+        with section("The files"):
+            files.table(rows)
     with section("The log"):
         log_lines(run)
 

@@ -1,0 +1,94 @@
+"""Findings in files: each form, its columns and why, its first rows beside their text, and the series they make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.candles import VALUES
+from ffe_core.files.found import Look
+from ffe_core.files.plan import ImportPlan
+from ffe_core.storage.state.imported_files import ImportedFile
+from pages.widgets import many, number, plain, section, when
+from pages.widgets.tables import show_table
+
+MOST_FORMS, MOST_NAMED = 5, 12
+
+
+def show_plan(plan: ImportPlan) -> None:
+    """Draw the series that the files would make, and the files of which nothing comes."""
+    if plan.files and not plan.questions:
+        st.markdown(f"**{many(plan.count, 'file')}** in {number(len(plan.files))} series")
+        rows = [
+            {"Pair": one.asset_pair, "Timeframe": one.timeframe, "Source": one.provider, "Files": len(files)}
+            for one, files in plan.files.items()
+        ]
+        show_table(rows)
+    if plan.unreadable:
+        st.warning(f"{many(len(plan.unreadable), 'file')} cannot be read.", icon=":material/error:")
+        st.code(
+            "\n".join(f"{path}: {why}" for path, why in plan.unreadable[:MOST_NAMED]), language=None, wrap_lines=True
+        )
+    if plan.empty:
+        st.caption(f"{many(len(plan.empty), 'file')} without a row: {plain(', '.join(plan.empty[:MOST_NAMED]))}")
+
+
+def show_looks(plan: ImportPlan) -> None:
+    """Draw how each form is read; one file of each."""
+    for look in plan.looks[:MOST_FORMS]:
+        with section("A form"):
+            _show(look)
+    if len(plan.looks) > MOST_FORMS:
+        st.caption(f"And {many(len(plan.looks) - MOST_FORMS, 'other form')}.")
+
+
+def _show(look: Look) -> None:
+    st.subheader(plain(look.content.part.name))
+    if look.why:
+        show_table(
+            [{"What": what, "Taken for it": column, "Why": why} for what, (column, why) in look.why.items()],
+            column_config={"Why": st.column_config.TextColumn(width="large")},
+        )
+    if look.questions:
+        if lines := look.first_lines():
+            st.caption("Its first lines")
+            st.code("\n".join(lines), language=None)
+        return
+    st.caption("Its first rows: their text, and as they are read")
+    show_table(
+        [_row(row) for row in look.first_rows()], column_config={"Text": st.column_config.TextColumn(width="large")}
+    )
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    values = {name.capitalize(): "" if row.get(name) is None else str(row[name]) for name in VALUES}
+    return {
+        "Text": row.get("text", ""),
+        "Opens (UTC)": row.get("date"),
+        **values,
+        "Wrong": ", ".join(row["reasons"]),
+    }
+
+
+def show_imported(files: list[ImportedFile]) -> None:
+    """Draw what the last files brought."""
+    st.subheader("Imported last")
+    if not files:
+        st.caption("No file was imported yet.")
+        return
+    rows = [
+        {
+            "File": one.name,
+            "Series": f"{one.asset_pair} {one.timeframe} {one.provider}",
+            "Received": one.received,
+            "Stored": one.stored,
+            "Dead lettered": one.dead_lettered,
+            "Repeats": one.repeats,
+            "Restated": one.restated,
+            "Run": one.run_id,
+            "At": when(one.at, hint=False),
+        }
+        for one in files
+    ]
+    show_table(rows)

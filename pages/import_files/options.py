@@ -1,0 +1,157 @@
+"""Questions of an import and the options that answer them, or that correct what was found out wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from ffe_core.files.plan import ImportPlan
+from ffe_core.files.questions import Question
+from ffe_core.operations.imports.options import DATES, ROLES, columns_named, option_of
+from ffe_core.operations.imports.service import profiles_of
+from pages.widgets import plain, service
+
+FOUND_OUT = "Found out"
+TYPED_ABOVE = {"pair", "timeframe"}
+CHOICES = {
+    "stamp": ("A time is its bar's", ("open", "close")),
+    "unit": ("Unit of epochs", ("s", "ms", "us", "ns")),
+    "dates": ("Dates", tuple(DATES)),
+    "decimal": ("Decimal sign", (".", ",")),
+    "thousands": ("Sign between thousands", (",", ".", " ", "'")),
+    "side": ("Side", ("bid", "ask")),
+    "volumes": ("Two volumes", ("as-named", "by-price")),
+    "repeats": ("Of repeated bars counts the", ("first", "last")),
+}
+TEXTS = {
+    "zone": ("Zone of the clock", "UTC, UTC-5, America/New_York"),
+    "symbol": ("Symbol", "Of files with several"),
+    "venue": ("Venue", "Of files with a row a venue"),
+    "member": ("Pattern of members", "Of archives"),
+    "columns": ("Columns, without a header", "time,open,high,low,close,-"),
+}
+FLAGS = {
+    "no_volume": "The files hold no volume",
+    "any_name": "Take files whatever pair their names say",
+    "again": "Read files again that were imported before",
+}
+
+
+def options() -> dict[str, Any]:
+    """What has been chosen so far, by the names of the options; it outlives the fields, which are not always drawn."""
+    kept: dict[str, Any] = st.session_state.setdefault("import_options", {})
+    return kept
+
+
+def forget() -> None:
+    """Begin anew, as with other files."""
+    st.session_state.import_options = {}
+
+
+def given() -> dict[str, Any]:
+    """The options as a request takes them."""
+    kept = options()
+    named = [name.strip() for name in (kept.get("columns") or "").split(",") if name.strip()]
+    mapped = [f"{role}={kept[f'map_{role}']}" for role in ROLES if kept.get(f"map_{role}")]
+    return {**kept, "columns": columns_named(named), "map": mapped}
+
+
+def ask(plan: ImportPlan) -> None:
+    """Draw what has to be answered first, each with its readings."""
+    st.subheader("To be answered first")
+    st.caption("The files do not tell it, so nothing is guessed. An answer counts for all files of this import.")
+    for name, question in plan.questions:
+        with st.container(border=True):
+            st.markdown(f"**{plain(name)}**: {plain(question.text)}")
+            _answers(question)
+
+
+def _answers(question: Question) -> None:
+    choices = [choice for choice in question.choices if option_of(choice) is not None]
+    if choices:
+        st.radio(
+            "Answer",
+            range(len(choices)),
+            index=None,
+            key=f"import_ask_{question.code}",
+            format_func=lambda place: plain(choices[place].reading),
+            captions=[plain(choice.option) for choice in choices],
+            label_visibility="collapsed",
+            on_change=_answer,
+            args=(question.code, [option_of(choice) for choice in choices]),
+        )
+    for choice in question.choices:
+        if option_of(choice) is None:
+            st.text(choice.reading)
+    if len(choices) < len(question.choices):
+        where = "in the fields above" if question.code in TYPED_ABOVE else 'under "How the files are read"'
+        st.caption(f"Fill it in {where}.")
+
+
+def _answer(code: str, answers: Sequence[tuple[str, Any]]) -> None:
+    place = st.session_state[f"import_ask_{code}"]
+    if place is None:
+        return
+    name, value = answers[place]
+    if name == "as":  # each file is read as what its name says
+        st.session_state.import_pair, st.session_state.import_timeframe = "", None
+    else:
+        options()[name] = value
+
+
+def fields(plan: ImportPlan | None, is_open: bool) -> None:
+    """Draw every option, with what was chosen so far."""
+    with st.expander("How the files are read", icon=":material/tune:", expanded=is_open):
+        st.caption("What is left empty is found out from the files, or asked.")
+        _select("profile", "Profile", sorted(profiles_of(service().settings).all()))
+        for names in _rows([*CHOICES], 4):
+            for column, name in zip(st.columns(4), names, strict=False):
+                with column:
+                    _select(name, *CHOICES[name])
+        for names in _rows([*TEXTS], 3):
+            for column, name in zip(st.columns(3), names, strict=False):
+                with column:
+                    _text(name, *TEXTS[name])
+        _columns(plan)
+        for name, label in FLAGS.items():
+            _kept(name, False)
+            st.checkbox(label, key=_key(name), on_change=_keep, args=(name,))
+
+
+def _columns(plan: ImportPlan | None) -> None:
+    """The column of each role, of those that the files have."""
+    found = list(dict.fromkeys(name for look in plan.looks for name in look.source.names)) if plan else []
+    for column, role in zip(st.columns(len(ROLES)), ROLES, strict=True):
+        with column:
+            _select(f"map_{role}", f"Column of {role}", found)
+
+
+def _rows(names: list[str], size: int) -> list[list[str]]:
+    return [names[start : start + size] for start in range(0, len(names), size)]
+
+
+def _select(name: str, label: str, values: Sequence[str]) -> None:
+    kept = options().get(name)
+    _kept(name, None)
+    shown = [*values, *([kept] if kept and kept not in values else [])]
+    st.selectbox(label, shown, index=None, key=_key(name), placeholder=FOUND_OUT, on_change=_keep, args=(name,))
+
+
+def _text(name: str, label: str, words: str) -> None:
+    _kept(name, "")
+    st.text_input(label, key=_key(name), placeholder=words, max_chars=500, on_change=_keep, args=(name,))
+
+
+def _kept(name: str, empty: Any) -> None:
+    st.session_state[_key(name)] = options().get(name) or empty
+
+
+def _keep(name: str) -> None:
+    value = st.session_state[_key(name)]
+    options()[name] = value.strip() or value if isinstance(value, str) else value
+
+
+def _key(name: str) -> str:
+    return f"import_option_{name}"

@@ -1,0 +1,174 @@
+"""Import: name files, see how they are read, answer what they leave open, start."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from ffe_core.errors import InputError
+from ffe_core.files.plan import ImportPlan, Target
+from ffe_core.operations.imports.options import names_say, request_of
+from ffe_core.operations.imports.service import ImportRequest, Imports, planned, profiles_of, save_profile
+from ffe_core.storage.state.imported_files import ImportedFiles
+from ffe_core.timeframes import TIMEFRAMES
+from pages.import_files.found import show_imported, show_looks, show_plan
+from pages.import_files.options import ask, fields, forget, given
+from pages.widgets import actor, go, many, plain, section, service
+from pages.widgets.frame import heading
+from pages.widgets.verbs import changing, done, refusable, told
+
+SHOWN_FILES = 50
+TOLD_EVERY = 100
+
+
+def path() -> str:
+    return str(st.session_state.get("import_path") or "").strip()
+
+
+@refusable()
+def other_files() -> None:
+    """Begin anew with other files: pair and timeframe as their names say."""
+    forget()
+    st.session_state.import_pair, st.session_state.import_timeframe = "", None
+    try:
+        pair, timeframe = names_say((path(),), profiles_of(service().settings)) if path() else ("", "")
+    except InputError:
+        return  # it is told at the field
+    st.session_state.import_pair, st.session_state.import_timeframe = pair, timeframe or None
+
+
+def files_form() -> dict[str, DeltaGenerator]:
+    """What to import, and where it goes; returns the places, by field, to tell what is wrong with them."""
+    places = {}
+    st.text_input(
+        "File or folder on the server",
+        key="import_path",
+        max_chars=4_000,
+        placeholder="/data/klines",
+        on_change=other_files,
+        help="CSV, TSV, JSON, parquet, feather, DBN, bi5; also in zip, gz, zst and tar. Folders with all below them.",
+    )
+    places["files"] = st.container()
+    first, second, third = st.columns([1, 1, 2])
+    with first:
+        st.text_input("Source", key="import_source", max_chars=60, placeholder="files:binance")
+    with second:
+        st.text_input("Pair", key="import_pair", max_chars=60, placeholder="As the files' names say")
+    with third:
+        st.pills("Timeframe", list(TIMEFRAMES), key="import_timeframe", wrap=True)
+    places["as"] = st.container()
+    return places
+
+
+def tell(place: DeltaGenerator, wrong: InputError) -> None:
+    """Say what is wrong with a field, below it."""
+    with place:
+        st.caption(":red[:material/error: That cannot be:]")
+        st.text(wrong.problem)
+
+
+def request() -> ImportRequest | None:
+    """What is asked for; None while something of it is missing. InputError for what cannot be."""
+    state = st.session_state
+    if not path() or not state.get("import_source", "").strip():
+        return None
+    where = [state.import_source.strip(), (state.import_pair or "").strip(), state.import_timeframe or ""]
+    target = Target.of("/".join(where[:2] if not where[2] else where).rstrip("/"))
+    return request_of((path(),), target, given())
+
+
+def look(asked_for: ImportRequest) -> ImportPlan:
+    """The plan of the request, made once: it is what is shown, and what is started."""
+    held = st.session_state.get("import_shown")
+    if held is not None and held[0] == asked_for:
+        plan: ImportPlan = held[1]
+        return plan
+    st.session_state.pop("import_shown", None)
+    place = st.empty()
+
+    def progress(count: int) -> None:
+        if count % TOLD_EVERY == 0:
+            place.caption(f"Looked at {many(count, 'file')}")
+
+    plan = planned(asked_for, service().settings, progress)
+    place.empty()
+    st.session_state.import_shown = asked_for, plan
+    return plan
+
+
+def look_again() -> None:
+    st.session_state.pop("import_shown", None)
+
+
+@changing()
+def start() -> None:
+    """Import what was looked at, and go to the run; what was changed since is shown first."""
+    held, asked_for = st.session_state.get("import_shown"), request()
+    if held is None or asked_for is None or held[0] != asked_for:
+        raise InputError("nothing was started: what you ask for has changed. Look at it, then start it")
+    run_id = Imports(service().run_service).start(held[1], actor(), again=asked_for.again)
+    st.session_state.pop("import_shown", None)
+    go("run", id=str(run_id))
+
+
+@changing()
+def keep_profile() -> None:
+    held = st.session_state.get("import_shown")
+    if held is None or not held[1].looks or held[1].questions:
+        raise InputError("nothing was kept: answer first what is asked")
+    name = st.session_state.import_profile_name.strip()
+    save_profile(service().settings, name, held[1].looks[0].profile)
+    done(f"Kept as profile {name}.")
+
+
+def buttons(plan: ImportPlan | None, missing: str) -> None:
+    """Start, look again and keep, with what is in the way of it."""
+    if not service().leads:
+        missing = "this console is a standby"
+    elif plan is not None and plan.questions:
+        missing = "answer first what is asked"
+    elif plan is not None and not plan.files:
+        missing = "no file holds a row that can be read"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Import",
+            key="import_start",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=start,
+            disabled=bool(missing),
+        )
+        st.button(
+            "Look again", key="import_again", icon=":material/refresh:", on_click=look_again, disabled=plan is None
+        )
+        with st.popover("Keep as profile", icon=":material/bookmark_add:"):
+            st.text_input("Name", key="import_profile_name", max_chars=60, placeholder="my-broker")
+            st.button("Keep", key="import_profile_keep", on_click=keep_profile, disabled=bool(missing))
+        if missing:
+            st.caption(f"Not yet: {plain(missing)}.")
+    told()
+
+
+def planned_now(places: dict[str, DeltaGenerator]) -> tuple[ImportPlan | None, str]:
+    """The plan, and what is missing for one; what is wrong is told at its field."""
+    try:
+        asked_for = request()
+        if asked_for is None:
+            return None, "name the source, such as files:binance" if path() else "name the files"
+        return look(asked_for), ""
+    except InputError as error:
+        tell(places.get(error.field or "", places["as"]), error)
+        return None, "something cannot be"
+
+
+heading("Import")
+with section("The form"):
+    shown, lacking = planned_now(files_form())
+    if shown is not None and shown.questions:
+        ask(shown)
+    fields(shown, shown is not None and any(question.code == "columns" for _, question in shown.questions))
+    if shown is not None:
+        with section("The files"):
+            show_plan(shown)
+            show_looks(shown)
+    buttons(shown, lacking)
+with section("The imported files"):
+    show_imported(ImportedFiles(service().database).recent(SHOWN_FILES))

@@ -1,0 +1,192 @@
+"""Does the Import page ask what no file tells, show how files are read, and start just what it has shown?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ffe_core.operations.console import ConsoleService
+from tests.files.making import FORMS, Form, candles, lines, ohlcv, zipped
+from tests.pages.conftest import Open, words
+from tests.pages.test_raw_text import drawn
+
+Named = Callable[..., AppTest]
+
+
+def form(profile: str) -> Form:
+    return next(one for one in FORMS if one.profile == profile)
+
+
+def plain_file(folder: Path, header: str = "time,open,high,low,close,volume") -> Path:
+    """A file of no known form; its times are a wall clock's."""
+    path = folder / "candles.csv"
+    rows = [f"{one.utc:%Y-%m-%d %H:%M},{ohlcv(one)}" for one in candles("1h")]
+    path.write_bytes(lines(rows, header))
+    return path
+
+
+@pytest.fixture
+def named(open_page: Open) -> Named:
+    """`named(path, source, pair, timeframe)`: the page with its fields filled in."""
+
+    def opened(path: object, source: str = "files:mine", pair: str = "", timeframe: str = "") -> AppTest:
+        at = open_page("import_files")
+        at.text_input(key="import_path").input(str(path)).run()
+        at.text_input(key="import_source").input(source)
+        if pair:
+            at.text_input(key="import_pair").input(pair)
+        if timeframe:
+            at.session_state.import_timeframe = timeframe
+        return at.run()
+
+    return opened
+
+
+def button(at: AppTest, key: str = "import_start") -> Any:
+    return at.button(key=key)
+
+
+def test_at_first_it_says_what_it_needs(open_page: Open) -> None:
+    at = open_page("import_files")
+    assert "Not yet: name the files." in words(at)
+    assert "No file was imported yet." in words(at)
+    assert button(at).disabled
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/nowhere/klines", "/nowhere/klines is not there"),
+        ("/nowhere/" + "x" * 300, "cannot be looked at"),
+        ("\0", "is not there"),
+    ],
+)
+def test_what_is_not_there_is_told_at_the_field(named: Named, path: str, said: str) -> None:
+    at = named(path)
+    assert said in words(at)
+    assert button(at).disabled
+    assert not at.exception
+
+
+def test_a_source_that_could_be_a_providers_is_told_at_the_field(named: Named, tmp_path: Path) -> None:
+    at = named(form("kraken-ohlcvt").write(tmp_path), "coinbase")
+    assert "'coinbase' names no source of files" in words(at)
+    assert button(at).disabled
+
+
+def test_what_the_names_say_is_filled_in_and_a_click_imports_it(
+    console: ConsoleService, named: Named, open_page: Open, tmp_path: Path
+) -> None:
+    at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken")
+    assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("BTCUSD", "1h")
+    what, rows = at.dataframe[1].value, at.dataframe[2].value
+    assert what["What"].iloc[0] == "form"
+    assert rows["Text"].iloc[0].startswith("1705330800,100.00000,")
+    assert rows["Opens (UTC)"].iloc[0] == "2024-01-15T15:00:00+00:00"
+    button(at).click().run()
+    console.run_service.wait(1, 60)
+    page = open_page("run", id="1")
+    files = next(one.value for one in page.dataframe if "Received" in one.value)
+    assert list(files.iloc[0][["File", "Received", "Stored", "Dead lettered", "Repeats"]]) == [
+        "XBTUSD_60.csv",
+        24,
+        24,
+        0,
+        0,
+    ]
+    listed = open_page("import_files").dataframe[0].value
+    assert list(listed["Received"]) == [24]
+
+
+def test_what_no_file_tells_is_asked_with_its_readings(named: Named, tmp_path: Path) -> None:
+    at = named(plain_file(tmp_path), pair="BTCUSD", timeframe="1h")
+    assert "To be answered first" in words(at)
+    assert button(at).disabled
+    zone = at.radio(key="import_ask_zone")
+    assert any("2024\\-01\\-15 15\\:00 is 2024\\-01\\-15T15\\:00\\:00\\+00\\:00" in one for one in zone.options)
+    zone.set_value(0).run()
+    assert at.session_state.import_options["zone"] == "UTC"
+    at.radio(key="import_ask_stamp").set_value(1).run()
+    assert "To be answered first" not in words(at)
+    assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15T14:00:00+00:00"
+    assert not button(at).disabled
+
+
+def test_a_wrong_guess_is_corrected_and_kept_as_a_profile(
+    console: ConsoleService, named: Named, tmp_path: Path
+) -> None:
+    path = plain_file(tmp_path, "time,open,high,low,close,volume")
+    at = named(path, pair="BTCUSD", timeframe="1h")
+    at.text_input(key="import_option_zone").input("Nowhere/Town").run()
+    assert "'Nowhere/Town' is no zone" in words(at)
+    at.text_input(key="import_option_zone").input("UTC+2").run()
+    at.selectbox(key="import_option_stamp").select("open").run()
+    assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15T13:00:00+00:00"
+    at.selectbox(key="import_option_map_volume").select("open").run()
+    assert at.dataframe[2].value["Volume"].iloc[0] == "100.0"
+    at.text_input(key="import_profile_name").input("my-broker")
+    at.button(key="import_profile_keep").click().run()
+    assert "Kept as profile my-broker." in words(at)
+    assert (console.settings.data_dir / "profiles" / "my-broker.toml").is_file()
+    again = named(path, pair="BTCUSD", timeframe="1h")
+    again.selectbox(key="import_option_profile").select("my-broker").run()
+    assert not button(again).disabled
+    assert again.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15T13:00:00+00:00"
+
+
+def test_without_a_header_the_columns_are_named(named: Named, tmp_path: Path) -> None:
+    path = plain_file(tmp_path, "")
+    at = named(path, pair="BTCUSD", timeframe="1h")
+    choices = at.radio(key="import_ask_form").options
+    at.radio(key="import_ask_form").set_value(len(choices) - 1).run()
+    assert at.session_state.import_options["columns"] == "time,open,high,low,close,volume"
+    assert [radio.key for radio in at.radio] == ["import_ask_zone", "import_ask_stamp"]
+
+
+def test_only_what_was_shown_is_started(console: ConsoleService, named: Named, tmp_path: Path) -> None:
+    at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken")
+    at.text_input(key="import_pair").input("ETHUSD")
+    button(at).click().run()
+    assert "nothing was started: what you ask for has changed" in words(at)
+    assert console.runs.get(1) is None
+    assert "is said" in words(at)
+
+
+def test_a_standby_looks_and_starts_nothing(
+    console: ConsoleService, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(console), "leads", False)
+    at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken")
+    assert "Not yet: this console is a standby." in words(at)
+    assert button(at).disabled
+
+
+def test_hostile_names_and_texts_are_drawn_as_they_are(named: Named, tmp_path: Path) -> None:
+    path = tmp_path / "**b** :smile: $x$.csv"
+    rows = [f"{one.utc:%Y-%m-%d %H:%M},{ohlcv(one)}" for one in candles("1h")]
+    path.write_bytes(lines(rows, "time,open,high,low,close,:red[x]"))
+    at = named(path, pair="**b**", timeframe="1h")
+    assert at.radio
+    assert not [part for part in ("**b** ", ":smile:", "$x$", ":red[x]") if part in drawn(at)]
+
+
+def test_an_archive_of_several_kinds_is_read_as_chosen(named: Named, tmp_path: Path) -> None:
+    made = form("binance-klines").make(candles("1h"))
+    path = tmp_path / "all.zip"
+    path.write_bytes(zipped({"spot/BTCUSDT-1h-2024-01.csv": made, "um/BTCUSDT-1h-2024-01.csv": made}))
+    at = named(path, pair="BTCUSDT", timeframe="1h")
+    at.radio(key="import_ask_member").set_value(1).run()
+    assert "um/" in at.session_state.import_options["member"]
+    assert not button(at).disabled
+
+
+def test_a_name_that_says_another_pair_is_asked_about_and_can_win(named: Named, tmp_path: Path) -> None:
+    at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken", "ETHUSD", "1h")
+    at.radio(key="import_ask_name").set_value(1).run()
+    assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("", None)
+    assert list(at.dataframe[0].value["Pair"]) == ["BTCUSD"]
+    assert not button(at).disabled
