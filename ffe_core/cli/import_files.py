@@ -13,7 +13,7 @@ from ffe_core.cli.output import print_json, print_table, tell, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.counts import many
 from ffe_core.errors import InputError
-from ffe_core.files.found import Look
+from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import Profile
 from ffe_core.operations.imports.options import DATES, columns_named, request_of
@@ -204,18 +204,18 @@ def _show_plan(plan: ImportPlan, as_json: bool) -> int:
     return 0
 
 
-def _form(look: Look) -> dict[str, Any]:
+def _form(look: Seen) -> dict[str, Any]:
     why = {role: {"column": column, "why": reason} for role, (column, reason) in look.why.items()}
-    return {"file": look.content.part.name, "profile": look.profile.name, "columns": why, "rows": look.first_rows()}
+    return {"file": look.name, "profile": look.profile.name, "columns": why, "rows": look.rows}
 
 
-def _show_look(look: Look) -> None:
-    print(f"\n{look.content.part.name}")
+def _show_look(look: Seen) -> None:
+    print(f"\n{look.name}")
     print_table(
         ["what", "taken for it", "why"], [[role, column or "-", reason] for role, (column, reason) in look.why.items()]
     )
     print()
-    for row in look.first_rows():
+    for row in look.rows:
         read = "  ".join(
             f"{name} {row[name]}"
             for name in ("date", "open", "high", "low", "close", "volume")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,22 @@ from ffe_core.files.reader import Known, Reader
 from ffe_core.files.recognise import Named
 
 _SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What people are shown of a part: it holds nothing of the part but its first lines and rows."""
+
+    name: str
+    profile: Profile
+    columns: tuple[str, ...]
+    """Every column that there is, in order."""
+    why: Mapping[str, tuple[str, str]]
+    """For what each column was taken, and why: role -> column, reason."""
+    lines: Sequence[str]
+    """The first lines as they stand there; none of a form that is no text."""
+    rows: Sequence[Mapping[str, Any]]
+    """The first rows as they would be read, each beside its text; none while something of the part is asked."""
 
 
 @dataclass(slots=True)
@@ -40,6 +57,12 @@ class Look:
     def reader(self) -> Reader:
         """A reader of the part's rows from the first."""
         return Reader(self.content.part.name, self.source, self.profile, self.step, self.named.day, self.known)
+
+    def seen(self) -> Seen:
+        """What people are shown of it, without the bytes."""
+        rows = [] if self.questions else self.first_rows()
+        columns = tuple(self.source.names)
+        return Seen(self.content.part.name, self.profile, columns, dict(self.why), self.first_lines(), rows)
 
     def first_lines(self, most: int = _SHOWN) -> list[str]:
         """The first lines as they stand there; none of a form that is no text."""

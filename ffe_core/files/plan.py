@@ -12,7 +12,7 @@ from typing import Any
 from ffe_core.errors import InputError
 from ffe_core.file_sources import checked_source
 from ffe_core.files.forms.text import TextForm, TextSource
-from ffe_core.files.found import Look
+from ffe_core.files.found import Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
 from ffe_core.files.opening import Content, Opened, Part, is_archive
@@ -28,6 +28,7 @@ _SIDE_FILES = (".checksum", ".sha256", ".md5", ".toml")
 _HEAD = 4096
 _MOST_ASKED = 5
 _MOST_FILES = 100_000
+_MOST_SEEN = 20
 _SIDES = re.compile(r"(?i)(?<![a-z])(bid|ask)(?![a-z])")
 """What names of files call the side that their prices are of."""
 
@@ -89,8 +90,8 @@ class ImportPlan:
     files: dict[Series, list[PlannedFile]] = field(default_factory=dict)
     questions: list[tuple[str, Question]] = field(default_factory=list)
     """Name of the first file that raises it, and the question; one of each kind."""
-    looks: list[Look] = field(default_factory=list)
-    """One of each form."""
+    looks: list[Seen] = field(default_factory=list)
+    """One of each reading, of the first 20."""
     empty: list[str] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Files that cannot be read, and why."""
@@ -187,10 +188,10 @@ class Planner:
         if look.content.size == 0 or not look.source.names:
             plan.empty.append(part.name)
             return None
-        if not any(one.profile == look.profile for one in plan.looks) or look.questions:
-            plan.looks.append(look)
         if not self._target.timeframe and not look.step:
             look.questions.insert(0, self._ask_timeframe(part))
+        if len(plan.looks) < _MOST_SEEN and not any(one.profile == look.profile for one in plan.looks):
+            plan.looks.append(look.seen())
         for question in look.questions:
             if not any(one.code == question.code for _, one in plan.questions):
                 plan.questions.append((part.name, question))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from ffe_core.candles import VALUES
-from ffe_core.files.found import Look
+from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan
 from ffe_core.storage.state.imported_files import ImportedFile
 from pages.widgets import many, number, plain, section, when
@@ -43,25 +44,23 @@ def show_looks(plan: ImportPlan) -> None:
         st.caption(f"And {many(len(plan.looks) - MOST_FORMS, 'other form')}.")
 
 
-def _show(look: Look) -> None:
-    st.subheader(plain(look.content.part.name))
+def _show(look: Seen) -> None:
+    st.subheader(plain(look.name))
     if look.why:
         show_table(
             [{"What": what, "Taken for it": column, "Why": why} for what, (column, why) in look.why.items()],
             column_config={"Why": st.column_config.TextColumn(width="large")},
         )
-    if look.questions:
-        if lines := look.first_lines():
+    if not look.rows:
+        if look.lines:
             st.caption("Its first lines")
-            st.code("\n".join(lines), language=None)
+            st.code("\n".join(look.lines), language=None)
         return
     st.caption("Its first rows: their text, and as they are read")
-    show_table(
-        [_row(row) for row in look.first_rows()], column_config={"Text": st.column_config.TextColumn(width="large")}
-    )
+    show_table([_row(row) for row in look.rows], column_config={"Text": st.column_config.TextColumn(width="large")})
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     values = {name.capitalize(): "" if row.get(name) is None else str(row[name]) for name in VALUES}
     return {
         "Text": row.get("text", ""),

@@ -122,7 +122,7 @@ def fields(plan: ImportPlan | None, is_open: bool) -> None:
 
 def _columns(plan: ImportPlan | None) -> None:
     """The column of each role, of those that the files have."""
-    found = list(dict.fromkeys(name for look in plan.looks for name in look.source.names)) if plan else []
+    found = list(dict.fromkeys(name for look in plan.looks for name in look.columns)) if plan else []
     for column, role in zip(st.columns(len(ROLES)), ROLES, strict=True):
         with column:
             _select(f"map_{role}", f"Column of {role}", found)

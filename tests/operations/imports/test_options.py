@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from ffe_core.errors import InputError
 from ffe_core.files import plan
+from ffe_core.files.opening import Content
 from ffe_core.files.plan import Target, found_files
 from ffe_core.files.profile import Profiles
 from ffe_core.files.questions import Choice
 from ffe_core.operations.imports.options import columns_named, names_say, option_of, request_of
+from ffe_core.operations.imports.service import ImportRequest, planned
+from ffe_core.settings import Settings
+from tests.files.making import lines
 
+STOOQ = "symbol,date,open,high,low,close,volume"
 TARGET = Target.of("files:mine/BTCUSD/1h")
 
 
@@ -83,3 +89,15 @@ def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pyte
         found_files([tmp_path])
     (tmp_path / "c.csv").unlink()
     assert [path.name for path in found_files([tmp_path])] == ["a.csv", "b.csv"]
+
+
+def test_a_plan_keeps_none_of_the_bytes_it_has_looked_at(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.csv").write_bytes(lines([f"S{number},2024-01-15,1,2,1,2,3"] * 2, STOOQ))
+    found = planned(ImportRequest((str(tmp_path),), Target.of("files:mine/AAPL/1d"), any_name=True), Settings.load({}))
+    assert len(found.looks) == 20
+    assert found.looks[0].lines[0] == STOOQ
+    assert found.looks[0].rows[0]["open"] == 1.0
+    gc.collect()
+    held = [one for one in gc.get_objects() if isinstance(one, Content)]
+    assert not [one for one in held if tmp_path in one.part.file.parents]
