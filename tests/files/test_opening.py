@@ -39,7 +39,7 @@ def contents(path: Path, most: float = 10) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", TEXT), ("a.csv.gz", gzip.compress(TEXT)), ("a.csv.zst", zst(TEXT))],
+    [("a.csv", TEXT), ("a.csv.gz", gzip.compress(TEXT, mtime=0)), ("a.csv.zst", zst(TEXT))],
 )
 def test_one_stream_is_unpacked(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
@@ -57,7 +57,7 @@ def test_one_stream_is_unpacked(name: str, content: bytes, tmp_path: Path) -> No
     ],
 )
 def test_members_come_by_name_and_what_is_no_data_is_left_out(name: str, pack: object, tmp_path: Path) -> None:
-    members = {"b/2.csv": TEXT, "b/1.csv.gz": gzip.compress(TEXT), "README.txt": b"x", "a.CHECKSUM": b"y"}
+    members = {"b/2.csv": TEXT, "b/1.csv.gz": gzip.compress(TEXT, mtime=0), "README.txt": b"x", "a.CHECKSUM": b"y"}
     (tmp_path / name).write_bytes(pack(members))  # type: ignore[operator]
     assert contents(tmp_path / name) == {"b/1.csv.gz": TEXT, "b/2.csv": TEXT}
 
@@ -106,7 +106,7 @@ def test_what_unpacks_to_too_much_is_refused(name: str, pack: object, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.csv.gz", gzip.compress(TEXT)[:-20]),
+        ("a.csv.gz", gzip.compress(TEXT, mtime=0)[:-20]),
         ("a.csv.zst", zst(TEXT)[:-5]),
         ("a.zip", zipped({"a.csv": TEXT})[:-30]),
         ("b.zip", b"no zip at all"),

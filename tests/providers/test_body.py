@@ -190,7 +190,7 @@ def test_padding_after_the_end_is_no_fault() -> None:
 @pytest.mark.parametrize(
     ("body", "encoding", "says"),
     [
-        (gzip.compress(b"[1]" * 100)[:-12], "gzip", "ends too early"),
+        (gzip.compress(b"[1]" * 100, mtime=0)[:-12], "gzip", "ends too early"),
         (b"", "gzip", "ends too early"),
         (b"not gzip", "gzip", "broken compressed body"),
         (zlib.compress(b"[1]"), "br", "packed as 'br'"),
