@@ -136,9 +136,18 @@ class ConsoleSettings(BaseModel):
 
 
 class FileSettings(BaseModel):
-    """Section `files`: what imported files may unpack to, each in megabytes (2**20 bytes)."""
+    """Section `files`: what imported files may unpack to, each in megabytes (2**20 bytes), and below which folders the
+    Import page may read. None named: any, unless others than this machine can reach the console."""
 
     max_unpacked_mb: float = Field(default=16_384.0, gt=0, le=2**30, allow_inf_nan=False)
+    folders: tuple[Path, ...] = ()
+
+    @field_validator("folders")
+    @classmethod
+    def _are_whole(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+        if relative := [str(one) for one in folders if not one.expanduser().is_absolute()]:
+            raise ValueError(f"{relative[0]!r} is no whole path; write one like /data/klines")
+        return tuple(one.expanduser() for one in folders)
 
 
 class WebhookSettings(BaseModel):

@@ -6,11 +6,13 @@ from streamlit.delta_generator import DeltaGenerator
 from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.operations.imports.options import names_say, request_of
+from ffe_core.operations.imports.places import check_place
 from ffe_core.operations.imports.service import ImportRequest, Imports, planned, profiles_of, save_profile
 from ffe_core.storage.state.imported_files import ImportedFiles
 from ffe_core.timeframes import TIMEFRAMES
 from pages.import_files.found import show_imported, show_looks, show_plan
 from pages.import_files.options import ask, fields, forget, given
+from pages.server.settings import is_shared
 from pages.widgets import actor, go, many, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.verbs import changing, done, refusable, told
@@ -29,6 +31,7 @@ def other_files() -> None:
     forget()
     st.session_state.import_pair, st.session_state.import_timeframe = "", None
     try:
+        check_place(path() or ".", service().settings, is_shared=is_shared())
         pair, timeframe = names_say((path(),), profiles_of(service().settings)) if path() else ("", "")
     except InputError:
         return  # it is told at the field
@@ -68,6 +71,8 @@ def tell(place: DeltaGenerator, wrong: InputError) -> None:
 def request() -> ImportRequest | None:
     """What is asked for; None while something of it is missing. InputError for what cannot be."""
     state = st.session_state
+    if path():
+        check_place(path(), service().settings, is_shared=is_shared())
     if not path() or not state.get("import_source", "").strip():
         return None
     where = [state.import_source.strip(), (state.import_pair or "").strip(), state.import_timeframe or ""]

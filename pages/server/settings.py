@@ -8,7 +8,7 @@ from streamlit import config
 
 from ffe_core.errors import InputError
 from ffe_core.settings import ConsoleSettings, Settings
-from pages.server.addresses import Addresses
+from pages.server.addresses import LOOPBACK, Addresses
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,11 @@ def surface() -> tuple[Addresses, tuple[str, ...]]:
     own = _console_settings()
     hosts = tuple(config.get_option("server.allowedHosts") or ())
     return Addresses.of(hosts, own.origins), own.frame_ancestors
+
+
+def is_shared() -> bool:
+    """Whether the console answers to other names than this machine's, so that others may reach it."""
+    return not set(surface()[0].hosts) <= set(LOOPBACK)
 
 
 def let_streamlit_know() -> None:

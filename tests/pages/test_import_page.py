@@ -190,3 +190,16 @@ def test_a_name_that_says_another_pair_is_asked_about_and_can_win(named: Named, 
     assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("", None)
     assert list(at.dataframe[0].value["Pair"]) == ["BTCUSD"]
     assert not button(at).disabled
+
+
+def test_a_console_that_others_reach_shows_no_file_of_the_server(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = plain_file(tmp_path)
+    monkeypatch.setenv("FFE_CONSOLE__ORIGINS", '["https://candles.example"]')
+    at = open_page("import_files")
+    at.text_input(key="import_path").input(str(path)).run()
+    assert "until FFE_FILES__FOLDERS names some" in words(at)
+    at.text_input(key="import_source").input("files:mine").run()
+    assert "until FFE_FILES__FOLDERS names some" in words(at)
+    assert button(at).disabled

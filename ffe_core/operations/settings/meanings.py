@@ -12,6 +12,7 @@ MEANINGS = {
     "FFE_HTTP__TOTAL_TIMEOUT_SECONDS": "How long an answer may take in all, also one that only drips.",
     "FFE_HTTP__MAX_BODY_MB": "The largest answer, unpacked, in megabytes.",
     "FFE_FILES__MAX_UNPACKED_MB": "The largest file to import, unpacked, in megabytes.",
+    "FFE_FILES__FOLDERS": "Folders of the server that the Import page may read; any, where nobody else reaches it.",
     "FFE_CALENDARS__FX_HOLIDAYS": "Holidays of the FX week, as MM-DD or for one year as YYYY-MM-DD.",
     "FFE_CALENDARS__OVERRIDES": "Trading hours of your own, by provider/PAIR.",
     "FFE_CONSOLE__ORIGINS": "Addresses at which browsers reach the console through a proxy.",
