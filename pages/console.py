@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.widgets.frame import banner, service
 from pages.widgets.history import one_entry_a_view
-from pages.widgets.text import plain
+from pages.widgets.text import plain, short_path
 from pages.widgets.travel import follow
 from pages.widgets.url import bound_address
 
@@ -111,7 +111,8 @@ page = st.navigation(
     }
 )
 with st.sidebar:
-    st.caption(f"FFE console · {plain(service().settings.data_dir)}")
+    folder = service().settings.data_dir
+    st.caption(f"FFE console · {plain(short_path(folder))}", help=plain(folder))
     one_entry_a_view()
 st.set_page_config(page_title=f"{page.title} · FFE console")
 banner()

@@ -6,6 +6,7 @@ import html
 import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from ffe_core import times
 from ffe_core.counts import many as many
@@ -74,6 +75,12 @@ def span(start: int, end: int) -> str:
         first, last = times.utc(start), times.utc(end - times.DAY)
         return f"{first:%Y-%m-%d}" if first == last else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
     return f"{times.utc(start):%Y-%m-%d %H:%M} to {times.utc(end):%Y-%m-%d %H:%M} UTC"
+
+
+def short_path(path: Path, most: int = 24) -> str:
+    """A path as one writes it: from the home on, and only its end where it is longer than a line."""
+    text = f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    return text if len(text) <= most else f"…/{'/'.join(path.parts[-2:])}"
 
 
 def few(lines: Sequence[str], most: int = 12) -> str:

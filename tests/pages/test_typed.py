@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
+from pages.widgets.text import short_path
 from pages.widgets.typed import day, in_utc, time_of_day, whole_number
 
 
@@ -46,3 +48,9 @@ def test_a_time_without_a_zone_is_one_in_utc(text: str) -> None:
 @pytest.mark.parametrize("text", ["2024-01-31", "2024-01-31T12:00Z", "2024-01-31T12:00+02:00", "soon"])
 def test_what_names_its_zone_or_is_no_time_stays_as_it_is(text: str) -> None:
     assert in_utc(text) == text
+
+
+def test_a_path_is_shown_as_short_as_a_line() -> None:
+    assert short_path(Path.home() / "ffe") == "~/ffe"
+    assert short_path(Path("/srv/data")) == "/srv/data"
+    assert short_path(Path("/srv/a/folder/of/many/parts/candles/data")) == "…/candles/data"
