@@ -48,6 +48,8 @@ class Look:
     known: Known = field(default_factory=Known)
     step: int = 0
     is_recognised: bool = False
+    is_empty: bool = False
+    """Whether it holds no row, and nothing about it is asked."""
 
     def say(self, role: str, reason: str) -> None:
         """Add a reason to why a column was taken for what it is."""

@@ -35,10 +35,9 @@ class Looker:
         found = self._form(content)
         step = TIMEFRAMES.get(timeframe) or TIMEFRAMES.get(found.named.timeframe) or 0
         found.step = step
-        if content.size == 0 or not found.source.names:
-            return found
-        head = _head(found.source)
+        head = _head(found.source) if content.size and found.source.names else None
         if head is None:
+            found.is_empty = not found.questions
             return found
         if not found.questions:
             map_columns(found, self._answers)

@@ -6,6 +6,7 @@ through once first: what is damaged or unpacks to too much is refused before any
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import lzma
@@ -33,7 +34,10 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst")
 _NO_CANDLES = re.compile(
     r"(?i)(\.checksum|\.sha256|\.md5|\.html?|\.pdf|\.json\.sha256|\.log|readme[^/]*|license[^/]*)$"
 )
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, pa.ArrowException)
+_BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, pa.ArrowException, csv.Error,
+    UnicodeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ffe_core.files.forms.text import TextForm, TextSource
 from ffe_core.files.found import Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
-from ffe_core.files.opening import Content, Opened, Part, is_archive
+from ffe_core.files.opening import Content, Opened, Part, is_archive, refused
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
 from ffe_core.files.reader import Known, Reader
@@ -172,7 +172,8 @@ class Planner:
             wanted = [part for part in parts if not self._member or re.search(self._member, part.member or "")]
             self._ask_member(plan, path, wanted)
             for part in wanted:
-                planned = self._part(plan, opened, part)
+                with refused(path):
+                    planned = self._part(plan, opened, part)
                 if planned is not None:
                     series = self._series(plan, planned)
                     if series is not None:
@@ -185,7 +186,7 @@ class Planner:
         if clean is not None:
             return PlannedPart(part, clean[0], named_by(clean[0], part.inner_path), Known(), clean[1])
         look = self._looker.look(opened.content(part), self._target.timeframe)
-        if look.content.size == 0 or not look.source.names:
+        if look.is_empty:
             plan.empty.append(part.name)
             return None
         if not self._target.timeframe and not look.step:

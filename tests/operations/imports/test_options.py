@@ -101,3 +101,21 @@ def test_a_plan_keeps_none_of_the_bytes_it_has_looked_at(tmp_path: Path) -> None
     gc.collect()
     held = [one for one in gc.get_objects() if isinstance(one, Content)]
     assert not [one for one in held if tmp_path in one.part.file.parents]
+
+
+@pytest.mark.parametrize("content", [b"", b"time,open,high,low,close,volume\n", STOOQ.encode()])
+def test_a_file_without_a_row_is_empty(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    found = planned(ImportRequest((str(path),), TARGET), Settings.load({}))
+    assert (found.empty, found.questions, found.files) == (["a.csv"], [], {})
+
+
+@pytest.mark.parametrize("content", [b'"' + b"x" * 200_000 + b"\n1,2\n", b"\x00\x01\x02" * 500, b"\xff\xfe\x00"])
+def test_a_file_that_is_none_of_candles_is_told_and_ends_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    (tmp_path / "b.csv").write_bytes(lines(["AAPL,2024-01-15,1,2,1,2,3"], STOOQ))
+    found = planned(ImportRequest((str(tmp_path),), Target.of("files:mine/AAPL/1d")), Settings.load({}))
+    told = [Path(path).name for path, _ in found.unreadable] + found.empty + [name for name, _ in found.questions]
+    assert told == ["a.csv"]
+    assert [seen.name for seen in found.looks if seen.rows] == ["b.csv"]
