@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import streamlit as st
@@ -78,7 +79,7 @@ def show_imported(files: list[ImportedFile]) -> None:
         return
     rows = [
         {
-            "File": one.name,
+            "File": PurePath(one.name).name,
             "Series": f"{one.asset_pair} {one.timeframe} {one.provider}",
             "Received": one.received,
             "Stored": one.stored,

@@ -164,7 +164,7 @@ def planned_now(places: dict[str, DeltaGenerator]) -> tuple[ImportPlan | None, s
         return None, "something cannot be"
 
 
-heading("Import")
+heading("Import files")
 with section("The form"):
     shown, lacking = planned_now(files_form())
     if shown is not None and shown.questions:

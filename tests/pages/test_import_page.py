@@ -99,7 +99,7 @@ def test_what_the_names_say_is_filled_in_and_a_click_imports_it(
         0,
     ]
     listed = open_page("import_files").dataframe[0].value
-    assert list(listed["Received"]) == [24]
+    assert list(listed.iloc[0][["File", "Received"]]) == ["XBTUSD_60.csv", 24]
 
 
 def test_what_no_file_tells_is_asked_with_its_readings(named: Named, tmp_path: Path) -> None:
