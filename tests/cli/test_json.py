@@ -112,6 +112,7 @@ VERBS = [
     ["storage", "compact"],
     ["storage", "vacuum"],
     ["storage", "vacuum", "--dry-run"],
+    ["import", "no-such-file.csv", "--as", "files:mine/BTCUSD/1h"],
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from ffe_core.providers import rate as rate_module
 from ffe_core.providers.rate import Pace, shared_pace
 from tests.pace import examples
+from tests.processes import at_once
 
 START = 1_700_000_000.0
 
@@ -225,10 +225,14 @@ def test_nothing_is_written_before_the_first_request(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def _take_slots(file: Path, count: int) -> None:
-    pace = Pace(100.0, file)
-    for _ in range(count):
-        pace._change(pace._take)
+_TAKE_SLOTS = """
+import sys
+from pathlib import Path
+from ffe_core.providers.rate import Pace
+pace = Pace(100.0, Path(sys.argv[1]))
+for _ in range(300):
+    pace._change(pace._take)
+"""
 
 
 @pytest.mark.slow
@@ -236,11 +240,5 @@ def test_processes_lose_no_slot_to_each_other(tmp_path: Path) -> None:
     """The next free slot lies as many steps ahead as slots were taken, which a lost update would shorten."""
     file = tmp_path / "pace"
     begin = time.time()
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_take_slots, args=(file, 300)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    at_once(_TAKE_SLOTS, [(file,)] * 2)
     assert float(file.read_text().split()[0]) - begin >= 600 * 0.01

@@ -74,14 +74,14 @@ export class View {
     this.isQuiet = true
     this.picture.show(all, all.end >= this.facts.extent[1])
     const range = kept ? kept.map((time) => logicalOf(all, time)) : [-0.5, all.rows - 0.5 + Math.min(2, all.rows / 50)]
-    this.picture.chart.timeScale().setVisibleLogicalRange({ from: range[0], to: range[1] })
-    this.isQuiet = false
+    this.shift(range[0], range[1])
     this.point(null)
     this.lookSoon()
   }
 
+  // The library moves at its next frame: until then, what it was told counts, not where it still stands.
   range() {
-    return this.picture?.chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 1 }
+    return this.target ?? this.picture?.chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 1 }
   }
 
   // The times at the edges of what is seen.
@@ -105,10 +105,20 @@ export class View {
     this.shift(from, to)
   }
 
+  // Moves without counting as a move of the reader's.
   shift(from, to) {
     this.isQuiet = true
-    this.picture.chart.timeScale().setVisibleLogicalRange({ from, to })
+    this.go(from, to)
     this.isQuiet = false
+  }
+
+  go(from, to) {
+    const target = { from, to }
+    this.target = target
+    this.picture.chart.timeScale().setVisibleLogicalRange(target)
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      if (this.target === target) this.target = null
+    }))
   }
 
   trim() {
@@ -131,6 +141,7 @@ export class View {
   }
 
   moved() {
+    if (!this.isQuiet) this.target = null
     if (this.all) this.margin.move(this.seen())
     if (this.isQuiet) return
     this.lookSoon()
@@ -251,6 +262,7 @@ export class View {
 
   pressed() {
     this.isDragging = true
+    this.target = null
     this.touched()
   }
 
@@ -328,7 +340,7 @@ export class View {
     const width = to - from
     if (this.slot < from || this.slot > to) {
       const left = this.slot < from ? this.slot - width * 0.1 : this.slot - width * 0.9
-      this.picture.chart.timeScale().setVisibleLogicalRange({ from: left, to: left + width })
+      this.go(left, left + width)
     }
     let priced = this.slot
     while (priced > 0 && !Number.isFinite(this.all.columns.close[priced])) priced -= 1
