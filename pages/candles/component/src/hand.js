@@ -100,7 +100,7 @@ function step(view, pages, bars) {
   const { from, to } = view.range()
   if (pages) {
     const by = pages * (to - from)
-    view.go(from + by, to + by)
+    view.picture.chart.timeScale().setVisibleLogicalRange({ from: from + by, to: to + by })
     return
   }
   view.cross((view.slot ?? Math.min(view.all.rows - 1, Math.floor(to)) - Math.min(bars, 0)) + bars)
@@ -123,7 +123,7 @@ function zoom(view, by) {
   const { from, to } = view.range()
   const middle = view.slot >= from && view.slot <= to ? view.slot : (from + to) / 2
   const [left, right] = [middle - (middle - from) * by, middle + (to - middle) * by]
-  if (right - left >= 3) view.go(left, right)
+  if (right - left >= 3) view.picture.chart.timeScale().setVisibleLogicalRange({ from: left, to: right })
 }
 
 function neighbour(view, forwards) {

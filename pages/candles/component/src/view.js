@@ -79,9 +79,13 @@ export class View {
     this.lookSoon()
   }
 
-  // The library moves at its next frame: until then, what it was told counts, not where it still stands.
   range() {
-    return this.target ?? this.picture?.chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 1 }
+    return this.picture?.chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 1 }
+  }
+
+  // The library moves at its next frame: until then, what it was told counts for what moves on from there.
+  standing() {
+    return this.target ?? this.range()
   }
 
   // The times at the edges of what is seen.
@@ -91,7 +95,7 @@ export class View {
   }
 
   prepend(more) {
-    const { from, to } = this.range()
+    const { from, to } = this.standing()
     this.all = this.prepared(joined(more, this.all))
     this.picture.show(this.all, this.all.end >= this.facts.extent[1])
     // While dragging the library counts from the last bar, so nothing moves by itself.
@@ -99,23 +103,18 @@ export class View {
   }
 
   append(more) {
-    const { from, to } = this.range()
+    const { from, to } = this.standing()
     this.all = this.prepared(joined(this.all, more))
     this.picture.show(this.all, this.all.end >= this.facts.extent[1])
     this.shift(from, to)
   }
 
-  // Moves without counting as a move of the reader's.
   shift(from, to) {
     this.isQuiet = true
-    this.go(from, to)
-    this.isQuiet = false
-  }
-
-  go(from, to) {
     const target = { from, to }
     this.target = target
     this.picture.chart.timeScale().setVisibleLogicalRange(target)
+    this.isQuiet = false
     requestAnimationFrame(() => requestAnimationFrame(() => {
       if (this.target === target) this.target = null
     }))
@@ -123,7 +122,7 @@ export class View {
 
   trim() {
     if (this.all.rows <= MOST_LOADED) return
-    const { from, to } = this.range()
+    const { from, to } = this.standing()
     const width = to - from
     const first = Math.max(0, Math.floor(from - 3 * width))
     const last = Math.min(this.all.rows, Math.ceil(to + 3 * width))
@@ -141,7 +140,6 @@ export class View {
   }
 
   moved() {
-    if (!this.isQuiet) this.target = null
     if (this.all) this.margin.move(this.seen())
     if (this.isQuiet) return
     this.lookSoon()
@@ -340,7 +338,7 @@ export class View {
     const width = to - from
     if (this.slot < from || this.slot > to) {
       const left = this.slot < from ? this.slot - width * 0.1 : this.slot - width * 0.9
-      this.go(left, left + width)
+      this.picture.chart.timeScale().setVisibleLogicalRange({ from: left, to: left + width })
     }
     let priced = this.slot
     while (priced > 0 && !Number.isFinite(this.all.columns.close[priced])) priced -= 1
