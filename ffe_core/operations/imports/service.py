@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ffe_core import times
-from ffe_core.errors import InputError, StorageError
+from ffe_core.errors import InputError
 from ffe_core.files.look import Looker
 from ffe_core.files.plan import ImportPlan, PlannedFile, Planner, Target, answers_of, found_files
 from ffe_core.files.profile import Profile, Profiles
@@ -19,7 +17,7 @@ from ffe_core.ingestion.file_import import FileImport, FileResult
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary
-from ffe_core.operations.runs.series_work import one_by_one
+from ffe_core.operations.runs.series_work import Shown, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -28,7 +26,6 @@ from ffe_core.threads import run_to_completion
 
 IMPORT = "import"
 """The kind of a run that imports files."""
-_NOTE_SECONDS = 0.5
 _MOST_FILES = 1_000
 """So many files are named in a run's parameters and in a series' result; the database of files has them all."""
 
@@ -97,14 +94,14 @@ class Imports:
 
         async def one(number: int, series: Series) -> Mapping[str, Any]:
             stores = self._service.stores
-            shown = _Shown(self._service, run_id, number)
+            shown = Shown(self._service, run_id, number)
             with await stores.lease(series, str(run_id)).wait(lease_wait):
                 work = FileImport(
                     series,
                     stores,
                     run_id=str(run_id),
                     is_stopped=partial(self._service.is_stopping, run_id),
-                    progress=shown.progress,
+                    progress=lambda report: shown.now_and_then(progressed(report)),
                     max_unpacked_mb=self._service.settings.files.max_unpacked_mb,
                     again=again,
                 )
@@ -121,13 +118,12 @@ class Imports:
                 await self._service.persist(lambda: self._service.runs.update(run_id, start=first, end=last))
 
 
-def _run(work: FileImport, files: Sequence[PlannedFile], shown: _Shown) -> SeriesResult:
+def _run(work: FileImport, files: Sequence[PlannedFile], shown: Shown) -> SeriesResult:
     report = work.run(files)
-    shown.write(report)
-    if (lines := run_log.current.get()) is not None:
-        lines.add("error" if report.error else "info", report.error_text or summary(report))
-        for result in work.files[:_MOST_FILES]:
-            lines.add("error" if result.error else "info", line_of(result))
+    shown.at_once(progressed(report))
+    run_log.say(report.error_text or summary(report), "error" if report.error else "info")
+    for result in work.files[:_MOST_FILES]:
+        run_log.say(line_of(result), "error" if result.error else "info")
     return report
 
 
@@ -166,25 +162,6 @@ def _nothing(plan: ImportPlan) -> str:
     if plan.unreadable:
         return f"no file can be read: {plan.unreadable[0][1]}"
     return f"no file holds a row: {', '.join(plan.empty[:5])}"
-
-
-class _Shown:
-    """The progress of a series in its row, written now and then from the thread that works."""
-
-    def __init__(self, service: RunService, run_id: int, number: int) -> None:
-        self._service, self._run_id, self._number = service, run_id, number
-        self._at = 0.0
-
-    def progress(self, report: SeriesResult) -> None:
-        """Write it down, unless that was done a moment ago; that it cannot be stops nothing."""
-        if time.monotonic() - self._at >= _NOTE_SECONDS:
-            self.write(report)
-
-    def write(self, report: SeriesResult) -> None:
-        """Write it down."""
-        self._at = time.monotonic()
-        with suppress(StorageError):
-            self._service.runs.update_series(self._run_id, {self._number: progressed(report)})
 
 
 def save_profile(settings: Settings, name: str, profile: Profile) -> Path:

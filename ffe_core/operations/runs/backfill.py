@@ -205,9 +205,7 @@ class Backfill:
             self._reports[number] = report
             self._changed.add(number)
         self._set(number, ended_at=time.time(), phase=None, **ended(report))
-        level = "error" if report.error else "info"
-        if (lines := run_log.current.get()) is not None:
-            lines.add(level, report.error_text or summary(report))
+        run_log.say(report.error_text or summary(report), "error" if report.error else "info")
 
     def _set(self, number: int, **values: Any) -> None:
         with self._lock:

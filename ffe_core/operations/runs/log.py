@@ -56,6 +56,12 @@ current: ContextVar[RunLines | None] = ContextVar("run_lines", default=None)
 """The lines of the run that the code at hand works for; None outside runs."""
 
 
+def say(text: str, level: str = "info") -> None:
+    """Add a line to the log of the run that the code at hand works for; nothing outside runs."""
+    if (lines := current.get()) is not None:
+        lines.add(level, text)
+
+
 class _Collector(logging.Handler):
     """Adds what is logged during a run to its lines; the traceback stays in the server's log."""
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ffe_core.candles import table_name
-from ffe_core.errors import FFEError, InputError, StorageError, UpkeepHeld
+from ffe_core.errors import FFEError, InputError, UpkeepHeld
 from ffe_core.insight.storage import history
 from ffe_core.operations.dead_letters.service import DeadLetters
 from ffe_core.operations.runs import log as run_log
-from ffe_core.operations.runs.series_work import note, one_by_one
+from ffe_core.operations.runs.series_work import Shown, note, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME, is_worth_shrinking, prune_history, shrink
 from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, TableUpkeep
@@ -44,7 +43,6 @@ ALL_STEPS = "all"
 """The mode of a run that does every step."""
 ITSELF = "upkeep"
 """The source of runs that nobody started by hand."""
-_NOTE_SECONDS = 0.5
 _LATEST = DAY
 """A table that has something to do is not left longer than this, however little it is."""
 
@@ -194,55 +192,38 @@ class Upkeep:
     async def _table(
         self, number: int, table: str, steps: Sequence[str], file_hours: int, run_id: int
     ) -> dict[str, Any]:
-        shown = _Shown(self._service, run_id, number)
+        shown, most = Shown(self._service, run_id, number), 1
+
+        def progress(phase: str, done: int, total: int) -> None:
+            nonlocal most
+            most = max(most, total)
+            columns = {"phase": phase, "pages_done": done, "pages_planned": total}
+            (shown.now_and_then if done else shown.at_once)(columns)
+
         work = TableUpkeep(
             self._service.lake,
             self._settings,
             table,
             steps,
             file_hours,
-            shown.progress,
+            progress,
             partial(self._service.is_stopping, run_id),
         )
         result = await run_to_completion(work.work)
-        _say(f"{table}: {in_words(result)}")
-        await note(self._service, run_id, number, pages_done=shown.total, pages_planned=shown.total)
+        run_log.say(f"{table}: {in_words(result)}")
+        await note(self._service, run_id, number, pages_done=most, pages_planned=most)
         return result
 
     def _history(self, actor: str) -> dict[str, Any]:
         gone = prune_history(self._settings, self._service.database, self._audit, self._dead_letters, actor)
         won = shrink(self._settings, self._service.database)
         result = {"deleted": gone, "bytes_given_back": won}
-        _say(f"{NAME}: {in_words(result)}")
+        run_log.say(f"{NAME}: {in_words(result)}")
         return result
-
-
-class _Shown:
-    """The progress of a table in its row, written now and then from the thread that works."""
-
-    def __init__(self, service: RunService, run_id: int, number: int) -> None:
-        self._service, self._run_id, self._number = service, run_id, number
-        self._at = 0.0
-        self.total = 1
-
-    def progress(self, phase: str, done: int, total: int) -> None:
-        """Write it down, unless that was done a moment ago; that it cannot be stops nothing."""
-        self.total = max(self.total, total)
-        if done and time.monotonic() - self._at < _NOTE_SECONDS:
-            return
-        self._at = time.monotonic()
-        columns = {"phase": phase, "pages_done": done, "pages_planned": total}
-        with suppress(StorageError):
-            self._service.runs.update_series(self._run_id, {self._number: columns})
 
 
 def _name(row: Series) -> str:
     return NAME if row.asset_pair == NAME else table_name(row.timeframe)
-
-
-def _say(text: str) -> None:
-    if (lines := run_log.current.get()) is not None:
-        lines.add("info", text)
 
 
 def _is_old(ended_at: float | None, now: float) -> bool:
