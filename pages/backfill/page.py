@@ -10,6 +10,7 @@ from ffe_core.instruments.names import likely_name
 from ffe_core.operations.instruments.resolved import names_of
 from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
+from ffe_core.operations.settings.connection import opened
 from ffe_core.providers import PROVIDERS
 from ffe_core.timeframes import TIMEFRAMES
 from pages.widgets import (
@@ -91,10 +92,10 @@ def prefill_range() -> None:
 
 def possible_time(text: str, start: str | None = None) -> str:
     """A day or time that the range can hold; InputError for another."""
-    at = times.parse_instant(text)
+    is_held = range_fields().holds(text)
     if start is not None and times.parse_instant(text, end=True) <= times.parse_instant(start):
         raise InputError(f"lies before the start, {start}")
-    if not times.parse_instant(FIRST_DAY) <= at <= times.parse_instant(last_day(), end=True):
+    if not is_held:
         raise InputError(f"choose a day between {FIRST_DAY} and {last_day()}")
     return text
 
@@ -149,9 +150,9 @@ def series_form() -> list[str]:
     first, second = st.columns([1, 2])
     with first:
         st.selectbox("Provider", list(PROVIDERS), key="backfill_provider", on_change=provider_changed)
-        missing = credentials_missing(st.session_state.backfill_provider)
-        if missing:
-            st.caption(f":red[:material/key_off: {plain(missing)}]")
+        provider = opened(console.settings, st.session_state.backfill_provider)
+        if isinstance(provider, InputError):
+            st.caption(f":red[:material/key_off: {plain(provider)}]")
             st.page_link("settings/page.py", label="Settings, and a test of the connection", icon=":material/settings:")
             wrong.append("credentials are missing")
         catalogue_age(st.session_state.backfill_provider, "backfill")
@@ -179,14 +180,6 @@ def series_form() -> list[str]:
     if not st.session_state.backfill_timeframes:
         wrong.append("choose at least one timeframe")
     return wrong
-
-
-def credentials_missing(provider: str) -> str | None:
-    try:
-        PROVIDERS[provider](config=service().settings)
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def range_form() -> list[str]:

@@ -64,7 +64,7 @@ def range_fields() -> Days:
 
 def read_day(text: str) -> str:
     """A day or a time that a range can hold, as it was written."""
-    if not times.parse_instant(FIRST_DAY) <= times.parse_instant(text) < times.parse_instant(last_day(), end=True):
+    if not range_fields().holds(text):
         raise InputError(f"give a day from {FIRST_DAY} to {last_day()}")
     return text
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from ffe_core.storage.state.runs import RunSeries
 from pages.widgets import many
-from pages.widgets.tables import show_table
+from pages.widgets.tables import height_of, show_table
 
 
 def table(rows: list[RunSeries]) -> None:
@@ -23,7 +23,7 @@ def table(rows: list[RunSeries]) -> None:
         st.caption(f"{many(len(found), 'file')} of {total:,} are listed; the counts of the series are of all.")
     lines = [_line(row, one) for row, one in found]
     kept = [name for name in lines[0] if any(line[name] not in ("", 0) for line in lines) or name in _ALWAYS]
-    show_table(lines, column_order=kept, key="run_files", height="content" if len(lines) <= 12 else 460)
+    show_table(lines, column_order=kept, key="run_files", height=height_of(len(lines), 12))
 
 
 _ALWAYS = ("Received", "Stored", "Dead lettered", "Repeats")

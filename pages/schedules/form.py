@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import time
 from zoneinfo import available_timezones
 
 import streamlit as st
@@ -91,24 +90,9 @@ def draft() -> Draft:
         overlap=state.sched_overlap,
         catch_up=state.sched_catch_up,
         priority=state.sched_priority,
-        pause_after=_pause_after(),
+        pause_after=whole_number(state.sched_pause_after, 0, MOST_FAILURES, 5, "pause_after"),
         same_book=bool(state.get("sched_pairs_same_book")),
     )
-
-
-def _pause_after() -> int:
-    text = st.session_state.sched_pause_after
-    try:
-        return whole_number(text, 0, MOST_FAILURES, Draft("").pause_after)
-    except InputError as error:
-        raise InputError(error.problem, field="pause_after") from None
-
-
-def _time_of_day() -> time:
-    try:
-        return time_of_day(st.session_state.sched_time)
-    except InputError as error:
-        raise InputError(error.problem, field="trigger") from None
 
 
 def _trigger() -> str:
@@ -118,7 +102,7 @@ def _trigger() -> str:
             return f"every {state.sched_minutes}"
         case "time":
             days = ",".join(state.sched_days) if 0 < len(state.sched_days) < len(WEEKDAYS) else "*"
-            at = _time_of_day()
+            at = time_of_day(state.sched_time, "trigger")
             return f"cron {at.minute} {at.hour} * * {days}"
         case "cron":
             return f"cron {state.sched_cron}"

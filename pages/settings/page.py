@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from ffe_core import times
 from ffe_core.errors import CredentialsMissing, InputError
-from ffe_core.operations.settings.connection import Connection, Verdict, check_connection
+from ffe_core.operations.runs.preview import quota_left
+from ffe_core.operations.settings.connection import Connection, Verdict, check_connection, opened
 from ffe_core.operations.settings.explained import Setting, Source, explained
-from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.providers import PROVIDERS
+from ffe_core.providers.base import Provider
 from ffe_core.storage.lake.upkeep.disk import space_left
 from pages.widgets import actor, arrived, from_url, keep_in_url, many, notes, number, plain, section, service
 from pages.widgets.frame import heading
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import height_of, show_table, table_of
 from pages.widgets.verbs import done, refusable, told
 
 _LOOKS: dict[Verdict, tuple[str, str]] = {
@@ -32,60 +35,42 @@ _LONGEST = 60
 def providers() -> None:
     """One line a provider: its key, its quota, and what a test came to."""
     st.subheader("Providers")
+    keys = {one.section: one.value for one in explained(service().settings) if one.is_secret}
     for name in PROVIDERS:
         found: Connection | None = st.session_state.get("settings_tests", {}).get(name)
         with st.container(border=True):
-            missing = line_of(name)
+            missing = line_of(name, keys)
             if found is not None:
                 tell(found)
             elif missing:
                 st.text(f"{missing}, and restart the console.")
 
 
-def line_of(name: str) -> str | None:
-    """A provider in one line, with its test; what its key lacks, if it does."""
-    missing = key_trouble(name)
+def line_of(name: str, keys: Mapping[str, str]) -> str | None:
+    """A provider in one line, with its test; what keeps it from being asked, if something does: a missing key is no
+    error until somebody needs it."""
+    provider = opened(service().settings, name)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(name)}**", width=120)
-        if missing is None:
-            st.badge(plain(key_of(name)), color="gray")
+        if isinstance(provider, InputError):
+            st.badge("key missing" if provider.code == CredentialsMissing.code else "key cannot be", color="orange")
         else:
-            st.badge("key missing" if missing.code == CredentialsMissing.code else "key cannot be", color="orange")
-        st.caption(plain(limits(name)))
+            st.badge(plain(f"key {keys[name]}" if name in keys else "needs no key"), color="gray")
+            st.caption(plain(limits(provider)))
         st.space("stretch")
         icon = ":material/network_check:"
         st.button("Test connection", key=f"settings_test_{name}", icon=icon, on_click=test, args=(name,))
-    return None if missing is None else str(missing)
+    return str(provider) if isinstance(provider, InputError) else None
 
 
-def key_trouble(name: str) -> InputError | None:
-    """What keeps a provider from being asked; a missing key is no error until somebody needs it."""
-    try:
-        provider_class(name)(config=service().settings)
-    except InputError as error:
-        return error
-    return None
-
-
-def key_of(name: str) -> str:
-    own = f"FFE_{name.upper()}__"
-    secrets = [one for one in explained(service().settings) if one.is_secret and one.variable.startswith(own)]
-    return f"key {secrets[0].value}" if secrets else "needs no key"
-
-
-def limits(name: str) -> str:
+def limits(provider: Provider) -> str:
     """The pace and the quota of a provider, and what is known to be left of it."""
-    try:
-        provider = provider_class(name)(config=service().settings)
-    except InputError:
-        return ""
-    rate, quota = provider.requests_per_second, provider.requests_per_day
+    rate, left = provider.requests_per_second, quota_left(provider, service().runs)
     pace = f"{rate:g} requests a second" if rate else "no limit"
-    if quota is None:
+    if left is None:
         return pace
-    day = times.now() // times.DAY * times.DAY
-    left = max(0, quota - service().runs.requests_since(name, day))
-    return f"{pace} · {number(left)} of {many(quota, 'request')} left today, as far as runs since 00:00 UTC tell"
+    quota = many(provider.requests_per_day or 0, "request")
+    return f"{pace} · {number(left)} of {quota} left today, as far as runs since 00:00 UTC tell"
 
 
 @refusable()
@@ -146,7 +131,7 @@ def every_setting() -> None:
         return
     show_table(
         table_of([row(one) for one in found]),
-        height="content" if len(found) <= 15 else 520,
+        height=height_of(len(found), 15),
         column_config={
             "Setting": st.column_config.TextColumn(width=310),
             "Value": st.column_config.TextColumn(width=190),

@@ -27,6 +27,11 @@ class Days:
     earliest: date
     latest: date
 
+    def holds(self, text: str) -> bool:
+        """Whether a day or time lies within. InputError for text that is neither."""
+        first, end = times.parse_instant(self.earliest), times.parse_instant(self.latest, end=True)
+        return first <= times.parse_instant(text) < end
+
     def fill(self, start: str | date | None, end: str | date | None) -> None:
         """Put a range into the fields; None leaves one empty."""
         state = st.session_state
@@ -90,12 +95,10 @@ class Days:
         if not text:
             return "Give a day like 2024-01-31."
         try:
-            at = times.parse_instant(text)
+            is_held = self.holds(text)
         except InputError as error:
             return error.problem
-        if not times.parse_instant(self.earliest) <= at <= times.parse_instant(self.latest, end=True):
-            return f"{text} lies outside; give a day from {self.earliest} to {self.latest}."
-        return None
+        return None if is_held else f"{text} lies outside; give a day from {self.earliest} to {self.latest}."
 
     @property
     def _start(self) -> str:

@@ -12,10 +12,9 @@ from ffe_core.errors import InputError
 from ffe_core.instruments.lists import split_names
 from ffe_core.operations.instruments.resolved import NotResolved, Resolved, SameBook
 from pages.widgets.frame import service
-from pages.widgets.tables import digest, show_table
+from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.text import few, many, number, plain
 
-_MOST_ROWS, _ROW_HEIGHT = 8, 31
 _MOST_APART = 3
 """Names that are told one by one; more are summed up."""
 
@@ -96,7 +95,7 @@ def _sum_up(provider: str, key: str, refused: Mapping[str, NotResolved]) -> None
             {"Typed": pair, "May be meant": ", ".join(error.choices), "Why": error.said}
             for pair, error in refused.items()
         ],
-        height=min(len(refused), _MOST_ROWS) * _ROW_HEIGHT + _ROW_HEIGHT,
+        height=height_of(len(refused)),
     )
     nearest = {pair: error.choices[0] for pair, error in refused.items() if error.choices}
     with st.container(horizontal=True, gap="small"):

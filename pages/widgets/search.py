@@ -14,12 +14,11 @@ import streamlit as st
 
 from ffe_core.instruments.model import Instrument
 from pages.widgets.frame import actor, section, service
-from pages.widgets.tables import digest, show_table
+from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.text import duration, number, plain
 from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
-_ROWS, _ROW_HEIGHT = 8, 31
 
 
 @st.fragment
@@ -59,7 +58,7 @@ def _table(provider: str, text: str, form: str, found: Sequence[Instrument]) -> 
         rows,
         key=key,
         alt=f"Instruments of {provider} that have it in symbol or name",
-        height="content" if len(rows) <= _ROWS else _ROW_HEIGHT * (_ROWS + 1) + 3,
+        height=height_of(len(rows)),
         on_select=partial(_chosen, form, key, [one.name for one in shown]),
         selection_mode="single-cell",
         column_config={

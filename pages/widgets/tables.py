@@ -13,10 +13,18 @@ import streamlit as st
 from ffe_core.candles import VALUES
 from ffe_core.insight.units import NumberFormat
 
+_ROW_HEIGHT = 31
+"""Pixels."""
+
 
 def show_table(rows: Any, **options: Any) -> Any:
     """`st.dataframe` without an index, with a dash for what there is none of; what it returns."""
     return st.dataframe(rows, hide_index=True, placeholder="–", **options)
+
+
+def height_of(rows: int, most: int = 8) -> Any:
+    """The height of a list that shows so many rows at most and scrolls the others."""
+    return "content" if rows <= most else _ROW_HEIGHT * (most + 1) + 3
 
 
 def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:

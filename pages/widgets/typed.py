@@ -12,11 +12,12 @@ _LONGEST = 9
 _WITHOUT_ZONE = re.compile(r"[0-9-]{10}[ T][0-9:.]{4,}", re.ASCII)
 
 
-def whole_number(text: str, least: int, most: int, example: int) -> int:
-    """A typed whole number; InputError for anything else, and for one out of bounds."""
+def whole_number(text: str, least: int, most: int, example: int, field: str | None = None) -> int:
+    """A typed whole number; InputError, of the field, for anything else, and for one out of bounds."""
     typed = text.strip()
     if not (typed.isascii() and typed.isdigit()) or len(typed) > _LONGEST or not least <= int(typed) <= most:
-        raise InputError(f"{text!r} is not a whole number from {least:,} to {most:,}; for example {example}")
+        problem = f"{text!r} is not a whole number from {least:,} to {most:,}; for example {example}"
+        raise InputError(problem, field=field)
     return int(typed)
 
 
@@ -30,15 +31,15 @@ def day(text: str) -> date:
         raise InputError(f"{text!r} is not a day; use one like 2024-01-31") from None
 
 
-def time_of_day(text: str) -> time:
-    """A typed time of day, to the minute; InputError for anything else."""
+def time_of_day(text: str, field: str | None = None) -> time:
+    """A typed time of day, to the minute; InputError, of the field, for anything else."""
     hours, _, minutes = text.strip().partition(":")
     try:
         if not (text.isascii() and hours.isdigit() and minutes.isdigit() and len(minutes) == 2):
             raise ValueError
         return time(int(hours), int(minutes))
     except ValueError:
-        raise InputError(f"{text!r} is not a time of day; use one like 02:30") from None
+        raise InputError(f"{text!r} is not a time of day; use one like 02:30", field=field) from None
 
 
 def in_utc(text: str) -> str:

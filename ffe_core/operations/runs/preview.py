@@ -14,6 +14,7 @@ from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.state.runs import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,22 @@ class Preview:
         return sum(item.to_fetch for item in self.series)
 
 
+def quota_left(provider: Provider, runs: RunStore) -> int | None:
+    """What is known to be left today (UTC) of a provider's quota: other programs on the same key are not seen; None
+    where there is no quota."""
+    if provider.requests_per_day is None:
+        return None
+    used = runs.requests_since(provider.name, times.now() // times.DAY * times.DAY)
+    return max(0, provider.requests_per_day - used)
+
+
 def preview(request: BackfillRequest, service: RunService) -> Preview:
     """Plan a request as the service would run it, without sending anything. InputError for missing credentials;
     StorageError if the lake is not readable."""
     provider = provider_class(request.provider)(config=service.settings)
     found = tuple(_one(series, request, provider, service) for series in request.series)
     rate = provider.requests_per_second
-    quota = provider.requests_per_day
-    used = service.runs.requests_since(request.provider, times.now() // times.DAY * times.DAY) if quota else 0
-    made = Preview(found, 0.0, quota, None if quota is None else max(0, quota - used))
+    made = Preview(found, 0.0, provider.requests_per_day, quota_left(provider, service.runs))
     return replace(made, seconds=made.requests / rate) if rate else made
 
 

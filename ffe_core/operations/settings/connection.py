@@ -70,15 +70,21 @@ def check_connection(settings: Settings, audit: Audit, provider: str, actor: str
     return found
 
 
+def opened(settings: Settings, name: str) -> Provider | InputError:
+    """A provider with these settings, or what of them keeps it from being asked, such as a missing key."""
+    try:
+        return provider_class(name)(config=settings)
+    except InputError as error:
+        return error
+
+
 async def _tested(settings: Settings, name: str) -> Connection:
     once = settings.model_copy(update={"retry": RetrySettings(attempts=1)})
     began = time.monotonic()
-    try:
-        provider = provider_class(name)(config=once)
-    except CredentialsMissing as error:
-        return Connection(name, Verdict.NO_KEY, str(error))
-    except InputError as error:
-        return Connection(name, Verdict.WRONG_KEY, str(error))
+    provider = opened(once, name)
+    if isinstance(provider, InputError):
+        missing = isinstance(provider, CredentialsMissing)
+        return Connection(name, Verdict.NO_KEY if missing else Verdict.WRONG_KEY, str(provider))
     failure = await _asked(provider)
     took, skew = time.monotonic() - began, provider.clock_skew
     if failure is None:

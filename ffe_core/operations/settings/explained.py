@@ -44,6 +44,11 @@ class Setting:
     is_secret: bool = False
     is_stale: bool = False
 
+    @property
+    def section(self) -> str:
+        """The section it is of, such as "oanda"; for one that stands alone its own name."""
+        return self.variable.removeprefix(sources.PREFIX).partition("__")[0].lower()
+
 
 def explained(settings: Settings) -> list[Setting]:
     """Every setting of this process, in the order of the README."""
