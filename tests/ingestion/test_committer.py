@@ -241,10 +241,8 @@ class TestTogether:
 
 
 class TestWaiting:
-    async def test_those_that_keep_coming_are_waited_for_no_longer_than_a_chunk_is(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr(committer_module, "LONGEST_SECONDS", 0.3)
+    async def one_is_late(self, tmp_path: Path) -> None:
+        """Six series of a run, of which five end while the sixth is still held back."""
         single, provider = ingester(tmp_path), Paced()
         provider.held_back["XRPUSD"] = asyncio.Event()
         tasks = await together(single, provider, ALL[:6])
@@ -253,16 +251,16 @@ class TestWaiting:
         await tasks[5]
         assert stored(tmp_path).num_rows == 6 * 24
 
+    async def test_those_that_keep_coming_are_waited_for_no_longer_than_a_chunk_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(committer_module, "LONGEST_SECONDS", 0.3)
+        await self.one_is_late(tmp_path)
+
     async def test_one_that_takes_long_is_waited_for_a_moment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(committer_module, "QUIET_SECONDS", 0.2)
         monkeypatch.setattr(committer_module, "LONGEST_SECONDS", 900.0)
-        single, provider = ingester(tmp_path), Paced()
-        provider.held_back["XRPUSD"] = asyncio.Event()
-        tasks = await together(single, provider, ALL[:6])
-        await asyncio.gather(*(task for place, task in enumerate(tasks) if place != 5))
-        provider.held_back["XRPUSD"].set()
-        await tasks[5]
-        assert stored(tmp_path).num_rows == 6 * 24
+        await self.one_is_late(tmp_path)
 
     @pytest.mark.usefixtures("patient")
     async def test_runs_that_are_due_together_wait_for_one_another_a_moment(self, tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +75,25 @@ def test_a_key_that_is_missing_costs_nothing(tmp_path: Path) -> None:
     assert "FFE_OANDA__API_TOKEN" in found.said
 
 
-def test_a_token_of_the_other_environment_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def both_environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """OANDA's two hosts, each with a token of its own."""
     market = Market({("EUR_USD", 86_400): DAYS})
     with OandaExchange(market, token="practice-one") as practice, OandaExchange(market, token="live-one") as live:
         monkeypatch.setattr(oanda, "_HOSTS", {"practice": practice.url, "live": live.url})
-        found = asked(tmp_path, "oanda", api_token="live-one")
-        assert found.verdict == Verdict.WRONG_ENVIRONMENT
-        assert "FFE_OANDA__ENVIRONMENT=live" in found.said
+        yield
 
 
-def test_a_token_of_neither_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    market = Market({("EUR_USD", 86_400): DAYS})
-    with OandaExchange(market, token="practice-one") as practice, OandaExchange(market, token="live-one") as live:
-        monkeypatch.setattr(oanda, "_HOSTS", {"practice": practice.url, "live": live.url})
-        found = asked(tmp_path, "oanda", api_token="some-other-token")
+@pytest.mark.usefixtures("both_environments")
+def test_a_token_of_the_other_environment_says_which(tmp_path: Path) -> None:
+    found = asked(tmp_path, "oanda", api_token="live-one")
+    assert found.verdict == Verdict.WRONG_ENVIRONMENT
+    assert "FFE_OANDA__ENVIRONMENT=live" in found.said
+
+
+@pytest.mark.usefixtures("both_environments")
+def test_a_token_of_neither_is_wrong(tmp_path: Path) -> None:
+    found = asked(tmp_path, "oanda", api_token="some-other-token")
     assert found.verdict == Verdict.WRONG_KEY
     assert "some-other-token" not in repr(found)
 
