@@ -84,8 +84,8 @@ def _count(octets: npt.NDArray[np.uint8], one: int) -> int:
     return sum(int(np.count_nonzero(piece == one)) for piece in pieces)
 
 
-async def read_body(response: httpx.Response, bounds: Bounds, turn: asyncio.Lock) -> bytes:
-    """The unpacked body. Large ones are read one at a time: `turn` is held from the first megabyte on.
+async def read_body(response: httpx.Response, bounds: Bounds, turn: asyncio.Lock, held: AsyncExitStack) -> bytes:
+    """The unpacked body. There is one large one at a time: `held` has the `turn` from its first megabyte on.
 
     Raises AnswerTooLarge, and RetriableError for a body that cannot be unpacked.
     """
@@ -94,17 +94,16 @@ async def read_body(response: httpx.Response, bounds: Bounds, turn: asyncio.Lock
     declared = response.headers.get("content-length", "")
     if declared.isascii() and declared.isdecimal() and int(declared) > bounds.size:
         raise bounds.too_many_bytes()
-    async with AsyncExitStack() as held:
-        waiting = True
-        async for piece in _unpacked(response, bounds.provider):
-            size += len(piece)
-            if size > bounds.size:
-                raise bounds.too_many_bytes()
-            pieces.append(piece)
-            if waiting and size > _LARGE:
-                waiting = False
-                await held.enter_async_context(turn)
-        return b"".join(pieces)
+    waiting = True
+    async for piece in _unpacked(response, bounds.provider):
+        size += len(piece)
+        if size > bounds.size:
+            raise bounds.too_many_bytes()
+        pieces.append(piece)
+        if waiting and size > _LARGE:
+            waiting = False
+            await held.enter_async_context(turn)
+    return b"".join(pieces)
 
 
 async def read_beginning(response: httpx.Response, provider: str) -> bytes:
@@ -128,7 +127,8 @@ def decode_json(body: bytes, bounds: Bounds, hook: Hook | None = None) -> Any:
     try:
         return json.loads(body, object_pairs_hook=hook)
     except (ValueError, RecursionError):
-        raise NotJson from None
+        pass  # raised in here, the other error would keep a second body alive with its traceback
+    raise NotJson
 
 
 async def _unpacked(response: httpx.Response, provider: str) -> AsyncIterator[bytes]:

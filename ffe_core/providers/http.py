@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -98,7 +98,7 @@ class _Throttled(RetriableError):
 class _Opened:
     """What an open client has, bound to its event loop: its connections, a free one first, and the turn to be paced.
 
-    `large` is held by the one body that is larger than a megabyte.
+    `large` is held by the one body that is larger than a megabyte, until it has been read.
     """
 
     http: httpx.AsyncClient
@@ -199,7 +199,8 @@ class HttpClient:
                 if isinstance(error, _Throttled) or error.retry_after:
                     self._pace.hold_back(wait)
                 if attempt >= self._retry.attempts or wrong >= _WRONG_ANSWERS:
-                    text = f"{error} (try {attempt} of {attempt}; run it again later)"
+                    tried = f"try {attempt} of {attempt}; " if attempt > 1 else ""
+                    text = f"{error} ({tried}run it again later)"
                     raise type(error)(text, wait) from None
                 self._note_retry(error, attempt, wait)
             await asyncio.sleep(wait)
@@ -233,10 +234,13 @@ class HttpClient:
             async with (
                 asyncio.timeout(self._limits.total_timeout_seconds),
                 self._sent(opened.http, path, params) as response,
+                AsyncExitStack() as held,
             ):
                 if response.status_code == httpx.codes.OK:
-                    data = await read_body(response, self.bounds, opened.large)
-                    return await asyncio.get_running_loop().run_in_executor(_PARSERS, self._read, parse, data)
+                    data = await read_body(response, self.bounds, opened.large, held)
+                    reading = asyncio.get_running_loop().run_in_executor(_PARSERS, self._read, parse, data)
+                    del data
+                    return await reading
                 beginning = await read_beginning(response, self.provider)
                 raise self._error_of_status(response, beginning)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -278,10 +282,17 @@ class HttpClient:
         )
 
     def _read(self, parse: Parse[Parsed], data: bytes) -> Parsed:
+        """What `parse` reads out of a body; an error of it holds no body, as one is kept from try to try."""
         try:
             return parse(data)
         except NotJson:
-            raise RetriableError(f"{self.provider} answered with something other than JSON: {_head(data)}") from None
+            failure: ProviderError = RetriableError(
+                f"{self.provider} answered with something other than JSON: {_head(data)}"
+            )
+        except ProviderError as error:
+            failure = error.with_traceback(None)
+        del data
+        raise failure
 
     def _text_of(self, data: bytes) -> str | None:
         """The provider's own message in an error page, if it is in its form."""

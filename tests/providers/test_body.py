@@ -6,6 +6,7 @@ import gzip
 import json
 import threading
 import time
+import traceback
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -92,6 +93,28 @@ async def test_only_one_body_at_a_time_is_larger_than_a_megabyte(server: Scripte
                 await acme.get("/large", {})
         assert await acme.get("/large", {}) == 1
         assert not acme._opened.large.locked()
+
+
+async def test_a_large_body_keeps_its_turn_until_it_is_parsed(server: Scripted, tmp_path: Path) -> None:
+    server.reply = lambda seen: Answer.text(" " * (2 * MEGABYTE) + "1", "text/plain")
+    async with patient(server, tmp_path) as acme:
+        assert acme._opened is not None
+        turn = acme._opened.large
+        assert await acme.ask("/", {}, lambda data: turn.locked())
+        assert not turn.locked()
+
+
+async def test_the_error_of_a_body_keeps_no_body_alive(server: Scripted, tmp_path: Path) -> None:
+    server.reply = lambda seen: Answer.text("[" + " " * (2 * MEGABYTE), "text/plain")
+    async with patient(server, tmp_path) as acme:
+        with pytest.raises(RetriableError) as caught:
+            await acme.get("/", {})
+    held: list[Any] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        held += [value for frame, _ in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values()]
+        error = error.__context__
+    assert not [value for value in held if isinstance(value, bytes | str) and len(value) > MEGABYTE]
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 503])
