@@ -172,7 +172,7 @@ class GapVerbs:
         details = {"gaps": len(gaps), "candles": candles, "start": gaps[0][0], "end": gaps[-1][1], "note": said}
         with self._audit.act(actor, MARK, series.key, reason, **details):
             ids = self._acknowledged.add(series, gaps, reason, said, actor)
-        return Marked(len(ids), candles, tuple(ids))
+        return Marked(len(gaps), candles, tuple(ids))
 
 
 def _within(found: SeriesCoverage, ranges: Times) -> _Gaps:

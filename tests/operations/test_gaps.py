@@ -154,3 +154,15 @@ def test_asks_are_remembered_as_ranges_however_many_runs_there_were(tmp_path: Pa
     assert acknowledged.asked_twice(BTC).tolist() == [[50, 110]]
     acknowledged.note_asked(BTC, none, none, answered=np.array([[0, 200]]))
     assert acknowledged.asked_twice(BTC).tolist() == []
+
+
+def test_a_gap_that_two_have_seen_unexplained_is_marked_once(tmp_path: Path, verbs: GapVerbs) -> None:
+    acknowledged = AcknowledgedGaps(Database(tmp_path / DATABASE_FILE))
+    seen_by_both = [(START, START + HOUR, 1), (START + 5 * HOUR, START + 7 * HOUR, 2)]
+    first = acknowledged.add(BTC, seen_by_both[:1], NO_TRADES, "", "ann")
+    assert len(acknowledged.add(BTC, seen_by_both, "venue outage", "", "ben")) == 1
+    kept = [(gap.start, gap.reason, gap.actor) for gap in acknowledged.of(BTC)]
+    assert kept == [(START, NO_TRADES, "ann"), (START + 5 * HOUR, "venue outage", "ben")]
+    assert acknowledged.of(BTC)[0].id == first[0]
+    other = Series("ETHUSD", BTC.timeframe, BTC.provider)
+    assert len(acknowledged.add(other, seen_by_both, NO_TRADES, "", "ann")) == 2

@@ -83,12 +83,17 @@ class AcknowledgedGaps:
     def add(
         self, series: Series, ranges: Iterable[tuple[int, int, int]], reason: str, note: str, actor: str
     ) -> list[int]:
-        """Mark ranges (start, end, candles) of a series; returns their ids. InputError for an unknown reason."""
+        """Mark ranges (start, end, candles) of a series; returns the ids of the new marks: a range that somebody has
+        marked in the meantime keeps the mark it has. InputError for an unknown reason."""
         shared = {"reason": check_reason(reason), "note": note, "actor": actor, "at": time.time()}
         rows = [_row(series, start, end) | shared | {"candles": candles} for start, end, candles in ranges]
         ids: list[int] = []
         with self._database.write() as connection:
-            for some in portions(rows):
+            known = connection.execute(
+                sa.select(acknowledged.c.start, acknowledged.c.end).where(*_of(acknowledged, series))
+            )
+            marked = {(start, end) for start, end in known}
+            for some in portions([row for row in rows if (row["start"], row["end"]) not in marked]):
                 ids += connection.scalars(acknowledged.insert().returning(acknowledged.c.id), some)
         return ids
 
