@@ -112,7 +112,8 @@ page = st.navigation(
 )
 with st.sidebar:
     folder = service().settings.data_dir
-    st.caption(f"FFE console · {plain(short_path(folder))}", help=plain(folder))
+    shown = short_path(folder)
+    st.caption(f"FFE console · {plain(shown)}", help=plain(folder) if shown.startswith("…") else None)
     one_entry_a_view()
 st.set_page_config(page_title=f"{page.title} · FFE console")
 banner()

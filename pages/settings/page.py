@@ -83,7 +83,7 @@ def tell(found: Connection) -> None:
     color, icon = _LOOKS[found.verdict]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(plain(found.verdict), icon=icon, color=color)  # type: ignore[arg-type]
-        st.text(f"{found.said} ({found.seconds:.1f} s)" if found.seconds else found.said)
+        st.text(f"{found.said} ({found.seconds:.1f} s)" if found.seconds >= 0.05 else found.said)
 
 
 def webhook() -> None:

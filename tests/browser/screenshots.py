@@ -121,7 +121,8 @@ def _server(folder: Path, kind: str) -> Server:
     """A server that names its data directory as short as anybody would."""
     with suppress(FileExistsError):
         (folder / ".streamlit").symlink_to(ROOT / ".streamlit")
-    return Server(folder / kind, {"FFE_DATA_DIR": kind}, script=str(ROOT / "app.py"), cwd=folder)
+    at_home = {"FFE_DATA_DIR": kind, "HOME": str(folder)}
+    return Server(folder / kind, at_home, script=str(ROOT / "app.py"), cwd=folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

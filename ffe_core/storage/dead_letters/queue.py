@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from ffe_core.counts import many
 from ffe_core.errors import InputError, StorageError
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import search
@@ -259,7 +260,7 @@ class DeadLetterQueue:
         }
         write_atomically(path, strict_json(content, indent=1) + "\n")
         self._index.take_in([path.stem])
-        log.warning("kept %d records that are not candles as dead letter %s", len(places), path.stem)
+        log.warning("kept %s that broke a rule as dead letter %s", many(len(places), "record"), path.stem)
         return path.stem
 
     def _ask(self, question: Callable[[DeadLetterIndex], Answer]) -> Answer:
