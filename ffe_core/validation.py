@@ -58,6 +58,8 @@ _PRICE_RULES: dict[str, Callable[[Columns], np.ndarray]] = {
 }
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_FEW = 8
+"""So many times are read one by one: calling Arrow costs more than that."""
 _UNREADABLE = np.iinfo(np.int64).min
 # What Arrow raises for a column it cannot take as a whole; a text that is no UTF-8 is a ValueError.
 _REFUSED = (ValueError, TypeError, NotImplementedError, OverflowError)
@@ -240,11 +242,17 @@ def _number(value: Any) -> float | None:
 
 def _read_dates(dates: list[Any]) -> np.ndarray:
     """Microseconds since the epoch, `_UNREADABLE` where there is no aware time."""
+    if len(dates) <= _FEW:
+        return _read_one_by_one(dates)
     try:
         stamps = pc.cast(pa.array(dates, pa.string()), TIMESTAMP)
         return np.asarray(pc.fill_null(pc.cast(stamps, pa.int64()), _UNREADABLE))
     except _REFUSED:
-        return np.array([_date(value) for value in dates], dtype=np.int64)
+        return _read_one_by_one(dates)
+
+
+def _read_one_by_one(dates: list[Any]) -> np.ndarray:
+    return np.array([_date(value) for value in dates], dtype=np.int64)
 
 
 def _date(value: Any) -> int:

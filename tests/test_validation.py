@@ -29,10 +29,10 @@ def changed(**fields: Any) -> dict[str, Any]:
 
 
 def reasons(record: Any) -> set[str]:
-    """The reasons of a record that lies between two good ones, which must stay good."""
-    before, after = changed(date=times.iso(AT - HOUR)), changed(date=times.iso(AT + HOUR))
-    checked = validate([before, record, after], HOUR)
-    assert checked.candles.num_rows == 2 if checked.failures else 3
+    """The reasons of a record that lies among good ones, which must stay good: enough to be read as columns."""
+    before, after = ([changed(date=times.iso(AT + at * HOUR)) for at in part] for part in (range(-9, 0), range(1, 10)))
+    checked = validate([*before, record, *after], HOUR)
+    assert checked.candles.num_rows == 18 if checked.failures else 19
     return {reason for failure in checked.failures for reason in failure.reasons}
 
 
@@ -210,6 +210,14 @@ def test_a_verdict_does_not_depend_on_the_neighbours(records: list[Any]):
     alone = [bool(validate([record], HOUR).failures) for record in records]
     failed = {failure.index for failure in validate(records, HOUR).failures if not failure.superseded}
     assert [at in failed for at in range(len(records))] == alone
+
+
+@given(any_records(AT, HOUR, 50))
+def test_a_record_is_read_alike_among_few_and_among_many(record: Any):
+    others = [changed(date=times.iso(AT + (1_000 + at) * HOUR)) for at in range(20)]
+    alone, among = validate([record], HOUR), validate([record, *others], HOUR)
+    assert [failure.reasons for failure in among.failures] == [failure.reasons for failure in alone.failures]
+    assert among.candles.slice(0, among.candles.num_rows - 20).equals(alone.candles)
 
 
 @given(st.floats(min_value=1e-12, max_value=1e12, allow_nan=False))

@@ -38,7 +38,7 @@ def enrich(
         "is_mock": pa.repeat(pa.scalar(is_mock), size),
         "_dead_letter_id": pa.array(dead_letter_ids, pa.string()) if dead_letter_ids else pa.nulls(size, pa.string()),
         "partition_date": pa.array(partition_dates(open_times, series.timeframe)),
-        "partition_asset_pair": pa.repeat(pa.scalar(series.asset_pair), size),
+        "partition_asset_pair": _repeated(series.asset_pair, size),
     }
     return pa.table({name: columns[name] for name in SCHEMA.names})
 

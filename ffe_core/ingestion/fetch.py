@@ -58,8 +58,8 @@ def is_empty(page: Page, answer: Fetched, *, whole_bodies: bool) -> bool:
 
 
 def _speaks_of(page: Page, records: Sequence[Record]) -> bool:
-    open_times = read_open_times(records)
-    return bool(((open_times == UNREADABLE) | ((open_times >= page.start) & (open_times < page.end))).any())
+    opens = read_open_times(records).tolist()
+    return any(at == UNREADABLE or page.start <= at < page.end for at in opens)
 
 
 async def confirmed(

@@ -314,8 +314,9 @@ class SeriesPipeline:
 
     def _is_unexpectedly_empty(self, page: Page, answer: Fetched) -> bool:
         """Whether an answer is empty though bars are expected."""
-        expected = self._calendar.expected_count
-        return self._is_empty(page, answer) and expected(self._series.timeframe, page.start, page.end) > 0
+        if not self._is_empty(page, answer):
+            return False
+        return self._calendar.expected_count(self._series.timeframe, page.start, page.end) > 0
 
     def _chunk(self, span: plan.Span) -> Chunk:
         parts = ranges(span.parts) if span.parts else None

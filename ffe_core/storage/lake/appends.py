@@ -25,10 +25,13 @@ def append(table: DeltaTable, rows: pa.Table, properties: CommitProperties) -> N
 
 
 def let_delta_rs_write(table: DeltaTable, rows: pa.Table, properties: CommitProperties) -> None:
-    """Append rows, or marks alone, in one commit; the handle moves to its version."""
+    """Append rows, or marks alone, in one commit; the handle moves to its version.
+
+    delta-rs 1.6 takes a partition's value from plain text alone.
+    """
     write_deltalake(
         table,
-        rows,
+        rows.cast(_plain(rows.schema)),
         mode="append",
         writer_properties=data_files.FOR_DELTA_RS,
         commit_properties=properties,
@@ -56,7 +59,7 @@ def as_wide(table: DeltaTable, rows: pa.Table) -> pa.Table:
 
 def joined(rows: Sequence[pa.Table]) -> pa.Table:
     """Rows of several series, of which some may hold a text for all rows once."""
-    return rows[0] if len(rows) == 1 else pa.concat_tables(some.cast(_plain(some.schema)) for some in rows)
+    return rows[0] if len(rows) == 1 else pa.concat_tables([some.cast(_plain(some.schema)) for some in rows])
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake.transaction import AddAction
@@ -75,7 +76,7 @@ def write(table: DeltaTable, rows: pa.Table) -> list[AddAction]:
     OSError or pa.ArrowException if one cannot be written: then none is left.
     """
     folder = _folder(table)
-    rows = rows.cast(pa.schema(table.schema().to_arrow()))
+    rows = _typed(rows, pa.schema(table.schema().to_arrow()))
     written: list[AddAction] = []
     try:
         for part, held in _parts(rows):
@@ -112,19 +113,35 @@ def _folder(table: DeltaTable) -> Path:
     return Path(local_folder(table.table_uri) or "")
 
 
-def _parts(rows: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
-    """The rows of each partition, without its columns."""
-    import pyarrow.compute as pc
+def _typed(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """The rows in a table's types; a column that holds each of its texts once stays so, as a file holds them too."""
+    fields = [
+        held if pa.types.is_dictionary(held.type) and held.type.value_type == field.type else field
+        for held, field in zip(rows.schema, wanted, strict=True)
+    ]
+    return rows.cast(pa.schema(fields))
 
-    keys = rows.select(PARTITION_COLUMNS)
+
+def _parts(rows: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
+    """The rows of each partition in their order, without its columns."""
     held = rows.drop_columns(list(PARTITION_COLUMNS))
-    if all(len(column.unique()) == 1 for column in keys.columns):
-        yield keys.slice(0, 1).to_pylist()[0], held
-        return
-    parts = keys.group_by(list(PARTITION_COLUMNS), use_threads=False).aggregate([]).to_pylist()
-    for part in parts:
-        masks = [pc.equal(keys[name], pa.scalar(value, keys[name].type)) for name, value in part.items()]
-        yield part, held if len(parts) == 1 else held.filter(pc.and_(*masks))
+    codes = _partition_codes(rows)
+    if (np.diff(codes) < 0).any():
+        order = np.argsort(codes, kind="stable")
+        rows, held, codes = rows.take(order), held.take(order), codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        yield rows.slice(start, 1).select(PARTITION_COLUMNS).to_pylist()[0], held.slice(start, end - start)
+
+
+def _partition_codes(rows: pa.Table) -> np.ndarray:
+    """A number for each row (int64) that rows of one partition share, and no others; it grows with the date."""
+    dates, pairs = (rows[name].combine_chunks() for name in PARTITION_COLUMNS)
+    pairs = pairs if pa.types.is_dictionary(pairs.type) else pairs.dictionary_encode()
+    pairs = pairs.unify_dictionaries() if isinstance(pairs, pa.ChunkedArray) else pairs
+    days = np.asarray(dates.cast(pa.int32())).astype(np.int64)
+    codes: np.ndarray = days * len(pairs.dictionary) + np.asarray(pairs.indices)
+    return codes
 
 
 def _write(folder: Path, part: Part, rows: pa.Table) -> AddAction:
@@ -150,6 +167,7 @@ def write_rows(rows: pa.Table, file: Any, group_rows: int | None = None) -> None
         compression="zstd",
         compression_level=_LEVEL,
         use_dictionary=_REPEATING,
+        store_schema=False,
         column_encoding={"timestamp": _TIME_ENCODING},
         max_rows_per_page=_PAGE_ROWS,
         write_page_index=True,
@@ -159,17 +177,23 @@ def write_rows(rows: pa.Table, file: Any, group_rows: int | None = None) -> None
 def statistics(rows: pa.Table) -> Mapping[str, Any]:
     """Statistics of a file as the Delta protocol has them: of the columns that files are chosen by, times to the
     millisecond before (PROTOCOL.md, "Per-file Statistics")."""
-    import pyarrow.compute as pc
-
     kept = [name for name in STATISTICS if name in rows.column_names]
     known = [name for name in kept if rows[name].null_count < rows.num_rows]
-    ends = {name: pc.min_max(rows[name]).as_py() for name in known}
+    ends = {name: _ends(rows[name]) for name in known}
     return {
         "numRecords": rows.num_rows,
         "minValues": {name: _spelled(found["min"]) for name, found in ends.items()},
         "maxValues": {name: _spelled(found["max"]) for name, found in ends.items()},
         "nullCount": {name: rows[name].null_count for name in kept},
     }
+
+
+def _ends(column: pa.ChunkedArray) -> dict[str, Any]:
+    import pyarrow.compute as pc
+
+    is_dictionary = pa.types.is_dictionary(column.type)
+    found: dict[str, Any] = pc.min_max(column.unique().dictionary_decode() if is_dictionary else column).as_py()
+    return found
 
 
 def _spelled(value: Any) -> Any:

@@ -80,6 +80,29 @@ class TestAppend:
         ours.update_incremental()
         assert ours.to_pyarrow_table().sort_by("timestamp").equals(held)
 
+    def test_rows_of_partitions_that_come_in_turns_keep_their_order(self, tmp_path: Path):
+        held = candles(["BTCUSD", "ETHUSD"])
+        mixed = held.take([place + part * 5 for place in range(5) for part in range(4)])
+        append(made := table(tmp_path), mixed, CommitProperties())
+        made.update_incremental()
+        assert len(files(tmp_path)) == 4
+        for path in files(tmp_path):
+            opened = pq.read_table(path, partitioning=None)["timestamp"].to_pylist()
+            assert len(opened) == 5
+            assert opened == sorted(opened)
+        order = [("asset_pair", "ascending"), ("timestamp", "ascending")]
+        assert made.to_pyarrow_table().sort_by(order).equals(held)
+
+    def test_a_text_that_is_held_once_is_written_as_the_plain_one(self, tmp_path: Path):
+        pair = Series("BTCUSD", "1h", "coinbase")
+        held = rows(hours(0, 5), pair)
+        assert pa.types.is_dictionary(held.schema.field("asset_pair").type)
+        append(table(tmp_path / "once"), held, CommitProperties())
+        append(table(tmp_path / "plain"), held.cast(SCHEMA), CommitProperties())
+        assert added(tmp_path / "once", 1) == added(tmp_path / "plain", 1)
+        (once,), (plain,) = files(tmp_path / "once"), files(tmp_path / "plain")
+        assert pq.ParquetFile(once).read().equals(pq.ParquetFile(plain).read())
+
     def test_sizes_in_the_log_are_those_on_disk(self, tmp_path: Path):
         made = table(tmp_path)
         append(made, candles(["BTCUSD"]), CommitProperties())
