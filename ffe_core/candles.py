@@ -53,5 +53,14 @@ def partition_dates(timestamps: np.ndarray, timeframe: str) -> np.ndarray:
     `timestamps` int64 epoch seconds; returns datetime64[D]. Day partitions would give daily bars one row a file,
     and compaction can never merge across partitions.
     """
-    unit = "M" if timeframe == "1m" else "Y"
-    return timestamps.astype("datetime64[s]").astype(f"datetime64[{unit}]").astype("datetime64[D]")
+    return timestamps.astype("datetime64[s]").astype(f"datetime64[{_period(timeframe)}]").astype("datetime64[D]")
+
+
+def partition_end(timestamp: int, timeframe: str) -> int:
+    """End of the partition period that a candle opens in, epoch seconds."""
+    period = np.datetime64(timestamp, "s").astype(f"datetime64[{_period(timeframe)}]")
+    return int((period + 1).astype("datetime64[s]").astype(np.int64))
+
+
+def _period(timeframe: str) -> str:
+    return "M" if timeframe == "1m" else "Y"

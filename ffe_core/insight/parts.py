@@ -1,7 +1,7 @@
 """Parts of a chart view: what each share of a range adds to it, its bars aggregated.
 
-Bars of four hours and more are made of hourly ones of whole partitions, which are kept: panning through years of
-minutes reads each month once. Data files never change, so what was made of the same files is never stale.
+Bars are made of smaller ones of whole partitions, which are kept: panning through years of minutes reads each month
+once. Data files never change, so what was made of the same files is never stale.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ffe_core.candles import VALUES
+from ffe_core.candles import VALUES, partition_end
+from ffe_core.errors import StorageError
 from ffe_core.insight.aggregate import BarSize, aggregate, bar_size
 from ffe_core.insight.bars import LINEAGE, Moment, Piece, moment_micros, pieces
-from ffe_core.intervals import Times, open_times_in, ranges_of
+from ffe_core.intervals import Times, clip_open_times, open_times_in, ranges_of
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import Files, Ints, Snapshot, epochs
 from ffe_core.times import DAY
 
-_BASE = bar_size("1h")
-_SMALLEST_KEPT = bar_size("4h").seconds
+_BASES = tuple(bar_size(name) for name in ("1h", "15m", "5m"))
+_BARS_OF_BASE = 3
+"""A bar is made of so many of a base at least: fewer are as quickly read as kept."""
 _MOST_BYTES = 16_000_000
-"""Room for about 25 years of minutes of one pair."""
+"""Room for about 25 years of minutes of one pair by the hour, or two by five minutes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +43,37 @@ class Part:
     """Opens of the bars first stored after the moment asked for."""
     restated: Ints
     restated_since: Ints
-    is_mock: bool
+    mocks: Times
+    """Runs of the stored bars that are simulated."""
+
+    @property
+    def is_mock(self) -> bool:
+        """Whether any of the bars is simulated."""
+        return len(self.mocks) > 0
 
     @property
     def nbytes(self) -> int:
         """Bytes that it takes to keep."""
-        arrays = (self.stored, self.later, self.restated, self.restated_since)
+        arrays = (self.stored, self.later, self.restated, self.restated_since, self.mocks)
         return int(self.bars.nbytes) + sum(array.nbytes for array in arrays)
+
+    def within(self, start: int, end: int, step: int) -> Part:
+        """What of it lies in [start, end), which cuts none of its bars."""
+        open_times = epochs(self.bars["timestamp"])
+        first, last = np.searchsorted(open_times, [start, end]).tolist()
+        if last - first == len(open_times):
+            return self
+        later, restated, restated_since = (
+            opens[(opens >= start) & (opens < end)] for opens in (self.later, self.restated, self.restated_since)
+        )
+        return Part(
+            bars=self.bars.slice(first, last - first),
+            stored=clip_open_times(self.stored, step, start, end),
+            later=later,
+            restated=restated,
+            restated_since=restated_since,
+            mocks=clip_open_times(self.mocks, step, start, end),
+        )
 
     def replaced(self, open_times: Ints, step: int) -> Ints:
         """Which of these ascending opens no stored bar of the part has."""
@@ -61,7 +86,7 @@ class Part:
 
 
 class Pyramid:
-    """Hourly parts of whole partitions, the least used forgotten first. Safe to use from several threads."""
+    """Parts of whole partitions in bars of a base, the least used forgotten first. Safe to use from several threads."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most = most_bytes
@@ -72,27 +97,44 @@ class Pyramid:
     def parts(
         self, snapshot: Snapshot, series: Series, size: BarSize, start: int, end: int, as_known_at: Moment | None
     ) -> Iterator[Part]:
-        """The range part by part, by time: whole partitions from what is kept, the rest from the lake."""
-        if size.seconds < _SMALLEST_KEPT or series.step >= _BASE.seconds:
+        """The range part by part, by time: partitions from what is kept, the rest from the lake.
+
+        StorageError if something of the range cannot be read; what else of its partitions cannot does not matter.
+        """
+        base = _base(series, size)
+        if base is None:
             yield from _read(snapshot, series, size, start, end, as_known_at)
             return
         files = snapshot.files(series)
-        for first, last, is_whole in _cut(files, start, end):
-            if is_whole:
-                yield self._whole(snapshot, series, files, first, last, as_known_at)
-            else:
-                yield from _read(snapshot, series, _BASE, first, last, as_known_at)
+        for first, last, is_partition in _cut(files, series.timeframe, start, end):
+            within = max(first, start), min(last, end)
+            try:
+                if is_partition:
+                    whole = self._whole(snapshot, series, base, files, first, last, as_known_at)
+                    yield whole.within(*within, series.step)
+                    continue
+            except StorageError:
+                if within == (first, last):
+                    raise
+            yield from _read(snapshot, series, base, *within, as_known_at)
 
     def _whole(
-        self, snapshot: Snapshot, series: Series, files: Files, start: int, end: int, as_known_at: Moment | None
+        self,
+        snapshot: Snapshot,
+        series: Series,
+        base: BarSize,
+        files: Files,
+        start: int,
+        end: int,
+        as_known_at: Moment | None,
     ) -> Part:
         paths = tuple(files.between(start, end).paths)
-        key = (snapshot.uri, series, moment_micros(as_known_at), start, end, paths)
+        key = (snapshot.uri, series, base.name, moment_micros(as_known_at), start, end, paths)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = _joined(list(_read(snapshot, series, _BASE, start, end, as_known_at)))
+        made = _joined(list(_read(snapshot, series, base, start, end, as_known_at)))
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
@@ -104,6 +146,15 @@ class Pyramid:
 
 PYRAMID = Pyramid()
 """The one of this process."""
+
+
+def _base(series: Series, size: BarSize) -> BarSize | None:
+    """The largest bars worth keeping of which those of a size are made; None where there are none."""
+    for base in _BASES:
+        divides = size.months or size.seconds % base.seconds == 0
+        if divides and series.step < base.seconds and size.seconds >= _BARS_OF_BASE * base.seconds:
+            return base
+    return None
 
 
 def in_size(bars: pa.Table, series: Series, size: BarSize) -> pa.Table:
@@ -127,7 +178,7 @@ def _part(piece: Piece, series: Series, size: BarSize) -> Part:
         later=piece.later,
         restated=open_times[piece.bars["versions"].to_numpy() > 1],
         restated_since=piece.restated_since,
-        is_mock=bool(pc.any(piece.bars["is_mock"]).as_py()),
+        mocks=ranges_of(open_times[np.asarray(piece.bars["is_mock"])], series.step),
     )
 
 
@@ -149,16 +200,21 @@ def _joined(parts: list[Part]) -> Part:
         later=np.concatenate([part.later for part in parts]),
         restated=np.concatenate([part.restated for part in parts]),
         restated_since=np.concatenate([part.restated_since for part in parts]),
-        is_mock=any(part.is_mock for part in parts),
+        mocks=np.concatenate([part.mocks for part in parts]),
     )
 
 
-def _cut(files: Files, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-    """The range cut where partitions begin, and whether each cut is a partition whole; what is not is left together."""
+def _cut(files: Files, timeframe: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """Ranges that together cover [start, end), and whether each is a partition: then it may reach past the range."""
     begins = np.unique(files.periods.astype(np.int64) * DAY)
-    begins = begins[(begins >= start) & (begins <= end)].tolist()
-    edges = [*begins, *([end] if not begins or begins[-1] < end else [])]
-    if not begins or begins[0] > start:
-        yield start, begins[0] if begins else end, False
-    for first, last in pairwise(edges) if begins else ():
-        yield first, last, last in begins
+    if len(begins) == 0:
+        yield start, end, False
+        return
+    known_end = partition_end(int(begins[-1]), timeframe)
+    if start < begins[0]:
+        yield start, min(end, int(begins[0])), False
+    for first, last in zip(begins.tolist(), [*begins[1:].tolist(), known_end], strict=True):
+        if first < end and start < last:
+            yield first, last, True
+    if end > known_end:
+        yield max(start, known_end), end, False

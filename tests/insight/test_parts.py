@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ffe_core.calendars import AlwaysOpen
 from ffe_core.insight.chart import chart_view
@@ -35,21 +37,23 @@ def same(one, other) -> bool:
 
 @pytest.fixture
 def hourly(lake):
-    """A hundred days of minutes, some of them missing, some restated."""
+    """A hundred days of minutes, some of them missing, some restated, those of ten days simulated."""
     opens = [at for at in range(JANUARY, JANUARY + MONTHS, 60) if at % 1021]
-    put(lake, MINUTES, flat(opens))
+    simulated = range(JANUARY + 30 * DAY, JANUARY + 40 * DAY)
+    put(lake, MINUTES, flat([at for at in opens if at not in simulated]))
+    put(lake, MINUTES, flat([at for at in opens if at in simulated]), "simulated", is_mock=True)
     before = put(lake, MINUTES, flat(opens[50_000:50_010], 200.0), "again")
     put(lake, MINUTES, flat(opens[60_000:60_010], 300.0), "once more")
     return before
 
 
-@pytest.mark.parametrize("size", ["4h", "1d", "1w", "1M"])
+@pytest.mark.parametrize("size", ["5m", "15m", "1h", "4h", "1d", "1w", "1M"])
 @pytest.mark.parametrize("known", [False, True])
 def test_what_is_kept_gives_the_same_view_as_what_is_read(lake, queue, hourly, monkeypatch, size, known):
     moment = hourly // 1_000_000 if known else None
     narrow = (JANUARY + 9 * DAY + 5 * HOUR, JANUARY + 80 * DAY + 7 * HOUR)
     found = [view(lake, queue, size, *narrow, as_known_at=moment) for _ in range(2)]
-    monkeypatch.setattr("ffe_core.insight.parts._SMALLEST_KEPT", 2**40)
+    monkeypatch.setattr("ffe_core.insight.parts._BASES", ())
     assert all(same(one, view(lake, queue, size, *narrow, as_known_at=moment)) for one in found)
 
 
@@ -86,3 +90,32 @@ def test_a_lost_file_outside_the_range_does_not_stop_it(lake, queue, hourly):
     assert view(lake, queue, start=JANUARY + 31 * DAY).bars.num_rows > 0
     with pytest.raises(DamagedTable):
         view(lake, queue, start=JANUARY + 20 * DAY)
+
+
+def test_a_lost_file_of_the_same_month_outside_the_range_does_not_stop_it(lake, queue):
+    for first in (JANUARY, JANUARY + 10 * DAY):
+        put(lake, MINUTES, flat(range(first, first + 10 * DAY, 60)))
+    files = lake.snapshot(MINUTES.table).files(MINUTES)
+    for path in files.paths[files.first < JANUARY + 10 * DAY]:
+        (Path(lake.table_uri(MINUTES.table)) / str(path)).unlink()
+    assert view(lake, queue, "1h", JANUARY + 10 * DAY, JANUARY + 12 * DAY).bars.num_rows == 48
+    with pytest.raises(DamagedTable):
+        view(lake, queue, "1h", JANUARY + 9 * DAY, JANUARY + 12 * DAY)
+
+
+@pytest.mark.parametrize(("days", "is_mock"), [((0, 30), False), ((25, 31), True), ((39, 41), True), ((40, 60), False)])
+def test_a_view_is_simulated_where_its_own_bars_are(lake, queue, hourly, days, is_mock):
+    first, last = (JANUARY + day * DAY for day in days)
+    assert view(lake, queue, "1h", first, last).is_mock is is_mock
+    assert view(lake, queue, "1h", first, last).is_mock is is_mock
+
+
+@given(st.tuples(st.integers(-3, 70 * 24), st.integers(1, 40 * 24)), st.sampled_from(["15m", "1h", "4h", "1d"]))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_range_is_as_it_is_read_anew(lake, queue, hourly, span, size):
+    first = JANUARY + span[0] * HOUR
+    last = first + span[1] * HOUR
+    found = view(lake, queue, size, first, last)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ffe_core.insight.parts._BASES", ())
+        assert same(found, view(lake, queue, size, first, last))
