@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
     from ffe_core.ingestion.multi_asset_batch_ingester import MultiAssetBatchIngester
+    from ffe_core.reading.load import load_candles
     from ffe_core.storage.dead_letters.queue import DeadLetterQueue
     from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
     from ffe_core.storage.watermark_store import WatermarkStore
@@ -23,6 +24,7 @@ __all__ = [
     "DeltaLakeManager",
     "MultiAssetBatchIngester",
     "WatermarkStore",
+    "load_candles",
 ]
 
 _HOMES = {
@@ -31,11 +33,12 @@ _HOMES = {
     "DeltaLakeManager": "ffe_core.storage.lake.delta_lake_manager",
     "MultiAssetBatchIngester": "ffe_core.ingestion.multi_asset_batch_ingester",
     "WatermarkStore": "ffe_core.storage.watermark_store",
+    "load_candles": "ffe_core.reading.load",
 }
 
 
 def __getattr__(name: str) -> object:
-    """An exported class, or a submodule such as `ffe_core.providers`, imported on first use."""
+    """An exported class or function, or a submodule such as `ffe_core.providers`, imported on first use."""
     if name in _HOMES:
         globals()[name] = found = getattr(import_module(_HOMES[name]), name)
         return found

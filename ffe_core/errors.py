@@ -23,8 +23,8 @@
 Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
 (credentials_missing) for a key that is not set, `CalendarHorizonError` (calendar_horizon) for a time that a market
 calendar does not know, `CalendarOverrideError` (calendar_override) for a calendar that there is not, `FieldError`
-(bad_record) for an edit of a dead letter. A bad record is not an error at all: it goes to the dead letters with its
-reasons.
+(bad_record) for an edit of a dead letter, `PackageMissing` (package_missing) for what an optional package does. A bad
+record is not an error at all: it goes to the dead letters with its reasons.
 """
 
 from __future__ import annotations
@@ -55,6 +55,16 @@ class CredentialsMissing(InputError):
     """A provider needs a key or token that is not set; `field` is the setting."""
 
     code = "credentials_missing"
+
+
+class PackageMissing(InputError):
+    """What was asked for needs an optional package that is not installed."""
+
+    code = "package_missing"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not installed; install it with: pip install 'ffe-console[read]'")
+        self.name = name
 
 
 class ProviderError(FFEError):

@@ -60,6 +60,23 @@ def parse_instant(value: Instant, field: str = "time", *, end: bool = False) -> 
     raise InputError(f"{value!r} is not a time; {_EXAMPLE}", field=field)
 
 
+def is_date(value: Instant) -> bool:
+    """Whether a value means a whole day, not an instant in it."""
+    if isinstance(value, str):
+        return bool(_DATE.fullmatch(value.strip()))
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def parse_moment(text: str, field: str = "time") -> datetime:
+    """An aware datetime of ISO 8601 text, to the microsecond. InputError for a date, or a time without a zone."""
+    parsed = _parse_text(text, field)
+    if not isinstance(parsed, datetime):
+        raise InputError(f"{text!r} is a day; give a time with a zone like {text.strip()}T12:00:00Z", field=field)
+    if parsed.tzinfo is None:
+        raise InputError(f"{text} has no time zone; add one, for example {parsed.isoformat()}Z", field=field)
+    return parsed
+
+
 def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[int, int]:
     """Half-open range in epoch seconds; InputError for reversed ends or a start in the future.
 

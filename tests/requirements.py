@@ -17,6 +17,8 @@ def generated() -> str:
             "# Made by `python -m tests.requirements` from pyproject.toml: edit it there.",
             "# What the console and the core run on",
             *project["dependencies"],
+            "# What reading in polars and DuckDB runs on",
+            *project["optional-dependencies"]["read"],
             "# What the tests run on",
             *project["optional-dependencies"]["test"],
             "",

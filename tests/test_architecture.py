@@ -39,6 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.completeness", "ffe_core.results", "ffe_core.storage.stores"),
     ("ffe_core.ingestion",),
     ("ffe_core.insight",),
+    ("ffe_core.reading",),
     (
         "ffe_core.operations.leader",
         "ffe_core.operations.corrections",

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 import ffe_core
-from ffe_core import BatchDataIngester, DeadLetterQueue, DeltaLakeManager, MultiAssetBatchIngester, WatermarkStore
+from ffe_core import (
+    BatchDataIngester,
+    DeadLetterQueue,
+    DeltaLakeManager,
+    MultiAssetBatchIngester,
+    WatermarkStore,
+    load_candles,
+)
 from ffe_core.providers import PROVIDERS
 from ffe_core.providers.alpha_vantage import AlphaVantageProvider
 from ffe_core.providers.coinbase import CoinbaseDataProvider
@@ -29,14 +36,16 @@ def test_all_is_sorted_complete_and_real():
         "DeltaLakeManager",
         "MultiAssetBatchIngester",
         "WatermarkStore",
+        "load_candles",
     }
     for name in ffe_core.__all__:
         member = getattr(ffe_core, name)
-        assert inspect.isclass(member)
+        assert inspect.isclass(member) or inspect.isfunction(member)
         assert member.__name__ == name
         assert inspect.getdoc(member)
 
 
+READ = ["pairs", "timeframe", "start", "end", "provider", "as_known_at", "columns", "resample", "as_"]
 SIGNATURES: list[tuple[Any, list[str], dict[str, Any]]] = [
     (WatermarkStore, ["storage_path"], {"storage_path": "data/watermarks"}),
     (WatermarkStore.get, ["self", "asset_pair", "timeframe"], {}),
@@ -66,6 +75,7 @@ SIGNATURES: list[tuple[Any, list[str], dict[str, Any]]] = [
         ["self", "asset_pairs", "timeframes", "start_date", "end_date", "provider"],
         {"provider": "alpha_vantage"},
     ),
+    (load_candles, READ, {"as_": "pandas"}),
     *(
         (kind.get_historical_data, ["self", "asset_pair", "start", "end", "timeframe"], {})
         for kind in (AlphaVantageProvider, CoinbaseDataProvider, OandaDataProvider, SimulatedProvider)

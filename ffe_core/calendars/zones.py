@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
 
+from ffe_core.errors import InputError
 from ffe_core.intervals import Times
 from ffe_core.times import DAY, utc
 
@@ -24,6 +25,7 @@ FIRST, LAST = (int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp(
 class _Clock(NamedTuple):
     changes: Times  # local seconds from which the next offset holds
     offsets: Times  # one more than there are changes
+    instants: Times  # epoch seconds of the changes
 
 
 def from_local(local: Times, zone: str) -> Times:
@@ -31,6 +33,18 @@ def from_local(local: Times, zone: str) -> Times:
     clock = _clock(zone)
     found: Times = local - clock.offsets[np.searchsorted(clock.changes, local, side="right")]
     return found
+
+
+def offsets_of(zone: str) -> tuple[Times, Times]:
+    """When the clock of a zone changes, (n,) epoch seconds, and its seconds ahead of UTC before, between and after.
+
+    InputError for a name that the time zone database does not know.
+    """
+    try:
+        clock = _clock(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError(f"{zone!r} is no time zone; name one such as America/New_York or UTC", field="zone") from None
+    return clock.instants, clock.offsets
 
 
 def local_day(epoch: int, zone: str) -> date:
@@ -57,7 +71,7 @@ def _clock(zone: str) -> _Clock:
     before = np.flatnonzero(np.diff(daily))
     instants = np.array([_change(known, mornings[at], mornings[at + 1]) for at in before.tolist()], dtype=np.int64)
     old, new = daily[before], daily[before + 1]
-    return _Clock(instants + np.maximum(old, new), np.concatenate((old, daily[-1:])))
+    return _Clock(instants + np.maximum(old, new), np.concatenate((old, daily[-1:])), instants)
 
 
 def _offset(zone: ZoneInfo, epoch: int) -> int:

@@ -6,8 +6,9 @@ day. Aggregated bars can be aggregated again, so a long range is worked through 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,15 @@ import pyarrow as pa
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
+from ffe_core.calendars.zones import offsets_of
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
+from ffe_core.insight.local_grid import LocalGrid
 from ffe_core.storage.lake.snapshot import MICROS, Ints, epochs
 from ffe_core.timeframes import TIMEFRAMES, seconds
 from ffe_core.times import DAY
 
+UTC = "UTC"
 _WEEK = 7 * DAY
 # The epoch began on a Thursday.
 _FIRST_MONDAY = 4 * DAY
@@ -36,6 +40,8 @@ class BarSize:
     seconds: int
     """Length; the mean length where it is months."""
     months: int = 0
+    zone: str = UTC
+    """Whose midnights bars are counted from."""
 
     @property
     def is_timeframe(self) -> bool:
@@ -44,23 +50,34 @@ class BarSize:
 
     def buckets(self, open_times: Ints) -> Ints:
         """Where the bar that holds each open begins (epoch seconds)."""
-        if self.months:
-            months = open_times.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-            return _month_starts(months - months % self.months)
-        origin = _FIRST_MONDAY if self.seconds == _WEEK else 0
-        return open_times - (open_times - origin) % self.seconds
+        return self._floor(open_times) if self.zone == UTC else _local(self).buckets(open_times)
 
     def after(self, buckets: Ints) -> Ints:
         """Where the bar after each of these begins."""
-        if self.months:
-            months = buckets.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-            return _month_starts(months + self.months)
-        return buckets + self.seconds
+        return self._after(buckets) if self.zone == UTC else _local(self).after(buckets)
 
     def widened(self, start: int, end: int) -> tuple[int, int]:
         """The range with the bars that it cuts taken whole."""
         first, last = (int(at) for at in self.buckets(np.array([start, max(start, end - 1)])))
         return first, int(self.after(np.array([last]))[0])
+
+    def _floor(self, times: Ints) -> Ints:
+        if self.months:
+            months = times.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+            return _month_starts(months - months % self.months)
+        origin = _FIRST_MONDAY if self.seconds == _WEEK else 0
+        return times - (times - origin) % self.seconds
+
+    def _after(self, buckets: Ints) -> Ints:
+        if self.months:
+            months = buckets.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+            return _month_starts(months + self.months)
+        return buckets + self.seconds
+
+
+@lru_cache
+def _local(size: BarSize) -> LocalGrid:
+    return LocalGrid(size.zone, size.seconds, size._floor, size._after)
 
 
 def _month_starts(months: Ints) -> Ints:
@@ -80,13 +97,44 @@ LADDER: tuple[BarSize, ...] = (
 )
 """Bar sizes, the smallest first: the timeframes, then "1w", "1M", "3M", "1y"."""
 
+DERIVED: tuple[BarSize, ...] = (
+    BarSize("3m", 180),
+    BarSize("10m", 600),
+    BarSize("30m", 1800),
+    BarSize("2h", 7200),
+    BarSize("6h", 21_600),
+    BarSize("8h", 28_800),
+    BarSize("12h", 43_200),
+    BarSize("1w", _WEEK),
+    _months("1mo", 1),
+)
+"""Derived timeframes: kept nowhere, made of stored bars whenever somebody asks, beside the rungs of the ladder."""
+SIZES: tuple[BarSize, ...] = tuple(sorted({*LADDER, *DERIVED}, key=lambda size: (size.seconds, size.name)))
+"""Every size that bars can be had in, the smallest first."""
+
 
 def bar_size(name: str) -> BarSize:
     """The rung of this name; InputError for another."""
-    for size in LADDER:
+    return _named(name, LADDER, "bar size")
+
+
+def size_named(name: str, zone: str = UTC, field: str = "timeframe") -> BarSize:
+    """The rung or derived timeframe of this name, on the grid of UTC or of a named zone.
+
+    InputError of the field for another name, of the field `zone` for what is no zone.
+    """
+    found = _named(name, SIZES, field)
+    if zone == UTC:
+        return found
+    offsets_of(zone)
+    return replace(found, zone=zone)
+
+
+def _named(name: str, sizes: Sequence[BarSize], field: str) -> BarSize:
+    for size in sizes:
         if size.name == name:
             return size
-    raise InputError(f"{name!r} is unknown; use one of {', '.join(size.name for size in LADDER)}", field="bar size")
+    raise InputError(f"{name!r} is unknown; use one of {', '.join(size.name for size in sizes)}", field=field)
 
 
 def rungs(timeframe: str) -> list[BarSize]:

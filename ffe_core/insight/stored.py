@@ -46,7 +46,7 @@ def stored_series(lake: DeltaLakeManager) -> list[SeriesSummary]:
 def require_stored(lake: DeltaLakeManager, series: Series) -> Snapshot:
     """The snapshot of a series' table; InputError listing what there is if it holds nothing of the series."""
     snapshot = lake.snapshot(series.table)
-    if snapshot is None or not _is_stored(snapshot, series):
+    if snapshot is None or not is_stored(snapshot, series):
         raise InputError(_unknown(series, [summary.series for summary in stored_series(lake)]))
     return snapshot
 
@@ -59,8 +59,16 @@ def covered(snapshot: Snapshot, series: Series) -> tuple[int, int]:
     return low, last + series.step
 
 
-def _is_stored(snapshot: Snapshot, series: Series) -> bool:
+def is_stored(snapshot: Snapshot, series: Series) -> bool:
+    """Whether the table holds bars of a series, as far as the log tells."""
     return series.provider in _providers(snapshot, series, snapshot.files(series))
+
+
+def providers_of(snapshot: Snapshot, asset_pair: str, timeframe: str) -> list[str]:
+    """Who has bars of a pair in the table of a timeframe, by name."""
+    everything = snapshot.all_files()
+    files = everything.where(everything.pairs == asset_pair)
+    return _providers(snapshot, Series(asset_pair, timeframe, ""), files) if len(files) else []
 
 
 def _providers(snapshot: Snapshot, pair_of: Series, files: Files) -> list[str]:

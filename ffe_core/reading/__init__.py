@@ -1,0 +1,1 @@
+"""Reading of candles into other tools: pandas, polars, Arrow, DuckDB."""

@@ -1,0 +1,217 @@
+"""Question of a reader: which stored series, which range and which bars are meant by what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ffe_core import times
+from ffe_core.calendars.zones import from_local, offsets_of
+from ffe_core.candles import table_name
+from ffe_core.errors import InputError
+from ffe_core.insight.aggregate import UTC, BarSize, size_named
+from ffe_core.insight.bars import Moment, moment_micros
+from ffe_core.insight.stored import is_stored, providers_of, require_stored
+from ffe_core.instruments.lists import split_names
+from ffe_core.instruments.matching import meant
+from ffe_core.locations import lake_address
+from ffe_core.series import Series
+from ffe_core.settings import Settings
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.snapshot import Snapshot
+from ffe_core.timeframes import TIMEFRAMES, seconds
+
+Lake = DeltaLakeManager | str | Path
+_SHORTEST_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What to read: series of one table, each once, and the bars of them that open in [start, end), epoch seconds."""
+
+    snapshot: Snapshot
+    series: tuple[Series, ...]
+    start: int
+    end: int
+    known_at: int | None
+    """Epoch microseconds; None for the current view."""
+    size: BarSize | None
+    """What to resample to; None for bars as they are stored."""
+
+    def source_range(self) -> tuple[int, int]:
+        """The range in which the stored bars open that these are made of."""
+        if self.size is None:
+            return self.start, self.end
+        first, last = (int(at) for at in self.size.buckets(np.array([self.start, self.end - 1])))
+        whole, end = (int(at) for at in self.size.after(np.array([first, last])))
+        return (first if first == self.start else whole), end
+
+
+def asked(
+    lake: DeltaLakeManager,
+    pairs: str | Iterable[str],
+    timeframe: str,
+    start: times.Instant | None,
+    end: times.Instant | None,
+    provider: str | None = None,
+    as_known_at: Moment | str | None = None,
+    resample: str | None = None,
+    zone: str = UTC,
+) -> Asked:
+    """What is meant. InputError, naming the argument and what there is, for what cannot be read."""
+    wanted = [pairs] if isinstance(pairs, str) else list(pairs)
+    names = list(dict.fromkeys(name for text in wanted for name in split_names(text)))
+    if not names:
+        raise InputError("none given; name at least one, for example BTCUSD", field="pairs")
+    moment = moment_micros(
+        times.parse_moment(as_known_at, "as_known_at") if isinstance(as_known_at, str) else as_known_at
+    )
+    source, size = _sizes(lake, names, timeframe, (start, end), provider, resample, zone)
+    snapshot, series = _stored(lake, names, source, provider)
+    return Asked(snapshot, series, *_range(snapshot, series, start, end, zone), moment, size)
+
+
+def lake_of(lake: Lake | None, settings: Settings) -> DeltaLakeManager:
+    """The lake that is meant; the one of the settings if none is named. InputError for a place that cannot be."""
+    if isinstance(lake, DeltaLakeManager):
+        return lake
+    return _opened(settings.lake_uri if lake is None else lake_address(lake, "lake"))
+
+
+@lru_cache(maxsize=8)
+def _opened(address: str) -> DeltaLakeManager:
+    """One object a lake: it keeps the newest snapshot of each table until a commit follows it."""
+    return DeltaLakeManager(address)
+
+
+def _sizes(
+    lake: DeltaLakeManager,
+    names: Sequence[str],
+    timeframe: str,
+    span: tuple[times.Instant | None, times.Instant | None],
+    provider: str | None,
+    resample: str | None,
+    zone: str,
+) -> tuple[str, BarSize | None]:
+    """The stored timeframe to read, and the size to make of it; None where that is the same."""
+    if resample is not None:
+        if timeframe not in TIMEFRAMES:
+            raise InputError(
+                f"{timeframe!r} is not stored; give one of {', '.join(TIMEFRAMES)} to resample from", field="timeframe"
+            )
+        return timeframe, size_named(resample, zone, "resample")
+    if timeframe in TIMEFRAMES and zone == UTC:
+        return timeframe, None
+    size = size_named(timeframe, zone, "timeframe")
+    return source_of(lake, names, size, span, provider), size
+
+
+def source_of(
+    lake: DeltaLakeManager,
+    names: Sequence[str],
+    size: BarSize,
+    span: tuple[times.Instant | None, times.Instant | None],
+    provider: str | None,
+) -> str:
+    """The stored timeframe that a size is made of: of those that fit, the one with most of the range, or the largest.
+
+    InputError if none of the pairs is stored in one that fits.
+    """
+    fitting = [name for name in TIMEFRAMES if _fits(name, size)]
+    held = {name: _held(lake, names, name, span, provider, size.zone) for name in reversed(fitting)}
+    best = max(held, key=lambda name: held[name], default=None)
+    if best is None or held[best] < 0:
+        raise InputError(
+            f"{size.name} on the grid of {size.zone} is made of {' or '.join(fitting) or 'bars under 1m'}, and"
+            f" {', '.join(names[:5])} is stored in none of these; backfill one of them first",
+            field="timeframe",
+        )
+    return best
+
+
+def _fits(timeframe: str, size: BarSize) -> bool:
+    step = seconds(timeframe)
+    length = _SHORTEST_DAY if size.months else size.seconds
+    if step > size.seconds or length % step:
+        return False
+    return size.zone == UTC or not (offsets_of(size.zone)[1] % step).any()
+
+
+def _held(
+    lake: DeltaLakeManager,
+    names: Sequence[str],
+    timeframe: str,
+    span: tuple[times.Instant | None, times.Instant | None],
+    provider: str | None,
+    zone: str,
+) -> int:
+    """Seconds of the range that the pairs are stored in, added up; -1 if one of them is not stored at all."""
+    if lake.snapshot(table_name(timeframe)) is None:
+        return -1
+    try:
+        snapshot, series = _stored(lake, names, timeframe, provider)
+    except InputError:
+        return -1
+    start, end = _range(snapshot, series, *span, zone)
+    found = (snapshot.files(one) for one in series)
+    ends = [(int(files.first.min()), int(files.last.max()) + seconds(timeframe)) for files in found]
+    return sum(max(0, min(end, last) - max(start, first)) for first, last in ends)
+
+
+def _stored(
+    lake: DeltaLakeManager, names: Sequence[str], timeframe: str, provider: str | None
+) -> tuple[Snapshot, tuple[Series, ...]]:
+    """The series that are meant, each once. InputError, listing what there is, for one that is not stored."""
+    snapshot = lake.snapshot(table_name(timeframe))
+    if snapshot is None:
+        require_stored(lake, Series(names[0], timeframe, provider or "any provider"))
+        raise AssertionError("a table that is not there holds nothing")
+    found = dict.fromkeys(_series(lake, snapshot, name, timeframe, provider) for name in names)
+    return snapshot, tuple(found)
+
+
+def _series(lake: DeltaLakeManager, snapshot: Snapshot, name: str, timeframe: str, provider: str | None) -> Series:
+    if provider is not None and is_stored(snapshot, exact := Series(name, timeframe, provider)):
+        return exact
+    pair = meant(name, snapshot.pairs())
+    if provider is not None:
+        require_stored(lake, series := Series(pair, timeframe, provider))
+        return series
+    providers = providers_of(snapshot, pair, timeframe)
+    if len(providers) > 1:
+        raise InputError(
+            f"{pair} {timeframe} is stored from {', '.join(providers)}; name one of them", field="provider"
+        )
+    if not providers:
+        require_stored(lake, Series(pair, timeframe, "any provider"))
+    return Series(pair, timeframe, providers[0])
+
+
+def _range(
+    snapshot: Snapshot,
+    series: Sequence[Series],
+    start: times.Instant | None,
+    end: times.Instant | None,
+    zone: str,
+) -> tuple[int, int]:
+    """The range that is meant: a date is that whole day of the zone, and without an end it is all that is stored."""
+    files = [snapshot.files(one) for one in series]
+    first = min(int(one.first.min()) for one in files) if start is None else _instant(start, zone, "start")
+    last = max(int(one.last.max()) for one in files) + 1 if end is None else _instant(end, zone, "end", is_end=True)
+    if last <= first:
+        shown = "the end of what is stored" if end is None else end
+        raise InputError(
+            f"{shown} is not after start {start}; give a range such as 2024-01-01 to 2024-01-31", field="end"
+        )
+    return first, last
+
+
+def _instant(given: times.Instant, zone: str, field: str, *, is_end: bool = False) -> int:
+    at = times.parse_instant(given, field, end=is_end)
+    if zone == UTC or not times.is_date(given):
+        return at
+    return int(from_local(np.array([at]), zone)[0])

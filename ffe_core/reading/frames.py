@@ -1,0 +1,36 @@
+"""Frames: a table of candles as the tool of whoever asked wants it, and the packages that this needs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+
+from ffe_core.errors import InputError, PackageMissing
+
+As = Literal["pandas", "polars", "arrow"]
+
+
+def checked_as(as_: str) -> str:
+    """The name of a tool as given; InputError for one that there is not, PackageMissing if it is not installed."""
+    if as_ not in get_args(As):
+        raise InputError(f"{as_!r} is unknown; use one of {', '.join(get_args(As))}", field="as_")
+    if as_ == "polars":
+        package("polars")
+    return as_
+
+
+def frame(table: pa.Table, as_: str) -> Any:
+    """The table as a pandas.DataFrame, a polars.DataFrame, or as it is."""
+    if as_ == "pandas":
+        return table.to_pandas()
+    return package("polars").from_arrow(table, rechunk=False) if as_ == "polars" else table
+
+
+def package(name: str) -> Any:
+    """An optional package, imported. PackageMissing, with how to install it, if it is not there."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise PackageMissing(name) from error

@@ -1,0 +1,120 @@
+"""Loading of candles: the bars of many pairs in one frame, as they are stored or resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ffe_core.candles import TIMESTAMP, VALUES
+from ffe_core.errors import InputError
+from ffe_core.insight.aggregate import UTC
+from ffe_core.insight.bars import Moment, checked_columns
+from ffe_core.insight.resample import COUNTS, resample
+from ffe_core.reading.asked import Asked, Lake, asked, lake_of
+from ffe_core.reading.calendars import calendars
+from ffe_core.reading.frames import checked_as, frame
+from ffe_core.series import Series
+from ffe_core.settings import Settings
+from ffe_core.storage.lake.current_rows import current_rows
+from ffe_core.times import Instant
+
+_KEYS = ("timestamp", "asset_pair")
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+
+
+def load_candles(
+    pairs: str | Iterable[str],
+    timeframe: str,
+    start: Instant | None = None,
+    end: Instant | None = None,
+    provider: str | None = None,
+    as_known_at: Moment | str | None = None,
+    columns: Sequence[str] | None = None,
+    resample: str | None = None,
+    as_: str = "pandas",
+    *,
+    zone: str = UTC,
+    lake: Lake | None = None,
+    config: Mapping[str, Any] | Settings | None = None,
+) -> Any:
+    """Read the bars of `pairs` that open in [start, end): pair after pair as given, each by time, every bar once.
+
+    `start` and `end` are dates (the whole UTC day, the end's too), times with a zone or epoch seconds; None is all that
+    is stored. `provider` may be left out where a pair is stored from one. `as_known_at` (a time with a zone) gives the
+    bars as they were known then; without it the latest version of each.
+
+    Columns: timestamp (bar open, UTC, microseconds), asset_pair (a category), then `columns`: open, high, low, close
+    and volume if not said, or any of source_provider, _extracted_at, _ingestion_id, is_mock, _dead_letter_id.
+
+    `resample`, or a derived `timeframe` (3m, 10m, 30m, 2h, 6h, 8h, 12h, 1w, 1mo), makes larger bars of stored ones, on
+    the grid of UTC or of `zone`, whose days the dates are then: values as `insight.resample` says, and `sources`,
+    `expected` and `is_complete` of each. A derived timeframe is made of the stored one that holds most of the range.
+
+    Returns a pandas.DataFrame, or a polars.DataFrame or pyarrow.Table for `as_` "polars" or "arrow". `lake` is another
+    place than the settings' own, `config` settings as for the ingesters. InputError names the argument that is wrong
+    and what there is; PackageMissing what is to be installed; StorageError what cannot be read.
+    """
+    checked_as(as_)
+    settings = Settings.load(config)
+    question = asked(lake_of(lake, settings), pairs, timeframe, start, end, provider, as_known_at, resample, zone)
+    return frame(table_of(question, columns, settings, is_own_lake=lake is None), as_)
+
+
+def table_of(
+    question: Asked, columns: Sequence[str] | None, settings: Settings, *, is_own_lake: bool = True
+) -> pa.Table:
+    """The answer to a question as an Arrow table, its columns as `load_candles` says."""
+    names = _names(question, columns)
+    if question.size is None:
+        rows = current_rows(question.snapshot, question.series, question.start, question.end, names, question.known_at)
+    else:
+        rows = _resampled(question, settings, is_own_lake)
+        names = [*names, *COUNTS]
+    return joined(question.series, rows, names)
+
+
+def _names(question: Asked, columns: Sequence[str] | None) -> list[str]:
+    """The columns beside those that every answer has."""
+    if columns is None:
+        return list(VALUES)
+    if isinstance(columns, str):
+        raise InputError(f"{columns!r} is one text; give a list, for example [{columns!r}]", field="columns")
+    given = list(dict.fromkeys(name for name in columns if name not in _KEYS))
+    if question.size is None:
+        return list(checked_columns(given))
+    unknown = [name for name in given if name not in (*VALUES, *COUNTS)]
+    if unknown:
+        raise InputError(
+            f"{', '.join(unknown)} cannot be had of resampled bars; they have {', '.join((*VALUES, *COUNTS))}",
+            field="columns",
+        )
+    return [name for name in given if name in VALUES]
+
+
+def _resampled(question: Asked, settings: Settings, is_own_lake: bool) -> list[pa.Table]:
+    assert question.size is not None
+    start, end = question.source_range()
+    if end <= start:
+        empty = pa.schema([("timestamp", TIMESTAMP), *((name, pa.float64()) for name in VALUES)]).empty_table()
+        stored = [empty for _ in question.series]
+    else:
+        stored = current_rows(question.snapshot, question.series, start, end, VALUES, question.known_at)
+    with calendars(settings, is_own_lake=is_own_lake) as calendar_of:
+        return [
+            resample(rows, series, question.size, calendar_of(series))
+            for series, rows in zip(question.series, stored, strict=True)
+        ]
+
+
+def joined(series: Sequence[Series], rows: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
+    """Bars of several series under one another, each with its pair."""
+    pairs = pa.array([one.asset_pair for one in series], pa.string())
+    parts = []
+    for place, table in enumerate(rows):
+        codes = pa.array(np.full(table.num_rows, place, np.int32))
+        pair = pa.DictionaryArray.from_arrays(codes, pairs)
+        parts.append(table.select(["timestamp", *names]).add_column(1, pa.field("asset_pair", _NAMES), pair))
+    return pa.concat_tables(parts)

