@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
     from ffe_core.ingestion.multi_asset_batch_ingester import MultiAssetBatchIngester
     from ffe_core.reading.load import load_candles
+    from ffe_core.reading.matrix import price_matrix
+    from ffe_core.reading.scan import scan_candles
     from ffe_core.storage.dead_letters.queue import DeadLetterQueue
     from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
     from ffe_core.storage.watermark_store import WatermarkStore
@@ -25,6 +27,8 @@ __all__ = [
     "MultiAssetBatchIngester",
     "WatermarkStore",
     "load_candles",
+    "price_matrix",
+    "scan_candles",
 ]
 
 _HOMES = {
@@ -34,6 +38,8 @@ _HOMES = {
     "MultiAssetBatchIngester": "ffe_core.ingestion.multi_asset_batch_ingester",
     "WatermarkStore": "ffe_core.storage.watermark_store",
     "load_candles": "ffe_core.reading.load",
+    "price_matrix": "ffe_core.reading.matrix",
+    "scan_candles": "ffe_core.reading.scan",
 }
 
 

@@ -18,6 +18,8 @@ from ffe_core import (
     MultiAssetBatchIngester,
     WatermarkStore,
     load_candles,
+    price_matrix,
+    scan_candles,
 )
 from ffe_core.providers import PROVIDERS
 from ffe_core.providers.alpha_vantage import AlphaVantageProvider
@@ -37,6 +39,8 @@ def test_all_is_sorted_complete_and_real():
         "MultiAssetBatchIngester",
         "WatermarkStore",
         "load_candles",
+        "price_matrix",
+        "scan_candles",
     }
     for name in ffe_core.__all__:
         member = getattr(ffe_core, name)
@@ -76,6 +80,8 @@ SIGNATURES: list[tuple[Any, list[str], dict[str, Any]]] = [
         {"provider": "alpha_vantage"},
     ),
     (load_candles, READ, {"as_": "pandas"}),
+    (scan_candles, READ, {"as_": "polars"}),
+    (price_matrix, [*READ[:6], "field", "resample", "as_"], {"field": "close", "as_": "pandas"}),
     *(
         (kind.get_historical_data, ["self", "asset_pair", "start", "end", "timeframe"], {})
         for kind in (AlphaVantageProvider, CoinbaseDataProvider, OandaDataProvider, SimulatedProvider)

@@ -61,7 +61,10 @@ def covered(snapshot: Snapshot, series: Series) -> tuple[int, int]:
 
 def is_stored(snapshot: Snapshot, series: Series) -> bool:
     """Whether the table holds bars of a series, as far as the log tells."""
-    return series.provider in _providers(snapshot, series, snapshot.files(series))
+    files = snapshot.files(series)
+    if (files.providers == series.provider).any():  # a first or a last of a file is there
+        return True
+    return series.provider in _providers(snapshot, series, files)
 
 
 def providers_of(snapshot: Snapshot, asset_pair: str, timeframe: str) -> list[str]:

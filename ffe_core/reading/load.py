@@ -67,17 +67,25 @@ def table_of(
     question: Asked, columns: Sequence[str] | None, settings: Settings, *, is_own_lake: bool = True
 ) -> pa.Table:
     """The answer to a question as an Arrow table, its columns as `load_candles` says."""
-    names = _names(question, columns)
+    names = names_of(question, columns)
+    return joined(question.series, rows_of(question, names, settings, is_own_lake=is_own_lake), names)
+
+
+def rows_of(question: Asked, names: Sequence[str], settings: Settings, *, is_own_lake: bool) -> list[pa.Table]:
+    """The bars of each series: timestamp, `names` and perhaps more."""
     if question.size is None:
-        rows = current_rows(question.snapshot, question.series, question.start, question.end, names, question.known_at)
-    else:
-        rows = _resampled(question, settings, is_own_lake)
-        names = [*names, *COUNTS]
-    return joined(question.series, rows, names)
+        span = question.start, question.end
+        return current_rows(question.snapshot, question.series, *span, names, question.known_at)
+    return _resampled(question, settings, is_own_lake)
 
 
-def _names(question: Asked, columns: Sequence[str] | None) -> list[str]:
-    """The columns beside those that every answer has."""
+def names_of(question: Asked, columns: Sequence[str] | None) -> list[str]:
+    """The columns beside timestamp and pair. InputError for one that these bars do not have."""
+    counts = [] if question.size is None else COUNTS
+    return [*(_chosen(question, columns)), *counts]
+
+
+def _chosen(question: Asked, columns: Sequence[str] | None) -> list[str]:
     if columns is None:
         return list(VALUES)
     if isinstance(columns, str):
@@ -112,9 +120,7 @@ def _resampled(question: Asked, settings: Settings, is_own_lake: bool) -> list[p
 def joined(series: Sequence[Series], rows: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
     """Bars of several series under one another, each with its pair."""
     pairs = pa.array([one.asset_pair for one in series], pa.string())
-    parts = []
-    for place, table in enumerate(rows):
-        codes = pa.array(np.full(table.num_rows, place, np.int32))
-        pair = pa.DictionaryArray.from_arrays(codes, pairs)
-        parts.append(table.select(["timestamp", *names]).add_column(1, pa.field("asset_pair", _NAMES), pair))
-    return pa.concat_tables(parts)
+    codes = np.repeat(np.arange(len(rows), dtype=np.int32), [table.num_rows for table in rows])
+    pair = pa.DictionaryArray.from_arrays(codes, pairs)
+    together = pa.concat_tables([table.select(["timestamp", *names]) for table in rows])
+    return together.add_column(1, pa.field("asset_pair", _NAMES), pair)

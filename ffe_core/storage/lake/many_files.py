@@ -36,7 +36,7 @@ def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequ
     files = [folder / path for path in paths]
     try:
         frame = pl.scan_parquet(
-            files, schema=schema, glob=False, hive_partitioning=False, extra_columns="ignore"
+            files, schema=schema, glob=False, hive_partitioning=False, extra_columns="ignore", use_statistics=False
         ).collect()
     except (pl.exceptions.PolarsError, OSError):
         return None
