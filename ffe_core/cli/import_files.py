@@ -17,6 +17,7 @@ from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import Profile
 from ffe_core.operations.imports.options import DATES, columns_named, request_of
+from ffe_core.operations.imports.request import ImportRequest
 from ffe_core.operations.imports.service import Imports, planned, profiles_of, save_profile
 from ffe_core.settings import Settings
 
@@ -123,15 +124,13 @@ def run(arguments: argparse.Namespace) -> int:
         tell(f"kept as profile {arguments.save_profile} in {path}")
     if arguments.dry_run:
         return _show_plan(plan, arguments.json)
-    return _import(plan, settings, arguments)
+    return _import(plan, request, settings, arguments)
 
 
-def _import(plan: ImportPlan, settings: Settings, arguments: argparse.Namespace) -> int:
+def _import(plan: ImportPlan, request: ImportRequest, settings: Settings, arguments: argparse.Namespace) -> int:
     with run_service(settings) as service:
         imports = Imports(service)
-        run_id = imports.start(
-            plan, actor(), "command line", again=arguments.again, lease_wait=settings.lease_wait_seconds
-        )
+        run_id = imports.start(plan, request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
         results = follow(service, run_id, Progress())
         tidy_after(service, run_id)
     unreadable = [{"file": path, "error": why} for path, why in plan.unreadable]

@@ -7,7 +7,8 @@ from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.operations.imports.options import names_say, request_of
 from ffe_core.operations.imports.places import check_place
-from ffe_core.operations.imports.service import ImportRequest, Imports, planned, profiles_of, save_profile
+from ffe_core.operations.imports.request import ImportRequest
+from ffe_core.operations.imports.service import Imports, planned, profiles_of, save_profile
 from ffe_core.storage.state.imported_files import ImportedFiles
 from ffe_core.timeframes import TIMEFRAMES
 from pages.import_files.found import show_imported, show_looks, show_plan
@@ -109,7 +110,7 @@ def start() -> None:
     held, asked_for = st.session_state.get("import_shown"), request()
     if held is None or asked_for is None or held[0] != asked_for:
         raise InputError("nothing was started: what you ask for has changed. Look at it, then start it")
-    run_id = Imports(service().run_service).start(held[1], actor(), again=asked_for.again)
+    run_id = Imports(service().run_service).start(held[1], asked_for, actor())
     st.session_state.pop("import_shown", None)
     go("run", id=str(run_id))
 

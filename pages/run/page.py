@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.operations.imports.service import IMPORT
+from ffe_core.operations.imports.service import IMPORT, Imports
 from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
@@ -63,10 +63,11 @@ def actions(run: Run, rows: list[RunSeries]) -> None:
         st.button(
             "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked
         )
-    if run.is_active or run.kind != "backfill":
+    if run.is_active or run.kind not in ("backfill", IMPORT):
         return
+    verbs = console.run_service if run.kind == "backfill" else Imports(console.run_service)
     if run.state in (run_states.INTERRUPTED, run_states.CANCELLED):
-        act("Continue", ":material/resume:", "run_continue", console.run_service.resume, run_id, locked)
+        act("Continue", ":material/resume:", "run_continue", verbs.resume, run_id, locked)
     failed = [row for row in rows if row.state == run_states.FAILED]
     for_good = [row for row in failed if row.next_step_code == CHANGE_REQUEST]
     if for_good:
@@ -79,7 +80,7 @@ def actions(run: Run, rows: list[RunSeries]) -> None:
             args=(run, for_good),
         )
     if failed:
-        verb, kind = console.run_service.retry_failed, "secondary" if for_good == failed else "primary"
+        verb, kind = verbs.retry_failed, "secondary" if for_good == failed else "primary"
         act("Retry failed", ":material/replay:", "run_retry", verb, run_id, locked, kind)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from ffe_core.files.plan import Target
 from ffe_core.operations.console import ConsoleService
-from ffe_core.operations.imports.service import ImportRequest, Imports, planned
+from ffe_core.operations.imports.request import ImportRequest
+from ffe_core.operations.imports.service import Imports, planned
 from tests.files.making import Form, candles, kline, text
 from tests.pages.conftest import Open, words
 
@@ -22,8 +23,8 @@ def imported(console: ConsoleService, tmp_path: Path) -> int:
     lines = KLINES(candles("1h")).splitlines(keepends=True)
     lines[3] = b"1705341600000,1,2,3\n"
     path = Form("", "BTCUSDT-1h-2024-01.csv", "1h", KLINES).write(tmp_path, b"".join(lines))
-    plan = planned(ImportRequest((str(path),), Target.of(f"{SOURCE}/BTCUSDT/1h")), console.settings)
-    run = Imports(console.run_service).start(plan, "ann")
+    request = ImportRequest((str(path),), Target.of(f"{SOURCE}/BTCUSDT/1h"))
+    run = Imports(console.run_service).start(planned(request, console.settings), request, "ann")
     console.run_service.wait(run, 60)
     return run
 

@@ -12,7 +12,7 @@ from ffe_core.files.plan import Target, found_files
 from ffe_core.files.profile import Profiles
 from ffe_core.files.questions import Choice
 from ffe_core.files.recognise import named_by
-from ffe_core.operations.imports.service import ImportRequest
+from ffe_core.operations.imports.request import ImportRequest
 
 DATES = {"day-first": "dmy", "month-first": "mdy"}
 ROLES = ("time", *VALUES)

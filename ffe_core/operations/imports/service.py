@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,18 @@ from typing import Any
 from ffe_core import times
 from ffe_core.errors import InputError
 from ffe_core.files.look import Looker
-from ffe_core.files.plan import ImportPlan, PlannedFile, Planner, Target, answers_of, found_files
+from ffe_core.files.plan import ImportPlan, PlannedFile, Planner, answers_of, found_files
 from ffe_core.files.profile import Profile, Profiles
 from ffe_core.ingestion.file_import import FileImport, FileResult
 from ffe_core.ingestion.series_result import SeriesResult
+from ffe_core.operations.imports.request import ImportRequest, kept_request
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary
 from ffe_core.operations.runs.series_work import Shown, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.series import Series
 from ffe_core.settings import Settings
+from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import NewRun
 from ffe_core.threads import run_to_completion
 
@@ -28,21 +29,6 @@ IMPORT = "import"
 """The kind of a run that imports files."""
 _MOST_FILES = 1_000
 """So many files are named in a run's parameters and in a series' result; the database of files has them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportRequest:
-    """What a person asks for: files or folders, where they go, and the answers they give."""
-
-    files: tuple[str, ...]
-    target: Target
-    profile: str = ""
-    answers: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of a profile."""
-    any_name: bool = False
-    member: str = ""
-    again: bool = False
-    """Whether files that are known are read all the same."""
 
 
 def profiles_of(settings: Settings) -> Profiles:
@@ -55,8 +41,7 @@ def planned(
 ) -> ImportPlan:
     """What an import would do, and what has to be asked first; nothing is stored. InputError for what cannot be."""
     profiles = profiles_of(settings)
-    chosen = profiles.get(request.profile) if request.profile else None
-    looker = Looker(profiles.all(), chosen, answers_of(request.answers))
+    looker = Looker(profiles.all(), request.chosen(profiles), answers_of(request.answers))
     planner = Planner(
         looker, request.target, settings.files.max_unpacked_mb, any_name=request.any_name, member=request.member
     )
@@ -70,9 +55,16 @@ class Imports:
         self._service = service
 
     def start(
-        self, plan: ImportPlan, actor: str, source: str = "console", *, again: bool = False, lease_wait: float = 0.0
+        self,
+        plan: ImportPlan,
+        request: ImportRequest,
+        actor: str,
+        source: str = "console",
+        *,
+        lease_wait: float = 0.0,
+        parent_id: int | None = None,
     ) -> int:
-        """Import what was planned; returns the run's number.
+        """Import what was planned for the request, which is kept with the run; returns its number.
 
         InputError while a question is open or where no file can be read, SeriesHeld if a run works on a series.
         """
@@ -84,12 +76,31 @@ class Imports:
         series = tuple(plan.files)
         if not lease_wait:
             self._service.check_free(series)
-        run = NewRun(
-            IMPORT, plan.target.source, "files", 0, times.now(), series, actor, source, "", None, _parameters(plan)
-        )
-        return self._service.submit(run, partial(self._work, plan, again, lease_wait))
+        kept = {**_parameters(plan), "request": request.kept(profiles_of(self._service.settings))}
+        run = NewRun(IMPORT, plan.target.source, "files", 0, times.now(), series, actor, source, "", parent_id, kept)
+        return self._service.submit(run, partial(self._work, plan, request, lease_wait))
 
-    async def _work(self, plan: ImportPlan, again: bool, lease_wait: float, run_id: int) -> None:
+    def resume(self, run_id: int, actor: str, source: str = "console") -> int:
+        """A new run of the series that an interrupted or cancelled import left unfinished: what is stored is known."""
+        return self._again(run_id, (run_states.INTERRUPTED, run_states.CANCELLED), actor, source)
+
+    def retry_failed(self, run_id: int, actor: str, source: str = "console") -> int:
+        """A new run of just the series that failed, their files as they are now; InputError if none did."""
+        return self._again(run_id, (run_states.FAILED,), actor, source)
+
+    def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
+        run = self._service.runs.get(run_id)
+        if run is None or run.kind != IMPORT:
+            raise InputError(f"there is no import {run_id}; the list of runs shows which there are", field="run")
+        wanted = {row.series for row in self._service.runs.series(run_id) if row.state in which}
+        if not wanted:
+            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
+        request = kept_request(run.parameters)
+        plan = planned(request, self._service.settings)
+        plan.files = {series: files for series, files in plan.files.items() if series in wanted}
+        return self.start(plan, request, actor, source, parent_id=run_id)
+
+    async def _work(self, plan: ImportPlan, request: ImportRequest, lease_wait: float, run_id: int) -> None:
         spans: list[tuple[int, int]] = []
 
         async def one(number: int, series: Series) -> Mapping[str, Any]:
@@ -103,7 +114,7 @@ class Imports:
                     is_stopped=partial(self._service.is_stopping, run_id),
                     progress=lambda report: shown.now_and_then(progressed(report)),
                     max_unpacked_mb=self._service.settings.files.max_unpacked_mb,
-                    again=again,
+                    again=request.again,
                 )
                 report = await run_to_completion(_run, work, plan.files[series], shown)
             if report.end:

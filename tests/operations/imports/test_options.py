@@ -14,7 +14,8 @@ from ffe_core.files.plan import Target, found_files
 from ffe_core.files.profile import Profiles
 from ffe_core.files.questions import Choice
 from ffe_core.operations.imports.options import columns_named, names_say, option_of, request_of
-from ffe_core.operations.imports.service import ImportRequest, planned
+from ffe_core.operations.imports.request import ImportRequest
+from ffe_core.operations.imports.service import planned
 from ffe_core.settings import Settings
 from tests.files.making import lines
 
