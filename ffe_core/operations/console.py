@@ -13,6 +13,7 @@ from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormats
 from ffe_core.operations.gaps import GapVerbs
+from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.operations.instruments.search import InstrumentSearch
 from ffe_core.operations.instruments.service import Instruments
 from ffe_core.operations.leader import Leadership
@@ -79,7 +80,7 @@ class ConsoleService:
             wake=self.scheduler.wake,
         )
         self.upkeep = Upkeep(self.run_service)
-        self.keeper = Keeper(self.upkeep, self.settings.upkeep.every_minutes)
+        self.keeper = Keeper(self.upkeep, self.settings.upkeep.every_minutes, sweep=Uploads(self.settings).sweep)
         self.run_service.on_end = self.keeper.note_end
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -11,7 +11,7 @@ from ffe_core.files.plan import ImportPlan
 from ffe_core.files.questions import Question
 from ffe_core.operations.imports.options import DATES, ROLES, columns_named, option_of
 from ffe_core.operations.imports.service import profiles_of
-from pages.widgets import plain, service
+from pages.widgets import from_url, one_of, plain, service
 
 FOUND_OUT = "Found out"
 TYPED_ABOVE = {"pair", "timeframe"}
@@ -48,6 +48,28 @@ def options() -> dict[str, Any]:
 def forget() -> None:
     """Begin anew, as with other files."""
     st.session_state.import_options = {}
+
+
+def fill_in() -> None:
+    """Take the options from the address, those alone."""
+    forget()
+    kept = options()
+    readers: dict[str, Callable[[str], Any]] = {
+        "profile": one_of(profiles_of(service().settings).all()),
+        **{name: one_of(values) for name, (_, values) in CHOICES.items()},
+        **dict.fromkeys((*TEXTS, *(f"map_{role}" for role in ROLES)), str),
+        **{name: lambda text: one_of(("yes",))(text) == "yes" for name in FLAGS},
+    }
+    for name, read in readers.items():
+        if (value := from_url(name, read, None)) is not None:
+            kept[name] = value
+
+
+def in_address() -> dict[str, str | None]:
+    """The options as the address holds them."""
+    kept = options()
+    names = ("profile", *CHOICES, *TEXTS, *(f"map_{role}" for role in ROLES))
+    return {**{name: kept.get(name) for name in names}, **{name: "yes" if kept.get(name) else None for name in FLAGS}}
 
 
 def given() -> dict[str, Any]:
@@ -103,7 +125,8 @@ def _answer(code: str, answers: Sequence[tuple[str, Any]]) -> None:
 
 def fields(plan: ImportPlan | None, is_open: bool) -> None:
     """Draw every option, with what was chosen so far."""
-    with st.expander("How the files are read", icon=":material/tune:", expanded=is_open):
+    # With a key it stays open when what stands above it has gone.
+    with st.expander("How the files are read", icon=":material/tune:", expanded=is_open, key="import_reading"):
         st.caption("What is left empty is found out from the files, or asked.")
         _select("profile", "Profile", sorted(profiles_of(service().settings).all()))
         for names in _rows([*CHOICES], 4):

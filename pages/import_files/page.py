@@ -9,12 +9,14 @@ from ffe_core.operations.imports.options import names_say, request_of
 from ffe_core.operations.imports.places import check_place
 from ffe_core.operations.imports.request import ImportRequest
 from ffe_core.operations.imports.service import Imports, planned, profiles_of, save_profile
+from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.storage.state.imported_files import ImportedFiles
 from ffe_core.timeframes import TIMEFRAMES
 from pages.import_files.found import show_imported, show_looks, show_plan
-from pages.import_files.options import ask, fields, forget, given
+from pages.import_files.options import ask, fields, fill_in, forget, given, in_address
+from pages.import_files.upload import upload_field
 from pages.server.settings import is_shared
-from pages.widgets import actor, go, many, plain, section, service
+from pages.widgets import actor, arrived, from_url, go, keep_in_url, many, notes, one_of, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.verbs import changing, done, refusable, told
 
@@ -26,29 +28,72 @@ def path() -> str:
     return str(st.session_state.get("import_path") or "").strip()
 
 
+def paths() -> tuple[str, ...]:
+    """What is to be imported: files that were uploaded, or what is named on the server. InputError if it cannot be."""
+    if token := st.session_state.get("import_upload"):
+        return tuple(map(str, Uploads(service().settings).files(token)))
+    if path():
+        check_place(path(), service().settings, is_shared=is_shared())
+    return (path(),) if path() else ()
+
+
 @refusable()
 def other_files() -> None:
     """Begin anew with other files: pair and timeframe as their names say."""
     forget()
     st.session_state.import_pair, st.session_state.import_timeframe = "", None
     try:
-        check_place(path() or ".", service().settings, is_shared=is_shared())
-        pair, timeframe = names_say((path(),), profiles_of(service().settings)) if path() else ("", "")
+        named = paths()
+        pair, timeframe = names_say(named, profiles_of(service().settings)) if named else ("", "")
     except InputError:
         return  # it is told at the field
     st.session_state.import_pair, st.session_state.import_timeframe = pair, timeframe or None
 
 
+def prefill() -> None:
+    """Put what the address asks for into the form, when somebody comes by it with something."""
+    state = st.session_state
+    if not arrived("import_path") or not st.query_params:
+        return
+    state.import_upload = from_url("upload", uploaded, "")
+    state.import_path = from_url("path", str, "")
+    state.import_source = from_url("source", str, "")
+    state.import_pair = from_url("pair", str, "")
+    state.import_timeframe = from_url("timeframe", one_of(TIMEFRAMES), None)
+    fill_in()
+
+
+def uploaded(token: str) -> str:
+    """An upload that is there. InputError for another."""
+    Uploads(service().settings).files(token)
+    return token
+
+
+def remember() -> None:
+    """Keep the form in the address, so that it can be sent on and outlives a reload."""
+    state = st.session_state
+    keep_in_url(
+        upload=state.get("import_upload"),
+        path=path(),
+        source=state.get("import_source"),
+        pair=state.get("import_pair"),
+        timeframe=state.get("import_timeframe"),
+        **in_address(),
+    )
+
+
 def files_form() -> dict[str, DeltaGenerator]:
     """What to import, and where it goes; returns the places, by field, to tell what is wrong with them."""
     places = {}
+    upload_field(other_files)
     st.text_input(
-        "File or folder on the server",
+        "Or a file or folder on the server",
         key="import_path",
         max_chars=4_000,
         placeholder="/data/klines",
         on_change=other_files,
-        help="CSV, TSV, JSON, parquet, feather, DBN, bi5; also in zip, gz, zst and tar. Folders with all below them.",
+        disabled=bool(st.session_state.get("import_upload")),
+        help="Folders with all below them.",
     )
     places["files"] = st.container()
     first, second, third = st.columns([1, 1, 2])
@@ -72,13 +117,12 @@ def tell(place: DeltaGenerator, wrong: InputError) -> None:
 def request() -> ImportRequest | None:
     """What is asked for; None while something of it is missing. InputError for what cannot be."""
     state = st.session_state
-    if path():
-        check_place(path(), service().settings, is_shared=is_shared())
-    if not path() or not state.get("import_source", "").strip():
+    named = paths()
+    if not named or not (state.get("import_source") or "").strip():
         return None
     where = [state.import_source.strip(), (state.import_pair or "").strip(), state.import_timeframe or ""]
     target = Target.of("/".join(where[:2] if not where[2] else where).rstrip("/"))
-    return request_of((path(),), target, given())
+    return request_of(named, target, given())
 
 
 def look(asked_for: ImportRequest) -> ImportPlan:
@@ -111,7 +155,9 @@ def start() -> None:
     if held is None or asked_for is None or held[0] != asked_for:
         raise InputError("nothing was started: what you ask for has changed. Look at it, then start it")
     run_id = Imports(service().run_service).start(held[1], asked_for, actor())
-    st.session_state.pop("import_shown", None)
+    for name in ("import_shown", "import_upload"):
+        st.session_state.pop(name, None)
+    forget()
     go("run", id=str(run_id))
 
 
@@ -145,7 +191,7 @@ def buttons(plan: ImportPlan | None, missing: str) -> None:
         st.button(
             "Look again", key="import_again", icon=":material/refresh:", on_click=look_again, disabled=plan is None
         )
-        with st.popover("Keep as profile", icon=":material/bookmark_add:"):
+        with st.popover("Keep as profile", icon=":material/bookmark_add:", key="import_keep"):
             st.text_input("Name", key="import_profile_name", max_chars=60, placeholder="my-broker")
             st.button("Keep", key="import_profile_keep", on_click=keep_profile, disabled=bool(missing))
         if missing:
@@ -158,7 +204,7 @@ def planned_now(places: dict[str, DeltaGenerator]) -> tuple[ImportPlan | None, s
     try:
         asked_for = request()
         if asked_for is None:
-            return None, "name the source, such as files:binance" if path() else "name the files"
+            return None, "name the source, such as files:binance" if paths() else "name the files"
         return look(asked_for), ""
     except InputError as error:
         tell(places.get(error.field or "", places["as"]), error)
@@ -166,8 +212,11 @@ def planned_now(places: dict[str, DeltaGenerator]) -> tuple[ImportPlan | None, s
 
 
 heading("Import files")
+prefill()
+notes()
 with section("The form"):
     shown, lacking = planned_now(files_form())
+    remember()
     if shown is not None and shown.questions:
         ask(shown)
     fields(shown, shown is not None and any(question.code == "columns" for _, question in shown.questions))

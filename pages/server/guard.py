@@ -6,6 +6,7 @@ name it asked for (Host), whose page asked (Origin, Sec-Fetch-Site) and that it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 
@@ -13,13 +14,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ffe_core.operations.imports.uploads import MOST_MB
 from pages.server.addresses import Addresses
+from pages.server.uploads import MOST_HELD, held_bytes
 
 LONGEST_ADDRESS = 16_384
 """Bytes of a path with its query."""
 LARGEST_BODY = 1_000_000
-"""Bytes; no route of the console takes more than a few hundred."""
-_UPLOADS = "/_stcore/upload_file"
+"""Bytes; no route of the console takes more than a few hundred, but for uploads."""
+LARGEST_UPLOAD = MOST_MB * 2**20 + 10_000
+"""Bytes of a file with what a form puts around it. Streamlit takes it from an open page of the console alone."""
+_UPLOAD = re.compile(r"(?:/[\w.~-]+)*/_stcore/upload_file/[\w-]+/[\w-]+", re.ASCII)
 _EMBEDDED = ("iframe", "frame", "embed", "object", "fencedframe")
 
 
@@ -56,7 +61,8 @@ class Guard:
         answer = _Answer(send, self._headers)
         try:
             self._check(scope)
-            await self._app(scope, _bounded(receive) if scope["type"] == "http" else receive, answer)
+            counted = _bounded(receive, _largest_body(scope)) if scope["type"] == "http" else receive
+            await self._app(scope, counted, answer)
         except Refused as refused:
             await answer.end(scope, receive, str(refused), refused.status)
         except Exception:
@@ -69,11 +75,12 @@ class Guard:
         self._check_origin(headers, "GET" if scope["type"] == "websocket" else scope["method"])
         if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
             raise Refused(414, f"The address is longer than {LONGEST_ADDRESS:,} bytes; ask for less at once.")
-        if _UPLOADS in scope["path"]:
-            raise Refused(404, "The console takes no uploads.")
+        most = _largest_body(scope)
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= LARGEST_BODY):
-            raise _too_large()
+        if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= most):
+            raise _too_large(most)
+        if most > LARGEST_BODY and held_bytes() + int(length) > MOST_HELD:
+            raise Refused(413, "Too much is being uploaded at once; try again when the others have ended.")
 
     def _check_host(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
@@ -157,7 +164,11 @@ def security_headers(frame_ancestors: tuple[str, ...]) -> dict[str, str]:
     return headers
 
 
-def _bounded(receive: Receive) -> Receive:
+def _largest_body(scope: Scope) -> int:
+    return LARGEST_UPLOAD if scope["type"] == "http" and _UPLOAD.fullmatch(scope["path"]) else LARGEST_BODY
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
     """A body is counted as it comes, whatever length it announced."""
     read = 0
 
@@ -165,12 +176,12 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal read
         message = await receive()
         read += len(message.get("body", b""))
-        if read > LARGEST_BODY:
-            raise _too_large()
+        if read > most:
+            raise _too_large(most)
         return message
 
     return counted
 
 
-def _too_large() -> Refused:
-    return Refused(413, f"The body is larger than {LARGEST_BODY:,} bytes; no route of the console takes that.")
+def _too_large(most: int) -> Refused:
+    return Refused(413, f"The body is larger than {most:,} bytes; this route of the console takes no more.")

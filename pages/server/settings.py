@@ -7,6 +7,7 @@ import logging
 from streamlit import config
 
 from ffe_core.errors import InputError
+from ffe_core.operations.imports.uploads import MOST_MB
 from ffe_core.settings import ConsoleSettings, Settings
 from pages.server.addresses import LOOPBACK, Addresses
 
@@ -26,7 +27,8 @@ def is_shared() -> bool:
 
 
 def let_streamlit_know() -> None:
-    """Streamlit looks at the websocket's Host and Origin too, by options of its own: they get the named origins."""
+    """Streamlit has options of its own for Host and Origin of the websocket and for the size of an upload."""
+    config.set_option("server.maxUploadSize", MOST_MB)
     origins = _console_settings().origins
     if origins:
         config.set_option("server.allowedHosts", [*surface()[0].hosts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.imports.uploads import Uploads
 from tests.files.making import FORMS, Form, candles, lines, ohlcv, zipped
 from tests.pages.conftest import Open, words
 from tests.pages.test_raw_text import drawn
@@ -203,3 +205,36 @@ def test_a_console_that_others_reach_shows_no_file_of_the_server(
     at.text_input(key="import_source").input("files:mine").run()
     assert "until FFE_FILES__FOLDERS names some" in words(at)
     assert button(at).disabled
+
+
+def test_the_form_is_filled_in_from_the_address_and_kept_in_it(open_page: Open, tmp_path: Path) -> None:
+    path = plain_file(tmp_path)
+    asked = {"path": str(path), "source": "files:mine", "pair": "BTCUSD", "timeframe": "1h", "zone": "UTC+2"}
+    at = open_page("import_files", **asked, stamp="open", any_name="yes", map_volume="open")
+    assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15T13:00:00+00:00"
+    assert at.dataframe[2].value["Volume"].iloc[0] == "100.0"
+    assert not button(at).disabled
+    at.text_input(key="import_option_zone").input("UTC").run()
+    assert at.query_params["zone"] == "UTC"
+    assert at.query_params["any_name"] == "yes"
+    assert "decimal" not in at.query_params
+
+
+def test_what_an_address_says_wrongly_is_left_out_and_said(open_page: Open) -> None:
+    at = open_page("import_files", timeframe="7m", stamp="middle", upload="../..", profile="none", again="maybe")
+    said = words(at)
+    for name in ("timeframe=7m", "stamp=middle", "upload=../..", "profile=none", "again=maybe"):
+        assert name in said
+    assert button(at).disabled
+
+
+def test_an_upload_that_is_gone_is_told(console: ConsoleService, open_page: Open) -> None:
+    token = Uploads(console.settings).keep([("a.csv", BytesIO(b"x"))])
+    at = open_page("import_files", upload=token)
+    assert "a.csv, 1 kB" in words(at)
+    Uploads(console.settings).remove(token)
+    at.run()
+    assert "the uploaded files were removed, or never there; upload them again" in words(at)
+    at.button(key="import_upload_remove").click().run()
+    assert "upload" not in at.query_params
+    assert not at.exception

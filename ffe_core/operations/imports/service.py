@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from ffe_core.files.profile import Profile, Profiles
 from ffe_core.ingestion.file_import import FileImport, FileResult
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.imports.request import ImportRequest, kept_request
+from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary
 from ffe_core.operations.runs.series_work import Shown, one_by_one
@@ -53,6 +55,7 @@ class Imports:
 
     def __init__(self, service: RunService) -> None:
         self._service = service
+        self._uploads = Uploads(service.settings)
 
     def start(
         self,
@@ -78,6 +81,8 @@ class Imports:
             self._service.check_free(series)
         kept = {**_parameters(plan), "request": request.kept(profiles_of(self._service.settings))}
         run = NewRun(IMPORT, plan.target.source, "files", 0, times.now(), series, actor, source, "", parent_id, kept)
+        for token in self._uploads.tokens_of(request.files):
+            self._uploads.keep_longer(token)
         return self._service.submit(run, partial(self._work, plan, request, lease_wait))
 
     def resume(self, run_id: int, actor: str, source: str = "console") -> int:
@@ -96,6 +101,8 @@ class Imports:
         if not wanted:
             raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
         request = kept_request(run.parameters)
+        for token in self._uploads.tokens_of(request.files):
+            self._uploads.files(token)
         plan = planned(request, self._service.settings)
         plan.files = {series: files for series, files in plan.files.items() if series in wanted}
         return self.start(plan, request, actor, source, parent_id=run_id)
@@ -123,10 +130,18 @@ class Imports:
 
         try:
             await one_by_one(self._service, run_id, tuple(plan.files), one)
+            if not self._service.is_stopping(run_id):
+                await asyncio.to_thread(self._remove_uploads, run_id, request)
         finally:
             if spans:
                 first, last = min(start for start, _ in spans), max(end for _, end in spans)
                 await self._service.persist(lambda: self._service.runs.update(run_id, start=first, end=last))
+
+    def _remove_uploads(self, run_id: int, request: ImportRequest) -> None:
+        """Delete what was uploaded for the run, unless a series of it has to be tried again."""
+        if all(row.state in (run_states.COMPLETE, run_states.GAPS) for row in self._service.runs.series(run_id)):
+            for token in self._uploads.tokens_of(request.files):
+                self._uploads.remove(token)
 
 
 def _run(work: FileImport, files: Sequence[PlannedFile], shown: Shown) -> SeriesResult:

@@ -25,7 +25,15 @@ class Keeper:
     Runs that have ended are looked at together, as a minute of schedules ends dozens that share their tables.
     """
 
-    def __init__(self, upkeep: Upkeep, minutes: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        minutes: int,
+        clock: Callable[[], float] = time.time,
+        sweep: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`sweep` deletes what is kept for a time only; it is called at every look, whatever the minutes."""
+        self._sweep = sweep
         self._upkeep, self._seconds, self._clock = upkeep, minutes * 60, clock
         self._next = clock() + min(_FIRST_SECONDS, self._seconds)
         self._history_at = 0.0
@@ -69,6 +77,7 @@ class Keeper:
         return run_id
 
     def _step(self) -> None:
+        self._sweep()
         self.look_after_runs()
         self.look()
 

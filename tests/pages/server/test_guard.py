@@ -20,14 +20,16 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ffe_core.cli import main
+from pages.server import guard
 from pages.server.addresses import Addresses
-from pages.server.guard import LARGEST_BODY, LONGEST_ADDRESS, Guard
+from pages.server.guard import LARGEST_BODY, LARGEST_UPLOAD, LONGEST_ADDRESS, Guard
 from tests.browser.driver import Server
 
 EXPORT = "/export?series=BTCUSD/1h/simulated&start=0&end=2000000000&format=csv"
 BARS = "/bars?series=BTCUSD/1h/simulated&start=0&end=2000000000"
 STATIC = "/static/"
 STREAM = "/_stcore/stream"
+UPLOAD = "/_stcore/upload_file/session/file"
 OTHER = "other.example"
 ROUTES = [
     *("/", "/candles?pair=BTCUSD", "/nowhere", "/healthz", EXPORT, "/export", BARS, STATIC, STREAM, "/favicon.png"),
@@ -254,10 +256,28 @@ def test_an_address_is_bounded(server: Server) -> None:
     assert asked(server, f"{EXPORT}&series={'x' * LONGEST_ADDRESS}")[0] == 414
 
 
-def test_there_are_no_uploads(server: Server) -> None:
-    for method in ("PUT", "POST", "DELETE", "OPTIONS"):
-        status, _, text = asked(server, "/_stcore/upload_file/session/file", None, method)
-        assert (status, text) == (404, "The console takes no uploads.")
+def test_an_upload_comes_from_an_open_page_of_the_console_alone(server: Server) -> None:
+    assert asked(server, UPLOAD, None, "PUT")[0] == 403  # without the token of a page
+    assert asked(server, UPLOAD, None, "POST")[0] == 405
+    assert asked(server, UPLOAD, None, "PUT", "Origin: https://other.example")[0] == 403
+    cookie = ("Cookie: _streamlit_xsrf=x", "X-Xsrftoken: x")
+    assert asked(server, UPLOAD, None, "PUT", *cookie)[0] == 403  # one that was made up
+
+
+def test_only_an_upload_may_be_large_and_it_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, most in (("/_stcore/upload_file", LARGEST_BODY), ("/export", LARGEST_BODY), (UPLOAD, LARGEST_UPLOAD)):
+        status, _, text = asked(server, path, None, "PUT", f"Content-Length: {most + 1}")
+        assert (status, text[:23]) == (413, "The body is larger than")
+        assert f"{most:,}" in text
+    monkeypatch.setattr(guard, "held_bytes", lambda: guard.MOST_HELD)
+    app = guarded(Route(UPLOAD, lambda _: PlainTextResponse("kept"), methods=["PUT"]))
+
+    async def put() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.put(UPLOAD, content=b"x")
+
+    answer = asyncio.run(put())
+    assert (answer.status_code, answer.text[:23]) == (413, "Too much is being uploa")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
