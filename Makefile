@@ -5,13 +5,17 @@ FAST = -n 2 --dist worksteal -m "not slow and not browser" --hypothesis-profile=
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes, and each would compile the program for itself
 
-.PHONY: fast pages test long check requirements wheel
+.PHONY: fast pages peers test long check requirements wheel
 
 fast: ## Tests that need no browser, no server, no whole page and no process of their own
 	$(PYTHON) -m pytest $(FAST)
 
 pages: ## Every page drawn in every state, without a browser
 	$(PYTHON) -m pytest -n 2 --dist worksteal tests/pages --hypothesis-profile=quick
+
+peers: ## The tools that exports are for, each in an environment of its own, for the tests that open files with them
+	for peer in freqtrade backtesters; do \
+	  python3 -m venv .peers/$$peer && .peers/$$peer/bin/pip install -q --no-compile -r tests/exports/peers/$$peer.txt || exit 1; done
 
 test: check ## Everything that has to pass before a change lands
 	$(PYTHON) -m pytest -n 2 --dist loadfile

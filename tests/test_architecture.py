@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.ingestion",),
     ("ffe_core.insight",),
     ("ffe_core.reading",),
+    ("ffe_core.exports",),
     (
         "ffe_core.operations.leader",
         "ffe_core.operations.corrections",

@@ -16,6 +16,7 @@ VERBS = {
     "console": "start the web console",
     "coverage": "what should be there, what is, and what is missing",
     "dlq": "dead letters: look, edit, replay, discard",
+    "export": "write candles in the files of another tool",
     "import": "bring candles from files into the lake",
     "instruments": "what providers trade, and under which name it is stored",
     "schedules": "what runs by itself, and when",

@@ -20,10 +20,11 @@ from ffe_core.operations.console import shared
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from pages.candles.query import LONGEST_ECHO, MICROS, checked, moment, series_named, whole
+from pages.candles.tool_files import write_zip
 
 _KINDS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "sheet": "application/json"}
 MOST_SERIES = 200
-_PARAMETERS = {"series": MOST_SERIES, "start": 1, "end": 1, "format": 1, "known": 1}
+_PARAMETERS = {"series": MOST_SERIES, "start": 1, "end": 1, "format": 1, "known": 1, "form": 1, "size": 1}
 """What the address may hold, and how often."""
 
 
@@ -40,7 +41,8 @@ class _Once(FileResponse):
 async def download(request: Request) -> Response:
     """`/export?series=PAIR/TIMEFRAME/PROVIDER&start=&end=&format=parquet|csv|sheet[&known=microseconds]`.
 
-    `series` may be given several times; start and end are epoch seconds. 400 for what cannot be, with the reason.
+    `form=freqtrade` (or another tool's) in the place of `format` gives a zip of its files, `size=2h` derived bars in
+    them. `series` may be given several times; start and end are epoch seconds. 400 for what cannot be, with the reason.
     """
     try:
         path, kind, name = await anyio.to_thread.run_sync(lambda: _written(request))
@@ -63,13 +65,19 @@ def _written(request: Request) -> tuple[Path, str, str]:
     descriptor, name = tempfile.mkstemp(prefix="ffe-export-")
     os.close(descriptor)
     path = Path(name)
+    form = query.get("form", "")
     try:
-        _write(path, series, start, end, known, format_)
+        if form:
+            write_zip(path, form, series, (start, end), known, query.get("size", ""))
+        else:
+            _write(path, series, start, end, known, format_)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    ending = "data-sheet.json" if format_ == "sheet" else format_
-    return path, _KINDS[format_], f"{'_'.join(one.key.replace('/', '-') for one in series)[:120]}.{ending}"
+    names = "_".join(one.key.replace("/", "-") for one in series)[:120]
+    if form:
+        return path, "application/zip", f"{names}.{form}.zip"
+    return path, _KINDS[format_], f"{names}.{'data-sheet.json' if format_ == 'sheet' else format_}"
 
 
 def _write(path: Path, series: list[Series], start: int, end: int, known: int | None, format_: str) -> None:

@@ -27,6 +27,7 @@ from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
 from pages.candles.gaps import GAPS, MOST_SHADES
 from pages.candles.live import chart_first, draw, draws_live, label, shown_by_hand
+from pages.candles.tools import tool_files
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
@@ -675,6 +676,7 @@ def download(view: ChartView, known: list[SeriesSummary]) -> None:
         st.link_button("CSV", f"/export?{text}&format=csv", icon=":material/download:")
         st.link_button("Data sheet", f"/export?{text}&format=sheet", icon=":material/description:")
     st.caption("The data sheet names sources, coverage, gaps, restatements, the moment of knowledge and volume units.")
+    tool_files(view.series.timeframe, text)
 
 
 def picture(view: ChartView, runs: dict[str, int]) -> None:

@@ -285,8 +285,24 @@ def test_several_series_go_into_one_download(open_page: Open) -> None:
     at.multiselect(key=f"candles_together_{BTC.key}").set_value([BTC, ETH])
     calm(at.run())
     links = [link.proto.url for link in at.get("link_button")]
-    assert len(links) == 3
+    assert len([link for link in links if "&format=" in link]) == 3
+    assert len([link for link in links if "&form=" in link]) == 1
     assert all("series=BTCUSD/1h/simulated&series=ETHUSD/1h/simulated&start=" in link for link in links)
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_files_of_another_tool_are_chosen_with_their_bars(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", tab="download"))
+    at.selectbox(key="candles_form").select("lean").run()
+    assert export_link(at).url.endswith("&form=lean&size=1h")
+    at.selectbox(key="candles_form_size_1h").select("2h").run()
+    assert export_link(at).disabled
+    assert "It has no room for 2h, but for 1m, 1h, 1d." in words(at)
+    assert at.selectbox(key="candles_form_size_1h").options == ["1h", "2h", "6h", "8h", "12h", "1w", "1mo"]
+
+
+def export_link(at: AppTest) -> Any:
+    return next(link.proto for link in at.get("link_button") if "&form=" in link.proto.url)
 
 
 def test_where_a_provider_sends_no_volume_the_page_says_so(console: ConsoleService, open_page: Open) -> None:

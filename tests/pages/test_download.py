@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from ffe_core.exports.service import FORMS
 from ffe_core.operations.console import ConsoleService
 from pages.candles.download import MOST_SERIES, download
 
@@ -118,4 +121,42 @@ def test_parameters_that_are_unknown_repeated_too_long_or_the_wrong_way_round_ar
     assert answer.status_code == 400
     assert answer.text.startswith(field)
     assert len(answer.text) < 200
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_files_of_another_tool_come_as_one_zip(get: Get, tmp_path: Path, form: str) -> None:
+    if form == "zipline":  # it has no hours
+        assert "zipline has no room for 1h" in get(f"{BTC}{RANGE}&form={form}").text
+        return
+    answer = get(f"{BTC}{RANGE}&form={form}")
+    assert answer.status_code == 200, answer.text
+    assert f".{form}.zip" in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == 1
+    assert not left_behind(tmp_path)
+
+
+def test_another_tools_files_hold_what_was_asked_for(get: Get) -> None:
+    answer = get(f"{BTC}{RANGE}&form=vectorbt&size=2h")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["BTCUSD-2h.csv"]
+        assert archive.read("BTCUSD-2h.csv").count(b"\n") == 37
+    assert "has no bars in that range" in get(f"{BTC}{RANGE}&form=vectorbt&known=1").text
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        (f"{BTC}{RANGE}&form=excel", "form"),
+        (f"{BTC}{RANGE}&form=arrow&size=7h", "size"),
+        (f"{BTC}&start=1704326400&end=1704067200&form=arrow", "end"),
+        (f"{RANGE[1:]}&form=arrow", "series"),
+        (f"{BTC}&{BTC}{RANGE}&form=arrow", "series"),
+    ],
+)
+def test_another_tools_files_that_cannot_be_are_told(get: Get, tmp_path: Path, query: str, field: str) -> None:
+    answer = get(query)
+    assert (answer.status_code, answer.text.partition(":")[0]) == (400, field)
     assert not left_behind(tmp_path)
