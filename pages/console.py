@@ -1,31 +1,34 @@
 """The console's frame: navigation, and what every page says about the state of the service."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from pages.widgets.frame import banner, service
 from pages.widgets.history import one_entry_a_view
-from pages.widgets.text import plain, short_path
+from pages.widgets.sidebar import ICON, counted, head, style, waiting
 from pages.widgets.travel import follow
 from pages.widgets.url import bound_address
 
-# A Material icon as the page's own would be fetched from the web.
-ICON = Path(__file__).parent / "widgets" / "icon.svg"
-st.set_page_config(page_title="FFE console", page_icon=str(ICON), layout="wide")
+st.set_page_config(page_title="FFE console", page_icon=ICON, layout="wide")
+style()
+waits = waiting()
+front = st.Page(
+    "overview/page.py",
+    url_path="front",
+    title="Overview",
+    icon=":material/space_dashboard:",
+    default=True,
+    help="What there is, how fresh it is, and what needs attention.",
+)
+
+
+def to_the_front() -> None:
+    """The Overview has the address of the console itself; who types its name gets there."""
+    st.switch_page(front)
+
 
 page = st.navigation(
     {
-        "": [
-            st.Page(
-                "overview/page.py",
-                url_path="overview",
-                title="Overview",
-                icon=":material/space_dashboard:",
-                default=True,
-                help="What there is, how fresh it is, and what needs attention.",
-            )
-        ],
+        "": [front, st.Page(to_the_front, url_path="overview", title="Overview", visibility="hidden")],
         "Ingest": [
             st.Page(
                 "backfill/page.py",
@@ -44,7 +47,7 @@ page = st.navigation(
             st.Page(
                 "runs/page.py",
                 url_path="runs",
-                title="Runs",
+                title=counted("Runs", waits.get("runs")),
                 icon=":material/play_circle:",
                 help="Every backfill, replay and upkeep: progress, outcome, retry and continue.",
             ),
@@ -82,7 +85,7 @@ page = st.navigation(
             st.Page(
                 "dead_letters/page.py",
                 url_path="dead_letters",
-                title="Dead letters",
+                title=counted("Dead letters", waits.get("dead_letters")),
                 icon=":material/mark_email_unread:",
                 help="Records that broke a rule: see why, edit them, try them, replay them.",
             ),
@@ -111,11 +114,9 @@ page = st.navigation(
     }
 )
 with st.sidebar:
-    folder = service().settings.data_dir
-    shown = short_path(folder)
-    st.caption(f"FFE console · {plain(shown)}", help=plain(folder) if shown.startswith("…") else None)
+    head(service())
     one_entry_a_view()
-st.set_page_config(page_title=f"{page.title} · FFE console")
+st.set_page_config(page_title=f"{page.title.partition(' :')[0]} · FFE console")
 banner()
 bound_address()
 follow(page.url_path)

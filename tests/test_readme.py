@@ -83,11 +83,16 @@ def test_every_state_is_in_the_readme(state: str) -> None:
     assert says(f"`{state}`"), f"README.md, The console: the state {state}"
 
 
+def literal(value: ast.expr) -> object:
+    """A value as written; of a call, such as a title with its count, that of its first argument."""
+    return ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
+
+
 def pages() -> list[str]:
     """Titles of all pages in the navigation that people can choose."""
     calls = [node for node in ast.walk(ast.parse(NAVIGATION)) if isinstance(node, ast.Call)]
     added = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "Page"]
-    named = [{word.arg: ast.literal_eval(word.value) for word in call.keywords} for call in added]
+    named = [{word.arg: literal(word.value) for word in call.keywords} for call in added]
     return [words["title"] for words in named if words.get("visibility") != "hidden"]
 
 

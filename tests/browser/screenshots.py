@@ -48,6 +48,13 @@ _FULL: Mapping[str, Mapping[str, str]] = {
 """What the address of a page asks for when there is something to show."""
 
 
+def address_of(page: str, kind: str) -> str:
+    """The address at which a page shows what there is."""
+    asked = _FULL.get(page, {}) if kind == "full" else {}
+    query = "&".join(f"{name}={value}" for name, value in asked.items())
+    return "/" if page == "overview" else f"/{page}?{query}"
+
+
 def fill(folder: Path) -> None:
     """Runs that completed, failed and found gaps, over the days before now."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -96,9 +103,7 @@ def take(browser: Browser, server: Server, out: Path, kind: str, wanted: Sequenc
     for scheme in SCHEMES:
         visitor = Visitor(browser, server.base, scheme)
         for page in wanted:
-            address = _FULL.get(page, {}) if kind == "full" else {}
-            query = "&".join(f"{name}={value}" for name, value in address.items())
-            visitor.open("/" if page == "overview" else f"/{page}?{query}")
+            visitor.open(address_of(page, kind))
             visitor.page.wait_for_load_state("networkidle")
             settled(visitor.page)
             taken.append(out / f"{page}-{kind}-{scheme}.png")

@@ -1,0 +1,61 @@
+"""Sidebar: the console's mark, whose data it shows and who leads at its head, and counts beside its pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from ffe_core.errors import FFEError, InputError
+from ffe_core.operations.console import ConsoleService, shared
+from ffe_core.provider_settings import OandaSettings
+from ffe_core.storage.dead_letters.search import Wanted
+from ffe_core.storage.state import runs as run_states
+from pages.widgets.text import number, plain, short_path
+
+_HERE = Path(__file__).parent
+# Material icons as the page's own, and fonts, would be fetched from the web.
+ICON, _WORDMARK = str(_HERE / "icon.svg"), str(_HERE / "wordmark.svg")
+_STYLE = f"<style>{(_HERE / 'style.css').read_text(encoding='utf-8')}</style>"
+
+
+def style() -> None:
+    """Draw what the theme cannot say, on every page."""
+    st.html(_STYLE)
+
+
+def head(console: ConsoleService) -> None:
+    """The mark, a link to the Overview; below it the data directory, the environment, and whether this one leads."""
+    st.logo(_WORDMARK, size="large", icon_image=ICON)
+    folder, leads = console.settings.data_dir, console.leads
+    with st.container(key="sidebar_head", gap="xsmall"):
+        shown = short_path(folder)
+        st.caption(plain(shown), help=plain(folder) if shown.startswith("…") else None)
+        with st.container(horizontal=True, gap="xsmall"):
+            if leads:
+                st.badge("leads", icon=":material/verified:", color="green")
+            else:
+                st.badge("standby", icon=":material/visibility:", color="orange")
+            if account := environment(console):
+                st.badge(plain(account), icon=":material/key:", color="orange" if "live" in account else "gray")
+
+
+def environment(console: ConsoleService) -> str:
+    """Where the token of OANDA is good for; empty without one, as nothing else has environments."""
+    oanda = console.settings.section("oanda", OandaSettings)
+    return f"OANDA {oanda.environment}" if oanda.api_token else ""
+
+
+def waiting() -> dict[str, int]:
+    """How much waits on a page, by its address; nothing while that cannot be told, which the pages say themselves."""
+    try:
+        console = shared()
+        active = console.runs.find(states=run_states.ACTIVE, limit=1)[1]
+        return {"runs": active, "dead_letters": console.queue.count(Wanted(status="pending"))}
+    except (FFEError, InputError):
+        return {}
+
+
+def counted(title: str, count: int | None) -> str:
+    """The title of a page with what waits there, for the list of pages."""
+    return f"{title} :gray-badge[{number(count)}]" if count else title
