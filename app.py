@@ -22,6 +22,7 @@ from pages.candles.routes import CHART_ROUTES
 from pages.server.ending import Ending
 from pages.server.guard import Guard
 from pages.server.settings import let_streamlit_know, surface
+from pages.widgets.palette.routes import PALETTE_ROUTES
 
 
 @asynccontextmanager
@@ -49,6 +50,6 @@ def healthz(_: Request) -> JSONResponse:
 app = st.App(
     "pages/console.py",
     lifespan=lifespan,
-    routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES],
+    routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES, *PALETTE_ROUTES],
     middleware=[Middleware(Guard, read=surface)],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -59,3 +60,8 @@ def waiting() -> dict[str, int]:
 def counted(title: str, count: int | None) -> str:
     """The title of a page with what waits there, for the list of pages."""
     return f"{title} :gray-badge[{number(count)}]" if count else title
+
+
+def named(page: Any) -> str:
+    """The title of a page without its count."""
+    return str(page.title).partition(" :")[0]

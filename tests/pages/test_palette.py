@@ -1,0 +1,73 @@
+"""Does the palette find what a typed text means, first what is mostly meant, and bounded?"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from ffe_core.operations.console import ConsoleService
+from ffe_core.series import Series, Watermarks
+from pages.widgets.palette.found import MOST_FOUND, VERBS, found
+from pages.widgets.palette.routes import LONGEST, PALETTE_ROUTES
+
+
+def labels(console: ConsoleService, text: str) -> list[tuple[str, str]]:
+    return [(entry.label, entry.detail) for entry in found(console, text)]
+
+
+@pytest.mark.parametrize("text", ["BTCUSD", "btc", "btc-usd", "BTC/USD", "1h btc simulated"])
+def test_a_series_is_found_however_it_is_written_its_chart_first(backfilled: ConsoleService, text: str) -> None:
+    series = "BTCUSD 1h from simulated"
+    assert labels(backfilled, text)[:4] == [(series, what) for what in ("Chart", "Gaps", "Backfill", "Watermark")]
+
+
+def test_a_word_more_says_what_is_meant(backfilled: ConsoleService) -> None:
+    assert labels(backfilled, "btc gaps") == [("BTCUSD 1h from simulated", "Gaps")]
+    assert labels(backfilled, "update btc") == [("BTCUSD 1h from simulated", "Backfill")]
+    assert labels(backfilled, "btc doge") == []
+
+
+@pytest.mark.parametrize("text", ["run 1", "1", "RUN 1 "])
+def test_a_run_is_found_by_its_number_once(backfilled: ConsoleService, text: str) -> None:
+    entries = [entry for entry in found(backfilled, text) if entry.page == "run"]
+    assert [entry.params for entry in entries] == [{"id": "1"}]
+
+
+def test_a_run_is_found_by_its_state_and_who_started_it(backfilled: ConsoleService) -> None:
+    assert ("Run 1", "backfill, failed") in labels(backfilled, "failed ann")
+
+
+def test_nothing_typed_offers_what_can_be_done(backfilled: ConsoleService) -> None:
+    assert found(backfilled, "  ") == list(VERBS)
+
+
+def test_however_many_there_are_few_are_shown(console: ConsoleService) -> None:
+    series = [Series(f"A{number:03}USD", "1h", "simulated") for number in range(500)]
+    console.watermarks.heal(lambda: dict.fromkeys(series, Watermarks(1_706_745_600, 1_704_067_200)))
+    assert len(found(console, "a")) == MOST_FOUND
+
+
+def ask(text: str) -> httpx.Response:
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(Starlette(routes=PALETTE_ROUTES))
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+            return await client.get("/find", params={"q": text})
+
+    return asyncio.run(asked())
+
+
+def test_the_route_bounds_what_it_is_asked_and_tells_what_cannot_be_read(data_dir: Path) -> None:
+    assert ask("upkeep").json() == [{"label": "Run upkeep", "detail": "Verb", "page": "storage", "params": {}}]
+    too_long = ask("x" * (LONGEST + 1))
+    assert (too_long.status_code, too_long.text) == (400, "q has 101 letters; give 100 at most.")
+
+
+def test_the_route_says_that_the_data_cannot_be_used(data_dir: Path) -> None:
+    data_dir.write_text("not a folder")
+    answer = ask("btc")
+    assert answer.status_code == 503
+    assert str(data_dir) in answer.text
