@@ -327,6 +327,7 @@ class SeriesPipeline:
         """Add a page to the chunk; True if the provider could not reach back to the page's start."""
         reach = min(answer.covers_from or page.start, page.end)
         report.pages_done += 1
+        report.fetched += len(answer.records)
         if reach > page.start:
             known = report.not_covered or (page.start, reach)
             report.not_covered = (min(known[0], page.start), max(known[1], reach))

@@ -63,6 +63,8 @@ class SeriesResult:
     phase: str = "queued"
     pages_done: int = 0
     pages_planned: int = 0
+    fetched: int = 0
+    """Records of the answers so far, whether they have been committed or not."""
 
     @property
     def status(self) -> Status:

@@ -56,6 +56,11 @@ class Freshness:
     health: Health
 
     @property
+    def oldest(self) -> int | None:
+        """The earliest instant asked to completion, else the first bar stored: gaps filled one by one set no mark."""
+        return self.marks.low if self.marks.low is not None or not self.counts.stored else self.start
+
+    @property
     def completeness(self) -> float | None:
         """The share of the expected bars that are there or explained: 1.0 only if none is unexplained."""
         counts = self.counts

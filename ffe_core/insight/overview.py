@@ -31,6 +31,8 @@ class SeriesOverview:
     """Between the first bar asked for or stored and the last; None where nothing can be counted."""
     last_run: int | None
     last_state: str | None
+    is_stored: bool = True
+    """False for one that was only asked for."""
 
     @property
     def is_stale(self) -> bool:
@@ -45,6 +47,11 @@ class Overview:
     rows: tuple[SeriesOverview, ...]
     trouble: str | None = None
     """Why nothing could be counted: a data file cannot be read, say."""
+
+    @property
+    def there(self) -> tuple[SeriesOverview, ...]:
+        """The series that are stored, or were read: what a run asked for in vain is none."""
+        return tuple(row for row in self.rows if row.is_stored)
 
     @property
     def stored(self) -> int:
@@ -87,10 +94,11 @@ def _row(
     return SeriesOverview(
         series,
         counts.stored + counts.extra if counts else None if marks.watermark is not None else 0,
-        marks.low,
+        marks.low if marks.low is not None or not counts else found.start,  # type: ignore[union-attr]
         marks.watermark,
         lag(series, marks, settings),
         counts.unexplained if counts else None,
         last.run_id if last else None,
         last.state if last else None,
+        found is not None or marks != Watermarks(),
     )

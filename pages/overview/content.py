@@ -10,19 +10,17 @@ from ffe_core.insight.overview import Overview, SeriesOverview, overview
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.runs import RunSeries
+from ffe_core.storage.state.runs import RunSeries, RunSummary
+from pages.overview.cards import cards
 from pages.widgets import (
     actor,
     duration,
     go,
     many,
-    number,
     plain,
     relative,
     section,
     service,
-    span,
-    state_badge,
     state_column,
     when,
 )
@@ -31,6 +29,8 @@ from pages.widgets.tables import show_table, table_of
 from pages.widgets.verbs import changing, told
 
 MOST = 6
+HALF = 495
+"""Pixels: two stand side by side at the reference size, and one below the other on a narrower screen."""
 STOPPED = (run_states.FAILED, run_states.INTERRUPTED, run_states.CANCELLED)
 # Something that needs a person: its icon, what it is, what to do, the page for that and its address.
 Item = tuple[str, str, str, str, dict[str, str]]
@@ -86,28 +86,6 @@ def to_the_chart(rows: list[RunSeries]) -> None:
     del st.session_state.overview_first
 
 
-def figures(shown: Overview) -> None:
-    running, active = service().runs.find(states=run_states.ACTIVE, limit=1)
-    worst = shown.worst
-    cells = st.columns(6)
-    cells[0].metric("Series", number(len(shown.rows)))
-    cells[1].metric("Candles stored", "–" if shown.trouble else number(shown.stored))
-    with cells[2]:
-        st.metric(
-            "Worst lag",
-            "–" if worst is None else "none" if not worst.lag else duration(worst.lag),
-            help="In market time: a closed weekend is not lag."
-            + (f" {plain(worst.series.asset_pair)} {worst.series.timeframe}." if worst and worst.lag else ""),
-        )
-    cells[3].metric("Running", number(active))
-    cells[4].metric("Pending dead letters", number(service().queue.count(Wanted(status="pending"))))
-    cells[5].metric(
-        "Unexplained", "–" if shown.trouble else number(shown.unexplained), help="Bars missing without a reason."
-    )
-    if running:
-        st.caption(f"Running since {relative(running[0].created_at)}: run {running[0].id}.")
-
-
 def attention(shown: Overview) -> None:
     """What needs a person, each with its action; nothing when there is nothing."""
     st.subheader("Needs attention")
@@ -117,8 +95,7 @@ def attention(shown: Overview) -> None:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
     for number_, (icon, text, label, page, params) in enumerate(items[:MOST]):
         with st.container(horizontal=True, vertical_alignment="center", key=f"attention_{number_}"):
-            st.markdown(icon, width="content")
-            st.text(text, width="content")
+            st.markdown(f"{icon} {plain(text)}", width="content")
             st.page_link(page, label=label, icon=":material/arrow_forward:", query_params=params)
     if len(items) > MOST:
         st.caption(f"And {len(items) - MOST:,} more.")
@@ -184,22 +161,42 @@ def name_of(rows: Sequence[SeriesOverview]) -> str:
     return str(first) if len(rows) == 1 else f"{len(rows):,} pairs {first.timeframe} from {first.provider}"
 
 
+def run_row(run: RunSummary) -> dict[str, Any]:
+    """A run in one line; upkeep has no range and brings no candles."""
+    is_upkeep, new = run.kind == run_states.UPKEEP, (run.records_total or 0) - (run.restated_total or 0)
+    return {
+        "Run": run.id,
+        "State": [run.state],
+        "What": run.kind if is_upkeep else f"{run.mode if run.kind == 'backfill' else run.kind}, {run.provider}",
+        "New": None if is_upkeep else new,
+        "Started": relative(run.created_at),
+    }
+
+
+def open_run() -> None:
+    cells = st.session_state.overview_runs["selection"]["cells"]
+    if cells:
+        go("run", id=str(st.session_state.overview_run_ids[cells[0][0]]))
+
+
 def recent_runs() -> None:
     st.subheader("Recent runs")
-    runs, total = service().runs.find(limit=5)
-    for run in runs:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link(
-                "run/page.py",
-                label=f"Run {run.id}",
-                icon=":material/play_circle:",
-                query_params={"id": str(run.id)},
-            )
-            state_badge(run.state)
-            st.caption(
-                f"{plain(run.provider)} · {run.series_total or 0} series · {span(run.start, run.end)} · "
-                f"{many(run.records_total or 0, 'candle')} · {relative(run.created_at)}"
-            )
+    runs, total = service().runs.find(limit=MOST)
+    st.session_state.overview_run_ids = [run.id for run in runs]
+    show_table(
+        table_of([run_row(run) for run in runs]),
+        key="overview_runs",
+        height="content",
+        on_select=open_run,
+        selection_mode="single-cell",
+        column_config={
+            "Run": st.column_config.NumberColumn(format="%d", width=40),
+            "State": state_column(width=118),
+            "What": st.column_config.TextColumn(width=120),
+            "New": st.column_config.NumberColumn(format="localized", width=56, help="Candles that were not there."),
+            "Started": st.column_config.TextColumn(width=90),
+        },
+    )
     if total > len(runs):
         st.page_link("runs/page.py", label=f"All {many(total, 'run')}", icon=":material/list:")
 
@@ -210,8 +207,8 @@ def table_row(row: SeriesOverview) -> dict[str, Any]:
         "Timeframe": row.series.timeframe,
         "Provider": row.series.provider,
         "Stored": row.stored,
-        "Oldest": when(row.oldest, hint=False),
-        "Watermark": when(row.watermark, hint=False),
+        "Oldest (UTC)": when(row.oldest, hint=False).removesuffix(" UTC"),
+        "Watermark (UTC)": when(row.watermark, hint=False).removesuffix(" UTC"),
         "Behind": "–" if row.lag is None else "up to date" if row.lag == 0 else duration(row.lag),
         "Unexplained": row.unexplained,
         "Last run": [row.last_state] if row.last_state else [],
@@ -227,15 +224,20 @@ def open_series() -> None:
 
 def table(shown: Overview) -> None:
     st.subheader("Series")
-    st.session_state.overview_series = [row.series for row in shown.rows]
+    rows = shown.there
+    st.session_state.overview_series = [row.series for row in rows]
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
     show_table(
-        table_of([table_row(row) for row in shown.rows]),
+        table_of([table_row(row) for row in rows]),
         key="overview_table",
-        height="content" if len(shown.rows) <= 12 else 440,
+        height="content" if len(rows) <= 12 else 440,
         on_select=open_series,
         selection_mode="single-cell",
-        column_config={**numbers, "Last run": state_column("Last run", width="medium")},
+        column_config={
+            **numbers,
+            "Last run": state_column("Last run", width="medium"),
+            "Behind": st.column_config.TextColumn(help="In market time since the last stored bar closed."),
+        },
     )
     st.caption("Click a row to open its chart.")
 
@@ -255,15 +257,17 @@ def page() -> None:
             st.switch_page("backfill/page.py")
     told()
     if shown.trouble:
-        st.warning("Part of the lake cannot be read, so nothing is counted.", icon=":material/broken_image:")
-        st.code(shown.trouble, language=None, wrap_lines=True)
+        st.warning(
+            f"Part of the lake cannot be read, so nothing is counted: {plain(shown.trouble)}",
+            icon=":material/broken_image:",
+        )
     with section("The figures"):
-        figures(shown)
-    left, right = st.columns([11, 9], gap="large")
-    with left, section("What needs attention"):
-        attention(shown)
-    with right, section("The recent runs"):
-        recent_runs()
+        cards(shown)
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(width=HALF), section("What needs attention"):
+            attention(shown)
+        with st.container(width=HALF), section("The recent runs"):
+            recent_runs()
     with section("The series"):
         table(shown)
 

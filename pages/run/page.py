@@ -13,6 +13,7 @@ from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run import files, upkeep
+from pages.run.progress import rate, time_left
 from pages.widgets import (
     actor,
     duration,
@@ -152,19 +153,19 @@ def cancel_dialog(run: Run, rows: list[RunSeries]) -> None:
 
 def totals(run: Run, rows: list[RunSeries]) -> None:
     seconds = (run.ended_at or time.time()) - (run.started_at or run.created_at)
-    records = sum(row.records for row in rows)
-    planned, done = sum(row.pages_planned for row in rows), sum(row.pages_done for row in rows)
-    accounted = sum((row.stored or 0) + (row.dead_lettered or 0) + (row.marked or 0) for row in rows)
+    restated = sum(row.restated for row in rows)
     active = run.is_active
-    left = seconds * (planned - done) / done if active and done and planned > done else None
+    left = time_left(rows, seconds) if active else None
     counted = [row for row in rows if row.expected is not None]
+    accounted = sum((row.stored or 0) + (row.dead_lettered or 0) + (row.marked or 0) for row in counted)
     missing = [row.unexplained or 0 for row in counted]
     basis = f", {len(counted)} of {len(rows)} series" if counted and len(counted) < len(rows) and not active else ""
     expected = sum(row.expected or 0 for row in counted)
     figures = {
         "Series ended": f"{sum(not row.is_active for row in rows)} of {len(rows)}",
-        "New candles": number(records),
-        "Rate": f"{records / seconds:,.0f} /s" if seconds > 0.5 else "–",
+        "New candles": number(sum(row.records for row in rows) - restated),
+        **({"Restated": number(restated)} if restated else {}),
+        "Rate": rate(rows, seconds),
         "Time left" if active else "Took": duration(left) if active else duration(seconds),
         "Unexplained": number(sum(missing)) if missing and not active else "–",
         f"Accounted for{basis}": "–" if active or not expected else f"{number(accounted)} of {number(expected)}",
@@ -179,15 +180,16 @@ def series_row(row: RunSeries, told: bool) -> dict[str, Any]:
     planned, done = row.pages_planned, row.pages_done
     share = 1.0 if row.state in (run_states.COMPLETE, run_states.GAPS) else done / planned if planned else 0.0
     seconds = (row.ended_at or time.time()) - row.started_at if row.started_at else None
-    left = seconds * (planned - done) / done if seconds and done and planned > done and not row.ended_at else None
+    left = time_left([row], seconds) if seconds and planned and not row.ended_at else None
     return {
         "Pair": row.asset_pair,
         "Timeframe": row.timeframe,
         "State": [row.state],
         "Progress": math.floor(100 * share) / 100,
         "Doing": row.phase or "",
-        "Candles": row.records,
-        "Rate /s": round(row.records / seconds) if seconds and seconds > 0.5 else None,
+        "New": row.records - row.restated,
+        "Restated": row.restated or None,
+        "Rate /s": round(row.received / seconds) if seconds and seconds > 0.5 else None,
         "Left": duration(left) if left else "",
         "Dead letters": row.failed_records,
         "Unexplained": row.unexplained,
@@ -204,7 +206,8 @@ def series_table(rows: list[RunSeries]) -> None:
     numbers = {
         name: st.column_config.NumberColumn(format="localized", width=width)
         for name, width in (
-            ("Candles", 75),
+            ("New", 75),
+            ("Restated", 70),
             ("Rate /s", 65),
             ("Dead letters", 85),
             ("Unexplained", 85),
@@ -261,6 +264,26 @@ def notices(rows: list[RunSeries]) -> None:
         st.warning(plain(text), icon=":material/schedule:")
 
 
+def asked_again(run: Run, rows: list[RunSeries]) -> None:
+    """What came of asking the provider for the bars of dead letters once more."""
+    told = [row.result for row in rows if row.result and "asked_again" in row.result]
+    if run.kind != "refetch" or run.is_active or not told:
+        return
+    asked, settled = (sum(one[name] for one in told) for name in ("asked_again", "settled"))
+    if settled == asked:
+        st.success(
+            f"The provider has sent good bars for {many(asked, 'record')}: they"
+            " are stored, and the dead letters have ended.",
+            icon=":material/check_circle:",
+        )
+    else:
+        st.info(
+            f"Of {many(asked, 'record')} asked for again, {number(settled)} found a good bar and ended;"
+            f" {number(asked - settled)} wait on: edit them, or discard them with a reason.",
+            icon=":material/mark_email_unread:",
+        )
+
+
 def log_lines(run: Run) -> None:
     st.subheader("Log")
     lines = service().runs.lines(run.id)
@@ -315,6 +338,7 @@ def body(run: Run, rows: list[RunSeries]) -> None:
             origin(run)
             totals(run, rows)
     with section("The failures"):
+        asked_again(run, rows)
         notices(rows)
         failures(rows)
     with section("The series"):

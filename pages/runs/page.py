@@ -142,7 +142,8 @@ def row(run: RunSummary, pairs: Sequence[str]) -> dict[str, Any]:
         "Range": "" if is_upkeep else span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
-        "Candles": None if is_upkeep else run.records_total,
+        "New": None if is_upkeep else (run.records_total or 0) - (run.restated_total or 0),
+        "Restated": None if is_upkeep else run.restated_total,
         "Dead letters": None if is_upkeep else run.failed_total,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
@@ -159,7 +160,7 @@ def open_selected() -> None:
 
 def telling(rows: Sequence[RunSummary], shown: Sequence[dict[str, Any]]) -> list[str]:
     """The columns that say something: progress while a run is under way, counts of what is amiss where there is any."""
-    none = {name for name in ("Dead letters", "Unexplained") if not any(one[name] for one in shown)}
+    none = {name for name in ("Restated", "Dead letters", "Unexplained") if not any(one[name] for one in shown)}
     if all(run.ended_at is not None and run.progress == 1.0 for run in rows):
         none.add("Progress")
     return [name for name in shown[0] if name not in none]
@@ -176,7 +177,7 @@ def table() -> None:
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
-            for name, width in (("Candles", 64), ("Dead letters", 80), ("Unexplained", 80))
+            for name, width in (("New", 60), ("Restated", 64), ("Dead letters", 78), ("Unexplained", 78))
         }
         pairs = service().runs.first_pairs([run.id for run in rows], FIRST_SERIES)
         shown = [row(run, pairs.get(run.id, [])) for run in rows]
@@ -190,16 +191,16 @@ def table() -> None:
             column_config={
                 **numbers,
                 "Run": st.column_config.NumberColumn(format="%d", width=40),
-                "State": state_column(width=116),
-                "What": st.column_config.TextColumn(width=64),
-                "Provider": st.column_config.TextColumn(width=70),
-                "Pairs": st.column_config.TextColumn(width=140),
-                "Range": st.column_config.TextColumn(width=146, help="Whole UTC days; its page has the times."),
-                "By": st.column_config.TextColumn(width=56),
-                "Progress": st.column_config.ProgressColumn(format="percent", width=62),
+                "State": state_column(width=112),
+                "What": st.column_config.TextColumn(width=56),
+                "Provider": st.column_config.TextColumn(width=68),
+                "Pairs": st.column_config.TextColumn(width=134),
+                "Range": st.column_config.TextColumn(width=144, help="Whole UTC days; its page has the times."),
+                "By": st.column_config.TextColumn(width=44),
+                "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
-                "Started": st.column_config.TextColumn(width=84),
-                "Took": st.column_config.TextColumn(width=58),
+                "Started": st.column_config.TextColumn(width=78),
+                "Took": st.column_config.TextColumn(width=54),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")

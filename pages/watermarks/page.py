@@ -105,7 +105,7 @@ def cells_of(row: Freshness) -> dict[str, Any]:
         "Timeframe": row.series.timeframe,
         "Provider": row.series.provider,
         "Health": [str(row.health)],
-        "Oldest": when(row.marks.low, hint=False).removesuffix(" UTC"),
+        "Oldest": when(row.oldest, hint=False).removesuffix(" UTC"),
         "Watermark": when(row.marks.watermark, hint=False).removesuffix(" UTC"),
         "Lag": duration(row.lag) if row.lag else "up to date" if row.lag == 0 else "–",
         "Stored": row.counts.stored + row.counts.extra,
@@ -137,11 +137,15 @@ def table(rows: list[Freshness]) -> list[Freshness]:
         column_config={
             **numbers,
             "Health": health_column(width=100),
-            "Oldest": st.column_config.TextColumn("Oldest (UTC)", help="The earliest instant asked to completion."),
+            "Oldest": st.column_config.TextColumn(
+                "Oldest (UTC)", help="The earliest instant asked to completion, or the first bar stored."
+            ),
             "Watermark": st.column_config.TextColumn("Watermark (UTC)", help="Open of the last stored bar."),
             "State": state_column("Last run", width=140),
             "Run": st.column_config.TextColumn(width=50),
-            "Lag": st.column_config.TextColumn(help="Open time of its market since the last stored bar closed."),
+            "Lag": st.column_config.TextColumn(
+                help="Open time of its market since the last stored bar closed: a closed weekend is none."
+            ),
             "Explained": st.column_config.NumberColumn(
                 format="%.2f %%", help="Share of the expected bars that are stored, dead lettered or marked."
             ),

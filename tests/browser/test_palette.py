@@ -26,6 +26,7 @@ def filled(tmp_path: Path) -> Path:
 
 
 def opened(visitor: Visitor, key: str = "/") -> Locator:
+    visitor.page.wait_for_function("window.ffePalette")
     visitor.page.keyboard.press(key)
     dialog = visitor.page.get_by_role("dialog", name="Find anything")
     expect(dialog).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ffe_core.insight.overview import SeriesOverview
@@ -67,7 +68,7 @@ def test_what_did_not_end_well_is_told_by_run() -> None:
     ]
 
 
-def backfilled(console: ConsoleService, start: str, end: str, mode: str = "resume") -> None:
+def fetched(console: ConsoleService, start: str, end: str, mode: str = "resume") -> None:
     request = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], start, end, mode)
     console.run_service.wait(console.run_service.start(request, "ann"), 60)
 
@@ -78,8 +79,8 @@ def figures(open_page: Open) -> dict[str, str]:
 
 def test_what_the_last_run_did_not_look_at_counts_too(console: ConsoleService, open_page: Open) -> None:
     """Ten days apart: what lies between is missing, though every run was complete."""
-    backfilled(console, "2024-01-01", "2024-01-02", "refetch")
-    backfilled(console, "2024-01-12", "2024-01-13", "refetch")
+    fetched(console, "2024-01-01", "2024-01-02", "refetch")
+    fetched(console, "2024-01-12", "2024-01-13", "refetch")
     [found] = console.coverage.of(console.coverage.series())
     assert found.counts.unexplained > 0
     shown = figures(open_page)
@@ -91,10 +92,35 @@ def test_what_the_last_run_did_not_look_at_counts_too(console: ConsoleService, o
 def test_a_data_file_that_cannot_be_read_is_told_and_the_rest_of_the_page_goes_on(
     console: ConsoleService, data_dir: Path, open_page: Open
 ) -> None:
-    backfilled(console, "2024-01-01", "2024-01-02")
+    fetched(console, "2024-01-01", "2024-01-02")
     next((data_dir / "lake").rglob("*.parquet")).unlink()
     at = open_page()
     assert "Part of the lake cannot be read, so nothing is counted" in words(at)
     shown = figures(open_page)
     assert (shown["Series"], shown["Candles stored"], shown["Unexplained"]) == ("1", "–", "–")
     assert len(at.dataframe[0].value) == 1
+
+
+def test_a_series_that_does_not_exist_is_not_counted_but_its_failure_is_told(
+    backfilled: ConsoleService, open_page: Open
+) -> None:
+    at = open_page()
+    assert figures(open_page)["Series"] == "1"
+    assert "NOPEUSD 1h from simulated: its last run failed" in words(at)
+    assert [table.value["Pair"].tolist() for table in at.dataframe if "Pair" in table.value] == [["BTCUSD"]]
+    [run] = backfilled.runs.find()[0]
+    [stored] = [row for row in backfilled.runs.series(run.id) if row.asset_pair == "BTCUSD"]
+    assert run.unexplained_total == stored.unexplained
+
+
+def test_a_series_filled_gap_by_gap_is_as_old_as_its_first_bar(console: ConsoleService, open_page: Open) -> None:
+    fetched(console, "2024-01-05", "2024-01-06", "gaps")
+    for page, column in (("overview", "Oldest (UTC)"), ("watermarks", "Oldest")):
+        [table] = [table.value for table in open_page(page).dataframe if column in table.value]
+        assert table[column].tolist() == ["2024-01-05 00:00"], page
+
+
+def test_cards_show_how_it_went_over_days(console: ConsoleService, open_page: Open) -> None:
+    fetched(console, "2024-01-01", "2024-01-02")
+    drawn = " ".join(str(one.proto.body) for one in open_page().get("html"))
+    assert re.search(r"4\d new candles in 14 days, 4\d today", drawn)

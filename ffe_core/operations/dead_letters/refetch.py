@@ -60,8 +60,10 @@ class Refetch:
                 await note(self._service, self._run_id, number, pages_done=done, **counts_of(total))
                 if report.error is not None:
                     break
-        await asyncio.to_thread(self._tell, series)
-        return {**counts_of(total), **ended(total), "start": total.start, "end": total.end}
+        asked, settled = await asyncio.to_thread(self._tell, series)
+        outcome = ended(total)
+        outcome["result"] = {**outcome["result"], "asked_again": asked, "settled": settled}
+        return {**counts_of(total), **outcome, "start": total.start, "end": total.end}
 
     def _ranges(self, series: Series) -> list[tuple[int, int]]:
         """The bars of the selected records as half-open ranges, neighbours merged."""
@@ -78,19 +80,24 @@ class Refetch:
             records = self._queue.read(batch_id).records
             yield batch_id, [records[number] for number in numbers if records[number].status == PENDING]
 
-    def _tell(self, series: Series) -> None:
-        """Mark the records whose bars the lake holds now."""
+    def _tell(self, series: Series) -> tuple[int, int]:
+        """Mark the records whose bars the lake holds now; how many there were, and how many of them were marked."""
         selection = self._selections[series]
-        ids = list(selection)
+        ids, asked, settled = list(selection), 0, 0
 
         def decide(batches: dict[str, DeadLetterBatch]) -> dict[str, list[Step]]:
-            return {batch_id: self._steps(series, batch, selection[batch_id]) for batch_id, batch in batches.items()}
+            nonlocal asked, settled
+            pending = {batch_id: _waiting(batch, selection[batch_id]) for batch_id, batch in batches.items()}
+            steps = {batch_id: self._steps(series, records) for batch_id, records in pending.items()}
+            asked += sum(map(len, pending.values()))
+            settled += sum(len(one["kept"]) for some in steps.values() for one in some)
+            return steps
 
         for at in range(0, len(ids), _ENTRIES_AT_ONCE):
             self._queue.change(ids[at : at + _ENTRIES_AT_ONCE], decide)
+        return asked, settled
 
-    def _steps(self, series: Series, batch: DeadLetterBatch, numbers: Any) -> list[Step]:
-        records = [batch.records[number] for number in numbers if batch.records[number].status == PENDING]
+    def _steps(self, series: Series, records: list[DeadLetterRecord]) -> list[Step]:
         open_times = read_open_times([record.value for record in records])
         known = open_times[open_times != UNREADABLE]
         if len(known) == 0:
@@ -99,6 +106,10 @@ class Refetch:
         there = np.isin(open_times, stored).tolist()
         kept = [record.number for record, is_there in zip(records, there, strict=True) if is_there]
         return [step("refetch", self._actor, why=self._reason, run=self._run_id, kept=kept)] if kept else []
+
+
+def _waiting(batch: DeadLetterBatch, numbers: Any) -> list[DeadLetterRecord]:
+    return [batch.records[number] for number in numbers if batch.records[number].status == PENDING]
 
 
 def _open_times(records: list[DeadLetterRecord]) -> list[int]:

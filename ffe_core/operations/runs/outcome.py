@@ -68,7 +68,8 @@ def summary(report: SeriesResult) -> str:
     failed = report.counts.dead_lettered
     dead = f", {failed:,} dead lettered" if failed else ""
     notes = "".join(f". {note}" for note in report.notes)
-    return f"{report.series}: {many(report.counts.stored, 'candle')} stored{dead}{missing}{notes}"
+    restated = f", {report.counts.restated:,} of them restated" if report.counts.restated else ""
+    return f"{report.series}: {many(report.counts.stored, 'candle')} stored{restated}{dead}{missing}{notes}"
 
 
 def counts_of(report: SeriesResult) -> dict[str, Any]:
@@ -82,8 +83,15 @@ def counts_of(report: SeriesResult) -> dict[str, Any]:
         "requests": report.request_stats.requests,
         "retries": report.request_stats.retries,
         "watermark": report.marks.watermark,
-        **how_whole(report.completeness),
+        **how_whole(None if is_of_nothing(report) else report.completeness),
     }
+
+
+def is_of_nothing(report: SeriesResult) -> bool:
+    """Whether its provider has no such series and nothing of one is stored: then no bar of it is missing either."""
+    refused = report.error is not None and report.error.code == PermanentError.code
+    stored = report.completeness is not None and report.completeness.stored
+    return refused and report.marks.watermark is None and not stored
 
 
 def how_whole(found: Completeness | None) -> dict[str, Any]:
@@ -93,14 +101,16 @@ def how_whole(found: Completeness | None) -> dict[str, Any]:
 
 
 def progressed(report: SeriesResult) -> dict[str, Any]:
-    """All that the database says of a report."""
+    """All that the database says of a report; until it is done, what was fetched counts as received."""
+    is_done = report.phase == "done"
     return {
-        "phase": report.phase if report.phase != "done" else None,
+        "phase": None if is_done else report.phase,
         "start": report.start,
         "end": report.end,
         "pages_done": report.pages_done,
         "pages_planned": report.pages_planned,
         **counts_of(report),
+        **({} if is_done else {"received": max(report.fetched, report.counts.received)}),
     }
 
 
@@ -122,4 +132,5 @@ def with_earlier(report: SeriesResult, earlier: SeriesResult) -> SeriesResult:
     report.request_stats.retries += earlier.request_stats.retries
     report.pages_done += earlier.pages_done
     report.pages_planned += earlier.pages_planned
+    report.fetched += earlier.fetched
     return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -149,6 +149,7 @@ class RunSummary(Run):
     series_done: int | None
     series_failed: int | None
     records_total: int | None
+    restated_total: int | None
     failed_total: int | None
     unexplained_total: int | None
     progress: float | None
@@ -210,6 +211,14 @@ class LastRun(RunSeries):
 
     kind: str
     created_at: float
+
+
+class RunCounts(NamedTuple):
+    """What one run brought, and when it was asked for, epoch seconds."""
+
+    created_at: float
+    new: int
+    failed_records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +372,21 @@ class RunStore:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
             return read_rows(connection, RunSummary, query), total
 
+    def counts_since(self, since: float, most: int = 2_000) -> list[RunCounts]:
+        """What each run since an instant brought, the newest `most` of them."""
+        new = sa.func.coalesce(sa.func.sum(run_series.c.records - run_series.c.restated), 0)
+        failed = sa.func.coalesce(sa.func.sum(run_series.c.failed_records), 0)
+        query = (
+            sa.select(runs.c.created_at, new, failed)
+            .join(run_series, run_series.c.run_id == runs.c.id)
+            .where(runs.c.created_at >= since)
+            .group_by(runs.c.id, runs.c.created_at)
+            .order_by(runs.c.id.desc())
+            .limit(most)
+        )
+        with self._database.read() as connection:
+            return [RunCounts(*row) for row in connection.execute(query)]
+
     def first_pairs(self, run_ids: Sequence[int], most: int) -> dict[int, list[str]]:
         """The pairs of the first series of some runs, each once: those of up to `most` series."""
         query = (
@@ -471,6 +495,7 @@ def _sums() -> sa.Select[Any]:
         (sa.func.count() - count(*ACTIVE)).label("series_done"),
         count(FAILED).label("series_failed"),
         sa.func.sum(run_series.c.records).label("records_total"),
+        sa.func.sum(run_series.c.restated).label("restated_total"),
         sa.func.sum(run_series.c.failed_records).label("failed_total"),
         sa.func.sum(run_series.c.unexplained).label("unexplained_total"),
         sa.func.avg(progress).label("progress"),

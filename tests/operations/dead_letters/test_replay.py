@@ -366,6 +366,8 @@ class TestRefetch:
         )
         taken = verbs.queue.read(batch_id).history[-1]
         assert (taken["verb"], taken["by"], taken["why"], taken["run"]) == ("refetch", "ann", "they edited it", run_id)
+        assert row.result
+        assert (row.result["asked_again"], row.result["settled"]) == (5, 4)
 
     def test_the_same_bad_record_again_stays_pending_and_is_no_second_letter(
         self, verbs: DeadLetters, service: RunService, market: Market
