@@ -41,6 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.insight",),
     ("ffe_core.reading",),
     ("ffe_core.exports",),
+    ("ffe_core.checks",),
     (
         "ffe_core.operations.leader",
         "ffe_core.operations.corrections",
@@ -55,7 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.operations.schedules",
         "ffe_core.operations.watermarks",
     ),
-    ("ffe_core.operations.upkeep",),
+    ("ffe_core.operations.checks", "ffe_core.operations.upkeep"),
     ("ffe_core.operations.console",),
     ("ffe_core.cli",),
     ("ffe_core.__main__", "pages.widgets", "pages.server"),

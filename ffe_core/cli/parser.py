@@ -13,6 +13,7 @@ from ffe_core.errors import InputError
 
 VERBS = {
     "backfill": "bring candles into the lake",
+    "check": "whether what is stored agrees: bars with each other, sources, units, splits",
     "console": "start the web console",
     "coverage": "what should be there, what is, and what is missing",
     "dlq": "dead letters: look, edit, replay, discard",

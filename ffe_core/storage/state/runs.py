@@ -23,6 +23,8 @@ STATES = (*ACTIVE, CANCELLED, INTERRUPTED, COMPLETE, GAPS, FAILED)
 
 UPKEEP = "upkeep"
 """The kind of a run that works on tables and not on series: its rows name a table each."""
+CHECK = "check"
+"""The kind of a run that checks what is stored: its rows name a pair each, with all its series."""
 PROCESS_ENDED = "process_ended"
 """The error code of a run whose process is gone."""
 
@@ -434,7 +436,7 @@ class RunStore:
             sa.select(*columns_of(run_series, RunSeries), runs.c.kind, runs.c.created_at)
             .join(newest, sa.and_(*(run_series.c[name] == newest.c[name] for name in names)))
             .join(runs, runs.c.id == run_series.c.run_id)
-            .where(runs.c.kind != UPKEEP)
+            .where(runs.c.kind.not_in((UPKEEP, CHECK)))
         )
         with self._database.read() as connection:
             return {row.series: row for row in read_rows(connection, LastRun, query)}

@@ -75,6 +75,8 @@ class TestANewDatabase:
             "catalogues",
             "series_facts",
             "imported_files",
+            "findings",
+            "checked_series",
         }
         other.dispose()
 

@@ -1,0 +1,1 @@
+"""Kinds of checks, one small file each."""

@@ -1,0 +1,101 @@
+"""Unexplained split: a share opens at a simple fraction of its last close, and trades on as it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from ffe_core.checks.bars import Bars
+from ffe_core.checks.model import NOTICE, Check, Evidence, Found, grouped
+from ffe_core.instruments.names import asset_class
+from ffe_core.times import DAY
+
+_FACTORS = sorted(
+    {Fraction(new, old) for new in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50) for old in (1, 2)}
+    | {Fraction(4, 3), Fraction(5, 4)}
+)
+"""New shares for old ones; the inverse of each is a reverse split."""
+_AT_LEAST = np.log(1.24)
+_AROUND = 40
+_TURNOVER = np.log(4.0)
+"""Money traded may differ so much from the days around; a crash trades many times as much, a split does not."""
+_SPANS = 3.5
+_SAME = 0.1
+"""A known factor explains a jump that differs so little from it, in logarithms."""
+
+
+def find(bars: Bars) -> Iterator[Found]:
+    """First bars after a jump by a simple factor, unless the factor is known, with an ordinary day after it."""
+    if asset_class(bars.series.asset_pair, bars.series.provider) != "equity" or len(bars) < 3:
+        return
+    gap = np.zeros(len(bars))
+    gap[1:] = np.log(bars.values["close"][:-1] / bars.values["open"][1:])
+    usual = float(np.median(np.abs(gap[1:])))
+    places, factors = [], {}
+    for at in np.flatnonzero(np.abs(gap) > _AT_LEAST).tolist():
+        factor = _simple(float(gap[at]), usual)
+        if factor and not _is_known(bars, at, factor) and _is_ordinary(bars, at):
+            places.append(at)
+            factors[at] = factor
+    chosen = np.array(places, np.int64)
+
+    def evidence(at: int) -> Evidence:
+        factor = factors[at]
+        return {
+            "new": factor.numerator,
+            "old": factor.denominator,
+            "before": float(bars.values["close"][at - 1]),
+            "open": float(bars.values["open"][at]),
+        }
+
+    yield from grouped("split", bars, chosen, gap[chosen], evidence, join=0)
+
+
+def _simple(gap: float, usual: float) -> Fraction | None:
+    """The simple factor nearest to a jump, if it is near for a market that opens elsewhere than it closed."""
+    tolerance = min(max(0.025, 4 * usual), 0.06)
+    nearest = min(_FACTORS, key=lambda factor: abs(np.log(float(factor)) - abs(gap)))
+    if abs(np.log(float(nearest)) - abs(gap)) > tolerance:
+        return None
+    return nearest if gap > 0 else 1 / nearest
+
+
+def _is_known(bars: Bars, at: int, factor: Fraction) -> bool:
+    day = int(bars.open_times[at]) // DAY
+    return any(
+        abs(known // DAY - day) <= 1 and abs(np.log(value / float(factor))) < _SAME
+        for known, value in bars.factors.items()
+    )
+
+
+def _is_ordinary(bars: Bars, at: int) -> bool:
+    """Whether the bar trades about the money and spans about the share of its price that first bars of days do."""
+    firsts = np.flatnonzero(np.diff(bars.open_times // DAY, prepend=-1))
+    here = int(np.searchsorted(firsts, at))
+    around = firsts[max(0, here - _AROUND) : here + _AROUND + 1]
+    around = around[around != at]
+    if len(around) == 0:
+        return False
+    spans = bars.spans / bars.values["close"]
+    if spans[at] > _SPANS * np.median(spans[around]):
+        return False
+    money = bars.values["close"] * bars.values["volume"]
+    usual = np.nanmedian(money[around]) if bars.has_volume else 0.0
+    return not usual or bool(abs(np.log(max(money[at], 1e-12) / usual)) < _TURNOVER)
+
+
+def _says(evidence: Evidence) -> str:
+    ratio = f"{evidence['new']}:{evidence['old']}"
+    return f"looks like a {ratio} split: {evidence['before']:g} before, {evidence['open']:g} at the open; not applied"
+
+
+CHECK = Check(
+    "split",
+    "A share opens at a simple fraction of its last close on an ordinary day, and no split is known: the factor is"
+    " proposed, never applied.",
+    NOTICE,
+    find,
+    _says,
+)

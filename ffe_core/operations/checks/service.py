@@ -1,0 +1,165 @@
+"""Check runs over all series of some pairs, by hand, after backfills and on time; and what people decide."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ffe_core.checks.engine import check_pair
+from ffe_core.checks.model import NOTICE
+from ffe_core.checks.table import CHECKS, chosen
+from ffe_core.checks.windows import Around
+from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.bars import Moment
+from ffe_core.insight.coverage import calendar_of
+from ffe_core.insight.stored import stored_series
+from ffe_core.instruments.matching import matching_names
+from ffe_core.operations.checks.words import in_words
+from ffe_core.operations.runs import log as run_log
+from ffe_core.operations.runs.series_work import one_by_one
+from ffe_core.operations.runs.service import RunService
+from ffe_core.series import Series
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.audit import Audit, required_reason
+from ffe_core.storage.state.findings import ACCEPTED, OPEN, Checked, FindingRow, FindingStore, SeriesScore
+from ffe_core.storage.state.runs import CHECK, UPKEEP, NewRun
+from ffe_core.threads import run_to_completion
+
+log = logging.getLogger(__name__)
+ALL_TIMEFRAMES, ALL_PROVIDERS = "all timeframes", "all providers"
+"""What stands in the rows of a check run, each of which is a pair."""
+ITSELF = "checks"
+"""The source of runs that nobody started by hand."""
+
+
+class Checks:
+    """Starts and does checks over a run service."""
+
+    def __init__(self, service: RunService) -> None:
+        self._service = service
+        self._audit = Audit(service.database)
+        self.findings = FindingStore(service.database)
+
+    # -- verbs
+
+    def start(
+        self,
+        actor: str,
+        source: str = "console",
+        *,
+        pairs: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+    ) -> int:
+        """Start the checks of some pairs, or of all that is stored; the run's number.
+
+        InputError for a pair that is not stored, a kind that there is not, and a lake without anything.
+        """
+        names = [check.name for check in chosen(kinds)]
+        rows = [Series(pair, ALL_TIMEFRAMES, ALL_PROVIDERS) for pair in self._pairs(pairs)]
+        run = NewRun(CHECK, ALL_PROVIDERS, "", 0, 0, rows, actor, source, "", None, {"kinds": list(kinds or ())})
+        return self._service.submit(run, partial(self._work, rows, names))
+
+    def look(
+        self, series: Sequence[Series], kinds: Sequence[str] | None = None, as_known_at: Moment | None = None
+    ) -> list[Checked]:
+        """What checks find of some series, which changes nothing on record. InputError, StorageError."""
+        pairs = sorted({one.asset_pair for one in series})
+        found = [done for pair in pairs for done in self._checked(pair, kinds, as_known_at)]
+        return [done for done in found if done.series in set(series)]
+
+    def after_runs(self, run_ids: Sequence[int]) -> int | None:
+        """Start the checks of what backfills have changed; the run's number, None for none or what keeps it."""
+        pairs = sorted({pair for run_id in run_ids for pair in self._changed_by(run_id)})
+        return self.start_if_free(pairs) if pairs else None
+
+    def start_if_free(self, pairs: Sequence[str] | None = None) -> int | None:
+        """Start checks unless some are being done; what keeps them from it is said in the log."""
+        try:
+            stored = {summary.series.asset_pair for summary in stored_series(self._service.lake)}
+            there = sorted(stored & set(pairs) if pairs is not None else stored)
+            busy = bool(self._service.runs.active(CHECK))
+            return self.start(ITSELF, ITSELF, pairs=there) if there and not busy else None
+        except (FFEError, InputError) as error:
+            log.warning("checks are left for later: %s", error)
+            return None
+
+    def accept(self, ids: Sequence[int], actor: str, reason: str) -> int:
+        """Accept findings until their bars change; how many. InputError without a reason and for one not known."""
+        return self._decide("accept finding", ids, ACCEPTED, actor, required_reason(reason))
+
+    def reopen(self, ids: Sequence[int], actor: str, reason: str = "") -> int:
+        """Open accepted findings again; how many. InputError for one not known."""
+        return self._decide("reopen finding", ids, OPEN, actor, reason.strip())
+
+    def scores(self) -> dict[Series, SeriesScore]:
+        """How every checked series stands."""
+        return self.findings.scores(NOTICE)
+
+    # -- inside
+
+    def _decide(self, verb: str, ids: Sequence[int], state: str, actor: str, reason: str) -> int:
+        target = ", ".join(sorted({row.series.key for row in self.findings.get(ids)})[:5])
+        with self._audit.act(actor, verb, target, reason, findings=list(ids)) as act:
+            changed: list[FindingRow] = self.findings.decide(ids, state, actor, reason)
+            act.note(changed=len(changed))
+        return len(changed)
+
+    def _pairs(self, asked: Sequence[str] | None) -> list[str]:
+        stored = sorted({summary.series.asset_pair for summary in stored_series(self._service.lake)})
+        if not stored:
+            raise InputError("nothing is stored yet, so there is nothing to check; backfill a series first")
+        if asked is None:
+            return stored
+        found = {name: matching_names(name, stored) for name in asked}
+        unknown = [name for name, names in found.items() if not names]
+        if unknown:
+            raise InputError(f"{unknown[0]!r} is not stored; there is {', '.join(stored[:12])}", field="pairs")
+        return sorted({pair for names in found.values() for pair in names})
+
+    def _changed_by(self, run_id: int) -> set[str]:
+        run = self._service.runs.get(run_id)
+        if run is None or run.kind in (UPKEEP, CHECK):
+            return set()
+        return {row.asset_pair for row in self._service.runs.series(run_id) if row.records}
+
+    def _around(self) -> Around:
+        stores = self._service.stores
+
+        def marked(series: Series) -> Any:
+            return stores.acknowledged.ranges(series, -(2**62), 2**62)
+
+        return Around(partial(calendar_of, settings=self._service.settings), marked, lambda series: {})
+
+    def _checked(self, pair: str, kinds: Sequence[str] | None, as_known_at: Moment | None = None) -> list[Checked]:
+        lake = self._service.lake
+        series = [summary.series for summary in stored_series(lake) if summary.series.asset_pair == pair]
+        return check_pair(lake, series, chosen(kinds), self._around(), as_known_at)
+
+    async def _work(self, rows: Sequence[Series], kinds: Sequence[str], run_id: int) -> None:
+        async def one(number: int, row: Series) -> Mapping[str, Any]:
+            result = await run_to_completion(self._one_pair, row.asset_pair, kinds)
+            return {"state": run_states.COMPLETE, "result": {"pair": row.asset_pair, "status": "success", **result}}
+
+        await one_by_one(self._service, run_id, rows, one)
+
+    def _one_pair(self, pair: str, kinds: Sequence[str]) -> dict[str, Any]:
+        began = time.monotonic()
+        total = {"series": 0, "bars": 0, "findings": 0, "new": 0, "again": 0, "gone": 0}
+        for done in self._checked(pair, kinds):
+            counts = self.findings.record(done, kinds)
+            own = {"series": 1, "bars": done.bars, "findings": len(done.findings), **counts}
+            total = {name: total[name] + own[name] for name in total}
+        run_log.say(f"{pair}: {in_words(total)}")
+        return {**total, "seconds": round(time.monotonic() - began, 3)}
+
+
+def kind_sentence(kind: str, evidence: Mapping[str, Any]) -> str:
+    """What a finding says, made of its evidence; of a kind that this release does not have, its name."""
+    check = CHECKS.get(kind)
+    if check is None:
+        return kind.replace("_", " ")
+    more = f" ({evidence['stretches']:,} times)" if "stretches" in evidence else ""
+    return check.says(evidence) + more

@@ -1,0 +1,159 @@
+"""Is a finding the same one however its bars lie in files, and kept as people decided until its bars change?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ffe_core.calendars import calendar_for
+from ffe_core.candles import TIMESTAMP, VALUES
+from ffe_core.checks import windows
+from ffe_core.checks.engine import MOST, check_pair
+from ffe_core.checks.table import CHECKS, chosen
+from ffe_core.checks.windows import Around
+from ffe_core.errors import InputError
+from ffe_core.ingestion.enrich import enrich
+from ffe_core.series import Series, Watermarks
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.findings import ACCEPTED, GONE, OPEN, Checked, FindingStore
+from tests.checks import faults, markets
+from tests.checks.markets import Made
+from tests.pace import examples
+
+MINUTES = Series("BTCUSD", "1m", "coinbase")
+NONE = np.empty((0, 2), np.int64)
+AROUND = Around(lambda one: calendar_for(one.provider, one.asset_pair), lambda one: NONE, lambda one: {})
+JANUARY = 1_704_067_200
+DAY = 86_400
+
+
+def minutes(days: int = 62) -> Made:
+    rng = np.random.default_rng(3)
+    return markets.market(rng, MINUTES, JANUARY, days, 40_000.0, 2, 0.03, 3.5)
+
+
+def put(lake: DeltaLakeManager, made: Made) -> None:
+    times = pa.array(made.open_times * 1_000_000).cast(TIMESTAMP)
+    table = pa.table({"timestamp": times, **{name: pa.array(made.columns[name]) for name in VALUES}})
+    before = lake.marks(made.series)
+    marks = Watermarks(int(made.open_times[-1]), int(made.open_times[0]))
+    lake.commit(made.series, enrich(table, made.series, "made", is_mock=False), before, marks)
+
+
+def checked(lake: DeltaLakeManager, series: Series = MINUTES) -> Checked:
+    [done] = check_pair(lake, [series], chosen(None), AROUND)
+    return done
+
+
+@settings(max_examples=examples(5))
+@given(st.integers(2_000, 80_000), st.sampled_from([faults.spike, faults.identical, faults.stuck, faults.no_volume]))
+def test_windows_change_nothing(tmp_path_factory: pytest.TempPathFactory, at: int, act: faults.Plant) -> None:
+    made = minutes()
+    border = 31 * 24 * 60  # the first of February, a partition of its own
+    act(np.random.default_rng(at), made, at)
+    faults.stuck(np.random.default_rng(1), made, border - 4)
+    lake = DeltaLakeManager(tmp_path_factory.mktemp("lake"))
+    put(lake, made)
+    whole = checked(lake)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_WINDOW_ROWS", 1)
+        parts = checked(lake)
+    assert (whole.bars, whole.start, whole.end) == (parts.bars, parts.start, parts.end)
+    assert any(one.start < border * 60 + JANUARY < one.end for one in whole.findings)
+    key = [(one.kind, one.start, one.end, one.bars, one.fingerprint) for one in whole.findings]
+    assert [(one.kind, one.start, one.end, one.bars, one.fingerprint) for one in parts.findings] == key
+
+
+def test_what_was_known_at_a_moment_is_checked_as_it_was(tmp_path: Path) -> None:
+    lake, made = DeltaLakeManager(tmp_path), minutes(3)
+    put(lake, made)
+    rows = lake.read_table(made.series.table, columns=["_extracted_at"])["_extracted_at"]
+    then = rows.max().to_pydatetime()
+    faults.spike(np.random.default_rng(2), made, 2_000)
+    put(lake, made)
+    assert [one.kind for one in checked(lake).findings] == ["spike"]
+    [before] = check_pair(lake, [MINUTES], chosen(None), AROUND, then)
+    assert before.findings == []
+
+
+def test_a_habit_is_one_finding(tmp_path: Path) -> None:
+    lake, made = DeltaLakeManager(tmp_path), minutes(20)
+    made.columns["high"][::130] += 0.003
+    put(lake, made)
+    [finding] = [one for one in checked(lake).findings if one.kind == "off_tick"]
+    assert finding.evidence["stretches"] > MOST
+    assert finding.bars == len(made.columns["high"][::130])
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="kind: 'nope' is unknown; use one of timeframes"):
+        chosen(["nope"])
+
+
+# -- states
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FindingStore:
+    return FindingStore(Database(tmp_path / "console.db"))
+
+
+def test_a_finding_is_found_again_accepted_until_its_bars_change_and_gone(tmp_path: Path, store: FindingStore) -> None:
+    lake, made = DeltaLakeManager(tmp_path / "lake"), minutes(3)
+    faults.spike(np.random.default_rng(2), made, 2_000)
+    put(lake, made)
+    assert store.record(checked(lake), list(CHECKS)) == {"new": 1, "again": 0, "gone": 0}
+    [first] = store.find()
+    assert store.record(checked(lake), list(CHECKS))["new"] == 0
+    [accepted] = store.decide([first.id], ACCEPTED, "ann", "seen on the tape")
+    assert accepted.id == first.id
+    store.record(checked(lake), list(CHECKS))
+    assert [(row.state, row.reason, row.actor) for row in store.find()] == [(ACCEPTED, "seen on the tape", "ann")]
+
+    made.columns["volume"][2_000] += 1
+    put(lake, made)
+    assert store.record(checked(lake), list(CHECKS)) == {"new": 0, "again": 1, "gone": 0}
+    [again] = store.find()
+    assert (again.id, again.state, again.bars_changed, again.reason) == (first.id, OPEN, True, "seen on the tape")
+
+    for name in ("high", "low"):
+        made.columns[name][2_000] = made.columns["close"][2_000]
+    markets.whole(made)
+    put(lake, made)
+    assert store.record(checked(lake), list(CHECKS))["gone"] == 1
+    assert [row.state for row in store.find()] == [GONE]
+    assert store.count_open() == {}
+
+
+def test_only_the_kinds_that_were_checked_go(tmp_path: Path, store: FindingStore) -> None:
+    lake, made = DeltaLakeManager(tmp_path / "lake"), minutes(3)
+    faults.spike(np.random.default_rng(2), made, 2_000)
+    put(lake, made)
+    store.record(checked(lake), list(CHECKS))
+    [done] = check_pair(lake, [MINUTES], chosen(["off_tick"]), AROUND)
+    assert store.record(done, ["off_tick"]) == {"new": 0, "again": 0, "gone": 0}
+    assert [row.state for row in store.find()] == [OPEN]
+
+
+def test_a_score_is_the_share_of_bars_in_no_open_finding(tmp_path: Path, store: FindingStore) -> None:
+    lake, made = DeltaLakeManager(tmp_path / "lake"), minutes(3)
+    faults.stuck(np.random.default_rng(2), made, 2_000)
+    put(lake, made)
+    store.record(checked(lake), list(CHECKS))
+    [row] = store.find(states=[OPEN])
+    [score] = store.scores("notice").values()
+    assert (score.series, score.open, score.faulty) == (MINUTES, 1, row.bars)
+    assert score.score == pytest.approx(1 - row.bars / (3 * 1440))
+    store.decide([row.id], ACCEPTED, "ann", "a halt")
+    assert store.scores("notice")[MINUTES].score == 1.0
+
+
+def test_a_number_that_no_finding_has_is_refused(store: FindingStore) -> None:
+    with pytest.raises(InputError, match="there is no finding 7"):
+        store.decide([7], ACCEPTED, "ann", "why")

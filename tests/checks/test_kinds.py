@@ -1,0 +1,197 @@
+"""Is each fault named as what it is, and left alone where it is none?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from ffe_core.calendars import calendar_for
+from ffe_core.checks.bars import Bars
+from ffe_core.checks.chance import surprising_runs
+from ffe_core.checks.model import Found
+from ffe_core.checks.table import CHECKS
+from ffe_core.series import Series
+from tests.checks import faults, markets
+from tests.checks.markets import Made
+
+MONDAY = 1_704_067_200
+BTC, EUR = Series("BTCUSD", "1h", "coinbase"), Series("EURUSD", "1h", "oanda")
+SHARE = Series("SHAF", "1d", "alpha_vantage")
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def btc(days: int = 120) -> Made:
+    return markets.market(rng(), BTC, MONDAY, days, 40_000.0, 2, 0.03, 300.5)
+
+
+def eur() -> Made:
+    return markets.market(rng(), EUR, MONDAY, 120, 1.1, 5, 0.006, 2000.0)
+
+
+def share() -> Made:
+    return markets.market(rng(), SHARE, MONDAY, 900, 150.0, 2, 0.02, 2e7)
+
+
+def seen(*made: Made, factors: dict[int, float] | None = None) -> dict[Series, Bars]:
+    alone = {
+        one.series: Bars(
+            one.series,
+            one.open_times,
+            one.columns,
+            calendar_for(
+                "coinbase" if one.series.provider == "files:x" else one.series.provider, one.series.asset_pair
+            ),
+            {},
+            factors=factors or {},
+        )
+        for one in made
+    }
+    for series, bars in alone.items():
+        object.__setattr__(bars, "others", {key: other for key, other in alone.items() if key != series})
+    return alone
+
+
+def found(*made: Made, factors: dict[int, float] | None = None) -> list[Found]:
+    shown = seen(*made, factors=factors)
+    return [one for bars in shown.values() for check in CHECKS.values() for one in check.find(bars)]
+
+
+def kinds(*made: Made) -> set[str]:
+    return {one.kind for one in found(*made)}
+
+
+@pytest.mark.parametrize("make", [btc, eur, share])
+def test_a_market_with_its_habits_is_no_fault(make: Callable[[], Made]) -> None:
+    assert found(make()) == []
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [
+        (faults.unit, "unit_break"),
+        (faults.volume_unit, "volume_break"),
+        (faults.identical, "repeated_bar"),
+        (faults.doubled, "repeated_bar"),
+        (faults.stuck, "stuck_price"),
+        (faults.no_volume, "zero_volume"),
+        (faults.spike, "spike"),
+        (faults.off_tick, "off_tick"),
+    ],
+)
+def test_a_fault_of_one_series_is_named_where_it_is(act: faults.Plant, kind: str) -> None:
+    made = btc()
+    fault = act(rng(), made, 1500)
+    named = [one for one in found(made) if one.kind == kind]
+    assert len(named) == 1
+    assert named[0].start < fault.end
+    assert fault.start < named[0].end
+    assert CHECKS[kind].says(named[0].evidence)
+
+
+@pytest.mark.parametrize(("act", "kind"), [(faults.edge, "session_edge"), (faults.weekend, "closed_market")])
+def test_a_fault_of_hours_is_named(act: faults.Plant, kind: str) -> None:
+    made = eur()
+    act(rng(), made, 700)
+    assert kinds(made) == {kind}
+
+
+def test_explained_gaps_are_no_finding() -> None:
+    made = eur()
+    fault = faults.edge(rng(), made, 700)
+    [bars] = seen(made).values()
+    object.__setattr__(bars, "marked", np.array([[fault.start, fault.end]]))
+    assert list(CHECKS["session_edge"].find(bars)) == []
+
+
+@pytest.mark.parametrize(("act", "kind"), [(faults.coarse_price, "timeframes"), (faults.coarse_volume, "timeframes")])
+def test_a_bar_that_is_not_its_parts_is_named(act: faults.Plant, kind: str) -> None:
+    fine = btc()
+    coarse = markets.coarser(fine, "4h")
+    act(rng(), coarse, 300)
+    assert kinds(fine, coarse) == {kind}
+
+
+def test_parts_that_are_missing_are_said_apart() -> None:
+    fine = btc()
+    coarse = markets.coarser(fine, "4h")
+    faults.lost_parts(rng(), fine, 1201)
+    assert kinds(fine, coarse) == {"lost_parts"}
+
+
+def test_minutes_without_trades_are_no_lost_parts() -> None:
+    minutes = markets.market(rng(), Series("BTCUSD", "1m", "coinbase"), MONDAY, 4, 40_000.0, 2, 0.03, 3.5)
+    fine = markets.thin(rng(), minutes, 0.6)
+    assert kinds(fine, markets.coarser(fine, "1h")) == set()
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [(faults.scale, "provider_scale"), (faults.shift, "provider_shift"), (faults.one_source, "provider_differs")],
+)
+def test_sources_that_disagree_are_named_by_how(act: faults.Plant, kind: str) -> None:
+    one = btc()
+    other = markets.another_book(rng(), one, "files:x")
+    assert kinds(one, other) == set()
+    act(rng(), other, 1000)
+    assert kind in kinds(one, other)
+
+
+def test_a_shift_says_by_how_many_bars_and_which_way() -> None:
+    one = btc()
+    other = markets.another_book(rng(), one, "files:x")
+    for name, column in other.columns.items():
+        other.columns[name] = np.concatenate([column[:3], column[:-3]])
+    [shift] = [item for item in found(one, other) if item.kind == "provider_shift"]
+    assert (shift.evidence["bars"], shift.evidence["seconds"]) == (-3, -3 * 3600)
+    assert "3 whole bars earlier" in CHECKS["provider_shift"].says(shift.evidence)
+
+
+def test_what_another_source_shows_too_is_no_spike() -> None:
+    one = btc()
+    faults.spike(rng(), one, 1000)
+    assert "spike" in kinds(one)
+    assert "spike" not in kinds(one, markets.another_book(rng(), one, "files:x"))
+
+
+def test_a_fall_by_half_that_was_real_is_no_fault() -> None:
+    """AAPL, 2000-09-29."""
+    made = share()
+    markets.crash(made, 300)
+    assert kinds(made) == set()
+
+
+def test_a_split_is_proposed_unless_it_is_known() -> None:
+    """AAPL, 2014-06-09: 7:1."""
+    made = share()
+    markets.split(made, 300, 7)
+    [split] = found(made)
+    assert (split.kind, split.evidence["new"], split.evidence["old"]) == ("split", 7, 1)
+    day = int(made.open_times[300])
+    assert found(made, factors={day: 7.0}) == []
+    assert [one.kind for one in found(made, factors={day: 2.0})] == ["split"]
+
+
+def test_both_clock_changes_are_no_fault() -> None:
+    year = markets.market(rng(), EUR, 1_672_531_200, 365, 1.1, 5, 0.006, 2000.0)
+    assert kinds(year) == set()
+
+
+def test_short_sundays_are_no_fault() -> None:
+    days = markets.market(rng(), Series("EURUSD", "1d", "oanda"), 1_672_531_200, 700, 1.1, 5, 0.006, 50_000.0)
+    assert (days.open_times // 86_400 % 7 == 3).any()  # 1970-01-01 was a Thursday: Sundays are there
+    assert kinds(days) == set()
+
+
+def test_runs_are_judged_by_the_habit_of_their_series() -> None:
+    quiet = rng().random(20_000) < 0.5
+    assert len(surprising_runs(quiet, 4)) == 0
+    quiet[5_000:5_060] = True
+    assert len(surprising_runs(quiet, 4)) == 1
+    alone = np.zeros(20_000, dtype=bool)
+    alone[100:107] = True
+    assert surprising_runs(alone, 4).tolist() == [[100, 107]]

@@ -1,0 +1,68 @@
+"""`check` as a process: what it prints, its exit status, and what is accepted stays so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from tests.checks import faults
+from tests.checks.test_engine import minutes, put
+from tests.cli.test_backfill import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three days of minutes with a spike in them."""
+    made = minutes(3)
+    faults.spike(np.random.default_rng(2), made, 2_000)
+    put(DeltaLakeManager(tmp_path / "lake"), made)
+    return tmp_path
+
+
+def printed(folder: Path, *arguments: str, status: int) -> Any:
+    done = run(folder, *arguments, "--json")
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_open_findings_are_status_1_until_they_are_accepted(folder: Path) -> None:
+    found = printed(folder, "check", status=1)
+    [spike] = found["findings"]
+    assert (spike["kind"], spike["severity"], spike["state"], spike["bars"]) == ("spike", "error", "open", 1)
+    assert "outside its neighbours" in spike["says"]
+    assert "check accept: the following arguments are required: --reason" in run(folder, "check", "accept", "1").stderr
+    assert printed(folder, "check", "accept", str(spike["id"]), "--reason", "on the tape", status=0)["changed"] == 1
+    assert printed(folder, "check", status=0)["findings"] == []
+    [row] = printed(folder, "check", "list", "--state", "accepted", status=0)["findings"]
+    assert (row["state"], row["reason"]) == ("accepted", "on the tape")
+    assert printed(folder, "check", "reopen", str(spike["id"]), status=0)["changed"] == 1
+    assert printed(folder, "check", "--kind", "off_tick", status=0)["findings"] == []
+    assert printed(folder, "check", "--series", "btc-usd/1m", status=1)["findings"][0]["id"] == spike["id"]
+
+
+def test_bad_input_is_one_sentence_and_status_2(folder: Path) -> None:
+    for words, said in (
+        (["--series", "NOPE"], "series: 'NOPE' is not stored; there is BTCUSD/1m/coinbase"),
+        (["--kind", "nope"], "kind: 'nope' is unknown; use one of timeframes"),
+        (["--severity", "bad"], "severity: 'bad' is unknown; use one of error, warning, notice"),
+        (["accept", "99", "--reason", "x"], "finding: there is no finding 99"),
+        (["list", "--state", "closed"], "state: 'closed' is unknown; use one of open, accepted, gone"),
+    ):
+        done = run(folder, "check", *words)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_what_was_known_then_goes_on_no_record(folder: Path) -> None:
+    then = printed(folder, "check", "--as-known-at", "2000-01-01T00:00:00Z", status=0)
+    assert (then["run"], then["findings"]) == (None, [])
+    assert printed(folder, "check", "list", status=0)["findings"] == []
+
+
+def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
+    done = run(tmp_path, "check")
+    assert (done.returncode, "nothing is stored yet" in done.stderr) == (2, True)
