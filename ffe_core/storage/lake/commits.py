@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -57,11 +58,11 @@ class Table(Protocol):
     def place(self) -> str:
         """The lake it lies in, for messages."""
 
-    def newest(self) -> Snapshot:
-        """The table as it is now, made if there is none; it may be one that was opened before."""
+    def for_commit(self) -> AbstractContextManager[Snapshot]:
+        """The table as it is now, made if there is none, until the commit is over; it may have been opened before."""
 
     def opened(self) -> Snapshot:
-        """The same through a handle of its own."""
+        """The table as it is now, through a new handle."""
 
     def wrote(self, table: DeltaTable, path: str, series: Series, rows: pa.Table) -> None:
         """Told what a committed file of ours holds."""
@@ -94,24 +95,30 @@ class _GroupCommit:
         self._written: dict[int, _Ready] = {}
 
     def run(self) -> list[Outcome]:
-        for attempt in range(_REOPENS):
-            snapshot = self._table.opened() if attempt else self._newest()
-            ready = self._with_files(snapshot.table, self._ready(snapshot))
-            if not ready or self._is_appended(snapshot.table, ready):
-                break
-        else:
-            self._fail(self._unsettled(), f"refused the commit {_REOPENS} times; try again when it is less busy")
+        with self._table.for_commit() as kept:
+            if not (self._is_readable(kept) and self._is_over(kept)):
+                self._again()
         return [self._outcomes[place] for place in range(len(self._batches))]
 
-    def _newest(self) -> Snapshot:
-        """The table as it is now; anew where what was kept of it is older than the last clean-up of its log."""
-        snapshot = self._table.newest()
+    def _again(self) -> None:
+        """Look anew until it is over, or was refused too often."""
+        for _ in range(_REOPENS):
+            if self._is_over(self._table.opened()):
+                return
+        self._fail(self._unsettled(), f"refused the commit {_REOPENS} times; try again when it is less busy")
+
+    def _is_over(self, snapshot: Snapshot) -> bool:
+        ready = self._with_files(snapshot.table, self._ready(snapshot))
+        return not ready or self._is_appended(snapshot.table, ready)
+
+    def _is_readable(self, kept: Snapshot) -> bool:
+        """Whether the marks can be read: not where what was kept is older than the last clean-up of the log."""
         try:
             for batch in self._batches:
-                snapshot.marks(batch.series)
+                kept.marks(batch.series)
         except StorageError:
-            return self._table.opened()
-        return snapshot
+            return False
+        return True
 
     def _unsettled(self) -> list[int]:
         return [place for place in range(len(self._batches)) if place not in self._outcomes]
@@ -146,12 +153,10 @@ class _GroupCommit:
             return ready
         wanting = {place: one for place, one in ready.items() if one.files is None}
         try:
-            with ThreadPoolExecutor(min(_WRITERS, len(wanting) or 1)) as writers:
-                failures = writers.map(lambda one: _write(table, one), wanting.values())
-                for place, error in zip(wanting, failures, strict=True):
-                    if error is not None:
-                        self._outcomes[place] = self._refused(self._batches[place].series, error)
-                        del ready[place]
+            for place, error in zip(wanting, _write_all(table, list(wanting.values())), strict=True):
+                if error is not None:
+                    self._outcomes[place] = self._refused(self._batches[place].series, error)
+                    del ready[place]
         except BaseException:
             for one in wanting.values():
                 data_files.discard(table, one.files or ())
@@ -198,6 +203,13 @@ def _passed(snapshot: Snapshot, batch: Batch) -> _Ready | Committed:
         raise CommitConflict(f"{batch.series}: another writer moved its marks; plan again from where they stand")
     fresh, done = compare(snapshot, batch.series, batch.rows)
     return done if fresh.num_rows == 0 and batch.after == batch.before else _Ready(batch, fresh, done)
+
+
+def _write_all(table: DeltaTable, wanting: Sequence[_Ready]) -> Iterable[Exception | None]:
+    if len(wanting) == 1:
+        return [_write(table, wanting[0])]
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        return writers.map(lambda one: _write(table, one), wanting)
 
 
 def _write(table: DeltaTable, one: _Ready) -> Exception | None:

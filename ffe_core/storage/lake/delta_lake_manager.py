@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,10 @@ class DeltaLakeManager:
     def snapshot(self, table_name: str) -> Snapshot | None:
         """The table as it is now, to read from; None if there is none. StorageError if it cannot be read."""
         return self._snapshots.newest(self.table_uri(table_name))
+
+    def for_commit(self, timeframe: str) -> AbstractContextManager[Snapshot | None]:
+        """The table of a timeframe as it is now, until one commit is over; None if there is none. StorageError."""
+        return self._snapshots.for_commit(self.table_uri(table_name(timeframe)))
 
     def create_or_update_table(
         self,
@@ -292,11 +297,10 @@ class _BronzeTable:
         self._lake, self._timeframe = lake, timeframe
         self.place = lake.storage_path
 
-    def newest(self) -> Snapshot:
-        found = self._lake.snapshot(table_name(self._timeframe))
-        if found is None or lacks_properties(found.table):
-            return self.opened()
-        return found
+    @contextmanager
+    def for_commit(self) -> Iterator[Snapshot]:
+        with self._lake.for_commit(self._timeframe) as found:
+            yield self.opened() if found is None or lacks_properties(found.table) else found
 
     def opened(self) -> Snapshot:
         return self._lake.seen_through(self._lake.ensure_table(self._timeframe))

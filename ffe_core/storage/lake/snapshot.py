@@ -7,9 +7,9 @@ The log names the pair, the times and the versions in each file, so nothing else
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.transactions import Transactions
+from ffe_core.storage.lake.writer_handles import WriterHandles, commit_stamp
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -261,16 +262,34 @@ class Snapshots:
     def __init__(self, storage_options: dict[str, str] | None = None) -> None:
         self._storage_options = storage_options
         self._kept: dict[str, tuple[tuple[int, int], Snapshot]] = {}
+        self._handles = WriterHandles()
         self.transactions = Transactions()
         self._lock = threading.Lock()
 
     def newest(self, uri: str) -> Snapshot | None:
         """The table as it is now; None if there is none. StorageError if it cannot be read."""
+        return self._current(uri) or self._open(uri)
+
+    @contextmanager
+    def for_commit(self, uri: str) -> Iterator[Snapshot | None]:
+        """The same for one commit, which is over at the end: it may be seen through a handle that goes on with the log.
+
+        An exception gives that handle up.
+        """
+        handle = None if (kept := self._current(uri)) else self._handles.take(uri)
+        if handle is None:
+            yield kept or self.newest(uri)
+            return
+        yield Snapshot(handle.table, self._storage_options, self.transactions)
+        self._handles.give_back(handle)
+
+    def _current(self, uri: str) -> Snapshot | None:
+        """The kept snapshot, if no commit followed it."""
         with self._lock:
             kept = self._kept.get(uri)
-        if kept and _commit_stamp(uri, kept[1].version) == kept[0] and not _commit_stamp(uri, kept[1].version + 1):
+        if kept and commit_stamp(uri, kept[1].version) == kept[0] and not commit_stamp(uri, kept[1].version + 1):
             return kept[1]
-        return self._open(uri)
+        return None
 
     def _open(self, uri: str) -> Snapshot | None:
         with faults.in_words(f"table {uri} cannot be read", uri):
@@ -279,7 +298,7 @@ class Snapshots:
                 snapshot = Snapshot(table, self._storage_options, self.transactions)
             except TableNotFoundError:
                 return None
-        mark = _commit_stamp(uri, snapshot.version)
+        mark = commit_stamp(uri, snapshot.version)
         if mark:
             with self._lock:
                 self._kept[uri] = (mark, snapshot)
@@ -300,18 +319,6 @@ def _marks(series: Series, version_of: Callable[[str], int | None]) -> Watermark
         return None if version is None or version == NO_MARK else version
 
     return Watermarks(known(series.key), known(series.low_key))
-
-
-def _commit_stamp(uri: str, version: int) -> tuple[int, int] | None:
-    """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
-    folder = local_folder(uri)
-    if folder is None:
-        return None
-    try:
-        found = os.stat(folder / "_delta_log" / f"{version:020}.json")
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def _size(path: Path) -> int:

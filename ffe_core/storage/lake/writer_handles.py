@@ -1,0 +1,92 @@
+"""Handles of writers: one that a commit went through goes on with the log for the next, where opening costs twice that.
+
+A handle that moves cannot be anybody's snapshot, so each is one commit's alone while that lasts.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from ffe_core.locations import local_folder
+
+_MOST_MOVES = 10
+"""A handle sees every commit since it was opened one by one; one that is opened anew begins at a checkpoint."""
+
+
+@dataclass(slots=True, eq=False)
+class WriterHandle:
+    """A handle, how often it has moved, and what tells the commit it stands at from that of a table made anew."""
+
+    uri: str
+    table: DeltaTable
+    stamp: tuple[int, int] | None
+    moves: int = 0
+
+
+class WriterHandles:
+    """The handles that no commit has at the moment. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._free: dict[str, list[WriterHandle]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, uri: str) -> WriterHandle | None:
+        """A handle that sees the table as it is now, the caller's alone; None where it has to be opened as before.
+
+        That is so on a remote store, where nothing tells a table from one made anew.
+        """
+        with self._lock:
+            free = self._free.get(uri)
+            handle = free.pop() if free else None
+        if handle is None:
+            return _opened(uri)
+        is_same = commit_stamp(uri, handle.table.version()) == handle.stamp
+        return handle if is_same and handle.moves < _MOST_MOVES and _is_moved(handle) else _opened(uri)
+
+    def give_back(self, handle: WriterHandle) -> None:
+        """Keep a handle for the next commit."""
+        with self._lock:
+            self._free.setdefault(handle.uri, []).append(handle)
+
+
+def _opened(uri: str) -> WriterHandle | None:
+    """A handle of its own; None where there is no table, or one that needs more than opening."""
+    if local_folder(uri) is None:
+        return None
+    try:
+        table = DeltaTable(uri)
+    except (DeltaError, OSError):
+        return None
+    return _stamped(WriterHandle(uri, table, None))
+
+
+def _is_moved(handle: WriterHandle) -> bool:
+    """Whether a handle could be moved to the newest commit; not past a log that was cleaned up."""
+    try:
+        handle.table.update_incremental()
+    except (DeltaError, OSError):
+        return False
+    handle.moves += 1
+    return _stamped(handle) is not None
+
+
+def _stamped(handle: WriterHandle) -> WriterHandle | None:
+    handle.stamp = commit_stamp(handle.uri, handle.table.version())
+    return handle if handle.stamp is not None else None
+
+
+def commit_stamp(uri: str, version: int) -> tuple[int, int] | None:
+    """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
+    folder = local_folder(uri)
+    if folder is None:
+        return None
+    try:
+        found = os.stat(folder / "_delta_log" / f"{version:020}.json")
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
