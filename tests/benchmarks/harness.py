@@ -23,6 +23,8 @@ Options = Mapping[str, Any]
 ROOT = Path(__file__).parents[2]
 TREE = "tree"
 """The option that names the folder of another build's `ffe_core`, to be measured instead of this one's."""
+PYTHON = "python"
+"""The option that names another interpreter to measure with."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def processor() -> str:
 
 
 def _in_fresh_process(module: str, options: Options) -> Numbers:
-    command = [sys.executable, "-P", "-m", module, "--measure", json.dumps(dict(options))]
+    command = [options.get(PYTHON, sys.executable), "-P", "-m", module, "--measure", json.dumps(dict(options))]
     trees = [options[TREE], str(ROOT)] if TREE in options else [str(ROOT)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(trees)}
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
