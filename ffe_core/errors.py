@@ -16,6 +16,7 @@
     │   ├── NearlyFullError         disk_nearly_full: upkeep would fill the disk, so it began nothing
     │   ├── DatabaseError           database_*: the state database cannot be used; its own code says why
     │   └── NewerFormatError        format_newer: a newer release of this program wrote the file
+    ├── QueryStopped                query_stopped: a query met a bound: of time or of memory
     ├── FileRefused                 file_refused: a file to import cannot be read, or is not what its checksum says
     ├── SeriesHeld                  series_held: another run or process holds the lease of this series
     └── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
@@ -167,6 +168,12 @@ class FileRefused(FFEError):
     """Files of an import that could not be read to their end, or are not what their checksum says."""
 
     code = "file_refused"
+
+
+class QueryStopped(FFEError):
+    """A query that would have taken more time or memory than it may."""
+
+    code = "query_stopped"
 
 
 class SeriesHeld(FFEError):

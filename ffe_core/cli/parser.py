@@ -21,6 +21,7 @@ VERBS = {
     "import": "bring candles from files into the lake",
     "instruments": "what providers trade, and under which name it is stored",
     "schedules": "what runs by itself, and when",
+    "sql": "ask the lake in SQL, read only",
     "storage": "how the lake is stored, and what upkeep would win",
     "watermarks": "how far every series has been read",
 }

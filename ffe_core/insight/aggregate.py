@@ -20,6 +20,7 @@ from ffe_core.calendars.zones import offsets_of
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.local_grid import LocalGrid
+from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import MICROS, Ints, epochs
 from ffe_core.timeframes import TIMEFRAMES, seconds
 from ffe_core.times import DAY
@@ -137,24 +138,57 @@ def _named(name: str, sizes: Sequence[BarSize], field: str) -> BarSize:
     raise InputError(f"{name!r} is unknown; use one of {', '.join(size.name for size in sizes)}", field=field)
 
 
-def rungs(timeframe: str) -> list[BarSize]:
-    """The sizes that bars of a timeframe can be shown in, its own first."""
+def fits(size: BarSize, timeframe: str) -> bool:
+    """Whether bars of a size are made of whole ones of a timeframe, which open on the UTC grid."""
+    step = seconds(timeframe)
+    length = DAY if size.months else size.seconds
+    if step > size.seconds or length % step:
+        return False
+    return size.zone == UTC or not (offsets_of(size.zone)[1] % step).any()
+
+
+def choices(series: Series) -> list[BarSize]:
+    """The timeframes, stored and derived, that bars of a series can be made into, its own first.
+
+    Hourly bars of a share may open on the half hour: only those of a day and more hold them whole.
+    """
+    named = {*TIMEFRAMES, *(size.name for size in DERIVED)}
+    step, least = series.step, DAY if series.has_hour_grid else 0
+    fitting = [size for size in SIZES if size.name in named and fits(size, series.timeframe)]
+    return [size for size in fitting if size.seconds == step or size.seconds >= least]
+
+
+def chosen_size(series: Series, name: str, field: str = "size") -> BarSize:
+    """The one of the `choices` of a series with this name; InputError listing them for another."""
+    return _named(name, choices(series), field)
+
+
+def rungs(timeframe: str, least: BarSize | None = None) -> list[BarSize]:
+    """The sizes that bars of a timeframe can be shown in, its own first, or `least` and what is larger."""
+    if least is not None:
+        return [least, *(size for size in LADDER if size.seconds > least.seconds)]
     return [size for size in LADDER if size.seconds >= seconds(timeframe)]
 
 
-def ladder(start: int, end: int, timeframe: str, most: int = 1500, calendar: MarketCalendar | None = None) -> BarSize:
+def ladder(
+    start: int,
+    end: int,
+    timeframe: str,
+    most: int = 1500,
+    calendar: MarketCalendar | None = None,
+    least: BarSize | None = None,
+) -> BarSize:
     """The smallest size in which [start, end) of a series has at most `most` bars; the largest if none has.
 
-    With a calendar only the bars that the market should have are counted.
+    With a calendar only the bars that the market should have are counted. `least` is the smallest to choose from.
     """
-    sizes = rungs(timeframe)
+    sizes = rungs(timeframe, least)
     return next((size for size in sizes if bars_due(start, end, size, calendar) <= most), sizes[-1])
 
 
 def coarser(size: BarSize) -> BarSize | None:
     """The next rung up; None at the top."""
-    place = LADDER.index(size) + 1
-    return LADDER[place] if place < len(LADDER) else None
+    return next((larger for larger in LADDER if larger.seconds > size.seconds), None)
 
 
 def bars_due(start: int, end: int, size: BarSize, calendar: MarketCalendar | None = None) -> int:
@@ -181,6 +215,10 @@ def aggregate(table: pa.Table, step: int, to: BarSize) -> pa.Table:
     if to.seconds < step:
         raise InputError(
             f"{to.name} is smaller than the bars there are, of {step} s; use a larger one", field="bar size"
+        )
+    if (DAY if to.months else to.seconds) % step:
+        raise InputError(
+            f"{to.name} cuts the bars there are, of {step} s; use a size that holds them whole", field="bar size"
         )
     open_times = epochs(table["timestamp"])
     buckets = to.buckets(open_times)

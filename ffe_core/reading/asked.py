@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ffe_core import times
-from ffe_core.calendars.zones import from_local, offsets_of
+from ffe_core.calendars.zones import from_local
 from ffe_core.candles import table_name
 from ffe_core.errors import InputError
-from ffe_core.insight.aggregate import UTC, BarSize, size_named
+from ffe_core.insight.aggregate import UTC, BarSize, fits, size_named
 from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.insight.stored import is_stored, providers_of, require_stored
 from ffe_core.instruments.lists import split_names
@@ -26,7 +26,6 @@ from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
 Lake = DeltaLakeManager | str | Path
-_SHORTEST_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +120,7 @@ def source_of(
 
     InputError if none of the pairs is stored in one that fits.
     """
-    fitting = [name for name in TIMEFRAMES if _fits(name, size)]
+    fitting = [name for name in TIMEFRAMES if fits(size, name)]
     held = {name: _held(lake, names, name, span, provider, size.zone) for name in reversed(fitting)}
     best = max(held, key=lambda name: held[name], default=None)
     if best is None or held[best] < 0:
@@ -131,14 +130,6 @@ def source_of(
             field="timeframe",
         )
     return best
-
-
-def _fits(timeframe: str, size: BarSize) -> bool:
-    step = seconds(timeframe)
-    length = _SHORTEST_DAY if size.months else size.seconds
-    if step > size.seconds or length % step:
-        return False
-    return size.zone == UTC or not (offsets_of(size.zone)[1] % step).any()
 
 
 def _held(

@@ -12,6 +12,7 @@ python -m tests.benchmarks.coverage        coverage of a hundred pairs, against 
 python -m tests.benchmarks.aged            a commit after ten thousand with upkeep, against one on a fresh table
 python -m tests.benchmarks.tick            a tick of fifty series with a bar each, against release 0.1.0
 python -m tests.benchmarks.chart_month     a month of a chart out of twenty million rows, against a plain file of it
+python -m tests.benchmarks.read            a year of one pair and of a hundred as frames, against a plain file of it
 python -m tests.benchmarks.chart_views     five years drawn whole, against one day; memory after 200 views
 python -m tests.benchmarks.dead_letter_pages   a page of a million dead letters, against a page of ten files
 python -m tests.benchmarks.console         a watched run against an unwatched one; pages full of data against bare ones

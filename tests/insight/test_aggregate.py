@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from ffe_core.calendars import AlwaysOpen, ExchangeHours, FxWeek, MarketCalendar
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
-from ffe_core.insight.aggregate import LADDER, aggregate, bar_size, coarser, expected_sources, ladder, rungs
+from ffe_core.insight.aggregate import (
+    LADDER,
+    aggregate,
+    bar_size,
+    choices,
+    coarser,
+    expected_sources,
+    ladder,
+    rungs,
+    size_named,
+)
+from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES, seconds
 from tests.insight.lakes import DAY, HOUR, JANUARY, candles
 
@@ -160,3 +171,29 @@ def test_columns_are_the_bars():
     found = aggregate(candles({}), 60, bar_size("1h"))
     assert found.column_names == ["timestamp", *VALUES, "sources", "expected"]
     assert found.num_rows == 0
+
+
+def test_a_size_that_cuts_bars_is_refused():
+    with pytest.raises(InputError, match="6h cuts the bars there are, of 14400 s"):
+        aggregate(candles({}), 14_400, size_named("6h"))
+
+
+@pytest.mark.parametrize(
+    ("series", "names"),
+    [
+        (Series("BTCUSD", "1m", "coinbase"), "1m 3m 5m 10m 15m 30m 1h 2h 4h 6h 8h 12h 1d 1w 1mo"),
+        (Series("BTCUSD", "15m", "coinbase"), "15m 30m 1h 2h 4h 6h 8h 12h 1d 1w 1mo"),
+        (Series("BTCUSD", "4h", "coinbase"), "4h 8h 12h 1d 1w 1mo"),
+        (Series("AAPL", "1h", "alpha_vantage"), "1h 1d 1w 1mo"),
+        (Series("AAPL", "1d", "alpha_vantage"), "1d 1w 1mo"),
+    ],
+)
+def test_what_a_series_can_be_made_into(series: Series, names: str):
+    assert [size.name for size in choices(series)] == names.split()
+
+
+def test_a_ladder_can_begin_at_a_derived_timeframe():
+    two_hours = size_named("2h")
+    assert [size.name for size in rungs("1h", two_hours)] == ["2h", "4h", "1d", "1w", "1M", "3M", "1y"]
+    assert ladder(0, DAY, "1h", least=two_hours) == two_hours
+    assert coarser(two_hours) == bar_size("4h")
