@@ -70,6 +70,8 @@ class SeriesCoverage:
     """What to say of a range of which a part lies outside the listing."""
     former_grid: FormerGrid | None = None
     """Stored bars on another hour grid than is expected now."""
+    asked_from: int | None = None
+    """The earliest instant asked to completion or stored, epoch seconds; before it nobody ever asked."""
 
     @property
     def counts(self) -> Completeness:
@@ -123,11 +125,14 @@ class Coverage:
                 held.get(item, NONE),
                 _between(dead.get(item.key, _NO_OPEN_TIMES), *ranges[item]),
                 marked.get(item, NONE),
+                _first(held.get(item, NONE), marks.get(item, Watermarks())),
             )
             for item in series
         ]
 
-    def _one(self, series: Series, start: int, end: int, held: Times, dead: Times, marked: Times) -> SeriesCoverage:
+    def _one(
+        self, series: Series, start: int, end: int, held: Times, dead: Times, marked: Times, asked_from: int | None
+    ) -> SeriesCoverage:
         try:
             calendar = calendar_of(series, self._settings)
             bars = self._expected(calendar, series.timeframe, start, end)
@@ -148,6 +153,7 @@ class Coverage:
             hour_grid=hour_grid(series, calendar),
             notes=tuple(notes(series, calendar, start, end)),
             former_grid=former_grid(series, calendar, known[1]),
+            asked_from=asked_from,
         )
 
     def _held(self, series: Sequence[Series], looked: _Look) -> dict[Series, Times]:
@@ -162,13 +168,17 @@ class Coverage:
 
     def _range(self, series: Series, held: Times, marks: Watermarks, looked: _Look) -> tuple[int, int]:
         """What is looked at of a series, on its grid and closed."""
-        begins = [mark for mark in (marks.low, *held[:1, 0].tolist()) if mark is not None]
         ends = [mark + series.step for mark in (marks.watermark,) if mark is not None]
         ends += [int(held[:, 1].max())] if len(held) else []
-        start = looked.start if looked.start is not None else min(begins, default=0)
+        start = looked.start if looked.start is not None else _first(held, marks) or 0
         end = looked.end if looked.end is not None else max(ends, default=start)
         first, last = plan.on_grid(series, start, min(end, closed_before(series, self._settings, looked.now)))
         return first, max(first, last)
+
+
+def _first(held: Times, marks: Watermarks) -> int | None:
+    """The earliest instant asked to completion or stored."""
+    return min((mark for mark in (marks.low, *held[:1, 0].tolist()) if mark is not None), default=None)
 
 
 class _Look(NamedTuple):
@@ -225,6 +235,14 @@ def by_period(found: Sequence[SeriesCoverage], edges: Times) -> dict[str, Times]
             for name, counts in one.account.by_period_where_any(edges, known).items():
                 matrix[name][row] = counts
     return matrix
+
+
+def never_asked(found: Sequence[SeriesCoverage], edges: Times) -> np.ndarray:
+    """(series, periods) bool: whether a period lies whole before what was ever asked for of a series, or after what
+    is looked at of it. Its market may have been open or not; nobody has asked."""
+    before = np.array([[one.start if one.asked_from is None else one.asked_from] for one in found]).reshape(-1, 1)
+    after = np.array([[one.end] for one in found]).reshape(-1, 1)
+    return np.asarray((edges[None, 1:] <= before) | (edges[None, :-1] >= after))
 
 
 def outages(found: Sequence[SeriesCoverage]) -> list[Outage]:

@@ -18,6 +18,7 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import actor, go, service, when
+from pages.widgets.alerts import alert
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.verbs import changing
@@ -172,8 +173,7 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
             st.number_input(name.capitalize(), value=latest[name], format=f"%.{decimals}f", key=f"correct_{name}")
     st.text_input("Reason", key="correct_reason", placeholder="for example: typo confirmed by the provider")
     if refused := st.session_state.pop("correct_refused", None):
-        st.error("That was refused; nothing was added.", icon=":material/error:")
-        st.code(refused, language=None, wrap_lines=True)
+        alert("error", "That was refused, and nothing was added:", refused.splitlines())
     with st.container(horizontal=True):
         st.button(
             "Add this version", type="primary", key="correct_save", on_click=_save, args=(series, open_, extracted)

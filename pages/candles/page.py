@@ -29,6 +29,7 @@ from pages.candles.gaps import GAPS, MOST_SHADES
 from pages.candles.live import chart_first, draw, draws_live, label, shown_by_hand
 from pages.candles.tools import tool_files
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
+from pages.widgets.alerts import alert
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.verbs import told
@@ -724,8 +725,7 @@ def details(view: ChartView, known: list[SeriesSummary], runs: dict[str, int]) -
 
 def damaged(error: DamagedTable, series: Series) -> None:
     """Which file is gone, and the ranges that can still be read."""
-    st.error("A data file of this series is missing or damaged.", icon=":material/broken_image:")
-    st.code(str(error), language=None, wrap_lines=True)
+    alert("error", "A data file of this series is missing or damaged:", [str(error)], ":material/broken_image:")
     with st.container(horizontal=True):
         for start, end in error.readable[-_MOST_BUTTONS:]:
             st.button(

@@ -16,28 +16,50 @@ from ffe_core import times
 from ffe_core.intervals import Times
 from pages.widgets import plotted
 
-LEVELS = ("whole", "explained", "some missing", "most missing", "all missing")
-SIGNS = ("", "·", "–", "=", "×")
-_LIGHT = ("#dbe8f4", "#9fc3e0", "#e89a3c", "#b35806", "#5c2a04")
-_DARK = ("#1d3347", "#3b6a91", "#c46f12", "#f3a95a", "#fde3c4")
+LEVELS = ("whole", "explained", "some missing", "most missing", "all missing", "never asked")
+SIGNS = ("", "·", "–", "=", "×", "?")
+NEVER_ASKED = 5
+# What is whole is quiet: it is what mostly is.
+_LIGHT = ("#eef3f8", "#a9c8e2", "#e89a3c", "#b35806", "#5c2a04", "#dcdfe3")
+_DARK = ("#18222d", "#3b6a91", "#c46f12", "#f3a95a", "#fde3c4", "#333d49")
+_DATE_STEPS = (1, 2, 3, 7, 14, 28)
+_MOST_DATES = 12
 _ROW_PIXELS, _FRAME_PIXELS, _MOST_SIGNS = 26, 90, 6_000
 
 
-def levels(counts: dict[str, Times]) -> np.ndarray:
-    """What each cell is, as a place in `LEVELS`; NaN where no bar is expected."""
+def levels(counts: dict[str, Times], never: np.ndarray) -> np.ndarray:
+    """What each cell is, as a place in `LEVELS`; NaN where no bar is expected, though somebody asked."""
     expected, unexplained = counts["expected"], counts["unexplained"]
     explained = counts["dead_lettered"] + counts["marked"] > 0
     found = np.select(
         [unexplained == 0, unexplained == expected, unexplained * 2 > expected], [np.where(explained, 1, 0), 4, 3], 2
     ).astype(float)
     found[expected == 0] = np.nan
+    found[never] = NEVER_ASKED
     return found
 
 
-def figure(pairs: Sequence[str], edges: Times, counts: dict[str, Times]) -> go.Figure:
+def dates(edges: Times, period: str) -> tuple[list[int], list[str]]:
+    """Which columns are named, and how: days by their month's name, months too, each year where it begins."""
+    days = [times.utc(edge) for edge in edges[:-1].tolist()]
+    least = -(-len(days) // _MOST_DATES)
+    step = next((step for step in _DATE_STEPS if step >= least), least)
+    named, year, texts = list(range(0, len(days), step)), None, []
+    for place in named:
+        day = days[place]
+        text = f"{day:%b}" if period == "month" else f"{day.day} {day:%b}"
+        texts.append(text if day.year == year else f"{text}<br>{day.year}")
+        year = day.year
+    return named, texts
+
+
+def figure(
+    pairs: Sequence[str], edges: Times, counts: dict[str, Times], never: np.ndarray, period: str = "day"
+) -> go.Figure:
     """The heatmap; each marker's customdata is its pair and the start of its period, then the six counts."""
     dark = st.context.theme.type == "dark"
-    found, colors = levels(counts), _DARK if dark else _LIGHT
+    found, colors = levels(counts, never), _DARK if dark else _LIGHT
+    named, texts = dates(edges, period)
     labels = [f"{times.utc(edge):%Y-%m-%d}" for edge in edges[:-1].tolist()]
     chart = go.Figure()
     chart.add_heatmap(
@@ -55,7 +77,7 @@ def figure(pairs: Sequence[str], edges: Times, counts: dict[str, Times]) -> go.F
             "ticktext": [f"{sign} {level}" for sign, level in zip(SIGNS, LEVELS, strict=True)],
             "thickness": 14,
             "lenmode": "pixels",
-            "len": 120,
+            "len": 140,
             "y": 1,
             "yanchor": "top",
             "outlinewidth": 0,
@@ -72,7 +94,9 @@ def figure(pairs: Sequence[str], edges: Times, counts: dict[str, Times]) -> go.F
         xaxis={
             "type": "category",
             "showgrid": False,
-            "nticks": 14,
+            "tickvals": [labels[place] for place in named],
+            "ticktext": texts,
+            "tickangle": 0,
             "fixedrange": True,
             "range": [-0.5, len(labels) - 0.5],
         },
@@ -102,18 +126,19 @@ def _add_markers(
     starts = edges[columns].tolist()
     names = [pairs[row] for row in rows.tolist()]
     with_signs = len(rows) <= _MOST_SIGNS
+    notes = ["<br>never asked for" if kind == NEVER_ASKED else "" for kind in kinds.tolist()]
     bright = ("#000000", "#ffffff")
     chart.add_scatter(
         x=[labels[column] for column in columns.tolist()],
         y=[plotted(name) for name in names],
         mode="markers+text" if with_signs else "markers",
         text=[SIGNS[kind] for kind in kinds.tolist()] if with_signs else None,
-        textfont={"size": 12, "color": [bright[(kind >= 3) != dark] for kind in kinds.tolist()]},
-        customdata=list(zip(names, starts, *facts, strict=True)),
+        textfont={"size": 12, "color": [bright[(3 <= kind < NEVER_ASKED) != dark] for kind in kinds.tolist()]},
+        customdata=list(zip(names, starts, *facts, notes, strict=True)),
         marker={"symbol": "square", "size": 18, "color": "#ffffff" if dark else "#000000", "opacity": 0},
         selected={"marker": {"opacity": 0.35}},
         unselected={"marker": {"opacity": 0}},
         hovertemplate="<b>%{y}</b> from %{x}<br>expected %{customdata[2]:,}<br>stored %{customdata[3]:,}"
         "<br>dead lettered %{customdata[4]:,}<br>marked %{customdata[5]:,}"
-        "<br>unexplained %{customdata[6]:,}<br>extra %{customdata[7]:,}<extra></extra>",
+        "<br>unexplained %{customdata[6]:,}<br>extra %{customdata[7]:,}%{customdata[8]}<extra></extra>",
     )

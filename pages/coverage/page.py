@@ -9,7 +9,16 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
-from ffe_core.insight.coverage import Gap, SeriesCoverage, by_period, calendar_of, hour_grid, largest_gaps, outages
+from ffe_core.insight.coverage import (
+    Gap,
+    SeriesCoverage,
+    by_period,
+    calendar_of,
+    hour_grid,
+    largest_gaps,
+    never_asked,
+    outages,
+)
 from ffe_core.insight.former_grid import FormerGrid
 from ffe_core.instruments.matching import meant
 from ffe_core.intervals import Times
@@ -34,6 +43,7 @@ from pages.widgets import (
     span,
     when,
 )
+from pages.widgets.alerts import alert
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
@@ -248,7 +258,7 @@ def heatmap(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
     key = f"coverage_map_{st.session_state.get('coverage_charts', 0)}_{digest([pairs, edges.tolist()])}"
     with st.container(key="coverage_map"):
         st.plotly_chart(
-            figure(pairs, edges, matrix),
+            figure(pairs, edges, matrix, never_asked(with_counts, edges), period),
             key=key,
             on_select=lambda: pick(key),
             selection_mode="points",
@@ -259,7 +269,10 @@ def heatmap(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
         if len(found) > MOST_PAIRS
         else ""
     )
-    st.caption(f"A cell is a {period}, UTC. An empty cell: its market was closed. Click a cell for its gaps.{more}")
+    st.caption(
+        f"A cell is a {period}, UTC. An empty cell: its market was closed; **?**: nobody has asked for it."
+        f" Click a cell for its gaps.{more}"
+    )
     return period, edges
 
 
@@ -267,8 +280,8 @@ def troubles(found: Sequence[SeriesCoverage]) -> None:
     """A calendar asked beyond what it knows is said, never cut."""
     for one in found:
         if one.trouble:
-            st.warning("A calendar does not know the whole range, so nothing is counted.", icon=":material/event_busy:")
-            st.code(f"{one.series}: {one.trouble}", language=None, wrap_lines=True)
+            sentence = "A calendar does not know the whole range, so nothing is counted:"
+            alert("warning", sentence, [f"{one.series}: {one.trouble}"], ":material/event_busy:")
 
 
 def outside_listing(found: Sequence[SeriesCoverage]) -> None:
@@ -488,8 +501,7 @@ def told_in_full() -> None:
     """What the last verb has come to, with what it left out."""
     told()
     if left_out := st.session_state.pop("coverage_left_out", None):
-        st.warning("Nothing was left to mark in the others.", icon=":material/info:")
-        st.code(few(left_out), language=None, wrap_lines=True)
+        alert("warning", "Nothing was left to mark in the others:", few(left_out).splitlines())
 
 
 def asked_twice(found: Sequence[SeriesCoverage]) -> None:

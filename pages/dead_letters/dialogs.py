@@ -17,6 +17,7 @@ from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import Selection
 from pages.dead_letters.text import evaluated, several, verbs
+from pages.widgets.alerts import alert
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import actor, service
 from pages.widgets.text import number, plain
@@ -95,8 +96,7 @@ def _held(series: list[Series]) -> None:
     try:
         service().run_service.check_free(series)
     except SeriesHeld as error:
-        st.warning("A run works on a series of the list.", icon=":material/lock:")
-        st.code(str(error), language=None, wrap_lines=True)
+        alert("warning", "A run works on a series of the list:", [str(error)], ":material/lock:")
         st.checkbox("Start when it has ended", key="dl_queue")
 
 

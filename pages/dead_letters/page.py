@@ -16,6 +16,7 @@ from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
 from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, plain, relative, section, service, whole
+from pages.widgets.alerts import alert
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
 from pages.widgets.typed import day
@@ -458,8 +459,7 @@ def record_view(batch_id: str) -> None:
     try:
         batch = service().queue.read(batch_id)
     except InputError as error:
-        st.info("There is no such dead letter.", icon=":material/search_off:")
-        st.code(storable(str(error)), language=None, wrap_lines=True)
+        alert("info", "There is no such dead letter:", [storable(str(error))], ":material/search_off:")
         return
     last = len(batch.records) - 1
     shown_ = min(max(0, from_url("record", whole, 0)), last)

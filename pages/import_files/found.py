@@ -13,6 +13,7 @@ from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan
 from ffe_core.storage.state.imported_files import ImportedFile
 from pages.widgets import many, number, plain, section, when
+from pages.widgets.alerts import alert
 from pages.widgets.tables import show_table
 
 MOST_FORMS, MOST_NAMED = 5, 12
@@ -28,10 +29,8 @@ def show_plan(plan: ImportPlan) -> None:
         ]
         show_table(rows)
     if plan.unreadable:
-        st.warning(f"{many(len(plan.unreadable), 'file')} cannot be read.", icon=":material/error:")
-        st.code(
-            "\n".join(f"{path}: {why}" for path, why in plan.unreadable[:MOST_NAMED]), language=None, wrap_lines=True
-        )
+        named = [f"{path}: {why}" for path, why in plan.unreadable[:MOST_NAMED]]
+        alert("warning", f"{many(len(plan.unreadable), 'file')} cannot be read:", named)
     if plan.empty:
         st.caption(f"{many(len(plan.empty), 'file')} without a row: {plain(', '.join(plan.empty[:MOST_NAMED]))}")
 

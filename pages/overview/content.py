@@ -24,6 +24,7 @@ from pages.widgets import (
     state_column,
     when,
 )
+from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.tables import show_table, table_of
 from pages.widgets.verbs import changing, told
@@ -257,10 +258,8 @@ def page() -> None:
             st.switch_page("backfill/page.py")
     told()
     if shown.trouble:
-        st.warning(
-            f"Part of the lake cannot be read, so nothing is counted: {plain(shown.trouble)}",
-            icon=":material/broken_image:",
-        )
+        sentence = "Part of the lake cannot be read, so nothing is counted:"
+        alert("warning", sentence, [shown.trouble], ":material/broken_image:")
     with section("The figures"):
         cards(shown)
     with st.container(horizontal=True, gap="medium"):

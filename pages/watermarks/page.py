@@ -33,6 +33,7 @@ from pages.widgets import (
     state_column,
     when,
 )
+from pages.widgets.alerts import alert
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.sources import source_names
@@ -217,8 +218,8 @@ def actions(row: Freshness) -> None:
             health_badge(row.health)
             st.caption(when(row.marks.watermark))
         if row.trouble:
-            st.warning("Its calendar does not know this range, so nothing is counted.", icon=":material/event_busy:")
-            st.code(row.trouble, language=None, wrap_lines=True)
+            sentence = "Its calendar does not know this range, so nothing is counted:"
+            alert("warning", sentence, [row.trouble], ":material/event_busy:")
         with st.container(horizontal=True):
             st.button(
                 "Bring up to date",

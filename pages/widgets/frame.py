@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import RerunException, StopException
 from ffe_core.errors import DatabaseError, FFEError, InputError, NewerFormatError
 from ffe_core.operations.console import ConsoleService, shared
 from ffe_core.redaction import redact
+from pages.widgets.alerts import alert
 from pages.widgets.states import state_badge
 from pages.widgets.text import plain
 
@@ -41,8 +42,7 @@ def banner() -> None:
     if not console.leads:
         _standby()
     if console.state_notice is not None:
-        st.warning("The state database was made anew.", icon=":material/warning:")
-        st.code(console.state_notice, language=None, wrap_lines=True)
+        alert("warning", "The state database was made anew:", [console.state_notice])
         st.button("I have seen this", key="seen_notice", on_click=lambda: console.acknowledge(actor()))
 
 

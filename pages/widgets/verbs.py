@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from ffe_core.errors import FFEError, InputError
+from pages.widgets.alerts import alert
 from pages.widgets.frame import service
 from pages.widgets.text import few, plain
 
@@ -41,5 +42,4 @@ def told() -> None:
     if what := st.session_state.pop(_DONE, None):
         st.success(plain(what), icon=":material/check_circle:")
     if why := st.session_state.pop(_REFUSED, None):
-        st.error("That was refused.", icon=":material/error:")
-        st.code(why, language=None, wrap_lines=True)
+        alert("error", "That was refused:", why.splitlines())

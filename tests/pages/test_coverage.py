@@ -12,12 +12,13 @@ from streamlit.testing.v1 import AppTest
 from ffe_core import times
 from ffe_core.calendars import ExchangeHours
 from ffe_core.calendars.hour_grid import on_hour_grid
+from ffe_core.insight.coverage import by_period, never_asked
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import NO_TRADES, VENUE_OUTAGE
-from pages.coverage.heatmap import LEVELS, levels
+from pages.coverage.heatmap import LEVELS, dates, levels
 from pages.widgets.tables import digest
 from tests.ingestion.fakes import HOUR, START, FakeProvider, hours, ingester, records
 from tests.ingestion.fakes import run as ingest
@@ -260,9 +261,30 @@ def test_every_cell_has_one_of_five_levels_and_a_closed_market_none() -> None:
         "dead_lettered": np.array([[0, 1, 0, 0, 0, 0]]),
         "marked": np.array([[0, 0, 3, 0, 0, 0]]),
     }
-    found = levels(counts)[0]
-    assert [LEVELS[int(level)] for level in found[:5]] == list(LEVELS)
+    found = levels(counts, np.zeros((1, 6), dtype=bool))[0]
+    assert [LEVELS[int(level)] for level in found[:5]] == list(LEVELS[:5])
     assert np.isnan(found[5])
+
+
+def test_what_nobody_asked_for_is_no_closed_market(console: ConsoleService) -> None:
+    """Two days of a share asked for on a Monday, of another from the Thursday before on: its weekend is closed."""
+    for pair, start in (("AAPL", "2024-01-08"), ("MSFT", "2024-01-04")):
+        request = BackfillRequest.of("simulated", [pair], ["1h"], start, "2024-01-09")
+        console.run_service.wait(console.run_service.start(request, "ann"), 60)
+    found = console.coverage.of([Series(pair, "1h", "simulated") for pair in ("AAPL", "MSFT")])
+    edges = times.parse_instant("2024-01-04") + times.DAY * np.arange(7)
+    shown = levels(by_period(found, edges), never_asked(found, edges))
+    named = [["closed" if np.isnan(cell) else LEVELS[int(cell)] for cell in row] for row in shown.tolist()]
+    assert named[0][:4] == ["never asked"] * 4
+    assert named[1][2:4] == ["closed"] * 2
+    assert "never asked" not in named[1] + named[0][4:]
+
+
+def test_dates_are_named_by_month_and_year() -> None:
+    days = times.parse_instant("2023-12-20") + times.DAY * np.arange(31)
+    assert dates(days, "day")[1][:5] == ["20 Dec<br>2023", "23 Dec", "26 Dec", "29 Dec", "1 Jan<br>2024"]
+    months = np.array([times.parse_instant(f"2024-{month:02}-01") for month in (1, 2, 3)])
+    assert dates(months, "month") == ([0, 1], ["Jan<br>2024", "Feb"])
 
 
 def test_a_delisted_series_is_cut_at_its_end_and_that_is_said(holed: ConsoleService, open_page: Open) -> None:
