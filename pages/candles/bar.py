@@ -21,6 +21,7 @@ from pages.widgets import actor, go, service, when
 from pages.widgets.alerts import alert
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.tables import show_table, value_columns
+from pages.widgets.typed import decimal_number
 from pages.widgets.verbs import changing
 
 
@@ -170,7 +171,7 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
         with cells[place % 2]:
             least = 0 if name == "volume" else prices.decimals
             decimals = NumberFormat(least).covering([latest[name]])
-            st.number_input(name.capitalize(), value=latest[name], format=f"%.{decimals}f", key=f"correct_{name}")
+            st.text_input(name.capitalize(), value=f"{latest[name]:.{decimals}f}", key=f"correct_{name}")
     st.text_input("Reason", key="correct_reason", placeholder="for example: typo confirmed by the provider")
     if refused := st.session_state.pop("correct_refused", None):
         alert("error", "That was refused, and nothing was added:", refused.splitlines())
@@ -184,8 +185,8 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
 def _save(series: Series, open_: int, began_from: int) -> None:
     console, state = service(), st.session_state
     stores, audit = console.run_service.stores, console.audit
-    values = {name: state[f"correct_{name}"] for name in VALUES}
     try:
+        values = {name: decimal_number(state[f"correct_{name}"], name.capitalize()) for name in VALUES}
         console.require_lead()
         correct(stores, audit, series, open_, values, actor(), state.correct_reason, began_from)
     except (FFEError, InputError) as error:

@@ -30,8 +30,10 @@ from pages.candles.live import chart_first, draw, draws_live, label, shown_by_ha
 from pages.candles.tools import tool_files
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.alerts import alert
+from pages.widgets.days import Days
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
+from pages.widgets.typed import in_utc
 from pages.widgets.verbs import told
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
@@ -188,14 +190,17 @@ def preset_chosen(last_end: int) -> None:
     if chosen:
         end = min(st.session_state.candles_range[1], last_end)
         show(end - PRESETS[chosen] * times.DAY, end)
-    st.session_state.candles_preset = None
 
 
-def dates_chosen(key: str) -> None:
-    chosen = st.session_state[key]
-    if isinstance(chosen, tuple) and len(chosen) == 2:
-        first, last = (int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) for day in chosen)
-        show(first, last + times.DAY)
+def lit() -> str | None:
+    """The preset that is as wide as what is shown."""
+    start, end = st.session_state.candles_range
+    return next((name for name, days in PRESETS.items() if end - start == days * times.DAY), None)
+
+
+def days_typed() -> None:
+    if (typed := range_fields().read()) is not None:
+        show(*times.parse_range(*typed))
 
 
 def series_chosen() -> None:
@@ -231,7 +236,8 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             key="candles_series",
             on_change=series_chosen,
         )
-    with second, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with second, st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="candles_toolbar"):
+        st.session_state.candles_preset = lit()
         st.segmented_control(
             "Range",
             list(PRESETS),
@@ -261,18 +267,7 @@ def press(icon: str, key: str, meaning: str, shortcut: str, verb: Callable[[], N
 
 def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
     with st.popover("More", icon=":material/tune:"):
-        start, end = st.session_state.candles_range
-        key = f"candles_dates_{start}_{end}"
-        st.date_input(
-            "From and to, UTC days",
-            (times.utc(start).date(), times.utc(max(start, end - 1)).date()),
-            key=key,
-            format="YYYY-MM-DD",
-            min_value=times.utc(EARLIEST).date(),
-            max_value=times.utc(LATEST).date(),
-            on_change=dates_chosen,
-            args=(key,),
-        )
+        days_shown()
         st.toggle("Logarithmic prices", key="candles_log")
         st.multiselect(
             "Lay other series over it",
@@ -285,16 +280,11 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
         )
         st.toggle("In percent of the first bar shown", key="candles_percent")
         choose_indicators()
-        st.datetime_input(
-            "As known at (UTC)",
-            key="candles_known",
-            value=None,
-            step=60,
-            format="YYYY-MM-DD",
-            min_value=times.utc(EARLIEST).replace(tzinfo=None),
-            max_value=times.utc(LATEST).replace(tzinfo=None),
-            on_change=moment_chosen,
+        st.text_input(
+            "As known at (UTC)", key="candles_known", placeholder="Now; or 2024-01-31 12:00", on_change=moment_typed
         )
+        if (wrong := st.session_state.get("candles_known_wrong")) is not None:
+            st.caption(f":red[:material/error: {plain(wrong)}]")
         if known_at():
             st.toggle("Lay the present over that moment", key="candles_now_over")
         st.toggle(
@@ -303,6 +293,34 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             help="A slower chart that needs no script of its own; drag a box over it to look closer.",
             on_change=try_again,
         )
+
+
+def range_fields() -> Days:
+    return Days("candles_days", times.utc(EARLIEST).date(), times.utc(LATEST).date() - timedelta(days=1))
+
+
+def days_shown() -> None:
+    """The range as two fields; one come to in another way fills them in anew."""
+    state, fields = st.session_state, range_fields()
+    if state.get("candles_days_of") != state.candles_range:
+        state.candles_days_of = state.candles_range
+        fields.fill(*typed_range(*state.candles_range))
+    fields.default(*typed_range(*state.candles_range))
+    fields.draw()
+    st.button(
+        "Show this range",
+        key="candles_days_show",
+        icon=":material/date_range:",
+        on_click=days_typed,
+        disabled=fields.read() is None,
+    )
+
+
+def typed_range(start: int, end: int) -> tuple[str, str]:
+    """[start, end) as one types it: whole days with the last one included, or times."""
+    if start % times.DAY == 0 and end % times.DAY == 0:
+        return f"{times.utc(start):%Y-%m-%d}", f"{times.utc(end - times.DAY):%Y-%m-%d}"
+    return f"{times.utc(start):%Y-%m-%d %H:%M}", f"{times.utc(end):%Y-%m-%d %H:%M}"
 
 
 def laid_over() -> list[Series]:
@@ -347,16 +365,25 @@ def chosen_indicators() -> list[Indicator]:
     return [indicator(text) for text in st.session_state.get("candles_indicators") or []]
 
 
-def moment_chosen() -> None:
-    picked = st.session_state.candles_known
-    st.session_state.candles_moment = None if picked is None else moment_of(picked.replace(tzinfo=UTC))
+def moment_typed() -> None:
+    """What is typed becomes the moment; while it is wrong, what was shown stays, and that is told at the field."""
+    state, typed = st.session_state, st.session_state.candles_known.strip()
+    state.candles_known_wrong = None
+    try:
+        state.candles_moment = read_moment(in_utc(typed)) if typed else None
+    except InputError as error:
+        state.candles_known_wrong = error.problem
+    except ValueError:
+        state.candles_known_wrong = f"{typed} lies outside; give a time of the years 1970 to 2099."
 
 
 def known_as_of(moment: int | None) -> None:
     """Show what was known at a moment (epoch microseconds), or what is known now."""
     state = st.session_state
     state.candles_moment = moment
-    state.candles_known = None if moment is None else (_EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None)
+    state.candles_known_wrong = None
+    known = None if moment is None else (_EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None)
+    state.candles_known = "" if known is None else known.isoformat(" ")
     state.candles_now_over = moment is not None
 
 

@@ -50,10 +50,18 @@ def head(run: Run, rows: list[RunSeries]) -> None:
 
 
 def origin(run: Run) -> None:
-    parent = f" · again from run {run.parent_id}" if run.parent_id else ""
-    what = f"{plain(run.kind.capitalize())} from {plain(run.provider)}, mode {plain(run.mode)}"
-    who = f"{plain(run.actor)} ({plain(run.source)})"
-    st.caption(f"{what}, {span(run.start, run.end)} · started {when(run.created_at)} by {who}{parent}")
+    """What, how, of when and by whom, as chips."""
+    chips = [
+        (":material/download:", f"{plain(run.kind)} from {plain(run.provider)}"),
+        *([(":material/tune:", plain(run.mode))] if run.kind == "backfill" else []),
+        (":material/date_range:", plain(span(run.start, run.end))),
+        (":material/schedule:", plain(when(run.created_at))),
+        (":material/person:", f"{plain(run.actor)} ({plain(run.source)})"),
+        *([(":material/replay:", f"again from run {run.parent_id}")] if run.parent_id else []),
+    ]
+    # Not `st.badge`, which would escape what is escaped already.
+    badges = [f":gray-badge[{icon} {words}]" for icon, words in chips]
+    st.markdown(" ".join(badges))
 
 
 def actions(run: Run, rows: list[RunSeries]) -> None:

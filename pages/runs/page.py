@@ -121,16 +121,16 @@ def found() -> tuple[list[RunSummary], int]:
     )
 
 
-def series_of(run: RunSummary, pairs: Sequence[str]) -> str:
+def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:
     """The pairs of a run as far as they fit, and how many series they come to."""
-    shown = pairs[:MOST_PAIRS]
+    shown = pairs[:most]
     more = (run.pairs_total or 0) - len(shown)
     series = run.series_total or 0
     named = ", ".join(shown) + (f" +{number(more)}" if more > 0 else "")
     return named if series == run.pairs_total else f"{named} · {many(series, 'series', 'series')}"
 
 
-def row(run: RunSummary, pairs: Sequence[str]) -> dict[str, Any]:
+def row(run: RunSummary, pairs: Sequence[str], most: int) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
     is_upkeep = run.kind == run_states.UPKEEP
     return {
@@ -138,7 +138,7 @@ def row(run: RunSummary, pairs: Sequence[str]) -> dict[str, Any]:
         "State": [run.state],
         "What": run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode,
         "Provider": "" if is_upkeep else run.provider,
-        "Pairs": "" if is_upkeep else series_of(run, pairs),
+        "Pairs": "" if is_upkeep else series_of(run, pairs, most),
         "Range": "" if is_upkeep else span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
@@ -161,7 +161,7 @@ def open_selected() -> None:
 def telling(rows: Sequence[RunSummary], shown: Sequence[dict[str, Any]]) -> list[str]:
     """The columns that say something: progress while a run is under way, counts of what is amiss where there is any."""
     none = {name for name in ("Restated", "Dead letters", "Unexplained") if not any(one[name] for one in shown)}
-    if all(run.ended_at is not None and run.progress == 1.0 for run in rows):
+    if not any(run.is_active for run in rows):
         none.add("Progress")
     return [name for name in shown[0] if name not in none]
 
@@ -177,10 +177,12 @@ def table() -> None:
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
-            for name, width in (("New", 60), ("Restated", 64), ("Dead letters", 78), ("Unexplained", 78))
+            for name, width in (("New", 58), ("Restated", 58), ("Dead letters", 74), ("Unexplained", 74))
         }
         pairs = service().runs.first_pairs([run.id for run in rows], FIRST_SERIES)
-        shown = [row(run, pairs.get(run.id, [])) for run in rows]
+        # The bar of progress takes the room of a second pair.
+        under_way = any(run.is_active for run in rows)
+        shown = [row(run, pairs.get(run.id, []), MOST_PAIRS - under_way) for run in rows]
         show_table(
             table_of(shown),
             column_order=telling(rows, shown),
@@ -190,17 +192,17 @@ def table() -> None:
             selection_mode="single-cell",
             column_config={
                 **numbers,
-                "Run": st.column_config.NumberColumn(format="%d", width=40),
+                "Run": st.column_config.NumberColumn(format="%d", width=34),
                 "State": state_column(width=112),
-                "What": st.column_config.TextColumn(width=56),
-                "Provider": st.column_config.TextColumn(width=68),
-                "Pairs": st.column_config.TextColumn(width=134),
-                "Range": st.column_config.TextColumn(width=144, help="Whole UTC days; its page has the times."),
+                "What": st.column_config.TextColumn(width=54),
+                "Provider": st.column_config.TextColumn(width=66),
+                "Pairs": st.column_config.TextColumn(width=114 if under_way else 172),
+                "Range": st.column_config.TextColumn(width=142, help="Whole UTC days; its page has the times."),
                 "By": st.column_config.TextColumn(width=44),
                 "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
-                "Started": st.column_config.TextColumn(width=78),
-                "Took": st.column_config.TextColumn(width=54),
+                "Started": st.column_config.TextColumn(width=74),
+                "Took": st.column_config.TextColumn(width=58),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")

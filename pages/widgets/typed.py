@@ -3,12 +3,14 @@ while a wrong one stands in it."""
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, time
 
 from ffe_core.errors import InputError
 
 _LONGEST = 9
+_GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
 _WITHOUT_ZONE = re.compile(r"[0-9-]{10}[ T][0-9:.]{4,}", re.ASCII)
 
 
@@ -19,6 +21,17 @@ def whole_number(text: str, least: int, most: int, example: int, field: str | No
         problem = f"{text!r} is not a whole number from {least:,} to {most:,}; for example {example}"
         raise InputError(problem, field=field)
     return int(typed)
+
+
+def decimal_number(text: str, name: str) -> float:
+    """A typed number with a point; InputError, naming it, for anything else."""
+    typed = text.strip().replace(",", "") if _GROUPED.fullmatch(text.strip()) else text.strip()
+    try:
+        if not typed.isascii() or not math.isfinite(number := float(typed)):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"{name}: {text!r} is not a number; for example 64250.5") from None
+    return number
 
 
 def day(text: str) -> date:

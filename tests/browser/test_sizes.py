@@ -11,12 +11,15 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import poll, settled
-from tests.browser.screenshots import PADDING, hidden_width
+from tests.browser.screenshots import PADDING, hidden_width, pages
 from tests.browser.test_dead_letters import dead_letter
 
 NARROW = {"width": 390, "height": 844}
 BEYOND = """() => [...document.querySelectorAll('[data-testid=stButtonGroup] button')]
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.innerText)"""
+OUTSIDE = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
+    .filter(one => !one.children.length && one.textContent.trim() && !one.closest('[data-testid=stDataFrame], pre'))
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.textContent.slice(0, 60))"""
 CHOICES = (
     "backfill?provider=simulated&pairs=BTCUSD&timeframes=1h&start=beginning",
     "candles?provider=simulated&pair=BTCUSD&timeframe=1h",
@@ -55,6 +58,25 @@ def test_tables_hide_no_column_and_choices_wrap(serve: Serve, visit: Visit, fill
         visitor.page.get_by_test_id("stButtonGroup").first.wait_for()
         settled(visitor.page)
         assert visitor.page.evaluate(BEYOND) == [], address
+
+
+def test_what_stands_in_the_toolbar_of_the_chart_is_equally_high(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled), "/candles?provider=simulated&pair=BTCUSD&timeframe=1h")
+    bar = visitor.at("candles_toolbar").locator("button:visible")
+    poll(lambda: bar.count() >= 11, "the toolbar")
+    heights = bar.evaluate_all("all => all.map(one => Math.round(one.getBoundingClientRect().height))")
+    assert len(set(heights)) == 1, heights
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_no_text_lies_beyond_the_screen(serve: Serve, visit: Visit, filled: Path, width: int) -> None:
+    """Tables scroll in themselves; all else has to wrap."""
+    visitor = visit(serve(filled))
+    visitor.page.set_viewport_size({"width": width, "height": 900})
+    for page in pages():
+        visitor.open("/" if page == "overview" else f"/{page}?id=1")
+        settled(visitor.page)
+        assert visitor.page.evaluate(OUTSIDE) == [], page
 
 
 def test_a_pair_is_typed_into_the_filter_of_dead_letters_in_any_spelling(

@@ -142,9 +142,45 @@ def test_a_bare_end_date_is_a_whole_day(open_page: Open) -> None:
 @pytest.mark.usefixtures("stored")
 def test_days_picked_in_the_options_become_the_range(open_page: Open) -> None:
     at = calm(open_page("candles", pair="BTCUSD"))
-    at.date_input[0].set_value((datetime(2024, 1, 2, tzinfo=UTC).date(), datetime(2024, 1, 2, tzinfo=UTC).date()))
+    chosen = [field for field in at.date_input if field.key.startswith("candles_days_calendar")]
+    chosen[0].set_value((datetime(2024, 1, 2, tzinfo=UTC).date(), datetime(2024, 1, 2, tzinfo=UTC).date())).run()
+    at.button(key="candles_days_show").click()
     assert "24 bars of 1h" in words(calm(at.run()))
     assert at.query_params["start"] == "2024-01-02T00:00:00Z"
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_range_is_typed_in_the_options_and_a_wrong_one_is_told_and_not_shown(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    at.text_input(key="candles_days_from").set_value("2024-01-02 06:00").run()
+    at.text_input(key="candles_days_to").set_value("2024-01-02 12:00").run()
+    at.button(key="candles_days_show").click().run()
+    assert "6 bars of 1h" in words(calm(at))
+    at.text_input(key="candles_days_to").set_value("soon").run()
+    assert "'soon' is not" in words(at)
+    assert at.button(key="candles_days_show").disabled
+    assert "6 bars of 1h" in words(at)
+
+
+@pytest.mark.usefixtures("stored")
+def test_the_preset_that_is_shown_is_lit(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", start="2024-01-02", end="2024-01-02"))
+    assert at.session_state["candles_preset"] == "1D"
+    at.button(key="candles_all").click().run()
+    assert at.session_state["candles_preset"] is None
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_moment_of_knowledge_is_typed_and_a_wrong_one_is_told_at_its_field(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    at.text_input(key="candles_known").set_value("2024-01-31 12:00").run()
+    assert at.query_params["known"] == "2024-01-31T12:00:00Z"
+    for wrong, said in (("yesterday", "'yesterday' is not"), ("1890-01-01", "1890-01-01 lies outside")):
+        at.text_input(key="candles_known").set_value(wrong).run()
+        assert said in words(at)
+        assert at.query_params["known"] == "2024-01-31T12:00:00Z"
+    at.text_input(key="candles_known").set_value("").run()
+    assert "known" not in at.query_params
 
 
 @pytest.mark.usefixtures("stored")
@@ -208,12 +244,15 @@ def test_a_bar_is_fetched_again_as_a_run(stored: ConsoleService, open_page: Open
 def test_a_correction_that_breaks_a_rule_is_refused_in_its_dialog(stored: ConsoleService, open_page: Open) -> None:
     at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
     at.button(key="candles_correct").click().run()
-    at.number_input(key="correct_high").set_value(0.5)
+    at.text_input(key="correct_high").set_value("0.5")
     at.text_input(key="correct_reason").set_value("typo")
     at.button(key="correct_save").click().run()
     assert "nothing was added" in words(at)
     assert versions(stored.lake, BTC, CHECKED).num_rows == 1
-    at.number_input(key="correct_high").set_value(1e9)
+    at.text_input(key="correct_high").set_value("a lot")
+    at.button(key="correct_save").click().run()
+    assert "High: 'a lot' is not a number; for example 64250.5" in words(at)
+    at.text_input(key="correct_high").set_value("1,000,000,000.00")
     at.button(key="correct_save").click().run()
     assert versions(stored.lake, BTC, CHECKED).num_rows == 2
 
@@ -224,7 +263,7 @@ def test_a_correction_does_not_undo_one_that_came_while_its_dialog_was_open(
     at = selected(open_page("candles", pair="BTCUSD"), CHECKED)
     at.button(key="candles_correct").click().run()
     corrected(stored)
-    at.number_input(key="correct_high").set_value(1e9)
+    at.text_input(key="correct_high").set_value("1,000,000,000.00")
     at.text_input(key="correct_reason").set_value("typo")
     at.button(key="correct_save").click().run()
     assert "was changed meanwhile (open from " in words(at)
