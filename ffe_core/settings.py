@@ -21,6 +21,7 @@ from ffe_core import sources
 from ffe_core.calendars import CalendarOverrideError, MarketCalendar, calendar_for, check_overrides, checked_holidays
 from ffe_core.calendars.hour_grid import on_hour_grid
 from ffe_core.calendars.listed import listed
+from ffe_core.check_settings import CheckSettings
 from ffe_core.errors import InputError
 from ffe_core.file_sources import is_file_source
 from ffe_core.instruments.model import SeriesFacts
@@ -179,6 +180,7 @@ class Settings(BaseModel):
     console: ConsoleSettings = ConsoleSettings()
     webhook: WebhookSettings = WebhookSettings()
     upkeep: UpkeepSettings = UpkeepSettings()
+    checks: CheckSettings = CheckSettings()
 
     @field_validator("data_dir", mode="before")
     @classmethod

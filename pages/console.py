@@ -51,7 +51,7 @@ sections: dict[str, list[Any]] = {
             url_path="runs",
             title=counted("Runs", waits.get("runs")),
             icon=":material/play_circle:",
-            help="Every backfill, replay and upkeep: progress, outcome, retry and continue.",
+            help="Every backfill, replay, upkeep and check: progress, outcome, retry and continue.",
         ),
         st.Page("run/page.py", url_path="run", title="Run", icon=":material/play_circle:", visibility="hidden"),
         st.Page(
@@ -90,6 +90,13 @@ sections: dict[str, list[Any]] = {
             title=counted("Dead letters", waits.get("dead_letters")),
             icon=":material/mark_email_unread:",
             help="Records that broke a rule: see why, edit them, try them, replay them.",
+        ),
+        st.Page(
+            "findings/page.py",
+            url_path="findings",
+            title=counted("Findings", waits.get("findings")),
+            icon=":material/fact_check:",
+            help="What checks found of stored bars: evidence, and what is to be done about it.",
         ),
         st.Page(
             "restatements/page.py",

@@ -12,6 +12,8 @@ from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormats
+from ffe_core.operations.checks.keeper import CheckKeeper
+from ffe_core.operations.checks.service import Checks
 from ffe_core.operations.gaps import GapVerbs
 from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.operations.instruments.search import InstrumentSearch
@@ -81,7 +83,9 @@ class ConsoleService:
         )
         self.upkeep = Upkeep(self.run_service)
         self.keeper = Keeper(self.upkeep, self.settings.upkeep.every_minutes, sweep=Uploads(self.settings).sweep)
-        self.run_service.on_end = self.keeper.note_end
+        self.checks = Checks(self.run_service)
+        self.check_keeper = CheckKeeper(self.checks, self.settings.checks)
+        self.run_service.on_end = self._note_end
         self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
 
     def open(self) -> ConsoleService:
@@ -97,6 +101,7 @@ class ConsoleService:
         """Fire nothing more, interrupt what runs after the commit in flight, and give up the lead."""
         self.scheduler.stop()
         self.keeper.stop()
+        self.check_keeper.stop()
         self.notices.stop()
         self.run_service.close()
         self.instruments.catalogues.close()
@@ -140,9 +145,14 @@ class ConsoleService:
         self._try_to(self.run_service.adopt_dead_runs)
         self.scheduler.start()
         self.keeper.start()
+        self.check_keeper.start()
         self.notices.start()
         self._try_to(self._learn_grids)
         self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))
+
+    def _note_end(self, run_id: int) -> None:
+        self.keeper.note_end(run_id)
+        self.check_keeper.note_end(run_id)
 
     def _learn_grids(self) -> None:
         series = [one.series for one in stored_series(self.lake)]

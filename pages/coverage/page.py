@@ -38,6 +38,7 @@ from pages.widgets import (
     notes,
     number,
     one_of,
+    relative,
     section,
     service,
     span,
@@ -47,7 +48,7 @@ from pages.widgets.alerts import alert
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
-from pages.widgets.tables import digest, show_table
+from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
 from pages.widgets.text import few, plain
 from pages.widgets.verbs import changing, done, told
 
@@ -238,6 +239,30 @@ def totals(found: Sequence[SeriesCoverage]) -> None:
         strict=True,
     ):
         cell.metric(label, number(sum(getattr(one, name) for one in counts)))
+
+
+def scores(found: Sequence[SeriesCoverage]) -> None:
+    """How true what is there seems, by the checks; nothing where nothing was checked."""
+    known = service().checks.scores()
+    own = sorted((known[one.series] for one in found if one.series in known), key=lambda one: one.score)
+    if not own:
+        return
+    troubled = sum(one.open > 0 for one in own)
+    with st.expander(f"Scores of {many(len(own), 'series', 'series')}, {number(troubled)} with open findings"):
+        show_table(
+            [
+                {
+                    "Pair": one.series.asset_pair,
+                    "Score": score_cell(one.score),
+                    "Open findings": one.open,
+                    "Checked": relative(one.at),
+                }
+                for one in own
+            ],
+            height=height_of(len(own)),
+            column_config={"Score": score_column()},
+        )
+        st.page_link("findings/page.py", label="Findings", icon=":material/fact_check:")
 
 
 def pick(chart: str) -> None:
@@ -624,6 +649,7 @@ def draw(known: Sequence[Series]) -> None:
             st.info("No series to show here: choose another watchlist, timeframe or range.", icon=":material/grid_off:")
         else:
             totals(found)
+            scores(found)
             _, edges = heatmap(found)
             former_grids(found)
             outside_listing(found)

@@ -26,7 +26,7 @@ from pages.widgets import (
 )
 from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import score_cell, score_column, show_table, table_of
 from pages.widgets.verbs import changing, told
 
 MOST = 6
@@ -90,7 +90,7 @@ def to_the_chart(rows: list[RunSeries]) -> None:
 def attention(shown: Overview) -> None:
     """What needs a person, each with its action; nothing when there is nothing."""
     st.subheader("Needs attention")
-    items = [*of_schedules(), *of_dead_letters(), *of_series(shown.rows)]
+    items = [*of_schedules(), *of_dead_letters(), *of_findings(), *of_series(shown.rows)]
     items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
     if not items and not shown.trouble:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
@@ -123,6 +123,15 @@ def of_dead_letters() -> list[Item]:
     many = "record waits" if pending == 1 else "records wait"
     text = f"{pending:,} {many} among the dead letters"
     return [(":orange[:material/mark_email_unread:]", text, "Review them", "dead_letters/page.py", {})]
+
+
+def of_findings() -> list[Item]:
+    """Open findings of the checks, notices aside."""
+    count = service().checks.count_open()
+    if not count:
+        return []
+    text = "1 open finding" if count == 1 else f"{count:,} open findings"
+    return [(":orange[:material/fact_check:]", text, "Look at the evidence", "findings/page.py", {})]
 
 
 def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
@@ -202,7 +211,7 @@ def recent_runs() -> None:
         st.page_link("runs/page.py", label=f"All {many(total, 'run')}", icon=":material/list:")
 
 
-def table_row(row: SeriesOverview) -> dict[str, Any]:
+def table_row(row: SeriesOverview, score: float | None) -> dict[str, Any]:
     return {
         "Pair": row.series.asset_pair,
         "Timeframe": row.series.timeframe,
@@ -212,6 +221,7 @@ def table_row(row: SeriesOverview) -> dict[str, Any]:
         "Watermark (UTC)": when(row.watermark, hint=False).removesuffix(" UTC"),
         "Behind": "–" if row.lag is None else "up to date" if row.lag == 0 else duration(row.lag),
         "Unexplained": row.unexplained,
+        "Score": None if score is None else score_cell(score),
         "Last run": [row.last_state] if row.last_state else [],
     }
 
@@ -227,15 +237,17 @@ def table(shown: Overview) -> None:
     st.subheader("Series")
     rows = shown.there
     st.session_state.overview_series = [row.series for row in rows]
+    scores = {series: one.score for series, one in service().checks.scores().items()}
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
     show_table(
-        table_of([table_row(row) for row in rows]),
+        table_of([table_row(row, scores.get(row.series)) for row in rows]),
         key="overview_table",
         height="content" if len(rows) <= 12 else 440,
         on_select=open_series,
         selection_mode="single-cell",
         column_config={
             **numbers,
+            "Score": score_column(),
             "Last run": state_column("Last run", width="medium"),
             "Behind": st.column_config.TextColumn(help="In market time since the last stored bar closed."),
         },

@@ -12,7 +12,7 @@ from ffe_core.operations.imports.service import IMPORT, Imports
 from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.run import files, upkeep
+from pages.run import checks, files, upkeep
 from pages.run.progress import rate, time_left
 from pages.widgets import (
     actor,
@@ -40,6 +40,8 @@ LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
 FIGURE_WIDTH = 145
+OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks}
+"""Runs that fetch nothing: what is drawn in the place of series and candles."""
 
 
 def head(run: Run, rows: list[RunSeries]) -> None:
@@ -150,8 +152,8 @@ def cancel_text(run: Run, rows: list[RunSeries]) -> None:
 
 @dialog("Cancel this run?", asked="run_question")
 def cancel_dialog(run: Run, rows: list[RunSeries]) -> None:
-    if run.kind == run_states.UPKEEP:
-        upkeep.cancel_text(run)
+    if run.kind in OF_STORED:
+        OF_STORED[run.kind].cancel_text(run)
     else:
         cancel_text(run, rows)
     with st.container(horizontal=True):
@@ -337,11 +339,11 @@ def links(run: Run, rows: list[RunSeries]) -> None:
 
 
 def body(run: Run, rows: list[RunSeries]) -> None:
-    is_upkeep = run.kind == run_states.UPKEEP
+    of_stored = OF_STORED.get(run.kind)
     with section("The figures"):
-        if is_upkeep:
-            upkeep.origin(run)
-            upkeep.totals(run, rows)
+        if of_stored:
+            of_stored.origin(run)
+            of_stored.totals(run, rows)
         else:
             origin(run)
             totals(run, rows)
@@ -350,8 +352,8 @@ def body(run: Run, rows: list[RunSeries]) -> None:
         notices(rows)
         failures(rows)
     with section("The series"):
-        if is_upkeep:
-            upkeep.table(rows)
+        if of_stored:
+            of_stored.table(rows)
         else:
             series_table(rows)
             links(run, rows)

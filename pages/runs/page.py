@@ -1,4 +1,4 @@
-"""Runs: every backfill, replay and upkeep, newest first, with what it came to."""
+"""Runs: every backfill, replay, upkeep and check, newest first, with what it came to."""
 
 import math
 from collections.abc import Sequence
@@ -36,9 +36,15 @@ from pages.widgets.tables import show_table, table_of
 
 PAGE_SIZE = 25
 FIRST_SERIES, MOST_PAIRS = 12, 2
-SOURCES = {"console": "The console", "command line": "The command line", "schedule": "Schedules", "upkeep": "Upkeep"}
+SOURCES = {
+    "console": "The console",
+    "command line": "The command line",
+    "schedule": "Schedules",
+    "upkeep": "Upkeep",
+    "checks": "Checks",
+}
 MOST_PAGES = 1_000_000
-KINDS = ("backfill", "import", "replay", "refetch", run_states.UPKEEP)
+KINDS = ("backfill", "import", "replay", "refetch", run_states.UPKEEP, run_states.CHECK)
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
 KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 
@@ -132,19 +138,19 @@ def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:
 
 def row(run: RunSummary, pairs: Sequence[str], most: int) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
-    is_upkeep = run.kind == run_states.UPKEEP
+    is_upkeep, has_range = run.kind == run_states.UPKEEP, run.kind not in (run_states.UPKEEP, run_states.CHECK)
     return {
         "Run": run.id,
         "State": [run.state],
         "What": run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode,
-        "Provider": "" if is_upkeep else run.provider,
+        "Provider": run.provider if has_range else "",
         "Pairs": "" if is_upkeep else series_of(run, pairs, most),
-        "Range": "" if is_upkeep else span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY),
+        "Range": span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY) if has_range else "",
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
-        "New": None if is_upkeep else (run.records_total or 0) - (run.restated_total or 0),
-        "Restated": None if is_upkeep else run.restated_total,
-        "Dead letters": None if is_upkeep else run.failed_total,
+        "New": (run.records_total or 0) - (run.restated_total or 0) if has_range else None,
+        "Restated": run.restated_total if has_range else None,
+        "Dead letters": run.failed_total if has_range else None,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
         "Took": duration(ended - run.started_at) if run.started_at else "–",

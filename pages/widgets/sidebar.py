@@ -52,7 +52,8 @@ def waiting() -> dict[str, int]:
     try:
         console = shared()
         active = console.runs.find(states=run_states.ACTIVE, limit=1)[1]
-        return {"runs": active, "dead_letters": console.queue.count(Wanted(status="pending"))}
+        pending = console.queue.count(Wanted(status="pending"))
+        return {"runs": active, "dead_letters": pending, "findings": console.checks.count_open()}
     except (FFEError, InputError):
         return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,17 @@ def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None 
         hint = volume if name == "volume" else None
         columns[name] = st.column_config.NumberColumn(name.capitalize(), format=format_, help=hint)
     return columns
+
+
+def score_cell(score: float) -> float:
+    """The score of a series as a cell: percent, cut and not rounded, so that 100 means that nothing is open."""
+    return math.floor(score * 10_000) / 100
+
+
+def score_column() -> Any:
+    """A dataframe column of scores."""
+    said = "Percent of the bars that lie in no open finding, notices aside; a dash where nothing was checked yet."
+    return st.column_config.NumberColumn("Score", format="%.2f", width="small", help=said)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -9,7 +9,6 @@ import numpy as np
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.kinds.timeframes import compared, differing, parts_of
 from ffe_core.checks.model import NOTICE, Check, Evidence, Found
-from ffe_core.counts import many
 
 
 def find(bars: Bars) -> Iterator[Found]:
@@ -25,7 +24,7 @@ def find(bars: Bars) -> Iterator[Found]:
 def _says(evidence: Evidence) -> str:
     return (
         f"{evidence['finer']} bars are missing: {evidence['column']} is {evidence['here']:g}, those there come to"
-        f" {evidence['parts']:g} ({many(len(evidence['columns']), 'column')} differ)"
+        f" {evidence['parts']:g}"
     )
 
 

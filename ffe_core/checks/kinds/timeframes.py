@@ -12,7 +12,6 @@ from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.candles import PRICES, VALUES
 from ffe_core.checks.bars import Bars, Floats, Ints, Mask
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
-from ffe_core.counts import many
 from ffe_core.series import Series
 
 _RELATIVE = 1e-9
@@ -129,10 +128,11 @@ def _expected(bars: Bars, fine: Bars, places: Ints) -> Ints:
 
 
 def _says(evidence: Evidence) -> str:
-    columns = ", ".join(evidence["columns"])
+    others = [name for name in evidence["columns"] if name != evidence["column"]]
+    more = f"; {', '.join(others)} too" if others else ""
     return (
         f"{evidence['column']} is {evidence['here']:g} and its {evidence['finer']} bars come to {evidence['parts']:g}"
-        f" ({many(len(evidence['columns']), 'column')} differ: {columns})"
+        f"{more}"
     )
 
 

@@ -86,6 +86,15 @@ class Checks:
             log.warning("checks are left for later: %s", error)
             return None
 
+    def count_open(self) -> int:
+        """How many findings are open, notices aside."""
+        return sum(count for severity, count in self.findings.count_open().items() if severity != NOTICE)
+
+    def last_at(self) -> float | None:
+        """When checks were begun last, epoch seconds; None if never. StorageError."""
+        found, _ = self._service.runs.find(kinds=[CHECK], limit=1)
+        return found[0].created_at if found else None
+
     def accept(self, ids: Sequence[int], actor: str, reason: str) -> int:
         """Accept findings until their bars change; how many. InputError without a reason and for one not known."""
         return self._decide("accept finding", ids, ACCEPTED, actor, required_reason(reason))

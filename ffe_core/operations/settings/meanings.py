@@ -27,6 +27,8 @@ MEANINGS = {
     "FFE_UPKEEP__DEAD_LETTER_DAYS": "Age at which dead letters that ended are deleted; 0 keeps them for ever.",
     "FFE_UPKEEP__RUN_DAYS": "Age at which runs are deleted; 0 keeps them for ever.",
     "FFE_UPKEEP__TICK_DAYS": "Age at which ticks of schedules and messages are deleted; 0 keeps them for ever.",
+    "FFE_CHECKS__EVERY_MINUTES": "How long after the last checks all that is stored is checked again; 0 for never.",
+    "FFE_CHECKS__AFTER_BACKFILLS": "Whether the pairs that a run has added to are checked at its end.",
     "FFE_UPKEEP__AUDIT_DAYS": "Age at which the audit is deleted; 0 keeps it for ever.",
     "FFE_SIMULATED__SEED": "Another number is another simulated market.",
     "FFE_SIMULATED__BROKEN_RECORDS": "The share of records that are broken on purpose; 0 for none.",

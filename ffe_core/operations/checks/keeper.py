@@ -1,0 +1,59 @@
+"""Check keeper: starts checks on their own time and, where that is wanted, after backfills, in the leader."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ffe_core.check_settings import CheckSettings
+from ffe_core.errors import StorageError
+from ffe_core.operations.checks.service import Checks
+from ffe_core.threads import Worker
+
+_LOOK_SECONDS = 20.0
+_FIRST_SECONDS = 600.0
+"""After its start a console has other things to do first."""
+
+
+class CheckKeeper:
+    """Starts check runs where there is need. `clock` gives epoch seconds."""
+
+    def __init__(self, checks: Checks, settings: CheckSettings, clock: Callable[[], float] = time.time) -> None:
+        self._checks, self._settings, self._clock = checks, settings, clock
+        self._first = clock() + _FIRST_SECONDS
+        self._ended: deque[int] = deque()
+        self._worker = Worker("checks", self._step, _LOOK_SECONDS)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._worker.stop()
+
+    def note_end(self, run_id: int) -> None:
+        """Have what a run has added to checked, if the settings say so."""
+        if self._settings.after_backfills:
+            self._ended.append(run_id)
+
+    def look(self) -> int | None:
+        """Start what is due now; the run's number. What keeps it from it is said in the log."""
+        if self._ended:
+            ended = [self._ended.popleft() for _ in range(len(self._ended))]
+            return self._checks.after_runs(ended)
+        return self._checks.start_if_free() if self._is_due() else None
+
+    def _is_due(self) -> bool:
+        seconds = self._settings.every_minutes * 60
+        if not seconds or self._clock() < self._first:
+            return False
+        try:
+            last = self._checks.last_at()
+        except StorageError:
+            return False
+        return last is None or self._clock() - last >= seconds
+
+    def _step(self) -> None:
+        self.look()

@@ -1,0 +1,203 @@
+"""Evidence of one finding, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.candles import VALUES
+from ffe_core.checks.evidence import Side, shown_range, sides
+from ffe_core.checks.table import CHECKS
+from ffe_core.insight.units import written
+from ffe_core.operations.checks.service import kind_sentence
+from ffe_core.series import Series
+from ffe_core.storage.lake.snapshot import epochs
+from ffe_core.storage.state.findings import ACCEPTED, GONE, FindingRow
+from pages.findings.chart import figure
+from pages.widgets import actor, plain, section, service, when
+from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.tables import height_of, show_table
+from pages.widgets.verbs import changing, done
+
+_MOST_BARS = 60
+_COLORS = {"error": "red", "warning": "orange", "notice": "gray"}
+
+
+def show(row: FindingRow) -> None:
+    """What was found, both sides on a chart, the bars, and the verbs."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{row.kind.replace('_', ' ').capitalize()}: {plain(str(row.series))}", anchor=False)
+        st.badge(row.severity, color=_COLORS.get(row.severity, "gray"))  # type: ignore[arg-type]
+        st.badge(row.state, color="gray")
+    said = kind_sentence(row.kind, row.evidence)
+    st.text(f"{said[:1].upper()}{said[1:]}.")
+    if row.kind in CHECKS:
+        st.caption(plain(CHECKS[row.kind].sentence))
+    _decided(row)
+    _verbs(row)
+    with section("The evidence"):
+        at = int(row.evidence.get("at", row.start))
+        found = sides(service().lake, row.series, row.other_series, row.start, row.end, at)
+        st.plotly_chart(figure(row, found), key=f"finding_chart_{row.id}", config={"displayModeBar": False})
+        _bars(row, found)
+
+
+def _decided(row: FindingRow) -> None:
+    if row.state == ACCEPTED and row.decided_at is not None:
+        st.caption(f"Accepted {when(row.decided_at)} by {plain(row.actor or '')}, until its bars change:")
+        st.text(row.reason or "")
+    elif row.bars_changed:
+        st.warning("It was accepted, and its bars have changed since. The reason was:", icon=":material/history:")
+        st.text(row.reason or "")
+    elif row.state == GONE:
+        st.caption(f"The checks of {when(row.last_at)} did not find it any more.")
+
+
+def _verbs(row: FindingRow) -> None:
+    with st.container(horizontal=True):
+        if row.state == ACCEPTED:
+            st.button("Open it again", icon=":material/undo:", key="finding_reopen", on_click=_reopen, args=(row.id,))
+        elif row.state != GONE:
+            st.button(
+                "Accept",
+                icon=":material/check:",
+                key="finding_accept",
+                type="primary",
+                on_click=_ask,
+                args=(row.id,),
+                disabled=not service().leads,
+            )
+        _links(row)
+
+
+def _links(row: FindingRow) -> None:
+    one = row.series
+    first, last = shown_range(one, row.start, row.end, int(row.evidence.get("at", row.start)))
+    st.page_link(
+        "candles/page.py",
+        label="Chart, and correct by hand",
+        icon=":material/candlestick_chart:",
+        query_params=_query(one, first, last),
+    )
+    if row.kind == "session_edge":
+        shown = {"provider": one.provider, "timeframe": one.timeframe}
+        st.page_link("coverage/page.py", label="Mark as explained", icon=":material/grid_on:", query_params=shown)
+    for series in (one, *((row.other_series,) if row.other_series else ())):
+        if not series.provider.startswith("files:"):
+            st.page_link(
+                "backfill/page.py",
+                label="Fetch again"
+                if series == one
+                else f"Fetch {plain(series.timeframe)} of {plain(series.provider)}",
+                icon=":material/refresh:",
+                query_params=_refetch(series, row.start, row.end),
+            )
+
+
+def _query(series: Series, start: int, end: int) -> dict[str, str]:
+    return {
+        "provider": series.provider,
+        "pair": series.asset_pair,
+        "timeframe": series.timeframe,
+        "start": times.iso(start),
+        "end": times.iso(end),
+    }
+
+
+def _refetch(series: Series, start: int, end: int) -> dict[str, str]:
+    return {
+        "provider": series.provider,
+        "pairs": series.asset_pair,
+        "timeframes": series.timeframe,
+        "start": times.iso(start),
+        "end": times.iso(end),
+        "mode": "refetch",
+    }
+
+
+def _bars(row: FindingRow, found: Sequence[Side]) -> None:
+    """The bars of the finding with a neighbour before and after, both sides beside each other."""
+    step = row.series.step
+    tables = [dict(zip(epochs(side.bars["timestamp"]).tolist(), side.bars.to_pylist(), strict=True)) for side in found]
+    opens = sorted(at for at in tables[0] if row.start - step <= at < row.end + step)[:_MOST_BARS]
+    rows = [_line(at, row, tables) for at in opens]
+    if rows:
+        show_table(rows, key="finding_bars", height=height_of(len(rows)))
+    if len(opens) == _MOST_BARS:
+        st.caption(f"The first {_MOST_BARS} bars of {row.bars:,}.")
+
+
+def _line(at: int, row: FindingRow, tables: Sequence[dict[int, dict[str, Any]]]) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "": "▶" if row.start <= at < row.end else "",
+        "Bar (UTC)": f"{times.utc(at):%Y-%m-%d %H:%M}",
+    }
+    for place, side in enumerate(tables):
+        for name in VALUES:
+            bar = side.get(at)
+            label = name.capitalize() if place == 0 else f"{name.capitalize()}, other"
+            shown[label] = "" if bar is None else written(bar[name])
+    return shown
+
+
+def open_dialog() -> None:
+    """The question that a button has asked. It comes before what says how the last one was answered."""
+    asked = st.session_state.get("finding_question")
+    if asked is not None:
+        for row in service().checks.findings.get([asked]):
+            _accept_dialog(row)
+
+
+def _ask(finding: int) -> None:
+    unanswered()
+    st.session_state.finding_question = finding
+
+
+@dialog("Accept this finding?", asked="finding_question")
+def _accept_dialog(row: FindingRow) -> None:
+    st.write("It stays accepted until one of its bars changes.")
+    st.text_input("Why", key="finding_reason", placeholder="A halt, seen on the tape", max_chars=500)
+    st.button("Accept", type="primary", key="finding_accept_yes", on_click=_accept, args=(row.id,))
+
+
+def _accept(finding: int) -> None:
+    answered()
+    with changing():
+        service().checks.accept([finding], actor(), st.session_state.finding_reason)
+        done("Accepted, until its bars change.")
+
+
+@changing()
+def _reopen(finding: int) -> None:
+    service().checks.reopen([finding], actor())
+    done("It is open again.")
+
+
+def table_of_rows(rows: Sequence[FindingRow]) -> pa.Table:
+    """Findings as a table to download."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "id": row.id,
+                "severity": row.severity,
+                "kind": row.kind,
+                "asset_pair": row.asset_pair,
+                "timeframe": row.timeframe,
+                "provider": row.provider,
+                "other": row.other,
+                "start": times.iso(row.start),
+                "end": times.iso(row.end),
+                "bars": row.bars,
+                "size": row.size,
+                "says": kind_sentence(row.kind, row.evidence),
+                "state": row.state,
+                "reason": row.reason or "",
+                "by": row.actor or "",
+            }
+            for row in rows
+        ]
+    )

@@ -1,0 +1,224 @@
+"""Findings: what checks found of stored bars, with evidence, and what people decided about it."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.csv as pacsv
+import streamlit as st
+
+from ffe_core.checks.model import SEVERITIES
+from ffe_core.checks.table import CHECKS
+from ffe_core.errors import StorageError
+from ffe_core.instruments.matching import is_part_of
+from ffe_core.instruments.names import likely_name
+from ffe_core.operations.checks.service import kind_sentence
+from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.findings import FINDING_STATES, OPEN, FindingRow
+from pages.findings.evidence import open_dialog, show, table_of_rows
+from pages.widgets import (
+    actor,
+    arrived,
+    from_url,
+    go,
+    is_leaving,
+    keep_in_url,
+    many,
+    notes,
+    number,
+    one_of,
+    plain,
+    relative,
+    section,
+    service,
+    whole,
+)
+from pages.widgets.frame import heading_row
+from pages.widgets.tables import digest, height_of, show_table
+from pages.widgets.verbs import changing, told
+
+MOST = 1_000
+WORST = {severity: place for place, severity in enumerate(SEVERITIES)}
+
+
+@changing()
+def start() -> None:
+    """Check everything that is stored."""
+    st.session_state.findings_run = service().checks.start(actor())
+
+
+def is_busy() -> bool:
+    try:
+        return bool(service().runs.active(run_states.CHECK))
+    except StorageError:
+        return True
+
+
+def head() -> None:
+    with heading_row("Findings"):
+        st.button(
+            "Check everything now",
+            icon=":material/fact_check:",
+            key="findings_check",
+            on_click=start,
+            disabled=not service().leads or is_busy(),
+            help="Sets timeframes, sources and every bar's neighbours against each other. It changes no bar.",
+        )
+
+
+def filters() -> None:
+    state = st.session_state
+    if arrived("findings_state"):
+        state.findings_state = from_url("state", one_of(FINDING_STATES), OPEN)
+        state.findings_severity = from_url("severity", one_of(SEVERITIES), None)
+        state.findings_kind = from_url("kind", one_of(CHECKS), None)
+        state.findings_pair = from_url("pair", likely_name, "")
+        state.findings_chosen = from_url("id", whole, None)
+    cells = st.columns([2, 2, 3, 3], vertical_alignment="bottom")
+    with cells[0]:
+        st.selectbox("State", FINDING_STATES, key="findings_state")
+    with cells[1]:
+        st.selectbox("Severity", SEVERITIES, index=None, key="findings_severity", placeholder="Any")
+    with cells[2]:
+        st.selectbox("Kind", list(CHECKS), index=None, key="findings_kind", placeholder="Any", format_func=in_words)
+    with cells[3]:
+        st.text_input("Pair", key="findings_pair", placeholder="Any, or BTCUSD")
+
+
+def in_words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def found() -> list[FindingRow]:
+    """What the filters leave, the worst first."""
+    state = st.session_state
+    rows = service().checks.findings.find(
+        states=[state.findings_state],
+        severities=[state.findings_severity] if state.findings_severity else None,
+        kinds=[state.findings_kind] if state.findings_kind else None,
+    )
+    pair = state.findings_pair.strip()
+    kept = [row for row in rows if not pair or is_part_of(pair, row.asset_pair)]
+    return sorted(kept, key=lambda row: (WORST.get(row.severity, len(WORST)), row.kind, row.asset_pair, row.start))
+
+
+def choose(key: str, ids: Sequence[int]) -> None:
+    """A click on a row shows its evidence."""
+    cells = st.session_state[key]["selection"]["rows"]
+    st.session_state.findings_chosen = ids[cells[0]] if cells else None
+
+
+def line(row: FindingRow) -> dict[str, Any]:
+    return {
+        "Finding": row.id,
+        "Severity": row.severity,
+        "Kind": in_words(row.kind),
+        "Pair": row.asset_pair,
+        "Timeframe": row.timeframe,
+        "Provider": row.provider,
+        "From (UTC)": row.start * 1_000,
+        "Bars": row.bars,
+        "What": kind_sentence(row.kind, row.evidence),
+    }
+
+
+def listed_rows(rows: Sequence[FindingRow]) -> None:
+    shown = rows[:MOST]
+    ids = [row.id for row in shown]
+    key = f"findings_table_{digest(ids)}"
+    show_table(
+        [line(row) for row in shown],
+        key=key,
+        height=height_of(len(shown)),
+        on_select=lambda: choose(key, ids),
+        selection_mode="single-row",
+        column_config={
+            "Finding": st.column_config.NumberColumn(width=60),
+            "From (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=130),
+            "Bars": st.column_config.NumberColumn(format="localized", width=60),
+            "What": st.column_config.TextColumn(width="large"),
+        },
+    )
+    kinds = Counter(in_words(row.kind) for row in rows)
+    said = ", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{many(len(rows), 'finding')}: {said}. Click a row for its evidence.", width="stretch")
+        st.download_button(
+            "Download", csv_of(rows), "findings.csv", "text/csv", icon=":material/download:", key="findings_download"
+        )
+
+
+def csv_of(rows: Sequence[FindingRow]) -> bytes:
+    out = io.BytesIO()
+    pacsv.write_csv(table_of_rows(rows), out)
+    return out.getvalue()
+
+
+def chosen(rows: Sequence[FindingRow]) -> FindingRow | None:
+    """The finding whose evidence is shown: the one that was clicked or named, else the first."""
+    wanted = st.session_state.findings_chosen
+    if wanted is not None:
+        named = service().checks.findings.get([wanted])
+        if named:
+            return named[0]
+    return rows[0] if rows else None
+
+
+@st.fragment(run_every=1)
+def progress(run_id: int) -> None:
+    """Checks that are under way."""
+    with section("The checks"):
+        run, rows = service().runs.get(run_id), service().runs.series(run_id)
+        if run is None or not run.is_active or is_leaving():
+            st.rerun()
+        ended = sum(not row.is_active for row in rows)
+        st.progress(ended / len(rows) if rows else 0.0, text=f"Run {run_id}: {ended:,} of {many(len(rows), 'pair')}")
+        st.button("Open the run", key="findings_open", icon=":material/play_circle:", on_click=go, args=("run",),
+                  kwargs={"id": str(run_id)})  # fmt: skip
+
+
+def nothing() -> None:
+    last = service().checks.last_at()
+    if last is None:
+        st.info(
+            "Nothing was checked yet. Checks ask of stored bars whether they are true: whether timeframes and sources"
+            " agree, prices keep their unit, volumes their level.",
+            icon=":material/fact_check:",
+        )
+        return
+    state = st.session_state.findings_state
+    st.success(f"Nothing of it is {plain(state)}. Checked last {relative(last)}.", icon=":material/check_circle:")
+
+
+def page() -> None:
+    active = service().runs.active(run_states.CHECK)
+    if active:
+        progress(active[0])
+    filters()
+    notes()
+    open_dialog()
+    told()
+    with section("The findings"):
+        rows = found()
+        state = st.session_state
+        row = chosen(rows)
+        keep_in_url(
+            state=state.findings_state if state.findings_state != OPEN else None,
+            severity=state.findings_severity,
+            kind=state.findings_kind,
+            pair=state.findings_pair,
+            id=str(state.findings_chosen) if state.findings_chosen is not None else None,
+        )
+        if rows:
+            listed_rows(rows)
+        else:
+            nothing()
+        if row is not None:
+            with section("The evidence"):
+                show(row)
+
+
+with section("The findings"):
+    head()
+    page()

@@ -1,0 +1,171 @@
+"""Findings page: from nothing checked to evidence, accepted with a reason, and open again when its bars change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ffe_core.check_settings import CheckSettings
+from ffe_core.checks.evidence import sides
+from ffe_core.operations.checks.keeper import CheckKeeper
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.series import Series
+from ffe_core.storage.state.runs import CHECK
+from tests.checks import faults, markets
+from tests.checks.markets import Made
+from tests.checks.test_engine import put
+from tests.pages.conftest import Open, words
+
+BTC = Series("BTCUSD", "1h", "coinbase")
+MONDAY = 1_704_067_200
+
+
+def market() -> Made:
+    return markets.market(np.random.default_rng(5), BTC, MONDAY, 60, 40_000.0, 2, 0.03, 300.5)
+
+
+def spiked(console: ConsoleService) -> Made:
+    """Sixty days of hours with a spike, and their four-hour bars, one of which has another close."""
+    made = market()
+    coarse = markets.coarser(made, "4h")
+    faults.coarse_price(np.random.default_rng(2), coarse, 200)
+    faults.spike(np.random.default_rng(2), made, 500)
+    put(console.lake, made)
+    put(console.lake, coarse)
+    return made
+
+
+def check(console: ConsoleService) -> int:
+    run_id = console.checks.start("ann")
+    console.run_service.wait(run_id, 60)
+    return run_id
+
+
+def test_nothing_checked_says_what_checks_are(console: ConsoleService, open_page: Open) -> None:
+    assert "Nothing was checked yet" in words(open_page("findings"))
+
+
+def test_a_button_checks_and_the_overview_leads_to_what_is_open(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.button(key="findings_check").click().run()
+    console.run_service.wait(console.runs.find(kinds=[CHECK], limit=1)[0][0].id, 60)
+    assert "open findings" in words(open_page("overview"))
+    found = open_page("findings")
+    assert not found.exception
+    kinds = found.dataframe[0].value["Kind"].tolist()
+    assert "spike" in kinds
+    assert "timeframes" in kinds
+
+
+def test_a_finding_is_accepted_with_a_reason_and_opened_again(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    check(console)
+    [row] = console.checks.findings.find(kinds=["spike"])
+    at = open_page("findings", id=str(row.id))
+    assert "outside its neighbours" in words(at)
+    at.button(key="finding_accept").click().run()
+    at.button(key="finding_accept_yes").click().run()
+    assert "reason: say why in 1 to 500 characters" in words(at)
+    at.button(key="finding_accept").click().run()
+    at.text_input(key="finding_reason").set_value("seen on the tape")
+    at.button(key="finding_accept_yes").click().run()
+    assert "Accepted, until its bars change." in words(at)
+    [after] = console.checks.findings.get([row.id])
+    assert (after.state, after.reason) == ("accepted", "seen on the tape")
+    assert [act.verb for act in console.audit.find(verb="accept finding")] == ["accept finding"]
+    again = open_page("findings", id=str(row.id), state="accepted")
+    assert "seen on the tape" in words(again)
+    again.button(key="finding_reopen").click().run()
+    assert console.checks.findings.get([row.id])[0].state == "open"
+
+
+def test_bars_that_changed_since_are_said(console: ConsoleService, open_page: Open) -> None:
+    made = spiked(console)
+    check(console)
+    [row] = console.checks.findings.find(kinds=["spike"])
+    console.checks.accept([row.id], "ann", "seen on the tape")
+    made.columns["volume"][500] += 1
+    put(console.lake, made)
+    check(console)
+    assert "its bars have changed since" in words(open_page("findings", id=str(row.id)))
+
+
+def test_evidence_has_both_sides(console: ConsoleService) -> None:
+    spiked(console)
+    check(console)
+    row = next(row for row in console.checks.findings.find(kinds=["timeframes"]) if "close" in row.evidence["columns"])
+    here, there = sides(console.lake, row.series, row.other_series, row.start, row.end, row.start)
+    assert (here.series.timeframe, there.series.timeframe, there.of_parts) == ("4h", "1h", True)
+    assert here.bars["timestamp"].to_pylist() == there.bars["timestamp"].to_pylist()
+    gone = replace(BTC, provider="nobody")
+    assert len(sides(console.lake, BTC, gone, row.start, row.end, row.start)) == 1
+
+
+def test_the_filters_live_in_the_address(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    check(console)
+    at = open_page("findings", kind="spike", severity="error", pair="btc-usd")
+    assert set(at.dataframe[0].value["Kind"]) == {"spike"}
+    assert "Nothing of it is gone" in words(open_page("findings", state="gone"))
+
+
+def test_scores_stand_on_overview_and_coverage(console: ConsoleService, open_page: Open) -> None:
+    asked = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-10")
+    console.run_service.wait(console.run_service.start(asked, "ann"), 60)
+    check(console)
+    overview = open_page("overview").dataframe[0].value
+    assert overview["Score"].tolist() == [100.0]
+    assert any("Scores of 1 series" in one.label for one in open_page("coverage").expander)
+
+
+def test_a_check_run_has_a_page_and_a_row(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    run_id = check(console)
+    at = open_page("run", id=str(run_id))
+    assert not at.exception
+    assert "Checks: all kinds" in words(at)
+    assert "2 series" in at.dataframe[0].value["Came to"][0]
+    assert open_page("runs").dataframe[0].value["What"].tolist() == [CHECK]
+
+
+# -- by themselves
+
+
+@pytest.fixture
+def later() -> float:
+    return 4e9
+
+
+def test_checks_run_on_their_own_time(console: ConsoleService, later: float) -> None:
+    spiked(console)
+    at = [0.0]
+    keeper = CheckKeeper(console.checks, CheckSettings(every_minutes=60), lambda: at[0])
+    assert keeper.look() is None
+    at[0] = later
+    run_id = keeper.look()
+    assert run_id is not None
+    console.run_service.wait(run_id, 60)
+    at[0] = console.checks.last_at() or 0.0
+    assert keeper.look() is None
+    never = CheckKeeper(console.checks, CheckSettings(every_minutes=0), lambda: at[0])
+    at[0] = 2 * later
+    assert never.look() is None
+
+
+def test_checks_run_after_backfills_where_that_is_wanted(console: ConsoleService) -> None:
+    asked = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-10")
+    done = console.run_service.start(asked, "ann")
+    console.run_service.wait(done, 60)
+    for wanted in (False, True):
+        keeper = CheckKeeper(console.checks, CheckSettings(every_minutes=0, after_backfills=wanted))
+        keeper.note_end(done)
+        run_id = keeper.look()
+        assert (run_id is not None) == wanted
+    assert run_id is not None
+    console.run_service.wait(run_id, 60)
+    keeper.note_end(run_id)
+    assert keeper.look() is None, "checks bring no checks"
