@@ -9,6 +9,7 @@ python -m tests.benchmarks.ingest_memory   peak memory of five million candles, 
 python -m tests.benchmarks.answer_memory   peak memory of hostile answers, against a plain run
 python -m tests.benchmarks.request_rate    requests a second against a slow exchange, as a share of the allowed rate
 python -m tests.benchmarks.coverage        coverage of a hundred pairs, against reading the timestamps of the same files
+python -m tests.benchmarks.checks          all checks over years of series against reading their columns once
 python -m tests.benchmarks.aged            a commit after ten thousand with upkeep, against one on a fresh table
 python -m tests.benchmarks.tick            a tick of fifty series with a bar each, against release 0.1.0
 python -m tests.benchmarks.chart_month     a month of a chart out of twenty million rows, against a plain file of it

@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks import (
     aged,
     chart_month,
+    checks,
     coinbase_bytes,
     coverage,
     dead_letter_pages,
@@ -44,6 +45,7 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         (dead_letter_pages, 30, 11),
         (startup, 1, 2),
         (instruments, 200, 3),
+        (checks, 2, 2),
         pytest.param(
             tick, 3, 1, marks=pytest.mark.skipif(not tick.has_history(), reason="no history to take 0.1.0 from")
         ),
@@ -62,6 +64,7 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         "dead_letter_pages",
         "startup",
         "instruments",
+        "checks",
         "tick",
     ],
 )
