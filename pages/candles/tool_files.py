@@ -30,9 +30,10 @@ def write_zip(
         console = shared()
         export_to(place, form, question, lambda one: calendar_of(one, console.settings), console.formats.of)
         with zipfile.ZipFile(path, "w") as archive:  # most files are packed already
+            add = archive.write
             for file in sorted(place.rglob("*")):
                 if file.is_file():
-                    archive.write(file, file.relative_to(place))
+                    add(file, file.relative_to(place))
 
 
 def _asked(series: Sequence[Series], span: tuple[int, int], known: int | None, size: str) -> Asked:

@@ -30,9 +30,9 @@ _COLORS = {"error": "red", "warning": "orange", "notice": "gray"}
 def show(row: FindingRow) -> None:
     """What was found, both sides on a chart, the bars, and the verbs."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"{row.kind.replace('_', ' ').capitalize()}: {plain(str(row.series))}", anchor=False)
-        st.badge(row.severity, color=_COLORS.get(row.severity, "gray"))  # type: ignore[arg-type]
-        st.badge(row.state, color="gray")
+        st.subheader(f"{plain(row.kind.replace('_', ' ').capitalize())}: {plain(str(row.series))}", anchor=False)
+        st.badge(plain(row.severity), color=_COLORS.get(row.severity, "gray"))  # type: ignore[arg-type]
+        st.badge(plain(row.state), color="gray")
     said = kind_sentence(row.kind, row.evidence)
     st.text(f"{said[:1].upper()}{said[1:]}.")
     if row.kind in CHECKS:

@@ -143,7 +143,7 @@ def listed_rows(rows: Sequence[FindingRow]) -> None:
     kinds = Counter(in_words(row.kind) for row in rows)
     said = ", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common())
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{many(len(rows), 'finding')}: {said}. Click a row for its evidence.", width="stretch")
+        st.caption(f"{many(len(rows), 'finding')}: {plain(said)}. Click a row for its evidence.", width="stretch")
         st.download_button(
             "Download", csv_of(rows), "findings.csv", "text/csv", icon=":material/download:", key="findings_download"
         )
@@ -173,7 +173,9 @@ def progress(run_id: int) -> None:
         if run is None or not run.is_active or is_leaving():
             st.rerun()
         ended = sum(not row.is_active for row in rows)
-        st.progress(ended / len(rows) if rows else 0.0, text=f"Run {run_id}: {ended:,} of {many(len(rows), 'pair')}")
+        st.progress(
+            ended / len(rows) if rows else 0.0, text=f"Run {run_id}: {number(ended)} of {many(len(rows), 'pair')}"
+        )
         st.button("Open the run", key="findings_open", icon=":material/play_circle:", on_click=go, args=("run",),
                   kwargs={"id": str(run_id)})  # fmt: skip
 

@@ -1,9 +1,9 @@
 """What do others take for the same dicts: dlt (Arrow into Delta) and ArcticDB, neither of which validates anything?
 
-The dicts are those of `ingest_cpu`, with text prices, made before the clock starts. A peer gets them as its users
-would hand them over: typed Arrow columns for dlt's filesystem destination with Delta, a typed frame for ArcticDB on
-LMDB. Ours is the whole pipeline with every check. A hundred thousand candles go through first, so that nobody pays for imports;
-cpu seconds are user and system time of the process and its children. The peers are installed into a temporary
+The dicts are those of `ingest_cpu`, with text prices, made before the clock starts. A peer gets them as its users would
+hand them over: typed Arrow columns for dlt's filesystem destination with Delta, a typed frame for ArcticDB on LMDB.
+Ours is the whole pipeline with every check. A hundred thousand candles go through first, so that nobody pays for
+imports; cpu seconds are user and system time of the process and its children. The peers are installed into a temporary
 environment (`peers.txt`), or are those of the interpreter that FFE_PEERS_PYTHON names.
 """
 
