@@ -172,9 +172,9 @@ def progress(run_id: int) -> None:
         run, rows = service().runs.get(run_id), service().runs.series(run_id)
         if run is None or not run.is_active or is_leaving():
             st.rerun()
-        ended = sum(not row.is_active for row in rows)
+        done = sum(not row.is_active for row in rows)
         st.progress(
-            ended / len(rows) if rows else 0.0, text=f"Run {run_id}: {number(ended)} of {many(len(rows), 'pair')}"
+            done / len(rows) if rows else 0.0, text=f"Run {run_id}: {number(done)} of {many(len(rows), 'pair')}"
         )
         st.button("Open the run", key="findings_open", icon=":material/play_circle:", on_click=go, args=("run",),
                   kwargs={"id": str(run_id)})  # fmt: skip
