@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ffe_core.calendars import MarketCalendar
-from ffe_core.insight.aggregate import BarSize, bar_size, coarser, expected_sources, ladder
+from ffe_core.insight.aggregate import BarSize, coarser, expected_sources, ladder, size_named
 from ffe_core.insight.bars import Moment, moment_micros, nearest
 from ffe_core.insight.gaps import Gap, MissingBars, Seen, closures, ended
 from ffe_core.insight.parts import PYRAMID, Part, in_size
@@ -23,6 +23,7 @@ from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import Ints, Snapshot, epochs
+from ffe_core.times import DAY
 
 _MOST_GAPS = 1000
 
@@ -77,15 +78,17 @@ def chart_view(
     marked: Sequence[tuple[int, int]] = (),
     size: str | None = None,
     until: int | None = None,
+    least: BarSize | None = None,
 ) -> ChartView:
-    """The view of [start, end), in bars of `size` if given, else the smallest size with at most `most` of them.
+    """The view of [start, end), in bars of `size` if given, else the smallest size with at most `most` of them, from
+    `least` on.
 
     `marked` are ranges known to have no data. Bars that open from `until` on are not due yet (by default those that
     have not ended). InputError for an unknown series or size, StorageError if something cannot be read.
     """
     snapshot = require_stored(lake, series)
     due = ended(series) if until is None else until
-    chosen = bar_size(size) if size else ladder(start, end, series.timeframe, most, calendar)
+    chosen = size_named(size, field="bar size") if size else ladder(start, end, series.timeframe, most, calendar, least)
     view = _drawn(snapshot, queue, calendar, series, chosen, (start, end), as_known_at, marked, due)
     larger = coarser(chosen)
     # More bars may be stored than the calendar expects.
@@ -100,7 +103,7 @@ def bars_in(
 ) -> pa.Table:
     """The bars of [start, end) in a size of the ladder, as a second series on a chart needs them (see `aggregate`)."""
     snapshot = require_stored(lake, series)
-    to = bar_size(size)
+    to = size_named(size, field="bar size")
     first, last = _whole(to, series, start, end)
     shown = [part.bars for part in PYRAMID.parts(snapshot, series, to, first, last, as_known_at)]
     return in_size(pa.concat_tables(shown), series, to)
@@ -180,9 +183,10 @@ class _Drawing:
         return bars.set_column(column, "expected", pa.array(expected, pa.int64()))
 
     def _closures(self, start: int, end: int, open_times: Ints) -> list[tuple[int, int]]:
-        if not self.size.is_timeframe:
+        timeframe = self.size.name if self.size.is_timeframe else self.series.timeframe
+        if self.size.seconds > DAY:
             return []
-        return closures(self.seen.calendar, self.size.name, start, end, open_times, self.size.seconds)
+        return closures(self.seen.calendar, timeframe, start, end, open_times, self.size.seconds)
 
 
 def _is_own(size: BarSize, series: Series) -> bool:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from ffe_core.errors import FFEError, InputError
-from ffe_core.insight.aggregate import BarSize, bar_size, bars_due, ladder
+from ffe_core.insight.aggregate import DERIVED, BarSize, bars_due, chosen_size, ladder, size_named
 from ffe_core.insight.bars import Moment
 from ffe_core.insight.chart import chart_view
 from ffe_core.insight.coverage import calendar_of
@@ -36,7 +36,17 @@ MOST_BARS = 6_000
 MOST_OVERS, MOST_INDICATORS = 5, 8
 EARLIEST, LATEST = 0, 4_102_444_800
 """No chart reaches beyond the years 1970 to 2099."""
-_PARAMETERS = {"series": 1, "start": 1, "end": 1, "size": 1, "known": 1, "over": MOST_OVERS, "now": 1, "with": 1}
+_PARAMETERS = {
+    "series": 1,
+    "start": 1,
+    "end": 1,
+    "size": 1,
+    "known": 1,
+    "over": MOST_OVERS,
+    "now": 1,
+    "with": 1,
+    "least": 1,
+}
 _MOST_TICKS = 400
 _AT_A_TIME = 2
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -46,8 +56,9 @@ _LIMITER = anyio.CapacityLimiter(_AT_A_TIME)
 async def bars(request: Request) -> Response:
     """`/bars?series=PAIR/TIMEFRAME/PROVIDER&start=&end=[&size=1h][&known=microseconds][&over=KEY...][&now=1][&with=]`.
 
-    Start and end are epoch seconds. Without a `size`, the size that the range fits in, and as much again on either
-    side. The answer is as `columns.packed` says; 400 for what cannot be, with the reason, 503 for what cannot be read.
+    Start and end are epoch seconds. Without a `size`, the size that the range fits in, from `least` on if that is
+    given, and as much again on either side. The answer is as `columns.packed` says; 400 for what cannot be, with the
+    reason, 503 for what cannot be read.
     """
     return await _answered(lambda: _bars(request.query_params), "application/octet-stream")
 
@@ -82,7 +93,8 @@ def _bars(query: QueryParams) -> bytes:
     if len(names) > MOST_INDICATORS:
         raise InputError(f"{len(names)} are too many; {MOST_INDICATORS} at most can be", field="with")
     start, end = _range(query)
-    found = looked_at(console, series, start, end, query.get("size"), known, overs, names)
+    least = chosen_size(series, query["least"], "least") if "least" in query else None
+    found = looked_at(console, series, start, end, query.get("size"), known, overs, names, least)
     pa.default_memory_pool().release_unused()
     return packed(found)
 
@@ -108,11 +120,12 @@ def looked_at(
     known: Moment | None,
     overs: list[Over],
     indicators: list[str],
+    least: BarSize | None = None,
 ) -> Window:
     """The window of a range in bars of `size`, or with as much again on either side. InputError, StorageError."""
     calendar = calendar_of(series, console.settings)
     if size is None:
-        chosen = ladder(start, end, series.timeframe, calendar=calendar)
+        chosen = ladder(start, end, series.timeframe, calendar=calendar, least=least)
         start, end = max(EARLIEST, start - (end - start)), min(LATEST, end + (end - start))
     else:
         chosen = _size(size, series)
@@ -126,7 +139,9 @@ def looked_at(
 
 
 def _size(name: str, series: Series) -> BarSize:
-    found = bar_size(name)
+    found = size_named(name, field="size")
+    if found.name in {size.name for size in DERIVED}:
+        return chosen_size(series, name)
     if found.seconds < series.step:
         raise InputError(f"{found.name} is smaller than {series.timeframe}, which is stored", field="size")
     return found

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from ffe_core.candles import PRICES
-from ffe_core.insight.aggregate import rungs
+from ffe_core.insight.aggregate import BarSize, rungs
 from ffe_core.insight.chart import ChartView
 from ffe_core.insight.gaps import KINDS
 from ffe_core.insight.indicators import Indicator
@@ -55,8 +55,10 @@ def draw(
     now_over: bool,
     log: bool,
     percent: bool,
+    least: BarSize | None = None,
 ) -> None:
-    """The component with a view; `shown` is the range that was asked for, `overs` what is laid over it."""
+    """The component with a view; `shown` is the range that was asked for, `overs` what is laid over it, `least` the
+    smallest size of bars to draw."""
     laid = [Over(one, known_at) for one in overs] + ([Over(view.series)] if now_over and known_at else [])
     found, laid = _window(view, laid, indicators, known_at)
     is_percent = percent or len(laid) > 1
@@ -64,7 +66,7 @@ def draw(
         "series": view.series.key,
         "provider": view.series.provider,
         "runs": {ingestion[:ID_LETTERS]: run for ingestion, run in runs.items()},
-        "query": _query(view, laid, indicators),
+        "query": _query(view, laid, indicators, least),
         "stamp": _stamp(view.series),
         "word": _word(),
         "shown": list(shown),
@@ -75,7 +77,7 @@ def draw(
         "log": log,
         "percent": is_percent,
         "kinds": [list(GAPS[kind]) for kind in KINDS],
-        "ladder": [{"name": size.name, "seconds": size.seconds} for size in rungs(view.series.timeframe)],
+        "ladder": [{"name": size.name, "seconds": size.seconds} for size in rungs(view.series.timeframe, least)],
         "lines": [*_overs(found, laid), *_indicators(view, indicators)],
         "notes": _notes(view, indicators, is_percent=is_percent),
     }
@@ -103,11 +105,12 @@ def _window(
     return found, drawn
 
 
-def _query(view: ChartView, laid: Sequence[Over], indicators: Sequence[Indicator]) -> str:
+def _query(view: ChartView, laid: Sequence[Over], indicators: Sequence[Indicator], least: BarSize | None) -> str:
     """What `/bars` is asked besides the range."""
     known = view.as_known_at
     query = [("series", view.series.key)] + ([("known", str(known))] if known is not None else [])
     present = [one for one in laid if known is not None and one.as_known_at is None]
+    query += [("least", least.name)] if least is not None else []
     query += [("over", one.series.key) for one in laid if one not in present] + [("now", "1") for _ in present]
     return urlencode([*query, *([("with", ",".join(map(str, indicators)))] if indicators else [])], safe="/,")
 

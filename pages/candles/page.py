@@ -13,6 +13,7 @@ import streamlit as st
 from ffe_core import times
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
+from ffe_core.insight.aggregate import SIZES, BarSize, choices
 from ffe_core.insight.chart import ChartView, bars_in, chart_view
 from ffe_core.insight.coverage import calendar_of, hour_grid
 from ffe_core.insight.indicators import Indicator, indicator
@@ -37,6 +38,8 @@ from pages.widgets.typed import in_utc
 from pages.widgets.verbs import told
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
+FITTING = "as fits"
+"""The choice of bars of whatever size the range fits in."""
 FIRST_BARS = 400
 DETAILS = {"bars": "Bars", "gaps": "Gaps", "download": "Download", "elsewhere": "Use elsewhere"}
 USUAL = ("SMA 20", "SMA 50", "SMA 200", "EMA 20", "EMA 50", "VWAP", "Bollinger 20", "RSI 14", "Volume average 20")
@@ -227,7 +230,7 @@ def moved_by_hand() -> None:
 
 
 def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
-    first, second = st.columns([3, 8], vertical_alignment="bottom")
+    first, second = st.columns([2.4, 8], vertical_alignment="bottom")
     with first:
         st.selectbox(
             "Series",
@@ -237,6 +240,13 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             on_change=series_chosen,
         )
     with second, st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="candles_toolbar"):
+        st.selectbox(
+            "Bars",
+            [FITTING, *(size.name for size in choices(item.series))],
+            key="candles_size",
+            width=104,
+            help="Larger ones are made of those stored; with too many in view they grow.",
+        )
         st.session_state.candles_preset = lit()
         st.segmented_control(
             "Range",
@@ -336,6 +346,8 @@ def try_again() -> None:
 def settle(item: SeriesSummary, known: list[SeriesSummary]) -> None:
     """What is laid over the chart and its indicators, as far as they can be: before either is drawn."""
     state, chosen = st.session_state, []
+    if state.get("candles_size") not in {size.name for size in choices(item.series)}:
+        state.candles_size = FITTING
     others = [one.series for one in known if one.series != item.series]
     state.candles_overs = [one for one in laid_over() if one in others]
     state.candles_wrong = None
@@ -363,6 +375,12 @@ def choose_indicators() -> None:
 
 def chosen_indicators() -> list[Indicator]:
     return [indicator(text) for text in st.session_state.get("candles_indicators") or []]
+
+
+def chosen_bars(series: Series) -> BarSize | None:
+    """The smallest size of bars to draw; None for whatever the range fits in."""
+    name = st.session_state.get("candles_size", FITTING)
+    return next((size for size in choices(series) if size.name == name), None)
 
 
 def moment_typed() -> None:
@@ -401,6 +419,7 @@ def remember(series: Series) -> None:
         timeframe=series.timeframe,
         start=times.iso(start).replace("+00:00", "Z"),
         end=times.iso(end).replace("+00:00", "Z"),
+        size=size.name if (size := chosen_bars(series)) is not None else None,
         known=moment.isoformat().replace("+00:00", "Z") if moment else None,
         over=",".join(one.key for one in laid_over()),
         now="1" if moment and st.session_state.get("candles_now_over") else None,
@@ -415,6 +434,7 @@ def remember(series: Series) -> None:
 
 def prefill_options(known: list[SeriesSummary]) -> None:
     state = st.session_state
+    state.candles_size = from_url("size", one_of([size.name for size in SIZES]), FITTING)
     state.candles_log = from_url("log", one_of(["1"]), "") == "1"
     known_as_of(from_url("known", read_moment, None))
     state.candles_now_over = from_url("now", one_of(["1"]), "") == "1"
@@ -439,6 +459,7 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
         end,
         known_at(),
         marked=marked,
+        least=chosen_bars(series),
     )
     pa.default_memory_pool().release_unused()  # each view is read by new threads, whose pools would add up
     return view
@@ -505,6 +526,7 @@ def chart(view: ChartView, item: SeriesSummary, runs: dict[str, int]) -> None:
         now_over=not overs and bool(st.session_state.get("candles_now_over")),
         log=st.session_state.get("candles_log", False),
         percent=st.session_state.get("candles_percent", False),
+        least=chosen_bars(view.series),
     )
     if len(overs) < 2 and (not overs or overs[0].asset_pair == view.series.asset_pair):
         with section("What differs"):
@@ -542,8 +564,10 @@ def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa
 
 def what_is_shown(view: ChartView) -> None:
     counts = view.counts
+    chosen = chosen_bars(view.series)
+    grown = f", as those of {chosen.name} would be too many" if chosen and view.size.seconds > chosen.seconds else ""
     parts = [
-        f"**{number(view.bars.num_rows)} bar{'s' * (view.bars.num_rows != 1)} of {view.size.name}**",
+        f"**{number(view.bars.num_rows)} bar{'s' * (view.bars.num_rows != 1)} of {view.size.name}**{grown}",
         span(view.start, view.end),
         f"{number(counts['stored'])} of {number(counts['expected'])} expected candles stored",
     ]

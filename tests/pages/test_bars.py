@@ -77,6 +77,24 @@ def test_without_a_size_the_fitting_one_comes_with_as_much_on_either_side(get: G
     assert head["size"]["name"] == "1w"
 
 
+def test_derived_timeframes_are_sizes_too(get: Get) -> None:
+    start, end = JANUARY + 2 * DAY, JANUARY + 3 * DAY
+    head, columns = unpacked(get(f"/bars?{KEY}&start={start}&end={end}&size=2h"))
+    assert head["size"] == {"name": "2h", "seconds": 2 * HOUR}
+    assert columns["time"].tolist() == list(range(start, end, 2 * HOUR))
+    assert columns["sources"][:4].tolist()[0:1] + columns["sources"][3:4].tolist() == [2, 2]
+    assert np.isnan(columns["close"][1])
+    assert (columns["sources"][2], columns["expected"][2]) == (1, 2)
+
+
+def test_the_smallest_size_can_be_said(get: Get) -> None:
+    start, end = JANUARY + 4 * DAY, JANUARY + 5 * DAY
+    head, _ = unpacked(get(f"/bars?{KEY}&start={start}&end={end}&least=6h"))
+    assert head["size"]["name"] == "6h"
+    head, _ = unpacked(get(f"/bars?{KEY}&start={JANUARY}&end={JANUARY + 4000 * DAY}&least=6h"))
+    assert head["size"]["name"] == "1w"
+
+
 def test_what_is_laid_over_and_indicators_come_with_them(get: Get, console: ConsoleService) -> None:
     asked = f"/bars?{KEY}&start={JANUARY}&end={JANUARY + DAY}&size=1h&over=eth-usd/1h/simulated&with=sma3,bb20,vwap"
     _, columns = unpacked(get(asked))
@@ -110,6 +128,8 @@ def test_the_past_is_shown_as_it_was_known_with_the_present_over_it(get: Get, co
         (f"{KEY}&start=0&end=4102444800&size=1h", f"ask for {MOST_BARS:,} at most"),
         (f"{KEY}&start=0&end=9000&size=1m", "is smaller than 1h"),
         (f"{KEY}&start=0&end=9000&size=7h", "use one of"),
+        (f"{KEY}&start=0&end=9000&size=30m", "size: '30m' is unknown; use one of 1h, 2h, 4h, 6h, 8h, 12h, 1d, 1w, 1mo"),
+        (f"{KEY}&start=0&end=9000&least=7h", "least: '7h' is unknown; use one of 1h, 2h"),
         (f"{KEY}&start=0&end=9000&with=macd", "for example SMA 50"),
         (f"{KEY}&start=0&end=9000&with=" + ",".join(f"sma{n}" for n in range(2, 12)), "8 at most"),
         (f"{KEY}&start=0&end=9000&over=ETHUSD", "over: 'ETHUSD' names none"),

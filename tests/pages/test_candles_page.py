@@ -98,6 +98,24 @@ def test_the_bars_say_which_run_brought_them(open_page: Open) -> None:
     assert set(at.dataframe[0].value["run"]) == {1}
 
 
+@pytest.mark.usefixtures("stored")
+def test_bars_of_a_derived_timeframe_can_be_chosen(open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD"))
+    [choice] = [box for box in at.selectbox if box.label == "Bars"]
+    assert choice.options == ["as fits", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w", "1mo"]
+    at = calm(choice.set_value("2h").run())
+    assert "36 bars of 2h" in words(at)
+    head, columns = live(at)
+    assert head["size"] == {"name": "2h", "seconds": 2 * HOUR}
+    assert set(columns["sources"]) == {2}
+    assert [size["name"] for size in head["facts"]["ladder"]] == ["2h", "4h", "1d", "1w", "1M", "3M", "1y"]
+    assert "least=2h" in head["facts"]["query"]
+    assert at.query_params["size"] == "2h"
+    again = calm(open_page("candles", pair="BTCUSD", size="2h"))
+    assert "36 bars of 2h" in words(again)
+    assert "72 bars of 1h" in words(calm(open_page("candles", pair="BTCUSD", size="10m")))
+
+
 @pytest.mark.parametrize(
     "address", [{"pair": "XAUUSD"}, {"pair": "<script>"}, {"pair": "BTCUSD", "provider": "oanda"}, {"timeframe": "1d"}]
 )
