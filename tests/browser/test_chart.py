@@ -122,6 +122,25 @@ def test_panning_and_zooming_bring_more_bars_and_the_page_follows(serve: Serve, 
     assert wide != first
 
 
+def test_chosen_bars_stay_however_close_one_looks_and_grow_from_there(
+    serve: Serve, visit: Visit, minutes: Path
+) -> None:
+    day = "start=2024-02-01T00:00:00Z&end=2024-02-03T00:00:00Z"
+    visitor = visit(serve(minutes), f"/candles?pair=BTCUSD&timeframe=1m&{day}&size=30m")
+    drawn(visitor)
+    visitor.sees("96 bars of 30m")
+    press(visitor, *["+"] * 4)
+    closer = follows(visitor, address(visitor))
+    assert "size=30m" in closer
+    assert loaded(visitor)[0] == bars_shown(visitor) == "30m"
+    for _ in range(26):
+        press(visitor, "-")
+        visitor.page.wait_for_timeout(50)
+    follows(visitor, closer)
+    poll(lambda: "30m" not in (loaded(visitor)[0], bars_shown(visitor)), "larger bars in the chart and on the page")
+    visitor.sees("as those of 30m would be too many")
+
+
 def test_the_bar_under_the_pointer_is_read_out_whole(serve: Serve, visit: Visit, tmp_path: Path) -> None:
     ingest(tmp_path / "data", ["BTCUSD"], "1h", "2024-01-01", "2024-01-03", "simulated")
     lake = DeltaLakeManager(tmp_path / "data" / "lake")
