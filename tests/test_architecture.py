@@ -28,7 +28,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.sources",
         "ffe_core.file_sources",
     ),
-    ("ffe_core.storage.files", "ffe_core.storage.rows", "ffe_core.storage.sqlite_faults"),
+    (
+        "ffe_core.storage.files",
+        "ffe_core.storage.rows",
+        "ffe_core.storage.sqlite_faults",
+        "ffe_core.storage.closed_duckdb",
+    ),
     ("ffe_core.storage.sqlite",),
     (
         "ffe_core.candles",
@@ -40,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.columns", "ffe_core.series", "ffe_core.settings"),
     ("ffe_core.validation",),
     ("ffe_core.providers", "ffe_core.files", "ffe_core.storage.leases", "ffe_core.storage.watermark_store"),
-    ("ffe_core.storage.state", "ffe_core.storage.dead_letters"),
+    ("ffe_core.storage.state", "ffe_core.storage.dead_letters", "ffe_core.rules"),
     ("ffe_core.storage.lake",),
     ("ffe_core.completeness", "ffe_core.results", "ffe_core.storage.stores"),
     ("ffe_core.ingestion",),

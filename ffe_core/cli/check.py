@@ -10,7 +10,7 @@ from ffe_core import times
 from ffe_core.cli import interruption
 from ffe_core.cli.common import actor, follow, names, run_service, status_of
 from ffe_core.cli.output import print_json, print_table, warn
-from ffe_core.cli.parser import VERBS, add_json
+from ffe_core.cli.parser import VERBS, add_json, later
 from ffe_core.counts import many
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def register(verbs: Any) -> None:
     _filters(parser)
     parser.add_argument("--as-known-at", metavar="TIME", help="check what was known then; nothing of it goes on record")
     parser.set_defaults(run=run)
-    acts = parser.add_subparsers(metavar="list|accept|reopen|kinds", parser_class=type(parser))
+    acts = parser.add_subparsers(metavar="list|accept|reopen|kinds|rules|try|save|forget", parser_class=type(parser))
     shown = acts.add_parser("list", help="findings on record", description="Findings on record, checking nothing.")
     _filters(shown, default=argparse.SUPPRESS)
     shown.add_argument("--state", type=names, default=["open"], metavar="A,B", help="open, accepted, gone")
@@ -39,6 +39,7 @@ def register(verbs: Any) -> None:
     kinds = acts.add_parser("kinds", help="what is looked for", description="Every check and what it looks for.")
     add_json(kinds)
     kinds.set_defaults(run=_kinds)
+    _rule_verbs(acts)
 
 
 def _filters(parser: argparse.ArgumentParser, **default: Any) -> None:
@@ -65,14 +66,14 @@ def _decision(acts: Any, name: str, does: str, *, needs_reason: bool) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, and print what is open; 1 if something so severe is."""
-    from ffe_core.checks.table import chosen
     from ffe_core.operations.checks.service import Checks
     from ffe_core.settings import Settings
 
-    levels, kinds = _levels(arguments), [check.name for check in chosen(arguments.kind)]
+    levels = _levels(arguments)
     with run_service(Settings.load()) as service:
         series = chosen_series(service.lake, arguments.series)
         checks = Checks(service)
+        kinds = [check.name for check in checks.wanted(arguments.kind)]
         if arguments.as_known_at:
             at = times.parse_instant(arguments.as_known_at, "as_known_at")
             found = [one for done in checks.look(series, kinds, at) for one in done.findings]
@@ -208,3 +209,25 @@ def document(row: FindingRow | Finding) -> dict[str, Any]:
         "by": getattr(row, "actor", None),
     }
     return found
+
+
+def _rule_verbs(acts: Any) -> None:
+    rules = acts.add_parser("rules", help="rules of your own", description="The rules of your own in rules.toml.")
+    add_json(rules)
+    rules.set_defaults(run=later("check_rules", "listed"))
+    for name, does in (("try", "say what a rule would find in what is stored"), ("save", "keep a rule, and check it")):
+        parser = acts.add_parser(name, help=does, description=f"{does.capitalize()}.")
+        parser.add_argument("name", metavar="NAME", help="of the rule, for example close_in_range")
+        parser.add_argument("--holds", default="", metavar="SQL", help="for example 'high <= 2 * low'")
+        parser.add_argument(
+            "--bound", action="append", default=[], metavar="COLUMN=LOW:HIGH", help="for example close=10:100000"
+        )
+        parser.add_argument("--for", dest="series", type=names, metavar="A,B", help="for example BTCUSD/1h,*/1d")
+        parser.add_argument("--says", default="", metavar="TEXT", help="what it means")
+        parser.add_argument("--level", default="warning", metavar="LEVEL", help=_SEVERITIES)
+        add_json(parser)
+        parser.set_defaults(run=later("check_rules", f"{name}_one"))
+    forget = acts.add_parser("forget", help="take a rule out", description="Take a rule out of rules.toml.")
+    forget.add_argument("name", metavar="NAME")
+    add_json(forget)
+    forget.set_defaults(run=later("check_rules", "forget_one"))

@@ -16,6 +16,7 @@ from ffe_core.instruments.names import likely_name
 from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.findings import FINDING_STATES, OPEN, FindingRow
+from pages.findings import rules
 from pages.findings.evidence import open_dialog, show, table_of_rows
 from pages.widgets import (
     actor,
@@ -72,7 +73,7 @@ def filters() -> None:
     if arrived("findings_state"):
         state.findings_state = from_url("state", one_of(FINDING_STATES), OPEN)
         state.findings_severity = from_url("severity", one_of(SEVERITIES), None)
-        state.findings_kind = from_url("kind", one_of(CHECKS), None)
+        state.findings_kind = from_url("kind", one_of(kinds_known()), None)
         state.findings_pair = from_url("pair", likely_name, "")
         state.findings_chosen = from_url("id", whole, None)
     cells = st.columns([2, 2, 3, 3], vertical_alignment="bottom")
@@ -81,9 +82,15 @@ def filters() -> None:
     with cells[1]:
         st.selectbox("Severity", SEVERITIES, index=None, key="findings_severity", placeholder="Any")
     with cells[2]:
-        st.selectbox("Kind", list(CHECKS), index=None, key="findings_kind", placeholder="Any", format_func=in_words)
+        st.selectbox("Kind", kinds_known(), index=None, key="findings_kind", placeholder="Any", format_func=in_words)
     with cells[3]:
         st.text_input("Pair", key="findings_pair", placeholder="Any, or BTCUSD")
+
+
+def kinds_known() -> list[str]:
+    """The kinds of checks, and rules of one's own that have found something."""
+    found = set(service().checks.findings.kinds()) - CHECKS.keys()
+    return [*CHECKS, *sorted(found)]
 
 
 def in_words(kind: str) -> str:
@@ -219,6 +226,7 @@ def page() -> None:
         if row is not None:
             with section("The evidence"):
                 show(row)
+    rules.show()
 
 
 with section("The findings"):

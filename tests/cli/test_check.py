@@ -66,3 +66,34 @@ def test_what_was_known_then_goes_on_no_record(folder: Path) -> None:
 def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
     done = run(tmp_path, "check")
     assert (done.returncode, "nothing is stored yet" in done.stderr) == (2, True)
+
+
+def test_a_rule_of_ones_own_is_tried_kept_checked_and_let_go(folder: Path) -> None:
+    holds = ["--holds", "high <= 1.01 * low"]
+    tried = printed(folder, "check", "try", "narrow", *holds, status=0)
+    assert (tried["series"], tried["bars"]) == (1, 3 * 1440)
+    assert 1 <= tried["found"] == len(tried["examples"]) <= 20
+    assert printed(folder, "check", "list", "--state", "open", status=0)["findings"] == []
+    printed(folder, "check", "save", "narrow", *holds, "--level", "error", "--says", "minutes are narrow", status=0)
+    assert [one["name"] for one in printed(folder, "check", "rules", status=0)["rules"]] == ["narrow"]
+    found = printed(folder, "check", "--kind", "rule:narrow", status=1)["findings"]
+    assert {(one["kind"], one["severity"]) for one in found} == {("rule:narrow", "error")}
+    assert found[0]["says"] == "does not hold: minutes are narrow"
+    printed(folder, "check", "forget", "narrow", status=0)
+    printed(folder, "check", status=1)
+    gone = printed(folder, "check", "list", "--state", "gone", status=0)["findings"]
+    assert {one["kind"] for one in gone} == {"rule:narrow"}
+
+
+def test_a_rule_that_cannot_be_is_said_at_its_field(folder: Path) -> None:
+    for words, said in (
+        (["try", "narrow", "--holds", "high <="], "holds: rule narrow cannot be read"),
+        (["save", "narrow", "--holds", "nope > 1"], "holds: rule narrow cannot be evaluated"),
+        (["try", "narrow"], "name: 'narrow' is unknown"),
+        (["try", "narrow", "--bound", "close=1"], "bound: 'close=1' is no bound"),
+        (["try", "narrow", "--holds", "true", "--for", "EURUSD"], "series: nothing that is stored fits EURUSD"),
+        (["forget", "narrow"], "name: 'narrow' is unknown"),
+        (["--kind", "rule:narrow"], "kind: 'rule:narrow' is unknown"),
+    ):
+        done = run(folder, "check", *words)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr

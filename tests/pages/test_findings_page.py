@@ -169,3 +169,50 @@ def test_checks_run_after_backfills_where_that_is_wanted(console: ConsoleService
     console.run_service.wait(run_id, 60)
     keeper.note_end(run_id)
     assert keeper.look() is None, "checks bring no checks"
+
+
+# -- rules of one's own
+
+
+def test_a_rule_is_tried_kept_and_finds(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("narrow")
+    at.text_area(key="rule_holds").set_value("high <= 1.2 * low")
+    at.button(key="rule_try").click().run()
+    assert "narrow would find 1 bar of 1,800" in words(at) or "narrow would find 2 bars of" in words(at)
+    at.button(key="rule_save").click().run()
+    assert "narrow is kept" in words(at)
+    check(console)
+    assert "rule:narrow" in console.checks.findings.kinds()
+    again = open_page("findings", kind="rule:narrow")
+    assert not again.exception
+    assert "Does not hold: high" in words(again) or "Does not hold" in words(again)
+    again.selectbox(key="rule_which").set_value("narrow").run()
+    again.button(key="rule_remove").click().run()
+    assert console.checks.rules.all() == []
+
+
+def test_a_rule_that_cannot_be_is_said_at_its_field(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("Not A Name")
+    at.text_area(key="rule_holds").set_value("true")
+    at.button(key="rule_save").click().run()
+    assert "use 1 to 40 of a-z, 0-9 and _" in words(at)
+    at.text_input(key="rule_name").set_value("narrow")
+    at.text_area(key="rule_holds").set_value("high <=")
+    at.button(key="rule_try").click().run()
+    assert "rule narrow cannot be read" in words(at)
+    assert console.checks.rules.all() == []
+
+
+def test_a_file_of_rules_that_cannot_be_read_is_said_and_the_findings_stay(
+    console: ConsoleService, open_page: Open
+) -> None:
+    spiked(console)
+    check(console)
+    console.checks.rules.path.write_text("[[rule]\n")
+    at = open_page("findings")
+    assert len(at.dataframe[0].value) == 3
+    assert "rules.toml cannot be read" in words(at)

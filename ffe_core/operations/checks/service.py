@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from ffe_core.candles import VALUES
 from ffe_core.checks.engine import check_pair
-from ffe_core.checks.model import NOTICE
+from ffe_core.checks.model import NOTICE, Check
+from ffe_core.checks.own import PREFIX, Trial, check_of, says, trial
 from ffe_core.checks.table import CHECKS, chosen
 from ffe_core.checks.windows import Around
 from ffe_core.errors import FFEError, InputError
@@ -21,6 +25,8 @@ from ffe_core.operations.checks.words import in_words
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.series_work import one_by_one
 from ffe_core.operations.runs.service import RunService
+from ffe_core.rules.expression import broken
+from ffe_core.rules.model import Rule, Rules
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.audit import Audit, required_reason
@@ -42,6 +48,7 @@ class Checks:
         self._service = service
         self._audit = Audit(service.database)
         self.findings = FindingStore(service.database)
+        self.rules = Rules(service.settings.data_dir)
 
     # -- verbs
 
@@ -57,10 +64,42 @@ class Checks:
 
         InputError for a pair that is not stored, a kind that there is not, and a lake without anything.
         """
-        names = [check.name for check in chosen(kinds)]
+        self.wanted(kinds)
         rows = [Series(pair, ALL_TIMEFRAMES, ALL_PROVIDERS) for pair in self._pairs(pairs)]
         run = NewRun(CHECK, ALL_PROVIDERS, "", 0, 0, rows, actor, source, "", None, {"kinds": list(kinds or ())})
-        return self._service.submit(run, partial(self._work, rows, names))
+        return self._service.submit(run, partial(self._work, rows, kinds))
+
+    def wanted(self, kinds: Sequence[str] | None = None) -> list[Check]:
+        """The checks of these kinds, all without any, rules of one's own that are on among them.
+
+        InputError for a kind that there is not, and for a rule that cannot be.
+        """
+        own = {check.name: check for check in (check_of(rule) for rule in self.rules.all() if rule.on)}
+        if kinds is None:
+            return [*CHECKS.values(), *own.values()]
+        unknown = [kind for kind in kinds if kind.startswith(PREFIX) and kind not in own]
+        if unknown:
+            known = ", ".join(own) or "none that is on"
+            raise InputError(f"{unknown[0]!r} is unknown; there is {known}", field="kind")
+        built_in = [kind for kind in kinds if not kind.startswith(PREFIX)]
+        return [*(chosen(built_in) if built_in else []), *(own[kind] for kind in kinds if kind in own)]
+
+    def try_rule(self, rule: Rule) -> Trial:
+        """What a rule would find in what is stored; nothing goes on record. InputError for one that cannot be."""
+        series = [summary.series for summary in stored_series(self._service.lake)]
+        return trial(self._service.lake, series, rule, self._around())
+
+    def save_rule(self, rule: Rule, actor: str) -> None:
+        """Write a rule into the file, tried first. InputError for one that cannot be evaluated."""
+        check_of(rule)
+        broken(rule, np.zeros(1, np.int64), {name: np.ones(1) for name in VALUES})
+        with self._audit.act(actor, "save rule", rule.name, rule.says, holds=rule.expression, on=rule.on):
+            self.rules.save(rule)
+
+    def remove_rule(self, name: str, actor: str) -> None:
+        """Take a rule out of the file; what it found is gone with the next checks. InputError if there is none."""
+        with self._audit.act(actor, "remove rule", name):
+            self.rules.remove(name)
 
     def look(
         self, series: Sequence[Series], kinds: Sequence[str] | None = None, as_known_at: Moment | None = None
@@ -145,16 +184,16 @@ class Checks:
     def _checked(self, pair: str, kinds: Sequence[str] | None, as_known_at: Moment | None = None) -> list[Checked]:
         lake = self._service.lake
         series = [summary.series for summary in stored_series(lake) if summary.series.asset_pair == pair]
-        return check_pair(lake, series, chosen(kinds), self._around(), as_known_at)
+        return check_pair(lake, series, self.wanted(kinds), self._around(), as_known_at)
 
-    async def _work(self, rows: Sequence[Series], kinds: Sequence[str], run_id: int) -> None:
+    async def _work(self, rows: Sequence[Series], kinds: Sequence[str] | None, run_id: int) -> None:
         async def one(number: int, row: Series) -> Mapping[str, Any]:
             result = await run_to_completion(self._one_pair, row.asset_pair, kinds)
             return {"state": run_states.COMPLETE, "result": {"pair": row.asset_pair, "status": "success", **result}}
 
         await one_by_one(self._service, run_id, rows, one)
 
-    def _one_pair(self, pair: str, kinds: Sequence[str]) -> dict[str, Any]:
+    def _one_pair(self, pair: str, kinds: Sequence[str] | None) -> dict[str, Any]:
         began = time.monotonic()
         total = {"series": 0, "bars": 0, "findings": 0, "new": 0, "again": 0, "gone": 0}
         for done in self._checked(pair, kinds):
@@ -168,7 +207,7 @@ class Checks:
 def kind_sentence(kind: str, evidence: Mapping[str, Any]) -> str:
     """What a finding says, made of its evidence; of a kind that this release does not have, its name."""
     check = CHECKS.get(kind)
-    if check is None:
+    if check is None and not kind.startswith(PREFIX):
         return kind.replace("_", " ")
     more = f" ({evidence['stretches']:,} times)" if "stretches" in evidence else ""
-    return check.says(evidence) + more
+    return (says(evidence) if check is None else check.says(evidence)) + more

@@ -152,8 +152,8 @@ class FindingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, done: Checked, kinds: Collection[str], at: float | None = None) -> dict[str, int]:
-        """Take in what all checks of some kinds found of a series; how many are new, open again, and gone."""
+    def record(self, done: Checked, kinds: Collection[str] | None = None, at: float | None = None) -> dict[str, int]:
+        """Take in what all checks found of a series, or those of some kinds; how many are new, open again, and gone."""
         moment = time.time() if at is None else at
         with self._database.write() as connection:
             known = self._known(connection, done.series, kinds)
@@ -202,6 +202,11 @@ class FindingStore:
             wanted += [] if values is None else [findings.c[name].in_(list(values))]
         return self._select(*wanted)
 
+    def kinds(self) -> list[str]:
+        """The kinds of all findings on record."""
+        with self._database.read() as connection:
+            return list(connection.scalars(sa.select(findings.c.kind).distinct().order_by(findings.c.kind)))
+
     def count_open(self) -> dict[str, int]:
         """How many findings are open, by severity."""
         query = sa.select(findings.c.severity, sa.func.count()).where(findings.c.state == OPEN)
@@ -220,8 +225,8 @@ class FindingStore:
         found = [(Series(*row[:3]), row[3], int(row[4])) for row in rows]
         return {one: SeriesScore(one, at, bars, *faulty.get(one, (0, 0))) for one, at, bars in found}
 
-    def _known(self, connection: sa.Connection, series: Series, kinds: Collection[str]) -> list[FindingRow]:
-        wanted = [*_of(findings, series), findings.c.kind.in_(list(kinds))]
+    def _known(self, connection: sa.Connection, series: Series, kinds: Collection[str] | None) -> list[FindingRow]:
+        wanted = [*_of(findings, series), *([] if kinds is None else [findings.c.kind.in_(list(kinds))])]
         query = sa.select(*columns_of(findings, FindingRow)).where(*wanted).order_by(findings.c.start)
         return read_rows(connection, FindingRow, query)
 

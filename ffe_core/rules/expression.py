@@ -1,0 +1,110 @@
+"""Expressions of rules, evaluated over bars in a closed DuckDB, bounded in time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ffe_core.candles import TIMESTAMP, VALUES
+from ffe_core.errors import InputError
+from ffe_core.rules.model import Rule
+from ffe_core.storage.closed_duckdb import closed_connection, duckdb, lock, stopped_after
+
+SECONDS, MEMORY_MB = 10.0, 512
+"""What one rule may take over one window of bars."""
+_MICROS = 1_000_000
+_OF_MANY_BARS = frozenset({"select", "over", "from"})
+"""Words with which an expression would look beyond its own bar."""
+
+Broken = npt.NDArray[np.bool_]
+
+
+def broken(
+    rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, Any], seconds: float = SECONDS
+) -> Broken:
+    """Which bars a rule does not hold for; what it cannot tell (NULL, as a volume that is NaN is) holds.
+
+    `open_times` in epoch seconds, `values` the five columns. InputError, with the field `holds`, for an expression that
+    cannot be read, asks for more than one bar, or takes too long or too much memory; PackageMissing without DuckDB.
+    """
+    package = duckdb()
+    _require_one_bar(package, rule)
+    columns = {"timestamp": pa.array(open_times * _MICROS).cast(TIMESTAMP)}
+    columns |= {name: pa.array(values[name], pa.float64(), from_pandas=True) for name in VALUES}
+    table = pa.table(columns | {"_place": pa.array(np.arange(len(open_times)))})
+    with closed_connection(MEMORY_MB) as connection:
+        connection.register("bars", table)
+        lock(connection)
+        try:
+            with stopped_after(connection, seconds):
+                found = connection.sql(_query(package, rule)).to_arrow_table()
+        except (package.InterruptException, package.OutOfMemoryException, MemoryError):
+            what = f"more than {seconds:g} s or {MEMORY_MB} MiB for {len(open_times):,} bars"
+            raise InputError(f"rule {rule.name} takes {what}; make it simpler", field="holds") from None
+        except package.Error as error:
+            said = str(error).splitlines()[0]
+            raise InputError(f"rule {rule.name} cannot be evaluated: {said}", field="holds") from None
+    mask = np.zeros(len(open_times), dtype=bool)
+    mask[found["_place"].to_numpy()] = True
+    return mask
+
+
+def _query(package: Any, rule: Rule) -> str:
+    """One SELECT of the bars that break the rule; InputError if the expression makes anything else of it."""
+    text = f"SELECT _place FROM bars WHERE NOT ({rule.expression})"
+    try:
+        statements = package.extract_statements(text)
+    except package.Error as error:
+        said = str(error).splitlines()[0]
+        raise InputError(
+            f"rule {rule.name} cannot be read: {said}; for example high <= 2 * low", field="holds"
+        ) from None
+    if len(statements) != 1 or statements[0].type != package.StatementType.SELECT:
+        raise InputError(f"rule {rule.name} is more than one expression; for example high <= 2 * low", field="holds")
+    return text
+
+
+def _require_one_bar(package: Any, rule: Rule) -> None:
+    words = _words(package, rule.holds)
+    if found := sorted(words & _OF_MANY_BARS):
+        raise InputError(
+            f"rule {rule.name} uses {found[0].upper()}: a rule is about one bar and its columns"
+            f" timestamp, {', '.join(VALUES)}",
+            field="holds",
+        )
+    if ";" in words or _is_unbalanced(words, rule.holds, package):
+        raise InputError(f"rule {rule.name} is no single expression; for example high <= 2 * low", field="holds")
+
+
+def _tokens(package: Any, text: str) -> list[tuple[str, Any]]:
+    """The tokens of a text, and what each is, as DuckDB cuts it: quotes and comments are whole."""
+    raw = text.encode()
+    found = package.tokenize(text)
+    edges = [at for at, _ in found] + [len(raw)]
+    return [
+        (raw[start:end].decode(errors="replace").strip(), kind)
+        for (start, kind), end in zip(found, edges[1:], strict=True)
+    ]
+
+
+def _words(package: Any, text: str) -> set[str]:
+    literals = (package.token_type.string_const, package.token_type.comment)
+    return {word.lower() for word, kind in _tokens(package, text) if kind not in literals}
+
+
+def _is_unbalanced(words: set[str], text: str, package: Any) -> bool:
+    """Whether a bracket closes what the expression did not open: it would end the one it is put into."""
+    depth = 0
+    literals = (package.token_type.string_const, package.token_type.comment)
+    for word, kind in _tokens(package, text):
+        if kind in literals:
+            continue
+        for sign in word:
+            depth += (sign == "(") - (sign == ")")
+            if depth < 0:
+                return True
+    return depth != 0

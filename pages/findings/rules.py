@@ -1,0 +1,178 @@
+"""Rules of one's own: tried on what is stored, then kept, changed and taken out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ffe_core import times
+from ffe_core.checks.model import SEVERITIES
+from ffe_core.checks.own import Trial
+from ffe_core.errors import InputError
+from ffe_core.instruments.lists import split_names
+from ffe_core.rules.model import Rule, rule_of
+from pages.widgets import actor, plain, section, service
+from pages.widgets.tables import height_of, show_table
+from pages.widgets.verbs import changing, done
+
+NEW = "A new rule"
+_FIELDS = ("name", "holds", "series", "says", "severity")
+_KEPT = "rule_tried"
+
+
+def show() -> None:
+    """The rules, and the form of one."""
+    with st.expander("Rules of your own", icon=":material/rule:", expanded=_KEPT in st.session_state):
+        st.caption(
+            "What every bar has to hold, as SQL over its columns open, high, low, close, volume and timestamp. They are"
+            f" kept in {plain(str(service().checks.rules.path))}."
+        )
+        with section("The rules"):
+            rules = {rule.name: rule for rule in service().checks.rules.all()}
+            if rules:
+                show_table([_line(rule) for rule in rules.values()], height=height_of(len(rules)), key="rules_table")
+            _form(rules)
+
+
+def _line(rule: Rule) -> dict[str, Any]:
+    return {
+        "Rule": rule.name,
+        "On": rule.on,
+        "Severity": rule.severity,
+        "For": ", ".join(rule.series),
+        "Holds": rule.expression,
+        "Says": rule.says,
+    }
+
+
+def _form(rules: dict[str, Rule]) -> None:
+    state = st.session_state
+    known = [NEW, *rules]
+    if state.get("rule_which") not in known:
+        state.rule_which = NEW
+    if state.get("rule_filled") != state.rule_which:
+        _fill(rules.get(state.rule_which))
+    wrong: dict[str, str] = state.get("rule_wrong", {})
+    st.selectbox("Rule", known, key="rule_which", on_change=_forget)
+    st.text_input("Name", key="rule_name", placeholder="bars_are_narrow", disabled=state.rule_which != NEW)
+    _said(wrong, "name")
+    st.text_area("Holds", key="rule_holds", placeholder="high <= 1.5 * low AND volume >= 0", height=68)
+    _said(wrong, "holds")
+    cells = st.columns([3, 4, 2])
+    with cells[0]:
+        st.text_input("For", key="rule_series", placeholder="*, or BTCUSD/1h, */1d/oanda")
+        _said(wrong, "series")
+    with cells[1]:
+        st.text_input("Says", key="rule_says", placeholder="a bar spans at most half its price")
+        _said(wrong, "says")
+    with cells[2]:
+        st.selectbox("Severity of what it finds", SEVERITIES, key="rule_severity")
+    for name in wrong.keys() - set(_FIELDS):
+        _said(wrong, name)
+    _buttons(rules)
+    _tried()
+
+
+def _buttons(rules: dict[str, Rule]) -> None:
+    held = not service().leads
+    which = st.session_state.rule_which
+    with st.container(horizontal=True):
+        st.button("Try it", key="rule_try", icon=":material/science:", on_click=_try, args=(rules.get(which),))
+        st.button(
+            "Keep it", key="rule_save", icon=":material/save:", on_click=_save, args=(rules.get(which),), disabled=held
+        )
+        if which != NEW:
+            st.button(
+                "Take it out",
+                key="rule_remove",
+                icon=":material/delete:",
+                on_click=_remove,
+                args=(which,),
+                disabled=held,
+            )
+
+
+def _fill(rule: Rule | None) -> None:
+    state = st.session_state
+    state.rule_name = rule.name if rule else ""
+    state.rule_holds = rule.holds if rule else ""
+    state.rule_series = ", ".join(rule.series) if rule else ""
+    state.rule_says = rule.says if rule else ""
+    state.rule_severity = rule.severity if rule else "warning"
+    state.rule_filled = state.rule_which
+
+
+def _forget() -> None:
+    for name in (_KEPT, "rule_wrong"):
+        st.session_state.pop(name, None)
+
+
+def _read(before: Rule | None) -> Rule | None:
+    """The rule of the form; None, with what is wrong said at its field."""
+    state = st.session_state
+    _forget()
+    try:
+        return rule_of(
+            name=state.rule_name.strip(),
+            holds=state.rule_holds,
+            bounds=before.bounds if before else {},
+            series=tuple(split_names(state.rule_series)) or ("*",),
+            says=state.rule_says,
+            severity=state.rule_severity,
+        )
+    except InputError as error:
+        _refuse(error)
+        return None
+
+
+def _refuse(error: InputError) -> None:
+    st.session_state.rule_wrong = {error.field or "holds": error.problem}
+
+
+def _try(before: Rule | None) -> None:
+    rule = _read(before)
+    if rule is None:
+        return
+    try:
+        st.session_state[_KEPT] = rule.name, service().checks.try_rule(rule)
+    except InputError as error:
+        _refuse(error)
+
+
+@changing()
+def _save(before: Rule | None) -> None:
+    rule = _read(before)
+    if rule is None:
+        return
+    try:
+        service().checks.save_rule(rule, actor())
+    except InputError as error:
+        _refuse(error)
+        return
+    st.session_state.rule_which = rule.name
+    done(f"{rule.name} is kept, and part of every check from now on.")
+
+
+@changing()
+def _remove(name: str) -> None:
+    _forget()
+    service().checks.remove_rule(name, actor())
+    st.session_state.rule_which = NEW
+    done(f"{name} is taken out; the next checks let go of what it found.")
+
+
+def _said(wrong: dict[str, str], name: str) -> None:
+    if name in wrong:
+        st.caption(f":red[:material/error:] {plain(wrong[name])}")
+
+
+def _tried() -> None:
+    if _KEPT not in st.session_state:
+        return
+    name, tried = st.session_state[_KEPT]
+    assert isinstance(tried, Trial)
+    st.info(f"{plain(name)} {plain(tried.said)}.", icon=":material/science:")
+    if tried.examples:
+        rows = [{"Series": str(one), "Bar (UTC)": f"{times.utc(at):%Y-%m-%d %H:%M}"} for one, at in tried.examples]
+        show_table(rows, height=height_of(len(rows), 5), key="rule_examples")
