@@ -7,7 +7,6 @@ in as Arrow from this program (see `relations`). So there is nothing that a quer
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,18 +18,10 @@ from ffe_core.errors import InputError, QueryStopped, StorageError
 from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.reading.frames import package
 from ffe_core.reading.relations import name_views
+from ffe_core.storage.closed_duckdb import closed_connection, lock, stopped_after
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
-_CLOSED = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-    "temp_directory": "",
-}
-"""No files and no network (https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview), no variables of
-this program as tables, and nothing spilled to a disk."""
 _BATCH_ROWS = 10_000
 
 
@@ -69,23 +60,13 @@ def query(sql: str, lake: DeltaLakeManager, as_known_at: Moment | None = None, b
     """
     bounds = bounds or Bounds()
     duckdb = package("duckdb")
-    with _closed_connection(duckdb, bounds) as connection:
+    with closed_connection(bounds.memory_mb) as connection:
         views = name_views(connection, lake, moment_micros(as_known_at))
-        connection.execute("SET lock_configuration = true")
+        lock(connection)
         with _in_words(duckdb, bounds, views, lake.storage_path):
             _require_select(duckdb, sql)
-            with _stopped_after(connection, bounds.seconds):
+            with stopped_after(connection, bounds.seconds):
                 return _answer(connection.sql(sql), bounds.rows)
-
-
-@contextmanager
-def _closed_connection(duckdb: Any, bounds: Bounds) -> Iterator[Any]:
-    connection = duckdb.connect(config={**_CLOSED, "memory_limit": f"{bounds.memory_mb}MiB"})
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-    finally:
-        connection.close()
 
 
 def _require_select(duckdb: Any, sql: str) -> None:
@@ -93,17 +74,6 @@ def _require_select(duckdb: Any, sql: str) -> None:
     kinds = duckdb.StatementType
     if len(statements) != 1 or statements[0].type not in (kinds.SELECT, kinds.EXPLAIN):
         raise InputError("only one SELECT can be asked; nothing here changes anything", field="sql")
-
-
-@contextmanager
-def _stopped_after(connection: Any, seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _answer(relation: Any, most: int) -> Answer:

@@ -36,7 +36,7 @@ def broken(
     columns = {"timestamp": pa.array(open_times * _MICROS).cast(TIMESTAMP)}
     columns |= {name: pa.array(values[name], pa.float64(), from_pandas=True) for name in VALUES}
     table = pa.table(columns | {"_place": pa.array(np.arange(len(open_times)))})
-    with closed_connection(MEMORY_MB) as connection:
+    with closed_connection(MEMORY_MB, threads=1) as connection:
         connection.register("bars", table)
         lock(connection)
         try:

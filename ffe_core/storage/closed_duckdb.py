@@ -14,7 +14,7 @@ from typing import Any
 
 from ffe_core.errors import PackageMissing
 
-_CLOSED = {
+CLOSED = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -33,9 +33,12 @@ def duckdb() -> Any:
 
 
 @contextmanager
-def closed_connection(memory_mb: int, threads: int = 1) -> Iterator[Any]:
-    """A connection with so much memory, times in UTC, whose settings can be changed until they are locked."""
-    config = {**_CLOSED, "memory_limit": f"{memory_mb}MiB", "threads": str(threads)}
+def closed_connection(memory_mb: int, threads: int | None = None) -> Iterator[Any]:
+    """A connection with so much memory, times in UTC, whose settings can be changed until they are locked.
+
+    `threads` at most; as many as there are cores without. PackageMissing without DuckDB.
+    """
+    config = {**CLOSED, "memory_limit": f"{memory_mb}MiB"} | ({"threads": str(threads)} if threads else {})
     connection = duckdb().connect(config=config)
     try:
         connection.execute("SET TimeZone = 'UTC'")

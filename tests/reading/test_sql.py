@@ -110,12 +110,12 @@ def test_no_variable_of_the_program_is_a_table(lake, moments) -> None:
 
 def test_the_guard_holds_by_each_of_its_settings(monkeypatch, lake, moments, tmp_path: Path) -> None:
     """Without it the same question is answered: it is the guard that refuses."""
-    from ffe_core.reading import sql
+    from ffe_core.storage import closed_duckdb
 
     file = tmp_path / "harmless.csv"
     file.write_text("a,b\n1,2\n")
-    open_ = {name: value for name, value in sql._CLOSED.items() if name != "enable_external_access"}
-    monkeypatch.setattr(sql, "_CLOSED", open_)
+    open_ = {name: value for name, value in closed_duckdb.CLOSED.items() if name != "enable_external_access"}
+    monkeypatch.setattr(closed_duckdb, "CLOSED", open_)
     assert rows(query(f"SELECT * FROM read_csv('{file}')", lake)) == [(1, 2)]
 
 
