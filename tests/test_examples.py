@@ -1,4 +1,4 @@
-"""Example tests: the notebook runs from its first cell to its last, and says what it claims."""
+"""Example tests: each notebook runs from its first cell to its last, and says what it claims."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-NOTEBOOK = Path(__file__).parent.parent / "examples" / "read_a_lake.ipynb"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def code_cells() -> list[str]:
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+def code_cells(notebook: str = "read_a_lake") -> list[str]:
+    cells = json.loads((EXAMPLES / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
@@ -50,3 +50,25 @@ def test_the_notebook_runs_and_accounts_for_every_bar(tmp_path: Path, monkeypatc
     assert explained
     assert len(names["daily"]) == 31 - len({hour.date() for hour in missing})
     assert str(watermark) == "2024-03-31 23:00:00+00:00"
+
+
+def test_the_notebook_of_reading_shows_the_same_bars_in_every_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = asyncio.run(executed(code_cells("load_candles")))
+    _, tail, incomplete, weeks, correlation, counts, highest, months, answer = names["shown"]
+    assert len(tail) == 3
+    assert (incomplete["sources"] < incomplete["expected"]).all()
+    assert (days := names["days"])["is_complete"].sum() == len(days) - len(incomplete)
+    assert weeks["timestamp"].dt.hour().to_list() == [5] * 3
+    assert correlation.shape == (3, 3)
+    assert counts == (0, names["bars"]["asset_pair"].eq("BTCUSD").sum() + sum(row[1] for row in months[1:]))
+    assert highest["high"].max() == names["lazy"].collect()["high"].max()
+    assert answer.set_index("asset_pair")["bars"]["BTCUSD"] == counts[1]
+
+
+@pytest.mark.parametrize("notebook", [path.stem for path in sorted(EXAMPLES.glob("*.ipynb"))])
+def test_a_notebook_names_no_place_of_the_machine_it_was_run_on(notebook: str) -> None:
+    text = (EXAMPLES / f"{notebook}.ipynb").read_text(encoding="utf-8")
+    assert not [place for place in (tempfile.gettempdir(), str(Path.home())) if f"{place}/" in text]
