@@ -71,7 +71,10 @@ def asked(
     )
     source, size = _sizes(lake, names, timeframe, (start, end), provider, resample, zone)
     snapshot, series = _stored(lake, names, source, provider)
-    return Asked(snapshot, series, *_range(snapshot, series, start, end, zone), moment, size)
+    first, last = _range(snapshot, series, start, end, zone)
+    if start is None and size is not None:  # all that is stored, that of the first larger bar too
+        first = int(size.buckets(np.array([first]))[0])
+    return Asked(snapshot, series, first, last, moment, size)
 
 
 def lake_of(lake: Lake | None, settings: Settings) -> DeltaLakeManager:

@@ -172,6 +172,13 @@ def test_resampled_bars_are_those_that_open_in_the_range_each_whole(filled) -> N
     assert found["close"].iloc[0] == hours["close"].iloc[-1]
 
 
+def test_without_a_start_the_first_larger_bar_is_there_though_it_began_before(lake) -> None:
+    put(lake, BTC, flat(range(JANUARY - 3 * DAY, JANUARY + 2 * DAY, HOUR)))
+    found = load_candles("BTCUSD", "1w")
+    assert found["sources"].tolist() == [72, 48]
+    assert found["is_complete"].tolist() == [False, False]
+
+
 def test_a_range_within_one_larger_bar_has_none(filled) -> None:
     found = load_candles("BTCUSD", "1h", "2024-01-02T03:00Z", "2024-01-02T09:00Z", resample="1d")
     assert len(found) == 0

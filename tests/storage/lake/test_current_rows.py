@@ -148,6 +148,25 @@ def test_a_damaged_file_is_named(lake, monkeypatch, fewest: int) -> None:
     assert told.value.files == (name,)
 
 
+def test_files_of_an_object_store_are_read_side_by_side(lake, monkeypatch) -> None:
+    """As a local one would be, through the table's own file system."""
+    import threading
+
+    hours = [JANUARY + HOUR * hour for hour in range(-48, 48)]
+    for series in (BTC, ETH):
+        put(lake, series, flat(hours))
+    put(lake, BTC, flat(hours[3:5], 200.0))
+    local = current_rows(seen(lake), [ETH, BTC], JANUARY - DAY, JANUARY + DAY, VALUES)
+    readers = set()
+    read = module._read
+    monkeypatch.setattr(module, "_read", lambda *given: readers.add(threading.current_thread().name) or read(*given))
+    monkeypatch.setattr(module, "local_folder", lambda uri: None)
+    remote = current_rows(seen(lake), [ETH, BTC], JANUARY - DAY, JANUARY + DAY, VALUES)
+    assert [table.equals(other) for table, other in zip(local, remote, strict=True)] == [True, True]
+    assert readers
+    assert threading.current_thread().name not in readers
+
+
 def test_polars_is_done_without(lake, monkeypatch) -> None:
     import sys
 
