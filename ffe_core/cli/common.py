@@ -75,15 +75,15 @@ def follow(service: RunService, run_id: int, tell: Callable[[Sequence[RunSeries]
 
     with interruption.winding_down(service.interrupt):
         while True:
-            run, rows = service.runs.get(run_id), service.runs.series(run_id)
-            tell(rows)
+            run = service.runs.get(run_id)
+            tell(service.runs.series(run_id, with_results=False))
             if run is None or run.state not in run_states.ACTIVE:
                 break
             if (why := service.unwritten(run_id)) is not None:
                 raise StorageError(f"run {run_id} is over, but how it ended cannot be written down: {why}")
             time.sleep(_POLL_SECONDS)
     output.tell_interruption()
-    return [dict(row.result or _unfinished(row)) for row in rows]
+    return [dict(row.result or _unfinished(row)) for row in service.runs.series(run_id)]
 
 
 def tidy_after(service: RunService, run_id: int) -> None:

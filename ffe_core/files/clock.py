@@ -28,6 +28,8 @@ DAY = 86_400 * MICROS
 _LAST = 253_402_300_800 * MICROS
 """The year 10000."""
 _TO_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_SIZES = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63)}
+"""How large an epoch is in each unit, from 1970 into the year 5138."""
 _OF_DAY = {"ms_of_day": 1_000, "s_of_day": 1_000_000}
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK = (
@@ -79,10 +81,11 @@ def epoch_micros(numbers: Ints, unit: str = "") -> Ints:
 
     A nanosecond that is no whole microsecond comes back as the odd microsecond after it, which lies on no grid.
     """
+    if (scale := _one_scale(numbers, unit)) is not None:
+        return numbers * scale
     size = np.abs(np.where(numbers == UNREADABLE, 0, numbers))
     found = np.full(len(numbers), UNREADABLE, dtype=np.int64)
-    limits = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63)}
-    for name, (low, high) in limits.items():
+    for name, (low, high) in _SIZES.items():
         chosen = (numbers != UNREADABLE) & (
             (size >= low) & (size < high) if not unit else np.full(len(numbers), name == unit)
         )
@@ -93,6 +96,17 @@ def epoch_micros(numbers: Ints, unit: str = "") -> Ints:
             fits = chosen & (size <= _LAST // _TO_MICROS[name])
             found[fits] = numbers[fits] * _TO_MICROS[name]
     return np.where((found != UNREADABLE) & (np.abs(found) >= _LAST), UNREADABLE, found)
+
+
+def _one_scale(numbers: Ints, unit: str) -> int | None:
+    """What all of them are to be multiplied by, where they are of one unit that is no finer than a microsecond."""
+    if len(numbers) == 0:
+        return None
+    low, high = int(numbers.min()), int(numbers.max())
+    for name, (first, last) in _SIZES.items():
+        if first <= low and high < last and unit in ("", name) and name in _TO_MICROS:
+            return _TO_MICROS[name] if high * _TO_MICROS[name] < _LAST else None
+    return None
 
 
 def units_of(numbers: Ints) -> list[str]:

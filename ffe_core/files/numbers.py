@@ -53,6 +53,14 @@ def read_numbers(column: pa.Array, style: Style) -> Numbers:
     return _typed(column, style)
 
 
+def plain_numbers(column: pa.Array, style: Style) -> Floats | None:
+    """The column as it is, where it holds finite floats alone; None for one that has to be looked at."""
+    if not pa.types.is_float64(column.type) or column.null_count or style.divisor != 1.0:
+        return None
+    values: Floats = column.to_numpy(zero_copy_only=False)
+    return values if np.isfinite(values).all() else None
+
+
 def _typed(column: pa.Array, style: Style) -> Numbers:
     missing = np.asarray(column.is_null())
     if not (

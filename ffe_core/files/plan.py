@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -127,16 +129,24 @@ def _found(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{str(path)[:200]} is not there; name files or folders of this computer", field="files")
-    below = (
-        one
-        for one in path.rglob("*")
-        if not any(part.startswith(".") for part in one.relative_to(path).parts) and one.is_file()
-    )
-    found = list(islice(below, _MOST_FILES + 1))
+    found = list(islice(_below(path), _MOST_FILES + 1))
     if len(found) > _MOST_FILES:
         much = f"{str(path)[:200]} holds more than {_MOST_FILES:,} files"
         raise InputError(f"{much}; name folders below it", field="files")
-    return sorted(found)
+    return [Path(one) for one in sorted(found, key=lambda one: one.split(os.sep))]
+
+
+def _below(folder: str | Path) -> Iterator[str]:
+    """Paths of the files below a folder that are not hidden; neither links to folders are followed, nor those that may
+    not be read."""
+    with suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)
+            elif entry.is_file():
+                yield entry.path
 
 
 class Planner:

@@ -17,7 +17,7 @@ from ffe_core.candles import PRICES, VALUES
 from ffe_core.files import clock
 from ffe_core.files.clock import DAY, MICROS, WallClock, Zone
 from ffe_core.files.forms.base import Block, Source
-from ffe_core.files.numbers import Style, read_numbers
+from ffe_core.files.numbers import Style, plain_numbers, read_numbers
 from ffe_core.files.profile import Profile, fixed_offset
 from ffe_core.validation import UNREADABLE
 
@@ -184,6 +184,9 @@ class Reader:
             absent = absent | np.asarray(pc.equal(pc.fill_null(column, ""), ""))
         micros, skipped, ambiguous = self._utc(read)
         known = micros != clock.UNREADABLE
+        is_clear = known.all() and not (skipped.any() or ambiguous.any())
+        if is_clear and profile.stamp != "close" and (plain := self._whole_seconds(micros)) is not None:
+            return plain, {}
         if profile.stamp == "close" and not self._is_date(column):
             micros = np.where(known, micros - self.step * MICROS, micros)
         seconds = micros // MICROS
@@ -194,6 +197,12 @@ class Reader:
             "time_ambiguous": ambiguous, "in_future": future,
         }  # fmt: skip
         return np.where(skipped | ambiguous, UNREADABLE, seconds), flags
+
+    def _whole_seconds(self, micros: Ints) -> Ints | None:
+        """Times in seconds, where each is a whole one and none lies ahead."""
+        seconds = micros // MICROS
+        plain = (seconds * MICROS == micros).all() and int(seconds.max(initial=0)) <= times.now()
+        return seconds if plain else None
 
     def _utc(self, read: clock.Times) -> tuple[Ints, Flags, Flags]:
         """UTC of what was read. A day's bar has its date, whatever the zone: 00:00 of it."""
@@ -243,6 +252,9 @@ class Reader:
                 columns[name] = np.zeros(len(block))
                 continue
             style = self._styles if name in PRICES else self.volume_style
+            if (plain := plain_numbers(block.columns[column], style)) is not None:
+                columns[name] = plain
+                continue
             read = read_numbers(block.columns[column], style)
             columns[name] = read.values
             flags[f"missing_field:{name}"], flags[f"not_a_number:{name}"] = read.missing, read.unreadable

@@ -7,6 +7,7 @@ the ingestion id of its file and of how that was read, so that the same file rea
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -220,8 +221,9 @@ class FileImport:
         )
         broken = [Failure(rows.reader.broken_record(line, text), ["line_broken"], 0) for line, text in rows.broken]
         candles, failures = checked.candles, [*checked.failures, *broken]
-        if candles.num_rows:
-            self._hours.check(epochs(candles["timestamp"]))
+        opened = epochs(candles["timestamp"])
+        if len(opened):
+            self._hours.check(opened)
         received = candles.num_rows + len(failures) + checked.duplicates + rows.copies
         result.received += received
         result.repeats += checked.duplicates + rows.copies
@@ -231,8 +233,7 @@ class FileImport:
         report.counts.duplicates += checked.duplicates + rows.copies
         report.counts.outside += rows.left_out
         report.counts.unfinished += rows.unfinished
-        if candles.num_rows:
-            opened = epochs(candles["timestamp"])
+        if len(opened):
             first, last = int(opened[0]), int(opened[-1])
             if self._chunk.overlaps(first, last):
                 self._flush(report)
@@ -424,7 +425,7 @@ def _check(path: Path, sha256: str) -> None:
 
 
 def _beside(path: Path) -> Iterator[Path]:
-    return (found for suffix in _CHECKSUMS if (found := path.with_name(path.name + suffix)).is_file())
+    return (Path(found) for suffix in _CHECKSUMS if os.path.isfile(found := f"{path}{suffix}"))
 
 
 def _most(held: int | None, value: int) -> int:

@@ -15,6 +15,7 @@ from ffe_core.files.clock import (
     UNREADABLE,
     WallClock,
     Zone,
+    epoch_micros,
     formats_of,
     read_times,
     shown_twice,
@@ -161,3 +162,12 @@ def test_a_fixed_offset_has_no_changes(second: int, hours: int) -> None:
     utc, skipped, unclear = clock.utc(np.array([micros(shown)]))
     assert utc[0] == second * 10**6
     assert not (skipped | unclear).any()
+
+
+@given(
+    st.lists(st.integers(-(10**12), 2**63 - 1) | st.integers(10**9, 2 * 10**9).map(lambda at: at * 1000), min_size=1)
+)
+def test_an_epoch_is_read_the_same_alone_and_among_others(numbers: list[int]) -> None:
+    together = epoch_micros(np.array(numbers, dtype=np.int64))
+    each = [epoch_micros(np.array([number, UNREADABLE], dtype=np.int64))[0] for number in numbers]
+    assert together.tolist() == [int(one) for one in each]

@@ -139,7 +139,8 @@ class TextSource:
         cut = pacsv.ParseOptions(delimiter=self.form.delimiter, invalid_row_handler=keep, ignore_empty_lines=False)
         read = pacsv.ReadOptions(
             use_threads=False,
-            block_size=_BLOCK_BYTES,
+            # Arrow takes a block's memory whatever there is to read: of a small file no more than it holds.
+            block_size=max(1, min(_BLOCK_BYTES, self._content.size + 1)),
             skip_rows=self.form.skipped,
             column_names=names,
             encoding=self.form.encoding,
@@ -154,7 +155,7 @@ class TextSource:
         at = self.form.skipped + 1
         with self._content.stream() as stream:
             try:
-                reader = pacsv.open_csv(pa.PythonFile(stream, mode="r"), read, cut, convert)
+                reader = pacsv.open_csv(self._bytes(stream), read, cut, convert)
             except pa.ArrowInvalid as error:
                 if kinds:
                     raise
@@ -168,6 +169,11 @@ class TextSource:
                 yield block
         if broken:
             yield self._numbered(None, broken, at)[0]
+
+    def _bytes(self, stream: IO[bytes]) -> pa.NativeFile:
+        """The bytes as Arrow reads them: those in memory where they lie."""
+        data = self._content.data
+        return pa.PythonFile(stream, mode="r") if data is None else pa.BufferReader(data)
 
     def _numbered(self, batch: pa.RecordBatch | None, broken: list[tuple[int, str]], at: int) -> tuple[Block, int]:
         """The batch with the line of each row; lines that are no rows stand between them."""

@@ -318,9 +318,12 @@ class RunStore:
                 found.update({row.id: row.state for row in rows})
         return found
 
-    def series(self, run_id: int) -> list[RunSeries]:
-        """The series of a run, in the order asked."""
-        query = sa.select(*columns_of(run_series, RunSeries)).where(run_series.c.run_id == run_id)
+    def series(self, run_id: int, *, with_results: bool = True) -> list[RunSeries]:
+        """The series of a run, in the order asked; who follows a run does without the results, which may be large."""
+        columns = columns_of(run_series, RunSeries)
+        if not with_results:
+            columns = [sa.null().label("result") if one is run_series.c.result else one for one in columns]
+        query = sa.select(*columns).where(run_series.c.run_id == run_id)
         with self._database.read() as connection:
             return read_rows(connection, RunSeries, query.order_by(run_series.c.number))
 
