@@ -565,7 +565,9 @@ def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa
 def what_is_shown(view: ChartView) -> None:
     counts = view.counts
     chosen = chosen_bars(view.series)
-    grown = f", as those of {chosen.name} would be too many" if chosen and view.size.seconds > chosen.seconds else ""
+    grown = (
+        f", as those of {plain(chosen.name)} would be too many" if chosen and view.size.seconds > chosen.seconds else ""
+    )
     parts = [
         f"**{number(view.bars.num_rows)} bar{'s' * (view.bars.num_rows != 1)} of {view.size.name}**{grown}",
         span(view.start, view.end),
