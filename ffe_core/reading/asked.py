@@ -60,8 +60,13 @@ def asked(
     as_known_at: Moment | str | None = None,
     resample: str | None = None,
     zone: str = UTC,
+    *,
+    with_first: bool = False,
 ) -> Asked:
-    """What is meant. InputError, naming the argument and what there is, for what cannot be read."""
+    """What is meant. InputError, naming the argument and what there is, for what cannot be read.
+
+    Without a start, `with_first` also takes the larger bar that holds the first stored one but may open before it.
+    """
     wanted = [pairs] if isinstance(pairs, str) else list(pairs)
     names = list(dict.fromkeys(name for text in wanted for name in split_names(text)))
     if not names:
@@ -72,7 +77,7 @@ def asked(
     source, size = _sizes(lake, names, timeframe, (start, end), provider, resample, zone)
     snapshot, series = _stored(lake, names, source, provider)
     first, last = _range(snapshot, series, start, end, zone)
-    if start is None and size is not None:  # all that is stored, that of the first larger bar too
+    if with_first and start is None and size is not None:
         first = int(size.buckets(np.array([first]))[0])
     return Asked(snapshot, series, first, last, moment, size)
 

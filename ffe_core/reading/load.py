@@ -12,16 +12,22 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.aggregate import UTC
 from ffe_core.insight.bars import Moment, checked_columns
+from ffe_core.insight.gaps import Seen
+from ffe_core.insight.reasons import reasons
 from ffe_core.insight.resample import COUNTS, resample
+from ffe_core.insight.stored import covered
 from ffe_core.reading.asked import Asked, Lake, asked, lake_of
-from ffe_core.reading.calendars import calendars
 from ffe_core.reading.frames import checked_as, frame
+from ffe_core.reading.known import Known, known
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.current_rows import current_rows
+from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.times import Instant
 
 _KEYS = ("timestamp", "asset_pair")
+REASONS = "missing"
+"""The column that says why a resampled bar is not complete."""
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -51,7 +57,9 @@ def load_candles(
 
     `resample`, or a derived `timeframe` (3m, 10m, 30m, 2h, 6h, 8h, 12h, 1w, 1mo), makes larger bars of stored ones, on
     the grid of UTC or of `zone`, whose days the dates are then: values as `insight.resample` says, and `sources`,
-    `expected` and `is_complete` of each. A derived timeframe is made of the stored one that holds most of the range.
+    `expected` and `is_complete` of each. Where `columns` names `missing`, that says why one is not complete: a text
+    such as "1 dead_lettered, 2 to_come", kinds as in `insight.reasons`, null for a complete one. A derived timeframe is
+    made of the stored one that holds most of the range.
 
     Returns a pandas.DataFrame, or a polars.DataFrame or pyarrow.Table for `as_` "polars" or "arrow". `lake` is another
     place than the settings' own, `config` settings as for the ingesters. InputError names the argument that is wrong
@@ -59,7 +67,9 @@ def load_candles(
     """
     checked_as(as_)
     settings = Settings.load(config)
-    question = asked(lake_of(lake, settings), pairs, timeframe, start, end, provider, as_known_at, resample, zone)
+    place = lake_of(lake, settings)
+    span = start, end
+    question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
     return frame(table_of(question, columns, settings, is_own_lake=lake is None), as_)
 
 
@@ -76,13 +86,15 @@ def rows_of(question: Asked, names: Sequence[str], settings: Settings, *, is_own
     if question.size is None:
         span = question.start, question.end
         return current_rows(question.snapshot, question.series, *span, names, question.known_at)
-    return _resampled(question, settings, is_own_lake)
+    return _resampled(question, settings, is_own_lake=is_own_lake, with_reasons=REASONS in names)
 
 
 def names_of(question: Asked, columns: Sequence[str] | None) -> list[str]:
     """The columns beside timestamp and pair. InputError for one that these bars do not have."""
-    counts = [] if question.size is None else COUNTS
-    return [*(_chosen(question, columns)), *counts]
+    if question.size is None:
+        return _chosen(question, columns)
+    chosen = _chosen(question, columns)
+    return [*(name for name in chosen if name in VALUES), *COUNTS, *(name for name in chosen if name == REASONS)]
 
 
 def _chosen(question: Asked, columns: Sequence[str] | None) -> list[str]:
@@ -93,16 +105,15 @@ def _chosen(question: Asked, columns: Sequence[str] | None) -> list[str]:
     given = list(dict.fromkeys(name for name in columns if name not in _KEYS))
     if question.size is None:
         return list(checked_columns(given))
-    unknown = [name for name in given if name not in (*VALUES, *COUNTS)]
-    if unknown:
+    there = (*VALUES, *COUNTS, REASONS)
+    if unknown := [name for name in given if name not in there]:
         raise InputError(
-            f"{', '.join(unknown)} cannot be had of resampled bars; they have {', '.join((*VALUES, *COUNTS))}",
-            field="columns",
+            f"{', '.join(unknown)} cannot be had of resampled bars; they have {', '.join(there)}", field="columns"
         )
-    return [name for name in given if name in VALUES]
+    return given
 
 
-def _resampled(question: Asked, settings: Settings, is_own_lake: bool) -> list[pa.Table]:
+def _resampled(question: Asked, settings: Settings, *, is_own_lake: bool, with_reasons: bool) -> list[pa.Table]:
     assert question.size is not None
     start, end = question.source_range()
     if end <= start:
@@ -110,11 +121,29 @@ def _resampled(question: Asked, settings: Settings, is_own_lake: bool) -> list[p
         stored = [empty for _ in question.series]
     else:
         stored = current_rows(question.snapshot, question.series, start, end, VALUES, question.known_at)
-    with calendars(settings, is_own_lake=is_own_lake) as calendar_of:
-        return [
-            resample(rows, series, question.size, calendar_of(series))
-            for series, rows in zip(question.series, stored, strict=True)
-        ]
+    made = []
+    with known(settings, is_own_lake=is_own_lake) as what:
+        for series, rows in zip(question.series, stored, strict=True):
+            bars = resample(rows, series, question.size, what.calendar(series))
+            if with_reasons:
+                bars = bars.append_column(REASONS, _reasons(question, series, rows, bars, what))
+            made.append(bars)
+    return made
+
+
+def _reasons(question: Asked, series: Series, rows: pa.Table, made: pa.Table, what: Known) -> pa.Array:
+    """Why bars are not complete, by all that is known beside the lake; only a moment's later bars are read for it."""
+    assert question.size is not None
+    start, end = question.source_range()
+    open_times = epochs(rows["timestamp"])
+    later = np.empty(0, np.int64)
+    if question.known_at is not None and end > start:
+        [now] = current_rows(question.snapshot, [series], start, end, [])
+        later = np.setdiff1d(epochs(now["timestamp"]), open_times, assume_unique=True)
+    marked, dead = what.marked(series, start, end), what.dead(series, start, end)
+    seen = Seen(series, what.calendar(series), covered(question.snapshot, series), marked)
+    seen.add(open_times, later)
+    return reasons(made, seen, dead, question.size)
 
 
 def joined(series: Sequence[Series], rows: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:

@@ -45,7 +45,9 @@ def price_matrix(
     if field not in VALUES:
         raise InputError(f"{field!r} is unknown; use one of {', '.join(VALUES)}", field="field")
     settings = Settings.load(config)
-    question = asked(lake_of(lake, settings), pairs, timeframe, start, end, provider, as_known_at, resample, zone)
+    place = lake_of(lake, settings)
+    span = start, end
+    question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
     rows = rows_of(question, [field], settings, is_own_lake=lake is None)
     table = _side_by_side([one.asset_pair for one in question.series], rows, field)
     found = frame(table, as_)

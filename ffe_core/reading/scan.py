@@ -14,9 +14,10 @@ from ffe_core.candles import SCHEMA
 from ffe_core.errors import InputError
 from ffe_core.insight.aggregate import UTC
 from ffe_core.insight.bars import Moment, ranges_of
+from ffe_core.insight.resample import COUNTS
 from ffe_core.reading.asked import Asked, Lake, asked, lake_of
 from ffe_core.reading.frames import package
-from ffe_core.reading.load import joined, names_of, rows_of, table_of
+from ffe_core.reading.load import REASONS, joined, names_of, rows_of, table_of
 from ffe_core.reading.relations import bars_and_versions, unused_name
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -24,7 +25,7 @@ from ffe_core.storage.lake.snapshot import MICROS
 from ffe_core.times import Instant
 
 _TOOLS = ("polars", "duckdb")
-_COUNTS = {"sources": pa.int64(), "expected": pa.int64(), "is_complete": pa.bool_()}
+_COUNTS = {"sources": pa.int64(), "expected": pa.int64(), "is_complete": pa.bool_(), REASONS: pa.string()}
 
 
 def scan_candles(
@@ -55,7 +56,8 @@ def scan_candles(
     package(as_)
     settings = Settings.load(config)
     place = lake_of(lake, settings)
-    question = asked(place, pairs, timeframe, start, end, provider, as_known_at, resample, zone)
+    span = start, end
+    question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
     names = names_of(question, columns)
     scan = _Scan(place, question, names, settings, lake is None)
     return _relation(scan, connection) if as_ == "duckdb" else _lazy_frame(scan)
@@ -123,7 +125,7 @@ def _relation(scan: _Scan, connection: Any) -> Any:
         own.execute("SET TimeZone = 'UTC'")
     question, name = scan.question, unused_name()
     if question.size is not None:
-        columns = [one for one in scan.names if one not in _COUNTS]
+        columns = [one for one in scan.names if one not in COUNTS]
         own.register(name, table_of(question, columns, scan.settings, is_own_lake=scan.is_own_lake))
         return own.table(name)
     pairs = [one.asset_pair for one in question.series]

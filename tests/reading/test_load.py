@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ffe_core import load_candles
+from ffe_core import load_candles, scan_candles
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError, PackageMissing
 from ffe_core.insight.bars import LINEAGE
@@ -234,3 +234,44 @@ def test_what_is_due_goes_by_what_this_data_directory_has_learned(lake, tmp_path
     assert then["is_complete"].tolist() == [True, True]
     elsewhere = load_candles("BTCUSD", "1h", "2024-01-01", "2024-01-02", resample="1d", lake=tmp_path / "lake")
     assert elsewhere["expected"].tolist() == [24, 24]
+
+
+def test_an_incomplete_bar_says_why(lake, tmp_path) -> None:
+    """Of six hours each: one dead-lettered, one marked, one never asked for, one known later, and a whole one."""
+    from ffe_core.settings import Settings
+    from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+    from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
+    from ffe_core.storage.state.opening import open_state
+
+    dead, marked, lost, late = (HOURS[place] for place in (1, 7, 13, 19))
+    known = put(lake, BTC, flat([at for at in HOURS[:46] if at not in (dead, marked, lost, late)]))
+    put(lake, BTC, flat([late]))
+    context = {"asset_pair": "BTCUSD", "timeframe": "1h", "provider": "coinbase"}
+    broken = {"date": datetime.fromtimestamp(dead, UTC).isoformat(), "open": 1, "high": 0, "low": 1, "close": 1}
+    DeadLetterQueue(tmp_path / "dlq").save([broken], "test", context)
+    database = open_state(Settings.load())
+    AcknowledgedGaps(database).add(BTC, [(marked, marked + HOUR, 1)], "venue outage", "", "ann")
+    database.close()
+    asked = ("BTCUSD", "6h", "2024-01-01", "2024-01-02")
+    found = load_candles(*asked, columns=["close", "missing"])
+    assert list(found.columns) == ["timestamp", "asset_pair", "close", *COUNTS, "missing"]
+    whys = ["1 dead_lettered", "1 marked", "1 unexplained", None, None, None, None, "2 not_ingested"]
+    assert found["missing"].astype(object).where(found["missing"].notna(), None).tolist() == whys
+    assert found["is_complete"].tolist() == [why is None for why in whys]
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=known)
+    then = load_candles(*asked, as_known_at=moment, columns=["missing"], as_="arrow")["missing"].to_pylist()
+    assert then == [*whys[:3], "1 later", *whys[4:]]
+    lazy = scan_candles(*asked, columns=["missing"]).filter(pl.col("missing").is_not_null()).collect()
+    assert lazy["missing"].to_list() == [why for why in whys if why]
+    elsewhere = load_candles(*asked, columns=["missing"], lake=tmp_path / "lake", as_="arrow")["missing"].to_pylist()
+    assert elsewhere[:2] == ["1 unexplained", "1 unexplained"]
+
+
+def test_what_has_not_ended_is_still_to_come(lake) -> None:
+    from ffe_core import times
+
+    today = times.now() // DAY * DAY
+    put(lake, BTC, flat([today]))
+    [row] = load_candles("BTCUSD", "1d", columns=["missing"], as_="arrow", zone="Etc/UTC").to_pylist()
+    assert row["is_complete"] is False
+    assert "to_come" in row["missing"] or times.now() // DAY * DAY != today
