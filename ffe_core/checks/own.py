@@ -39,7 +39,7 @@ class Trial:
     @property
     def said(self) -> str:
         """It in one sentence."""
-        share = f" ({100 * self.found / self.bars:.2g} %)" if self.found else ""
+        share = f" ({_percent(self.found / self.bars)})" if self.found else ""
         more = f"; there was no time for {many(self.left, 'more series', 'more series')}" if self.left else ""
         where = many(self.series, "series", "series")
         return f"would find {many(self.found, 'bar')} of {self.bars:,}{share} in {where}{more}"
@@ -88,3 +88,8 @@ def _count(tried: Trial, rule: Rule, bars: Bars, begin: int, ends: float) -> Non
     tried.found += len(places)
     shown = places[: _MOST_SHOWN - len(tried.examples)] + begin
     tried.examples += [(bars.series, int(bars.open_times[at])) for at in shown.tolist()]
+
+
+def _percent(share: float) -> str:
+    """A share, two digits of a small one."""
+    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"

@@ -53,12 +53,13 @@ def save_one(arguments: argparse.Namespace) -> int:
         raise InputError("it asks for nothing; give --holds or --bound", field="holds")
     with interruption.finishing(), run_service(Settings.load()) as service:
         checks = Checks(service)
-        checks.save_rule(rule, actor())
+        checks.save_rule(rule, actor(), is_meant=arguments.yes)
         path = str(checks.rules.path)
     if arguments.json:
         print_json({"saved": rule.name, "file": path})
     else:
-        print(f"{rule.name} is in {path}, and part of every check from now on")
+        more = "; new records that break it are dead-lettered" if rule.dead_letters else ""
+        print(f"{rule.name} is in {path}, and part of every check from now on{more}")
     return 0
 
 
@@ -83,6 +84,7 @@ def _given(arguments: argparse.Namespace) -> Rule | None:
         series=tuple(arguments.series or ("*",)),
         says=arguments.says,
         severity=arguments.level,
+        dead_letters=arguments.dead_letter,
     )
 
 

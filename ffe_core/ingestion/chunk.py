@@ -15,6 +15,8 @@ from ffe_core.columns import CandleColumns, joined
 from ffe_core.ingestion.series_result import Counts
 from ffe_core.intervals import Times
 from ffe_core.providers.base import Page, Record
+from ffe_core.rules.model import Rule
+from ffe_core.rules.sift import sifted
 from ffe_core.series import Series
 from ffe_core.validation import UNREADABLE, Failure, read_open_times, validate
 
@@ -38,6 +40,8 @@ class Chunk:
     flags_completion: bool
     parts: Times | None = None
     has_volume: bool = False
+    rules: Sequence[Rule] = ()
+    """Rules of one's own that records have to hold, too."""
     counts: Counts = field(default_factory=Counts)
     failures: list[Failure] = field(default_factory=list)
     reached: Page | None = None
@@ -87,6 +91,7 @@ class Chunk:
         if not kept.all():
             records, open_times = _taken(records, np.flatnonzero(kept)), open_times[kept]
         checked = validate(records, self.series.grid, open_times, self.has_volume)
+        checked = sifted(checked, self.rules, records.__getitem__, open_times)
         self.counts.received += len(records)
         self.counts.duplicates += checked.duplicates
         self.failures += checked.failures

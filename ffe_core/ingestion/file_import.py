@@ -30,6 +30,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.ingestion.listing import saw
 from ffe_core.ingestion.series_result import Progress, SeriesResult
+from ffe_core.rules.sift import rules_of, sifted
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.storage.state.imported_files import ImportedFile, ImportedFiles
@@ -130,6 +131,7 @@ class FileImport:
         self._run_id, self._is_stopped, self._progress = run_id, is_stopped, progress
         self._most_mb, self._again = max_unpacked_mb, again
         self._hours = hour_grid_of(series, stores)
+        self._rules = rules_of(stores.settings.data_dir, series)
         self._ledger = ImportedFiles(stores.database)
         self._known: dict[str, ImportedFile] = {}
         self._held = Watermarks()
@@ -216,9 +218,12 @@ class FileImport:
         """Validate some rows of a file and add them to the chunk; one that holds their bars is committed first."""
         result = self.files[number]
         open_times, columns, flags, kept = self._closed(rows, result)
-        checked = validate_columns(
-            open_times, columns, flags, self._series.grid, lambda place: rows.record(int(kept[place]))
-        )
+
+        def record_of(place: int) -> Any:
+            return rows.record(int(kept[place]))
+
+        checked = validate_columns(open_times, columns, flags, self._series.grid, record_of)
+        checked = sifted(checked, self._rules, record_of, open_times)
         broken = [Failure(rows.reader.broken_record(line, text), ["line_broken"], 0) for line, text in rows.broken]
         candles, failures = checked.candles, [*checked.failures, *broken]
         opened = epochs(candles["timestamp"])

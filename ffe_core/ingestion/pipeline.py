@@ -34,6 +34,7 @@ from ffe_core.intervals import ranges
 from ffe_core.providers.base import Fetched, Page, Provider
 from ffe_core.providers.clock import NOTICEABLE, ticks
 from ffe_core.providers.http import request_stats
+from ffe_core.rules.sift import rules_of
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.commits import Batch
 from ffe_core.storage.lake.comparison import Committed
@@ -84,6 +85,7 @@ class SeriesPipeline:
         self._ingestion_id = str(uuid.uuid4())
         self._run_id = run_id
         self._progress = progress
+        self._rules = rules_of(stores.settings.data_dir, series)
         self._closed = 0  # open from which bars are not closed yet
         self._asked_end = 0
         self._held = Watermarks()  # the marks as the lake holds them, as far as this writer knows
@@ -321,7 +323,8 @@ class SeriesPipeline:
     def _chunk(self, span: plan.Span) -> Chunk:
         parts = ranges(span.parts) if span.parts else None
         has_volume = self._provider.has_volume(self._series.asset_pair)
-        return Chunk(self._series, self._closed, self._provider.flags_completion, parts, has_volume)
+        flags = self._provider.flags_completion
+        return Chunk(self._series, self._closed, flags, parts, has_volume, self._rules)
 
     def _take(self, report: SeriesResult, chunk: Chunk, page: Page, answer: Fetched) -> bool:
         """Add a page to the chunk; True if the provider could not reach back to the page's start."""

@@ -40,6 +40,8 @@ class Rule(BaseModel):
     """Patterns of series such as `BTCUSD/1h/coinbase`, `*/1d/*`; a pair alone means all of it."""
     severity: str = "warning"
     on: bool = True
+    dead_letters: bool = False
+    """Whether new records that break it are dead-lettered; stored bars are only found."""
 
     @field_validator("name")
     @classmethod
@@ -189,7 +191,7 @@ def as_toml(rules: Sequence[Rule]) -> str:
         bounds = ", ".join(f"{name} = [{_number(low)}, {_number(high)}]" for name, (low, high) in rule.bounds.items())
         lines += [f"bounds = {{ {bounds} }}"] if bounds else []
         lines += [f"series = [{', '.join(map(_text, rule.series))}]", f"severity = {_text(rule.severity)}"]
-        lines += [f"on = {str(rule.on).lower()}"]
+        lines += [f"on = {str(rule.on).lower()}", f"dead_letters = {str(rule.dead_letters).lower()}"]
     return "\n".join(lines) + "\n"
 
 

@@ -39,6 +39,7 @@ def _line(rule: Rule) -> dict[str, Any]:
     return {
         "Rule": rule.name,
         "On": rule.on,
+        "Dead-letters": rule.dead_letters,
         "Severity": rule.severity,
         "For": ", ".join(rule.series),
         "Holds": rule.expression,
@@ -68,6 +69,9 @@ def _form(rules: dict[str, Rule]) -> None:
         _said(wrong, "says")
     with cells[2]:
         st.selectbox("Severity of what it finds", SEVERITIES, key="rule_severity")
+    st.checkbox("Dead-letter new records that break it", key="rule_dead_letters")
+    if "dead_letters" in wrong:
+        st.checkbox("That is meant", key="rule_meant")
     for name in wrong.keys() - set(_FIELDS):
         _said(wrong, name)
     _buttons(rules)
@@ -100,6 +104,7 @@ def _fill(rule: Rule | None) -> None:
     state.rule_series = ", ".join(rule.series) if rule else ""
     state.rule_says = rule.says if rule else ""
     state.rule_severity = rule.severity if rule else "warning"
+    state.rule_dead_letters = rule.dead_letters if rule else False
     state.rule_filled = state.rule_which
 
 
@@ -120,6 +125,7 @@ def _read(before: Rule | None) -> Rule | None:
             series=tuple(split_names(state.rule_series)) or ("*",),
             says=state.rule_says,
             severity=state.rule_severity,
+            dead_letters=state.rule_dead_letters,
         )
     except InputError as error:
         _refuse(error)
@@ -142,11 +148,12 @@ def _try(before: Rule | None) -> None:
 
 @changing()
 def _save(before: Rule | None) -> None:
+    is_meant = bool(st.session_state.get("rule_meant"))
     rule = _read(before)
     if rule is None:
         return
     try:
-        service().checks.save_rule(rule, actor())
+        service().checks.save_rule(rule, actor(), is_meant=is_meant)
     except InputError as error:
         _refuse(error)
         return

@@ -97,3 +97,13 @@ def test_a_rule_that_cannot_be_is_said_at_its_field(folder: Path) -> None:
     ):
         done = run(folder, "check", *words)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_a_rule_that_would_dead_letter_much_asks_first(folder: Path) -> None:
+    words = ["check", "save", "none", "--holds", "close < 0", "--dead-letter"]
+    done = run(folder, *words)
+    assert (done.returncode, "dead_letters: none would find 4,320 bars of 4,320 (100.0 %)" in done.stderr) == (2, True)
+    assert printed(folder, "check", "rules", status=0)["rules"] == []
+    printed(folder, *words, "--yes", status=0)
+    printed(folder, "check", "save", "few", "--holds", "high <= 2 * low", "--dead-letter", status=0)
+    assert [one["dead_letters"] for one in printed(folder, "check", "rules", status=0)["rules"]] == [True, True]

@@ -116,6 +116,7 @@ def test_patterns_choose_series() -> None:
             series=st.tuples(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9)),
             severity=st.sampled_from(["error", "warning", "notice"]),
             on=st.booleans(),
+            dead_letters=st.booleans(),
         ),
         max_size=4,
     )

@@ -39,6 +39,8 @@ ALL_TIMEFRAMES, ALL_PROVIDERS = "all timeframes", "all providers"
 """What stands in the rows of a check run, each of which is a pair."""
 ITSELF = "checks"
 """The source of runs that nobody started by hand."""
+_MOST_DEAD_LETTERS = 0.01
+"""A rule that would dead-letter a larger share of what is stored asks first."""
 
 
 class Checks:
@@ -89,12 +91,25 @@ class Checks:
         series = [summary.series for summary in stored_series(self._service.lake)]
         return trial(self._service.lake, series, rule, self._around())
 
-    def save_rule(self, rule: Rule, actor: str) -> None:
-        """Write a rule into the file, tried first. InputError for one that cannot be evaluated."""
-        check_of(rule)
+    def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False) -> None:
+        """Write a rule into the file, evaluated first. InputError for one that cannot be, and, unless it `is_meant`,
+        with the field `dead_letters` for one that would dead-letter more than a hundredth of what is stored."""
         broken(rule, np.zeros(1, np.int64), {name: np.ones(1) for name in VALUES})
+        if rule.dead_letters and not is_meant:
+            self._require_narrow(rule)
         with self._audit.act(actor, "save rule", rule.name, rule.says, holds=rule.expression, on=rule.on):
             self.rules.save(rule)
+
+    def _require_narrow(self, rule: Rule) -> None:
+        series = [summary.series for summary in stored_series(self._service.lake)]
+        if not any(rule.is_about(one) for one in series):
+            return
+        tried = self.try_rule(rule)
+        if tried.found > _MOST_DEAD_LETTERS * tried.bars:
+            raise InputError(
+                f"{rule.name} {tried.said}: records like them would be dead-lettered from now on; say that it is meant",
+                field="dead_letters",
+            )
 
     def remove_rule(self, name: str, actor: str) -> None:
         """Take a rule out of the file; what it found is gone with the next checks. InputError if there is none."""

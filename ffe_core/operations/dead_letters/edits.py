@@ -14,6 +14,7 @@ from typing import Any
 from ffe_core import times
 from ffe_core.candles import PRICES, VALUES
 from ffe_core.errors import InputError
+from ffe_core.rules.sift import REASON as OWN_RULE
 from ffe_core.validation import REASONS, read_open_times, validate
 
 Record = dict[str, Any]
@@ -23,6 +24,7 @@ NOT_CLOSED = "not_closed"
 LANDED_OTHERWISE = "landed_otherwise"
 WORDS = {
     **REASONS,
+    OWN_RULE: "a rule of one's own does not hold",
     NOT_CLOSED: "the bar has not closed yet",
     LANDED_OTHERWISE: "an earlier replay stored it as it was then; correct that candle and discard this",
     "none": "no rule is broken; the record was kept with its batch",

@@ -34,6 +34,7 @@ from ffe_core.operations.runs.series_work import counted, note, one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import PROVIDERS
 from ffe_core.results import result_of
+from ffe_core.rules.sift import rules_of
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
 from ffe_core.storage.dead_letters.queue import Selection
@@ -123,7 +124,8 @@ class Replay:
         """Judge, commit, and only then tell the files."""
         closed_before = closed(series, self._service.settings.close_grace_seconds)
         hours = hour_grid_of(series, self._service.stores)
-        checks = evaluate(self._lake, series, records, closed_before, already, hours)
+        rules = rules_of(self._service.settings.data_dir, series)
+        checks = evaluate(self._lake, series, records, closed_before, already, hours, rules)
         outcomes = ("passes", "collides") if self._request.restate else ("passes",)
         self._commit(series, [check for check in checks if check.outcome in outcomes])
         self._tell(checks, outcomes)

@@ -18,6 +18,8 @@ from ffe_core.candles import VALUES
 from ffe_core.ingestion.hour_grid import HourGrid
 from ffe_core.operations.dead_letters.edits import LANDED_OTHERWISE, NOT_CLOSED
 from ffe_core.providers import has_volume
+from ffe_core.rules.model import Rule
+from ffe_core.rules.sift import sifted
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterRecord
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -84,9 +86,10 @@ def evaluate(
     closed_before: int,
     already: Mapping[str, Replayed] = _NOTHING,
     hours: HourGrid | None = None,
+    rules: Sequence[Rule] = (),
 ) -> list[ReplayCheck]:
     """Judge pending records of one series, in the order given; `already` is what has landed of them, `hours` where in
-    the hour its bars open.
+    the hour its bars open, `rules` those of one's own.
 
     One that was edited after it had landed fails: a record is stored once. Bars that open at `closed_before` (epoch
     seconds) or later have not closed.
@@ -95,7 +98,7 @@ def evaluate(
     there = [(batch_id, record) for batch_id, record in records if dead_letter_id(batch_id, record.number) in already]
     known = _still_as_replayed(series, there, already)
     waiting = [item for item in records if dead_letter_id(item[0], item[1].number) not in known]
-    evaluated = iter(_evaluated(lake, series, waiting, closed_before, hours))
+    evaluated = iter(_evaluated(lake, series, waiting, closed_before, hours, rules))
     return [known.get(dead_letter_id(batch_id, record.number)) or next(evaluated) for batch_id, record in records]
 
 
@@ -127,12 +130,14 @@ def _evaluated(
     records: Sequence[tuple[str, DeadLetterRecord]],
     closed_before: int,
     hours: HourGrid | None,
+    rules: Sequence[Rule],
 ) -> list[ReplayCheck]:
     values = [record.value for _, record in records]
     open_times = read_open_times(values)
     # A person who edits a record may leave its volume out; a provider that has volumes may not.
     as_sent = np.array([record.value == record.raw for _, record in records], bool)
     checked = validate(values, series.grid, open_times, as_sent & has_volume(series))
+    checked = sifted(checked, rules, values.__getitem__, open_times)
     reasons = {failure.index: tuple(failure.reasons) for failure in checked.failures}
     for place in np.flatnonzero((open_times >= closed_before) & (open_times != UNREADABLE)).tolist():
         reasons.setdefault(place, (NOT_CLOSED,))

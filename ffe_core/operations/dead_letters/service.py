@@ -33,6 +33,7 @@ from ffe_core.operations.dead_letters.replay_check import (
 )
 from ffe_core.operations.runs.service import RunService
 from ffe_core.providers import provider_class
+from ffe_core.rules.sift import rules_of
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import (
     DISCARDED,
@@ -284,8 +285,9 @@ class DeadLetters:
         """As a replay would go: so many at a time, each later one against what the earlier ones would have stored."""
         landing: dict[int, dict[str, float]] = {}
         hours = hour_grid_of(series, self._runs.stores)
+        rules = rules_of(self._runs.settings.data_dir, series)
         while chunk := list(islice(records, CHUNK_RECORDS)):
-            checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already, hours)
+            checks = evaluate(self._runs.lake, series, chunk, self._closed(series), already, hours, rules)
             yield from (
                 compared_with(check, landing[check.open])
                 if check.outcome == "passes" and check.open in landing
