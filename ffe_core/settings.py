@@ -22,6 +22,7 @@ from ffe_core.calendars import CalendarOverrideError, MarketCalendar, calendar_f
 from ffe_core.calendars.hour_grid import on_hour_grid
 from ffe_core.calendars.listed import listed
 from ffe_core.check_settings import CheckSettings
+from ffe_core.database_address import DatabaseAddress, database_address
 from ffe_core.errors import InputError
 from ffe_core.file_sources import is_file_source
 from ffe_core.instruments.model import SeriesFacts
@@ -171,6 +172,7 @@ class Settings(BaseModel):
 
     data_dir: Path = Field(default=Path("data"), validate_default=True)
     lake_uri: str = Field(default="", validate_default=True)
+    database_url: str = Field(default="", repr=False)
     close_grace_seconds: int = Field(default=60, ge=0, le=_DAY)
     lease_wait_seconds: float = Field(default=600.0, ge=0, le=7 * _DAY, allow_inf_nan=False)
     retry: RetrySettings = RetrySettings()
@@ -195,6 +197,16 @@ class Settings(BaseModel):
             return lake_address(folder / "lake", variable("data_dir")) if folder else ""
         return lake_address(place, variable("lake_uri")) if isinstance(place, str | Path) else place
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, text: str) -> str:
+        return database_address(text, variable("database_url")).url if text else text
+
+    @property
+    def database(self) -> DatabaseAddress | None:
+        """Where the state is kept; None for the file in the data directory."""
+        return database_address(self.database_url) if self.database_url else None
+
     @classmethod
     def load(cls, config: Config | Settings | None = None) -> Settings:
         """Settings from all sources; InputError names the variable that is wrong."""
@@ -206,6 +218,9 @@ class Settings(BaseModel):
             register(secret)
         settings = _validated(cls, tree, ())
         register(settings.webhook.url)  # whoever knows it can post
+        if (database := settings.database) is not None:
+            for secret in (database.url, *database.secrets):
+                register(secret)
         return settings
 
     def section(self, name: str, model: type[Section]) -> Section:

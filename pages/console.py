@@ -121,7 +121,7 @@ sections: dict[str, list[Any]] = {
         ),
     ],
 }
-page = st.navigation(sections)
+page = st.navigation(sections, expanded=True)
 with st.sidebar:
     head(service())
     palette([(named(one), one.url_path or "overview") for some in sections.values() for one in some if one.help])

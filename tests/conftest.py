@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
 from ffe_core import redaction
+from ffe_core.storage.state import database, postgresql
 from tests import once
+from tests.postgresql import Server, States, programs, running
 
 # Deterministic and short here; `--hypothesis-profile=wide` looks further, differently each time, and `quick` less far.
 settings.register_profile(
@@ -31,6 +34,8 @@ _SLOW_FOLDERS = {"benchmarks", "cli", "integration"}
 """Their tests start processes of their own; any other test that does is marked where it stands."""
 
 
+_BOTH_STATES = {"operations"}
+"""Their tests run once more with the state in PostgreSQL; so does any other test that is marked so."""
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3
 """Bytes: several times what a whole run leaves there (three hundred megabytes)."""
@@ -89,3 +94,52 @@ def _tables_made_once(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     """Each new state database of this process has its tables at once; where they are what is tested, by Alembic."""
     if _STATE not in request.path.parents:
         monkeypatch.setattr("ffe_core.storage.state.upgrade._run_revisions", once.run_revisions)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have tests that are marked so run against both kinds of state, or any in this process against the one named."""
+    marks, named = metafunc.definition.get_closest_marker, metafunc.config.getoption("--state")
+    both = marks("both_states") or metafunc.definition.path.relative_to(Path(__file__).parent).parts[0] in _BOTH_STATES
+    # Hypothesis takes a method that runs twice for a flaky one; such methods are about no state.
+    is_pure = metafunc.cls is not None and getattr(metafunc.function, "is_hypothesis_test", False)
+    if marks("of_a_state_file") is None and (named or both) and not is_pure:
+        kinds = [named] if named else ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+        metafunc.parametrize("state_kind", kinds, indirect=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--state=postgresql` runs every test of this process against a real server, marked or not."""
+    parser.addoption("--state", choices=("sqlite", "postgresql"), default=None)
+
+
+@pytest.fixture(autouse=True)
+def state_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What keeps the state in this test. With PostgreSQL each file `console.db` is a database of a real server."""
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        yield kind
+        return
+    server, template = request.getfixturevalue("postgresql_server"), request.getfixturevalue("state_template")
+    states, connect = States(server, template), postgresql.connect
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "sqlite_url", states.url_of)
+        patch.setattr(postgresql, "connect", lambda *given, **options: states.remember(connect(*given, **options)))
+        yield kind
+    states.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    """A real server, one a process of the tests. Where a change is let in, it is there; elsewhere it may be missing."""
+    if programs() is None and not os.environ.get("CI"):
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def state_template(postgresql_server: Server) -> str:
+    """The name of a database that the revisions have been run in."""
+    url = postgresql_server.database()
+    database.Database(url).close()
+    return str(sa.make_url(url).database)

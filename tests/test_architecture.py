@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.timeframes",
         "ffe_core.times",
         "ffe_core.instruments",
+        "ffe_core.database_address",
         "ffe_core.locations",
         "ffe_core.sources",
         "ffe_core.file_sources",

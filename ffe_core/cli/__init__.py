@@ -35,12 +35,13 @@ def _run(words: Sequence[str]) -> int:
     try:
         _check_text(words)
         arguments = parser(words).parse_args(words)
-        from ffe_core.cli import logs
+        from ffe_core.cli import common, logs
 
         with logs.logged(verbose=arguments.verbose):
             _have_descriptors()
             _check_settings()
-            return int(arguments.run(arguments))
+            with common.at_end:
+                return int(arguments.run(arguments))
     except SystemExit as end:  # argparse has printed its help
         return int(end.code or OK)
     except InputError as error:

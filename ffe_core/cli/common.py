@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ffe_core import times
@@ -41,11 +41,16 @@ def actor() -> str:
         return "unknown"
 
 
+at_end = ExitStack()
+"""What a command has opened and nobody else closes before it ends."""
+
+
 def state(settings: Settings) -> Database:
     """The state database; that it had to be made anew beside a lake is warned of."""
     from ffe_core.storage.state.opening import open_state, state_notice
 
     database = open_state(settings)
+    at_end.callback(database.close)
     if database.is_new and (told := state_notice(database, settings)):
         output.warn(told)
     return database

@@ -122,7 +122,7 @@ def _show(found: Storage) -> None:
         ["pair", "timeframe", "provider", "rows", "size", "files", "small"],
         [_series_cells(one) for one in found.series],
     )
-    print(f"\nconsole.db: {size(found.history.bytes)}, {size(found.history.free_bytes)} of it free")
+    print(f"\n{found.history.name}: {size(found.history.bytes)}, {size(found.history.free_bytes)} of it free")
     show_old(found.history)
     print(f"disk left: {size(found.left)}")
 

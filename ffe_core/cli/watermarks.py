@@ -76,12 +76,25 @@ def _learn_ends(settings: Settings, marks: Iterable[Series]) -> None:
     """Let what was delisted be up to date with its last bar; told where that cannot be read."""
     from ffe_core.storage.state.ended_listings import DATABASE_FILE, ended_listings
 
+    if settings.database:
+        _learn_from_server(settings)
+        return
     try:
         ended = ended_listings(settings.data_dir / DATABASE_FILE, {(one.provider, one.asset_pair) for one in marks})
     except StorageError as error:
         warn(str(error))
         return
     settings.calendars.learn_from(lambda provider, pair: ended.get((provider, pair), {}))
+
+
+def _learn_from_server(settings: Settings) -> None:
+    """The same of a state that a server keeps; the libraries that ask it take their time to load."""
+    from ffe_core.cli.common import state
+
+    try:
+        state(settings)
+    except StorageError as error:
+        warn(str(error))
 
 
 def _row(series: Series, marks: Watermarks, settings: Settings) -> dict[str, Any]:

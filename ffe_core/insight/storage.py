@@ -16,7 +16,7 @@ from ffe_core.storage.lake.upkeep.disk import space_left
 from ffe_core.storage.lake.upkeep.log import LogState, log_state
 from ffe_core.storage.lake.upkeep.plan import TablePlan, plan_of, small_files
 from ffe_core.storage.lake.upkeep.vacuum import Unused, unused
-from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.pruning import WHAT, count_old
 from ffe_core.storage.state.runs import RunStore
 from ffe_core.timeframes import TIMEFRAMES
@@ -61,11 +61,12 @@ class SeriesStorage:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The state database: its bytes, how many hold nothing, and what age would delete, by kind."""
+    """The state database: its bytes, how many hold nothing, what age would delete, by kind, and what people call it."""
 
     bytes: int
     free_bytes: int
     old: dict[str, int]
+    name: str = DATABASE_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def history(database: Database, settings: Settings, now: float | None = None) ->
     """The state database, and how much of its history is older than the settings keep it."""
     moment = time.time() if now is None else now
     old = {what: count_old(database, what, moment - days * DAY) if days else 0 for what, days in ages(settings).items()}
-    return History(*database.size(), old)
+    return History(*database.size(), old, database.name)
 
 
 def ages(settings: Settings) -> dict[str, int]:

@@ -21,6 +21,8 @@ class Fault(StrEnum):
     READ_ONLY = "read_only"
     NOT_OPENED = "not_opened"
     DISK_FAILS = "disk_fails"
+    UNREACHABLE = "unreachable"
+    """There is no connection to the server that has it; a file never is."""
     UNUSABLE = "unusable"
     """Anything else; the library's own words say what."""
 

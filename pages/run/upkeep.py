@@ -14,7 +14,7 @@ from ffe_core.operations.upkeep.words import in_words
 from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.widgets import duration, number, plain, state_column, when
+from pages.widgets import duration, number, plain, service, state_column, when
 from pages.widgets.tables import show_table, table_of
 
 FIGURE_WIDTH = 145
@@ -73,7 +73,7 @@ def _line(row: RunSeries) -> dict[str, Any]:
     share = row.pages_done / row.pages_planned if row.pages_planned else 0.0
     done = 1.0 if row.state == run_states.COMPLETE else share
     return {
-        "Table": NAME if row.asset_pair == NAME else table_name(row.timeframe),
+        "Table": service().database.name if row.asset_pair == NAME else table_name(row.timeframe),
         "State": [row.state],
         "Progress": math.floor(100 * done) / 100,
         "Doing": row.phase or "",

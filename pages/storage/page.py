@@ -135,7 +135,8 @@ def kept(shown: Storage) -> None:
         f" The console looks {by_itself} whether there is need."
     )
     st.caption(
-        f"console.db has {plain(size_text(history.bytes))}, {plain(size_text(history.free_bytes))} of it free"
+        f"{plain(history.name)} has {plain(size_text(history.bytes))},"
+        f" {plain(size_text(history.free_bytes))} of it free"
         + (f"; {many(old, 'row')} of its history are older than the settings keep." if old else ".")
     )
 

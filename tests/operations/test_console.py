@@ -153,6 +153,7 @@ def shared_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.of_a_state_file
 @pytest.mark.parametrize("what", ["the folder is a file", "the database is a folder", "locks is a file", "no setting"])
 def test_a_data_directory_that_cannot_be_used_is_told_and_tried_again(
     shared_here: Path, monkeypatch: pytest.MonkeyPatch, what: str
@@ -224,6 +225,7 @@ def test_a_torn_watermarks_file_is_healed_at_the_start(tmp_path: Path, market: M
 # --- The database
 
 
+@pytest.mark.of_a_state_file
 def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     database = Database(tmp_path / DATABASE_FILE)
@@ -240,12 +242,14 @@ def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, m
     database.close()
 
 
+@pytest.mark.of_a_state_file
 def test_a_ledger_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / DATABASE_FILE).write_bytes(b"not a database, but long enough to look at" * 30)
     with pytest.raises(StorageError, match="not a database"):
         Database(tmp_path / DATABASE_FILE)
 
 
+@pytest.mark.of_a_state_file
 @pytest.mark.slow
 def test_two_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
     code = (

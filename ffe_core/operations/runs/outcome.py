@@ -9,6 +9,7 @@ from ffe_core.counts import many
 from ffe_core.errors import GridChanged, PermanentError, QuotaError, RetriableError, SeriesHeld
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
+from ffe_core.storage.state.faults import UNREACHABLE
 from ffe_core.storage.state.runs import RunSeries
 
 CHANGE_REQUEST = "change_request"
@@ -35,9 +36,14 @@ def next_step_of(row: RunSeries) -> str | None:
 def state_of(report: SeriesResult) -> str:
     """The literal state of a series that has ended: complete only if every expected bar is accounted for."""
     if report.error is not None:
-        return run_states.FAILED
+        return state_after(report.error.code)
     counted = report.completeness
     return run_states.COMPLETE if counted is not None and counted.unexplained == 0 else run_states.GAPS
+
+
+def state_after(code: str) -> str:
+    """The state of a series that ended by an error of this code: what only waits for a server can go on as it is."""
+    return run_states.INTERRUPTED if code == UNREACHABLE else run_states.FAILED
 
 
 def next_step(report: SeriesResult) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from ffe_core.completeness import Completeness, completeness
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.insight.coverage import calendar_of
+from ffe_core.operations.runs.outcome import state_after
 from ffe_core.operations.runs.service import RunService
 from ffe_core.redaction import redact
 from ffe_core.results import result_of
@@ -81,7 +82,7 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
 
 def _failed(series: Series, error: str, code: str) -> dict[str, Any]:
     return {
-        "state": run_states.FAILED,
+        "state": state_after(code),
         "error": error,
         "error_code": code,
         "next_step_code": "start_again",

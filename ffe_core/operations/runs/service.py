@@ -40,8 +40,8 @@ from ffe_core.settings import Settings
 from ffe_core.storage.files import remove_left_overs
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.faults import LOCKED
+from ffe_core.storage.state.database import Database, waits_on
+from ffe_core.storage.state.faults import LOCKED, UNREACHABLE
 from ffe_core.storage.state.runs import NewRun, Run, RunStore
 from ffe_core.timeframes import TIMEFRAMES
 
@@ -50,7 +50,7 @@ _WRITE_SECONDS = 0.5
 """How often the progress of a run is written to the database."""
 _PATIENCE_SECONDS = 15
 """How long a run goes on while the database cannot be written for a reason that hardly passes by itself, such as a full
-disk. A lock of another program is waited for as long as a lease."""
+disk. A lock of another program, or a server that is gone, is waited for as long as a lease."""
 _LINGER_SECONDS = 0.25
 """How long what a scheduled run has fetched waits for other runs that were due with it."""
 _LATER_SECONDS = 5
@@ -253,6 +253,7 @@ class RunService:
         """One run from queued to its end. It is never cancelled itself: its work is, and then its end written down."""
         lines, ended = RunLines(), asyncio.Event()
         run_log.current.set(lines)
+        waits_on.set(self._waits_on)
         writer = asyncio.create_task(self.keep_writing(lambda: self._write_lines(run_id, lines), ended))
         work = self._work[run_id] = asyncio.create_task(self._begun(run_id, job))
         if run_id in self._stopping:
@@ -344,15 +345,20 @@ class RunService:
                     raise
             await asyncio.sleep(_WRITE_SECONDS)
 
+    def _waits_on(self, waited: float) -> bool:
+        """Whether what a run reads or writes waits on for a server that is gone."""
+        return not self._closing and waited < max(self.settings.lease_wait_seconds, _PATIENCE_SECONDS)
+
     def _patience(self, error: StorageError) -> float:
-        passes = error.code == LOCKED
+        passes = error.code in (LOCKED, UNREACHABLE)
         return max(self.settings.lease_wait_seconds, _PATIENCE_SECONDS) if passes else _PATIENCE_SECONDS
 
     def _finish(self, run_id: int, work: asyncio.Task[None]) -> None:
         """Write down how the work of a run ended."""
         error = None if work.cancelled() else work.exception()
         if isinstance(error, StorageError):
-            self._stop(run_id, run_states.FAILED, redact(str(error)))
+            gone = error.code == UNREACHABLE
+            self._stop(run_id, run_states.INTERRUPTED if gone else run_states.FAILED, redact(str(error)))
         elif error is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)
             self._stop(run_id, run_states.FAILED, redact(f"{type(error).__name__}: {error}"))

@@ -89,6 +89,8 @@ def _one(
         source = Source.CODE
     secret = sources.is_secret(name) or name == "FFE_WEBHOOK__URL"
     stale = now is not _MISSING and not _is_same(path, model, now, value)
+    if path == ("database_url",) and settings.database:
+        value = settings.database.place
     return Setting(name, _shown(value, secret), source, MEANINGS.get(name, ""), secret, stale)
 
 

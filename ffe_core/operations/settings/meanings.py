@@ -3,6 +3,7 @@
 MEANINGS = {
     "FFE_DATA_DIR": "Where everything lies: lake, watermarks, dead letters, locks and console.db.",
     "FFE_LAKE_URI": "Folder or address of the Delta tables; the folder lake in the data directory if nothing is set.",
+    "FFE_DATABASE_URL": "Where PostgreSQL keeps the state, here without its password; console.db if nothing is set.",
     "FFE_CLOSE_GRACE_SECONDS": "A bar is closed this long after its end, where the provider has no flag of its own.",
     "FFE_LEASE_WAIT_SECONDS": "How long the command line waits for another process on the same series.",
     "FFE_RETRY__ATTEMPTS": "Tries of a request, in all.",

@@ -18,6 +18,7 @@ from ffe_core.storage.state.pruning import count_old, prune
 from ffe_core.times import DAY
 
 NAME = DATABASE_FILE
+"""What stands for the state database in the rows of a run, wherever it is."""
 _WORTH_BYTES, _WORTH_SHARE = 2**20, 0.2
 """The database is written anew when so much of it holds nothing."""
 

@@ -218,7 +218,7 @@ class Upkeep:
         gone = prune_history(self._settings, self._service.database, self._audit, self._dead_letters, actor)
         won = shrink(self._settings, self._service.database)
         result = {"deleted": gone, "bytes_given_back": won}
-        run_log.say(f"{NAME}: {in_words(result)}")
+        run_log.say(f"{self._service.database.name}: {in_words(result)}")
         return result
 
 

@@ -17,7 +17,7 @@ from ffe_core.errors import InputError
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.series import Series
 from ffe_core.storage.rows import portions
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import ID, Database, metadata
 
 NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER = "no trades", "venue outage", "not offered by the provider", "other"
 REASONS = (NO_TRADES, VENUE_OUTAGE, NOT_OFFERED, OTHER)
@@ -31,7 +31,7 @@ def _series_columns() -> list[sa.Column[str]]:
 acknowledged = sa.Table(
     "marked_holes",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     *_series_columns(),
     sa.Column("start", sa.BigInteger, nullable=False),
     sa.Column("end", sa.BigInteger, nullable=False),
@@ -171,7 +171,7 @@ class AcknowledgedGaps:
     def _select(self, *wanted: sa.ColumnElement[bool]) -> list[AcknowledgedGap]:
         query = sa.select(acknowledged).where(*wanted)
         query = query.order_by(
-            acknowledged.c.asset_pair, acknowledged.c.timeframe, acknowledged.c.provider, acknowledged.c.start
+            *(acknowledged.c[name] for name in ("asset_pair", "timeframe", "provider", "start", "id"))
         )
         with self._database.read() as connection:
             return [

@@ -19,7 +19,7 @@ from ffe_core.errors import InputError, StorageError
 from ffe_core.redaction import redact
 from ffe_core.storage.files import strict
 from ffe_core.storage.rows import read_rows
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import ID, Database, metadata
 
 log = logging.getLogger(__name__)
 BEGUN, DONE, FAILED = "begun", "done", "failed"
@@ -28,7 +28,7 @@ BEGUN, DONE, FAILED = "begun", "done", "failed"
 audit_rows = sa.Table(
     "audit",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("at", sa.Float, nullable=False, index=True),
     sa.Column("actor", sa.String, nullable=False),
     sa.Column("verb", sa.String, nullable=False),

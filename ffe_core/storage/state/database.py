@@ -1,4 +1,4 @@
-"""State database of the console: SQLite unless another is named, through SQLAlchemy Core.
+"""State database of the console: a SQLite file, or a database of a PostgreSQL server, through SQLAlchemy Core.
 
 Each kind of state has its own file that declares its tables on `metadata`; opening the database upgrades it to them.
 Times are epoch seconds (float), what is nested is JSON. Every change is one transaction.
@@ -6,8 +6,11 @@ Times are epoch seconds (float), what is nested is JSON. Every change is one tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,20 @@ from filelock import FileLock, Timeout
 
 from ffe_core.errors import StorageError
 from ffe_core.storage.sqlite import give_up_failed_connections, sqlite_url
+from ffe_core.storage.state import postgresql
 from ffe_core.storage.state.ended_listings import DATABASE_FILE as DATABASE_FILE
-from ffe_core.storage.state.faults import BUSY_SECONDS, being_opened, in_words, place_of
+from ffe_core.storage.state.faults import BUSY_SECONDS, UNREACHABLE, being_opened, in_words, place_of
 from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
 
+log = logging.getLogger(__name__)
+waits_on: ContextVar[Callable[[float], bool]] = ContextVar("waits_on", default=lambda waited: False)
+"""Whether to wait on for a server that is gone, after so many seconds: a run does, a page says it at once."""
+_AGAIN_SECONDS = 0.5
 metadata = sa.MetaData()
+ID = sa.Integer().with_variant(sa.BigInteger, "postgresql")
+"""The type of ids. In a SQLite file every whole number has room, and only an Integer counts by itself."""
+_AT_ONCE = "REPEATABLE READ"
+"""Isolation in which all queries of a transaction see one state, as they do in a SQLite file."""
 _LOCK_SECONDS = 120
 """How long another process may take to open or upgrade the same file."""
 
@@ -37,11 +49,8 @@ class Database:
         self.url = sqlite_url(url) if isinstance(url, Path) else sa.make_url(url)
         if isinstance(url, Path):
             _make_folder(url.parent)
-        self._engine = sa.create_engine(self.url, **_options(self.url.drivername))
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _tune_sqlite)
-            sa.event.listen(self._engine, "begin", begin_sqlite)
-            give_up_failed_connections(self._engine)
+        self._engine = _of_server(self.url) if postgresql.is_server(self.url) else _of_file(self.url)
+        self._reading = self._engine if self.is_file else self._engine.execution_options(isolation_level=_AT_ONCE)
         try:
             with self._guarded(), _alone(self._engine):
                 self.is_new = upgrade(self._engine.url)
@@ -50,15 +59,25 @@ class Database:
             self._engine.dispose()
             raise
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a SQLite file, and so has backups and holes; else a server keeps it."""
+        return self._engine.dialect.name == "sqlite"
+
+    @property
+    def name(self) -> str:
+        """What people call it: the name of the file, or database and host."""
+        return Path(str(self.url.database)).name if self.is_file else place_of(self.url)
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction: committed at the end, rolled back by an exception. StorageError if it cannot be made.
 
-        In a SQLite file it is the only one that writes from its beginning on: what it reads first stays true.
+        It is the only one that writes from its beginning on: what it reads first stays true.
         """
         with (
             self._guarded(),
-            self._engine.connect() as connection,
+            self._connected(self._engine) as connection,
             connection.execution_options(ffe_writes=True).begin(),
         ):
             yield connection
@@ -66,15 +85,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection to read with. StorageError if the database cannot be read."""
-        with self._guarded(), self._engine.connect() as connection:
+        """A connection to read with, the same state in each query. StorageError if the database cannot be read."""
+        with self._guarded(), self._connected(self._reading) as connection:
             yield connection
 
     def size(self) -> tuple[int, int]:
-        """Bytes of a SQLite file and how many of them hold nothing; zeros for another database."""
-        if self._engine.dialect.name != "sqlite":
-            return 0, 0
+        """Its bytes, and how many of a SQLite file's hold nothing; a server uses again by itself what is free."""
         with self.read() as connection:
+            if not self.is_file:
+                return postgresql.size(connection), 0
             pages, free, each = (
                 int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
                 for name in ("page_count", "freelist_count", "page_size")
@@ -83,7 +102,7 @@ class Database:
 
     def vacuum(self) -> None:
         """Give back what holds nothing in a SQLite file; it writes the rest anew. DatabaseError if it is in use."""
-        if self._engine.dialect.name != "sqlite":
+        if not self.is_file:
             return
         with self._guarded(), self._engine.connect() as connection:
             # Not in a transaction, so not through SQLAlchemy's own.
@@ -93,6 +112,21 @@ class Database:
         """Give back every connection."""
         self._engine.dispose()
 
+    def _connected(self, engine: sa.Engine) -> sa.Connection:
+        """A connection; a server that is gone is waited for as long as whoever asks wants to."""
+        began = time.monotonic()
+        while True:
+            try:
+                return engine.connect()
+            except sa.exc.OperationalError as error:
+                told = in_words(place_of(self.url), error)
+                waited = time.monotonic() - began
+                if told.code != UNREACHABLE or not waits_on.get()(waited):
+                    raise
+                if waited < _AGAIN_SECONDS:
+                    log.warning("%s. It is waited for", told)
+            time.sleep(_AGAIN_SECONDS)
+
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
@@ -101,10 +135,18 @@ class Database:
             raise in_words(place_of(self._engine.url), error) from error
 
 
-def _options(driver: str) -> dict[str, Any]:
-    if not driver.startswith("sqlite"):
-        return {"pool_pre_ping": True}
-    return {"connect_args": {"timeout": BUSY_SECONDS, "check_same_thread": False}}
+def _of_file(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    sa.event.listen(engine, "connect", _tune_sqlite)
+    sa.event.listen(engine, "begin", begin_sqlite)
+    give_up_failed_connections(engine)
+    return engine
+
+
+def _of_server(url: sa.URL) -> sa.Engine:
+    engine = postgresql.connect(url, pool_pre_ping=True)
+    sa.event.listen(engine, "begin", postgresql.begin)
+    return engine
 
 
 @contextmanager

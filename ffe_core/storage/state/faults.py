@@ -6,17 +6,21 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from ffe_core.database_address import database_address
 from ffe_core.errors import DatabaseError
 from ffe_core.redaction import redact
-from ffe_core.storage.sqlite_faults import Fault, fault_of
+from ffe_core.storage import sqlite_faults
+from ffe_core.storage.sqlite_faults import Fault
+from ffe_core.storage.state import server_faults
 
 BUSY_SECONDS = 15
 """How long another program's lock is waited for."""
 CODE = "database_"
 NEWER, NO_BACKUP, UPGRADE_FAILED = f"{CODE}newer", f"{CODE}no_backup", f"{CODE}upgrade_failed"
+OTHER_PLACE = f"{CODE}other_place"
 """What `DatabaseError.code` may be besides CODE and a `Fault`."""
-LOCKED = CODE + Fault.LOCKED
-"""The one trouble that passes when another program lets go."""
+LOCKED, UNREACHABLE = CODE + Fault.LOCKED, CODE + Fault.UNREACHABLE
+"""The troubles that pass: another program lets go, a server is there again."""
 
 ANEW = (
     "stop every console and command, move it away with the files of its name that end in -wal and -shm, and put a"
@@ -43,29 +47,66 @@ _SENTENCES = {
         " and write both, then try again"
     ),
     Fault.DISK_FAILS: "cannot be read or written ({cause}); check the disk, then try again",
+    Fault.UNREACHABLE: "cannot be reached ({cause}); check that its server runs, then try again",
     Fault.UNUSABLE: "cannot be used ({cause}); put right what that says, then try again",
 }
 
+ANOTHER = "name another, empty database in FFE_DATABASE_URL, or put a backup of this one back"
+"""The next step when a database of a server is beyond repair."""
+_SENTENCES_OF_SERVER = _SENTENCES | {
+    Fault.UNREACHABLE: (
+        "cannot be reached ({cause}); check that its server runs, and that FFE_DATABASE_URL has the right host,"
+        " database, user and password, then try again: nothing is lost"
+    ),
+    Fault.LOCKED: (
+        f"cannot be written now, as another process has been writing for {BUSY_SECONDS} s ({{cause}}); try again:"
+        " nothing is lost"
+    ),
+    Fault.DAMAGED: f"is damaged ({{cause}}); {ANOTHER}",
+    Fault.OTHER_TABLES: (
+        f"does not hold the tables of this release ({{cause}}), so something else changed it; {ANOTHER}"
+    ),
+    Fault.DISK_FULL: "cannot grow, as the disk of its server is full; free some space there, then try again",
+    Fault.READ_ONLY: (
+        "cannot be written ({cause}); let FFE_DATABASE_URL name the server that takes writes and the user that owns the"
+        " database, then try again"
+    ),
+    Fault.DISK_FAILS: "cannot be read or written ({cause}); check the disk of its server, then try again",
+}
+_LONGEST_CAUSE = 300
+
 
 def in_words(place: str, error: BaseException, doing: str = "") -> DatabaseError:
-    """The error to raise for one of SQLite or SQLAlchemy; `doing` follows the name of the place."""
-    fault = fault_of(error, place)
+    """The error to raise for one of SQLite, PostgreSQL or SQLAlchemy; `doing` follows the name of the place."""
     cause = getattr(error, "orig", None) or error
-    sentence = _SENTENCES[fault].format(cause=str(cause).strip())
+    if server_faults.is_of_server(error):
+        fault = server_faults.fault_of(error)
+        said = " ".join(str(cause).split())[:_LONGEST_CAUSE]  # several lines, where a host has several addresses
+        sentence = _SENTENCES_OF_SERVER[fault].format(cause=said)
+    else:
+        fault = sqlite_faults.fault_of(error, place)
+        sentence = _SENTENCES[fault].format(cause=str(cause).strip())
     return DatabaseError(redact(f"the database {place} {doing}{sentence}"), CODE + fault)
 
 
 def place_of(url: sa.URL) -> str:
-    """A database as people are told of it: the file, or the address without its password."""
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    """A database as people are told of it: the file, or name and host."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return database_address(url.render_as_string(hide_password=True)).place
+
+
+def _next_step(url: sa.URL) -> str:
+    return ANEW if url.get_backend_name() == "sqlite" else ANOTHER
 
 
 def newer(url: sa.URL, found: str, known: str) -> DatabaseError:
     """For a database that a later release has upgraded."""
+    backup = " (console.db.before-*)" if url.get_backend_name() == "sqlite" else ""
     return DatabaseError(
         f"the database {place_of(url)} was written by a newer release of this program: it has version {found}, this one"
-        f" knows versions up to {known}; install that release, or put the backup from before its upgrade"
-        " (console.db.before-*) back in its place",
+        f" knows versions up to {known}; install that release, or put the backup from before its upgrade{backup}"
+        " back in its place",
         NEWER,
     )
 
@@ -73,7 +114,7 @@ def newer(url: sa.URL, found: str, known: str) -> DatabaseError:
 def not_of_a_release(url: sa.URL, why: str) -> DatabaseError:
     """For a database without a version that no release left like this."""
     return DatabaseError(
-        f"the database {place_of(url)} is not one that any release of this program wrote: {why}; {ANEW}",
+        f"the database {place_of(url)} is not one that any release of this program wrote: {why}; {_next_step(url)}",
         CODE + Fault.OTHER_TABLES,
     )
 

@@ -9,19 +9,19 @@ import sqlalchemy as sa
 
 from ffe_core.series import Series
 from ffe_core.storage.rows import columns_of, read_rows
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import ID, Database, metadata
 
 imported_files = sa.Table(
     "imported_files",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     *(sa.Column(name, sa.String, nullable=False) for name in ("asset_pair", "timeframe", "provider")),
     sa.Column("ingestion_id", sa.String, nullable=False),
     sa.Column("reading", sa.String, nullable=False),
-    sa.Column("run_id", sa.Integer),
+    sa.Column("run_id", ID),
     sa.Column("first", sa.BigInteger),
     sa.Column("last", sa.BigInteger),
     *(

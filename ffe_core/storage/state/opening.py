@@ -10,11 +10,14 @@ from ffe_core.settings import Settings
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.known_series import KnownSeries
+from ffe_core.storage.state.places import check_places
 
 log = logging.getLogger(__name__)
 MADE_ANEW, SEEN = "make state database anew", "acknowledge new state database"
 _PROGRAM = "this program"
 """The actor of what nobody asked for."""
+_TARGET = DATABASE_FILE
+"""What the audit calls the state database, wherever it is."""
 
 
 def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
@@ -25,16 +28,24 @@ def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
     Who wrote to the lake before says with `is_missing` what `state_is_missing` said then. DatabaseError as `Database`.
     """
     missing = state_is_missing(settings) if is_missing is None else is_missing
-    database = Database(settings.data_dir / DATABASE_FILE)
+    database = Database(settings.database.url if settings.database else settings.data_dir / DATABASE_FILE)
+    if not database.is_file:
+        try:
+            check_places(database, settings)
+        except BaseException:
+            database.close()
+            raise
     settings.calendars.learn_from(KnownSeries(database))
     if missing and database.is_new:
-        with Audit(database).act(_PROGRAM, MADE_ANEW, DATABASE_FILE):
+        with Audit(database).act(_PROGRAM, MADE_ANEW, _TARGET):
             log.warning(state_notice(database, settings))
     return database
 
 
 def state_is_missing(settings: Settings) -> bool:
-    """Whether there is no state database although the lake has been written to."""
+    """Whether there is no state database although the lake has been written to; for a server, the latter."""
+    if settings.database:
+        return _lake_is_there(settings)
     file = settings.data_dir / DATABASE_FILE
     try:
         is_there = file.stat().st_size > 0
@@ -45,20 +56,27 @@ def state_is_missing(settings: Settings) -> bool:
 
 def state_notice(database: Database, settings: Settings) -> str | None:
     """What to say of a database that was made anew beside a lake, until somebody has acknowledged it."""
-    rows = Audit(database).find(target=DATABASE_FILE, limit=1)
+    rows = Audit(database).find(target=_TARGET, limit=1)
     if not rows or rows[0].verb != MADE_ANEW:
         return None
+    file, at = settings.data_dir / DATABASE_FILE, times.iso(int(rows[0].at))
+    lost = "runs, schedules, watchlists, acknowledged gaps and audit rows of before are not in it"
+    if not database.is_file:
+        return (
+            f"the database {database.name} was empty at {at} although the lake holds candles: {lost}. If {file} or"
+            " another database holds them, stop every console and command and let FFE_DATABASE_URL name that one, or"
+            " nothing for the file; if the lake came from elsewhere, nothing is amiss"
+        )
     return (
-        f"{settings.data_dir / DATABASE_FILE} was not there although the lake holds candles, so it was made anew at"
-        f" {times.iso(int(rows[0].at))}: runs, schedules, watchlists, acknowledged gaps and audit rows of before are"
-        " not in it. If it was moved or deleted, stop every console and command and put it back, or its newest backup"
+        f"{file} was not there although the lake holds candles, so it was made anew at {at}: {lost}. If it was moved or"
+        " deleted, stop every console and command and put it back, or its newest backup"
         f" ({DATABASE_FILE}.before-*); if the lake came from elsewhere, nothing is amiss"
     )
 
 
 def acknowledge(database: Database, actor: str) -> None:
     """Say no more of it."""
-    with Audit(database).act(actor, SEEN, DATABASE_FILE):
+    with Audit(database).act(actor, SEEN, _TARGET):
         pass
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.storage.rows import columns_of, portions, read_rows
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import ID, Database, metadata
 
 QUEUED, RUNNING, CANCELLING = "queued", "running", "cancelling"
 COMPLETE, GAPS, FAILED = "complete", "finished with gaps", "failed"
@@ -31,7 +31,7 @@ PROCESS_ENDED = "process_ended"
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("provider", sa.String, nullable=False),
@@ -40,7 +40,7 @@ runs = sa.Table(
     sa.Column("end", sa.BigInteger, nullable=False),
     sa.Column("actor", sa.String, nullable=False),
     sa.Column("source", sa.String, nullable=False),
-    sa.Column("parent_id", sa.Integer),
+    sa.Column("parent_id", ID),
     sa.Column("owner", sa.String, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("started_at", sa.Float),
@@ -88,7 +88,7 @@ run_series = sa.Table(
 run_log = sa.Table(
     "run_log",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("level", sa.String, nullable=False),
@@ -409,7 +409,7 @@ class RunStore:
         """Those of the series that an active run has and has not ended, with the run's number."""
         active = run_series.c.state.in_(ACTIVE) & runs.c.state.in_(ACTIVE)
         columns = (run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider, run_series.c.run_id)
-        query = sa.select(*columns).join(runs, runs.c.id == run_series.c.run_id).where(active)
+        query = sa.select(*columns).join(runs, runs.c.id == run_series.c.run_id).where(active).order_by(runs.c.id)
         with self._database.read() as connection:
             held = {Series(*names): run_id for *names, run_id in connection.execute(query)}
         return {item: held[item] for item in series if item in held}
@@ -422,7 +422,7 @@ class RunStore:
 
     def active_of(self, owners: Sequence[str]) -> list[int]:
         """The active runs of some processes."""
-        query = sa.select(runs.c.id).where(runs.c.owner.in_(owners), runs.c.state.in_(ACTIVE))
+        query = sa.select(runs.c.id).where(runs.c.owner.in_(owners), runs.c.state.in_(ACTIVE)).order_by(runs.c.id)
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
@@ -457,7 +457,7 @@ class RunStore:
 
     def active(self, kind: str) -> list[int]:
         """The active runs of a kind."""
-        query = sa.select(runs.c.id).where(runs.c.kind == kind, runs.c.state.in_(ACTIVE))
+        query = sa.select(runs.c.id).where(runs.c.kind == kind, runs.c.state.in_(ACTIVE)).order_by(runs.c.id)
         with self._database.read() as connection:
             return list(connection.scalars(query))
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from ffe_core.errors import InputError
 from ffe_core.storage.rows import columns_of, portions, read_rows
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import ID, Database, metadata
 
 FIRING, WAITING, RAN, LATE = "firing", "waiting", "ran", "ran late"
 SKIPPED, MISSED, PAUSED = "skipped", "missed", "paused"
@@ -30,7 +30,7 @@ PENDING, DELIVERED, GIVEN_UP, SHOWN = "pending", "delivered", "given up", "shown
 schedules = sa.Table(
     "schedules",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("watchlist", sa.String),
     sa.Column("provider", sa.String, nullable=False),
@@ -64,7 +64,7 @@ sa.event.listen(schedules, "after_create", sa.DDL(_BY_NAME))  # type: ignore[no-
 ticks = sa.Table(
     "fires",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("schedule_id", sa.ForeignKey("schedules.id"), nullable=False),
     sa.Column("kind", sa.String, nullable=False, server_default=DUE),
     sa.Column("due", sa.BigInteger, nullable=False),
@@ -74,9 +74,9 @@ ticks = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("late", sa.Float),
     sa.Column("fills_from", sa.BigInteger),
-    sa.Column("run_id", sa.Integer),
+    sa.Column("run_id", ID),
     sa.Column("run_state", sa.String),
-    sa.Column("filled_by", sa.Integer),
+    sa.Column("filled_by", ID),
     sa.Column("actor", sa.String),
     sa.Column("note", sa.String),
     sa.UniqueConstraint("schedule_id", "kind", "due", name="each_due_instant_once"),
@@ -91,7 +91,7 @@ NO_MISSED = 2**62
 notices = sa.Table(
     "notices",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("event", sa.String, nullable=False),
     sa.Column("text", sa.String, nullable=False),
@@ -225,7 +225,9 @@ class ScheduleStore:
     def all(self) -> list[Schedule]:
         """Every schedule that was not deleted, by name."""
         with self._database.read() as connection:
-            return _read(connection, sa.select(*_COLUMNS).where(_kept).order_by(sa.func.lower(schedules.c.name)))
+            return _read(
+                connection, sa.select(*_COLUMNS).where(_kept).order_by(sa.func.lower(schedules.c.name), schedules.c.id)
+            )
 
     def check_name(self, name: str, own_id: int | None = None) -> None:
         """InputError if a schedule other than `own_id` has this name."""
@@ -243,7 +245,7 @@ class ScheduleStore:
     def due(self, now: int) -> list[Schedule]:
         """Active schedules that are due at `now`, the longest due first."""
         wanted = _kept & schedules.c.paused_at.is_(None) & (schedules.c.next_due <= now)
-        query = sa.select(*_COLUMNS).where(wanted).order_by(schedules.c.next_due)
+        query = sa.select(*_COLUMNS).where(wanted).order_by(schedules.c.next_due, schedules.c.id)
         with self._database.read() as connection:
             return _read(connection, query)
 
@@ -320,7 +322,9 @@ class ScheduleStore:
     def open_ticks(self) -> list[Tick]:
         """Fires that have no end yet, the longest due first: to be started, waiting, or running."""
         running = ticks.c.outcome.in_((RAN, LATE)) & ticks.c.run_state.is_(None)
-        query = sa.select(ticks).where(ticks.c.outcome.in_((FIRING, WAITING)) | running).order_by(ticks.c.due)
+        query = (
+            sa.select(ticks).where(ticks.c.outcome.in_((FIRING, WAITING)) | running).order_by(ticks.c.due, ticks.c.id)
+        )
         with self._database.read() as connection:
             return read_rows(connection, Tick, query)
 
@@ -353,7 +357,7 @@ class ScheduleStore:
         # Looked for first: a run that ends well in between has filled them by the time they are read.
         standing_in = [] if under_way else self.open_ticks()
         with self._database.read() as connection:
-            missed = read_rows(connection, Tick, sa.select(ticks).where(wanted).order_by(ticks.c.due))
+            missed = read_rows(connection, Tick, sa.select(ticks).where(wanted).order_by(ticks.c.due, ticks.c.id))
             return [row for row in missed if not any(_stands_in(tick, row) for tick in standing_in)]
 
     def fill(self, schedule_id: int, first: int, before: int, run_id: int) -> None:

@@ -22,7 +22,8 @@ import sqlalchemy as sa
 
 from ffe_core.errors import DatabaseError
 from ffe_core.redaction import redact
-from ffe_core.storage.state import faults, migrations
+from ffe_core.storage.sqlite_faults import Fault
+from ffe_core.storage.state import faults, migrations, postgresql, server_faults
 
 log = logging.getLogger(__name__)
 _ONE_AT_A_TIME = threading.Lock()
@@ -50,8 +51,8 @@ def upgrade(url: sa.URL) -> bool:
 
 
 def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, poolclass=sa.NullPool)
+    if postgresql.is_server(url):
+        return postgresql.connect(url, poolclass=sa.NullPool)
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": faults.BUSY_SECONDS})
     sa.event.listen(engine, "connect", _without_foreign_keys)
     sa.event.listen(engine, "begin", begin_sqlite)
@@ -80,10 +81,11 @@ def _version(connection: sa.Connection, known: list[str]) -> str | None:
 
 def _upgraded(connection: sa.Connection, known: list[str]) -> bool:
     """Upgrade inside a transaction; whether there was nothing before."""
-    if connection.dialect.name == "postgresql":
+    if is_of_server := postgresql.is_server(connection.engine.url):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRESQL_LOCK})")
     before = _version(connection, known)  # another process may have been faster
-    is_new = not sa.inspect(connection).get_table_names()
+    # No release left a database of a server without its version; other tables may be somebody else's.
+    is_new = before is None and (is_of_server or not sa.inspect(connection).get_table_names())
     if before != known[-1]:
         backup = None if is_new else _secured(connection, known[-1])
         orphans = _orphans(connection)
@@ -108,6 +110,10 @@ def _run_revisions(connection: sa.Connection, newest: str) -> None:
             command.upgrade(config, newest)
     except (DatabaseError, sa.exc.OperationalError):
         raise
+    except sa.exc.DBAPIError as error:
+        if server_faults.is_of_server(error) and server_faults.fault_of(error) != Fault.OTHER_TABLES:
+            raise
+        raise _failed(connection, newest, f"{type(error).__name__}: {error.orig}") from error
     except Exception as error:
         raise _failed(connection, newest, f"{type(error).__name__}: {error}") from error
 

@@ -74,7 +74,7 @@ class Watchlists:
     def all(self) -> list[Watchlist]:
         """Every watchlist, by name."""
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(_table).order_by(sa.func.lower(_table.c.name)))
+            rows = connection.execute(sa.select(_table).order_by(sa.func.lower(_table.c.name), _table.c.name))
             return [Watchlist(r.name, r.provider, tuple(r.pairs), tuple(r.timeframes)) for r in rows]
 
     def get(self, name: str) -> Watchlist | None:

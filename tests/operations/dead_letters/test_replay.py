@@ -225,6 +225,7 @@ class TestExactlyOnce:
         assert ids(tmp_path) == {f"{batch_id}#0": 1, f"{batch_id}#1": 1}
         assert verbs.queue.read(batch_id).records[0].attempts == 1
 
+    @pytest.mark.of_a_state_file
     @pytest.mark.slow
     def test_pressed_at_the_same_moment_from_two_processes(self, tmp_path: Path):
         replay_kills.prepare(tmp_path, 300)
@@ -266,6 +267,7 @@ class TestExactlyOnce:
         assert statuses(verbs, batch_id) == ["pending", "replayed", "pending", "pending"]
         assert "landed_otherwise" in verbs.queue.read(batch_id).records[2].reasons
 
+    @pytest.mark.of_a_state_file
     @pytest.mark.slow
     def test_killed_at_random_moments(self):
         for done_, found in replay_kills.trials(2, 200, random.Random(11)):

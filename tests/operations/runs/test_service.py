@@ -543,6 +543,7 @@ def test_progress_is_in_the_ledger_while_the_run_goes_on(tmp_path: Path, market:
         service.wait(run_id, WAIT)
 
 
+@pytest.mark.of_a_state_file
 def test_a_ledger_locked_for_a_while_loses_nothing(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

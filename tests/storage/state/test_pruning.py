@@ -20,6 +20,7 @@ from ffe_core.storage.state.runs import NewRun, RunStore, run_log, run_series
 from ffe_core.storage.state.schedules import notices, schedules, ticks
 
 BTC, ETH = Series("BTCUSD", "1h", "coinbase"), Series("ETHUSD", "1h", "coinbase")
+pytestmark = pytest.mark.both_states
 NOW = time.time()
 OLD, CUT, YOUNG = NOW - 90 * 86_400, NOW - 60 * 86_400, NOW - 30 * 86_400
 
@@ -138,6 +139,7 @@ def test_audit_rows_go_and_one_that_is_not_complete_stays(database: Database):
     assert left(database, audit_rows) == {2, 3}
 
 
+@pytest.mark.of_a_state_file
 def test_space_that_holds_nothing_is_given_back(database: Database):
     for _ in range(40):
         run(database, run_states.COMPLETE, OLD)

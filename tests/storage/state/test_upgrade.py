@@ -77,6 +77,7 @@ class TestANewDatabase:
             "imported_files",
             "findings",
             "checked_series",
+            "places",
         }
         other.dispose()
 
