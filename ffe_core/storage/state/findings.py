@@ -17,7 +17,7 @@ from ffe_core.errors import InputError
 from ffe_core.series import Series
 from ffe_core.storage.files import strict
 from ffe_core.storage.rows import columns_of, portions, read_rows
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import ID, Database, metadata
 
 OPEN, ACCEPTED, GONE = "open", "accepted", "gone"
 FINDING_STATES = (OPEN, ACCEPTED, GONE)
@@ -25,7 +25,7 @@ FINDING_STATES = (OPEN, ACCEPTED, GONE)
 findings = sa.Table(
     "findings",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", ID, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("severity", sa.String, nullable=False),
     sa.Column("asset_pair", sa.String, nullable=False),
