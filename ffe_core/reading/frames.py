@@ -25,7 +25,18 @@ def frame(table: pa.Table, as_: str) -> Any:
     """The table as a pandas.DataFrame, a polars.DataFrame, or as it is."""
     if as_ == "pandas":
         return table.to_pandas()
-    return package("polars").from_arrow(table, rechunk=False) if as_ == "polars" else table
+    return polars_frame(table) if as_ == "polars" else table
+
+
+def polars_frame(table: pa.Table) -> Any:
+    """The table as a polars.DataFrame; categories by themselves, or each chunk of the rest would bring them along."""
+    polars = package("polars")
+    names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    found = polars.from_arrow(table.drop_columns(names) if names else table, rechunk=False)
+    for name in names:
+        category = polars.from_arrow(table[name].combine_chunks()).alias(name)
+        found.insert_column(table.schema.get_field_index(name), category)
+    return found
 
 
 def package(name: str) -> Any:

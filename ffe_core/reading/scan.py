@@ -16,7 +16,7 @@ from ffe_core.insight.aggregate import UTC
 from ffe_core.insight.bars import Moment, ranges_of
 from ffe_core.insight.resample import COUNTS
 from ffe_core.reading.asked import Asked, Lake, asked, lake_of
-from ffe_core.reading.frames import package
+from ffe_core.reading.frames import package, polars_frame
 from ffe_core.reading.load import REASONS, joined, names_of, rows_of, table_of
 from ffe_core.reading.relations import bars_and_versions, unused_name
 from ffe_core.settings import Settings
@@ -98,17 +98,16 @@ class _Scan:
 
 
 def _lazy_frame(scan: _Scan) -> Any:
-    import polars as pl
     from polars.io.plugins import register_io_source
 
-    empty: Any = pl.from_arrow(scan.empty())
+    empty = polars_frame(scan.empty())
 
     def read(columns: list[str] | None, predicate: Any, n_rows: int | None, batch_size: int | None) -> Iterator[Any]:
         used = set(empty.columns if columns is None else columns)
         used |= set() if predicate is None else set(predicate.meta.root_names())
         left = n_rows
         for share in chain(scan.shares(used), [None]):
-            found: Any = empty if share is None else pl.from_arrow(share)
+            found: Any = empty if share is None else polars_frame(share)
             found = found if predicate is None else found.filter(predicate)
             found = found if columns is None else found.select(columns)
             yield found if left is None else found.head(left)

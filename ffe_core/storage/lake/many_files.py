@@ -33,7 +33,7 @@ def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequ
         return None
     moment = pl.Datetime("us", "UTC")
     schema = {name: moment if SCHEMA.field(name).type == TIMESTAMP else pl.Float64() for name in names}
-    files = [folder / path for path in paths]
+    files = [f"{folder}/{path}" for path in paths]
     try:
         frame = pl.scan_parquet(
             files, schema=schema, glob=False, hive_partitioning=False, extra_columns="ignore", use_statistics=False
