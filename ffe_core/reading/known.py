@@ -56,9 +56,9 @@ class Known:
 
 @contextmanager
 def known(settings: Settings, *, is_own_lake: bool) -> Iterator[Known]:
-    """What is known; a reader makes no state database where there is none."""
+    """What is known; a reader makes no state database where there is none and no setting names a server."""
     database = None
-    if is_own_lake and (settings.data_dir / DATABASE_FILE).exists():
+    if is_own_lake and (settings.database or (settings.data_dir / DATABASE_FILE).exists()):
         from ffe_core.storage.state.opening import open_state
 
         try:

@@ -275,3 +275,20 @@ def test_what_has_not_ended_is_still_to_come(lake) -> None:
     [row] = load_candles("BTCUSD", "1d", columns=["missing"], as_="arrow", zone="Etc/UTC").to_pylist()
     assert row["is_complete"] is False
     assert "to_come" in row["missing"] or times.now() // DAY * DAY != today
+
+
+def test_a_state_on_a_server_is_asked_as_the_file_is(lake, monkeypatch) -> None:
+    from ffe_core.errors import StorageError
+    from ffe_core.storage.state import opening
+
+    asked: list[str] = []
+
+    def unreachable(settings: object) -> None:
+        asked.append(settings.database.url)  # type: ignore[attr-defined]
+        raise StorageError("not there")
+
+    monkeypatch.setenv("FFE_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+    monkeypatch.setattr(opening, "open_state", unreachable)
+    put(lake, BTC, flat(HOURS[:24]))
+    assert load_candles("BTCUSD", "1d", zone="Etc/UTC")["is_complete"].tolist() == [True]
+    assert len(asked) == 1
