@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -130,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _import(plan: ImportPlan, request: ImportRequest, settings: Settings, arguments: argparse.Namespace) -> int:
     with run_service(settings) as service:
         imports = Imports(service)
+        gc.freeze()  # the plan of thousands of files stays: each collection would look through all of it
         run_id = imports.start(plan, request, actor(), "command line", lease_wait=settings.lease_wait_seconds)
         results = follow(service, run_id, Progress())
         tidy_after(service, run_id)

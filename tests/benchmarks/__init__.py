@@ -1,6 +1,7 @@
 """What does it cost? One measurement a command; every one prints its ratio beside its goal.
 
 python -m tests.benchmarks.ingest_cpu      cpu seconds from dicts to commit, against the same dicts to one parquet file
+python -m tests.benchmarks.import_files    cpu seconds and memory of importing 7,300 zips, against polars reading them
 python -m tests.benchmarks.peers           cpu seconds for the same dicts, against dlt and ArcticDB
 python -m tests.benchmarks.oanda_bytes     cpu seconds from the bytes of OANDA's answers to commit, against msgspec
 python -m tests.benchmarks.coinbase_bytes  cpu seconds from the bytes of Coinbase's answers to commit, against msgspec
