@@ -81,6 +81,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> list[Exported]
         arguments.provider,
         arguments.known_at,
         arguments.timeframe if derived else None,
+        with_first=True,
     )
     formats = NumberFormats(_NoCatalogue(), lake)
     with calendars(settings, is_own_lake=True) as calendar_of:

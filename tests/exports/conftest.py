@@ -78,7 +78,9 @@ def export(lake: DeltaLakeManager, tmp_path: Path) -> Export:
         span: tuple[Any, Any] = (None, None),
         **more: Any,
     ) -> tuple[Path, list[Exported]]:
-        question = asked(lake, series.asset_pair, series.timeframe, *span, series.provider, known_at, size)
+        question = asked(
+            lake, series.asset_pair, series.timeframe, *span, series.provider, known_at, size, with_first=True
+        )
         place = tmp_path / folder
         with calendars(Settings.load(), is_own_lake=False) as calendar_of:
             done = export_to(place, form, question, calendar_of, lambda _: NumberFormat(2), **more)

@@ -125,11 +125,11 @@ def test_parquet_is_a_file_a_year_with_every_column(export: Export) -> None:
 def test_larger_bars_are_derived_and_say_what_they_are_made_of(export: Export) -> None:
     folder, [done] = export("arrow", BTC, size="1d")
     table = pa.ipc.open_file(folder / "BTCUSDT-1d.arrow").read_all()
-    assert (done.timeframe, done.rows) == ("1d", 2)
+    assert (done.timeframe, done.rows) == ("1d", 3)
     assert [*table.column_names[4:]] == [*VALUES, *COUNTS]
-    assert table["sources"].to_pylist() == [24, 6]
-    assert table["is_complete"].to_pylist() == [True, False]
-    assert table["low"].to_pylist()[0] == min(
+    assert table["sources"].to_pylist() == [20, 24, 6]
+    assert table["is_complete"].to_pylist() == [False, True, False]
+    assert table["low"].to_pylist()[1] == min(
         values[2] for at, values in values_of(BTC).items() if JANUARY <= at < JANUARY + DAY
     )
 
