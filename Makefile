@@ -14,7 +14,7 @@ pages: ## Every page drawn in every state, without a browser
 	$(PYTHON) -m pytest -n 2 --dist worksteal tests/pages --hypothesis-profile=quick
 
 peers: ## The tools that exports are for, each in an environment of its own, for the tests that open files with them
-	for peer in freqtrade backtesters; do \
+	for peer in freqtrade nautilus backtesters; do \
 	  python3 -m venv .peers/$$peer && .peers/$$peer/bin/pip install -q --no-compile -r tests/exports/peers/$$peer.txt || exit 1; done
 
 test: check ## Everything that has to pass before a change lands

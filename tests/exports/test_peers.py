@@ -104,15 +104,15 @@ def test_freqtrade_loads_derived_candles(export: Export) -> None:
 def test_nautilus_reads_every_bar_of_the_catalog(export: Export, series: Series) -> None:
     folder, _ = export("nautilus", series)
     step = "1-HOUR" if series == BTC else "1-MINUTE"
-    found = opened("backtesters", NAUTILUS, folder, f"BTCUSDT.BINANCE-{step}-LAST-EXTERNAL")
+    found = opened("nautilus", NAUTILUS, folder, f"BTCUSDT.BINANCE-{step}-LAST-EXTERNAL")
     assert found == expected(series, series.step)
 
 
 def test_nautilus_reads_days_and_derived_months(export: Export) -> None:
     folder, _ = export("nautilus", DAYS, market="xnas")
-    assert opened("backtesters", NAUTILUS, folder, "AAPL.XNAS-1-DAY-LAST-EXTERNAL") == expected(DAYS, DAYS.step)
+    assert opened("nautilus", NAUTILUS, folder, "AAPL.XNAS-1-DAY-LAST-EXTERNAL") == expected(DAYS, DAYS.step)
     folder, _ = export("nautilus", DAYS, "months", size="1mo", market="xnas")
-    closes, rows = opened("backtesters", NAUTILUS, folder, "AAPL.XNAS-1-MONTH-LAST-EXTERNAL")
+    closes, rows = opened("nautilus", NAUTILUS, folder, "AAPL.XNAS-1-MONTH-LAST-EXTERNAL")
     assert (closes[0], rows[0][0]) == (1_706_745_600, values_of(DAYS)[times_of(DAYS)[0]][0])
 
 
