@@ -34,7 +34,7 @@ _SLOW_FOLDERS = {"benchmarks", "cli", "integration"}
 """Their tests start processes of their own; any other test that does is marked where it stands."""
 
 
-_BOTH_STATES = {"operations"}
+_BOTH_STATES = {"checks", "operations"}
 """Their tests run once more with the state in PostgreSQL; so does any other test that is marked so."""
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3

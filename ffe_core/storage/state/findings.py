@@ -227,11 +227,11 @@ class FindingStore:
 
     def _known(self, connection: sa.Connection, series: Series, kinds: Collection[str] | None) -> list[FindingRow]:
         wanted = [*_of(findings, series), *([] if kinds is None else [findings.c.kind.in_(list(kinds))])]
-        query = sa.select(*columns_of(findings, FindingRow)).where(*wanted).order_by(findings.c.start)
+        query = sa.select(*columns_of(findings, FindingRow)).where(*wanted).order_by(findings.c.start, findings.c.id)
         return read_rows(connection, FindingRow, query)
 
     def _select(self, *wanted: sa.ColumnElement[bool]) -> list[FindingRow]:
-        order = [findings.c[name] for name in ("asset_pair", "timeframe", "provider", "start", "kind")]
+        order = [findings.c[name] for name in ("asset_pair", "timeframe", "provider", "start", "kind", "id")]
         query = sa.select(*columns_of(findings, FindingRow)).where(*wanted).order_by(*order)
         with self._database.read() as connection:
             return read_rows(connection, FindingRow, query)

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ffe_core.errors import DatabaseError
+from ffe_core.storage.files import strict_json
 from ffe_core.storage.sqlite_faults import Fault
 from ffe_core.storage.state import faults
 
@@ -45,13 +46,20 @@ def is_server(url: sa.URL) -> bool:
 def connect(url: sa.URL, **options: Any) -> sa.Engine:
     """An engine for a server. DatabaseError if what speaks to it is not installed."""
     try:
-        engine = sa.create_engine(url, connect_args=_CONNECT, isolation_level="READ COMMITTED", **options)
+        engine = sa.create_engine(
+            url,
+            connect_args=_CONNECT,
+            isolation_level="READ COMMITTED",
+            json_serializer=strict_json,  # the server checks that it is JSON, which has no NaN
+            **options,
+        )
     except ModuleNotFoundError:
         raise DatabaseError(
             f"the database {faults.place_of(url)} needs the package psycopg;"
             " install it with pip install 'ffe-console[postgresql]', then start again",
             faults.CODE + Fault.UNUSABLE,
         ) from None
+    sa.event.listen(engine, "connect", _with_plain_numbers)
     sa.event.listen(engine, "before_cursor_execute", _without_nul, retval=True)
     return engine
 
@@ -65,6 +73,18 @@ def begin(connection: sa.Connection) -> None:
 def size(connection: sa.Connection) -> int:
     """Bytes of the database."""
     return int(connection.scalar(sa.text("SELECT pg_database_size(current_database())")) or 0)
+
+
+def _with_plain_numbers(connection: Any, _: Any) -> None:
+    """Sums and means are whole numbers and floats as they are in a file, not decimals."""
+    from psycopg.adapt import Loader
+
+    class Number(Loader):
+        def load(self, data: Any) -> int | float:
+            text = bytes(data).decode()
+            return int(text) if text.lstrip("-").isdigit() else float(text)
+
+    connection.adapters.register_loader("numeric", Number)
 
 
 def _without_nul(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:

@@ -14,6 +14,7 @@ from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.opening import acknowledge, open_state, state_is_missing, state_notice
 from tests.ingestion.fakes import FakeProvider, hours, ingester, records, run
 
+pytestmark = pytest.mark.of_a_state_file
 DAY = hours(0, 24)
 
 

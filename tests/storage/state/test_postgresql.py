@@ -22,6 +22,7 @@ from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import Database, waits_on
 from ffe_core.storage.state.opening import open_state, state_notice
 from ffe_core.storage.state.runs import NewRun, RunStore
+from ffe_core.storage.state.schedules import ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
 from tests.postgresql import PASSWORD, Server, running
 from tests.processes import at_once
@@ -191,6 +192,23 @@ def test_a_run_of_any_number_can_be_asked_for(database: Database):
     asked = NewRun("backfill", "coinbase", "resume", 0, 1, (BTC,), "ann", "console", "me", 2**40)
     run_id = RunStore(database).add(asked)
     assert RunStore(database).get(run_id).parent_id == 2**40
+
+
+def test_sums_and_means_are_plain_numbers(database: Database):
+    runs = RunStore(database)
+    run_id = runs.add(NewRun("backfill", "coinbase", "resume", 0, 1, (BTC,), "ann", "console", "me"))
+    runs.update_series(run_id, {0: {"records": 5, "pages_done": 1, "pages_planned": 3}})
+    [found], _ = runs.find()
+    assert (type(found.records_total), found.records_total) == (int, 5)
+    assert (type(found.progress), round(found.progress, 3)) == (float, 0.333)
+    with database.read() as connection:
+        assert type(connection.scalar(sa.text("SELECT avg(count) FROM (VALUES (1), (2)) AS of(count)"))) is float
+
+
+def test_a_number_that_json_lacks_is_kept_as_text(database: Database):
+    store = ScheduleStore(database)
+    store.add_notice("test", "a text", {"share": float("nan")}, "pending")
+    assert [notice.details for notice in store.notices()] == [{"share": "NaN"}]
 
 
 def test_its_size_is_told_and_vacuum_left_to_the_server(database: Database):
