@@ -33,6 +33,7 @@ from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, run
 from tests.pace import examples
 
+pytestmark = pytest.mark.both_states
 ETH = Series("ETHUSD", "1h", "coinbase")
 DAY = 24 * HOUR
 CALENDARS: tuple[MarketCalendar, ...] = (
@@ -199,6 +200,7 @@ def test_files_read_once_give_the_same_runs_as_a_look_at_every_row(batches: list
             }
 
 
+@pytest.mark.of_a_state_file
 def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

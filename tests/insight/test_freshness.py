@@ -17,6 +17,7 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.runs import NewRun, RunStore
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, records, run
 
+pytestmark = pytest.mark.both_states
 EURO = Series("EURUSD", "1h", "oanda")
 SHARE = Series("AAPL", "1d", "alpha_vantage")
 

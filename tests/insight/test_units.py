@@ -27,6 +27,7 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.instruments import InstrumentStore
 from tests.insight.lakes import HOUR, JANUARY, put
 
+pytestmark = pytest.mark.both_states
 EUR = Series("EURUSD", "1h", "oanda")
 FLOATS = st.floats(1e-18, 1e15)
 
