@@ -12,6 +12,7 @@ import numpy as np
 
 from ffe_core.candles import VALUES
 from ffe_core.checks.engine import check_pair
+from ffe_core.checks.known_splits import known_splits
 from ffe_core.checks.model import NOTICE, Check
 from ffe_core.checks.own import PREFIX, Trial, check_of, says, trial
 from ffe_core.checks.table import CHECKS, chosen
@@ -194,7 +195,12 @@ class Checks:
         def marked(series: Series) -> Any:
             return stores.acknowledged.ranges(series, -(2**62), 2**62)
 
-        return Around(partial(calendar_of, settings=self._service.settings), marked, lambda series: {})
+        splits = known_splits(self._service.settings.data_dir)
+
+        def factors(series: Series) -> Mapping[int, float]:
+            return splits.get(series.asset_pair, {})
+
+        return Around(partial(calendar_of, settings=self._service.settings), marked, factors)
 
     def _checked(self, pair: str, kinds: Sequence[str] | None, as_known_at: Moment | None = None) -> list[Checked]:
         lake = self._service.lake
