@@ -131,6 +131,18 @@ def test_a_finding_is_found_again_accepted_until_its_bars_change_and_gone(tmp_pa
     assert store.count_open() == {}
 
 
+def test_findings_of_what_is_not_stored_any_more_go(tmp_path: Path, store: FindingStore) -> None:
+    lake, made = DeltaLakeManager(tmp_path / "lake"), minutes(3)
+    faults.spike(np.random.default_rng(2), made, 2_000)
+    put(lake, made)
+    store.record(checked(lake), list(CHECKS))
+    assert store.let_go({MINUTES}) == 0
+    assert [row.state for row in store.find()] == [OPEN]
+    assert store.let_go(set()) == 1
+    assert [row.state for row in store.find()] == [GONE]
+    assert store.scores("notice") == {}
+
+
 def test_only_the_kinds_that_were_checked_go(tmp_path: Path, store: FindingStore) -> None:
     lake, made = DeltaLakeManager(tmp_path / "lake"), minutes(3)
     faults.spike(np.random.default_rng(2), made, 2_000)

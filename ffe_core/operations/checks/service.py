@@ -17,6 +17,7 @@ from ffe_core.checks.model import NOTICE, Check
 from ffe_core.checks.own import PREFIX, Trial, check_of, says, trial
 from ffe_core.checks.table import CHECKS, chosen
 from ffe_core.checks.windows import Around
+from ffe_core.counts import many
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.bars import Moment
 from ffe_core.insight.coverage import calendar_of
@@ -213,6 +214,12 @@ class Checks:
             return {"state": run_states.COMPLETE, "result": {"pair": row.asset_pair, "status": "success", **result}}
 
         await one_by_one(self._service, run_id, rows, one)
+        await run_to_completion(self._let_go)
+
+    def _let_go(self) -> None:
+        gone = self.findings.let_go({summary.series for summary in stored_series(self._service.lake)})
+        if gone:
+            run_log.say(f"{many(gone, 'finding')} of series that are not stored any more: gone")
 
     def _one_pair(self, pair: str, kinds: Sequence[str] | None) -> dict[str, Any]:
         began = time.monotonic()

@@ -171,6 +171,17 @@ class FindingStore:
             _note_checked(connection, done, moment)
         return counts | {"gone": len(left)}
 
+    def let_go(self, stored: Collection[Series]) -> int:
+        """Let findings and scores of series go that are not stored any more; how many findings."""
+        with self._database.write() as connection:
+            gone = {id_: one for id_, one in self._not_gone(connection) if one not in stored}
+            for some in portions(list(gone)):
+                values = {"state": GONE, "last_at": time.time()}
+                connection.execute(findings.update().where(findings.c.id.in_(some)).values(**values))
+            for series in set(gone.values()):
+                connection.execute(checked_series.delete().where(*_of(checked_series, series)))
+        return len(gone)
+
     def decide(self, ids: Sequence[int], state: str, actor: str, reason: str) -> list[FindingRow]:
         """Accept findings as their bars are now, or open them again; those changed. InputError for one not known."""
         rows = self.get(ids)
@@ -224,6 +235,11 @@ class FindingStore:
             rows = connection.execute(sa.select(*(checked_series.c[name] for name in (*names, "at", "bars")))).all()
         found = [(Series(*row[:3]), row[3], int(row[4])) for row in rows]
         return {one: SeriesScore(one, at, bars, *faulty.get(one, (0, 0))) for one, at, bars in found}
+
+    def _not_gone(self, connection: sa.Connection) -> list[tuple[int, Series]]:
+        columns = [findings.c[name] for name in ("id", "asset_pair", "timeframe", "provider")]
+        rows = connection.execute(sa.select(*columns).where(findings.c.state != GONE))
+        return [(id_, Series(pair, timeframe, provider)) for id_, pair, timeframe, provider in rows]
 
     def _known(self, connection: sa.Connection, series: Series, kinds: Collection[str] | None) -> list[FindingRow]:
         wanted = [*_of(findings, series), *([] if kinds is None else [findings.c.kind.in_(list(kinds))])]
