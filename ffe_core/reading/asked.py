@@ -20,7 +20,7 @@ from ffe_core.instruments.lists import split_names
 from ffe_core.instruments.matching import meant
 from ffe_core.locations import lake_address
 from ffe_core.series import Series
-from ffe_core.settings import Settings
+from ffe_core.settings import Config, Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.timeframes import TIMEFRAMES, seconds
@@ -82,11 +82,14 @@ def asked(
     return Asked(snapshot, series, first, last, moment, size)
 
 
-def lake_of(lake: Lake | None, settings: Settings) -> DeltaLakeManager:
-    """The lake that is meant; the one of the settings if none is named. InputError for a place that cannot be."""
+def lake_of(lake: Lake | None, config: Config | Settings | None) -> DeltaLakeManager:
+    """The lake that is meant; the one of the settings if none is named. InputError for a place that cannot be.
+
+    Settings are a quarter of what a year of hourly bars takes, so they are read where they are needed only.
+    """
     if isinstance(lake, DeltaLakeManager):
         return lake
-    return _opened(settings.lake_uri if lake is None else lake_address(lake, "lake"))
+    return _opened(Settings.load(config).lake_uri if lake is None else lake_address(lake, "lake"))
 
 
 @lru_cache(maxsize=8)

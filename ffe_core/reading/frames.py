@@ -31,7 +31,8 @@ def frame(table: pa.Table, as_: str) -> Any:
 def polars_frame(table: pa.Table) -> Any:
     """The table as a polars.DataFrame; categories by themselves, or each chunk of the rest would bring them along."""
     polars = package("polars")
-    names = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    is_in_chunks = any(column.num_chunks > 1 for column in table.columns)
+    names = [field.name for field in table.schema if is_in_chunks and pa.types.is_dictionary(field.type)]
     found = polars.from_arrow(table.drop_columns(names) if names else table, rechunk=False)
     for name in names:
         category = polars.from_arrow(table[name].combine_chunks()).alias(name)

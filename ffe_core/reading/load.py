@@ -20,7 +20,7 @@ from ffe_core.reading.asked import Asked, Lake, asked, lake_of
 from ffe_core.reading.frames import checked_as, frame
 from ffe_core.reading.known import Known, known
 from ffe_core.series import Series
-from ffe_core.settings import Settings
+from ffe_core.settings import Config, Settings
 from ffe_core.storage.lake.current_rows import current_rows
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.times import Instant
@@ -66,27 +66,28 @@ def load_candles(
     and what there is; PackageMissing what is to be installed; StorageError what cannot be read.
     """
     checked_as(as_)
-    settings = Settings.load(config)
-    place = lake_of(lake, settings)
+    place = lake_of(lake, config)
     span = start, end
     question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
-    return frame(table_of(question, columns, settings, is_own_lake=lake is None), as_)
+    return frame(table_of(question, columns, config, is_own_lake=lake is None), as_)
 
 
 def table_of(
-    question: Asked, columns: Sequence[str] | None, settings: Settings, *, is_own_lake: bool = True
+    question: Asked, columns: Sequence[str] | None, config: Config | Settings | None, *, is_own_lake: bool = True
 ) -> pa.Table:
     """The answer to a question as an Arrow table, its columns as `load_candles` says."""
     names = names_of(question, columns)
-    return joined(question.series, rows_of(question, names, settings, is_own_lake=is_own_lake), names)
+    return joined(question.series, rows_of(question, names, config, is_own_lake=is_own_lake), names)
 
 
-def rows_of(question: Asked, names: Sequence[str], settings: Settings, *, is_own_lake: bool) -> list[pa.Table]:
+def rows_of(
+    question: Asked, names: Sequence[str], config: Config | Settings | None, *, is_own_lake: bool
+) -> list[pa.Table]:
     """The bars of each series: timestamp, `names` and perhaps more."""
     if question.size is None:
         span = question.start, question.end
         return current_rows(question.snapshot, question.series, *span, names, question.known_at)
-    return _resampled(question, settings, is_own_lake=is_own_lake, with_reasons=REASONS in names)
+    return _resampled(question, Settings.load(config), is_own_lake=is_own_lake, with_reasons=REASONS in names)
 
 
 def names_of(question: Asked, columns: Sequence[str] | None) -> list[str]:

@@ -44,11 +44,10 @@ def price_matrix(
     checked_as(as_)
     if field not in VALUES:
         raise InputError(f"{field!r} is unknown; use one of {', '.join(VALUES)}", field="field")
-    settings = Settings.load(config)
-    place = lake_of(lake, settings)
+    place = lake_of(lake, config)
     span = start, end
     question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
-    rows = rows_of(question, [field], settings, is_own_lake=lake is None)
+    rows = rows_of(question, [field], config, is_own_lake=lake is None)
     table = _side_by_side([one.asset_pair for one in question.series], rows, field)
     found = frame(table, as_)
     return found.set_index("timestamp") if as_ == "pandas" else found

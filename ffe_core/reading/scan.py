@@ -55,7 +55,7 @@ def scan_candles(
         raise InputError(f"{as_!r} is unknown; use one of {', '.join(_TOOLS)}", field="as_")
     package(as_)
     settings = Settings.load(config)
-    place = lake_of(lake, settings)
+    place = lake_of(lake, config)
     span = start, end
     question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
     names = names_of(question, columns)
