@@ -265,7 +265,7 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
 
 def press(icon: str, key: str, meaning: str, shortcut: str, verb: Callable[[], None], disabled: bool = False) -> None:
     st.button(
-        "",
+        meaning,
         icon=f":material/{icon}:",
         key=f"candles_{key}",
         on_click=verb,

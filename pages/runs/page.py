@@ -12,6 +12,7 @@ from ffe_core.instruments.matching import matching_names
 from ffe_core.instruments.names import likely_name
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
+from pages.runs.grid import LEGEND, MOST_RUNS, grid
 from pages.widgets import (
     arrived,
     duration,
@@ -45,6 +46,7 @@ SOURCES = {
 }
 MOST_PAGES = 1_000_000
 KINDS = ("backfill", "import", "replay", "refetch", run_states.UPKEEP, run_states.CHECK)
+VIEWS = {"list": "List", "grid": "Grid"}
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
 KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 
@@ -57,6 +59,7 @@ def prefill() -> None:
     state.runs_kind = from_url("kind", one_of(KINDS), None)
     state.runs_provider = from_url("provider", one_of(source_names()), None)
     state.runs_pair = from_url("pair", likely_name, "")
+    state.runs_view = from_url("view", one_of(VIEWS), "list")
     state.runs_by = from_url("by", one_of(SOURCES), None)
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
     state.runs_page = from_url("page", page_number, 1)
@@ -104,6 +107,7 @@ def filters() -> None:
         provider=state.runs_provider,
         pair=state.runs_pair,
         by=state.runs_by,
+        view=state.runs_view if state.runs_view != "list" else None,
         since=next(key for key, label in KEYS.items() if label == state.runs_since).replace("any", ""),
         page=state.runs_page if state.runs_page > 1 else None,
     )
@@ -180,6 +184,10 @@ def table() -> None:
         if not rows:
             empty(total)
             return
+        if st.session_state.runs_view == "grid":
+            squares(rows, total)
+            leave()
+            return
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
@@ -212,8 +220,21 @@ def table() -> None:
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
+    leave()
+
+
+def leave() -> None:
+    """A fragment does not go to another page; the whole page does."""
     if is_leaving():
         st.rerun()
+
+
+def squares(rows: Sequence[RunSummary], total: int) -> None:
+    """The newest of the found runs against their series."""
+    shown = [run for run in rows if run.kind != run_states.UPKEEP][:MOST_RUNS]
+    left_out = grid(shown, service().runs.series_states([run.id for run in shown]))
+    more = f" {many(left_out, 'series', 'series')} more have no room; filter by pair." if left_out else ""
+    st.caption(f"The newest {len(shown)} of {many(total, 'run')}, the newest on the right: {LEGEND}.{more}")
 
 
 def empty(total: int) -> None:
@@ -227,8 +248,8 @@ def empty(total: int) -> None:
 
 
 def clear() -> None:
-    for key in ("runs_states", "runs_kind", "runs_provider", "runs_pair", "runs_since", "runs_by", "runs_page"):
-        st.session_state.pop(key, None)
+    for name in ("view", "states", "kind", "provider", "pair", "since", "by", "page"):
+        st.session_state.pop(f"runs_{name}", None)
     st.query_params.clear()
 
 
@@ -237,6 +258,14 @@ prefill()
 notes()
 with section("The filters"):
     filters()
+    st.segmented_control(
+        "View",
+        list(VIEWS),
+        key="runs_view",
+        format_func=VIEWS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+    )
 table()
 with section("The pages"):
     _, matching = found()

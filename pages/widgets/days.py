@@ -55,7 +55,10 @@ class Days:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.text_input("From (UTC)", key=self._start, placeholder="2024-01-31", width=170)
             st.text_input("To (UTC), day included", key=self._end, placeholder="2024-01-31", width=170)
-            with st.popover("", icon=":material/calendar_month:", help="Choose days in a calendar"):
+            with (
+                st.container(key=f"{self.key}_icon", width="content"),
+                st.popover("Choose days in a calendar", icon=":material/calendar_month:", help="Choose days"),
+            ):
                 self._calendar()
         for problem in filter(None, self._wrong()):
             st.caption(f":red[:material/error: {plain(problem)}]")

@@ -5,6 +5,7 @@ Rules of axe-core (MPL-2.0) at impact serious and critical: contrast AA, a name 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ KNOWN = {
     "listitem": "[data-testid=stSidebarNavItems] li",
 }
 """What is Streamlit's own, by rule: the elements it is known of."""
+
+
+NAMELESS = re.compile(r'- (button|link|textbox|combobox|checkbox|radio|slider|spinbutton)\b(?! "(?!\w+ icon\b)[^"])')
+"""A line of Playwright's picture of what a screen reader gets: a control with no name, or that of an icon's font."""
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +56,20 @@ def said(node: dict[str, Any]) -> str:
     return f"{node['html'][:200]} {'; '.join(why)[:300]}"
 
 
+def unnamed(page: Page) -> Iterator[str]:
+    """Controls without a name of their own; axe-core takes that of an icon's font for one."""
+    for line in page.get_by_test_id("stMain").aria_snapshot().splitlines():
+        control = re.match(
+            r"- (button|link|textbox|combobox|checkbox|radio|slider|spinbutton)\b(?! \"[^\"])", line.strip()
+        )
+        if control or re.search(r'^\s*- button "\w+ icon', line):
+            yield f"no name: {line.strip()}"
+
+
 def looked_at(visitor: Visitor) -> list[str]:
     visitor.page.wait_for_load_state("networkidle")
     settled(visitor.page)
-    return [f"{visitor.page.url}: {one}" for one in found(visitor.page)]
+    return [f"{visitor.page.url}: {one}" for one in (*found(visitor.page), *unnamed(visitor.page))]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -85,13 +100,21 @@ def gaps_to_mark(visitor: Visitor) -> None:
     visitor.click("coverage_cell_mark")
 
 
+def the_grid_of_runs(visitor: Visitor) -> None:
+    visitor.open("/runs?view=grid")
+    visitor.at("runs_grid").get_by_role("button").first.wait_for()
+
+
 def a_watermark_to_rewind(visitor: Visitor) -> None:
     visitor.open("/watermarks?series=BTCUSD/1h/coinbase")
     visitor.click("watermarks_rewind")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("opened", [more_of_candles, a_record, a_new_schedule, gaps_to_mark, a_watermark_to_rewind])
+@pytest.mark.parametrize(
+    "opened",
+    [more_of_candles, a_record, a_new_schedule, gaps_to_mark, the_grid_of_runs, a_watermark_to_rewind],
+)
 def test_nothing_that_opens_has_a_grave_fault(
     serve: Serve, visit: Visit, full: Path, opened: Callable[[Visitor], None], scheme: str
 ) -> None:

@@ -215,6 +215,14 @@ class LastRun(RunSeries):
     created_at: float
 
 
+class SeriesState(NamedTuple):
+    """What became of a series in a run."""
+
+    run_id: int
+    series: Series
+    state: str
+
+
 class RunCounts(NamedTuple):
     """What one run brought, and when it was asked for, epoch seconds."""
 
@@ -376,6 +384,18 @@ class RunStore:
         with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
             return read_rows(connection, RunSummary, query), total
+
+    def series_states(self, run_ids: Sequence[int], most: int = 5_000) -> list[SeriesState]:
+        """What became of each series in these runs, those of the newest run first; `most` of them."""
+        row = run_series.c
+        query = (
+            sa.select(row.run_id, row.asset_pair, row.timeframe, row.provider, row.state)
+            .where(row.run_id.in_(run_ids))
+            .order_by(row.run_id.desc(), row.number)
+            .limit(most)
+        )
+        with self._database.read() as connection:
+            return [SeriesState(run, Series(*series), state) for run, *series, state in connection.execute(query)]
 
     def counts_since(self, since: float, most: int = 2_000) -> list[RunCounts]:
         """What each run since an instant brought, the newest `most` of them."""
