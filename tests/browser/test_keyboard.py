@@ -15,6 +15,7 @@ from tests.browser.test_palette import chosen
 FOCUSED = r"""() => {
     let at = document.activeElement
     while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement
+    if (at?.tagName === "MAIN") return ""
     return at?.getAttribute("aria-label") || at?.innerText?.replace(/\s+/g, " ") || ""
 }"""
 RING = """() => {
