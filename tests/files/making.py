@@ -67,6 +67,10 @@ class Form:
     has_volume: bool = True
     pair: str = ""
 
+    def __str__(self) -> str:
+        """Its name in a test, the same in every process."""
+        return f"{self.profile} {self.path}"
+
     @property
     def candles(self) -> list[Candle]:
         return candles(self.timeframe)
