@@ -12,6 +12,7 @@ python -m tests.benchmarks.request_rate    requests a second against a slow exch
 python -m tests.benchmarks.coverage        coverage of a hundred pairs, against reading the timestamps of the same files
 python -m tests.benchmarks.checks          all checks over years of series against reading their columns once
 python -m tests.benchmarks.aged            a commit after ten thousand with upkeep, against one on a fresh table
+python -m tests.benchmarks.small_commits   a one-bar commit with its share of upkeep, against release 0.1.0
 python -m tests.benchmarks.tick            a tick of fifty series with a bar each, against release 0.1.0
 python -m tests.benchmarks.chart_month     a month of a chart out of twenty million rows, against a plain file of it
 python -m tests.benchmarks.read            a year of one pair and of a hundred as frames, against a plain file of it

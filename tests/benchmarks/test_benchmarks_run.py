@@ -22,6 +22,7 @@ from tests.benchmarks import (
     oanda_bytes,
     read,
     request_rate,
+    small_commits,
     startup,
     tick,
 )
@@ -49,27 +50,16 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         (instruments, 200, 3),
         (checks, 2, 2),
         pytest.param(
+            small_commits,
+            100,
+            2,
+            marks=pytest.mark.skipif(not tick.has_history(), reason="no history to take 0.1.0 from"),
+        ),
+        pytest.param(
             tick, 3, 1, marks=pytest.mark.skipif(not tick.has_history(), reason="no history to take 0.1.0 from")
         ),
     ],
-    ids=[
-        "ingest_cpu",
-        "ingest_memory",
-        "import_files",
-        "oanda_bytes",
-        "coinbase_bytes",
-        "loop_stall",
-        "request_rate",
-        "coverage",
-        "chart_month",
-        "read",
-        "aged",
-        "dead_letter_pages",
-        "startup",
-        "instruments",
-        "checks",
-        "tick",
-    ],
+    ids=lambda value: value.__name__.rpartition(".")[2] if isinstance(value, ModuleType) else None,
 )
 def test_a_benchmark_prints_its_ratios_beside_their_goals(
     module: ModuleType, size: int, ratios: int, capsys: pytest.CaptureFixture[str]

@@ -79,7 +79,7 @@ def compare(size: int, repetitions: int) -> Verdict:
     ticks = 10 if repetitions > 1 else 2
     with tempfile.TemporaryDirectory() as name:
         options: Options = {"series": size, "ticks": ticks}
-        sides: dict[str, Options] = {"0.1.0": {**options, TREE: str(_released(Path(name)))}, "now": options}
+        sides: dict[str, Options] = {"0.1.0": {**options, TREE: str(released(Path(name)))}, "now": options}
         found = sample("tests.benchmarks.tick", sides, repetitions)
     table = [["build", "cpu, ms", "each process", "wall, ms", "commits"]]
     for side, numbers in found.items():
@@ -103,7 +103,7 @@ def has_history() -> bool:
     return looked.returncode == 0
 
 
-def _released(folder: Path) -> Path:
+def released(folder: Path) -> Path:
     """The package as release 0.1.0 had it, out of the history."""
     done = subprocess.run(["git", "archive", BEFORE, "ffe_core"], cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
