@@ -46,7 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.columns", "ffe_core.series", "ffe_core.settings"),
     ("ffe_core.validation",),
     ("ffe_core.providers", "ffe_core.files", "ffe_core.storage.leases", "ffe_core.storage.watermark_store"),
-    ("ffe_core.storage.state", "ffe_core.storage.dead_letters", "ffe_core.rules"),
+    ("ffe_core.storage.state", "ffe_core.storage.dead_letters", "ffe_core.rules", "ffe_core.adjustments"),
     ("ffe_core.storage.lake",),
     ("ffe_core.completeness", "ffe_core.results", "ffe_core.storage.stores"),
     ("ffe_core.ingestion",),
@@ -55,6 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.exports",),
     ("ffe_core.checks",),
     (
+        "ffe_core.operations.adjustments",
         "ffe_core.operations.leader",
         "ffe_core.operations.corrections",
         "ffe_core.operations.instruments",

@@ -12,6 +12,7 @@ from typing import NoReturn
 from ffe_core.errors import InputError
 
 VERBS = {
+    "actions": "splits and cash dividends of shares, by which prices can be adjusted when they are read",
     "backfill": "bring candles into the lake",
     "check": "whether what is stored agrees: bars with each other, sources, units, splits",
     "console": "start the web console",

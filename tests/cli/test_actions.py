@@ -1,0 +1,35 @@
+"""`actions` as a process: what is put on record, listed, refused and taken out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.test_backfill import run
+
+WHY = ("--reason", "announced")
+
+
+def test_splits_and_dividends_are_put_on_record_listed_and_taken_out(tmp_path: Path) -> None:
+    assert run(tmp_path, "actions", "add", "aapl", "2014-06-09", "--split", "7:1", *WHY).returncode == 0
+    done = run(tmp_path, "actions", "add", "AAPL", "2014-05-08", "--dividend", "3.29", *WHY, "--json")
+    assert json.loads(done.stdout)["added"] is True
+    listed = json.loads(run(tmp_path, "actions", "list", "--pairs", "AAPL", "--json").stdout)["actions"]
+    assert [(one["day"], one["kind"], one["value"]) for one in listed] == [
+        ("2014-05-08", "dividend", "3.29"),
+        ("2014-06-09", "split", "7:1"),
+    ]
+    gone = run(tmp_path, "actions", "remove", "AAPL", "2014-05-08", "--dividend", "--reason", "wrong")
+    assert "is out of" in gone.stdout
+    assert "7:1" in run(tmp_path, "actions", "list").stdout
+
+
+def test_bad_input_is_one_sentence_and_status_2(tmp_path: Path) -> None:
+    for words, said in (
+        (["2014-06-09", "--split", "7"], "split: '7' is no split; write new shares for old ones, as 7:1"),
+        (["2014-06-09", "--split", "7:0"], "split: '7:0' is no split"),
+        (["2014-06-09", "--dividend", "-3"], "dividend"),
+        (["9 June", "--split", "7:1"], "day: '9 June' is no day; write it as 2014-06-09"),
+    ):
+        done = run(tmp_path, "actions", "add", "AAPL", *words, *WHY)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
