@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ffe_core import times
+from ffe_core.adjustments.actions import Actions
+from ffe_core.adjustments.factors import Steps, checked_adjustment
 from ffe_core.calendars.zones import from_local
 from ffe_core.candles import table_name
 from ffe_core.errors import InputError
+from ffe_core.insight.adjusted import require_on_record, steps_of
 from ffe_core.insight.aggregate import UTC, BarSize, fits, size_named
 from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.insight.stored import is_stored, providers_of, require_stored
@@ -40,6 +43,10 @@ class Asked:
     """Epoch microseconds; None for the current view."""
     size: BarSize | None
     """What to resample to; None for bars as they are stored."""
+    adjust: str | None = None
+    """What values are adjusted for; None for bars as they were traded."""
+    steps: Mapping[Series, Steps] = field(default_factory=dict)
+    """What each series is adjusted by."""
 
     def source_range(self) -> tuple[int, int]:
         """The range in which the stored bars open that these are made of."""
@@ -80,6 +87,23 @@ def asked(
     if with_first and start is None and size is not None:
         first = int(size.buckets(np.array([first]))[0])
     return Asked(snapshot, series, first, last, moment, size)
+
+
+def adjusted(question: Asked, adjust: str | None, config: Config | Settings | None) -> Asked:
+    """The same question of bars adjusted by the splits and dividends on record in the settings' data directory.
+
+    InputError for an adjustment that there is not, if nothing is on record of it, and as `steps_of`; StorageError.
+    """
+    if checked_adjustment(adjust) is None:
+        return question
+    assert adjust is not None
+    actions = Actions(Settings.load(config).data_dir)
+    require_on_record(actions, adjust)
+    start = question.source_range()[0]
+    found = {
+        one: steps_of(actions, adjust, question.snapshot, one, start, question.known_at) for one in question.series
+    }
+    return replace(question, adjust=adjust, steps=found)
 
 
 def lake_of(lake: Lake | None, config: Config | Settings | None) -> DeltaLakeManager:

@@ -16,7 +16,7 @@ from ffe_core.insight.gaps import Seen
 from ffe_core.insight.reasons import reasons
 from ffe_core.insight.resample import COUNTS, resample
 from ffe_core.insight.stored import covered
-from ffe_core.reading.asked import Asked, Lake, asked, lake_of
+from ffe_core.reading.asked import Asked, Lake, adjusted, asked, lake_of
 from ffe_core.reading.frames import checked_as, frame
 from ffe_core.reading.known import Known, known
 from ffe_core.series import Series
@@ -28,7 +28,9 @@ from ffe_core.times import Instant
 _KEYS = ("timestamp", "asset_pair")
 REASONS = "missing"
 """The column that says why a resampled bar is not complete."""
-_NAMES = pa.dictionary(pa.int32(), pa.string())
+ADJUSTMENT = "adjustment"
+"""The column that says what the values are adjusted for."""
+NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
 def load_candles(
@@ -43,6 +45,7 @@ def load_candles(
     as_: str = "pandas",
     *,
     zone: str = UTC,
+    adjust: str | None = None,
     lake: Lake | None = None,
     config: Mapping[str, Any] | Settings | None = None,
 ) -> Any:
@@ -61,6 +64,10 @@ def load_candles(
     such as "1 dead_lettered, 2 to_come", kinds as in `insight.reasons`, null for a complete one. A derived timeframe is
     made of the stored one that holds most of the range.
 
+    `adjust` "splits" or "all" (cash dividends too) adjusts values backward by what is on record in the data directory,
+    as `adjustments.factors.steps` says: what is stored stays raw, larger bars are made of adjusted ones, and a column
+    `adjustment` says it of every row. With `as_known_at` only ex-days up to that moment count.
+
     Returns a pandas.DataFrame, or a polars.DataFrame or pyarrow.Table for `as_` "polars" or "arrow". `lake` is another
     place than the settings' own, `config` settings as for the ingesters. InputError names the argument that is wrong
     and what there is; PackageMissing what is to be installed; StorageError what cannot be read.
@@ -69,6 +76,7 @@ def load_candles(
     place = lake_of(lake, config)
     span = start, end
     question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
+    question = adjusted(question, adjust, config)
     return frame(table_of(question, columns, config, is_own_lake=lake is None), as_)
 
 
@@ -85,17 +93,32 @@ def rows_of(
 ) -> list[pa.Table]:
     """The bars of each series: timestamp, `names` and perhaps more."""
     if question.size is None:
-        span = question.start, question.end
-        return current_rows(question.snapshot, question.series, *span, names, question.known_at)
-    return _resampled(question, Settings.load(config), is_own_lake=is_own_lake, with_reasons=REASONS in names)
+        rows = _stored(question, question.start, question.end, [name for name in names if name != ADJUSTMENT])
+    else:
+        rows = _resampled(question, Settings.load(config), is_own_lake=is_own_lake, with_reasons=REASONS in names)
+    return [_labelled(table, question.adjust) for table in rows] if ADJUSTMENT in names else rows
+
+
+def _stored(question: Asked, start: int, end: int, names: Sequence[str]) -> list[pa.Table]:
+    """The stored bars of each series, adjusted if that is asked for."""
+    rows = current_rows(question.snapshot, question.series, start, end, names, question.known_at)
+    if question.adjust is None:
+        return rows
+    return [question.steps[one].adjusted(table) for one, table in zip(question.series, rows, strict=True)]
+
+
+def _labelled(rows: pa.Table, adjust: str | None) -> pa.Table:
+    codes = pa.array(np.zeros(rows.num_rows, np.int32))
+    return rows.append_column(ADJUSTMENT, pa.DictionaryArray.from_arrays(codes, pa.array([adjust], pa.string())))
 
 
 def names_of(question: Asked, columns: Sequence[str] | None) -> list[str]:
     """The columns beside timestamp and pair. InputError for one that these bars do not have."""
+    chosen, label = _chosen(question, columns), [] if question.adjust is None else [ADJUSTMENT]
     if question.size is None:
-        return _chosen(question, columns)
-    chosen = _chosen(question, columns)
-    return [*(name for name in chosen if name in VALUES), *COUNTS, *(name for name in chosen if name == REASONS)]
+        return [*chosen, *label]
+    values, why = (name for name in chosen if name in VALUES), (name for name in chosen if name == REASONS)
+    return [*values, *COUNTS, *why, *label]
 
 
 def _chosen(question: Asked, columns: Sequence[str] | None) -> list[str]:
@@ -103,7 +126,8 @@ def _chosen(question: Asked, columns: Sequence[str] | None) -> list[str]:
         return list(VALUES)
     if isinstance(columns, str):
         raise InputError(f"{columns!r} is one text; give a list, for example [{columns!r}]", field="columns")
-    given = list(dict.fromkeys(name for name in columns if name not in _KEYS))
+    fixed = _KEYS if question.adjust is None else (*_KEYS, ADJUSTMENT)
+    given = list(dict.fromkeys(name for name in columns if name not in fixed))
     if question.size is None:
         return list(checked_columns(given))
     there = (*VALUES, *COUNTS, REASONS)
@@ -121,7 +145,7 @@ def _resampled(question: Asked, settings: Settings, *, is_own_lake: bool, with_r
         empty = pa.schema([("timestamp", TIMESTAMP), *((name, pa.float64()) for name in VALUES)]).empty_table()
         stored = [empty for _ in question.series]
     else:
-        stored = current_rows(question.snapshot, question.series, start, end, VALUES, question.known_at)
+        stored = _stored(question, start, end, VALUES)
     made = []
     with known(settings, is_own_lake=is_own_lake) as what:
         for series, rows in zip(question.series, stored, strict=True):
@@ -153,4 +177,4 @@ def joined(series: Sequence[Series], rows: Sequence[pa.Table], names: Sequence[s
     codes = np.repeat(np.arange(len(rows), dtype=np.int32), [table.num_rows for table in rows])
     pair = pa.DictionaryArray.from_arrays(codes, pairs)
     together = pa.concat_tables([table.select(["timestamp", *names]) for table in rows])
-    return together.add_column(1, pa.field("asset_pair", _NAMES), pair)
+    return together.add_column(1, pa.field("asset_pair", NAMES), pair)

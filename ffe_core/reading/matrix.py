@@ -12,9 +12,9 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.aggregate import UTC
 from ffe_core.insight.bars import Moment
-from ffe_core.reading.asked import Lake, asked, lake_of
+from ffe_core.reading.asked import Lake, adjusted, asked, lake_of
 from ffe_core.reading.frames import checked_as, frame
-from ffe_core.reading.load import rows_of
+from ffe_core.reading.load import ADJUSTMENT, rows_of
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import Ints, micros
 from ffe_core.times import Instant
@@ -32,6 +32,7 @@ def price_matrix(
     as_: str = "pandas",
     *,
     zone: str = UTC,
+    adjust: str | None = None,
     lake: Lake | None = None,
     config: Mapping[str, Any] | Settings | None = None,
 ) -> Any:
@@ -39,7 +40,8 @@ def price_matrix(
 
     Everything else is as for `load_candles`. A pandas.DataFrame has the times as its index (UTC) and a float column a
     pair, in the order given, NaN where that pair has no bar; polars and Arrow have a column `timestamp` and nulls.
-    Nothing is filled in from bars before.
+    Nothing is filled in from bars before. What it was adjusted for stands as `adjustment` in `attrs` of the DataFrame
+    and in the metadata of the Arrow schema; polars has no room for it.
     """
     checked_as(as_)
     if field not in VALUES:
@@ -47,10 +49,16 @@ def price_matrix(
     place = lake_of(lake, config)
     span = start, end
     question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
+    question = adjusted(question, adjust, config)
     rows = rows_of(question, [field], config, is_own_lake=lake is None)
     table = _side_by_side([one.asset_pair for one in question.series], rows, field)
+    if adjust is not None:
+        table = table.replace_schema_metadata({ADJUSTMENT: adjust})
     found = frame(table, as_)
-    return found.set_index("timestamp") if as_ == "pandas" else found
+    if as_ == "pandas":
+        found = found.set_index("timestamp")
+        found.attrs |= {} if adjust is None else {ADJUSTMENT: adjust}
+    return found
 
 
 def _side_by_side(names: list[str], rows: list[pa.Table], field: str) -> pa.Table:

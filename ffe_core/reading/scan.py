@@ -15,9 +15,9 @@ from ffe_core.errors import InputError
 from ffe_core.insight.aggregate import UTC
 from ffe_core.insight.bars import Moment, ranges_of
 from ffe_core.insight.resample import COUNTS
-from ffe_core.reading.asked import Asked, Lake, asked, lake_of
+from ffe_core.reading.asked import Asked, Lake, adjusted, asked, lake_of
 from ffe_core.reading.frames import package, polars_frame
-from ffe_core.reading.load import REASONS, joined, names_of, rows_of, table_of
+from ffe_core.reading.load import ADJUSTMENT, NAMES, REASONS, joined, names_of, rows_of, table_of
 from ffe_core.reading.relations import bars_and_versions, unused_name
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -26,6 +26,8 @@ from ffe_core.times import Instant
 
 _TOOLS = ("polars", "duckdb")
 _COUNTS = {"sources": pa.int64(), "expected": pa.int64(), "is_complete": pa.bool_(), REASONS: pa.string()}
+_OWN = {**_COUNTS, ADJUSTMENT: NAMES}
+"""Columns that no stored bar has."""
 
 
 def scan_candles(
@@ -40,6 +42,7 @@ def scan_candles(
     as_: str = "polars",
     *,
     zone: str = UTC,
+    adjust: str | None = None,
     lake: Lake | None = None,
     config: Mapping[str, Any] | Settings | None = None,
     connection: Any = None,
@@ -49,7 +52,7 @@ def scan_candles(
     Returns a polars.LazyFrame, whose every `collect` reads the lake as it is then, a share at a time and only the
     columns that the query uses; or for `as_` "duckdb" a relation (of `connection` if given), which sees the lake as it
     is now and opens the files that may hold the pairs and times of the query. Resampled bars are made a pair at a time,
-    for DuckDB at once. Errors as for `load_candles`, and PackageMissing.
+    for DuckDB at once, as adjusted ones are. Errors as for `load_candles`, and PackageMissing.
     """
     if as_ not in _TOOLS:
         raise InputError(f"{as_!r} is unknown; use one of {', '.join(_TOOLS)}", field="as_")
@@ -58,6 +61,7 @@ def scan_candles(
     place = lake_of(lake, config)
     span = start, end
     question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
+    question = adjusted(question, adjust, settings)
     names = names_of(question, columns)
     scan = _Scan(place, question, names, settings, lake is None)
     return _relation(scan, connection) if as_ == "duckdb" else _lazy_frame(scan)
@@ -76,7 +80,7 @@ class _Scan:
 
     def empty(self) -> pa.Table:
         """The answer without its rows."""
-        fields = [(name, _COUNTS.get(name) or SCHEMA.field(name).type) for name in ("timestamp", *self.names)]
+        fields = [(name, _OWN.get(name) or SCHEMA.field(name).type) for name in ("timestamp", *self.names)]
         nothing = pa.schema(fields).empty_table()
         return joined(self.question.series[:1], [nothing], self.names)
 
@@ -86,6 +90,7 @@ class _Scan:
         snapshot = self.lake.snapshot(self.question.series[0].table) or self.question.snapshot
         for series in self.question.series:
             one = replace(self.question, snapshot=snapshot, series=(series,))
+            one = adjusted(one, one.adjust, self.settings)
             for start, end in self._spans(one):
                 share = replace(one, start=start, end=end)
                 rows = rows_of(share, names, self.settings, is_own_lake=self.is_own_lake)
@@ -123,8 +128,8 @@ def _relation(scan: _Scan, connection: Any) -> Any:
     if connection is None:
         own.execute("SET TimeZone = 'UTC'")
     question, name = scan.question, unused_name()
-    if question.size is not None:
-        columns = [one for one in scan.names if one not in COUNTS]
+    if question.size is not None or question.adjust is not None:
+        columns = [one for one in scan.names if one not in (*COUNTS, ADJUSTMENT)]
         own.register(name, table_of(question, columns, scan.settings, is_own_lake=scan.is_own_lake))
         return own.table(name)
     pairs = [one.asset_pair for one in question.series]
