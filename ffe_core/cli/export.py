@@ -14,7 +14,7 @@ from ffe_core.errors import InputError
 from ffe_core.exports.service import FORMS, Exported, export_to
 from ffe_core.insight.units import Catalogue, NumberFormats
 from ffe_core.instruments.model import Instrument
-from ffe_core.reading.asked import asked
+from ffe_core.reading.asked import adjusted, asked
 from ffe_core.reading.calendars import calendars
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -41,6 +41,7 @@ def register(verbs: Any) -> None:
     parser.add_argument("--start", metavar="TIME", help="a UTC date, or a time with a zone; the first bar if not said")
     parser.add_argument("--end", metavar="TIME", help="a UTC date (included) or a time (excluded); the last bar")
     parser.add_argument("--known-at", metavar="TIME", help="bars as they were known then; a time with a zone")
+    parser.add_argument("--adjust", metavar="splits|all", help="adjust for splits on record, or dividends too")
     parser.add_argument("--market", default="", metavar="NAME", help="LEAN's market, Nautilus' venue")
     parser.add_argument("--replace", action="store_true", help="write over files that are there")
     add_json(parser)
@@ -59,13 +60,21 @@ def run(arguments: argparse.Namespace) -> int:
     if any(one.series.provider == "simulated" for one in done):
         warn("these are simulated candles, which the files of most tools have no room to say")
     if arguments.json:
-        print_json({"folder": str(folder.absolute()), "form": arguments.form, "series": [_row(one) for one in done]})
+        print_json(
+            {
+                "folder": str(folder.absolute()),
+                "form": arguments.form,
+                "adjust": arguments.adjust,
+                "series": [_row(one) for one in done],
+            }
+        )
         return 0
     print_table(
         ["pair", "timeframe", "source", "bars"],
         [[one.series.asset_pair, one.timeframe, one.series.provider, f"{one.rows:,}"] for one in done],
     )
-    print(f"\n{many(sum(one.rows for one in done), 'bar')} in {folder}")
+    how = f", adjusted for {arguments.adjust}: ADJUSTED-*.txt says by what" if arguments.adjust else ""
+    print(f"\n{many(sum(one.rows for one in done), 'bar')} in {folder}{how}")
     return 0
 
 
@@ -83,6 +92,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> list[Exported]
         arguments.timeframe if derived else None,
         with_first=True,
     )
+    question = adjusted(question, arguments.adjust, settings)
     formats = NumberFormats(_NoCatalogue(), lake)
     with calendars(settings, is_own_lake=True) as calendar_of:
         return export_to(

@@ -79,6 +79,8 @@ def _shaped(table: pa.Table, bars: SeriesBars) -> pa.Table:
         "timeframe": pa.repeat(bars.timeframe, count),
         **({} if "source_provider" in bars.columns else {"source_provider": pa.repeat(bars.series.provider, count)}),
     }
+    if bars.adjust is not None:
+        whose["adjustment"] = pa.repeat(bars.adjust, count)
     columns = {"timestamp": table["timestamp"], **whose}
     columns |= {name: _plain(table[name]) for name in bars.columns}
     return pa.table(columns)

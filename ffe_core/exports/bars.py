@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ffe_core.adjustments.factors import Steps
 from ffe_core.candles import VALUES
 from ffe_core.insight.aggregate import BarSize
 from ffe_core.insight.bars import LINEAGE, Moment, pieces
@@ -32,6 +33,10 @@ class SeriesBars:
     calendar_of: CalendarOf
     prices: NumberFormat
     """How its prices are written."""
+    adjust: str | None = None
+    """What they are adjusted for; None for bars as they were traded."""
+    steps: Steps | None = None
+    """What they are adjusted by."""
 
     @property
     def timeframe(self) -> str:
@@ -75,7 +80,8 @@ class SeriesBars:
         start, end = self._source_range()
         if end > start:
             for piece in pieces(self.snapshot, self.series, start, end, self.known_at, columns):
-                yield piece.bars.select(["timestamp", *columns])
+                bars = piece.bars.select(["timestamp", *columns])
+                yield bars if self.steps is None else self.steps.adjusted(bars)
 
     def _source_range(self) -> tuple[int, int]:
         """The stored bars that those which open in the range are made of."""

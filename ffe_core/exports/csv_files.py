@@ -38,7 +38,7 @@ def backtrader(folder: Path, bars: SeriesBars, market: str) -> int:
 
 
 def zipline(folder: Path, bars: SeriesBars, market: str) -> int:
-    """daily/PAIR.csv or minute/PAIR.csv as the csvdir bundle takes it; neither dividends nor splits are known here."""
+    """daily/PAIR.csv or minute/PAIR.csv as the csvdir bundle takes it; it is told of no dividends and splits."""
     del market
     pattern = "%Y-%m-%d" if bars.timeframe == "1d" else "%Y-%m-%d %H:%M:%S"
 

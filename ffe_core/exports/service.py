@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ffe_core.errors import InputError
+from ffe_core.exports.adjusted import write_label
 from ffe_core.exports.arrow_files import arrow, freqtrade, parquet
 from ffe_core.exports.bars import SeriesBars
 from ffe_core.exports.csv_files import backtrader, vectorbt, zipline
@@ -32,11 +33,13 @@ class Form:
     about: str
     write: Writer
     timeframes: tuple[str, ...] = ()
+    takes_adjusted: bool = True
+    """Whether its tool takes adjusted prices: LEAN adjusts raw ones by factor files of its own."""
 
 
 FORMS: Mapping[str, Form] = {
     "freqtrade": Form("freqtrade's feather files, BTC_USDT-1h.feather", freqtrade),
-    "lean": Form("LEAN's data folder: zips of CSV", lean, ("1m", "1h", "1d")),
+    "lean": Form("LEAN's data folder: zips of CSV", lean, ("1m", "1h", "1d"), takes_adjusted=False),
     "nautilus": Form("a Nautilus catalog of bars, stamped at their close", nautilus),
     "vectorbt": Form("CSV for vectorbt and pandas: Open time, Open, High, Low, Close, Volume", vectorbt),
     "backtrader": Form("CSV as backtrader's GenericCSVData takes it by default", backtrader),
@@ -69,8 +72,9 @@ def export_to(
     """Write the bars that a question means into a folder, all files or none; returns what each series has come to.
 
     `market` is LEAN's market and Nautilus' venue, by the provider's name where it is not said; `replace` writes over
-    files that are there. InputError for a form there is not, a timeframe it has no room for, a series without bars in
-    the range, and files that are there already; StorageError for what cannot be read or written.
+    files that are there. Beside files of adjusted bars lies one that says by what. InputError for a form there is not,
+    a timeframe it has no room for, adjusted bars where its tool adjusts by itself, a series without bars in the range,
+    and files that are there already; StorageError for what cannot be read or written.
     """
     chosen = form_named(form)
     _check_room(form, chosen, question)
@@ -87,13 +91,16 @@ def _bars_of(
     known = question.known_at
     moment = None if known is None else datetime.fromtimestamp(0, UTC) + timedelta(microseconds=known)
     span = question.start, question.end
-    return SeriesBars(question.snapshot, one, *span, moment, question.size, calendar_of, format_of(one))
+    adjusted = question.adjust, question.steps.get(one)
+    return SeriesBars(question.snapshot, one, *span, moment, question.size, calendar_of, format_of(one), *adjusted)
 
 
 def _exported(stage: Path, form: Form, bars: SeriesBars, market: str) -> Exported:
     if next(bars.tables(), None) is None:
         raise InputError(f"{bars.series} has no bars in that range; choose another, or leave it out", field="range")
-    return Exported(bars.series, bars.timeframe, form.write(stage, bars, market))
+    rows = form.write(stage, bars, market)
+    write_label(stage, bars)
+    return Exported(bars.series, bars.timeframe, rows)
 
 
 def form_named(name: str) -> Form:
@@ -115,3 +122,9 @@ def _check_room(name: str, form: Form, question: Asked) -> None:
     wanted = question.size.name if question.size else question.series[0].timeframe
     if form.timeframes and wanted not in form.timeframes:
         raise InputError(f"{name} has no room for {wanted}; it has {', '.join(form.timeframes)}", field="timeframe")
+    if question.adjust is not None and not form.takes_adjusted:
+        raise InputError(
+            f"the tool of {name} takes raw prices and adjusts them by itself; export without an adjustment, or in"
+            " another form",
+            field="adjust",
+        )
