@@ -105,7 +105,7 @@ class Actions:
     def add(self, actions: list[Action]) -> int:
         """Add those that are not there yet; how many. Other columns of the file stay.
 
-        InputError, and nothing is written, for one that contradicts one that is there; StorageError.
+        InputError, and nothing of its kind is written, for one that contradicts one that is there; StorageError.
         """
         added = 0
         for kind in dict.fromkeys(one.kind for one in actions):
@@ -117,6 +117,12 @@ class Actions:
                     self._write(kind, columns, [*rows, *(_cells(one) for one in new)])
                 added += len(new)
         return added
+
+    def begin(self, kind: str) -> None:
+        """Make the file of a kind where there is none: then it is known that nothing else is. StorageError."""
+        with self._alone(kind):
+            if not self.path(kind).exists():
+                self._write(kind, list(_FORMS[kind].columns), [])
 
     def remove(self, kind: str, pair: str, day: int) -> None:
         """Take one out. InputError if there is none such; StorageError."""
@@ -131,7 +137,7 @@ class Actions:
 
     def _alone(self, kind: str) -> Any:
         make_folder(self.folder, "data directory")
-        return folder_lock(self.path(kind))
+        return folder_lock(self.folder / f".{_FORMS[kind].file}.lock")  # the file itself is replaced under it
 
     def _write(self, kind: str, columns: list[str], rows: list[_Row]) -> None:
         text = io.StringIO()

@@ -154,7 +154,7 @@ class Rules:
 
     def _alone(self) -> Any:
         make_folder(self.path.parent, "data directory")
-        return folder_lock(self.path)
+        return folder_lock(self.path.with_name(f".{FILE}.lock"))  # the file itself is replaced under it
 
     def _write(self, rules: Sequence[Rule]) -> None:
         try:

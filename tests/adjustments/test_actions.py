@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -104,3 +106,21 @@ def test_every_change_has_a_reason_and_is_named_before_it_happens(tmp_path: Path
         assert rows[3].details == {"day": "2014-06-09", "value": "7:1", "added": 1}
     finally:
         database.close()
+
+
+def test_writers_at_once_lose_nothing_and_leave_no_empty_file(tmp_path: Path) -> None:
+    actions = Actions(tmp_path)
+    with pytest.raises(InputError, match="there is none"):
+        actions.remove(SPLIT, "AAPL", SEVEN.day)
+    assert not actions.is_kept, "or splits would seem to be known"
+    new = [action(DIVIDEND, "AAPL", f"2014-{month:02}-08", Fraction(1), "made") for month in range(1, 13)]
+    code = (
+        "import sys; from pathlib import Path; from fractions import Fraction\n"
+        "from ffe_core.adjustments.actions import DIVIDEND, Actions, action\n"
+        "for month in range(int(sys.argv[2]), 13, 3):\n"
+        "    one = action(DIVIDEND, 'AAPL', f'2014-{month:02}-08', Fraction(1), 'made')\n"
+        "    Actions(Path(sys.argv[1])).add([one])\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(first)]) for first in (1, 2, 3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert actions.of("AAPL", DIVIDEND) == new

@@ -127,6 +127,12 @@ def test_the_file_reads_back_as_it_was_written(tmp_path_factory: pytest.TempPath
     assert kept.all() == rules
 
 
+def test_a_file_that_is_locked_is_not_made_by_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is none yet"):
+        Rules(tmp_path).remove("narrow")
+    assert not (tmp_path / FILE).exists(), "a lock of the file itself would let two writers in once it is replaced"
+
+
 def test_a_rule_is_added_changed_and_taken_out(tmp_path: Path) -> None:
     rules = Rules(tmp_path)
     assert rules.all() == []
