@@ -55,6 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ffe_core.exports",),
     ("ffe_core.checks",),
     (
+        "ffe_core.operations.action_import",
         "ffe_core.operations.adjustments",
         "ffe_core.operations.leader",
         "ffe_core.operations.corrections",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 from ffe_core.adjustments.actions import DIVIDEND, SPLIT, Action, Actions, action, positive
 from ffe_core.cli.common import actor, names, state
-from ffe_core.cli.output import print_json, print_table
+from ffe_core.cli.output import print_json, print_table, warn
 from ffe_core.cli.parser import VERBS, add_json
 from ffe_core.errors import InputError
 from ffe_core.instruments.names import normalize_pair
@@ -20,13 +21,18 @@ from ffe_core.storage.state.audit import Audit
 def register(verbs: Any) -> None:
     """Add the verb to the parser."""
     parser = verbs.add_parser("actions", help=VERBS["actions"], description=f"Corporate actions: {VERBS['actions']}.")
-    acts = parser.add_subparsers(dest="act", required=True, metavar="list|add|remove", parser_class=type(parser))
+    acts = parser.add_subparsers(dest="act", required=True, metavar="list|add|remove|fetch", parser_class=type(parser))
     listed = acts.add_parser("list", help="what is on record", description="Splits and dividends on record.")
     listed.add_argument("--pairs", type=names, metavar="A,B", help="only of these")
     add_json(listed)
     listed.set_defaults(run=_list)
     _change(acts, "add", "put a split or a dividend on record", _add)
     _change(acts, "remove", "take a split or a dividend out of the record", _remove)
+    text = "ask Alpha Vantage for all splits and dividends of shares: two requests each"
+    fetched = acts.add_parser("fetch", help=text, description=f"{text.capitalize()}. What is on record stays.")
+    fetched.add_argument("--pairs", type=names, required=True, metavar="A,B", help="for example AAPL,MSFT")
+    add_json(fetched)
+    fetched.set_defaults(run=_fetch)
 
 
 def _change(acts: Any, name: str, does: str, run: Any) -> None:
@@ -90,6 +96,25 @@ def _remove(arguments: argparse.Namespace) -> int:
     else:
         print(f"the {kind} of {one.pair} on {one.day_text} is out of {actions.path(kind)}")
     return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    """Exit status: 1 if something that was sent is not on record as it was sent."""
+    from ffe_core.operations.action_import import import_actions
+
+    settings = Settings.load()
+    audit = Audit(state(settings))
+    pairs = dict.fromkeys(normalize_pair(name, "alpha_vantage") for name in arguments.pairs)
+    done = []
+    for pair in pairs:
+        done.append(import_actions(settings, audit, pair, actor()))
+        for problem in done[-1].problems:
+            warn(problem)
+        if not arguments.json:
+            print(f"{pair}: {done[-1].added} of {done[-1].received} put on record")
+    if arguments.json:
+        print_json({"pairs": [{**asdict(one), "problems": list(one.problems)} for one in done]})
+    return int(any(one.problems for one in done))
 
 
 def _ratio(text: str) -> Fraction:

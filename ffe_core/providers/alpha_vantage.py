@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 from ffe_core import times
@@ -17,6 +18,7 @@ from ffe_core.calendars import CalendarHorizonError, MarketCalendar
 from ffe_core.instruments.model import Instrument
 from ffe_core.instruments.names import AssetClass, asset_class, identity_of
 from ffe_core.provider_settings import AlphaVantageSettings
+from ffe_core.providers import alpha_vantage_actions as actions
 from ffe_core.providers import alpha_vantage_catalogue as lists
 from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers import alpha_vantage_wire as wire
@@ -160,6 +162,24 @@ class AlphaVantageProvider(HttpProvider):
             return found
 
         return await self._http.ask("/query", {"function": _SEARCH, "keywords": text}, parse)
+
+    async def actions(self, pair: str) -> tuple[list[actions.Entry], list[actions.Entry]]:
+        """Splits and dividends of a share, days and values as sent: two requests of the day's quota.
+
+        PermanentError for what is no share.
+        """
+        if _class_of(pair) != "equity":
+            raise not_offered(self.name, f"splits and dividends of {pair}, which is no share", "name a share")
+        symbol = identity_of(self.name, pair).symbol
+
+        def parsed(function: str, data: bytes) -> list[actions.Entry]:
+            return actions.entries(self._http.decode(data), function, symbol)
+
+        found = [
+            await self._http.ask("/query", {"function": name, "symbol": symbol}, partial(parsed, name))
+            for name in (actions.SPLITS, actions.DIVIDENDS)
+        ]
+        return found[0], found[1]
 
     async def _list(self, path: str, columns: tuple[str, ...], **params: str) -> list[dict[str, str]]:
         """A list in CSV; an error of the service comes as JSON with a 200, here as everywhere."""

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 from tests.cli.test_backfill import run
+from tests.fake_exchanges import AlphaVantageExchange, Market
 
+KEY = "ACTIONSKEY12345"
 WHY = ("--reason", "announced")
 
 
@@ -33,3 +35,17 @@ def test_bad_input_is_one_sentence_and_status_2(tmp_path: Path) -> None:
     ):
         done = run(tmp_path, "actions", "add", "AAPL", *words, *WHY)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_splits_and_dividends_are_fetched_and_what_differs_is_status_1(tmp_path: Path) -> None:
+    with AlphaVantageExchange(Market({("AAPL", 86_400): {}}), key=KEY, per_second=None) as exchange:
+        exchange.actions = {("SPLITS", "AAPL"): [{"effective_date": "2014-06-09", "split_factor": "7.0000"}]}
+        more = {"FFE_ALPHA_VANTAGE__API_KEY": KEY, "FFE_ALPHA_VANTAGE__BASE_URL": exchange.url}
+        done = run(tmp_path, "actions", "fetch", "--pairs", "aapl", "--json", **more)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["pairs"] == [{"pair": "AAPL", "received": 1, "added": 1, "problems": []}]
+        exchange.actions["SPLITS", "AAPL"] = [{"effective_date": "2014-06-09", "split_factor": "2.0000"}]
+        again = run(tmp_path, "actions", "fetch", "--pairs", "AAPL", **more)
+        assert again.returncode == 1
+        assert "7:1 on record" in again.stderr
+    assert "API_KEY" in run(tmp_path, "actions", "fetch", "--pairs", "AAPL").stderr

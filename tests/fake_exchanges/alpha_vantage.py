@@ -84,6 +84,7 @@ NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum", "USD": "United States Dollar", "EU
 COINS = frozenset({"BTC", "ETH", "SOL", "XRP", "DOGE", "LTC"})
 LISTING = "LISTING_STATUS"
 SEARCH = "SYMBOL_SEARCH"
+ACTIONS = ("SPLITS", "DIVIDENDS")
 _NEW_YORK = ("09:30", "16:00", "UTC-04")
 _MATCH = ("symbol", "name", "type", "region", "marketOpen", "marketClose", "timezone", "currency", "matchScore")
 CURRENCY_LISTS = {"/physical_currency_list/": True, "/digital_currency_list/": False}
@@ -198,6 +199,10 @@ class AlphaVantageExchange(Exchange):
         self._used: dict[int, int] = {}
         self.listed: list[tuple[str, ...]] = []
         self.delisted: list[tuple[str, ...]] = []
+        self.actions: dict[tuple[str, str], list[dict[str, str]]] = {}
+        """The entries of SPLITS and DIVIDENDS by function and symbol."""
+        self.echoed = ""
+        """The symbol that those answers name; the one asked for if empty."""
         self.elsewhere: list[tuple[str, ...]] = []
         """What a search finds beside the market's own shares: symbol to currency, as a match names them."""
 
@@ -222,6 +227,8 @@ class AlphaVantageExchange(Exchange):
             return self._listing(request.params.get("state", "active"))
         if request.params["function"] == SEARCH:
             return self._matches(request.params.get("keywords", ""))
+        if request.params["function"] in ACTIONS:
+            return self._actions(request.params["function"], request.params.get("symbol", "").upper())
         function = FUNCTIONS[request.params["function"]]
         symbol = _symbol(function, request.params)
         step = INTERVALS[request.params["interval"]] if function.intraday else DAY
@@ -251,6 +258,12 @@ class AlphaVantageExchange(Exchange):
             }
         )
 
+    def _actions(self, function: str, symbol: str) -> Answer:
+        """Nothing at all for a symbol that it does not have."""
+        if (symbol,) not in self._shares():
+            return Answer.json({})
+        return Answer.json({"symbol": self.echoed or symbol, "data": self.actions.get((function, symbol), [])})
+
     def _shares(self) -> list[tuple[str, ...]]:
         taken = {row[0] for row in self.listed}
         return [symbol for symbol in self.market.symbols() if len(symbol) == 1 and symbol[0] not in taken]
@@ -274,7 +287,7 @@ class AlphaVantageExchange(Exchange):
         if not self._count():
             return "daily_quota"
         name = params.get("function", "")
-        if name in (LISTING, SEARCH):
+        if name in (LISTING, SEARCH, *ACTIONS):
             return None
         if name not in FUNCTIONS:
             return "no_function"
