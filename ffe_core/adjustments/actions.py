@@ -100,7 +100,14 @@ class Actions:
 
     def of(self, pair: str, kind: str) -> list[Action]:
         """The actions of a kind that a pair has, by day. Errors as for `all`."""
-        return sorted((one for one in self.all(kind) if one.pair == pair), key=lambda one: one.day)
+        return self.by_pair(kind).get(pair, [])
+
+    def by_pair(self, kind: str) -> dict[str, list[Action]]:
+        """The actions of a kind of every pair, by day. Errors as for `all`."""
+        found: dict[str, list[Action]] = {}
+        for one in sorted(self.all(kind), key=lambda one: one.day):
+            found.setdefault(one.pair, []).append(one)
+        return found
 
     def add(self, actions: list[Action]) -> int:
         """Add those that are not there yet; how many. Other columns of the file stay.

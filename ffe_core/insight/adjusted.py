@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -30,22 +31,27 @@ def require_on_record(actions: Actions, adjust: str) -> None:
 
 
 def steps_of(
-    actions: Actions, adjust: str, snapshot: Snapshot, series: Series, start: int, known_at: int | None = None
+    splits: Sequence[Action],
+    dividends: Sequence[Action],
+    snapshot: Snapshot,
+    series: Series,
+    start: int,
+    known_at: int | None = None,
 ) -> Steps:
-    """What the bars of a series that open from `start` on (epoch seconds) are adjusted by.
+    """What the bars of a series that open from `start` on (epoch seconds) are adjusted by; actions are given by day.
 
     Actions whose ex-day had not come at the moment `known_at` (epoch microseconds; now if None) do not count, nor
     dividends after the last stored bar, whose closes nobody can know. InputError for a dividend whose close before it
-    is not stored, though later bars are; for files of actions that cannot be; StorageError.
+    is not stored, though later bars are; StorageError.
     """
     until = times.now() if known_at is None else known_at // MICROS
 
-    def counting(kind: str) -> list[Action]:
-        return [one for one in actions.of(series.asset_pair, kind) if start < one.day <= until]
+    def counting(actions: Sequence[Action]) -> list[Action]:
+        return [one for one in actions if start < one.day <= until]
 
-    paid = counting(DIVIDEND) if adjust == ALL else []
+    paid = counting(dividends)
     closes = _closes(snapshot, series, paid, known_at) if paid else {}
-    return steps(counting(SPLIT), [one for one in paid if one.day in closes], closes)
+    return steps(counting(splits), [one for one in paid if one.day in closes], closes)
 
 
 def _closes(snapshot: Snapshot, series: Series, paid: list[Action], known_at: int | None) -> dict[int, float]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ffe_core import times
-from ffe_core.adjustments.actions import Actions
-from ffe_core.adjustments.factors import Steps, checked_adjustment
+from ffe_core.adjustments.actions import DIVIDEND, SPLIT, Actions
+from ffe_core.adjustments.factors import ALL, Steps, checked_adjustment
 from ffe_core.calendars.zones import from_local
 from ffe_core.candles import table_name
 from ffe_core.errors import InputError
@@ -100,9 +100,14 @@ def adjusted(question: Asked, adjust: str | None, config: Config | Settings | No
     actions = Actions(Settings.load(config).data_dir)
     require_on_record(actions, adjust)
     start = question.source_range()[0]
-    found = {
-        one: steps_of(actions, adjust, question.snapshot, one, start, question.known_at) for one in question.series
-    }
+    splits = actions.by_pair(SPLIT)
+    paid = actions.by_pair(DIVIDEND) if adjust == ALL else {}
+
+    def steps(one: Series) -> Steps:
+        own = splits.get(one.asset_pair, []), paid.get(one.asset_pair, [])
+        return steps_of(*own, question.snapshot, one, start, question.known_at)
+
+    found = {one: steps(one) for one in question.series}
     return replace(question, adjust=adjust, steps=found)
 
 
