@@ -158,9 +158,12 @@ def source_of(
 ) -> str:
     """The stored timeframe that a size is made of: of those that fit, the one with most of the range, or the largest.
 
-    InputError if none of the pairs is stored in one that fits.
+    InputError if one of the pairs is stored in none that fits, or from several providers and none is named.
     """
     fitting = [name for name in TIMEFRAMES if fits(size, name)]
+    if provider is None:
+        for name in names:
+            _require_one_provider(lake, name, fitting)
     held = {name: _held(lake, names, name, span, provider, size.zone) for name in reversed(fitting)}
     best = max(held, key=lambda name: held[name], default=None)
     if best is None or held[best] < 0:
@@ -172,6 +175,26 @@ def source_of(
     return best
 
 
+def _require_one_provider(lake: DeltaLakeManager, name: str, timeframes: Sequence[str]) -> None:
+    """InputError where a pair is stored from several providers: most bars do not say which one is meant."""
+    found: set[str] = set()
+    for timeframe in timeframes:
+        if (snapshot := lake.snapshot(table_name(timeframe))) is not None:
+            found.update(providers_of(snapshot, meant(name, snapshot.pairs()), timeframe))
+    if len(found) > 1:
+        raise InputError(f"{name} is stored from {', '.join(sorted(found))}; name one of them", field="provider")
+
+
+def _holds(snapshot: Snapshot, name: str, timeframe: str, provider: str | None) -> bool:
+    """Whether a table has bars of a pair; InputError as `meant`, which is no "not stored"."""
+    if provider is not None and is_stored(snapshot, Series(name, timeframe, provider)):
+        return True
+    pair = meant(name, snapshot.pairs())
+    if provider is None:
+        return bool(providers_of(snapshot, pair, timeframe))
+    return is_stored(snapshot, Series(pair, timeframe, provider))
+
+
 def _held(
     lake: DeltaLakeManager,
     names: Sequence[str],
@@ -181,13 +204,11 @@ def _held(
     zone: str,
 ) -> int:
     """Seconds of the range that the pairs are stored in, added up; -1 if one of them is not stored at all."""
-    if lake.snapshot(table_name(timeframe)) is None:
+    snapshot = lake.snapshot(table_name(timeframe))
+    if snapshot is None or not all(_holds(snapshot, name, timeframe, provider) for name in names):
         return -1
-    try:
-        snapshot, series = _stored(lake, names, timeframe, provider)
-    except InputError:
-        return -1
-    start, end = _range(snapshot, series, *span, zone)
+    series = dict.fromkeys(_series(lake, snapshot, name, timeframe, provider) for name in names)
+    start, end = _range(snapshot, tuple(series), *span, zone)
     found = (snapshot.files(one) for one in series)
     ends = [(int(files.first.min()), int(files.last.max()) + seconds(timeframe)) for files in found]
     return sum(max(0, min(end, last) - max(start, first)) for first, last in ends)

@@ -92,6 +92,32 @@ def test_a_pair_of_several_providers_is_asked_which(lake, filled) -> None:
     assert len(load_candles("ETHUSD", "1h", provider="files:mine")) == 5
 
 
+@pytest.mark.parametrize("minutes_of", ["coinbase", "oanda"])
+def test_a_derived_timeframe_of_several_providers_is_asked_which_too(lake, filled, minutes_of: str) -> None:
+    """However few bars are stored of the one table that does not leave it open."""
+    put(lake, MINE, flat(HOURS[:5], 11.0))
+    with pytest.raises(InputError, match="provider: ETHUSD is stored from coinbase, files:mine; name one of them"):
+        load_candles("ETHUSD", "2h")
+    put(lake, Series("ETHUSD", "1m", minutes_of), flat(range(JANUARY, JANUARY + HOUR, 60)))
+    with pytest.raises(InputError, match=r"provider: ETHUSD is stored from coinbase, files:mine.*; name one of them"):
+        load_candles("ETHUSD", "2h")
+    assert len(load_candles("ETHUSD", "2h", provider="files:mine")) == 3
+
+
+def test_one_provider_a_table_is_no_answer_to_which_is_meant(lake, filled) -> None:
+    put(lake, Series("BTCUSD", "1m", "files:mine"), flat(range(JANUARY, JANUARY + HOUR, 60)))
+    with pytest.raises(InputError, match="provider: BTCUSD is stored from coinbase, files:mine; name one of them"):
+        load_candles("BTCUSD", "2h")
+    assert len(load_candles("BTCUSD", "2h", provider="coinbase")) == 120
+
+
+def test_a_name_that_fits_several_is_not_told_as_not_stored(lake, filled) -> None:
+    for name in ("BRK-B", "BRK.B"):
+        put(lake, Series(name, "1h", "files:mine"), flat(HOURS[:5]))
+    with pytest.raises(InputError, match=r"pairs: 'BRKB' fits BRK-B, BRK\.B; name one of them"):
+        load_candles("BRKB", "2h", provider="files:mine")
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
