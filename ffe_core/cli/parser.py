@@ -14,7 +14,7 @@ from ffe_core.errors import InputError
 VERBS = {
     "actions": "splits and cash dividends of shares, by which prices can be adjusted when they are read",
     "backfill": "bring candles into the lake",
-    "check": "whether what is stored agrees: bars with each other, sources, units, splits",
+    "check": "whether what is stored agrees: bars, sources, units, splits",
     "console": "start the web console",
     "coverage": "what should be there, what is, and what is missing",
     "dlq": "dead letters: look, edit, replay, discard",

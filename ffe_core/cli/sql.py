@@ -18,6 +18,8 @@ from ffe_core.counts import many
 from ffe_core.errors import InputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ffe_core.reading.sql import Answer
     from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     bounds = Bounds(arguments.seconds, arguments.max_rows, arguments.memory_mb)
     known_at = arguments.as_known_at and times.parse_moment(arguments.as_known_at, "--as-known-at")
     _bound_process(arguments.memory_mb)
-    answer = query(arguments.query or _COLUMNS, lake, known_at or None, bounds)
+    answer = query((arguments.query or "").strip() or _COLUMNS, lake, known_at or None, bounds)
     if answer.is_cut:
         output.warn(f"there are more than {many(arguments.max_rows, 'row')}; allow more with --max-rows")
     _show(answer, arguments)
@@ -110,7 +112,8 @@ def _write_views(arguments: argparse.Namespace, lake: DeltaLakeManager) -> int:
 
 def _show(answer: Answer, arguments: argparse.Namespace) -> None:
     names = answer.table.column_names
-    rows = [list(row) for row in zip(*(column.to_pylist() for column in answer.table.columns), strict=True)]
+    cells = [_cells(name, column) for name, column in zip(names, answer.table.columns, strict=True)]
+    rows = [list(row) for row in zip(*cells, strict=True)]
     if arguments.json:
         types = [str(field.type) for field in answer.table.schema]
         columns = [{"name": name, "type": kind} for name, kind in zip(names, types, strict=True)]
@@ -121,6 +124,18 @@ def _show(answer: Answer, arguments: argparse.Namespace) -> None:
     else:
         print_table(names, [[_text(cell) for cell in row] for row in rows])
         output.tell(many(len(rows), "row"))
+
+
+def _cells(name: str, column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column. InputError for times that Python has none for, such as 'infinity'."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError) as error:
+        raise InputError(
+            f"column {name!r} holds a time outside the years 1 to 9999; leave it out, or write it as text with"
+            " CAST(... AS VARCHAR)",
+            field="sql",
+        ) from error
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class Rule(BaseModel):
     @property
     def expression(self) -> str:
         """All it asks for as one SQL expression."""
-        parts = [f"{name} BETWEEN {low!r} AND {high!r}" for name, (low, high) in self.bounds.items()]
+        parts = [f"{name} BETWEEN {_sql(low)} AND {_sql(high)}" for name, (low, high) in self.bounds.items()]
         parts += [f"(\n{self.holds}\n)"] if self.holds else []
         return " AND ".join(parts)
 
@@ -197,6 +198,11 @@ def as_toml(rules: Sequence[Rule]) -> str:
 
 def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _sql(value: float) -> str:
+    """A bound in SQL, which has no word for the infinite one of a side that is left open."""
+    return repr(value) if isfinite(value) else f"'{value!r}'::DOUBLE"
 
 
 def _number(value: float) -> str:

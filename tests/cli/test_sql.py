@@ -31,8 +31,9 @@ def test_an_answer_is_a_table(capsys) -> None:
     assert capsys.readouterr().out.splitlines() == ["asset_pair  bars", "BTCUSD        24"]
 
 
-def test_without_a_question_the_views_and_their_columns_are_told(capsys) -> None:
-    assert main(["sql"]) == 0
+@pytest.mark.parametrize("words", [[], [""], [" \n"]])
+def test_without_a_question_the_views_and_their_columns_are_told(capsys, words: list[str]) -> None:
+    assert main(["sql", *words]) == 0
     told = capsys.readouterr().out
     assert "candles_1h   timestamp, open, high, low, close, volume, asset_pair" in told
     assert "files_" not in told
@@ -74,6 +75,9 @@ def test_csv_is_csv(capsys) -> None:
         (["SELECT 1", "--seconds", "0"], 2, "bad_input"),
         (["SELECT 1", "--as-known-at", "yesterday"], 2, "bad_input"),
         (["SELECT 1", "--views", "x.duckdb"], 2, "bad_input"),
+        (["SELECT 'infinity'::TIMESTAMPTZ"], 2, "bad_input"),
+        (["SELECT '-infinity'::DATE"], 2, "bad_input"),
+        (["SELECT [{'at': TIMESTAMP '290000-01-01'}]"], 2, "bad_input"),
         (["SELECT count(*) FROM range(10000000000) a(i) WHERE i % 7 = 3", "--seconds", "0.2"], 1, "query_stopped"),
     ],
 )

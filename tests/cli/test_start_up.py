@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,20 @@ def test_the_list_of_verbs_says_of_each_what_its_module_says(verb: str) -> None:
     listed, meant = parser([]).format_help(), parser([verb]).format_help()
     assert listed == meant
     assert VERBS[verb] in listed
+
+
+def _with_all_below(made: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield made
+    for action in made._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _with_all_below(below)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_and_every_verb_of_a_verb_has_help(verb: str) -> None:
+    for below in _with_all_below(parser([verb])):
+        assert below.prog in below.format_help()
 
 
 def test_the_package_loads_nothing_until_it_is_used() -> None:

@@ -47,6 +47,11 @@ def test_bounds_are_both_ends_and_go_with_an_expression() -> None:
     assert places(bounds={"close": (2.5, 3.5)}, holds="high < 9") == [0, 2, 3]
 
 
+def test_a_side_of_a_bound_may_be_left_open() -> None:
+    assert places(bounds={"close": (-np.inf, 3.5)}) == [3]
+    assert places(bounds={"close": (2.5, np.inf)}) == [0]
+
+
 @pytest.mark.parametrize(
     ("holds", "said"),
     [
