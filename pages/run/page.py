@@ -74,7 +74,7 @@ def actions(run: Run, rows: list[RunSeries]) -> None:
         st.button(
             "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked
         )
-    if run.is_active or run.kind not in ("backfill", IMPORT):
+    if run.is_active or run.kind not in run_states.CONTINUED:
         return
     verbs = console.run_service if run.kind == "backfill" else Imports(console.run_service)
     if run.state in (run_states.INTERRUPTED, run_states.CANCELLED):

@@ -28,6 +28,13 @@ NEXT_STEPS = {
 """What a person does next about a series that did not complete: the code as stored, and the sentence as shown."""
 
 
+def process_ended(kind: str) -> str:
+    """Why a run whose process is gone was interrupted, and what can be done about a run of its kind."""
+    if kind in run_states.CONTINUED:
+        return "the process that ran it ended; continue picks up where the marks stand"
+    return "the process that ran it ended; start it again: what is done already is not done twice"
+
+
 def next_step_of(row: RunSeries) -> str | None:
     """The next step of a series in words; the stored sentence where a release before 0.2 left no code."""
     return NEXT_STEPS.get(row.next_step_code or "", row.next_step)

@@ -31,6 +31,7 @@ from ffe_core.ingestion.turns import Group
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.backfill import Backfill, BackfillRequest
 from ffe_core.operations.runs.log import RunLines
+from ffe_core.operations.runs.outcome import process_ended
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
@@ -207,7 +208,7 @@ class RunService:
         looked up before may end well, and its process with it, in between."""
         adopted = self.runs.active_of(dead)
         for run_id in adopted:
-            self.runs.interrupt(run_id, "the process that ran it ended; continue picks up where the marks stand")
+            self.runs.interrupt(run_id, process_ended(self._existing(run_id).kind))
             self.runs.log(run_id, "warning", "interrupted: its process ended")
         return adopted
 

@@ -25,6 +25,8 @@ UPKEEP = "upkeep"
 """The kind of a run that works on tables and not on series: its rows name a table each."""
 CHECK = "check"
 """The kind of a run that checks what is stored: its rows name a pair each, with all its series."""
+CONTINUED = ("backfill", "import")
+"""The kinds of runs that go on from the marks when they were stopped; any other is started again."""
 PROCESS_ENDED = "process_ended"
 """The error code of a run whose process is gone."""
 

@@ -288,12 +288,31 @@ def test_runs_of_a_dead_process_read_interrupted_and_those_of_a_living_one_do_no
         other.wait(run_id, WAIT)
 
 
-def orphaned(service: RunService, owner: str = "4711-gone") -> int:
+def orphaned(service: RunService, owner: str = "4711-gone", kind: str = "backfill") -> int:
     """A run of ETHUSD whose process is gone without a word."""
     series = [Series("ETHUSD", "1h", "coinbase")]
-    return service.runs.add(
-        NewRun("backfill", "coinbase", "resume", START, START + HOUR, series, "ann", "console", owner)
-    )
+    return service.runs.add(NewRun(kind, "coinbase", "resume", START, START + HOUR, series, "ann", "console", owner))
+
+
+@pytest.mark.parametrize(
+    ("kind", "next_step"),
+    [
+        ("backfill", "continue picks up where the marks stand"),
+        ("import", "continue picks up where the marks stand"),
+        ("check", "start it again"),
+        ("upkeep", "start it again"),
+        ("replay", "start it again"),
+    ],
+)
+def test_a_run_whose_process_died_names_a_step_that_its_kind_has(
+    tmp_path: Path, market: Market, kind: str, next_step: str
+) -> None:
+    with opened(tmp_path) as service:
+        run_id = orphaned(service, kind=kind)
+        assert service.adopt_dead_runs() == [run_id]
+        run = service.runs.get(run_id)
+        assert run is not None
+        assert f"the process that ran it ended; {next_step}" in run.error
 
 
 def test_cancelling_a_run_whose_process_died_ends_it_and_it_can_be_continued(tmp_path: Path, market: Market) -> None:
