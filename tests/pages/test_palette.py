@@ -37,6 +37,26 @@ def test_a_run_is_found_by_its_number_once(backfilled: ConsoleService, text: str
     assert [entry.params for entry in entries] == [{"id": "1"}]
 
 
+@pytest.mark.parametrize(("text", "numbers"), [("backfill 1", ["1"]), ("finding 1", []), ("upkeep 1", [])])
+def test_a_number_beside_other_words_is_a_run_only_if_they_fit(
+    backfilled: ConsoleService, text: str, numbers: list[str]
+) -> None:
+    entries = [entry for entry in found(backfilled, text) if entry.page == "run"]
+    assert [entry.params["id"] for entry in entries] == numbers
+
+
+@pytest.mark.parametrize(("text", "page"), [("check", "findings"), ("rule", "findings"), ("export", "candles")])
+def test_what_is_done_on_a_page_of_another_name_is_found_by_its_own(
+    backfilled: ConsoleService, text: str, page: str
+) -> None:
+    assert (page, "Verb") in [(entry.page, entry.detail) for entry in found(backfilled, text)]
+
+
+@pytest.mark.parametrize("symbol", ["btc", "eth", "sol", "ada", "xrp", "eur", "gbp", "jpy", "usd", "xau"])
+def test_no_verb_stands_before_a_series_by_chance(symbol: str) -> None:
+    assert not [verb for verb in VERBS if verb.holds([symbol])]
+
+
 def test_a_run_is_found_by_its_state_and_who_started_it(backfilled: ConsoleService) -> None:
     assert ("Run 1", "backfill, failed") in labels(backfilled, "failed ann")
 

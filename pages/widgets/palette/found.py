@@ -10,7 +10,7 @@ from typing import Any
 from ffe_core.instruments.names import compact
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
-from ffe_core.storage.state.runs import RunSummary
+from ffe_core.storage.state.runs import Run, RunSummary
 
 MOST_FOUND, MOST_RUNS = 20, 50
 
@@ -39,6 +39,9 @@ VERBS = (
     Entry("New backfill", "Verb", "backfill", words="start fetch download"),
     Entry("Import files", "Verb", "import_files", words="csv parquet upload"),
     Entry("New schedule", "Verb", "schedules", {"new": "1"}, "cron"),
+    Entry("Check everything", "Verb", "findings", words="checks findings"),
+    Entry("Rules of your own", "Verb", "findings", words="checks sql bounds"),
+    Entry("Export candles", "Verb", "candles", words="download csv parquet backtest freqtrade lean nautilus"),
     Entry("Run upkeep", "Verb", "storage", words="compact vacuum optimize"),
     Entry("Test a connection", "Verb", "settings", words="key token provider"),
     Entry("Failed runs", "Verb", "runs", {"state": "failed"}, "errors retry"),
@@ -62,17 +65,17 @@ def found(console: ConsoleService, text: str) -> list[Entry]:
 
 
 def _runs(console: ConsoleService, typed: Sequence[str], named: Sequence[str]) -> Iterator[Entry]:
-    """The newest runs with these words, the one of that number first."""
-    numbers = [int(word) for word in named if len(word) < 10]
-    for run in filter(None, (console.runs.get(number) for number in numbers)):
-        yield Entry(f"Run {run.id}", f"{run.kind}, {run.state}", "run", {"id": str(run.id)})
+    """The newest runs with these words, the one of that number first; a number beside other words may mean no run."""
+    numbers = {int(word) for word in named if len(word) < 10}
+    numbered = filter(None, (console.runs.get(number) for number in sorted(numbers)))
+    yield from (entry for entry in map(_run, numbered) if entry.holds(typed))
     if not set(typed) - {*named, "run", "runs"} and named:
         return
     runs, _ = console.runs.find(limit=MOST_RUNS)
-    yield from (entry for entry in map(_run, runs) if entry.holds(typed))
+    yield from (entry for entry in map(_run, (run for run in runs if run.id not in numbers)) if entry.holds(typed))
 
 
-def _run(run: RunSummary) -> Entry:
+def _run(run: Run | RunSummary) -> Entry:
     words = f"runs {run.provider} {run.actor}"
     return Entry(f"Run {run.id}", f"{run.kind}, {run.state}", "run", {"id": str(run.id)}, words)
 
