@@ -12,7 +12,7 @@ from typing import NoReturn
 from ffe_core.errors import InputError
 
 VERBS = {
-    "actions": "splits and cash dividends of shares, by which prices can be adjusted when they are read",
+    "actions": "splits and dividends of shares, to adjust prices by",
     "backfill": "bring candles into the lake",
     "check": "whether what is stored agrees: bars, sources, units, splits",
     "console": "start the web console",
