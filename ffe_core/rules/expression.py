@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,19 @@ SECONDS, MEMORY_MB = 10.0, 512
 _MICROS = 1_000_000
 _OF_MANY_BARS = frozenset({"select", "over", "from"})
 """Words with which an expression would look beyond its own bar."""
+
+_COLUMNS = frozenset({"timestamp", *VALUES})
+_PARTS = frozenset(
+    "CONSTANT OPERATOR CONJUNCTION COMPARISON COLUMN_REF FUNCTION BETWEEN CASE CAST TYPE".split(),
+)
+"""What an expression is made of, as DuckDB's parser names it."""
+_FUNCTIONS = frozenset(
+    "abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log10 log2 pow power mod fmod greatest least nullif"
+    " isnan isinf isfinite year quarter month week day dayofweek dayofyear isodow hour minute second epoch date_part"
+    " date_trunc timezone to_days to_hours to_minutes to_seconds".split()
+)
+"""Functions of one bar that take little time and give the same answer every time; operators are functions too. A time
+limit is looked at between steps only, so a function that makes much of little could not be stopped."""
 
 Broken = npt.NDArray[np.bool_]
 
@@ -38,10 +52,12 @@ def broken(
     table = pa.table(columns | {"_place": pa.array(np.arange(len(open_times)))})
     with closed_connection(MEMORY_MB, threads=1) as connection:
         connection.register("bars", table)
+        query = _query(package, rule)
+        _require_plain(connection, rule, query)
         lock(connection)
         try:
             with stopped_after(connection, seconds):
-                found = connection.sql(_query(package, rule)).to_arrow_table()
+                found = connection.sql(query).to_arrow_table()
         except (package.InterruptException, package.OutOfMemoryException, MemoryError):
             what = f"more than {seconds:g} s or {MEMORY_MB} MiB for {len(open_times):,} bars"
             raise InputError(f"rule {rule.name} takes {what}; make it simpler", field="holds") from None
@@ -78,6 +94,34 @@ def _require_one_bar(package: Any, rule: Rule) -> None:
         )
     if ";" in words or _is_unbalanced(words, rule.holds, package):
         raise InputError(f"rule {rule.name} is no single expression; for example high <= 2 * low", field="holds")
+
+
+def _require_plain(connection: Any, rule: Rule, query: str) -> None:
+    """InputError for a function, a column or a construct that a rule does not have."""
+    (text,) = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+    (statement,) = json.loads(text)["statements"]
+    for part in _parts(statement["node"]["where_clause"]):
+        name = part.get("function_name", "").lower()
+        columns = part.get("column_names", [])
+        if name and name[0].isalpha() and name not in _FUNCTIONS:
+            wrong = f"the function {name} is not among {', '.join(sorted(_FUNCTIONS))}"
+        elif columns and (len(columns) > 1 or columns[0].lower() not in _COLUMNS):
+            wrong = f'Referenced column "{".".join(columns)}" not found; a bar has timestamp, {", ".join(VALUES)}'
+        elif part["class"] not in _PARTS:
+            wrong = f"a {part['class'].lower()} is no part of a rule; for example high <= 2 * low"
+        else:
+            continue
+        raise InputError(f"rule {rule.name} cannot be evaluated: {wrong}", field="holds")
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a parsed expression, outermost first."""
+    if isinstance(node, dict):
+        if "class" in node:
+            yield node
+        node = list(node.values())
+    for inner in node if isinstance(node, list) else ():
+        yield from _parts(inner)
 
 
 def _tokens(package: Any, text: str) -> list[tuple[str, Any]]:
