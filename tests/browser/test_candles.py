@@ -136,7 +136,7 @@ def test_a_bar_corrected_by_hand_keeps_both_versions_and_the_reason(tmp_path: Pa
     visitor.click("candles_correct")
     visitor.at("correct_reason").get_by_role("textbox").fill("typo confirmed by the desk")
     close = lake.current(series, 1_704_232_800, 1_704_236_400)["close"][0].as_py()
-    visitor.at("correct_volume").get_by_role("spinbutton").fill("7")
+    visitor.at("correct_volume").get_by_role("textbox").fill("7")
     visitor.page.keyboard.press("Tab")
     settled(visitor.page)
     visitor.click("correct_save")

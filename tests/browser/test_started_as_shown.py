@@ -28,7 +28,7 @@ def test_a_start_right_after_typing_shows_what_it_would_fetch_and_asks_again(ser
 
 def test_a_calendar_fills_in_what_may_be_typed(serve: Serve, visit: Visit) -> None:
     visitor = visit(serve(), f"/backfill?{JANUARY}")
-    visitor.page.get_by_role("button", name="calendar_month").click()
+    visitor.page.get_by_role("button", name="Choose days in a calendar").click()
     visitor.page.get_by_test_id("stDateInputField").get_by_role("button").first.click()
     for day in (5, 6):
         visitor.page.get_by_role("button", name=re.compile(f"January {day}, 2024")).click()

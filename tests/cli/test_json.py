@@ -113,6 +113,10 @@ VERBS = [
     ["storage", "vacuum"],
     ["storage", "vacuum", "--dry-run"],
     ["import", "no-such-file.csv", "--as", "files:mine/BTCUSD/1h"],
+    ["export", "no-such-folder", "--as", "arrow", "--pairs", "NOPEUSD", "--timeframe", "1h"],
+    ["check"],
+    ["sql", "SELECT count(*) FROM series"],
+    ["actions", "list"],
 ]
 
 

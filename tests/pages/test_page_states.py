@@ -119,7 +119,8 @@ def test_a_locked_ledger(
     backfilled: ConsoleService, open_page: Open, page: str, locked: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(backfilled.database, "_engine", locked)
+        for name in ("_engine", "_reading"):
+            patch.setattr(backfilled.database, name, locked)
         at = open_page(page, id="1", **STORED)
         assert not at.exception
         said = words(at)
