@@ -140,9 +140,10 @@ class TestItRuns:
         by_name = {one.name: one for one in console.schedules.store.all()}
         assert by_name["Refused"].paused
         until(lambda: console.schedules.store.open_ticks() == [])
-        ticks = console.schedules.store.last_ticks([one.id for one in by_name.values()], 2)
-        missed = ticks[by_name["Every hour"].id][0]
-        assert (missed.outcome, missed.count > 20_000) == ("missed", True)
+        ticks = console.schedules.store.last_ticks([one.id for one in by_name.values()], 5)
+        # An instant may come while the former run still goes on: that one is told apart.
+        [missed] = [tick for tick in ticks[by_name["Every hour"].id] if tick.outcome == "missed"]
+        assert missed.count > 20_000
         caught_up = [tick.run_state for of_one in ticks.values() for tick in of_one if tick.outcome == "ran late"]
         assert set(caught_up) <= {"complete", "finished with gaps"}
         assert caught_up
