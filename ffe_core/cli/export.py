@@ -14,7 +14,7 @@ from ffe_core.errors import InputError
 from ffe_core.exports.service import FORMS, Exported, export_to
 from ffe_core.insight.units import Catalogue, NumberFormats
 from ffe_core.instruments.model import Instrument
-from ffe_core.reading.asked import adjusted, asked
+from ffe_core.reading.asked import asked
 from ffe_core.reading.calendars import calendars
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -90,9 +90,9 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> list[Exported]
         arguments.provider,
         arguments.known_at,
         arguments.timeframe if derived else None,
-        with_first=True,
+        adjust=arguments.adjust,
+        config=settings,
     )
-    question = adjusted(question, arguments.adjust, settings)
     formats = NumberFormats(_NoCatalogue(), lake)
     with calendars(settings, is_own_lake=True) as calendar_of:
         return export_to(

@@ -67,12 +67,13 @@ def asked(
     as_known_at: Moment | str | None = None,
     resample: str | None = None,
     zone: str = UTC,
-    *,
-    with_first: bool = False,
+    adjust: str | None = None,
+    config: Config | Settings | None = None,
 ) -> Asked:
-    """What is meant. InputError, naming the argument and what there is, for what cannot be read.
+    """What is meant. InputError, naming the argument and what there is, for what cannot be read; StorageError.
 
-    Without a start, `with_first` also takes the larger bar that holds the first stored one but may open before it.
+    Without a start, the larger bar that holds the first stored one counts, although it may open before it. `config`
+    says in which data directory the splits and dividends lie that `adjust` is about.
     """
     wanted = [pairs] if isinstance(pairs, str) else list(pairs)
     names = list(dict.fromkeys(name for text in wanted for name in split_names(text)))
@@ -84,9 +85,9 @@ def asked(
     source, size = _sizes(lake, names, timeframe, (start, end), provider, resample, zone)
     snapshot, series = _stored(lake, names, source, provider)
     first, last = _range(snapshot, series, start, end, zone)
-    if with_first and start is None and size is not None:
+    if start is None and size is not None:
         first = int(size.buckets(np.array([first]))[0])
-    return Asked(snapshot, series, first, last, moment, size)
+    return adjusted(Asked(snapshot, series, first, last, moment, size), adjust, config)
 
 
 def adjusted(question: Asked, adjust: str | None, config: Config | Settings | None) -> Asked:

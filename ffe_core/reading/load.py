@@ -16,7 +16,7 @@ from ffe_core.insight.gaps import Seen
 from ffe_core.insight.reasons import reasons
 from ffe_core.insight.resample import COUNTS, resample
 from ffe_core.insight.stored import covered
-from ffe_core.reading.asked import Asked, Lake, adjusted, asked, lake_of
+from ffe_core.reading.asked import Asked, Lake, asked, lake_of
 from ffe_core.reading.frames import checked_as, frame
 from ffe_core.reading.known import Known, known
 from ffe_core.series import Series
@@ -74,9 +74,7 @@ def load_candles(
     """
     checked_as(as_)
     place = lake_of(lake, config)
-    span = start, end
-    question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
-    question = adjusted(question, adjust, config)
+    question = asked(place, pairs, timeframe, start, end, provider, as_known_at, resample, zone, adjust, config)
     return frame(table_of(question, columns, config, is_own_lake=lake is None), as_)
 
 

@@ -12,7 +12,7 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.aggregate import UTC
 from ffe_core.insight.bars import Moment
-from ffe_core.reading.asked import Lake, adjusted, asked, lake_of
+from ffe_core.reading.asked import Lake, asked, lake_of
 from ffe_core.reading.frames import checked_as, frame
 from ffe_core.reading.load import ADJUSTMENT, rows_of
 from ffe_core.settings import Settings
@@ -47,9 +47,7 @@ def price_matrix(
     if field not in VALUES:
         raise InputError(f"{field!r} is unknown; use one of {', '.join(VALUES)}", field="field")
     place = lake_of(lake, config)
-    span = start, end
-    question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
-    question = adjusted(question, adjust, config)
+    question = asked(place, pairs, timeframe, start, end, provider, as_known_at, resample, zone, adjust, config)
     rows = rows_of(question, [field], config, is_own_lake=lake is None)
     table = _side_by_side([one.asset_pair for one in question.series], rows, field)
     if adjust is not None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from ffe_core.candles import table_name
 from ffe_core.insight.stored import stored_series
-from ffe_core.storage.lake.datasets import STORED, dataset, hold_each_bar_once
+from ffe_core.storage.lake.datasets import dataset, hold_each_bar_once
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.snapshot import MICROS, Files, Snapshot
+from ffe_core.storage.lake.snapshot import MICROS, STORED, Files, Snapshot
 from ffe_core.timeframes import TIMEFRAMES
 
 COLUMNS = ", ".join(STORED.names)

@@ -59,9 +59,7 @@ def scan_candles(
     package(as_)
     settings = Settings.load(config)
     place = lake_of(lake, config)
-    span = start, end
-    question = asked(place, pairs, timeframe, *span, provider, as_known_at, resample, zone, with_first=True)
-    question = adjusted(question, adjust, settings)
+    question = asked(place, pairs, timeframe, start, end, provider, as_known_at, resample, zone, adjust, settings)
     names = names_of(question, columns)
     scan = _Scan(place, question, names, settings, lake is None)
     return _relation(scan, connection) if as_ == "duckdb" else _lazy_frame(scan)

@@ -20,11 +20,8 @@ SECONDS, MEMORY_MB = 10.0, 512
 _MICROS = 1_000_000
 _OF_MANY_BARS = frozenset({"select", "over", "from"})
 """Words with which an expression would look beyond its own bar."""
-
 _COLUMNS = frozenset({"timestamp", *VALUES})
-_PARTS = frozenset(
-    "CONSTANT OPERATOR CONJUNCTION COMPARISON COLUMN_REF FUNCTION BETWEEN CASE CAST TYPE".split(),
-)
+_PARTS = frozenset("CONSTANT OPERATOR CONJUNCTION COMPARISON COLUMN_REF FUNCTION BETWEEN CASE CAST TYPE".split())
 """What an expression is made of, as DuckDB's parser names it."""
 _FUNCTIONS = frozenset(
     "abs ceil ceiling floor round trunc sign sqrt cbrt exp ln log log10 log2 pow power mod fmod greatest least nullif"

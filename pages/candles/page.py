@@ -730,7 +730,7 @@ def download(view: ChartView, known: list[SeriesSummary]) -> None:
         st.link_button("CSV", f"/export?{text}&format=csv", icon=":material/download:")
         st.link_button("Data sheet", f"/export?{text}&format=sheet", icon=":material/description:")
     st.caption("The data sheet names sources, coverage, gaps, restatements, the moment of knowledge and volume units.")
-    tool_files(view.series.timeframe, text)
+    tool_files(view.series, text)
 
 
 def picture(view: ChartView, runs: dict[str, int]) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from ffe_core.exports.service import FORMS
-from ffe_core.insight.aggregate import DERIVED
-from ffe_core.timeframes import seconds
+from ffe_core.insight.aggregate import DERIVED, choices
+from ffe_core.series import Series
 from pages.widgets import plain
 
 
-def tool_files(timeframe: str, query: str) -> None:
+def tool_files(series: Series, query: str) -> None:
     """Draw the choice: the tool, and bars as they are stored or larger ones derived from them."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         form = st.selectbox("Files of another tool", list(FORMS), key="candles_form", width=220)
-        size = st.selectbox("Bars", sizes(timeframe), key=f"candles_form_size_{timeframe}", width=120)
+        size = st.selectbox("Bars", sizes(series), key=f"candles_form_size_{series.timeframe}", width=120)
         room = FORMS[form].timeframes
         st.link_button(
             "Export",
@@ -26,8 +26,6 @@ def tool_files(timeframe: str, query: str) -> None:
     st.caption(plain(f"A zip of {FORMS[form].about}.{lacks}"))
 
 
-def sizes(timeframe: str) -> list[str]:
+def sizes(series: Series) -> list[str]:
     """The stored timeframe, then what can be derived from it."""
-    step = seconds(timeframe)
-    larger = [one for one in DERIVED if one.seconds > step and (one.months or one.seconds % step == 0)]
-    return [timeframe, *(one.name for one in larger)]
+    return [size.name for size in choices(series) if size in DERIVED or size.name == series.timeframe]

@@ -30,7 +30,7 @@ _COLORS = {"error": "red", "warning": "orange", "notice": "gray"}
 def show(row: FindingRow) -> None:
     """What was found, both sides on a chart, the bars, and the verbs."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"{plain(row.kind.replace('_', ' ').capitalize())}: {plain(str(row.series))}", anchor=False)
+        st.subheader(f"{plain(in_words(row.kind).capitalize())}: {plain(str(row.series))}", anchor=False)
         st.badge(plain(row.severity), color=_COLORS.get(row.severity, "gray"))  # type: ignore[arg-type]
         st.badge(plain(row.state), color="gray")
     said = kind_sentence(row.kind, row.evidence)
@@ -175,6 +175,11 @@ def _accept(finding: int) -> None:
 def _reopen(finding: int) -> None:
     service().checks.reopen([finding], actor())
     done("It is open again.")
+
+
+def in_words(kind: str) -> str:
+    """The name of a kind as one reads it."""
+    return kind.replace("_", " ")
 
 
 def table_of_rows(rows: Sequence[FindingRow]) -> pa.Table:

@@ -17,7 +17,7 @@ from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.findings import FINDING_STATES, OPEN, FindingRow
 from pages.findings import rules
-from pages.findings.evidence import open_dialog, show, table_of_rows
+from pages.findings.evidence import in_words, open_dialog, show, table_of_rows
 from pages.widgets import (
     actor,
     arrived,
@@ -91,10 +91,6 @@ def kinds_known() -> list[str]:
     """The kinds of checks, and rules of one's own that have found something."""
     found = set(service().checks.findings.kinds()) - CHECKS.keys()
     return [*CHECKS, *sorted(found)]
-
-
-def in_words(kind: str) -> str:
-    return kind.replace("_", " ")
 
 
 def found() -> list[FindingRow]:

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import streamlit as st
 
 from ffe_core.operations.checks.words import in_words
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.widgets import duration, number, plain, state_column, when
+from pages.run.figures import ended, show_figures, started, total
+from pages.widgets import number, plain, state_column
 from pages.widgets.tables import show_table, table_of
-
-FIGURE_WIDTH = 145
 
 
 def origin(run: Run) -> None:
     """Who started it, when, and what is looked for."""
-    who = plain(run.actor) if run.actor == run.source else f"{plain(run.actor)} ({plain(run.source)})"
     kinds = plain(", ".join(map(str, run.parameters.get("kinds", ())))) or "all kinds"
-    st.caption(f"Checks: {kinds} · started {when(run.created_at)} by {who}")
+    started(run, f"Checks: {kinds}")
 
 
 def totals(run: Run, rows: list[RunSeries]) -> None:
     """Its figures over all pairs."""
-    results = [dict(row.result or {}) for row in rows]
-
-    def total(name: str) -> int:
-        return sum(result.get(name) or 0 for result in results)
-
-    seconds = (run.ended_at or time.time()) - (run.started_at or run.created_at)
-    figures = {
-        "Pairs ended": f"{sum(not row.is_active for row in rows)} of {len(rows)}",
-        "Bars": number(total("bars")),
-        "Findings": number(total("findings")),
-        "New": number(total("new")),
-        "Gone": number(total("gone")),
-        "Took": duration(seconds),
-    }
-    with st.container(horizontal=True):
-        for name, value in figures.items():
-            st.metric(name, value, width=FIGURE_WIDTH)
+    figures = {name: number(total(rows, name.lower())) for name in ("Bars", "Findings", "New", "Gone")}
+    show_figures(run, {"Pairs ended": ended(rows), **figures})
     st.page_link("findings/page.py", label="Findings", icon=":material/fact_check:")
 
 

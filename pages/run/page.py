@@ -13,6 +13,7 @@ from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run import checks, files, upkeep
+from pages.run.figures import FIGURE_WIDTH
 from pages.run.progress import rate, time_left
 from pages.widgets import (
     actor,
@@ -39,7 +40,6 @@ from pages.widgets.verbs import changing, told
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
-FIGURE_WIDTH = 145
 OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks}
 """Runs that fetch nothing: what is drawn in the place of series and candles."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import streamlit as st
@@ -14,38 +13,26 @@ from ffe_core.operations.upkeep.words import in_words
 from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.widgets import duration, number, plain, service, state_column, when
+from pages.run.figures import ended, show_figures, started, total
+from pages.widgets import number, plain, service, state_column
 from pages.widgets.tables import show_table, table_of
-
-FIGURE_WIDTH = 145
 
 
 def origin(run: Run) -> None:
     """Who started it, when, and what it does."""
-    who = plain(run.actor) if run.actor == run.source else f"{plain(run.actor)} ({plain(run.source)})"
-    steps = plain(", ".join(map(str, run.parameters.get("steps", ()))))
-    st.caption(f"Upkeep: {steps} · started {when(run.created_at)} by {who}")
+    started(run, f"Upkeep: {plain(', '.join(map(str, run.parameters.get('steps', ()))))}")
 
 
 def totals(run: Run, rows: list[RunSeries]) -> None:
     """Its figures over all tables."""
-    results = [dict(row.result or {}) for row in rows]
-
-    def total(name: str) -> int:
-        return sum(result.get(name) or 0 for result in results)
-
-    seconds = (run.ended_at or time.time()) - (run.started_at or run.created_at)
     figures = {
-        "Ended": f"{sum(not row.is_active for row in rows)} of {len(rows)}",
-        "Files": f"{number(total('files_before'))} → {number(total('files_after'))}",
-        "Log entries deleted": number(total("log_entries_deleted")),
-        "Unused files deleted": number(total("files_deleted")),
-        "Bytes deleted": size_text(total("bytes_deleted")),
-        "Took": duration(seconds),
+        "Ended": ended(rows),
+        "Files": f"{number(total(rows, 'files_before'))} → {number(total(rows, 'files_after'))}",
+        "Log entries deleted": number(total(rows, "log_entries_deleted")),
+        "Unused files deleted": number(total(rows, "files_deleted")),
+        "Bytes deleted": size_text(total(rows, "bytes_deleted")),
     }
-    with st.container(horizontal=True):
-        for name, value in figures.items():
-            st.metric(name, value, width=FIGURE_WIDTH)
+    show_figures(run, figures)
 
 
 def table(rows: list[RunSeries]) -> None:

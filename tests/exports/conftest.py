@@ -10,7 +10,7 @@ import pytest
 
 from ffe_core.exports.service import Exported, export_to
 from ffe_core.insight.units import NumberFormat
-from ffe_core.reading.asked import adjusted, asked
+from ffe_core.reading.asked import asked
 from ffe_core.reading.calendars import calendars
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -79,10 +79,8 @@ def export(lake: DeltaLakeManager, tmp_path: Path) -> Export:
         adjust: str | None = None,
         **more: Any,
     ) -> tuple[Path, list[Exported]]:
-        question = asked(
-            lake, series.asset_pair, series.timeframe, *span, series.provider, known_at, size, with_first=True
-        )
-        question = adjusted(question, adjust, None)
+        pair, timeframe = series.asset_pair, series.timeframe
+        question = asked(lake, pair, timeframe, *span, series.provider, known_at, size, adjust=adjust)
         place = tmp_path / folder
         with calendars(Settings.load(), is_own_lake=False) as calendar_of:
             done = export_to(place, form, question, calendar_of, lambda _: NumberFormat(2), **more)

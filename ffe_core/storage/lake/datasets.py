@@ -9,13 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from ffe_core.candles import PARTITION_COLUMNS, SCHEMA
-from ffe_core.storage.lake.snapshot import MICROS, Files, Snapshot, instant
+from ffe_core.storage.lake.snapshot import MICROS, STORED, Files, Snapshot, instant
 
-STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
-"""What a data file holds itself."""
 _BOUNDS = 2**40
 """Seconds beyond which a time of the log means that it knows none."""
 

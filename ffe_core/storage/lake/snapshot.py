@@ -30,8 +30,9 @@ from ffe_core.locations import local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.checkpoints import opened
+from ffe_core.storage.lake.commit_stamps import Stamp, commit_stamp
 from ffe_core.storage.lake.transactions import Transactions
-from ffe_core.storage.lake.writer_handles import WriterHandles, commit_stamp
+from ffe_core.storage.lake.writer_handles import WriterHandles
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -45,8 +46,8 @@ _PAIR = "partition.partition_asset_pair"
 _FEW_SERIES = 3
 """So many series are asked for one by one; marks and files of more are looked up together."""
 _EARLIEST, _LATEST = -(2**62), 2**62
-# What a data file holds itself: the partition columns are in its path only.
-_STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
+STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
+"""What a data file holds itself: the partition columns are in its path only."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -191,7 +192,7 @@ class Snapshot:
         """
         chosen = (self.files(series) if files is None else files).between(start, end)
         if len(chosen) == 0:
-            return _STORED.empty_table().select(list(columns))
+            return STORED.empty_table().select(list(columns))
         wanted = _rows_wanted(series, start, end, chosen)
         wanted = wanted if where is None else wanted & where
         try:
@@ -224,7 +225,7 @@ class Snapshot:
         import pyarrow.dataset as ds
 
         parquet = ds.ParquetFileFormat()
-        return ds.FileSystemDataset.from_paths(list(paths), schema=_STORED, format=parquet, filesystem=self.filesystem)
+        return ds.FileSystemDataset.from_paths(list(paths), schema=STORED, format=parquet, filesystem=self.filesystem)
 
     def _damaged(self, series: Series, read: Files, columns: list[str], error: Exception) -> StorageError:
         """What to say after a failed read: which files it was, and what is left of the series."""
@@ -261,7 +262,7 @@ class Snapshots:
 
     def __init__(self, storage_options: dict[str, str] | None = None) -> None:
         self._storage_options = storage_options
-        self._kept: dict[str, tuple[tuple[int, int], Snapshot]] = {}
+        self._kept: dict[str, tuple[Stamp, Snapshot]] = {}
         self._handles = WriterHandles()
         self.transactions = Transactions()
         self._lock = threading.Lock()

@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 
 from ffe_core.locations import local_folder
 from ffe_core.storage.lake.checkpoints import HINT, hinted_version
+from ffe_core.storage.lake.commit_stamps import Stamp, stamp_in
 
 _RETENTION = "delta.setTransactionRetentionDuration"
 
@@ -27,7 +28,7 @@ class _Read:
     """The transactions up to a version; `stamp` tells its commit from one of a table made anew."""
 
     version: int
-    stamp: tuple[int, int]
+    stamp: Stamp
     found: dict[str, int]
 
 
@@ -56,12 +57,12 @@ class Transactions:
 
 def _read(log: Path, version: int, known: _Read | None) -> _Read:
     """OSError, ValueError and others for a log that lacks a commit, or has another shape."""
-    if known is None or known.version > version or _stamp(log, known.version) != known.stamp:
+    if known is None or known.version > version or stamp_in(log, known.version) != known.stamp:
         known = _checkpointed(log, version)
     found = dict(known.found)
     for number in range(known.version + 1, version + 1):
         found.update(_of_commit(log / f"{number:020}.json"))
-    return _Read(version, _stamp(log, version), found)
+    return _Read(version, stamp_in(log, version), found)
 
 
 def _checkpointed(log: Path, version: int) -> _Read:
@@ -88,8 +89,3 @@ def _of_commit(path: Path) -> dict[str, int]:
     lines = (line for line in path.read_bytes().splitlines() if b'"txn"' in line)
     actions = (action["txn"] for line in lines if "txn" in (action := json.loads(line)))
     return {str(one["appId"]): int(one["version"]) for one in actions}
-
-
-def _stamp(log: Path, version: int) -> tuple[int, int]:
-    found = (log / f"{version:020}.json").stat()
-    return found.st_ino, found.st_mtime_ns

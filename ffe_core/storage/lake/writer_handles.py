@@ -5,7 +5,6 @@ A handle that moves cannot be anybody's snapshot, so each is one commit's alone 
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from ffe_core.locations import local_folder
+from ffe_core.storage.lake.commit_stamps import Stamp, commit_stamp
 
 _MOST_MOVES = 10
 """A handle sees every commit since it was opened one by one; one that is opened anew begins at a checkpoint."""
@@ -24,7 +24,7 @@ class WriterHandle:
 
     uri: str
     table: DeltaTable
-    stamp: tuple[int, int] | None
+    stamp: Stamp | None
     moves: int = 0
 
 
@@ -78,15 +78,3 @@ def _is_moved(handle: WriterHandle) -> bool:
 def _stamped(handle: WriterHandle) -> WriterHandle | None:
     handle.stamp = commit_stamp(handle.uri, handle.table.version())
     return handle if handle.stamp is not None else None
-
-
-def commit_stamp(uri: str, version: int) -> tuple[int, int] | None:
-    """What tells a commit file from another of the same name, in a table made anew; None if there is no such file."""
-    folder = local_folder(uri)
-    if folder is None:
-        return None
-    try:
-        found = os.stat(folder / "_delta_log" / f"{version:020}.json")
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
