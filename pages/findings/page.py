@@ -193,7 +193,7 @@ def nothing() -> None:
         )
         return
     state = st.session_state.findings_state
-    st.success(f"Nothing of it is {plain(state)}. Checked last {relative(last)}.", icon=":material/check_circle:")
+    st.success(f"Nothing of it is {plain(state)}. Last check: {relative(last)}.", icon=":material/check_circle:")
 
 
 def page() -> None:

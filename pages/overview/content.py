@@ -172,13 +172,13 @@ def name_of(rows: Sequence[SeriesOverview]) -> str:
 
 
 def run_row(run: RunSummary) -> dict[str, Any]:
-    """A run in one line; upkeep has no range and brings no candles."""
-    is_upkeep, new = run.kind == run_states.UPKEEP, (run.records_total or 0) - (run.restated_total or 0)
+    """A run in one line."""
+    brings_none, new = run.kind in run_states.OF_STORED, (run.records_total or 0) - (run.restated_total or 0)
     return {
         "Run": run.id,
         "State": [run.state],
-        "What": run.kind if is_upkeep else f"{run.mode if run.kind == 'backfill' else run.kind}, {run.provider}",
-        "New": None if is_upkeep else new,
+        "What": run.kind if brings_none else f"{run.mode if run.kind == 'backfill' else run.kind}, {run.provider}",
+        "New": None if brings_none else new,
         "Started": relative(run.created_at),
     }
 
@@ -247,7 +247,7 @@ def table(shown: Overview) -> None:
         selection_mode="single-cell",
         column_config={
             **numbers,
-            "Score": score_column(),
+            "Score": score_column() if scores else None,
             "Last run": state_column("Last run", width="medium"),
             "Behind": st.column_config.TextColumn(help="In market time since the last stored bar closed."),
         },

@@ -45,7 +45,7 @@ SOURCES = {
     "checks": "Checks",
 }
 MOST_PAGES = 1_000_000
-KINDS = ("backfill", "import", "replay", "refetch", run_states.UPKEEP, run_states.CHECK)
+KINDS = ("backfill", "import", "replay", "refetch", *run_states.OF_STORED)
 VIEWS = {"list": "List", "grid": "Grid"}
 SINCE = {"Any time": None, "Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30}
 KEYS = {"any": "Any time", "1d": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
@@ -142,7 +142,7 @@ def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:
 
 def row(run: RunSummary, pairs: Sequence[str], most: int) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
-    is_upkeep, has_range = run.kind == run_states.UPKEEP, run.kind not in (run_states.UPKEEP, run_states.CHECK)
+    is_upkeep, has_range = run.kind == run_states.UPKEEP, run.kind not in run_states.OF_STORED
     return {
         "Run": run.id,
         "State": [run.state],

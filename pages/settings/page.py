@@ -12,7 +12,7 @@ from ffe_core.operations.settings.connection import Connection, Verdict, check_c
 from ffe_core.operations.settings.explained import Setting, Source, explained
 from ffe_core.providers import PROVIDERS
 from ffe_core.providers.base import Provider
-from ffe_core.storage.lake.upkeep.disk import space_left
+from ffe_core.storage.lake.upkeep.disk import size_text, space_left
 from pages.widgets import actor, arrived, from_url, keep_in_url, many, notes, number, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.tables import height_of, show_table, table_of
@@ -113,7 +113,7 @@ def disk() -> None:
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
         folder = service().settings.data_dir
         left = space_left(str(folder))
-        st.text(f"{left / 2**30:,.1f} GiB left for {folder}" if left is not None else "The room left cannot be told.")
+        st.text(f"{size_text(left)} left for {folder}" if left is not None else "The room left cannot be told.")
         st.space("stretch")
         st.page_link("storage/page.py", label="Sizes of the tables", icon=":material/database:")
 

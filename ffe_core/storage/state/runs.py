@@ -25,6 +25,8 @@ UPKEEP = "upkeep"
 """The kind of a run that works on tables and not on series: its rows name a table each."""
 CHECK = "check"
 """The kind of a run that checks what is stored: its rows name a pair each, with all its series."""
+OF_STORED = (UPKEEP, CHECK)
+"""Kinds of runs that are about what is stored: they have no range and bring no candles."""
 CONTINUED = ("backfill", "import")
 """The kinds of runs that go on from the marks when they were stopped; any other is started again."""
 PROCESS_ENDED = "process_ended"
