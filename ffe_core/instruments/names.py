@@ -67,6 +67,11 @@ def identity_of(provider: str, text: str) -> Identity:
 
     It looks nothing up: a name that a catalogue would know better (BRK.B for BRK-B) is taken as it stands.
     """
+    return _named(provider, text) if isinstance(text, str) else _read(provider, _checked(text))
+
+
+@lru_cache(maxsize=16_384)
+def _named(provider: str, text: str) -> Identity:
     return _read(provider, _checked(text))
 
 

@@ -83,13 +83,17 @@ def ranges_at(times: Ints, step: int) -> Times:
     """Ranges of bars given by opens in microseconds, in any order and repeated or not."""
     if len(times) == 0:
         return NONE
-    apart = np.diff(times)
-    if (apart <= 0).any():
+    breaks = _breaks(times, step)
+    if (times[breaks + 1] <= times[breaks]).any():
         times = np.unique(times)
-        apart = np.diff(times)
-    breaks = np.flatnonzero(apart != step * MICROS)
+        breaks = _breaks(times, step)
     if len(breaks) == 0:
         return np.array([[times[0] // MICROS, times[-1] // MICROS + step]])
     starts = times[np.concatenate(([0], breaks + 1))] // MICROS
     ends = times[np.concatenate((breaks, [len(times) - 1]))] // MICROS + step
     return join_ranges([np.column_stack((starts, ends))], step)
+
+
+def _breaks(times: Ints, step: int) -> Ints:
+    """Places of the opens that the next one does not follow a step later."""
+    return np.flatnonzero(times[1:] - times[:-1] != step * MICROS)

@@ -17,6 +17,7 @@ import numpy as np
 from ffe_core.candles import table_name
 from ffe_core.errors import StorageError
 from ffe_core.intervals import Times, join_ranges
+from ffe_core.locations import local_folder
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.file_ranges import ByProvider, ranges_in
@@ -26,8 +27,9 @@ from ffe_core.timeframes import seconds
 
 ALWAYS = (-(2**60), 2**60)
 """A range that holds every open."""
-# More only wait for one another: half of a small file's time is spent in the interpreter.
-_READERS = 2
+# More only wait for one another: half of a small file's time is spent in the interpreter. From an object store it is
+# spent waiting for answers.
+_READERS, _REMOTE_READERS = 2, 16
 log = logging.getLogger(__name__)
 
 
@@ -106,7 +108,7 @@ class StoredRanges:
         def one(place: int) -> ByProvider:
             return ranges_in(table.snapshot, fresh, place, timeframe)
 
-        with ThreadPoolExecutor(_READERS) as readers:
+        with ThreadPoolExecutor(_READERS if local_folder(table.snapshot.uri) else _REMOTE_READERS) as readers:
             found = dict(zip(fresh.paths.tolist(), readers.map(one, range(len(fresh))), strict=True))
         table.runs.update(found)
         self._remember(table.snapshot, fresh, found)
