@@ -15,6 +15,7 @@ from math import floor
 from ffe_core.errors import InputError
 
 DAY = 86_400
+MINUTE = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _END = -62_135_596_800, 253_402_300_800
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

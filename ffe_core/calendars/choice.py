@@ -61,9 +61,15 @@ def calendar_for(
     year, none if empty; `exchange` is what a list of shares calls a share's exchange. InputError for a pair or a
     holiday that cannot be, CalendarOverrideError for an override.
     """
-    asked, name = provider.strip().lower(), _stored(pair, provider.strip().lower())
-    holidays = checked_holidays(fx_holidays)
-    chosen = _read_overrides(overrides or {}).get((asked, name))
+    asked, holidays = provider.strip().lower(), checked_holidays(fx_holidays)
+    return _calendar_of(asked, _stored(pair, asked), tuple((overrides or {}).items()), holidays, exchange)
+
+
+@lru_cache(maxsize=65_536)
+def _calendar_of(
+    asked: str, name: str, overrides: tuple[tuple[str, str], ...], holidays: tuple[str, ...], exchange: str | None
+) -> MarketCalendar:
+    chosen = _read_overrides(dict(overrides)).get((asked, name))
     if chosen is not None:
         market = _named(chosen, holidays)
         return coinbase.until_expiry(name, market) if asked == "coinbase" else market

@@ -117,8 +117,11 @@ def checked_holidays(holidays: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_day(text: object) -> bool:
-    if not isinstance(text, str):
-        return False
+    return isinstance(text, str) and _reads_as_day(text)
+
+
+@lru_cache(maxsize=512)
+def _reads_as_day(text: str) -> bool:
     try:
         return is_month_and_day(text) or bool(_DAY_OF_A_YEAR.fullmatch(text) and days_of(text))
     except InputError:

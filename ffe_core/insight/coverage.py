@@ -6,10 +6,10 @@ pairs over years costs little, and no candle is ever an object. What counts as w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,15 +21,19 @@ from ffe_core.completeness import COUNTS, KINDS, Account, Completeness, Kind, ac
 from ffe_core.errors import InputError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.listing import notes
+from ffe_core.insight.answers import Answers, same
 from ffe_core.insight.former_grid import FormerGrid, former_grid
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.range_cache import RangeCache
+from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.storage.lake.stored_ranges import ALWAYS, StoredRanges
 from ffe_core.storage.stores import Stores
 from ffe_core.timeframes import TIMEFRAMES, floor
+
+_UNEXPLAINED: tuple[Kind, ...] = ("unexplained",)
 
 
 class Gap(NamedTuple):
@@ -54,7 +58,7 @@ class Outage(NamedTuple):
     pairs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class SeriesCoverage:
     """One series over opens in [start, end), epoch seconds; `account` is None where the calendar cannot say."""
 
@@ -73,9 +77,9 @@ class SeriesCoverage:
     asked_from: int | None = None
     """The earliest instant asked to completion or stored, epoch seconds; before it nobody ever asked."""
 
-    @property
+    @cached_property
     def counts(self) -> Completeness:
-        """The six counts; all 0 where there is no account."""
+        """The six counts, not to be changed; all 0 where there is no account."""
         return self.account.completeness() if self.account else Completeness()
 
     def gaps(self, kinds: Iterable[Kind] = KINDS) -> list[Gap]:
@@ -88,47 +92,81 @@ class SeriesCoverage:
         return sorted(found, key=lambda gap: gap.start)
 
 
+class SeriesCoverages(tuple[SeriesCoverage, ...]):
+    """The coverage of several series, and what follows from all of it, worked out once and when it is asked for."""
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """The six counts over all of them, by name."""
+        return {name: sum(getattr(one.counts, name) for one in self) for name in COUNTS}
+
+    @cached_property
+    def outages(self) -> list[Outage]:
+        """What `outages` says of them."""
+        return outages(self)
+
+    @cached_property
+    def largest_gaps(self) -> list[Gap]:
+        """The largest unexplained gaps, as `largest_gaps` lists them."""
+        return _largest(self, self.outages, _MOST_GAPS, _UNEXPLAINED)
+
+
 class Coverage:
     """Answers for every series of one lake; keep one a process, it remembers the files it has read."""
 
     def __init__(self, stores: Stores, remembered: RangeCache | None = None) -> None:
         self._settings, self._queue, self._watermarks = stores.settings, stores.queue, stores.watermarks
-        self._acknowledged = stores.acknowledged
+        self._acknowledged, self._stores = stores.acknowledged, stores
         self._stored = StoredRanges(stores.lake, remembered)
         self._expected = lru_cache(maxsize=256)(ExpectedBars.of)
         self._accounts: dict[tuple[Series, int, int], tuple[tuple[ExpectedBars, Times, bytes, bytes], Account]] = {}
+        self._answers = Answers[_Given, SeriesCoverages](_ANSWERS)
+        self._known: tuple[tuple[object, ...], list[Series]] = (), []
 
     def series(self) -> list[Series]:
         """Every series with rows in the lake or with marks, sorted. StorageError if the lake cannot be read."""
-        stored = {series for timeframe in TIMEFRAMES for series in self._stored.read(timeframe)}
-        return sorted(stored | set(self._marks()))
+        given, (before, known) = (*self._stored.versions(), self._watermarks.marks()), self._known
+        if not same(given, before):
+            stored = {series for timeframe in TIMEFRAMES for series in self._stored.read(timeframe)}
+            known = sorted(stored | set(self._watermarks.marks()))
+            self._known = given, known
+        return list(known)
 
     def of(
         self, series: Sequence[Series], start: int | None = None, end: int | None = None, now: int | None = None
-    ) -> list[SeriesCoverage]:
+    ) -> SeriesCoverages:
         """Each series over opens in [start, end), epoch seconds, cut at the last closed bar.
 
         Without a start, from the earliest instant asked for or stored; without an end, to the last bar stored. Raises
-        StorageError; a calendar asked beyond its horizon is told in the series' `trouble`.
+        StorageError; a calendar asked beyond its horizon is told in the series' `trouble`. The same question gets the
+        very same answer as long as nothing has changed.
         """
         looked = _Look(start, end, times.now() if now is None else now)
-        held = self._held(series, looked)
-        marks = self._marks()
-        ranges = {one: self._range(one, held.get(one, NONE), marks.get(one, Watermarks()), looked) for one in series}
-        widest = min((r[0] for r in ranges.values()), default=0), max((r[1] for r in ranges.values()), default=0)
-        dead = self._queue.open_times_by_series(*widest)
-        marked = self._acknowledged.ranges_by_series(*widest)
-        return [
-            self._one(
-                item,
-                *ranges[item],
-                held.get(item, NONE),
-                _between(dead.get(item.key, _NO_OPEN_TIMES), *ranges[item]),
-                marked.get(item, NONE),
-                _first(held.get(item, NONE), marks.get(item, Watermarks())),
-            )
-            for item in series
-        ]
+        given = self._given(looked)
+        return self._answers.get((*series, start, end), given, lambda: self._answer(series, looked, given))
+
+    def _given(self, looked: _Look) -> _Given:
+        grace = self._settings.close_grace_seconds
+        return _Given(
+            self._stored.versions(),
+            self._watermarks.marks(),
+            self._queue.open_times_by_series(looked.first, looked.last),
+            self._acknowledged.ranges_by_series(looked.first, looked.last),
+            (self._stores.known_version, looked.now // times.MINUTE, (looked.now - grace) // times.MINUTE),
+        )
+
+    def _answer(self, series: Sequence[Series], looked: _Look, given: _Given) -> SeriesCoverages:
+        held, marks = self._held(series, looked), given.marks
+        if len(self._accounts) > max(_REMEMBERED, 2 * len(series)):
+            self._accounts.clear()
+
+        def one(item: Series) -> SeriesCoverage:
+            runs, own = held.get(item, NONE), marks.get(item, Watermarks())
+            start, end = self._range(item, runs, own, looked)
+            dead = _between(given.dead.get(item.key, _NO_OPEN_TIMES), start, end)
+            return self._one(item, start, end, runs, dead, given.marked.get(item, NONE), _first(runs, own))
+
+        return SeriesCoverages(map(one, series))
 
     def _one(
         self, series: Series, start: int, end: int, held: Times, dead: Times, marked: Times, asked_from: int | None
@@ -142,8 +180,6 @@ class Coverage:
         known = self._accounts.get(key)
         given = (bars, held, dead.tobytes(), marked.tobytes())
         if known is None or known[0][0] is not bars or known[0][1] is not held or known[0][2:] != given[2:]:
-            if len(self._accounts) >= _REMEMBERED:
-                self._accounts.clear()
             known = self._accounts[key] = given, account(bars, start, end, held, dead, marked)
         return SeriesCoverage(
             series,
@@ -162,9 +198,6 @@ class Coverage:
             pairs = {item.asset_pair for item in series if item.timeframe == timeframe}
             found |= self._stored.read(timeframe, pairs, looked.first, looked.last)
         return found
-
-    def _marks(self) -> Mapping[Series, Watermarks]:
-        return {entry.series: entry.marks for entry in self._watermarks.entries() if entry.series.provider}
 
     def _range(self, series: Series, held: Times, marks: Watermarks, looked: _Look) -> tuple[int, int]:
         """What is looked at of a series, on its grid and closed."""
@@ -197,8 +230,35 @@ class _Look(NamedTuple):
         return ALWAYS[1] if self.end is None else self.end
 
 
+class _Given(NamedTuple):
+    """What an answer hangs on besides the question."""
+
+    tables: tuple[Snapshot | None, ...]
+    marks: Mapping[Series, Watermarks]
+    dead: Mapping[str, Times]
+    marked: Mapping[Series, Times]
+    calendars_and_minutes: tuple[int, int, int]
+    """Bars of every timeframe close on a minute, the grace after it and the present counted apart."""
+
+    def is_as(self, before: _Given) -> bool:
+        """Whether nothing has changed."""
+        return (
+            self.marks is before.marks
+            and self.calendars_and_minutes == before.calendars_and_minutes
+            and same(self.tables, before.tables)
+            and _equal(self.dead, before.dead)
+            and _equal(self.marked, before.marked)
+        )
+
+
+def _equal(one: Mapping[Any, Times], other: Mapping[Any, Times]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(times, other[key]) for key, times in one.items())
+
+
+_ANSWERS = 16
+_MOST_GAPS = 25
 _REMEMBERED = 5_000
-"""Accounts kept for the next look: one a series and range."""
+"""Accounts kept for the next look: one a series and range, and more where more are looked at at once."""
 _NO_OPEN_TIMES: Times = np.empty(0, dtype=np.int64)
 
 
@@ -255,14 +315,18 @@ def outages(found: Sequence[SeriesCoverage]) -> list[Outage]:
     return sorted(found_outages, key=lambda outage: (outage.start, outage.provider, outage.timeframe))
 
 
-def largest_gaps(
-    found: Sequence[SeriesCoverage], most: int = 50, kinds: Iterable[Kind] = ("unexplained",)
-) -> list[Gap]:
+def largest_gaps(found: Sequence[SeriesCoverage], most: int = 50, kinds: Collection[Kind] = _UNEXPLAINED) -> list[Gap]:
     """The gaps with the most bars across all series, largest first; those inside an outage say so."""
+    return _largest(found, outages(found), most, kinds)
+
+
+def _largest(
+    found: Iterable[SeriesCoverage], outages_: Iterable[Outage], most: int, kinds: Collection[Kind]
+) -> list[Gap]:
     dark: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for outage in outages(found):
+    for outage in outages_:
         dark.setdefault((outage.provider, outage.timeframe), []).append((outage.start, outage.end))
-    gaps = [gap for one in found for gap in one.gaps(kinds)]
+    gaps = [gap for one in found if any(getattr(one.counts, kind) for kind in kinds) for gap in one.gaps(kinds)]
     gaps.sort(key=lambda gap: (-gap.candles, gap.start, gap.series))
     return [
         gap._replace(in_outage=_is_inside(gap, dark.get((gap.series.provider, gap.series.timeframe), ())))

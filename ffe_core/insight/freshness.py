@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from ffe_core.completeness import Completeness
 from ffe_core.insight.coverage import Coverage, SeriesCoverage
-from ffe_core.insight.lag import lag
+from ffe_core.insight.lag import Lags
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
@@ -92,19 +92,16 @@ def freshness(
     now: int | None = None,
 ) -> list[Freshness]:
     """A row for each series, or for every one that is stored or has marks. StorageError if something is unreadable."""
-    marks = {entry.series: entry.marks for entry in watermarks.entries() if entry.series.provider}
-    last = runs.last_of_series()
+    marks, last, lags = watermarks.marks(), runs.last_of_series(), Lags(settings, now)
     chosen = coverage.series() if series is None else series
     return [
-        _row(found, marks.get(found.series, Watermarks()), last.get(found.series), settings, now)
+        _row(found, marks.get(found.series, Watermarks()), last.get(found.series), lags)
         for found in coverage.of(chosen, now=now)
     ]
 
 
-def _row(
-    found: SeriesCoverage, marks: Watermarks, last: LastRun | None, settings: Settings, now: int | None
-) -> Freshness:
-    behind, counts, state = lag(found.series, marks, settings, now), found.counts, last.state if last else None
+def _row(found: SeriesCoverage, marks: Watermarks, last: LastRun | None, lags: Lags) -> Freshness:
+    behind, counts, state = lags.of(found.series, marks), found.counts, last.state if last else None
     return Freshness(
         series=found.series,
         marks=marks,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ffe_core import times
+from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import InputError
 from ffe_core.file_sources import is_file_source
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
+from ffe_core.timeframes import seconds
 
 
 def lag(series: Series, marks: Watermarks, settings: Settings, now: int | None = None) -> int | None:
@@ -16,15 +20,29 @@ def lag(series: Series, marks: Watermarks, settings: Settings, now: int | None =
 
     A closed weekend is not lag. None, too, where the calendar does not know the time.
     """
-    if marks.watermark is None or is_file_source(series.provider):
-        return None
-    at = times.now() if now is None else now
-    closed = marks.watermark + series.step
-    due = at - settings.close_grace_seconds - series.step + 1
-    try:
-        calendar = settings.calendars.of(series.provider, series.asset_pair)
-        if closed >= due or calendar.expected_count(series.timeframe, closed, due) == 0:
+    return Lags(settings, now).of(series, marks)
+
+
+class Lags:
+    """The lags of many series at one instant: those of a market that were read as far are worked out once."""
+
+    def __init__(self, settings: Settings, now: int | None = None) -> None:
+        self._settings = settings
+        self._at = times.now() if now is None else now
+        self._known = cache(self._lag)
+
+    def of(self, series: Series, marks: Watermarks) -> int | None:
+        """What `lag` says of one of them."""
+        if marks.watermark is None or is_file_source(series.provider):
+            return None
+        try:
+            calendar = self._settings.calendars.of(series.provider, series.asset_pair)
+            return self._known(calendar, series.timeframe, marks.watermark + series.step)
+        except InputError:
+            return None
+
+    def _lag(self, calendar: MarketCalendar, timeframe: str, closed: int) -> int:
+        due = self._at - self._settings.close_grace_seconds - seconds(timeframe) + 1
+        if closed >= due or calendar.expected_count(timeframe, closed, due) == 0:
             return 0
-        return calendar.open_seconds(closed, at)
-    except InputError:
-        return None
+        return calendar.open_seconds(closed, self._at)

@@ -5,11 +5,16 @@ What is stored and what is missing is what the Coverage page says, so a data fil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
-from ffe_core.insight.coverage import Coverage, SeriesCoverage
+from ffe_core import times
+from ffe_core.insight.answers import Answers, same
+from ffe_core.insight.coverage import Coverage, SeriesCoverage, SeriesCoverages
 from ffe_core.insight.freshness import is_behind
-from ffe_core.insight.lag import lag
+from ffe_core.insight.lag import Lags
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import DamagedTable
@@ -40,7 +45,7 @@ class SeriesOverview:
         return is_behind(self.series, self.lag)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Overview:
     """Everything on one page."""
 
@@ -48,47 +53,78 @@ class Overview:
     trouble: str | None = None
     """Why nothing could be counted: a data file cannot be read, say."""
 
-    @property
+    @cached_property
     def there(self) -> tuple[SeriesOverview, ...]:
         """The series that are stored, or were read: what a run asked for in vain is none."""
         return tuple(row for row in self.rows if row.is_stored)
 
-    @property
+    @cached_property
     def stored(self) -> int:
         """Bars stored over all series."""
         return sum(row.stored or 0 for row in self.rows)
 
-    @property
+    @cached_property
     def worst(self) -> SeriesOverview | None:
         """The series furthest behind; None if none has a watermark."""
         return max((row for row in self.rows if row.lag is not None), key=lambda row: row.lag or 0, default=None)
 
-    @property
+    @cached_property
     def unexplained(self) -> int:
         """Bars missing without a reason."""
         return sum(row.unexplained or 0 for row in self.rows)
 
 
-def overview(coverage: Coverage, watermarks: WatermarkStore, runs: RunStore, settings: Settings) -> Overview:
-    """A row for every series that is stored or was run. StorageError if the database or a table's log cannot be read;
-    a data file that cannot is told as `trouble`."""
-    trouble = None
-    try:
-        counted = {one.series: one for one in coverage.of(coverage.series())}
-    except DamagedTable as error:
-        counted, trouble = {}, str(error)
-    marks = {entry.series: entry.marks for entry in watermarks.entries() if entry.series.provider}
-    last = runs.last_of_series()
-    known = sorted({*counted, *marks, *last})
-    rows = (
-        _row(series, counted.get(series), marks.get(series, Watermarks()), last.get(series), settings)
-        for series in known
-    )
-    return Overview(tuple(rows), trouble)
+class Overviews:
+    """The overview of one lake; keep one a process, it draws up a new one only where something has changed."""
+
+    def __init__(self, coverage: Coverage, watermarks: WatermarkStore, runs: RunStore, settings: Settings) -> None:
+        self._coverage, self._watermarks, self._runs, self._settings = coverage, watermarks, runs, settings
+        self._kept = Answers[_Given, Overview](1)
+
+    def now(self) -> Overview:
+        """A row for every series that is stored or was run; lags are at most ten seconds old.
+
+        StorageError if the database or a table's log cannot be read; a data file that cannot is told as `trouble`.
+        """
+        try:
+            counted, trouble = self._coverage.of(self._coverage.series()), None
+        except DamagedTable as error:
+            counted, trouble = None, str(error)
+        at = times.now()
+        given = _Given((counted, self._watermarks.marks(), self._runs.last_of_series()), at // _SECONDS, trouble)
+        return self._kept.get("all", given, lambda: self._drawn(*given.found, Lags(self._settings, at), trouble))
+
+    def _drawn(
+        self,
+        counted: SeriesCoverages | None,
+        marks: Mapping[Series, Watermarks],
+        last: Mapping[Series, LastRun],
+        lags: Lags,
+        trouble: str | None,
+    ) -> Overview:
+        found = {one.series: one for one in counted or ()}
+        known = sorted({*found, *marks, *last})
+        rows = (_row(one, found.get(one), marks.get(one, Watermarks()), last.get(one), lags) for one in known)
+        return Overview(tuple(rows), trouble)
+
+
+class _Given(NamedTuple):
+    """What an overview hangs on."""
+
+    found: tuple[SeriesCoverages | None, Mapping[Series, Watermarks], Mapping[Series, LastRun]]
+    moment: int
+    trouble: str | None
+
+    def is_as(self, before: _Given) -> bool:
+        """Whether nothing has changed."""
+        return same(self.found, before.found) and self[1:] == before[1:]
+
+
+_SECONDS = 10
 
 
 def _row(
-    series: Series, found: SeriesCoverage | None, marks: Watermarks, last: LastRun | None, settings: Settings
+    series: Series, found: SeriesCoverage | None, marks: Watermarks, last: LastRun | None, lags: Lags
 ) -> SeriesOverview:
     counts = found.counts if found and found.account else None
     return SeriesOverview(
@@ -96,7 +132,7 @@ def _row(
         counts.stored + counts.extra if counts else None if marks.watermark is not None else 0,
         marks.low if marks.low is not None or not counts else found.start,  # type: ignore[union-attr]
         marks.watermark,
-        lag(series, marks, settings),
+        lags.of(series, marks),
         counts.unexplained if counts else None,
         last.run_id if last else None,
         last.state if last else None,

@@ -59,6 +59,11 @@ class Identity:
 
 def normalize_pair(text: str, provider: str = "") -> str:
     """The stored name of what was typed. InputError for what cannot be a name."""
+    return _stored(text, provider) if isinstance(text, str) else stored_name(provider, identity_of(provider, text))
+
+
+@lru_cache(maxsize=65_536)
+def _stored(text: str, provider: str) -> str:
     return stored_name(provider, identity_of(provider, text))
 
 
@@ -67,11 +72,6 @@ def identity_of(provider: str, text: str) -> Identity:
 
     It looks nothing up: a name that a catalogue would know better (BRK.B for BRK-B) is taken as it stands.
     """
-    return _named(provider, text) if isinstance(text, str) else _read(provider, _checked(text))
-
-
-@lru_cache(maxsize=16_384)
-def _named(provider: str, text: str) -> Identity:
     return _read(provider, _checked(text))
 
 
@@ -91,7 +91,7 @@ def split_pair(pair: str, provider: str = "") -> tuple[str, str] | None:
     return (found.base, found.quote) if found.base and found.quote else None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=65_536)
 def asset_class(pair: str, provider: str = "") -> AssetClass:
     """Which kind of market a stored pair trades in, as far as its name says."""
     parts = split_pair(pair, provider)

@@ -10,6 +10,7 @@ from typing import Any
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.insight.coverage import Coverage
+from ffe_core.insight.overview import Overviews
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormats
 from ffe_core.operations.checks.keeper import CheckKeeper
@@ -61,6 +62,7 @@ class ConsoleService:
         self.audit = Audit(self.database)
         remembered = RangeCache(self.database)
         self.coverage = Coverage(stores, remembered)
+        self.overviews = Overviews(self.coverage, self.watermarks, self.runs, self.settings)
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)
         self.watchlists = Watchlists(self.database)

@@ -100,10 +100,11 @@ class GapVerbs:
         InputError if there is nothing of the kind: the mode gaps asks again.
         """
         check_reason(reason)
+        twice = self._acknowledged.asked_twice_by_series()
         done = [
             self._mark(found.series, gaps, reason, actor, note)
-            for found in self._coverage.of(series)
-            if (gaps := self._asked_twice(found))
+            for found in self._coverage.of([one for one in series if one in twice])
+            if (gaps := _within(found, twice[found.series]))
         ]
         if not done:
             raise InputError(
@@ -111,9 +112,11 @@ class GapVerbs:
             )
         return _together(done)
 
-    def offered(self, found: SeriesCoverage) -> int:
-        """How many unexplained bars of a series were asked for twice in vain, and so can be marked at once."""
-        return sum(candles for _, _, candles in self._asked_twice(found))
+    def offered(self, found: Iterable[SeriesCoverage]) -> list[tuple[Series, int]]:
+        """The series of which unexplained bars were asked for twice in vain, and so can be marked at once: how many."""
+        twice = self._acknowledged.asked_twice_by_series()
+        gaps = [(one.series, _within(one, twice[one.series])) for one in found if one.series in twice]
+        return [(series, sum(candles for _, _, candles in own)) for series, own in gaps if own]
 
     def unmark(self, ids: Sequence[int], actor: str, reason: str = "") -> int:
         """Take marks back: bars that have not come are unexplained again. InputError if no such mark is known."""
@@ -130,12 +133,10 @@ class GapVerbs:
 
     def states(self, series: Sequence[Series]) -> list[GapState]:
         """Every marked gap of some series, with what has arrived in it since."""
-        return [
-            state
-            for one in series
-            if (acknowledged := self._acknowledged.of(one))
-            for state in self._states(one, acknowledged)
-        ]
+        marked: dict[Series, list[AcknowledgedGap]] = {}
+        for gap in self._acknowledged.all():
+            marked.setdefault(gap.series, []).append(gap)
+        return [state for one in series if one in marked for state in self._states(one, marked[one])]
 
     # -- inside
 
@@ -161,10 +162,6 @@ class GapVerbs:
         left = np.diff(total_before(found.account.unexplained, found.account.bars.rank(edges.ravel())).reshape(-1, 2))
         nothing = [_nothing_left(series, *ranges[at]) for at in np.flatnonzero(left.ravel() == 0).tolist()]
         return _within(found, edges), nothing
-
-    def _asked_twice(self, found: SeriesCoverage) -> _Gaps:
-        """The unexplained parts of a series that were asked for twice."""
-        return _within(found, self._acknowledged.asked_twice(found.series))
 
     def _mark(self, series: Series, gaps: _Gaps, reason: str, actor: str, note: str) -> Marked:
         said = _checked_note(reason, note)

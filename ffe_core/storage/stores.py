@@ -50,6 +50,11 @@ class Stores:
         """What is known of instruments and series. DatabaseError as `database`."""
         return InstrumentStore(self.database)
 
+    @property
+    def known_version(self) -> int:
+        """Another number whenever calendars may be others: something was learned of a series or a listing."""
+        return self._known.version
+
     @cached_property
     def _known(self) -> KnownSeries:
         return KnownSeries(self.database)

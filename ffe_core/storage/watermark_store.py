@@ -48,6 +48,7 @@ class WatermarkStore:
         self.file = self.storage_path / "watermarks.json"
         make_folder(self.storage_path, "the watermark folder")
         self._lock = folder_lock(self.storage_path / ".watermarks.lock")
+        self._entries: tuple[Entries, Mapping[Series, Watermarks]] = {}, {}  # and of which content they were read
         self._kept: tuple[tuple[int, int, int] | None, Entries] = None, {}  # as it was read last, and of which file
         self._log_changed: Callable[[], int | None] = lambda: None
         self._heal_by_log: Callable[[], None] = lambda: None
@@ -87,11 +88,24 @@ class WatermarkStore:
 
     def entries(self) -> list[WatermarkEntry]:
         """Every series in the file, sorted by name; it is healed first where it has been older than the log a while."""
+        return [WatermarkEntry(series, marks) for series, marks in self._all().items()]
+
+    def marks(self) -> Mapping[Series, Watermarks]:
+        """The marks of every series of a provider, sorted by name, not to be changed; the very same mapping as long as
+        the file does not change. It is healed first as by `entries`."""
+        found = self._all()
+        if all(series.provider for series in found):
+            return found
+        return {series: marks for series, marks in found.items() if series.provider}
+
+    def _all(self) -> Mapping[Series, Watermarks]:
         self._heal_if_behind(_COPY_SECONDS)
-        return sorted(
-            (WatermarkEntry(_series_of(key), _marks_of(value)) for key, value in self._read().items()),
-            key=lambda entry: entry.series,
-        )
+        content, (read, kept) = self._read(), self._entries
+        if content is not read:
+            found = {_series_of(key): _marks_of(value) for key, value in content.items()}
+            kept = dict(sorted(found.items()))
+            self._entries = content, kept
+        return kept
 
     def has_pair(self, provider: str, asset_pair: str) -> bool:
         """Whether anything of a stored name has been read from a provider."""

@@ -12,12 +12,11 @@ from ffe_core.errors import InputError
 from ffe_core.insight.coverage import (
     Gap,
     SeriesCoverage,
+    SeriesCoverages,
     by_period,
     calendar_of,
     hour_grid,
-    largest_gaps,
     never_asked,
-    outages,
 )
 from ffe_core.insight.former_grid import FormerGrid
 from ffe_core.instruments.matching import meant
@@ -190,21 +189,23 @@ def asked_range() -> tuple[int | None, int | None]:
 def chosen_series(known: Sequence[Series]) -> list[Series]:
     state = st.session_state
     watched = service().watchlists.get(state.coverage_list) if state.coverage_list else None
-    mine = [
-        series
-        for series in known
-        if (series.provider, series.timeframe) == (state.coverage_provider, state.coverage_timeframe)
-    ]
+    chosen = state.coverage_provider, state.coverage_timeframe
+    mine = [series for series in known if (series.provider, series.timeframe) == chosen]
     if watched is None:
         return mine
     pairs = watched.pairs if watched.provider == state.coverage_provider else ()
     return [series for series in mine if series.asset_pair in pairs]
 
 
-def looked_at(known: Sequence[Series]) -> list[SeriesCoverage]:
+def looked_at(known: Sequence[Series]) -> SeriesCoverages:
     """The chosen series over the chosen range; a preset reaches to the last closed bar, so that what lags shows."""
     start, end = asked_range()
-    return service().coverage.of(chosen_series(known), start, times.now() if end is None and start else end)
+    return service().coverage.of(chosen_series(known), start, coming_minute() if end is None and start else end)
+
+
+def coming_minute() -> int:
+    """Where everything that is closed ends; the same question for a minute."""
+    return times.now() // times.MINUTE * times.MINUTE + times.MINUTE
 
 
 def edges_of(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
@@ -223,8 +224,7 @@ def edges_of(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
     return period, edges.astype("datetime64[s]").astype(np.int64)
 
 
-def totals(found: Sequence[SeriesCoverage]) -> None:
-    counts = [one.counts for one in found]
+def totals(found: SeriesCoverages) -> None:
     cells = st.columns(6)
     for cell, (label, name) in zip(
         cells,
@@ -238,7 +238,7 @@ def totals(found: Sequence[SeriesCoverage]) -> None:
         ),
         strict=True,
     ):
-        cell.metric(label, number(sum(getattr(one, name) for one in counts)))
+        cell.metric(label, number(found.counts[name]))
 
 
 def scores(found: Sequence[SeriesCoverage]) -> None:
@@ -348,7 +348,8 @@ def fetch_again(former: FormerGrid) -> None:
 def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
     """The pair of the chosen cell over its period, or over the whole range if there is no such cell in it."""
     state = st.session_state
-    one = next((item for item in found if item.series.asset_pair == state.coverage_pair), None)
+    pair = state.coverage_pair
+    one = next((item for item in found if item.series.asset_pair == pair), None)
     if one is None or state.coverage_at is None:
         return one
     after = edges[edges > state.coverage_at]
@@ -531,10 +532,10 @@ def told_in_full() -> None:
 
 def asked_twice(found: Sequence[SeriesCoverage]) -> None:
     """What the provider does not have after two asks, marked in one go."""
-    offered = [(one, bars) for one in found if (bars := service().gap_verbs.offered(one))]
+    offered = service().gap_verbs.offered(found)
     if not offered:
         return
-    series = [one.series for one, _ in offered]
+    series = [one for one, _ in offered]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
             f":material/help_center: **{many(sum(bars for _, bars in offered), 'bar')}** of "
@@ -561,9 +562,9 @@ def largest() -> None:
     """The largest gaps across everything, whatever is filtered above."""
     console = service()
     everything = console.coverage.of(console.coverage.series())
-    dark = outages(everything)
+    dark = everything.outages
     st.subheader("Largest gaps across everything", anchor=False)
-    gaps = largest_gaps(everything, most=25)
+    gaps = everything.largest_gaps
     if gaps:
         gap_list(gaps, "coverage_largest")
     else:

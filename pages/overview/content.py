@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.insight.overview import Overview, SeriesOverview, overview
+from ffe_core.insight.freshness import Health
+from ffe_core.insight.overview import Overview, SeriesOverview
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.state import runs as run_states
@@ -29,7 +30,9 @@ from pages.widgets.frame import heading, heading_row
 from pages.widgets.tables import score_cell, score_column, show_table, table_of
 from pages.widgets.verbs import changing, told
 
-MOST = 6
+MOST, MOST_SERIES = 6, 300
+MOST_IN_ADDRESS = 200
+"""Pairs in the address of a form: servers in between refuse long ones."""
 HALF = 495
 """Pixels: two stand side by side at the reference size, and one below the other on a narrower screen."""
 STOPPED = (run_states.FAILED, run_states.INTERRUPTED, run_states.CANCELLED)
@@ -149,10 +152,13 @@ def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
         yield ":orange[:material/rule:]", text, "See the gaps", "coverage/page.py", where
     for members in grouped((row for row in rows if row.is_stale), same_kind):
         behind, most = members[0].series, duration(max(row.lag or 0 for row in members))
-        form = {"provider": behind.provider, "timeframes": behind.timeframe}
-        form["pairs"] = ",".join(row.series.asset_pair for row in members)
         text = f"{name_of(members)}: {'' if len(members) == 1 else 'up to '}{most} behind"
-        yield ":orange[:material/schedule:]", text, "Bring up to date", "backfill/page.py", form
+        icon, form = ":orange[:material/schedule:]", {"provider": behind.provider}
+        if len(members) > MOST_IN_ADDRESS:
+            yield icon, text, "Look at them", "watermarks/page.py", form | {"health": str(Health.BEHIND)}
+            continue
+        form |= {"timeframes": behind.timeframe, "pairs": ",".join(row.series.asset_pair for row in members)}
+        yield icon, text, "Bring up to date", "backfill/page.py", form
 
 
 def grouped(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Hashable]) -> list[list[SeriesOverview]]:
@@ -233,9 +239,16 @@ def open_series() -> None:
         go("candles", provider=series.provider, pair=series.asset_pair, timeframe=series.timeframe)
 
 
+def needs_nobody(row: SeriesOverview) -> bool:
+    """False where its last run stopped, bars are missing or it is behind."""
+    return not (row.last_state in STOPPED or row.unexplained or row.is_stale)
+
+
 def table(shown: Overview) -> None:
     st.subheader("Series")
     rows = shown.there
+    if len(rows) > MOST_SERIES:
+        rows = tuple(sorted(rows, key=needs_nobody)[:MOST_SERIES])
     st.session_state.overview_series = [row.series for row in rows]
     scores = {series: one.score for series, one in service().checks.scores().items()}
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
@@ -253,6 +266,11 @@ def table(shown: Overview) -> None:
         },
     )
     st.caption("Click a row to open its chart.")
+    if len(shown.there) > len(rows):
+        text = f"The {len(rows):,} that need attention most, of {len(shown.there):,}."
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(text, width="content")
+            st.page_link("watermarks/page.py", label="All series", icon=":material/list:")
 
 
 def page() -> None:
@@ -261,7 +279,7 @@ def page() -> None:
         heading("Welcome")
         first_run(run_id)
         return
-    shown = overview(console.coverage, console.watermarks, console.runs, console.settings)
+    shown = console.overviews.now()
     if not shown.rows:
         welcome()
         return

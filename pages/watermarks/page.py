@@ -41,6 +41,7 @@ from pages.widgets.tables import digest, show_table
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import changing, done, told
 
+MOST_SERIES = 500
 HEALTHS = [str(health) for health in Health]
 
 
@@ -89,15 +90,20 @@ def filters() -> None:
     )
 
 
-def wanted(row: Freshness) -> bool:
+def wanted(rows: Sequence[Freshness]) -> list[Freshness]:
+    """The rows that match the filters."""
     state = st.session_state
-    chosen = service().watchlists.get(state.watermarks_list) if state.watermarks_list else None
-    return (
-        state.watermarks_provider in (None, row.series.provider)
-        and is_part_of(state.watermarks_pair or "", row.series.asset_pair)
-        and state.watermarks_health in (None, row.health)
-        and (chosen is None or row.series in chosen.series())
-    )
+    watched = service().watchlists.get(state.watermarks_list) if state.watermarks_list else None
+    chosen = None if watched is None else set(watched.series())
+    provider, pair, health = state.watermarks_provider, state.watermarks_pair, state.watermarks_health
+    return [
+        row
+        for row in rows
+        if provider in (None, row.series.provider)
+        and health in (None, row.health)
+        and (chosen is None or row.series in chosen)
+        and (not pair or is_part_of(pair, row.series.asset_pair))
+    ]
 
 
 def cells_of(row: Freshness) -> dict[str, Any]:
@@ -405,8 +411,10 @@ with section("The watermarks"):
     else:
         filters()
         told()
-        shown = [row for row in everything if wanted(row)]
-        ticked = table(shown) if shown else []
+        shown = wanted(everything)
+        ticked = table(shown[:MOST_SERIES]) if shown else []
+        if len(shown) > MOST_SERIES:
+            st.caption(f"The first {MOST_SERIES:,} of {len(shown):,}; the filters above lead to others.")
         if not shown:
             st.info("No series matches these filters.", icon=":material/filter_alt_off:")
             st.button("Clear filters", key="watermarks_clear", on_click=clear)

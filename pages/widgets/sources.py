@@ -9,5 +9,5 @@ from pages.widgets.frame import service
 
 def source_names() -> list[str]:
     """Every provider, then the sources of files by name."""
-    series = (entry.series for entry in service().watermarks.entries())
-    return [*PROVIDERS, *sorted({one.provider for one in series if is_file_source(one.provider)})]
+    known = {series.provider for series in service().watermarks.marks()}
+    return [*PROVIDERS, *sorted(filter(is_file_source, known))]

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ffe_core import BatchDataIngester, DeltaLakeManager, times
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
-from tests.benchmarks.ingest_memory import peak_mb
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, peak_mb, run, sample, spread
 from tests.fake_exchanges import (
     AlphaVantageExchange,
     Candles,

@@ -7,7 +7,6 @@ peak of each process over an empty one, and over a tenth of the series.
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from ffe_core.insight.bars import pieces
 from ffe_core.insight.stored import require_stored, stored_series
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, peak_mb, run, sample, spread
 from tests.checks.markets import market
 from tests.checks.seeded import store
 
@@ -50,8 +49,7 @@ def measure(options: Options) -> Numbers:
     series = series[: options["series"]]
     began = time.process_time()
     bars = sum(_floor(lake, one) if options["side"] == "floor" else _checks(lake, one) for one in series)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"cpu": time.process_time() - began, "bars": bars, "peak": peak}
+    return {"cpu": time.process_time() - began, "bars": bars, "peak": peak_mb()}
 
 
 def _floor(lake: DeltaLakeManager, series: Series) -> int:

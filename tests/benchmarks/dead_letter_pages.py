@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -22,7 +21,7 @@ from typing import NoReturn
 from ffe_core import DeadLetterQueue
 from ffe_core.storage.dead_letters.index import DIMENSIONS
 from ffe_core.storage.dead_letters.search import Wanted
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, peak_mb, run, sample, spread
 
 MODULE = "tests.benchmarks.dead_letter_pages"
 FEW, RECORDS = 10, 100
@@ -77,8 +76,7 @@ def measure(options: Options) -> Numbers:
     if options["build"]:
         began = time.perf_counter()
         queue.refresh()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return {"seconds": time.perf_counter() - began, "peak_mb": peak}
+        return {"seconds": time.perf_counter() - began, "peak_mb": peak_mb()}
     queue.refresh()
     return {name: _milliseconds(lambda ask=ask: ask(queue)) for name, ask in PAGES.items()}  # type: ignore[misc]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from typing import Any, NoReturn
 Numbers = dict[str, float]
 Options = Mapping[str, Any]
 ROOT = Path(__file__).parents[2]
+_OWN_STATUS = Path("/proc/self/status")
 TREE = "tree"
 """The option that names the folder of another build's `ffe_core`, to be measured instead of this one's."""
 PYTHON = "python"
@@ -113,6 +115,15 @@ def processor() -> str:
         described = ""
     names = [line.partition(":")[2].strip() for line in described.splitlines() if line.startswith("model name")]
     return f"{names[0]} ({platform.machine()})" if names else platform.processor() or platform.machine()
+
+
+def peak_mb() -> float:
+    """The largest resident size so far. What getrusage says on Linux includes the process that started this one."""
+    if _OWN_STATUS.exists():
+        lines = dict(line.split(":", 1) for line in _OWN_STATUS.read_text(encoding="utf-8").splitlines())
+        return int(lines["VmHWM"].split()[0]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _in_fresh_process(module: str, options: Options) -> Numbers:

@@ -21,8 +21,7 @@ from typing import NoReturn
 import numpy as np
 
 from ffe_core.cli import main as command
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
-from tests.benchmarks.ingest_memory import peak_mb
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, peak_mb, run, sample, spread
 
 CPU_GOAL, MEMORY_GOAL, AGAIN_GOAL = 1.3, 600.0, 0.25
 PAIRS = 20

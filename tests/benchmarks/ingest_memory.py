@@ -7,21 +7,17 @@ that of the whole process, interpreter and libraries included; what it held befo
 from __future__ import annotations
 
 import asyncio
-import resource
-import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from ffe_core.timeframes import seconds
 from tests.benchmarks.candles import START, TIMEFRAME, MadeProvider, ingest
-from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, peak_mb, run, sample, spread
 
 GOAL = 1.3
 _TIMES = 5
 _PAGE_SIZES = (300, 5000)
-_STATUS = Path("/proc/self/status")
 
 
 def measure(options: Options) -> Numbers:
@@ -32,15 +28,6 @@ def measure(options: Options) -> Numbers:
         before = peak_mb()
         asyncio.run(ingest(provider, end, folder))
         return {"before": before, "peak": peak_mb()}
-
-
-def peak_mb() -> float:
-    """The largest resident size so far. What getrusage says on Linux includes the process that started this one."""
-    if _STATUS.exists():
-        lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())
-        return int(lines["VmHWM"].split()[0]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def compare(size: int, repetitions: int) -> Verdict:

@@ -81,7 +81,7 @@ def test_what_the_provider_does_not_have_after_two_asks_is_marked_in_one_go(tmp_
     provider = lacking(5, 6, 30)
     run(tmp_path, provider, START, END, mode="gaps")
     assert len(provider.asked) == 4, "each of two gaps twice"
-    assert verbs.offered(verbs._coverage.of([BTC])[0]) == 3
+    assert verbs.offered(verbs._coverage.of([BTC])) == [(BTC, 3)]
     done = verbs.mark_asked_twice([BTC], NO_TRADES, "ann")
     assert (done.gaps, done.candles) == (2, 3)
     assert counts(verbs) == (3, 0)
@@ -97,7 +97,7 @@ def test_a_gap_that_was_not_asked_for_is_not_offered(tmp_path: Path, verbs: GapV
 def test_two_backfills_that_each_asked_once_are_two_asks(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5), START, END)
     run(tmp_path, lacking(5), START, END, mode="refetch")
-    assert verbs.offered(verbs._coverage.of([BTC])[0]) == 1
+    assert verbs.offered(verbs._coverage.of([BTC])) == [(BTC, 1)]
 
 
 def test_what_was_found_after_all_is_no_longer_offered_if_it_goes_missing(tmp_path: Path) -> None:

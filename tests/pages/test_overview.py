@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from ffe_core.insight.overview import SeriesOverview
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -43,6 +45,13 @@ def test_series_with_the_same_trouble_and_remedy_are_one_line() -> None:
         "1h",
     )
     assert form["pairs"].split(",") == [row.series.asset_pair for row in rows]
+
+
+def test_more_pairs_than_an_address_bears_lead_to_the_list_of_them() -> None:
+    rows = [one(f"C{number:03}USD", lag=5 * HOUR) for number in range(201)]
+    [(_, text, _, page, form)] = of_series(rows)
+    assert text == "201 pairs 1h from coinbase: up to 5 h behind"
+    assert (page, form) == ("watermarks/page.py", {"provider": "coinbase", "health": "behind"})
 
 
 def test_a_single_series_is_named() -> None:
@@ -124,3 +133,15 @@ def test_cards_show_how_it_went_over_days(console: ConsoleService, open_page: Op
     fetched(console, "2024-01-01", "2024-01-02")
     drawn = " ".join(str(one.proto.body) for one in open_page().get("html"))
     assert re.search(r"4\d new candles in 14 days, 4\d today", drawn)
+
+
+def test_of_many_series_those_that_need_somebody_are_listed(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = BackfillRequest.of("simulated", ["BTCUSD", "ETHUSD", "EURUSD"], ["1h"], "2024-01-01", "2024-01-02")
+    console.run_service.wait(console.run_service.start(request, "ann"))
+    monkeypatch.setattr("pages.overview.content.MOST_SERIES", 2)
+    page = open_page("overview")
+    [table] = [table.value for table in page.dataframe if "Watermark (UTC)" in table.value]
+    assert table["Pair"].tolist() == ["BTCUSD", "ETHUSD"]
+    assert "The 2 that need attention most, of 3." in words(page)

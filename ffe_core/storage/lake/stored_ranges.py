@@ -23,7 +23,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.file_ranges import ByProvider, ranges_in
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.lake.snapshot import Files, Snapshot
-from ffe_core.timeframes import seconds
+from ffe_core.timeframes import TIMEFRAMES, seconds
 
 ALWAYS = (-(2**60), 2**60)
 """A range that holds every open."""
@@ -52,6 +52,10 @@ class StoredRanges:
         self._tables: dict[str, _Table] = {}
         self._lock = threading.Lock()
 
+    def versions(self) -> tuple[Snapshot | None, ...]:
+        """The table of each timeframe as it is now: the very same as before without a commit. StorageError."""
+        return tuple(self._lake.snapshot(table_name(timeframe)) for timeframe in TIMEFRAMES)
+
     def read(
         self, timeframe: str, pairs: Collection[str] | None = None, start: int = ALWAYS[0], end: int = ALWAYS[1]
     ) -> dict[Series, Times]:
@@ -66,7 +70,8 @@ class StoredRanges:
                 return {}
             files = table.files.between(start, end)
             if pairs is not None:
-                files = files.where(np.isin(files.pairs, list(pairs)))
+                wanted = set(pairs)
+                files = files.where(np.array([pair in wanted for pair in files.pairs.tolist()], dtype=bool))
             self._read(table, files, timeframe)
             return _joined(table, files, timeframe)
 

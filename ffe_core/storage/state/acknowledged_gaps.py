@@ -168,6 +168,16 @@ class AcknowledgedGaps:
         with self._database.read() as connection:
             return _stored_asks(connection, series, 2)
 
+    def asked_twice_by_series(self) -> dict[Series, Times]:
+        """The same for every series that has any."""
+        columns = (asked.c.asset_pair, asked.c.timeframe, asked.c.provider, asked.c.start, asked.c.end)
+        query = sa.select(*columns).where(asked.c.times == 2).order_by(asked.c.start)
+        found: dict[Series, list[tuple[int, int]]] = {}
+        with self._database.read() as connection:
+            for *names, start, end in connection.execute(query):
+                found.setdefault(Series(*names), []).append((start, end))
+        return {series: np.array(ranges, dtype=np.int64) for series, ranges in found.items()}
+
     def _select(self, *wanted: sa.ColumnElement[bool]) -> list[AcknowledgedGap]:
         query = sa.select(acknowledged).where(*wanted)
         query = query.order_by(

@@ -35,6 +35,7 @@ class KnownSeries:
         self._lock = threading.Lock()
         self._facts: Facts = {}
         self._delisted: Delisted = {}
+        self._version = 0
         self._read: tuple[int, float] | None = None
         self._catalogues: object = None
 
@@ -47,6 +48,14 @@ class KnownSeries:
                 return until(found, self._delisted[provider, asset_pair])
         return {timeframe: _without_end(known) for timeframe, known in found.items()}
 
+    @property
+    def version(self) -> int:
+        """Another number whenever something else is known."""
+        with self._lock:
+            if self._is_old():
+                self._renew()
+            return self._version
+
     def _is_old(self) -> bool:
         if self._read is None:
             return True
@@ -54,12 +63,13 @@ class KnownSeries:
         return writes != self._database.writes or time.monotonic() - at > _SECONDS
 
     def _renew(self) -> None:
-        writes = self._database.writes
+        writes, before = self._database.writes, (self._facts, self._delisted)
         try:
             self._facts = self._store.all_facts()
             self._renew_delisted()
         except StorageError as error:
             log.warning("what is known of first and last bars cannot be read: %s", error)
+        self._version += before != (self._facts, self._delisted)
         self._read = writes, time.monotonic()
 
     def _renew_delisted(self) -> None:

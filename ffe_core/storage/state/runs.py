@@ -251,6 +251,7 @@ class RunStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._last_of_ended: tuple[object, dict[Series, LastRun]] = None, {}  # and which runs had ended then
 
     def add(self, run: NewRun) -> int:
         """Write a queued run with its queued series; returns its id."""
@@ -450,23 +451,18 @@ class RunStore:
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
-    def last_of_series(self) -> dict[Series, LastRun]:
-        """For every series, its row in the newest run that had it, with the run's `kind` and `created_at`."""
-        newest = (
-            sa.select(sa.func.max(run_series.c.run_id).label("run_id"))
-            .add_columns(run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider)
-            .group_by(run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider)
-            .subquery()
-        )
-        names = ("run_id", "asset_pair", "timeframe", "provider")
-        query = (
-            sa.select(*columns_of(run_series, RunSeries), runs.c.kind, runs.c.created_at)
-            .join(newest, sa.and_(*(run_series.c[name] == newest.c[name] for name in names)))
-            .join(runs, runs.c.id == run_series.c.run_id)
-            .where(runs.c.kind.not_in((UPKEEP, CHECK)))
-        )
+    def last_of_series(self) -> Mapping[Series, LastRun]:
+        """For every series, its row in the newest run that had it, with the run's `kind` and `created_at`; not to be
+        changed, and the very same mapping as long as no run is active, ends or is pruned."""
         with self._database.read() as connection:
-            return {row.series: row for row in read_rows(connection, LastRun, query)}
+            ended, (known, found) = connection.execute(_ENDED_RUNS).one(), self._last_of_ended
+            if ended != known:
+                found = {row.series: row for row in read_rows(connection, LastRun, _last_of_series(~_IS_ACTIVE))}
+                self._last_of_ended = ended, found
+            active = {row.series: row for row in read_rows(connection, LastRun, _last_of_series(_IS_ACTIVE))}
+        if not active:
+            return found
+        return found | {one: row for one, row in active.items() if one not in found or found[one].run_id < row.run_id}
 
     def last_upkeep(self) -> dict[str, RunSeries]:
         """For every table, its row in the newest upkeep run that came to an end with it, by timeframe."""
@@ -529,3 +525,24 @@ def _sums() -> sa.Select[Any]:
         sa.func.sum(run_series.c.unexplained).label("unexplained_total"),
         sa.func.avg(progress).label("progress"),
     ).group_by(run_series.c.run_id)
+
+
+_IS_ACTIVE = runs.c.state.in_(ACTIVE)
+_ENDED_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.ended_at)).where(~_IS_ACTIVE)
+"""What changes whenever a run ends or is pruned; the rows of an ended run never do."""
+
+
+def _last_of_series(of_runs: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Every series' row in the newest of some runs that had it."""
+    names = [run_series.c[name] for name in ("asset_pair", "timeframe", "provider")]
+    wanted = of_runs & runs.c.kind.not_in((UPKEEP, CHECK))
+    newest = (
+        sa.select(sa.func.max(run_series.c.run_id).label("run_id"), *names)
+        .join(runs, runs.c.id == run_series.c.run_id)
+        .where(wanted)
+        .group_by(*names)
+        .subquery()
+    )
+    same = sa.and_(*(run_series.c[column.name] == column for column in newest.c))
+    query = sa.select(*columns_of(run_series, RunSeries), runs.c.kind, runs.c.created_at)
+    return query.join(newest, same).join(runs, runs.c.id == run_series.c.run_id)
