@@ -138,6 +138,18 @@ class StorageError(FFEError):
     code = "storage_failed"
 
 
+class StoreUnreachable(StorageError):
+    """The object store cannot be reached or does not answer: nothing was done, and it can be tried again later."""
+
+    code = "store_unreachable"
+
+
+class StoreUnfit(StorageError):
+    """The object store takes a second object of a name that is to be new: two writers would lose commits in silence."""
+
+    code = "store_unfit"
+
+
 class CommitConflict(StorageError):
     """The series' watermarks are not where this writer planned from: another writer was faster."""
 

@@ -32,6 +32,7 @@ from ffe_core.provider_settings import SECTIONS
 from ffe_core.redaction import register
 from ffe_core.sources import PREFIX
 from ffe_core.sources import variable as variable
+from ffe_core.store_settings import StoreSettings
 from ffe_core.upkeep_settings import UpkeepSettings
 
 SECRETS_FILE = Path(".streamlit/secrets.toml")
@@ -173,6 +174,7 @@ class Settings(BaseModel):
     data_dir: Path = Field(default=Path("data"), validate_default=True)
     lake_uri: str = Field(default="", validate_default=True)
     database_url: str = Field(default="", repr=False)
+    store: StoreSettings = StoreSettings()
     close_grace_seconds: int = Field(default=60, ge=0, le=_DAY)
     lease_wait_seconds: float = Field(default=600.0, ge=0, le=7 * _DAY, allow_inf_nan=False)
     retry: RetrySettings = RetrySettings()
@@ -201,6 +203,17 @@ class Settings(BaseModel):
     @classmethod
     def _is_postgresql(cls, text: str) -> str:
         return database_address(text, variable("database_url")).url if text else text
+
+    @field_validator("store")
+    @classmethod
+    def _is_whole(cls, store: StoreSettings) -> StoreSettings:
+        store.require_whole()
+        return store
+
+    @property
+    def lake_options(self) -> dict[str, str]:
+        """What delta-rs is told of the store of the lake; empty for a local folder."""
+        return self.store.options(self.lake_uri)
 
     @property
     def database(self) -> DatabaseAddress | None:

@@ -8,13 +8,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
 from ffe_core import redaction
+from ffe_core.storage.dead_letters.stored import StoredFiles
 from ffe_core.storage.state import database, postgresql
+from tests import object_store as object_store_server
 from tests import once
 from tests.postgresql import Server, States, programs, running
 
@@ -80,10 +83,10 @@ def pytest_runtest_call() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _nobodys_settings() -> Iterator[None]:
-    """No FFE_ variable and no secrets file of whoever runs the tests reaches them."""
+    """No FFE_ variable, secrets file or key of a cloud of whoever runs the tests reaches them."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if name.startswith("FFE_"):
+        for name in [*os.environ]:
+            if name.startswith("FFE_") or name in object_store_server.names_of_clouds():
                 patch.delenv(name)
         patch.setattr("ffe_core.settings.SECRETS_FILE", Path("no-such-folder/secrets.toml"))
         yield
@@ -97,19 +100,37 @@ def _tables_made_once(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have tests that are marked so run against both kinds of state, or any in this process against the one named."""
+    """Have tests that are marked so run against both kinds of state, or any in this process against the one named; and
+    those that are marked so with the lake and the dead letters in an object store too, with the state in a file."""
     marks, named = metafunc.definition.get_closest_marker, metafunc.config.getoption("--state")
     both = marks("both_states") or metafunc.definition.path.relative_to(Path(__file__).parent).parts[0] in _BOTH_STATES
     # Hypothesis takes a method that runs twice for a flaky one; such methods are about no state.
     is_pure = metafunc.cls is not None and getattr(metafunc.function, "is_hypothesis_test", False)
+    kinds: list[str] = []
     if marks("of_a_state_file") is None and (named or both) and not is_pure:
-        kinds = [named] if named else ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
-        metafunc.parametrize("state_kind", kinds, indirect=True)
+        kinds = [named] if named else ["sqlite", "postgresql"]
+    in_store = marks("both_stores") is not None and marks("of_a_lake_folder") is None and not is_pure
+    if in_store or metafunc.config.getoption("--store"):
+        cases = [(kind, "folder") for kind in kinds or ["sqlite"]] + [("sqlite", "store")]
+        chosen = cases[-1:] if metafunc.config.getoption("--store") else cases
+        metafunc.parametrize(("state_kind", "store_kind"), [_case(*one) for one in chosen], indirect=True)
+    elif kinds:
+        metafunc.parametrize("state_kind", [_marked(kind, kind) for kind in kinds], indirect=True)
+
+
+def _case(state: str, store: str) -> Any:
+    return _marked(state if store == "folder" else store, state, store)
+
+
+def _marked(name: str, *values: str) -> Any:
+    """Whatever needs a server of its own is slow, unless it was asked for alone."""
+    return pytest.param(*values, id=name, marks=[] if name == "sqlite" else pytest.mark.slow)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--state=postgresql` runs every test of this process against a real server, marked or not."""
     parser.addoption("--state", choices=("sqlite", "postgresql"), default=None)
+    parser.addoption("--store", action="store_true", help="every test with lake and dead letters in an object store")
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +149,26 @@ def state_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     states.remove()
 
 
+@pytest.fixture(autouse=True)
+def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What keeps lake and dead letters in this test. With an object store each folder of a lake is a place of its own
+    in a real server, and the dead letters of a data directory lie where its lake does."""
+    kind = getattr(request, "param", "folder")
+    if kind == "folder":
+        yield kind
+        return
+    store = request.getfixturevalue("object_store")
+    lakes = object_store_server.Lakes(store)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.variables().items():
+            patch.setenv(name, value)
+        for module in ("ffe_core.settings", "ffe_core.storage.lake.delta_lake_manager", "ffe_core.reading.asked"):
+            patch.setattr(f"{module}.lake_address", lakes.lake_address)
+        patch.setattr(StoredFiles, "fresh_seconds", 0.0)
+        patch.setattr("ffe_core.storage.dead_letters.queue.LocalFiles", lakes.dead_letters)
+        yield kind
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Server]:
     """A real server, one a process of the tests. Where a change is let in, it is there; elsewhere it may be missing."""
@@ -135,6 +176,20 @@ def postgresql_server() -> Iterator[Server]:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[object_store_server.Store]:
+    """A real S3 server, one a process of the tests."""
+    with object_store_server.running() as store:
+        yield store
+
+
+@pytest.fixture
+def store_proxy(object_store: object_store_server.Store) -> Iterator[object_store_server.Proxy]:
+    """A way to that server that counts what is asked and has faults."""
+    with object_store_server.proxied(object_store) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="session")

@@ -34,14 +34,18 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.storage.rows",
         "ffe_core.storage.sqlite_faults",
         "ffe_core.storage.closed_duckdb",
+        "ffe_core.storage.store_faults",
+        "ffe_core.storage.waiting",
     ),
-    ("ffe_core.storage.sqlite",),
+    ("ffe_core.storage.sqlite", "ffe_core.storage.objects"),
+    ("ffe_core.storage.probe",),
     (
         "ffe_core.candles",
         "ffe_core.calendars",
         "ffe_core.provider_settings",
         "ffe_core.upkeep_settings",
         "ffe_core.check_settings",
+        "ffe_core.store_settings",
     ),
     ("ffe_core.columns", "ffe_core.series", "ffe_core.settings"),
     ("ffe_core.validation",),
@@ -78,8 +82,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
 )
 """The rooms, the lowest floor first: a module imports its own room and those below, nothing beside it or above."""
-READS_MESSAGES = {"ffe_core.storage.lake.faults", "ffe_core.storage.lake.refusals"}
-"""What reads delta-rs' words, as it says these things in no other way; their tests ask the library itself."""
+READS_MESSAGES = {"ffe_core.storage.lake.faults", "ffe_core.storage.lake.refusals", "ffe_core.storage.store_faults"}
+"""What reads the words of delta-rs and of stores, as they say these things in no other way; tests ask them for it."""
 READS_PAST = "ffe_core.storage.state.migrations.versions."
 """Revisions give sentences that releases of before stored their codes."""
 STORED_TEXTS = {"error", "error_text", "next_step", "paused_reason", "problem"}

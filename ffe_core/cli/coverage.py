@@ -137,7 +137,7 @@ class _Looked:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         settings = Settings.load()
-        self._stores = stores = Stores(settings, DeltaLakeManager(settings.lake_uri), state(settings))
+        self._stores = stores = Stores(settings, DeltaLakeManager.of(settings), state(settings))
         self.coverage = Coverage(stores, RangeCache(stores.database))
         self.start = None if arguments.start is None else times.parse_instant(arguments.start, "start")
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)

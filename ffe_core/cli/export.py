@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> list[Exported]:
-    lake = DeltaLakeManager(settings.lake_uri)
+    lake = DeltaLakeManager.of(settings)
     derived = arguments.from_timeframe is not None
     question = asked(
         lake,

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ffe_core.settings import Settings
     from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
-    lake = DeltaLakeManager(Settings.load().lake_uri)
+    lake = DeltaLakeManager.of(Settings.load())
     if arguments.views is not None:
         return _write_views(arguments, lake)
     from ffe_core.reading.sql import Bounds, query

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings.load()
     database = state(settings)
     try:
-        found = storage(DeltaLakeManager(settings.lake_uri), database, settings)
+        found = storage(DeltaLakeManager.of(settings), database, settings)
     finally:
         database.close()
     if arguments.json:

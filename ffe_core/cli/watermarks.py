@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
     settings = Settings.load()
-    marks = DeltaLakeManager(settings.lake_uri).all_marks(list(PROVIDERS))
+    marks = DeltaLakeManager.of(settings).all_marks(list(PROVIDERS))
     _learn_ends(settings, marks)
     rows = [_row(series, mark, settings) for series, mark in sorted(marks.items())]
     if arguments.json:

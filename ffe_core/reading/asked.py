@@ -21,7 +21,7 @@ from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.insight.stored import is_stored, providers_of, require_stored
 from ffe_core.instruments.lists import split_names
 from ffe_core.instruments.matching import meant
-from ffe_core.locations import lake_address
+from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import Series
 from ffe_core.settings import Config, Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -119,13 +119,16 @@ def lake_of(lake: Lake | None, config: Config | Settings | None) -> DeltaLakeMan
     """
     if isinstance(lake, DeltaLakeManager):
         return lake
-    return _opened(Settings.load(config).lake_uri if lake is None else lake_address(lake, "lake"))
+    address = Settings.load(config).lake_uri if lake is None else lake_address(lake, "lake")
+    if local_folder(address) is not None:
+        return _opened(address, None)
+    return _opened(address, tuple(sorted(Settings.load(config).store.options(address).items())))
 
 
 @lru_cache(maxsize=8)
-def _opened(address: str) -> DeltaLakeManager:
+def _opened(address: str, options: tuple[tuple[str, str], ...] | None) -> DeltaLakeManager:
     """One object a lake: it keeps the newest snapshot of each table until a commit follows it."""
-    return DeltaLakeManager(address)
+    return DeltaLakeManager(address, None if options is None else dict(options))
 
 
 def _sizes(

@@ -12,6 +12,7 @@ import numpy as np
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.errors import StorageError
+from ffe_core.locations import local_folder
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import Ints
@@ -37,12 +38,12 @@ class Known:
 
     def dead(self, series: Series, start: int, end: int) -> Ints:
         """Opens of the dead letters of a series in a range, ascending."""
-        folder = self.settings.data_dir / "dlq"
-        if not self.is_own_lake or not folder.is_dir():
+        is_local = local_folder(self.settings.lake_uri) is not None
+        if not self.is_own_lake or (is_local and not (self.settings.data_dir / "dlq").is_dir()):
             return np.empty(0, np.int64)
-        from ffe_core.storage.dead_letters.queue import DeadLetterQueue  # it brings SQL, which most readers do without
+        from ffe_core.storage.dead_letters.opening import queue_of  # it brings SQL, which most readers do without
 
-        return DeadLetterQueue(folder).open_times(series, start, end)
+        return queue_of(self.settings).open_times(series, start, end)
 
     def marked(self, series: Series, start: int, end: int) -> list[tuple[int, int]]:
         """Ranges of a series that somebody has explained, epoch seconds."""

@@ -158,7 +158,7 @@ def _removed_if_done(temporary: Path, name: str | None) -> bool:
     return False
 
 
-def check_version(file: Path, found: Any, known: int) -> None:
+def check_version(file: Path | str, found: Any, known: int) -> None:
     """Whether a file's format can be read: `known` is the newest version this release writes, a file of release 0.1.0
     has none (None). NewerFormatError for a newer one; ValueError for what is no version at all.
     """

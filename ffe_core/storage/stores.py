@@ -8,7 +8,7 @@ from ffe_core.errors import StorageError
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.dead_letters.queue import DeadLetterQueue
+from ffe_core.storage.dead_letters.opening import queue_of
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
@@ -28,7 +28,7 @@ class Stores:
     def __init__(self, settings: Settings, lake: DeltaLakeManager, database: Database | None = None) -> None:
         self.settings = settings
         self.lake = lake
-        self.queue = DeadLetterQueue(settings.data_dir / "dlq")
+        self.queue = queue_of(settings)
         self.watermarks = WatermarkStore(settings.data_dir / "watermarks")
         self._database = database
         self._state_is_missing = database is None and state_is_missing(settings)

@@ -13,6 +13,7 @@ from ffe_core.cli.dlq.arguments import FILTERS
 from ffe_core.errors import InputError
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.file import PENDING
+from ffe_core.storage.dead_letters.opening import queue_of
 from ffe_core.storage.dead_letters.queue import DeadLetterQueue, Selection
 from ffe_core.storage.dead_letters.search import Wanted
 
@@ -25,7 +26,7 @@ _MANY_FILES = 100
 
 def opened_queue() -> DeadLetterQueue:
     """The dead letters of the data directory, their index up to date."""
-    queue = DeadLetterQueue(Settings.load().data_dir / "dlq")
+    queue = queue_of(Settings.load())
     queue.refresh(_tell_progress)
     return queue
 

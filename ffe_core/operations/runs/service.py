@@ -41,9 +41,10 @@ from ffe_core.settings import Settings
 from ffe_core.storage.files import remove_left_overs
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.database import Database, waits_on
+from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.faults import LOCKED, UNREACHABLE
 from ffe_core.storage.state.runs import NewRun, Run, RunStore
+from ffe_core.storage.waiting import waits_on
 from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,10 @@ class RunService:
         self.settings = settings
         self.database = database
         self.runs = RunStore(database)
-        self.lake = DeltaLakeManager(settings.lake_uri)
+        self.lake = DeltaLakeManager.of(settings)
         self.ingester = BatchDataIngester(self.lake, settings, database)
         self.stores = self.ingester.stores
+        self.lake.require_fit()
         self._folder = settings.data_dir / "locks"
         self._process_lock = ProcessLock(self._folder)
         self._loop = asyncio.new_event_loop()

@@ -79,6 +79,8 @@ class DeadLetterBatch:
     context: dict[str, Any]
     records: list[DeadLetterRecord]
     history: list[Step] = field(default_factory=list)
+    additions: int = 0
+    """How often it was added to in an object store, where each is an object of its own."""
 
     @property
     def series(self) -> Series | None:
@@ -130,15 +132,28 @@ def instant(text: Any) -> float | None:
 
 def read_batch(path: Path) -> DeadLetterBatch:
     """Read a file; NotADeadLetter with the reason if it is none."""
-    return _batch(path, _members(read_text(path)))
+    return batch_of(path.stem, read_text(path), lambda: path.stat().st_mtime, str(path))
+
+
+def batch_of(batch_id: str, text: str, modified: Callable[[], float], place: str) -> DeadLetterBatch:
+    """The batch that a text is; NotADeadLetter with the reason if it is none.
+
+    `modified` tells when it was written, epoch seconds, where the text does not; `place` names it in messages.
+    """
+    return _batch(batch_id, _members(text), modified, place)
 
 
 def with_steps(path: Path, steps: Sequence[Step]) -> str:
-    """The text of the file with steps added to its history, everything else as it is.
+    """The text of a file with steps added to its history, everything else as it is."""
+    return text_with_steps(read_text(path), steps)
+
+
+def text_with_steps(text: str, steps: Sequence[Step]) -> str:
+    """The text of a batch with steps added to its history, everything else as it is.
 
     Bytes that are no UTF-8 become the escapes that read the same.
     """
-    text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", read_text(path))
+    text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     members = _members(text)
     done = members["history"].value if "history" in members else []
     history = strict_json([*done, *steps])
@@ -161,9 +176,14 @@ def read_text(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise NotADeadLetter("it is not a regular file")
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+        return decoded(path.read_bytes())
     except (OSError, MemoryError) as error:
         raise NotADeadLetter(f"it cannot be read: {error}") from error
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file's bytes; those that are no UTF-8 are carried along as they are."""
+    return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
 
 
 def _members(text: str) -> dict[str, _Member]:
@@ -211,19 +231,19 @@ def _expect(text: str, at: int, character: str) -> int:
     return _skip(text, at + 1)
 
 
-def _batch(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
+def _batch(batch_id: str, members: Mapping[str, _Member], modified: Callable[[], float], place: str) -> DeadLetterBatch:
     content = {name: member.value for name, member in members.items()}
-    _check_version(path, content.get("format_version"))
+    _check_version(place, content.get("format_version"))
     records, context = content.get("records"), content.get("context")
     if not isinstance(records, list) or not isinstance(context, dict):
         raise NotADeadLetter("it lacks `records`, a list, and `context`, an object")
     if not records:
         raise NotADeadLetter("it holds no records")
     saved_at = instant(content.get("timestamp"))
-    saved_at = instant(path.stem) if saved_at is None else saved_at
+    saved_at = instant(batch_id) if saved_at is None else saved_at
     batch = DeadLetterBatch(
-        id=path.stem,
-        saved_at=path.stat().st_mtime if saved_at is None else saved_at,
+        id=batch_id,
+        saved_at=modified() if saved_at is None else saved_at,
         error=str(content.get("error", "")),
         context=context,
         records=_records(records, content.get("reasons"), context),
@@ -232,9 +252,9 @@ def _batch(path: Path, members: Mapping[str, _Member]) -> DeadLetterBatch:
     return batch
 
 
-def _check_version(path: Path, found: Any) -> None:
+def _check_version(place: str, found: Any) -> None:
     try:
-        check_version(path, found, VERSION)
+        check_version(place, found, VERSION)
     except (NewerFormatError, ValueError) as error:
         raise NotADeadLetter(str(error)) from error
 

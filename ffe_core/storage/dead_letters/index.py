@@ -1,32 +1,33 @@
 """Dead letter index in SQLite: answers without reading every file, and is rebuilt from them at any time.
 
-The files are the truth. The index lies beside them, knows each file by its size and modification time, and reads
-again only what is new or changed; delete it and the next look builds it anew. What is counted on every page is kept
-counted (`groups`, `days`), so that a page costs the same with ten files and with ten thousand.
+The files are the truth, in a folder or an object store (`keeping.py`). The index lies beside them, or in the data
+directory; it knows each file by its size and modification time, and reads again only what is new or changed; delete it
+and the next look builds it anew. What is counted on every page is kept counted (`groups`, `days`), so that a page costs
+the same with ten files and with ten thousand.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 import sqlalchemy as sa
-from filelock import BaseFileLock
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ffe_core.storage.dead_letters import file as files
-from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, read_batch, series_of
+from ffe_core.storage.dead_letters.file import DeadLetterBatch, DeadLetterRecord, NotADeadLetter, series_of
+from ffe_core.storage.dead_letters.keeping import BatchFiles, Found, Taken
+from ffe_core.storage.dead_letters.keeping import storable as storable
 from ffe_core.storage.files import check_version, strict, strict_json
 from ffe_core.storage.files import quarantined as quarantine_file
 from ffe_core.storage.rows import portions
@@ -54,10 +55,6 @@ Progress = Callable[[int, int], None]
 _VERSION = 2
 _BUSY_SECONDS = 60
 _BATCH_RECORDS, _BATCH_FILES = 20_000, 500
-# A folder's modification time is trusted once it is older than the coarsest clock a file system keeps.
-_CLOCK_NS = 2_000_000_000
-# A file changed in place leaves the folder's time alone: a whole look every so often finds it.
-_LOOK_SECONDS = 5.0
 _LONGEST_NAME = 200
 # A record lies in a list in an object: what is too deep to be kept as it is, is so from the top of the file.
 _RECORD_DEPTH = 2
@@ -142,29 +139,10 @@ quarantined = sa.Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file as it lies on disk."""
-
-    name: str
-    modified_ns: int
-    size: int
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether its name is that of a dead letter."""
-        return self.name.endswith(".json") and storable(self.name) == self.name
-
-
 def series_key(context: Mapping[str, Any]) -> str:
     """pair/timeframe/provider of a batch under their stored names; as they are, where they name no series."""
     series = series_of(context)
     return series.key if series else "/".join(_name(context, name) for name in ("asset_pair", "timeframe", "provider"))
-
-
-def storable(text: str) -> str:
-    """The text with what no encoding holds (a lone surrogate) spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def readable(value: Any) -> Any:
@@ -215,25 +193,27 @@ def status_names(record: DeadLetterRecord) -> tuple[str, ...]:
 
 
 class DeadLetterIndex:
-    """The index of one folder. `refresh` makes it agree with the files; the caller's lock keeps writers apart."""
+    """The index of one place. `refresh` makes it agree with the files; the place's lock keeps writers apart."""
 
-    def __init__(self, folder: Path, lock: BaseFileLock) -> None:
-        self._folder = folder
-        self._lock = lock
-        self._file = folder / ".index.sqlite"
+    def __init__(self, kept: BatchFiles) -> None:
+        self._files = kept
+        self._lock = kept.lock
+        self._file = kept.index_file
         self._engine = sa.create_engine(
             sqlite_url(self._file), poolclass=sa.NullPool, connect_args={"timeout": _BUSY_SECONDS}
         )
         sa.event.listen(self._engine, "connect", _tune)
-        self._seen: tuple[int, int, float] | None = None
-        self._with_batches: tuple[tuple[int, int] | None, set[str]] = None, set()
+        self._seen: tuple[Any, int, float] | None = None
+        self._looked_at = -math.inf
+        self._with_batches: tuple[tuple[Any, int] | None, set[str]] = None, set()
 
-    def refresh(self, progress: Progress = lambda done, total: None) -> None:
+    def refresh(self, progress: Progress = lambda done, total: None, *, is_reader: bool = False) -> None:
         """Read what is new or changed in the folder, forget what is gone; cheap when nothing was touched.
 
-        Memory does not grow with the folder: files are taken in a few at a time.
+        Memory does not grow with the folder: files are taken in a few at a time. A reader's answer may be as old as
+        the place says.
         """
-        if self._is_current():
+        if (is_reader and self._is_fresh()) or self._is_current():
             return
         before = self._inode()
         try:
@@ -242,9 +222,9 @@ class DeadLetterIndex:
             self._remove_if_damaged(error, before)
             self._look(progress)
 
-    def ask(self, question: Callable[[DeadLetterIndex], Answer]) -> Answer:
+    def ask(self, question: Callable[[DeadLetterIndex], Answer], *, is_reader: bool = False) -> Answer:
         """The answer of the index as it is now; one that turns out to be damaged is built anew from the files."""
-        self.refresh()
+        self.refresh(is_reader=is_reader)
         before = self._inode()
         try:
             return question(self)
@@ -258,7 +238,7 @@ class DeadLetterIndex:
         before = self._inode()
         try:
             with self._engine.begin() as connection:
-                _replace(connection, self._folder, [f"{batch_id}.json" for batch_id in batch_ids])
+                _replace(connection, self._files, [f"{batch_id}.json" for batch_id in batch_ids])
         except sa.exc.DatabaseError as error:
             self._remove_if_damaged(error, before)  # the next look reads these files too
 
@@ -327,14 +307,20 @@ class DeadLetterIndex:
                 self._with_batches = seen, set(connection.scalars(sa.select(batches.c.series).distinct()))
         return series in self._with_batches[1]
 
-    def _is_current(self) -> bool:
-        if self._seen is None or time.monotonic() - self._seen[2] > _LOOK_SECONDS:
-            return False
-        return self._stamp() == self._seen[:2]
+    def _is_fresh(self) -> bool:
+        """Whether the last look is as young as a reader wants it."""
+        return time.monotonic() - self._looked_at < self._files.fresh_seconds and self._inode() != 0
 
-    def _stamp(self) -> tuple[int, int]:
-        """The folder's modification time and which file the index is."""
-        return os.stat(self._folder).st_mtime_ns, self._inode()
+    def _is_current(self) -> bool:
+        now = time.monotonic()
+        if self._seen is None or now - self._seen[2] > self._files.look_seconds or self._stamp() != self._seen[:2]:
+            return False
+        self._looked_at = now
+        return True
+
+    def _stamp(self) -> tuple[Any, int]:
+        """The mark of the place and which file the index is."""
+        return self._files.mark(), self._inode()
 
     def _inode(self) -> int:
         return os.stat(self._file).st_ino if self._file.exists() else 0
@@ -346,26 +332,26 @@ class DeadLetterIndex:
         """
         if not (_says_damaged(error) or self._file.is_dir()):
             raise error
-        log.warning("the index of %s is damaged (%s); building it anew from the files", self._folder, error.orig)
+        log.warning("the index of %s is damaged (%s); building it anew from the files", self._files.place, error.orig)
         with self._lock:
             if self._inode() == inode:
                 for path in (self._file.with_name(f"{self._file.name}-journal"), self._file):
                     quarantine_file(path) if path.is_dir() else path.unlink(missing_ok=True)
-            self._seen = None
+            self._seen, self._looked_at = None, -math.inf
 
     def _look(self, progress: Progress) -> None:
         with self._lock:
             self._prepare()
-        (modified, inode), started = self._stamp(), time.time_ns()
+        (mark, inode), started, began = self._stamp(), time.time_ns(), time.monotonic()
         changed = self._changed()
         done = 0
         for names in _batches(changed):
             with self._lock, self._engine.begin() as connection:
-                _replace(connection, self._folder, names)
+                _replace(connection, self._files, names)
             done += len(names)
             progress(done, len(changed))
-        settled = started - modified > _CLOCK_NS and not changed
-        self._seen = (modified, inode, time.monotonic()) if settled else None
+        settled = self._files.is_settled(mark, started) and not changed
+        self._seen, self._looked_at = (mark, inode, time.monotonic()) if settled else None, began
 
     def _prepare(self) -> None:
         """Make the tables where they are missing or an older version's; NewerFormatError for a newer one's."""
@@ -383,7 +369,7 @@ class DeadLetterIndex:
 
     def _changed(self) -> list[Found]:
         """Files that are new, changed or (with size -1) gone."""
-        there = {found.name: found for found in _listing(self._folder)}
+        there = {found.name: found for found in self._files.listed()}
         with self.reading() as connection:
             known = {f"{id_}.json": (time_, size) for id_, time_, size in connection.execute(_KNOWN_BATCHES)}
             known |= {name: (time_, size) for name, time_, size in connection.execute(_KNOWN_QUARANTINED)}
@@ -409,17 +395,6 @@ def _tune(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {setting}")
 
 
-def _listing(folder: Path) -> Iterator[Found]:
-    with os.scandir(folder) as found:
-        for item in found:
-            if not item.name.startswith("."):
-                try:
-                    stat = item.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                yield Found(item.name, stat.st_mtime_ns, stat.st_size)
-
-
 def _batches(changed: Sequence[Found]) -> Iterator[list[str]]:
     """Names, so many at a time that a transaction stays small; the size stands for the number of records."""
     names: list[str] = []
@@ -434,16 +409,12 @@ def _batches(changed: Sequence[Found]) -> Iterator[list[str]]:
         yield names
 
 
-def _replace(connection: sa.Connection, folder: Path, names: Sequence[str]) -> None:
+def _replace(connection: sa.Connection, kept: BatchFiles, names: Sequence[str]) -> None:
     """Make the index agree with these files as they are now."""
     counts = _Counts(connection)
     _forget(connection, names, counts)
-    for name in names:
-        try:
-            stat = (folder / name).lstat()
-        except (FileNotFoundError, ValueError):
-            continue
-        _add(connection, folder, Found(name, stat.st_mtime_ns, stat.st_size), counts)
+    for found, batch in kept.taken(names):
+        _add(connection, found, batch, counts)
     counts.write()
 
 
@@ -460,15 +431,11 @@ def _forget(connection: sa.Connection, names: Sequence[str], counts: _Counts) ->
         connection.execute(quarantined.delete().where(quarantined.c.name.in_(some)))
 
 
-def _add(connection: sa.Connection, folder: Path, found: Found, counts: _Counts) -> None:
-    try:
-        if not found.is_batch:
-            raise NotADeadLetter("its name does not end in .json, or is no UTF-8")
-        batch = read_batch(folder / found.name)
-    except NotADeadLetter as reason:
-        log.info("%s is not a dead letter: %s; left alone", storable(found.name), reason)
-        row = {"name": storable(found.name), "modified_ns": found.modified_ns, "size": found.size}
-        connection.execute(quarantined.insert().values(**row, reason=storable(str(reason))))
+def _add(connection: sa.Connection, found: Found, batch: Taken, counts: _Counts) -> None:
+    if isinstance(batch, NotADeadLetter):
+        log.info("%s is not a dead letter: %s; left alone", storable(found.name), batch)
+        aside = {"name": storable(found.name), "modified_ns": found.modified_ns, "size": found.size}
+        connection.execute(quarantined.insert().values(**aside, reason=storable(str(batch))))
         return
     open_times = read_open_times([record.value for record in batch.records])
     row = _row(batch, found, open_times)

@@ -24,15 +24,7 @@ from ffe_core.counts import many
 from ffe_core.errors import InputError, StorageError
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import search
-from ffe_core.storage.dead_letters.file import (
-    VERSION,
-    DeadLetterBatch,
-    NotADeadLetter,
-    Step,
-    read_batch,
-    read_text,
-    with_steps,
-)
+from ffe_core.storage.dead_letters.file import VERSION, DeadLetterBatch, NotADeadLetter
 from ffe_core.storage.dead_letters.index import (
     Answer,
     DeadLetterIndex,
@@ -42,11 +34,14 @@ from ffe_core.storage.dead_letters.index import (
     quarantined,
     series_key,
 )
+from ffe_core.storage.dead_letters.keeping import BatchFiles, ChangedMeanwhile, Decided, LocalFiles
 from ffe_core.storage.dead_letters.search import DeadLetterBatchRow, Group, Page, Wanted
-from ffe_core.storage.files import cause_of, folder_lock, make_folder, strict_json, why, write_atomically
+from ffe_core.storage.files import cause_of, strict_json, why
 from ffe_core.storage.sqlite_faults import Fault, fault_of
 
 log = logging.getLogger(__name__)
+_TRIES = 20
+"""How often a change is decided again where other machines came first."""
 
 Selection = Mapping[str, Sequence[int]]
 """Entry id -> numbers of its records."""
@@ -73,13 +68,20 @@ class Quarantined:
 
 
 class DeadLetterQueue:
-    """Dead letters below one folder; safe to use from several threads and processes at once."""
+    """Dead letters of one place; safe to use from several threads and processes at once."""
 
-    def __init__(self, storage_path: str | Path = "data/dlq") -> None:
-        self.storage_path = Path(storage_path)
-        make_folder(self.storage_path, "the dead letter folder")
-        self._lock = folder_lock(self.storage_path / ".lock")
-        self._index = DeadLetterIndex(self.storage_path, self._lock)
+    def __init__(self, storage_path: str | Path | BatchFiles = "data/dlq") -> None:
+        """`storage_path` is a local folder, or what else keeps the batches (`opening.queue_of`)."""
+        self._files: BatchFiles = (
+            LocalFiles(Path(storage_path)) if isinstance(storage_path, str | Path) else storage_path
+        )
+        self._lock = self._files.lock
+        self._index = DeadLetterIndex(self._files)
+
+    @property
+    def storage_path(self) -> Path:
+        """The local folder of the batches, or what lies in one of them: their index."""
+        return self._files.index_file.parent
 
     def save(
         self,
@@ -112,7 +114,7 @@ class DeadLetterQueue:
     def refresh(self, progress: Progress = lambda done, total: None) -> None:
         """Take in what changed in the folder; every other look does it too, without telling of its progress."""
         with self._guarded("read"):
-            self._index.refresh(progress)
+            self._index.refresh(progress, is_reader=True)
 
     def find(self, wanted: Wanted | None = None, limit: int = 50, offset: int = 0) -> Page:
         """A page of matching records, those of the newest batch first."""
@@ -167,30 +169,42 @@ class DeadLetterQueue:
     def read(self, batch_id: str) -> DeadLetterBatch:
         """One batch with all its records. InputError if there is none of this id."""
         try:
-            return read_batch(self._path(batch_id))
+            return self._files.read(self._checked(batch_id))
         except NotADeadLetter as reason:
             raise InputError(f"{batch_id!r} is not a dead letter: {reason}", field="entry") from reason
 
     # -- changing
 
-    def change(
-        self, batch_ids: Sequence[str], decide: Callable[[dict[str, DeadLetterBatch]], Mapping[str, Sequence[Step]]]
-    ) -> None:
+    def change(self, batch_ids: Sequence[str], decide: Callable[[dict[str, DeadLetterBatch]], Decided]) -> None:
         """Add steps to the history of some batches, while nobody else changes any.
 
         `decide` gets the batches as they are now and returns the steps for each; what it raises, nothing is changed.
+        In an object store another machine may come first with one of them: then it is asked again for those that are
+        not written yet.
         """
         with self._guarded("written to"), self._lock:
-            decided = decide({batch_id: self.read(batch_id) for batch_id in dict.fromkeys(batch_ids)})
-            written = []
-            try:
-                for batch_id, steps in decided.items():
-                    if steps:
-                        path = self._path(batch_id)
-                        write_atomically(path, with_steps(path, steps))
-                        written.append(batch_id)
-            finally:
-                self._index.take_in(written)
+            left = list(dict.fromkeys(batch_ids))
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    self._change(left, decide)
+                    break
+                except ChangedMeanwhile:
+                    if not tries_left:
+                        raise
+
+    def _change(self, left: list[str], decide: Callable[[dict[str, DeadLetterBatch]], Decided]) -> None:
+        """Decide about batches and write it; those that are written are no more `left`."""
+        batches = {batch_id: self.read(batch_id) for batch_id in left}
+        decided = decide(batches)
+        written = []
+        try:
+            for batch_id, steps in decided.items():
+                if steps:
+                    self._files.add(batches[batch_id], steps)
+                    written.append(batch_id)
+                left.remove(batch_id)
+        finally:
+            self._index.take_in(written)
 
     def remove(self, batch_ids: Sequence[str], may_go: Callable[[DeadLetterBatch], bool]) -> list[str]:
         """Delete the files of those batches that, as they are now, may go; returns their ids."""
@@ -199,7 +213,7 @@ class DeadLetterQueue:
             try:
                 for batch_id in batch_ids:
                     if may_go(self.read(batch_id)):
-                        self._path(batch_id).unlink()
+                        self._files.remove(batch_id)
                         gone.append(batch_id)
             finally:
                 self._index.take_in(gone)
@@ -207,23 +221,19 @@ class DeadLetterQueue:
 
     # -- inside
 
-    def _path(self, batch_id: str) -> Path:
-        """The file of a batch; InputError for an id that cannot be one of this folder."""
+    def _checked(self, batch_id: str) -> str:
+        """The id; InputError for one that there is not, or that cannot be one of this place."""
         name = f"{batch_id}.json"
         plain = isinstance(batch_id, str) and "\0" not in name and Path(name).name == name and name[0] != "."
-        path = self.storage_path / name
-        try:
-            if plain and path.is_file():
-                return path
-        except (OSError, ValueError):
-            pass
+        if plain and self._files.has(batch_id):
+            return batch_id
         raise InputError(f"there is no dead letter {batch_id!r}; `dlq list` shows which there are", field="entry")
 
     def _reader(self, wanted: Wanted) -> Callable[[str], DeadLetterBatch]:
         """Reads batches; one that cannot hold the text wanted comes back without its records."""
 
         def read(batch_id: str) -> DeadLetterBatch:
-            if wanted.text and not search.may_hold(read_text(self._path(batch_id)), wanted.text):
+            if wanted.text and not search.may_hold(self._files.text(self._checked(batch_id)), wanted.text):
                 return DeadLetterBatch(batch_id, 0.0, "", {}, [])
             return self.read(batch_id)
 
@@ -248,7 +258,7 @@ class DeadLetterQueue:
         reasons: Sequence[Sequence[str]] | None,
     ) -> str:
         stamp = datetime.now(UTC).isoformat(timespec="microseconds")
-        path = self.storage_path / f"{stamp.replace(':', '-')}_{batch_id(series, fresh)}.json"
+        made = f"{stamp.replace(':', '-')}_{batch_id(series, fresh)}"
         places = list(fresh.values())
         content = {
             "format_version": VERSION,
@@ -258,14 +268,14 @@ class DeadLetterQueue:
             "records": [records[place] for place in places],
             "reasons": [list(reasons[place]) if reasons else [] for place in places],
         }
-        write_atomically(path, strict_json(content, indent=1) + "\n")
-        self._index.take_in([path.stem])
-        log.warning("kept %s that broke a rule as dead letter %s", many(len(places), "record"), path.stem)
-        return path.stem
+        self._files.create(made, strict_json(content, indent=1) + "\n")
+        self._index.take_in([made])
+        log.warning("kept %s that broke a rule as dead letter %s", many(len(places), "record"), made)
+        return made
 
     def _ask(self, question: Callable[[DeadLetterIndex], Answer]) -> Answer:
         with self._guarded("read"):
-            return self._index.ask(question)
+            return self._index.ask(question, is_reader=True)
 
     @contextmanager
     def _guarded(self, done: str) -> Iterator[None]:
@@ -273,10 +283,10 @@ class DeadLetterQueue:
             yield
         except (OSError, sa.exc.SQLAlchemyError) as failure:
             cause = why(failure) if isinstance(failure, OSError) else self._why_not_indexed(failure)
-            raise StorageError(f"dead letters cannot be {done} {self.storage_path}: {cause}") from failure
+            raise StorageError(f"dead letters cannot be {done} {self._files.place}: {cause}") from failure
 
     def _why_not_indexed(self, error: sa.exc.SQLAlchemyError) -> object:
-        full = fault_of(error, self.storage_path / "index") == Fault.DISK_FULL
+        full = fault_of(error, self._files.index_file) == Fault.DISK_FULL
         return cause_of(errno.ENOSPC) if full else getattr(error, "orig", None) or error
 
 

@@ -29,6 +29,8 @@ from ffe_core.storage.lake.comparison import Committed, latest
 from ffe_core.storage.lake.file_ranges import FileRanges
 from ffe_core.storage.lake.snapshot import SOURCE_PROPERTY, Snapshot, Snapshots, epochs, file_sources
 from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
+from ffe_core.storage.objects import objects_of
+from ffe_core.storage.probe import require_conditional_puts
 from ffe_core.timeframes import TIMEFRAMES
 
 if TYPE_CHECKING:
@@ -43,12 +45,32 @@ class DeltaLakeManager:
     """The Delta tables below one folder or URI; each method opens a handle of its own and keeps none but to read."""
 
     def __init__(self, storage_path: str | Path | None = None, storage_options: dict[str, str] | None = None) -> None:
-        """InputError for a place that cannot be a lake's."""
+        """`storage_options` as delta-rs takes them; of an object store, by default, those of the settings.
+
+        InputError for a place that cannot be a lake's.
+        """
         place = Settings.load().lake_uri if storage_path is None else storage_path
         self.storage_path = lake_address(place, "storage_path")
+        self.is_local = local_folder(self.storage_path) is not None
+        if storage_options is None and not self.is_local:
+            storage_options = Settings.load().store.options(self.storage_path)
         self.storage_options = faults.bounded(self.storage_path, storage_options)
         self._snapshots = Snapshots(self.storage_options)
         self.file_ranges = FileRanges()
+
+    @classmethod
+    def of(cls, settings: Settings) -> DeltaLakeManager:
+        """The lake of these settings."""
+        is_local = local_folder(settings.lake_uri) is not None
+        return cls(settings.lake_uri, None if is_local else settings.lake_options)
+
+    def require_fit(self) -> None:
+        """StoreUnfit for an object store to which two writers cannot commit safely; asked once a process.
+
+        StorageError if it cannot be written.
+        """
+        if not self.is_local:
+            require_conditional_puts(objects_of(self.storage_path, self.storage_options))
 
     def table_uri(self, table_name: str) -> str:
         """Where a table lies."""
@@ -98,6 +120,7 @@ class DeltaLakeManager:
         rows = conform(df) if bronze else _arrow(df)
         if rows.num_rows == 0:
             return None
+        self.require_fit()
         retried = CommitProperties(max_commit_retries=COMMIT_RETRIES)
         with faults.in_words(f"table {table_name} in {self.storage_path} refused the rows", uri):
             if bronze:
@@ -151,6 +174,7 @@ class DeltaLakeManager:
 
         Writing rows to a missing table by path would let two writers both create it, and double the rows.
         """
+        self.require_fit()
         name = table_name(timeframe)
         existing = self.open(name)
         if existing is not None:
@@ -299,6 +323,7 @@ class _BronzeTable:
 
     @contextmanager
     def for_commit(self) -> Iterator[Snapshot]:
+        self._lake.require_fit()
         with self._lake.for_commit(self._timeframe) as found:
             yield self.opened() if found is None or lacks_properties(found.table) else found
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,9 @@ from ffe_core.storage.state import postgresql
 from ffe_core.storage.state.ended_listings import DATABASE_FILE as DATABASE_FILE
 from ffe_core.storage.state.faults import BUSY_SECONDS, UNREACHABLE, being_opened, in_words, place_of
 from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
+from ffe_core.storage.waiting import AGAIN_SECONDS, waits_on
 
 log = logging.getLogger(__name__)
-waits_on: ContextVar[Callable[[float], bool]] = ContextVar("waits_on", default=lambda waited: False)
-"""Whether to wait on for a server that is gone, after so many seconds: a run does, a page says it at once."""
-_AGAIN_SECONDS = 0.5
 metadata = sa.MetaData()
 ID = sa.Integer().with_variant(sa.BigInteger, "postgresql")
 """The type of ids. In a SQLite file every whole number has room, and only an Integer counts by itself."""
@@ -123,9 +120,9 @@ class Database:
                 waited = time.monotonic() - began
                 if told.code != UNREACHABLE or not waits_on.get()(waited):
                     raise
-                if waited < _AGAIN_SECONDS:
+                if waited < AGAIN_SECONDS:
                     log.warning("%s. It is waited for", told)
-            time.sleep(_AGAIN_SECONDS)
+            time.sleep(AGAIN_SECONDS)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

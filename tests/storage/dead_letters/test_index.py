@@ -21,6 +21,7 @@ from ffe_core.errors import InputError, StorageError
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters import index as dead_letter_index
 from ffe_core.storage.dead_letters.file import step
+from ffe_core.storage.dead_letters.keeping import LocalFiles
 from ffe_core.storage.dead_letters.search import Wanted
 from tests.processes import at_once
 from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
@@ -42,7 +43,7 @@ def queue(folder: Path) -> DeadLetterQueue:
 @pytest.fixture(autouse=True)
 def _look_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file changed in place is found at the next look, not some seconds later."""
-    monkeypatch.setattr(dead_letter_index, "_LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(LocalFiles, "look_seconds", -1.0)
 
 
 def put(folder: Path, name: str, ago_days: float = 0, **content: Any) -> Path:
@@ -164,7 +165,7 @@ class TestTheFilesAreTheTruth:
         def never(path: Path) -> Any:
             raise AssertionError(f"{path} was read again")
 
-        monkeypatch.setattr(dead_letter_index, "read_batch", never)
+        monkeypatch.setattr("ffe_core.storage.dead_letters.keeping.read_batch", never)
         queue.refresh()
         assert DeadLetterQueue(folder).count() == 1
 
@@ -172,11 +173,11 @@ class TestTheFilesAreTheTruth:
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
     ):
         put(folder, "good")
-        monkeypatch.setattr(dead_letter_index, "_LOOK_SECONDS", 3600.0)
+        monkeypatch.setattr(LocalFiles, "look_seconds", 3600.0)
         queue.refresh()
         os.utime(folder, (1, 1))
         queue.refresh()
-        monkeypatch.setattr(dead_letter_index, "_listing", lambda folder: pytest.fail("listed again"))
+        monkeypatch.setattr(LocalFiles, "listed", lambda self: pytest.fail("listed again"))
         assert queue.count() == 1
         monkeypatch.undo()
         put(folder, "another")

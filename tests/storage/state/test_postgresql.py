@@ -19,11 +19,12 @@ from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.state import faults, migrations, postgresql
 from ffe_core.storage.state.audit import Audit
-from ffe_core.storage.state.database import Database, waits_on
+from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.opening import open_state, state_notice
 from ffe_core.storage.state.runs import NewRun, RunStore
 from ffe_core.storage.state.schedules import ScheduleStore
 from ffe_core.storage.state.watchlists import Watchlists
+from ffe_core.storage.waiting import waits_on
 from tests.postgresql import PASSWORD, Server, running
 from tests.processes import at_once
 from tests.storage.state.releases import revision
