@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextvars import Context
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from ffe_core.errors import StorageError
@@ -19,6 +19,7 @@ from ffe_core.ingestion.turns import Group, Member
 from ffe_core.storage.lake.commits import Batch, Outcome
 from ffe_core.storage.lake.comparison import Committed
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.waiting import waits_on
 from ffe_core.storage.watermark_store import WatermarkStore
 
 QUIET_SECONDS = 1.0
@@ -43,6 +44,8 @@ class Pending:
     bytes: int
     """Memory that its rows take."""
     _table: _TableCommitter
+    patience: Callable[[float], bool] = field(default_factory=waits_on.get)
+    """Whether its run waits on for a store that is gone."""
     not_copied: StorageError | None = None
     """Why the readable copy could not be written, though the batch was committed."""
 
@@ -173,7 +176,7 @@ class _TableCommitter:
         return list(taken.values())
 
     async def _commit(self, group: Sequence[Pending]) -> None:
-        call = asyncio.get_running_loop().run_in_executor(None, self._committed, group)
+        call = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self._committed, group)
         while not call.done():
             try:
                 await asyncio.wait([call])
@@ -186,6 +189,7 @@ class _TableCommitter:
                 pending.outcome.set_result(outcome)
 
     def _committed(self, group: Sequence[Pending]) -> list[Outcome]:
+        waits_on.set(lambda waited: any(pending.patience(waited) for pending in group))
         outcomes = self._lake.commit_all([pending.batch for pending in group])
         done = [pending for pending, outcome in zip(group, outcomes, strict=True) if isinstance(outcome, Committed)]
         self._copy([one for one in done if one.settled is not None or one.batch.after != one.batch.before])

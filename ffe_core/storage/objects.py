@@ -7,7 +7,7 @@ looks whether what is there is its own. So each verb comes to the same however o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,10 +79,19 @@ class Objects:
         """The whole of an object. FileNotFoundError if there is none; StorageError."""
         import obstore
 
+        return self._got(key, lambda: bytes(obstore.get(self._store, key).bytes()))
+
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """The bytes [start, end) of an object. FileNotFoundError if there is none; StorageError."""
+        import obstore
+
+        return self._got(key, lambda: bytes(obstore.get_range(self._store, key, start=start, end=end)))
+
+    def _got(self, key: str, read: Callable[[], bytes]) -> bytes:
         def ask() -> bytes | None:
             with self._in_words("cannot be read"):
                 try:
-                    return bytes(obstore.get(self._store, key).bytes())
+                    return read()
                 except FileNotFoundError as error:
                     self._require_bucket(error)
                     return None

@@ -6,12 +6,14 @@ from typing import Any
 
 from ffe_core.completeness import Completeness
 from ffe_core.counts import many
-from ffe_core.errors import GridChanged, PermanentError, QuotaError, RetriableError, SeriesHeld
+from ffe_core.errors import GridChanged, PermanentError, QuotaError, RetriableError, SeriesHeld, StoreUnreachable
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.faults import UNREACHABLE
 from ffe_core.storage.state.runs import RunSeries
 
+GONE = (UNREACHABLE, StoreUnreachable.code)
+"""Codes of a server or a store that is gone and may come back."""
 CHANGE_REQUEST = "change_request"
 NEXT_STEPS = {
     CHANGE_REQUEST: "asking again would give the same answer: change the request or the credentials",
@@ -50,7 +52,7 @@ def state_of(report: SeriesResult) -> str:
 
 def state_after(code: str) -> str:
     """The state of a series that ended by an error of this code: what only waits for a server can go on as it is."""
-    return run_states.INTERRUPTED if code == UNREACHABLE else run_states.FAILED
+    return run_states.INTERRUPTED if code in GONE else run_states.FAILED
 
 
 def next_step(report: SeriesResult) -> str | None:

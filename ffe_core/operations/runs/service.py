@@ -31,7 +31,7 @@ from ffe_core.ingestion.turns import Group
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.backfill import Backfill, BackfillRequest
 from ffe_core.operations.runs.log import RunLines
-from ffe_core.operations.runs.outcome import process_ended
+from ffe_core.operations.runs.outcome import GONE, process_ended
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
@@ -360,7 +360,7 @@ class RunService:
         """Write down how the work of a run ended."""
         error = None if work.cancelled() else work.exception()
         if isinstance(error, StorageError):
-            gone = error.code == UNREACHABLE
+            gone = error.code in GONE
             self._stop(run_id, run_states.INTERRUPTED if gone else run_states.FAILED, redact(str(error)))
         elif error is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)

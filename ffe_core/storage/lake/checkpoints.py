@@ -87,8 +87,13 @@ def is_whole(path: Path) -> bool:
 
 def hinted_version(hint: Path) -> int | None:
     """The version of the checkpoint that a hint names; None where it cannot be told. OSError if it is not there."""
+    return version_in(hint.read_bytes())
+
+
+def version_in(hint: bytes) -> int | None:
+    """The same of a hint's content."""
     try:
-        return int(json.loads(hint.read_bytes())["version"])
+        return int(json.loads(hint)["version"])
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -29,6 +29,7 @@ from ffe_core.storage.lake.appends import COMMIT_RETRIES, as_wide, joined, let_d
 from ffe_core.storage.lake.comparison import Committed, compare
 from ffe_core.storage.lake.refusals import is_stale_handle
 from ffe_core.storage.lake.snapshot import Snapshot
+from ffe_core.storage.waiting import copied
 
 log = logging.getLogger(__name__)
 _REOPENS = 20
@@ -188,7 +189,7 @@ class _GroupCommit:
         if isinstance(error, StorageError):
             return error
         doing = f"{series}: the lake in {self._table.place} refused the commit"
-        failure = StorageError(faults.sentence(doing, self._table.place, error))
+        failure = faults.failure(doing, self._table.place, error)
         failure.__cause__ = error
         return failure
 
@@ -209,7 +210,7 @@ def _write_all(table: DeltaTable, wanting: Sequence[_Ready]) -> Iterable[Excepti
     if len(wanting) == 1:
         return [_write(table, wanting[0])]
     with ThreadPoolExecutor(_WRITERS) as writers:
-        return writers.map(lambda one: _write(table, one), wanting)
+        return writers.map(copied(lambda one: _write(table, one)), wanting)
 
 
 def _write(table: DeltaTable, one: _Ready) -> Exception | None:

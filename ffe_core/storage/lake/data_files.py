@@ -1,9 +1,8 @@
-"""Data files of a local lake: each is written and flushed to disk, then all are named in one guarded commit.
+"""Data files of a lake: each is written and flushed to disk, or put into a store, then all are named in one commit.
 
 delta-rs could write them too. But where one cannot be written it panics, prints that on standard error and loses the
 cause (seen of 1.6.6: it aborts an upload that has ended, which object_store 0.13 forbids), and it flushes none to disk,
-so that a power cut can leave a commit whose candles are gone. It still writes for object stores, and for tables with
-features of other tools.
+so that a power cut can leave a commit whose candles are gone. It still writes for tables with features of other tools.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,9 +23,11 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.transaction import AddAction
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, VALUES
+from ffe_core.errors import StorageError
 from ffe_core.locations import local_folder
 from ffe_core.storage.files import replacing
 from ffe_core.storage.lake.writing import APPEND_HOOKS, STATISTICS
+from ffe_core.storage.objects import Objects, objects_of
 
 # Times and prices hardly repeat: a dictionary of them costs a third of the writing and makes larger files. So does
 # splitting the bytes of prices, tried on real ones: up to three quarters larger. Pages end at their 1 MB, not at 20,000
@@ -55,14 +57,13 @@ Part = dict[str, Any]
 
 
 def fit(table: DeltaTable) -> bool:
-    """Whether files written here are what the table asks for: it is local, and partitioned and typed as a Bronze table
-    is, without features that check or change what is written."""
+    """Whether files written here are what the table asks for: it is partitioned and typed as a Bronze table is, without
+    features that check or change what is written."""
     metadata = table.metadata()
     held = table.schema()
     types = {field.name: field.type for field in pa.schema(held.to_arrow())}
     return (
-        local_folder(table.table_uri) is not None
-        and tuple(metadata.partition_columns) == PARTITION_COLUMNS
+        tuple(metadata.partition_columns) == PARTITION_COLUMNS
         and all(types.get(field.name) == field.type for field in SCHEMA)
         and set(table.protocol().writer_features or ()) <= _OF_APPENDS
         and not any(key.startswith(_ASKING) for key in metadata.configuration)
@@ -73,14 +74,14 @@ def fit(table: DeltaTable) -> bool:
 def write(table: DeltaTable, rows: pa.Table) -> list[AddAction]:
     """Write the files of these rows, in the table's own columns; nothing of them counts before `commit`.
 
-    OSError or pa.ArrowException if one cannot be written: then none is left.
+    OSError, StorageError or pa.ArrowException if one cannot be written: then none is left.
     """
-    folder = _folder(table)
+    place = place_of(table)
     rows = _typed(rows, pa.schema(table.schema().to_arrow()))
     written: list[AddAction] = []
     try:
         for part, held in _parts(rows):
-            written.append(_write(folder, part, held))
+            written.append(_write(place, part, held))
     except BaseException:
         discard(table, written)
         raise
@@ -89,9 +90,10 @@ def write(table: DeltaTable, rows: pa.Table) -> list[AddAction]:
 
 def discard(table: DeltaTable, written: Sequence[AddAction]) -> None:
     """Delete files that no commit was tried with."""
+    place = place_of(table)
     for action in written:
-        with suppress(OSError):
-            (_folder(table) / action.path).unlink()
+        with suppress(OSError, StorageError):
+            place.delete(action.path)
 
 
 def commit(table: DeltaTable, written: Sequence[AddAction], properties: CommitProperties) -> None:
@@ -109,8 +111,51 @@ def commit(table: DeltaTable, written: Sequence[AddAction], properties: CommitPr
     )
 
 
-def _folder(table: DeltaTable) -> Path:
-    return Path(local_folder(table.table_uri) or "")
+class Place(Protocol):
+    """Where the data files of a table lie."""
+
+    def write(self, path: str, rows: pa.Table, group_rows: int | None = None) -> int:
+        """Write a file of these rows, `group_rows` of them a row group, lasting; its bytes. As `write_rows` raises."""
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    folder: Path
+
+    def write(self, path: str, rows: pa.Table, group_rows: int | None = None) -> int:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as out:
+            write_rows(rows, out, group_rows)
+            return out.tell()
+
+    def delete(self, path: str) -> None:
+        (self.folder / path).unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _InStore:
+    objects: Objects
+
+    def write(self, path: str, rows: pa.Table, group_rows: int | None = None) -> int:
+        out = pa.BufferOutputStream()
+        write_rows(rows, out, group_rows)
+        content = out.getvalue().to_pybytes()
+        self.objects.put(path, content)
+        return len(content)
+
+    def delete(self, path: str) -> None:
+        self.objects.delete([path])
+
+
+def place_of(table: DeltaTable) -> Place:
+    """Where the data files of a table lie."""
+    folder = local_folder(table.table_uri)
+    # A handle is the one thing that all writers have, and knows how it was opened.
+    return _InStore(objects_of(table.table_uri, table._storage_options)) if folder is None else _Folder(folder)
 
 
 def _typed(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
@@ -144,15 +189,12 @@ def _partition_codes(rows: pa.Table) -> np.ndarray:
     return codes
 
 
-def _write(folder: Path, part: Part, rows: pa.Table) -> AddAction:
+def _write(place: Place, part: Part, rows: pa.Table) -> AddAction:
     """One data file, under the names that delta-rs gives."""
     values = {name: str(value) for name, value in part.items()}
     below = "/".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
     path = f"{below}/part-00000-{uuid4()}-c000.zstd.parquet"
-    (folder / below).mkdir(parents=True, exist_ok=True)
-    with replacing(folder / path) as file:
-        write_rows(rows, file)
-        size = file.tell()
+    size = place.write(path, rows)
     return AddAction(path, size, values, int(time.time() * 1000), data_change=True, stats=json.dumps(statistics(rows)))
 
 

@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
-from ffe_core.errors import InputError, StorageError
+from ffe_core.errors import InputError, StorageError, StoreUnreachable
 from ffe_core.intervals import NONE, Times, clip_open_times
 from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import Series, Watermarks
@@ -31,6 +31,7 @@ from ffe_core.storage.lake.snapshot import SOURCE_PROPERTY, Snapshot, Snapshots,
 from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
 from ffe_core.storage.objects import objects_of
 from ffe_core.storage.probe import require_conditional_puts
+from ffe_core.storage.waiting import patiently
 from ffe_core.timeframes import TIMEFRAMES
 
 if TYPE_CHECKING:
@@ -87,15 +88,20 @@ class DeltaLakeManager:
     def open(self, table_name: str) -> DeltaTable | None:
         """A fresh handle, or None if there is no such table. StorageError if it cannot be read."""
         uri = self.table_uri(table_name)
-        with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
-            try:
-                return opened(uri, self.storage_options)
-            except TableNotFoundError:
-                return None
+
+        def look() -> DeltaTable | None:
+            with faults.in_words(f"table {table_name} in {self.storage_path} cannot be read", uri):
+                try:
+                    return opened(uri, self.storage_options)
+                except TableNotFoundError:
+                    return None
+
+        return patiently(look)
 
     def snapshot(self, table_name: str) -> Snapshot | None:
         """The table as it is now, to read from; None if there is none. StorageError if it cannot be read."""
-        return self._snapshots.newest(self.table_uri(table_name))
+        uri = self.table_uri(table_name)
+        return patiently(lambda: self._snapshots.newest(uri))
 
     def for_commit(self, timeframe: str) -> AbstractContextManager[Snapshot | None]:
         """The table of a timeframe as it is now, until one commit is over; None if there is none. StorageError."""
@@ -192,7 +198,7 @@ class DeltaLakeManager:
             created = self.open(name)  # another process may just have made it
             if created is None:
                 doing = f"table {name} cannot be made in {self.storage_path}"
-                raise StorageError(faults.sentence(doing, self.storage_path, error)) from error
+                raise faults.failure(doing, self.storage_path, error) from error
             return created
 
     def _with_properties(self, name: str, table: DeltaTable) -> DeltaTable:
@@ -274,7 +280,21 @@ class DeltaLakeManager:
         StorageError if the table cannot be opened or made.
         """
         (timeframe,) = {batch.series.timeframe for batch in batches}
-        return commit_all(_BronzeTable(self, timeframe), batches)
+        outcomes: dict[int, Outcome] = {}
+
+        def commit() -> None:
+            left = [place for place in range(len(batches)) if isinstance(outcomes.get(place), StoreUnreachable | None)]
+            found = commit_all(_BronzeTable(self, timeframe), [batches[place] for place in left])
+            outcomes.update(zip(left, found, strict=True))
+            if (gone := next((one for one in found if isinstance(one, StoreUnreachable)), None)) is not None:
+                raise gone
+
+        try:
+            patiently(commit)
+        except StoreUnreachable:
+            if len(outcomes) < len(batches):
+                raise
+        return [outcomes[place] for place in range(len(batches))]
 
     def current(
         self, series: Series, start: int, end: int, columns: Sequence[str] = VALUES, table: DeltaTable | None = None

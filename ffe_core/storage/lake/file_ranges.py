@@ -14,6 +14,7 @@ import pyarrow as pa
 from ffe_core.intervals import NONE, Times, join_ranges
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import MICROS, Files, Ints, Snapshot, micros
+from ffe_core.storage.waiting import patiently
 from ffe_core.timeframes import seconds
 
 ByProvider = dict[str, Times]
@@ -61,6 +62,10 @@ class FileRanges:
 
 def ranges_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
     """Ranges of one file by provider; the provider's column is read only where the log does not name just one."""
+    return patiently(lambda: _ranges_in(snapshot, files, place, timeframe))
+
+
+def _ranges_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
     path, step = files.paths[place], seconds(timeframe)
     first, last = files.providers[place]
     columns = ["timestamp"] if first == last else ["timestamp", "source_provider"]

@@ -7,7 +7,9 @@ The log names the pair, the times and the versions in each file, so nothing else
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from ffe_core import times
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP
-from ffe_core.errors import StorageError
+from ffe_core.errors import StorageError, StoreUnreachable
 from ffe_core.intervals import intersect, union
 from ffe_core.locations import local_folder
 from ffe_core.series import NO_MARK, Series, Watermarks
@@ -33,6 +35,8 @@ from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.commit_stamps import Stamp, commit_stamp
 from ffe_core.storage.lake.transactions import Transactions
 from ffe_core.storage.lake.writer_handles import WriterHandles
+from ffe_core.storage.objects import objects_of
+from ffe_core.storage.waiting import patiently
 
 # Readers of data files are loaded by the first read: what looks at the log alone, a server at rest above all, does
 # without their memory.
@@ -42,9 +46,12 @@ if TYPE_CHECKING:
     import pyarrow.fs as pafs
 
 MICROS = 1_000_000
+_SIZES = ("path", "size_bytes")
 _PAIR = "partition.partition_asset_pair"
 _FEW_SERIES = 3
 """So many series are asked for one by one; marks and files of more are looked up together."""
+_TRUSTED_SECONDS = 5.0
+"""How long a table in a store is taken for the same one by readers."""
 _EARLIEST, _LATEST = -(2**62), 2**62
 STORED = pa.schema([field for field in SCHEMA if field.name not in PARTITION_COLUMNS])
 """What a data file holds itself: the partition columns are in its path only."""
@@ -120,7 +127,7 @@ class Snapshot:
         self._storage_options = storage_options
         self._files: dict[Series, Files] = {}
         self._marks: dict[Series, Watermarks] = {}
-        self._transactions = transactions or Transactions()
+        self._transactions = transactions or Transactions(storage_options)
 
     @cached_property
     def filesystem(self) -> pafs.FileSystem:
@@ -168,7 +175,9 @@ class Snapshot:
         """The series' marks in this version. StorageError if the log cannot be read: delta-rs looks into it only now,
         and it may have been cleaned up since this was opened."""
         if series not in self._marks:
-            at_once = self._all_transactions if len(self._marks) >= _FEW_SERIES else None
+            # Each question to delta-rs reads the commits since the checkpoint anew, dear where each is a request.
+            few = _FEW_SERIES if local_folder(self.uri) is not None else 0
+            at_once = self._all_transactions if len(self._marks) >= few else None
             with faults.in_words(f"the log of {self.uri} cannot be read", self.uri):
                 self._marks[series] = _marks(series, self.table.transaction_version if at_once is None else at_once.get)
         return self._marks[series]
@@ -195,10 +204,14 @@ class Snapshot:
             return STORED.empty_table().select(list(columns))
         wanted = _rows_wanted(series, start, end, chosen)
         wanted = wanted if where is None else wanted & where
-        try:
-            return self._dataset(chosen.paths).to_table(columns=list(columns), filter=wanted)
-        except (OSError, pa.ArrowException) as error:
-            raise self._damaged(series, chosen, list(columns), error) from error
+
+        def read() -> pa.Table:
+            try:
+                return self._dataset(chosen.paths).to_table(columns=list(columns), filter=wanted)
+            except (OSError, pa.ArrowException) as error:
+                raise self._damaged(series, chosen, list(columns), error) from error
+
+        return patiently(read)
 
     def are_whole(self, files: Files) -> npt.NDArray[np.bool_]:
         """Which files are there at the size that the log says; on a remote store that is taken for granted."""
@@ -228,11 +241,14 @@ class Snapshot:
         return ds.FileSystemDataset.from_paths(list(paths), schema=STORED, format=parquet, filesystem=self.filesystem)
 
     def _damaged(self, series: Series, read: Files, columns: list[str], error: Exception) -> StorageError:
-        """What to say after a failed read: which files it was, and what is left of the series."""
+        """What to say after a failed read: the store is gone, or which files it was and what is left of the series."""
+        told = faults.failure(f"{series}: {series.table} cannot be read", self.uri, error)
+        if isinstance(told, StoreUnreachable):
+            return told
         all_files = self.files(series)
         lost = self._gone(all_files) | np.isin(all_files.paths, self._unreadable(read, columns))
         if not lost.any():
-            return StorageError(faults.sentence(f"{series}: {series.table} cannot be read", self.uri, error))
+            return told
         broken = all_files.where(lost)
         left = _left(all_files.where(~lost), broken, series.step)
         return DamagedTable(_damage_text(series, broken, left), tuple(broken.paths), left)
@@ -256,15 +272,17 @@ class Snapshot:
 class Snapshots:
     """The newest snapshot of each table of a lake, kept until a commit follows it.
 
-    Opening a table costs more than reading a month of bars from it. On a local disk the name of the next commit says
-    whether there is one; elsewhere a table is opened anew each time.
+    Opening a table costs more than reading a month of bars from it. The name of the next commit says whether there is
+    one: a look at a folder, or one request to a store. That the table was not made anew is asked each time of a folder
+    and before commits, of a store every few seconds.
     """
 
     def __init__(self, storage_options: dict[str, str] | None = None) -> None:
         self._storage_options = storage_options
         self._kept: dict[str, tuple[Stamp, Snapshot]] = {}
-        self._handles = WriterHandles()
-        self.transactions = Transactions()
+        self._verified: dict[str, float] = {}
+        self._handles = WriterHandles(storage_options)
+        self.transactions = Transactions(storage_options)
         self._lock = threading.Lock()
 
     def newest(self, uri: str) -> Snapshot | None:
@@ -277,20 +295,26 @@ class Snapshots:
 
         An exception gives that handle up.
         """
-        handle = None if (kept := self._current(uri)) else self._handles.take(uri)
+        handle = None if (kept := self._current(uri, is_reader=False)) else self._handles.take(uri)
         if handle is None:
             yield kept or self.newest(uri)
             return
         yield Snapshot(handle.table, self._storage_options, self.transactions)
         self._handles.give_back(handle)
 
-    def _current(self, uri: str) -> Snapshot | None:
+    def _current(self, uri: str, *, is_reader: bool = True) -> Snapshot | None:
         """The kept snapshot, if no commit followed it."""
         with self._lock:
-            kept = self._kept.get(uri)
-        if kept and commit_stamp(uri, kept[1].version) == kept[0] and not commit_stamp(uri, kept[1].version + 1):
-            return kept[1]
-        return None
+            kept, verified = self._kept.get(uri), self._verified.get(uri, -math.inf)
+        if kept is None:
+            return None
+        mark, snapshot = kept
+        is_trusted = is_reader and local_folder(uri) is None and time.monotonic() - verified < _TRUSTED_SECONDS
+        if not is_trusted:
+            if commit_stamp(uri, snapshot.version, self._storage_options) != mark:
+                return None
+            self._verified[uri] = time.monotonic()
+        return None if commit_stamp(uri, snapshot.version + 1, self._storage_options) else snapshot
 
     def _open(self, uri: str) -> Snapshot | None:
         with faults.in_words(f"table {uri} cannot be read", uri):
@@ -299,10 +323,11 @@ class Snapshots:
                 snapshot = Snapshot(table, self._storage_options, self.transactions)
             except TableNotFoundError:
                 return None
-        mark = commit_stamp(uri, snapshot.version)
+        mark = commit_stamp(uri, snapshot.version, self._storage_options)
         if mark:
             with self._lock:
                 self._kept[uri] = (mark, snapshot)
+                self._verified[uri] = time.monotonic()
         return snapshot
 
 
@@ -332,13 +357,14 @@ def _size(path: Path) -> int:
 
 def _filesystem(table: DeltaTable, storage_options: dict[str, str] | None, actions: pa.Table) -> pafs.FileSystem:
     import pyarrow.fs as pafs
-    from deltalake.fs import DeltaStorageHandler
 
     folder = local_folder(table.table_uri)
     if folder is not None:
         return pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem())
-    sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-    return pafs.PyFileSystem(DeltaStorageHandler(table.table_uri, storage_options, sizes))
+    from ffe_core.storage.lake import stored_files  # a server over a local lake does without
+
+    sizes = {unquote(path): size for path, size in zip(*(actions[n].to_pylist() for n in _SIZES), strict=True)}
+    return stored_files.filesystem(objects_of(table.table_uri, storage_options), sizes)
 
 
 def _files(actions: pa.Table) -> Files:

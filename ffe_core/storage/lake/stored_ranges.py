@@ -23,6 +23,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.file_ranges import ByProvider, ranges_in
 from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.lake.snapshot import Files, Snapshot
+from ffe_core.storage.waiting import copied
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
 ALWAYS = (-(2**60), 2**60)
@@ -114,7 +115,7 @@ class StoredRanges:
             return ranges_in(table.snapshot, fresh, place, timeframe)
 
         with ThreadPoolExecutor(_READERS if local_folder(table.snapshot.uri) else _REMOTE_READERS) as readers:
-            found = dict(zip(fresh.paths.tolist(), readers.map(one, range(len(fresh))), strict=True))
+            found = dict(zip(fresh.paths.tolist(), readers.map(copied(one), range(len(fresh))), strict=True))
         table.runs.update(found)
         self._remember(table.snapshot, fresh, found)
 

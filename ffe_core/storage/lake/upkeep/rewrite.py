@@ -22,8 +22,6 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
 from ffe_core.candles import PARTITION_COLUMNS, TIMESTAMP
-from ffe_core.locations import local_folder
-from ffe_core.storage.files import replacing
 from ffe_core.storage.lake import data_files
 from ffe_core.storage.lake.upkeep.plan import Merge
 
@@ -77,7 +75,7 @@ class Rewriter:
         held = pa.schema(table.schema().to_arrow())
         self._schema = pa.schema([field for field in held if field.name not in PARTITION_COLUMNS])
         self._filesystem = filesystem
-        self._folder = local_folder(table.table_uri)
+        self._place = data_files.place_of(table)
 
     def rewrite(self, merge: Merge, now: int) -> Rewritten:
         """Read the files of a merge and write what replaces them; `now` in epoch milliseconds.
@@ -116,22 +114,8 @@ class Rewriter:
         folder = unquote(merge.names[0]).rpartition("/")[0]
         name = f"part-00000-{uuid4()}-c000.zstd.parquet"
         path = f"{folder}/{name}" if folder else name
-        size = self._written(path, rows)
+        size = self._place.write(path, rows, _GROUP_ROWS)
         return AddAction(path, size, _partition(merge), now, False, json.dumps(data_files.statistics(rows)))
-
-    def _written(self, path: str, rows: pa.Table) -> int:
-        """Write a file, on a local disk flushed before it takes its name; returns its bytes."""
-        if self._folder is not None:
-            with replacing(self._folder / path) as local:
-                data_files.write_rows(rows, local, _GROUP_ROWS)
-                return local.tell()
-        try:
-            with self._filesystem.open_output_stream(path) as remote:
-                data_files.write_rows(rows, remote, _GROUP_ROWS)
-                return int(remote.tell())
-        except BaseException:
-            self._delete(path)
-            raise
 
     def _delete(self, path: str) -> None:
         try:
