@@ -6,13 +6,10 @@ the ingestion id of its file and of how that was read, so that the same file rea
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,10 +20,13 @@ from ffe_core import times
 from ffe_core.candles import SCHEMA
 from ffe_core.completeness import completeness
 from ffe_core.errors import CommitConflict, FFEError, FileRefused, GridChanged, InputError
-from ffe_core.files.opening import Opened
-from ffe_core.files.plan import PlannedFile
+from ffe_core.files.opening import Content, Opened
+from ffe_core.files.plan import PlannedFile, PlannedPart
 from ffe_core.files.reader import Rows
+from ffe_core.files.sums import check_sum, read_file
+from ffe_core.files.together import MOST_BYTES, are_alike, is_plain, may_join, read_together
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.ingestion.file_chunk import Chunk, FileResult
 from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.ingestion.listing import saw
 from ffe_core.ingestion.series_result import Progress, SeriesResult
@@ -37,79 +37,8 @@ from ffe_core.storage.state.imported_files import ImportedFile, ImportedFiles
 from ffe_core.storage.stores import Stores
 from ffe_core.validation import UNREADABLE, Failure, validate_columns
 
-_COMMIT_ROWS = 400_000
-_COMMIT_SECONDS = 20.0
-_MOST_FAILURES = 20_000
 _REPLANS = 20
 _NAMESPACE = uuid.UUID("8f2c4a52-6a6e-4d57-9f0b-0c3f5ad5d1a7")
-_CHECKSUMS = (".CHECKSUM", ".sha256", ".SHA256")
-
-
-@dataclass(slots=True)
-class FileResult:
-    """What one file brought: `received = stored + dead_lettered + repeats`."""
-
-    path: Path
-    sha256: str = ""
-    size: int = 0
-    ingestion_id: str = ""
-    received: int = 0
-    stored: int = 0
-    restated: int = 0
-    dead_lettered: int = 0
-    repeats: int = 0
-    unfinished: int = 0
-    left_out: int = 0
-    """Rows of other symbols or venues than the one asked for."""
-    first: int | None = None
-    last: int | None = None
-    is_known: bool = False
-    """Whether it was imported before and nothing has changed since: it was not read again."""
-    error: str | None = None
-    is_done: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as plain values."""
-        counts = ("received", "stored", "restated", "dead_lettered", "repeats", "unfinished", "left_out")
-        return {
-            "file": str(self.path),
-            "sha256": self.sha256,
-            **{name: getattr(self, name) for name in counts},
-            "first": None if self.first is None else times.iso(self.first),
-            "last": None if self.last is None else times.iso(self.last),
-            "known": self.is_known,
-            **({"error": self.error} if self.error else {}),
-        }
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Valid candles and failures between two commits, with the number of the file that each is of."""
-
-    candles: list[tuple[int, pa.Table, int, int]] = field(default_factory=list)
-    failures: dict[int, list[Failure]] = field(default_factory=dict)
-    rows: int = 0
-    failed: int = 0
-    low: int = 2**62
-    high: int = -(2**62)
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_due(self) -> bool:
-        old = time.monotonic() - self.since > _COMMIT_SECONDS
-        return self.rows >= _COMMIT_ROWS or self.failed >= _MOST_FAILURES or (old and self.rows + self.failed > 0)
-
-    def overlaps(self, first: int, last: int) -> bool:
-        """Whether a bar of the chunk may lie in [first, last]: two rows of a bar never share a commit."""
-        if not self.candles or first > self.high or last < self.low:
-            return False
-        return any(low <= last and first <= high for _, _, low, high in self.candles)
-
-    def add(self, number: int, candles: pa.Table, first: int, last: int) -> None:
-        """Take in candles of a file that open in [first, last]."""
-        self.low, self.high = min(self.low, first), max(self.high, last)
-        self.candles.append((number, candles, first, last))
-        self.rows += candles.num_rows
 
 
 class FileImport:
@@ -139,7 +68,9 @@ class FileImport:
         self.files: list[FileResult] = []
         self.was_stopped = False
         self._readings: dict[int, str] = {}
-        self._chunk = _Chunk()
+        self._chunk = Chunk()
+        self._alike: list[tuple[int, PlannedFile, Content]] = []
+        """Small files of one form that are read next, as one."""
 
     def run(self, files: Sequence[PlannedFile]) -> SeriesResult:
         """Import the files in their order. What fails is in the report and in `files`; all before it is kept."""
@@ -163,39 +94,113 @@ class FileImport:
                 break
             result = FileResult(planned.path)
             self.files.append(result)
-            try:
-                self._file(report, number, planned)
-            except InputError as error:
-                result.error = error.problem
-            except GridChanged as error:
-                result.error = f"{planned.path.name}: {error}"
+            is_waiting = False
+            with self._told(result):
+                is_waiting = self._file(report, number, planned)
             if self.was_stopped:
                 break
-            result.is_done = True
-            report.pages_done += 1
-            if self._chunk.is_due:
-                self._flush(report)
-            self._progress(report)
+            if not is_waiting:
+                self._is_read(report, [number])
+        self._read_waiting(report)
         self._flush(report)
 
-    def _file(self, report: SeriesResult, number: int, planned: PlannedFile) -> None:
+    @contextmanager
+    def _told(self, result: FileResult) -> Iterator[None]:
+        """What is wrong with a file is said in its result, and costs no other file."""
+        try:
+            yield
+        except InputError as error:
+            result.error = error.problem
+        except GridChanged as error:
+            result.error = f"{result.path.name}: {error}"
+
+    def _is_read(self, report: SeriesResult, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.files[number].is_done = True
+        report.pages_done += len(numbers)
+        if self._chunk.is_due:
+            self._flush(report)
+        self._progress(report)
+
+    def _file(self, report: SeriesResult, number: int, planned: PlannedFile) -> bool:
+        """Read a file, or keep it to be read together with others: whether it waits for that."""
         result = self.files[number]
-        result.sha256, result.size = _digest(planned.path)
-        _check(planned.path, result.sha256)
+        result.sha256, result.size, data = read_file(planned.path)
+        check_sum(planned.path, result.sha256)
         self._readings[number] = planned.reading
         result.ingestion_id = str(uuid.uuid5(_NAMESPACE, f"{self._series.key} {result.sha256} {planned.reading}"))
         if self._is_known(result):
             report.counts.received += result.received
             report.counts.duplicates += result.repeats
+            return False
+        with Opened(planned.path, self._most_mb, data) as opened:
+            first = opened.content(planned.parts[0].part)
+            if data is not None and may_join(planned) and is_plain(first) and not self._series.has_hour_grid:
+                self._wait(report, number, planned, first)
+                return True
+            self._read_waiting(report)
+            self._part(report, number, planned.parts[0], first)
+            for part in planned.parts[1:]:
+                self._part(report, number, part, opened.content(part.part))
+        return False
+
+    def _part(self, report: SeriesResult, number: int, part: PlannedPart, content: Content) -> None:
+        for rows in part.reader(content, self._series.step).rows():
+            if self.was_stopped:
+                return
+            self._take(report, number, rows)
+            self.was_stopped = self._is_stopped()
+
+    # -- files read together
+
+    def _wait(self, report: SeriesResult, number: int, planned: PlannedFile, content: Content) -> None:
+        """Keep a small file until there are enough that are alike; what waits is read first if it is another kind."""
+        if self._alike and not are_alike(self._alike[0][1], planned):
+            self._read_waiting(report)
+        self._alike.append((number, planned, content))
+        if sum(content.size for _, _, content in self._alike) >= MOST_BYTES:
+            self._read_waiting(report)
+
+    def _read_waiting(self, report: SeriesResult) -> None:
+        waiting, self._alike = self._alike, []
+        if not waiting:
             return
-        with Opened(planned.path, self._most_mb) as opened:
-            for part in planned.parts:
-                reader = part.reader(opened.content(part.part), self._series.step)
-                for rows in reader.rows():
-                    self._take(report, number, rows)
-                    if self._is_stopped():
-                        self.was_stopped = True
-                        return
+        if len(waiting) == 1 or not self._take_together(report, waiting):
+            for number, planned, content in waiting:
+                with self._told(self.files[number]):
+                    self._part(report, number, planned.parts[0], content)
+                if self.was_stopped:
+                    return
+                self._is_read(report, [number])
+            return
+        self._is_read(report, [number for number, *_ in waiting])
+
+    def _take_together(self, report: SeriesResult, waiting: Sequence[tuple[int, PlannedFile, Content]]) -> bool:
+        """Whether the files could be read as one, and are in the chunk: rising bars, all valid, all closed."""
+        numbers = [number for number, *_ in waiting]
+        found = read_together([file for _, file, _ in waiting], [content for *_, content in waiting], self._series.step)
+        if found is None or len(found.rows) == 0:
+            return False
+        opened, sizes = found.rows.open_times, found.sizes
+        if opened[-1] >= self._first_open() or (opened[1:] <= opened[:-1]).any():
+            return False
+        checked = validate_columns(opened, found.rows.columns, {}, self._series.grid, lambda place: None)
+        checked = sifted(checked, self._rules, lambda place: None, opened)
+        if checked.failures or checked.duplicates:
+            return False
+        first, last = int(opened[0]), int(opened[-1])
+        if self._chunk.overlaps(first, last):
+            self._flush(report)
+        self._chunk.add(list(zip(numbers, sizes, strict=True)), checked.candles, first, last)
+        report.counts.received += len(opened)
+        at = 0
+        for number, size in zip(numbers, sizes, strict=True):
+            result = self.files[number]
+            result.received += size
+            if size:
+                result.first, result.last = int(opened[at]), int(opened[at + size - 1])
+            at += size
+        return True
 
     def _is_known(self, result: FileResult) -> bool:
         """Whether the file was imported so before, and nothing has been written to its bars since."""
@@ -242,7 +247,7 @@ class FileImport:
             first, last = int(opened[0]), int(opened[-1])
             if self._chunk.overlaps(first, last):
                 self._flush(report)
-            self._chunk.add(number, candles, first, last)
+            self._chunk.add([(number, candles.num_rows)], candles, first, last)
             result.first = first if result.first is None else min(result.first, first)
             result.last = last if result.last is None else max(result.last, last)
         if failures:
@@ -255,8 +260,7 @@ class FileImport:
         self, rows: Rows, result: FileResult
     ) -> tuple[npt.NDArray[np.int64], dict[str, Any], dict[str, Any], npt.NDArray[np.intp]]:
         """The rows whose bars have closed, and the place of each; one that has not comes back with a later file."""
-        closed = times.now() - self._stores.settings.close_grace_seconds - self._series.step + 1
-        open_bars = (rows.open_times >= closed) & (rows.open_times != UNREADABLE)
+        open_bars = (rows.open_times >= self._first_open()) & (rows.open_times != UNREADABLE)
         if "in_future" in rows.flags:
             open_bars &= ~rows.flags["in_future"]
         if not open_bars.any():
@@ -267,11 +271,15 @@ class FileImport:
         flags = {code: mask[kept] for code, mask in rows.flags.items()}
         return rows.open_times[kept], columns, flags, kept
 
+    def _first_open(self) -> float:
+        """Bars that open from then on have not closed yet."""
+        return times.now() - self._stores.settings.close_grace_seconds - self._series.step + 1
+
     # -- committing
 
     def _flush(self, report: SeriesResult) -> None:
         """Keep the failures as dead letters, then commit the candles with their marks, then write down the files."""
-        chunk, self._chunk = self._chunk, _Chunk()
+        chunk, self._chunk = self._chunk, Chunk()
         report.phase = "committing"
         self._progress(report)
         for number, failures in chunk.failures.items():
@@ -301,11 +309,8 @@ class FileImport:
         report.counts.duplicates += saved.repeats
         report.counts.superseded += sum(failures[place].superseded for place in saved.places)
 
-    def _commit(self, report: SeriesResult, chunk: _Chunk) -> None:
-        candles = pa.concat_tables([table for _, table, _, _ in chunk.candles])
-        owners = np.repeat(
-            [number for number, *_ in chunk.candles], [table.num_rows for _, table, _, _ in chunk.candles]
-        )
+    def _commit(self, report: SeriesResult, chunk: Chunk) -> None:
+        candles, owners = chunk.table(), chunk.owners()
         open_times = epochs(candles["timestamp"])
         if len(open_times) > 1 and (np.diff(open_times) <= 0).any():
             order = np.argsort(open_times, kind="stable")
@@ -408,29 +413,6 @@ class FileImport:
             )
         except InputError as error:  # a calendar that does not reach back as far as the files
             report.notes.append(f"how whole it is cannot be told: {error}")
-
-
-def _digest(path: Path) -> tuple[str, int]:
-    """SHA-256 and size of a file. InputError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}", field="file") from None
-
-
-def _check(path: Path, sha256: str) -> None:
-    """InputError where a checksum beside the file says that it holds something else."""
-    for beside in _beside(path):
-        said = beside.read_text(encoding="utf-8", errors="replace").split()[:1]
-        if said and len(said[0]) == 64 and said[0].lower() != sha256:
-            raise InputError(
-                f"{path.name} is not what {beside.name} says (sha256 {sha256}); get it again", field="file"
-            )
-
-
-def _beside(path: Path) -> Iterator[Path]:
-    return (Path(found) for suffix in _CHECKSUMS if os.path.isfile(found := f"{path}{suffix}"))
 
 
 def _most(held: int | None, value: int) -> int:

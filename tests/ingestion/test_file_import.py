@@ -14,7 +14,7 @@ from ffe_core.files.look import Looker
 from ffe_core.files.plan import ImportPlan, Planner, Target, found_files
 from ffe_core.files.profile import shipped
 from ffe_core.files.recognise import named_by
-from ffe_core.ingestion import file_import
+from ffe_core.ingestion import file_chunk, file_import
 from ffe_core.ingestion.file_import import FileImport
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.providers import PROVIDERS
@@ -195,7 +195,8 @@ def test_an_import_that_was_killed_continues(stores: Stores, tmp_path: Path, mon
     """Whatever was committed before, and whether or not it was written down, a second import comes to the same rows."""
     found = candles("1h", count=60)
     paths = [written(tmp_path, f"BTCUSDT-1h-2024-0{n + 1}.csv", found[n * 20 : n * 20 + 20]) for n in range(3)]
-    monkeypatch.setattr(file_import, "_COMMIT_ROWS", 20)
+    monkeypatch.setattr(file_chunk, "_COMMIT_ROWS", 20)
+    monkeypatch.setattr(file_import, "MOST_BYTES", 1)
     commits = []
     real = DeltaLakeManager.commit
 
@@ -219,7 +220,10 @@ def test_an_import_that_was_killed_continues(stores: Stores, tmp_path: Path, mon
     assert closes(stores) == {one.at: one.close for one in found}
 
 
-def test_a_stopped_import_commits_what_it_has_read(stores: Stores, tmp_path: Path) -> None:
+def test_a_stopped_import_commits_what_it_has_read(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_import, "MOST_BYTES", 1)
     found = candles("1h", count=40)
     paths = [written(tmp_path, f"BTCUSDT-1h-2024-0{n + 1}.csv", found[n * 20 : n * 20 + 20]) for n in range(2)]
     asked = []
@@ -248,7 +252,7 @@ def test_large_files_are_committed_in_chunks_and_read_line_by_line(
     path = written(tmp_path, "BTCUSDT-1h-2024-01.csv.gz", [], gzip.compress(b"".join(lines)))
     monkeypatch.setattr("ffe_core.files.opening._SMALL", 1000)
     monkeypatch.setattr("ffe_core.files.forms.text._BLOCK_BYTES", 4096)
-    monkeypatch.setattr(file_import, "_COMMIT_ROWS", 500)
+    monkeypatch.setattr(file_chunk, "_COMMIT_ROWS", 500)
     report, _ = imported(stores, path)
     assert (report.counts.stored, report.counts.dead_lettered) == (2999, 1)
     [batch] = stores.queue.batches()

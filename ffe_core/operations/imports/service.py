@@ -13,7 +13,8 @@ from ffe_core.errors import InputError
 from ffe_core.files.look import Looker
 from ffe_core.files.plan import ImportPlan, PlannedFile, Planner, answers_of, found_files
 from ffe_core.files.profile import Profile, Profiles
-from ffe_core.ingestion.file_import import FileImport, FileResult
+from ffe_core.ingestion.file_chunk import FileResult
+from ffe_core.ingestion.file_import import FileImport
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.imports.request import ImportRequest, kept_request
 from ffe_core.operations.imports.uploads import Uploads
