@@ -22,6 +22,7 @@ from pages.candles.routes import CHART_ROUTES
 from pages.server.ending import Ending
 from pages.server.guard import Guard
 from pages.server.settings import let_streamlit_know, surface
+from pages.server.sockets import send_at_once
 from pages.widgets.palette.routes import PALETTE_ROUTES
 
 
@@ -31,6 +32,7 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     log_redacted()
     raise_descriptor_limit()
     let_streamlit_know()
+    send_at_once()
     ending = Ending()
     await anyio.to_thread.run_sync(service.try_shared)
     memory.settle()
