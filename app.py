@@ -17,13 +17,16 @@ from starlette.routing import Route
 from ffe_core.descriptors import raise_descriptor_limit
 from ffe_core.operations import console as service
 from ffe_core.redaction import log_redacted
+from pages.ahead import loaded_ahead
 from pages.candles.download import download
 from pages.candles.routes import CHART_ROUTES
 from pages.server.ending import Ending
 from pages.server.guard import Guard
 from pages.server.settings import let_streamlit_know, surface
+from pages.server.shell import Shell
 from pages.server.sockets import send_at_once
 from pages.widgets.palette.routes import PALETTE_ROUTES
+from pages.widgets.scripts import SCRIPT_ROUTES, addresses
 
 
 @asynccontextmanager
@@ -52,6 +55,6 @@ def healthz(_: Request) -> JSONResponse:
 app = st.App(
     "pages/console.py",
     lifespan=lifespan,
-    routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES, *PALETTE_ROUTES],
-    middleware=[Middleware(Guard, read=surface)],
+    routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES, *PALETTE_ROUTES, *SCRIPT_ROUTES],
+    middleware=[Middleware(Guard, read=surface), Middleware(Shell, scripts=addresses, ahead=loaded_ahead)],
 )

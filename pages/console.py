@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from pages.widgets.frame import banner, service
-from pages.widgets.history import one_entry_a_view
 from pages.widgets.palette import palette
 from pages.widgets.sidebar import ICON, counted, head, named, style, waiting
 from pages.widgets.travel import follow
@@ -125,7 +124,6 @@ page = st.navigation(sections, expanded=True)
 with st.sidebar:
     head(service())
     palette([(named(one), one.url_path or "overview") for some in sections.values() for one in some if one.help])
-    one_entry_a_view()
 st.set_page_config(page_title=f"{named(page)} · FFE console")
 banner()
 bound_address()

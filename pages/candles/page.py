@@ -152,7 +152,8 @@ def shown_range(item: SeriesSummary) -> tuple[int, int]:
     """The range to show: what was chosen, else the address, else the newest few hundred bars."""
     if "candles_range" not in st.session_state:
         end = from_url("end", read_end, item.last + item.series.step)
-        start = from_url("start", read_instant, max(item.first, end - FIRST_BARS * item.series.step))
+        step = item.series.step if (size := chosen_bars(item.series)) is None else size.seconds
+        start = from_url("start", read_instant, max(item.first, end - FIRST_BARS * step))
         st.session_state.candles_range = (start, end) if start < end else whole(item)
     chosen: tuple[int, int] = st.session_state.candles_range
     return chosen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from pages.candles.bars import bars, ticks
-from pages.candles.component import bundle
+from pages.candles.component import FOLDER, bundle
+from pages.server.assets import script_route
 
-CHART_ROUTES = [Route("/chart/{name}", bundle), Route("/bars", bars), Route("/bars/ticks", ticks)]
+CHART_ROUTES = [script_route(FOLDER, lambda: [bundle()]), Route("/bars", bars), Route("/bars/ticks", ticks)]

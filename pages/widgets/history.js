@@ -7,12 +7,8 @@ function isSameView(from, to) {
     && VIEWS.every((name) => from.searchParams.get(name) === to.searchParams.get(name));
 }
 
-export default function () {
-  if (window.ffeOneEntryAView) return;
-  window.ffeOneEntryAView = true;
-  const push = history.pushState.bind(history);
-  history.pushState = (state, title, address) => {
-    const here = new URL(location.href), there = new URL(address ?? "", location.href);
-    (isSameView(here, there) ? history.replaceState.bind(history) : push)(state, title, address);
-  };
-}
+const push = history.pushState.bind(history);
+history.pushState = (state, title, address) => {
+  const here = new URL(location.href), there = new URL(address ?? "", location.href);
+  (isSameView(here, there) ? history.replaceState.bind(history) : push)(state, title, address);
+};

@@ -8,7 +8,6 @@ again, and while nothing happens; new bars are timed from the request to the fra
 from __future__ import annotations
 
 import statistics
-import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
@@ -17,6 +16,7 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.benchmarks.candles import START
 from tests.benchmarks.chart_views import address, fill_series
 from tests.benchmarks.harness import Numbers
+from tests.benchmarks.watch import first_shown
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, settled
 
 BARS = 2_000_000
@@ -58,8 +58,8 @@ def measure_panning(folder: Path, bars: int) -> Numbers:
                 server.start()
             found: dict[str, list[float]] = {"bare": [], "first": []}
             for _ in range(1 + _LOADS):
-                found["bare"].append(_first(browser, servers[0], "/", "[data-testid=stHeading]"))
-                found["first"].append(_first(browser, servers[1], asked, ".chart[data-drawn]"))
+                found["bare"].append(first_shown(browser, servers[0], "/", "[data-testid=stHeading]"))
+                found["first"].append(first_shown(browser, servers[1], asked, ".chart[data-drawn]"))
             return {
                 **{name: statistics.median(ms[1:]) for name, ms in found.items()},
                 **_panned(browser, servers[1], asked),
@@ -67,17 +67,6 @@ def measure_panning(folder: Path, bars: int) -> Numbers:
     finally:
         for server in servers:
             server.stop()
-
-
-def _first(browser: Browser, server: Server, page: str, shown: str) -> float:
-    """Milliseconds until something is there, in a fresh browser profile."""
-    visitor = Visitor(browser, server.base)
-    began = time.perf_counter()
-    visitor.page.goto(server.base + page, wait_until="commit")
-    visitor.page.locator(shown).first.wait_for()
-    took = (time.perf_counter() - began) * 1000
-    visitor.close()
-    return took
 
 
 def _panned(browser: Browser, server: Server, page: str) -> Numbers:

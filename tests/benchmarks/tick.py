@@ -31,7 +31,7 @@ _QUOTES = ("USD", "EUR", "USDT")
 
 def measure(options: Options) -> Numbers:
     """Cpu and wall seconds of the median tick of one build, and what it stored."""
-    console, request_of = _build()
+    console, request_of = build()
     count, ticks = options["series"], options["ticks"]
     pairs = [coin + quote for quote in _QUOTES for coin in _COINS][:count]
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def measure(options: Options) -> Numbers:
     }
 
 
-def _build() -> tuple[Any, Any]:
+def build() -> tuple[Any, Any]:
     """Console service and request of the build at hand, by the names that either release gives them."""
     try:
         from ffe_core.operations.console import ConsoleService
@@ -103,9 +103,10 @@ def has_history() -> bool:
     return looked.returncode == 0
 
 
-def released(folder: Path) -> Path:
-    """The package as release 0.1.0 had it, out of the history."""
-    done = subprocess.run(["git", "archive", BEFORE, "ffe_core"], cwd=ROOT, capture_output=True, check=False)
+def released(folder: Path, *what: str) -> Path:
+    """The package, or `what` else is named, as release 0.1.0 had it, out of the history."""
+    wanted = what or ("ffe_core",)
+    done = subprocess.run(["git", "archive", BEFORE, *wanted], cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(f"commit {BEFORE} is not in this checkout; fetch the whole history: git fetch --unshallow")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as packed:

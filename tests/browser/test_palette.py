@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -26,7 +26,6 @@ def filled(tmp_path: Path) -> Path:
 
 
 def opened(visitor: Visitor, key: str = "/") -> Locator:
-    visitor.page.wait_for_function("window.ffePalette")
     visitor.page.keyboard.press(key)
     dialog = visitor.page.get_by_role("dialog", name="Find anything")
     expect(dialog).to_be_visible()
@@ -94,3 +93,36 @@ def test_on_a_narrow_screen_it_opens_too(serve: Serve, visit: Visit, filled: Pat
     visitor.page.set_viewport_size({"width": 390, "height": 844})
     visitor.open("/runs")
     chosen(visitor, "watermarks", r"/watermarks")
+
+
+def test_a_key_pressed_before_there_is_a_page_is_not_lost(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled))
+    held: list[Route] = []
+    visitor.page.route("**/static/js/index.*.js", lambda route: held.append(route))
+    visitor.page.goto(visitor.base + "/runs", wait_until="commit")
+    visitor.page.wait_for_function("window.ffePalette")
+    dialog = opened(visitor)
+    visitor.page.keyboard.type("eth gaps")
+    expect(dialog.get_by_role("option")).to_have_count(1)  # the server is asked without a page
+    for one in held:
+        one.continue_()
+    settled(visitor.page)
+    expect(dialog.get_by_role("combobox")).to_have_value("eth gaps")
+    visitor.page.keyboard.press("Control+a")
+    visitor.page.keyboard.type("restate")
+    expect(dialog.get_by_role("option").first).to_contain_text("Restatements")  # pages come with the page
+    visitor.page.evaluate("window.loadedOnce = true")
+    visitor.page.keyboard.press("Enter")
+    visitor.page.wait_for_url(re.compile("/restatements"))
+    assert visitor.page.evaluate("window.loadedOnce"), "the page was loaded anew"
+
+
+def test_without_a_page_the_palette_leads_on_too(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled))
+    visitor.page.route("**/static/js/index.*.js", lambda route: None)
+    visitor.page.goto(visitor.base + "/runs", wait_until="commit")
+    visitor.page.wait_for_function("window.ffePalette")
+    opened(visitor)
+    visitor.page.keyboard.type("eth gaps")
+    visitor.page.keyboard.press("Enter")
+    visitor.page.wait_for_url(re.compile(r"/coverage\?.*pair=ETHUSD"), wait_until="commit")

@@ -20,7 +20,7 @@ from ffe_core.insight.gaps import KINDS
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from pages.candles.bars import MOST_BARS
-from pages.candles.component import _bundle
+from pages.candles.component import bundle
 from pages.candles.routes import CHART_ROUTES
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
 
@@ -173,11 +173,11 @@ def test_ticks_name_the_gaps_and_dead_letters_of_the_whole_series(get: Get, cons
 
 
 def test_the_bundle_is_kept_for_ever_under_the_name_that_holds_its_hash(get: Get) -> None:
-    name = _bundle().name
+    name = bundle().name
     plain = get(f"/chart/{name}", **{"accept-encoding": "identity"})
     packed = get(f"/chart/{name}", **{"accept-encoding": "gzip, br"})
     assert plain.status_code == packed.status_code == 200
-    assert plain.content == packed.content == gzip.decompress(_bundle().packed)
+    assert plain.content == packed.content == gzip.decompress(bundle().packed)
     assert (packed.headers["content-encoding"], plain.headers.get("content-encoding")) == ("gzip", None)
     assert "immutable" in plain.headers["cache-control"]
     assert plain.headers["content-type"].startswith("text/javascript")

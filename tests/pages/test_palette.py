@@ -25,6 +25,18 @@ def test_a_series_is_found_however_it_is_written_its_chart_first(backfilled: Con
     assert labels(backfilled, text)[:4] == [(series, what) for what in ("Chart", "Gaps", "Backfill", "Watermark")]
 
 
+def test_a_larger_timeframe_is_found_as_made_of_the_stored_one(backfilled: ConsoleService) -> None:
+    [entry] = found(backfilled, "btc 1w")
+    assert (entry.label, entry.detail, entry.page) == ("BTCUSD 1w from simulated", "Chart, of 1h", "candles")
+    assert entry.params == {"provider": "simulated", "pair": "BTCUSD", "timeframe": "1h", "size": "1w"}
+    assert labels(backfilled, "4h btc show") == [("BTCUSD 4h from simulated", "Chart, of 1h")]
+
+
+@pytest.mark.parametrize("text", ["btc 5m", "btc 1w gaps", "1w", "btc 1x"])
+def test_a_timeframe_that_the_series_cannot_be_made_into_is_not_found(backfilled: ConsoleService, text: str) -> None:
+    assert labels(backfilled, text) == []
+
+
 def test_a_word_more_says_what_is_meant(backfilled: ConsoleService) -> None:
     assert labels(backfilled, "btc gaps") == [("BTCUSD 1h from simulated", "Gaps")]
     assert labels(backfilled, "update btc") == [("BTCUSD 1h from simulated", "Backfill")]

@@ -1,4 +1,8 @@
-"""Command palette: `/` or Ctrl+K on any page, a few letters, and Enter leads to a page, series, run or verb."""
+"""Command palette: `/` or Ctrl+K on any page, a few letters, and Enter leads to a page, series, run or verb.
+
+The dialog is a script in the shell of every page (`pages.server.shell`), so that its keys work from the first moment;
+what Streamlit draws is its button, and brings it the pages and the session.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ _component = st.components.v2.component(
     "ffe_palette",
     html='<button type="button">Find anything <kbd>/</kbd></button>',
     css=(_HERE / "button.css").read_text("utf-8"),
-    js=(_HERE / "palette.js").read_text("utf-8").replace("STYLE", (_HERE / "dialog.css").read_text("utf-8")),
+    # Of several lines: Streamlit takes a text of one for the name of a file.
+    js="export default function (component) {\n  window.ffePalette?.attach(component)\n}",
 )
 
 

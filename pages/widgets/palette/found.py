@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
+from ffe_core.insight.aggregate import choices
 from ffe_core.instruments.names import compact
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from ffe_core.storage.state.runs import Run, RunSummary
 
 MOST_FOUND, MOST_RUNS = 20, 50
+_OF_CHARTS = "candles open show"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ def _run(run: Run | RunSummary) -> Entry:
 
 
 def _series(series: Iterable[Series], typed: Sequence[str]) -> Iterator[Entry]:
-    """What can be looked at and done with each series: all charts first, as they are what is mostly meant."""
+    """What can be looked at and done with each series: all charts first, as they are what is mostly meant, those of
+    stored bars before those of larger ones made of them."""
     matching = [(one, _left(one, typed)) for one in series]
     able = [(one, left) for one, left in matching if left is not None]
-    for make in (_chart, _gaps, _update, _watermark):
-        for one, left in able:
-            entry = make(one)
-            if entry.holds(left):
-                yield entry
+    yield from (entry for one, left in able if (entry := _chart(one)).holds(left))
+    yield from (entry for one, left in able for entry, rest in _larger(one, left) if entry.holds(rest))
+    for make in (_gaps, _update, _watermark):
+        yield from (entry for one, left in able if (entry := make(one)).holds(left))
 
 
 def _left(series: Series, typed: Sequence[str]) -> list[str] | None:
@@ -99,7 +101,18 @@ def _left(series: Series, typed: Sequence[str]) -> list[str] | None:
 
 
 def _chart(one: Series) -> Entry:
-    return Entry(str(one), "Chart", "candles", _named(one), "candles open show")
+    return Entry(str(one), "Chart", "candles", _named(one), _OF_CHARTS)
+
+
+def _larger(one: Series, left: Sequence[str]) -> Iterator[tuple[Entry, list[str]]]:
+    """Charts in a larger timeframe that is among the words, and the words without it."""
+    for size in choices(one):
+        if size.name in left and size.name != one.timeframe:
+            label = f"{one.asset_pair} {size.name} from {one.provider}"
+            entry = Entry(
+                label, f"Chart, of {one.timeframe}", "candles", {**_named(one), "size": size.name}, _OF_CHARTS
+            )
+            yield entry, [word for word in left if word != size.name]
 
 
 def _gaps(one: Series) -> Entry:

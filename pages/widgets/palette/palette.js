@@ -1,4 +1,5 @@
-// Opens by "/" or Ctrl+K; what was typed is looked for among the pages here and by the server in the rest.
+// Opens by "/" or Ctrl+K, before there is a page too; what was typed is looked for among the pages, which the component
+// brings, and by the server in the rest.
 const QUIET_MS = 80
 const HINT = "Arrows choose, Enter opens, Ctrl+Enter opens a new tab, Esc closes."
 const THEME = { ink: "text-color", paper: "background-color", line: "border-color", face: "font" }
@@ -43,11 +44,27 @@ class Palette {
   }
 
   open() {
-    const style = getComputedStyle(this.component.parentElement.host ?? this.component.parentElement)
-    for (const [name, of] of Object.entries(THEME)) this.dialog.style.setProperty(`--${name}`, style.getPropertyValue(`--st-${of}`))
+    this.dress()
     this.dialog.showModal()
     this.input.select()
     this.typed()
+  }
+
+  // What the page says of itself, at every drawing of it.
+  attach(component) {
+    const isFirst = !this.component
+    this.component = component
+    component.parentElement.querySelector("button").onclick = () => this.open()
+    if (!isFirst || !this.dialog.open) return
+    this.dress()
+    this.typed()
+  }
+
+  dress() {
+    const at = this.component?.parentElement
+    if (!at) return
+    const style = getComputedStyle(at.host ?? at)
+    for (const [name, of] of Object.entries(THEME)) this.dialog.style.setProperty(`--${name}`, style.getPropertyValue(`--st-${of}`))
   }
 
   typed() {
@@ -56,7 +73,7 @@ class Palette {
     this.isAsking = true
     this.onAnswer = null
     const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean)
-    const pages = this.component.data.pages
+    const pages = (this.component?.data.pages ?? [])
       .filter(([title]) => words.every((word) => title.toLowerCase().includes(word)))
       .map(([title, page]) => ({ label: title, detail: "Page", page, params: {} }))
     this.show(pages)
@@ -119,13 +136,9 @@ class Palette {
     if (apart) return window.open(address, "_blank", "noopener")
     this.dialog.close()
     this.input.value = ""
-    if (this.component.parentElement.isConnected) this.component.setTriggerValue("chosen", { page: chosen.page, params: chosen.params })
+    if (this.component?.parentElement.isConnected) this.component.setTriggerValue("chosen", { page: chosen.page, params: chosen.params })
     else location.assign(address)
   }
 }
 
-export default function (component) {
-  const palette = window.ffePalette ??= new Palette()
-  palette.component = component
-  component.parentElement.querySelector("button").onclick = () => palette.open()
-}
+window.ffePalette = new Palette()

@@ -35,7 +35,7 @@ ROUTES = [
     *("/", "/candles?pair=BTCUSD", "/nowhere", "/healthz", EXPORT, "/export", BARS, STATIC, STREAM, "/favicon.png"),
     *("/_stcore/health", "/_stcore/host-config", "/_stcore/metrics", "/_stcore/agent/interact", "/media/x.png"),
     *("/component/x/y.html", "/auth/login", "/oauth2callback", "/_stcore/upload_file/a/b", "/app/static/x"),
-    *("/bars", "/bars/ticks?series=BTCUSD/1h/simulated", "/chart/chart.js"),
+    *("/bars", "/bars/ticks?series=BTCUSD/1h/simulated", "/chart/chart.js", "/shell/palette.js"),
 ]
 WANTED = {
     "x-content-type-options": "nosniff",

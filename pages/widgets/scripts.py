@@ -1,0 +1,28 @@
+"""Scripts that run before Streamlit draws anything: the palette, and one entry of history for each view."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pages.server.assets import Script, script_route
+
+_HERE = Path(__file__).parent
+_FOLDER = "shell"
+
+
+@cache
+def _scripts() -> tuple[Script, ...]:
+    palette, style = ((_HERE / "palette" / name).read_text(encoding="utf-8") for name in ("palette.js", "dialog.css"))
+    return (
+        Script.of("history", (_HERE / "history.js").read_bytes()),
+        Script.of("palette", palette.replace("STYLE", style).encode()),
+    )
+
+
+def addresses() -> list[str]:
+    """Where they are, below the console's own address."""
+    return [f"{_FOLDER}/{one.name}" for one in _scripts()]
+
+
+SCRIPT_ROUTES = [script_route(_FOLDER, _scripts)]
