@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 SPLITS, ALL = "splits", "all"
 ADJUSTMENTS = (SPLITS, ALL)
 """For splits alone, and for splits and cash dividends."""
+WORDS = {SPLITS: "splits", ALL: "splits and cash dividends"}
+"""What an adjustment is for, in words."""
 _EXACT = 2**53
 
 
@@ -37,9 +39,33 @@ class Steps:
     old: Floats
     money: Floats
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether every value stays as it is."""
+        return bool((self.new == self.old).all() and (self.money == 1).all())
+
+    @property
+    def key(self) -> bytes:
+        """The same for steps that do the same, and for no others; empty for those that do nothing."""
+        if self.is_nothing:
+            return b""
+        return b"".join(column.tobytes() for column in (self.days, self.new, self.old, self.money))
+
+    def within(self, start: int, end: int) -> Steps:
+        """What holds for bars that open in [start, end), epoch seconds."""
+        first = int(np.searchsorted(self.days, start, side="right"))
+        last = int(np.searchsorted(self.days, end, side="left"))
+        there = slice(first, max(first, last) + 1)
+        return Steps(self.days[first : max(first, last)], self.new[there], self.old[there], self.money[there])
+
+    def rows(self) -> list[tuple[int, float, float, float]]:
+        """What bars before each ex-day are adjusted by: the day, `new`, `old` and `money`."""
+        columns = (self.days, self.new, self.old, self.money)
+        return list(zip(*(column.tolist() for column in columns), strict=False))
+
     def adjusted(self, bars: pa.Table) -> pa.Table:
         """The bars with their values adjusted; timestamp and other columns stay."""
-        if not len(self.days):
+        if self.is_nothing:
             return bars
         place = np.searchsorted(self.days, epochs(bars["timestamp"]), side="right")
         for name in VALUES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ffe_core import times
-from ffe_core.adjustments.factors import SPLITS
+from ffe_core.adjustments.factors import WORDS
 from ffe_core.exports.bars import SeriesBars
 
 
@@ -13,7 +13,7 @@ def write_label(folder: Path, bars: SeriesBars) -> None:
     """Write ADJUSTED-PAIR-1d.txt for bars that are adjusted, and nothing for raw ones."""
     if bars.adjust is None or bars.steps is None:
         return
-    what = "splits" if bars.adjust == SPLITS else "splits and cash dividends"
+    what = WORDS[bars.adjust]
     known = "" if bars.known_at is None else f" as known at {bars.known_at}"
     head = (
         f"{bars.series.asset_pair} {bars.timeframe} from {bars.series.provider}{known}: adjusted backward for {what}."
@@ -26,8 +26,7 @@ def _lines(bars: SeriesBars) -> list[str]:
     steps = bars.steps
     if steps is None or not len(steps.days):
         return ["None on record counts for these bars: prices and volumes are as they were traded."]
-    each = zip(steps.days.tolist(), steps.new.tolist(), steps.old.tolist(), steps.money.tolist(), strict=False)
     return [
         f"Bars before {times.utc(day).date()}: prices * {old:g} / {new:g} * {money!r}, volumes * {new:g} / {old:g}"
-        for day, new, old, money in each
+        for day, new, old, money in steps.rows()
     ]

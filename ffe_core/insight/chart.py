@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from ffe_core.adjustments.factors import Steps
 from ffe_core.calendars import MarketCalendar
+from ffe_core.insight.adjusted import Adjustment
 from ffe_core.insight.aggregate import BarSize, coarser, expected_sources, ladder, size_named
 from ffe_core.insight.bars import Moment, moment_micros, nearest
 from ffe_core.insight.gaps import Gap, MissingBars, Seen, closures, ended
@@ -61,6 +64,8 @@ class ChartView:
     """The moment asked for, epoch microseconds."""
     missing: MissingBars
     """What `counts` and `gaps` are made of."""
+    adjustment: Adjustment | None = None
+    """What the values of `bars` are adjusted for; None for bars as they were traded."""
     nearest: tuple[int | None, int | None] | None = None
     """When there is no bar: the last stored open before the range, and the first one after its start."""
 
@@ -79,33 +84,44 @@ def chart_view(
     size: str | None = None,
     until: int | None = None,
     least: BarSize | None = None,
+    adjustment: Adjustment | None = None,
 ) -> ChartView:
     """The view of [start, end), in bars of `size` if given, else the smallest size with at most `most` of them, from
     `least` on.
 
     `marked` are ranges known to have no data. Bars that open from `until` on are not due yet (by default those that
-    have not ended). InputError for an unknown series or size, StorageError if something cannot be read.
+    have not ended). Stored bars are adjusted before larger ones are made of them, by the actions whose ex-day had come
+    at `as_known_at`. InputError for an unknown series or size and as `adjusted.steps_of`, StorageError if something
+    cannot be read.
     """
     snapshot = require_stored(lake, series)
     due = ended(series) if until is None else until
     chosen = size_named(size, field="bar size") if size else ladder(start, end, series.timeframe, most, calendar, least)
-    view = _drawn(snapshot, queue, calendar, series, chosen, (start, end), as_known_at, marked, due)
+    drawn = partial(_drawn, snapshot, queue, calendar, series, adjustment)
+    view = drawn(chosen, (start, end), as_known_at, marked, due)
     larger = coarser(chosen)
     # More bars may be stored than the calendar expects.
     while size is None and larger is not None and view.bars.num_rows > most:
-        view = _drawn(snapshot, queue, calendar, series, larger, (start, end), as_known_at, marked, due)
+        view = drawn(larger, (start, end), as_known_at, marked, due)
         larger = coarser(larger)
     return view
 
 
 def bars_in(
-    lake: DeltaLakeManager, series: Series, start: int, end: int, size: str, as_known_at: Moment | None = None
+    lake: DeltaLakeManager,
+    series: Series,
+    start: int,
+    end: int,
+    size: str,
+    as_known_at: Moment | None = None,
+    adjustment: Adjustment | None = None,
 ) -> pa.Table:
     """The bars of [start, end) in a size of the ladder, as a second series on a chart needs them (see `aggregate`)."""
     snapshot = require_stored(lake, series)
     to = size_named(size, field="bar size")
     first, last = _whole(to, series, start, end)
-    shown = [part.bars for part in PYRAMID.parts(snapshot, series, to, first, last, as_known_at)]
+    steps = _steps(adjustment, snapshot, series, first, as_known_at)
+    shown = [part.bars for part in PYRAMID.parts(snapshot, series, to, first, last, as_known_at, steps)]
     return in_size(pa.concat_tables(shown), series, to)
 
 
@@ -114,6 +130,7 @@ def _drawn(
     queue: DeadLetterQueue,
     calendar: MarketCalendar,
     series: Series,
+    adjustment: Adjustment | None,
     size: BarSize,
     span: tuple[int, int],
     as_known_at: Moment | None,
@@ -123,12 +140,19 @@ def _drawn(
     start, end = _whole(size, series, *span)
     seen = Seen(series, calendar, covered(snapshot, series), marked)
     drawing = _Drawing(series, size, seen, queue.open_times(series, start, end))
-    for part in PYRAMID.parts(snapshot, series, size, start, end, as_known_at):
+    steps = _steps(adjustment, snapshot, series, start, as_known_at)
+    for part in PYRAMID.parts(snapshot, series, size, start, end, as_known_at, steps):
         drawing.add(part)
-    view = drawing.view(start, end, until, moment_micros(as_known_at))
+    view = replace(drawing.view(start, end, until, moment_micros(as_known_at)), adjustment=adjustment)
     if view.bars.num_rows:
         return view
     return replace(view, nearest=nearest(snapshot, series, start, as_known_at))
+
+
+def _steps(
+    adjustment: Adjustment | None, snapshot: Snapshot, series: Series, start: int, as_known_at: Moment | None
+) -> Steps | None:
+    return None if adjustment is None else adjustment.steps(snapshot, series, start, moment_micros(as_known_at))
 
 
 @dataclass(slots=True)

@@ -19,10 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffe_core import times
+from ffe_core.adjustments.factors import Steps
 from ffe_core.calendars import MarketCalendar
 from ffe_core.candles import SCHEMA as STORED
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError, StorageError
+from ffe_core.insight.adjusted import Adjustment
 from ffe_core.insight.bars import LINEAGE, Moment, moment_micros, pieces
 from ffe_core.insight.gaps import Seen
 from ffe_core.insight.stored import covered, require_stored
@@ -44,6 +46,8 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of an export: a bar, whose it is, and where it comes from."""
+ADJUSTED_SCHEMA = SCHEMA.append(pa.field("adjustment", pa.string()))
+"""Adjusted bars say in each row what for."""
 
 
 class _Writer(Protocol):
@@ -56,6 +60,8 @@ class _Counted:
 
     seen: Seen
     dead: Ints
+    steps: Steps | None = None
+    """What its bars are adjusted by."""
     rows: int = 0
     first: int | None = None
     last: int | None = None
@@ -77,26 +83,32 @@ def export(
     *,
     marked_of: Callable[[Series], Sequence[tuple[int, int]]] = lambda series: (),
     format_of: Callable[[Series], NumberFormat] = lambda series: NumberFormat(),
+    adjustment: Adjustment | None = None,
 ) -> dict[str, Any]:
     """Write the latest version of every bar that opens in [start, end) (epoch seconds); return the data sheet.
 
-    One series after another, each by time, columns as in `SCHEMA`. A path is replaced only once the file is whole; a
+    One series after another, each by time, columns as in `SCHEMA`, or in `ADJUSTED_SCHEMA` with an adjustment, by which
+    the data sheet says what bars were multiplied by. A path is replaced only once the file is whole; a
     file object is written to as rows come. CSV has ISO 8601 times, and prices with the decimals that `format_of` says,
     which read back as the same floats. The data sheet is a dict ready for JSON. InputError for an unknown format or
-    series, StorageError if something cannot be read.
+    series and as `adjusted.steps_of`, StorageError if something cannot be read.
     """
     if format not in get_args(Format):
         raise InputError(f"{format!r} is unknown; use one of {', '.join(get_args(Format))}", field="format")
     if not series:
         raise InputError("none given; choose at least one to export", field="series")
     snapshots = {one: require_stored(lake, one) for one in series}
-    counted = {}
-    with _opened(target) as file, _writer(file, format) as writer:
+    moment, counted = moment_micros(as_known_at), {}
+    for one, snapshot in snapshots.items():
+        seen = Seen(one, calendar_of(one), covered(snapshot, one), marked_of(one))
+        steps = None if adjustment is None else adjustment.steps(snapshot, one, start, moment)
+        counted[one] = _Counted(seen, queue.open_times(one, start, end), steps)
+    schema = SCHEMA if adjustment is None else ADJUSTED_SCHEMA
+    with _opened(target) as file, _writer(file, format, schema) as writer:
         for one, snapshot in snapshots.items():
-            seen = Seen(one, calendar_of(one), covered(snapshot, one), marked_of(one))
-            counted[one] = _Counted(seen, queue.open_times(one, start, end))
-            _write(writer, format_of(one), snapshot, counted[one], (start, end), as_known_at)
-    return _sheet(snapshots, counted, start, end, as_known_at, format)
+            _write(writer, format_of(one), snapshot, counted[one], (start, end), as_known_at, adjustment)
+    found = _sheet(snapshots, counted, start, end, as_known_at, format)
+    return found if adjustment is None else found | {"columns": schema.names, "adjustment": adjustment.name}
 
 
 def _write(
@@ -106,6 +118,7 @@ def _write(
     counted: _Counted,
     span: tuple[int, int],
     as_known_at: Moment | None,
+    adjustment: Adjustment | None,
 ) -> None:
     series = counted.seen.series
     for piece in pieces(snapshot, series, *span, as_known_at, (*VALUES, "asset_pair", *LINEAGE)):
@@ -114,7 +127,7 @@ def _write(
         counted.restated_since += len(piece.restated_since)
         if len(open_times):
             _count(counted, piece.bars, open_times)
-            writer.write(_rows(piece.bars, series), prices)
+            writer.write(_rows(piece.bars, series, counted.steps, adjustment), prices)
 
 
 def _count(counted: _Counted, bars: pa.Table, open_times: np.ndarray) -> None:
@@ -125,8 +138,11 @@ def _count(counted: _Counted, bars: pa.Table, open_times: np.ndarray) -> None:
     counted.is_mock = counted.is_mock or bool(bars["is_mock"].to_numpy(zero_copy_only=False).any())
 
 
-def _rows(bars: pa.Table, series: Series) -> pa.Table:
-    return bars.append_column("timeframe", pa.repeat(series.timeframe, bars.num_rows)).select(SCHEMA.names)
+def _rows(bars: pa.Table, series: Series, steps: Steps | None, adjustment: Adjustment | None) -> pa.Table:
+    rows = bars.append_column("timeframe", pa.repeat(series.timeframe, bars.num_rows)).select(SCHEMA.names)
+    if adjustment is None or steps is None:
+        return rows
+    return steps.adjusted(rows).append_column("adjustment", pa.repeat(adjustment.name, rows.num_rows))
 
 
 @contextmanager
@@ -148,15 +164,15 @@ def _opened(target: Target) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _writer(file: IO[bytes], format: str) -> Iterator[_Writer]:
+def _writer(file: IO[bytes], format: str, schema: pa.Schema) -> Iterator[_Writer]:
     if format == "parquet":
         # It brings along file systems of every cloud, which a server that exports nothing has no use for.
         import pyarrow.parquet as pq
 
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             yield _ParquetWriter(writer)
     else:
-        yield _CsvWriter(file)
+        yield _CsvWriter(file, schema.names)
 
 
 class _ParquetWriter:
@@ -170,13 +186,13 @@ class _ParquetWriter:
 class _CsvWriter:
     """Writes times as ISO 8601, which CSV readers everywhere take for what they are, and prices with their decimals."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        file.write(",".join(f'"{name}"' for name in SCHEMA.names).encode() + b"\n")
+    def __init__(self, file: IO[bytes], names: Sequence[str]) -> None:
+        self._file, self._names = file, names
+        file.write(",".join(f'"{name}"' for name in names).encode() + b"\n")
 
     def write(self, table: pa.Table, prices: NumberFormat) -> None:
-        """Write rows with the columns of `SCHEMA`."""
-        texts = [_texts(name, table[name], prices) for name in SCHEMA.names]
+        """Write rows with these columns."""
+        texts = [_texts(name, table[name], prices) for name in self._names]
         lines = pc.binary_join_element_wise(*texts, ",").to_pylist()
         self._file.write("\n".join([*lines, ""]).encode())
 
@@ -228,6 +244,7 @@ def _sheet(
 def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> dict[str, Any]:
     series, calendar = counted.seen.series, counted.seen.calendar
     missing = counted.seen.missing(start, end, counted.dead)
+    more = {} if counted.steps is None else {"adjusted_by": [_step(*row) for row in counted.steps.rows()]}
     return {
         "asset_pair": series.asset_pair,
         "timeframe": series.timeframe,
@@ -247,4 +264,10 @@ def _described(counted: _Counted, snapshot: Snapshot, start: int, end: int) -> d
         ],
         "restated": counted.restated,
         "restated_since": counted.restated_since,
+        **more,
     }
+
+
+def _step(day: int, new: float, old: float, money: float) -> dict[str, Any]:
+    """What bars before an ex-day were multiplied by."""
+    return {"before": times.utc(day).date().isoformat(), "prices": old / new * money, "volumes": new / old}

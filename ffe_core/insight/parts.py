@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ffe_core.adjustments.factors import Steps
 from ffe_core.candles import VALUES, partition_end
 from ffe_core.errors import StorageError
 from ffe_core.insight.aggregate import BarSize, aggregate, bar_size
@@ -95,28 +96,37 @@ class Pyramid:
         self._lock = threading.Lock()
 
     def parts(
-        self, snapshot: Snapshot, series: Series, size: BarSize, start: int, end: int, as_known_at: Moment | None
+        self,
+        snapshot: Snapshot,
+        series: Series,
+        size: BarSize,
+        start: int,
+        end: int,
+        as_known_at: Moment | None,
+        steps: Steps | None = None,
     ) -> Iterator[Part]:
         """The range part by part, by time: partitions from what is kept, the rest from the lake.
+
+        Stored bars are adjusted by `steps` before larger ones are made of them.
 
         StorageError if something of the range cannot be read; what else of its partitions cannot does not matter.
         """
         base = _base(series, size)
         if base is None:
-            yield from _read(snapshot, series, size, start, end, as_known_at)
+            yield from _read(snapshot, series, size, start, end, as_known_at, steps)
             return
         files = snapshot.files(series)
         for first, last, is_partition in _cut(files, series.timeframe, start, end):
             within = max(first, start), min(last, end)
             try:
                 if is_partition:
-                    whole = self._whole(snapshot, series, base, files, first, last, as_known_at)
+                    whole = self._whole(snapshot, series, base, files, first, last, as_known_at, steps)
                     yield whole.within(*within, series.step)
                     continue
             except StorageError:
                 if within == (first, last):
                     raise
-            yield from _read(snapshot, series, base, *within, as_known_at)
+            yield from _read(snapshot, series, base, *within, as_known_at, steps)
 
     def _whole(
         self,
@@ -127,14 +137,18 @@ class Pyramid:
         start: int,
         end: int,
         as_known_at: Moment | None,
+        steps: Steps | None,
     ) -> Part:
         paths = tuple(files.between(start, end).paths)
-        key = (snapshot.uri, series, base.name, moment_micros(as_known_at), start, end, paths)
+        # What no step touches is the same part as without any.
+        own = None if steps is None else steps.within(start, end)
+        adjusted = b"" if own is None else own.key
+        key = (snapshot.uri, series, base.name, moment_micros(as_known_at), adjusted, start, end, paths)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = _joined(list(_read(snapshot, series, base, start, end, as_known_at)))
+        made = _joined(list(_read(snapshot, series, base, start, end, as_known_at, own)))
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
@@ -163,17 +177,24 @@ def in_size(bars: pa.Table, series: Series, size: BarSize) -> pa.Table:
 
 
 def _read(
-    snapshot: Snapshot, series: Series, size: BarSize, start: int, end: int, as_known_at: Moment | None
+    snapshot: Snapshot,
+    series: Series,
+    size: BarSize,
+    start: int,
+    end: int,
+    as_known_at: Moment | None,
+    steps: Steps | None,
 ) -> Iterator[Part]:
     columns = (*VALUES, *LINEAGE) if size.name == series.timeframe else (*VALUES, "is_mock")
     for piece in pieces(snapshot, series, start, end, as_known_at, columns):
-        yield _part(piece, series, size)
+        yield _part(piece, series, size, steps)
 
 
-def _part(piece: Piece, series: Series, size: BarSize) -> Part:
+def _part(piece: Piece, series: Series, size: BarSize, steps: Steps | None) -> Part:
     open_times = epochs(piece.bars["timestamp"])
+    bars = piece.bars if steps is None else steps.adjusted(piece.bars)
     return Part(
-        bars=in_size(_counted(piece.bars), series, size),
+        bars=in_size(_counted(bars), series, size),
         stored=ranges_of(open_times, series.step),
         later=piece.later,
         restated=open_times[piece.bars["versions"].to_numpy() > 1],

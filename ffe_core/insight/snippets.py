@@ -14,6 +14,11 @@ from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
+_OWN = """\
+from ffe_core import load_candles
+
+bars = load_candles({call})
+"""
 _PANDAS = """\
 from datetime import date, datetime
 
@@ -95,11 +100,17 @@ bars = (
 
 
 def snippets(
-    lake: DeltaLakeManager, series: Series, start: int, end: int, as_known_at: Moment | None = None
+    lake: DeltaLakeManager,
+    series: Series,
+    start: int,
+    end: int,
+    as_known_at: Moment | None = None,
+    adjust: str | None = None,
 ) -> dict[str, str]:
     """Code by tool ("pandas", "polars", "DuckDB", "Spark") that leaves the bars of [start, end) in `bars`.
 
-    One row a bar by time, the latest version, or the one known at the moment given.
+    One row a bar by time, the latest version, or the one known at the moment given. With `adjust` a way of the
+    console's own ("load_candles") comes first, which alone adjusts.
     """
     first, last = np.datetime_as_string(partition_dates(np.array([start, max(start, end - 1)]), series.timeframe))
     moment = moment_micros(as_known_at)
@@ -115,12 +126,20 @@ def snippets(
     }
     known_pandas = known and f'\n        & (ds.field("_extracted_at") <= datetime.fromisoformat({known!r}))'
     known_polars = known and f'\n        pl.col("_extracted_at") <= datetime.fromisoformat({known!r}),'
+    own = {} if adjust is None else {"load_candles": _OWN.format(call=_call(series, start, end, known, adjust))}
     return {
+        **own,
         "pandas": _PANDAS.format(**given, known_pandas=known_pandas or ""),
         "polars": _POLARS.format(**given, known_polars=known_polars or ""),
         "DuckDB": _DUCKDB.format(**given, sql=_sql(given, "TIMESTAMPTZ", known)),
         "Spark": _SPARK.format(**given, sql=_sql(given, "TIMESTAMP", known)),
     }
+
+
+def _call(series: Series, start: int, end: int, known: str | None, adjust: str) -> str:
+    arguments = [repr(series.asset_pair), repr(series.timeframe), repr(times.iso(start)), repr(times.iso(end))]
+    arguments += [f"provider={series.provider!r}"] + ([f"as_known_at={known!r}"] if known else [])
+    return ", ".join([*arguments, f"adjust={adjust!r}"])
 
 
 def _sql(given: dict[str, str], type_: str, known: str | None) -> str:

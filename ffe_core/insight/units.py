@@ -46,10 +46,14 @@ class NumberFormat:
     """How the prices of a series are written: with so many decimals, or more where one has more."""
 
     decimals: int = 0
+    most: int | None = None
+    """Prices that were worked out, such as adjusted ones, are rounded to so many for people."""
 
     def text(self, value: float | None) -> str:
         """A price for people, thousands apart; "" for none."""
-        return "" if value is None else written(value, self.decimals)
+        if value is None:
+            return ""
+        return written(value if self.most is None else round(value, self.most), self.decimals)
 
     def plain(self, values: np.ndarray) -> pa.Array:
         """(n,) float64 as text for programs, no thousands apart; it reads back as the same floats."""
@@ -72,7 +76,8 @@ class NumberFormat:
     def covering(self, *columns: Iterable[float]) -> int:
         """The decimals with which each of these prices is whole: for a column or an axis, which has one format."""
         distinct = {value for column in columns for value in column}
-        return min(max((self.decimals, *(decimals_of(value) for value in distinct))), _MOST_DECIMALS)
+        limit = _MOST_DECIMALS if self.most is None else self.most
+        return min(max((self.decimals, *(decimals_of(value) for value in distinct))), limit)
 
 
 class NumberFormats:

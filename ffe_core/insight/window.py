@@ -44,8 +44,12 @@ class Window:
 
 
 def window(lake: DeltaLakeManager, view: ChartView, overs: Sequence[Over] = ()) -> Window:
-    """The window of a view. InputError for a series that is not stored, StorageError if something cannot be read."""
-    laid = [bars_in(lake, one.series, view.start, view.end, view.size.name, one.as_known_at) for one in overs]
+    """The window of a view; what is laid over it is adjusted as it is.
+
+    InputError for a series that is not stored, StorageError if something cannot be read.
+    """
+    span, size = (view.start, view.end), view.size.name
+    laid = [bars_in(lake, one.series, *span, size, one.as_known_at, view.adjustment) for one in overs]
     found = slots(view, *laid)
     columns = {"time": found.open_times.astype(np.float64)}
     columns |= {name: found.column(view.bars, name) for name in (*VALUES, "sources", "expected", "restated")}
@@ -82,7 +86,7 @@ def with_indicators(
     start = _begin(view, len(found), shown)
     bars = view.bars.select(["timestamp", *VALUES])
     if start < view.start:
-        before = bars_in(lake, view.series, start, view.start, view.size.name, as_known_at)
+        before = bars_in(lake, view.series, start, view.start, view.size.name, as_known_at, view.adjustment)
         bars = pa.concat_tables([before.select(bars.column_names), bars])
     open_times, values = epochs(bars["timestamp"]), {name: bars[name].to_numpy() for name in VALUES}
     columns = dict(given.columns)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ffe_core import times
-from ffe_core.adjustments.actions import DIVIDEND, SPLIT, Actions
-from ffe_core.adjustments.factors import ALL, Steps, checked_adjustment
+from ffe_core.adjustments.actions import Actions
+from ffe_core.adjustments.factors import Steps
 from ffe_core.calendars.zones import from_local
 from ffe_core.candles import table_name
 from ffe_core.errors import InputError
-from ffe_core.insight.adjusted import require_on_record, steps_of
+from ffe_core.insight.adjusted import adjustment_of
 from ffe_core.insight.aggregate import UTC, BarSize, fits, size_named
 from ffe_core.insight.bars import Moment, moment_micros
 from ffe_core.insight.stored import is_stored, providers_of, require_stored
@@ -95,21 +95,13 @@ def adjusted(question: Asked, adjust: str | None, config: Config | Settings | No
 
     InputError for an adjustment that there is not, if nothing is on record of it, and as `steps_of`; StorageError.
     """
-    if checked_adjustment(adjust) is None:
+    if adjust is None:
         return question
-    assert adjust is not None
-    actions = Actions(Settings.load(config).data_dir)
-    require_on_record(actions, adjust)
-    start = question.source_range()[0]
-    splits = actions.by_pair(SPLIT)
-    paid = actions.by_pair(DIVIDEND) if adjust == ALL else {}
-
-    def steps(one: Series) -> Steps:
-        own = splits.get(one.asset_pair, []), paid.get(one.asset_pair, [])
-        return steps_of(*own, question.snapshot, one, start, question.known_at)
-
-    found = {one: steps(one) for one in question.series}
-    return replace(question, adjust=adjust, steps=found)
+    adjustment = adjustment_of(Actions(Settings.load(config).data_dir), adjust)
+    assert adjustment is not None
+    start, known_at = question.source_range()[0], question.known_at
+    steps = {one: adjustment.steps(question.snapshot, one, start, known_at) for one in question.series}
+    return replace(question, adjust=adjust, steps=steps)
 
 
 def lake_of(lake: Lake | None, config: Config | Settings | None) -> DeltaLakeManager:

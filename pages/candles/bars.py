@@ -7,6 +7,7 @@ many series laid over them, and few questions at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 import pyarrow as pa
@@ -14,7 +15,9 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from ffe_core.adjustments.actions import Actions
 from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.adjusted import Adjustment, adjustment_of
 from ffe_core.insight.aggregate import DERIVED, BarSize, bars_due, chosen_size, ladder, size_named
 from ffe_core.insight.bars import Moment
 from ffe_core.insight.chart import chart_view
@@ -46,6 +49,7 @@ _PARAMETERS = {
     "now": 1,
     "with": 1,
     "least": 1,
+    "adjust": 1,
 }
 _MOST_TICKS = 400
 _AT_A_TIME = 2
@@ -56,9 +60,9 @@ _LIMITER = anyio.CapacityLimiter(_AT_A_TIME)
 async def bars(request: Request) -> Response:
     """`/bars?series=PAIR/TIMEFRAME/PROVIDER&start=&end=[&size=1h][&known=microseconds][&over=KEY...][&now=1][&with=]`.
 
-    Start and end are epoch seconds. Without a `size`, the size that the range fits in, from `least` on if that is
-    given, and as much again on either side. The answer is as `columns.packed` says; 400 for what cannot be, with the
-    reason, 503 for what cannot be read.
+    Start and end are epoch seconds, `adjust=splits|all` gives adjusted bars. Without a `size`, the size that the range
+    fits in, from `least` on if that is given, and as much again on either side. The answer is as `columns.packed` says;
+    400 for what cannot be, with the reason, 503 for what cannot be read.
     """
     return await _answered(lambda: _bars(request.query_params), "application/octet-stream")
 
@@ -94,7 +98,8 @@ def _bars(query: QueryParams) -> bytes:
         raise InputError(f"{len(names)} are too many; {MOST_INDICATORS} at most can be", field="with")
     start, end = _range(query)
     least = chosen_size(series, query["least"], "least") if "least" in query else None
-    found = looked_at(console, series, start, end, query.get("size"), known, overs, names, least)
+    adjustment = adjustment_of(Actions(console.settings.data_dir), query.get("adjust"))
+    found = looked_at(console, series, start, end, query.get("size"), known, overs, names, least, adjustment)
     pa.default_memory_pool().release_unused()
     return packed(found)
 
@@ -121,6 +126,7 @@ def looked_at(
     overs: list[Over],
     indicators: list[str],
     least: BarSize | None = None,
+    adjustment: Adjustment | None = None,
 ) -> Window:
     """The window of a range in bars of `size`, or with as much again on either side. InputError, StorageError."""
     calendar = calendar_of(series, console.settings)
@@ -133,7 +139,8 @@ def looked_at(
     if due > MOST_BARS:
         raise InputError(f"{due:,} bars of {chosen.name} are too many; ask for {MOST_BARS:,} at most", field="end")
     marked = [(int(first), int(last)) for first, last in console.acknowledged.ranges(series, start, end)]
-    view = chart_view(console.lake, console.queue, calendar, series, start, end, known, marked=marked, size=chosen.name)
+    drawn = partial(chart_view, console.lake, console.queue, calendar, series, start, end, known)
+    view = drawn(marked=marked, size=chosen.name, adjustment=adjustment)
     found = window(console.lake, view, overs)
     return with_indicators(console.lake, found, [indicator(name) for name in indicators], known)
 

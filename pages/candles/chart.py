@@ -34,17 +34,18 @@ def figure(
     log: bool = False,
     second: tuple[str, pa.Table] | None = None,
     runs: Mapping[str, int] | None = None,
+    adjusted: str = "",
 ) -> go.Figure:
     """A figure of a view; `second` is a name and a table from `overlay`: its close as a line, the difference below.
 
-    `runs` says which run brought an ingestion id, for the lineage under the pointer.
+    `runs` says which run brought an ingestion id, for the lineage under the pointer, `adjusted` what for, if they are.
     """
     ink = _INK[theme if theme in _INK else "light"]
     rows = 3 if second else 2
     heights = [0.62, 0.18, 0.20] if second else [0.78, 0.22]
     drawn = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=heights)
     stamps = _stamps(view.bars)
-    drawn.add_trace(_candles(view, stamps, ink, runs or {}), 1, 1)
+    drawn.add_trace(_candles(view, stamps, ink, runs or {}, adjusted), 1, 1)
     if _is_sparse(view):
         drawn.add_trace(_width_of_a_bar(view), 1, 1)
     _add_restated(drawn, view, stamps)
@@ -55,14 +56,24 @@ def figure(
         _add_second(drawn, *second, prices, ink)
     _shade(drawn, view)
     _lay_out(drawn, view, ink, prices, log=log, second=second is not None)
+    if adjusted:
+        _label(drawn, adjusted, ink)
     return drawn
+
+
+def _label(drawn: go.Figure, text: str, ink: dict[str, str]) -> None:
+    """What the bars are adjusted for, in the picture itself."""
+    at = {"xref": "paper", "yref": "paper", "x": 0.005, "y": 0.995, "xanchor": "left", "yanchor": "top"}
+    drawn.add_annotation(text=plotted(text), **at, showarrow=False, font={"size": 13, "color": ink["text"]})
 
 
 def _stamps(table: pa.Table) -> np.ndarray:
     return epochs(table["timestamp"]).astype("datetime64[s]")
 
 
-def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str], runs: Mapping[str, int]) -> go.Candlestick:
+def _candles(
+    view: ChartView, stamps: np.ndarray, ink: dict[str, str], runs: Mapping[str, int], adjusted: str
+) -> go.Candlestick:
     values = {name: view.bars[name].to_numpy() for name in ("open", "high", "low", "close")}
     return go.Candlestick(
         x=stamps,
@@ -70,7 +81,7 @@ def _candles(view: ChartView, stamps: np.ndarray, ink: dict[str, str], runs: Map
         name="price",
         increasing={"line": {"color": ink["up"], "width": 1}, "fillcolor": ink["up"]},
         decreasing={"line": {"color": ink["down"], "width": 1}, "fillcolor": ink["down"]},
-        text=_lineage(view, runs),
+        text=_lineage(view, runs, adjusted),
         hoverinfo="x+y+text",
         showlegend=False,
     )
@@ -92,9 +103,10 @@ def _width_of_a_bar(view: ChartView) -> go.Candlestick:
     )
 
 
-def _lineage(view: ChartView, runs: Mapping[str, int]) -> list[str]:
+def _lineage(view: ChartView, runs: Mapping[str, int], adjusted: str) -> list[str]:
     """What a bar stands for and where it comes from, for the bar under the pointer."""
-    return ["<br>".join([*_counts(view, row), *_origin(row, runs)]) for row in view.bars.to_pylist()]
+    label = [plotted(adjusted)] if adjusted else []
+    return ["<br>".join([*label, *_counts(view, row), *_origin(row, runs)]) for row in view.bars.to_pylist()]
 
 
 def _counts(view: ChartView, row: Mapping[str, Any]) -> list[str]:

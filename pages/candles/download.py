@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ffe_core.adjustments.actions import Actions
 from ffe_core.errors import FFEError, InputError
+from ffe_core.insight.adjusted import Adjustment, adjustment_of
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.export import export
 from ffe_core.operations.console import shared
@@ -24,7 +26,7 @@ from pages.candles.tool_files import write_zip
 
 _KINDS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "sheet": "application/json"}
 MOST_SERIES = 200
-_PARAMETERS = {"series": MOST_SERIES, "start": 1, "end": 1, "format": 1, "known": 1, "form": 1, "size": 1}
+_PARAMETERS = {"series": MOST_SERIES, "start": 1, "end": 1, "format": 1, "known": 1, "form": 1, "size": 1, "adjust": 1}
 """What the address may hold, and how often."""
 
 
@@ -41,6 +43,7 @@ class _Once(FileResponse):
 async def download(request: Request) -> Response:
     """`/export?series=PAIR/TIMEFRAME/PROVIDER&start=&end=&format=parquet|csv|sheet[&known=microseconds]`.
 
+    `adjust=splits|all` gives adjusted bars, which the name of the file says too;
     `form=freqtrade` (or another tool's) in the place of `format` gives a zip of its files, `size=2h` derived bars in
     them. `series` may be given several times; start and end are epoch seconds. 400 for what cannot be, with the reason.
     """
@@ -66,21 +69,36 @@ def _written(request: Request) -> tuple[Path, str, str]:
     os.close(descriptor)
     path = Path(name)
     form = query.get("form", "")
+    adjustment = adjustment_of(Actions(shared().settings.data_dir), query.get("adjust"))
     try:
         if form:
-            write_zip(path, form, series, (start, end), known, query.get("size", ""))
+            write_zip(path, form, series, (start, end), known, query.get("size", ""), query.get("adjust"))
         else:
-            _write(path, series, start, end, known, format_)
+            _write(path, series, start, end, known, format_, adjustment)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    names = "_".join(one.key.replace("/", "-") for one in series)[:120]
+    label = "" if adjustment is None else f".{file_label(adjustment)}"
+    names = "_".join(one.key.replace("/", "-") for one in series)[:120] + label
     if form:
         return path, "application/zip", f"{names}.{form}.zip"
     return path, _KINDS[format_], f"{names}.{'data-sheet.json' if format_ == 'sheet' else format_}"
 
 
-def _write(path: Path, series: list[Series], start: int, end: int, known: int | None, format_: str) -> None:
+def file_label(adjustment: Adjustment) -> str:
+    """What the name of a file of adjusted bars says of them."""
+    return f"adjusted-{adjustment.name}"
+
+
+def _write(
+    path: Path,
+    series: list[Series],
+    start: int,
+    end: int,
+    known: int | None,
+    format_: str,
+    adjustment: Adjustment | None,
+) -> None:
     console = shared()
     known_at = None if known is None else moment(known)
     data: dict[str, Any] = {}
@@ -97,6 +115,7 @@ def _write(path: Path, series: list[Series], start: int, end: int, known: int | 
             "csv" if format_ == "csv" else "parquet",
             format_of=console.formats.of,
             marked_of=lambda one: [(int(a), int(b)) for a, b in console.acknowledged.ranges(one, start, end)],
+            adjustment=adjustment,
         )
     if format_ == "sheet":
         path.write_text(json.dumps(data, indent=2), encoding="utf-8")

@@ -11,12 +11,15 @@ from urllib.parse import urlencode
 import numpy as np
 import streamlit as st
 
+from ffe_core.adjustments.factors import WORDS
 from ffe_core.candles import PRICES
+from ffe_core.insight.adjusted import Adjustment
 from ffe_core.insight.aggregate import BarSize, rungs
 from ffe_core.insight.chart import ChartView
 from ffe_core.insight.gaps import KINDS
 from ffe_core.insight.indicators import Indicator
 from ffe_core.insight.stored import SeriesSummary
+from ffe_core.insight.units import NumberFormat
 from ffe_core.insight.window import Over, Window, window, with_indicators
 from ffe_core.series import Series
 from ffe_core.times import DAY
@@ -35,6 +38,30 @@ _SECONDS_TO_DRAW = 10
 def label(series: Series) -> str:
     """A series as the page names it."""
     return f"{series.asset_pair} {series.timeframe} · {series.provider}"
+
+
+def words_of(adjustment: Adjustment | None) -> str:
+    """What bars are adjusted for, as every chart and table of them says; "" for bars as they were traded."""
+    return "" if adjustment is None else f"adjusted for {WORDS[adjustment.name]}"
+
+
+def prices_of(view: ChartView, series: Series | None = None) -> NumberFormat:
+    """How the prices of a view, or of what is laid over it, are written."""
+    one = view.series if series is None else series
+    format_ = service().formats.of(one)
+    return format_ if view.adjustment is None else view.adjustment.prices(one, format_)
+
+
+def _decimals(view: ChartView) -> dict[str, int]:
+    """The decimals of prices at least, and to how many adjusted ones are rounded; 0 for those that are whole."""
+    format_ = prices_of(view)
+    if format_.most is not None:
+        return {"decimals": format_.decimals, "most": format_.most}
+    return {"decimals": format_.covering(*(view.bars[name].to_pylist() for name in PRICES)), "most": 0}
+
+
+def _rounded(format_: NumberFormat) -> int:
+    return format_.decimals if format_.most is None else format_.most
 
 
 def draws_live() -> bool:
@@ -67,11 +94,12 @@ def draw(
         "provider": view.series.provider,
         "runs": {ingestion[:ID_LETTERS]: run for ingestion, run in runs.items()},
         "query": _query(view, laid, indicators, least),
-        "stamp": _stamp(view.series),
+        "stamp": _stamp(view),
         "word": _word(),
         "shown": list(shown),
         "extent": [item.first, item.last + view.series.step],
-        "decimals": service().formats.of(view.series).covering(*(view.bars[name].to_pylist() for name in PRICES)),
+        **_decimals(view),
+        "adjusted": words_of(view.adjustment),
         "unit": view.volume_unit,
         "mock": view.is_mock,
         "log": log,
@@ -111,14 +139,17 @@ def _query(view: ChartView, laid: Sequence[Over], indicators: Sequence[Indicator
     query = [("series", view.series.key)] + ([("known", str(known))] if known is not None else [])
     present = [one for one in laid if known is not None and one.as_known_at is None]
     query += [("least", least.name)] if least is not None else []
+    query += [("adjust", view.adjustment.name)] if view.adjustment is not None else []
     query += [("over", one.series.key) for one in laid if one not in present] + [("now", "1") for _ in present]
     return urlencode([*query, *([("with", ",".join(map(str, indicators)))] if indicators else [])], safe="/,")
 
 
-def _stamp(series: Series) -> str:
-    """What changes with every commit to the series' table: then there may be other bars."""
-    snapshot = service().lake.snapshot(series.table)
-    return "" if snapshot is None else f"{snapshot.uri}@{snapshot.version}"
+def _stamp(view: ChartView) -> str:
+    """What changes with every commit to the series' table, and with what is on record of splits and dividends: then
+    there may be other bars."""
+    snapshot = service().lake.snapshot(view.series.table)
+    stamp = "" if snapshot is None else f"{snapshot.uri}@{snapshot.version}"
+    return stamp if view.adjustment is None else f"{stamp} {view.adjustment.stamp}"
 
 
 def _overs(found: Window, laid: Sequence[Over]) -> list[dict[str, Any]]:
@@ -131,7 +162,7 @@ def _overs(found: Window, laid: Sequence[Over]) -> list[dict[str, Any]]:
         name = "as known now" if over.series == own else label(over.series)
         scaled = f", times {factor:.6g}" if factor != 1 and len(laid) == 1 else ""
         line = {"column": column, "label": name, "legend": f"{name}{scaled}", "pane": "over", "ink": place}
-        lines.append({**line, "factor": factor, "decimals": service().formats.of(over.series).decimals})
+        lines.append({**line, "factor": factor, "decimals": _rounded(prices_of(found.view, over.series))})
     if len(laid) == 1:
         more = {"label": "Difference, bps", "legend": "difference, bps", "pane": "difference", "ink": 0, "decimals": 2}
         lines.append({"column": "difference", "factor": lines[0]["factor"], **more})
@@ -152,15 +183,13 @@ def _indicators(view: ChartView, indicators: Sequence[Indicator]) -> list[dict[s
             line = {"column": f"{one}:{name}", "label": f"{one.label}{edge}", "pane": one.pane, "ink": place}
             dashed = bool(edge) and name != "middle"
             legend = one.label if name in ("line", "middle") else None
-            lines.append(
-                {**line, "legend": legend, "dashed": dashed, "decimals": service().formats.of(view.series).decimals}
-            )
+            lines.append({**line, "legend": legend, "dashed": dashed, "decimals": _rounded(prices_of(view))})
     return [line for line in lines if view.volume_unit or line["pane"] != "volume"]
 
 
 def _notes(view: ChartView, indicators: Sequence[Indicator], *, is_percent: bool) -> list[str]:
-    """What is not drawn, and why."""
-    notes = []
+    """What bars are adjusted for, and what is not drawn, and why."""
+    notes = [] if view.adjustment is None else [words_of(view.adjustment)]
     if any(one.is_daily for one in indicators) and view.size.seconds >= DAY:
         notes.append("VWAP is of the UTC day: look closer to see it")
     if view.volume_unit is None:

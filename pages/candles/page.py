@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.adjustments.actions import Actions
+from ffe_core.adjustments.factors import ADJUSTMENTS, WORDS
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
+from ffe_core.insight.adjusted import Adjustment, adjustment_of
 from ffe_core.insight.aggregate import SIZES, BarSize, choices
 from ffe_core.insight.chart import ChartView, bars_in, chart_view
 from ffe_core.insight.coverage import calendar_of, hour_grid
@@ -26,8 +29,9 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
+from pages.candles.download import file_label
 from pages.candles.gaps import GAPS, MOST_SHADES
-from pages.candles.live import chart_first, draw, draws_live, label, shown_by_hand
+from pages.candles.live import chart_first, draw, draws_live, label, prices_of, shown_by_hand, words_of
 from pages.candles.tools import tool_files
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
 from pages.widgets.alerts import alert
@@ -43,6 +47,8 @@ FITTING = "as fits"
 FIRST_BARS = 400
 DETAILS = {"bars": "Bars", "gaps": "Gaps", "download": "Download", "elsewhere": "Use elsewhere"}
 USUAL = ("SMA 20", "SMA 50", "SMA 200", "EMA 20", "EMA 50", "VWAP", "Bollinger 20", "RSI 14", "Volume average 20")
+IN_POPOVER = [f"candles_{name}" for name in ("log", "percent", "known", "now_over", "adjust", "plotly")]
+"""Fields that the browser makes when the popover opens first: it takes their values from the last run only."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BUTTONS = 3
 
@@ -298,6 +304,7 @@ def options(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             st.caption(f":red[:material/error: {plain(wrong)}]")
         if known_at():
             st.toggle("Lay the present over that moment", key="candles_now_over")
+        choose_adjustment()
         st.toggle(
             "Draw with Plotly",
             key="candles_plotly",
@@ -347,6 +354,9 @@ def try_again() -> None:
 def settle(item: SeriesSummary, known: list[SeriesSummary]) -> None:
     """What is laid over the chart and its indicators, as far as they can be: before either is drawn."""
     state, chosen = st.session_state, []
+    for key in IN_POPOVER:
+        if key in state:
+            state[key] = state[key]
     if state.get("candles_size") not in {size.name for size in choices(item.series)}:
         state.candles_size = FITTING
     others = [one.series for one in known if one.series != item.series]
@@ -376,6 +386,36 @@ def choose_indicators() -> None:
 
 def chosen_indicators() -> list[Indicator]:
     return [indicator(text) for text in st.session_state.get("candles_indicators") or []]
+
+
+def choose_adjustment() -> None:
+    st.selectbox(
+        "Prices",
+        [None, *ADJUSTMENTS],
+        format_func=lambda name: "as they were traded" if name is None else f"adjusted for {WORDS[name]}",
+        key="candles_adjust",
+        help="By the splits and dividends on record (`ffe actions`), backward: the newest prices stay as they are."
+        " What is stored stays raw.",
+    )
+
+
+def chosen_adjustment() -> Adjustment | None:
+    """What bars are to be adjusted for. InputError if nothing of it is on record."""
+    return adjustment_of(Actions(service().settings.data_dir), st.session_state.get("candles_adjust"))
+
+
+def adjustment_name(view: ChartView) -> str | None:
+    return None if view.adjustment is None else view.adjustment.name
+
+
+def what_is_adjusted(view: ChartView) -> None:
+    """By what the bars are adjusted, and what of the chart is not."""
+    if view.adjustment is None:
+        return
+    said = view.adjustment.said(view.series.asset_pair, view.as_known_at)
+    st.caption(
+        f":material/call_split: {plain(said)} Marks of gaps, dead letters and restatements are of the stored bars."
+    )
 
 
 def chosen_bars(series: Series) -> BarSize | None:
@@ -422,6 +462,7 @@ def remember(series: Series) -> None:
         end=times.iso(end).replace("+00:00", "Z"),
         size=size.name if (size := chosen_bars(series)) is not None else None,
         known=moment.isoformat().replace("+00:00", "Z") if moment else None,
+        adjust=state.get("candles_adjust"),
         over=",".join(one.key for one in laid_over()),
         now="1" if moment and st.session_state.get("candles_now_over") else None,
         log="1" if state.get("candles_log") else None,
@@ -438,6 +479,7 @@ def prefill_options(known: list[SeriesSummary]) -> None:
     state.candles_size = from_url("size", one_of([size.name for size in SIZES]), FITTING)
     state.candles_log = from_url("log", one_of(["1"]), "") == "1"
     known_as_of(from_url("known", read_moment, None))
+    state.candles_adjust = from_url("adjust", one_of(ADJUSTMENTS), None)
     state.candles_now_over = from_url("now", one_of(["1"]), "") == "1"
     state.candles_details = from_url("tab", one_of(DETAILS), "bars")
     state.candles_percent = from_url("percent", one_of(["1"]), "") == "1"
@@ -450,6 +492,7 @@ def prefill_options(known: list[SeriesSummary]) -> None:
 
 def view_of(series: Series, start: int, end: int) -> ChartView:
     console = service()
+    adjustment = chosen_adjustment()
     marked = [(int(first), int(last)) for first, last in console.acknowledged.ranges(series, start, end)]
     view = chart_view(
         console.lake,
@@ -461,6 +504,7 @@ def view_of(series: Series, start: int, end: int) -> ChartView:
         known_at(),
         marked=marked,
         least=chosen_bars(series),
+        adjustment=adjustment,
     )
     pa.default_memory_pool().release_unused()  # each view is read by new threads, whose pools would add up
     return view
@@ -471,10 +515,11 @@ def second_of(view: ChartView) -> tuple[str, pa.Table] | None:
     lake, other = service().lake, next(iter(laid_over()), None)
     with section("The series laid over it"):
         if other is not None:
-            laid = bars_in(lake, other, view.start, view.end, view.size.name, known_at())
+            laid = bars_in(lake, other, view.start, view.end, view.size.name, known_at(), view.adjustment)
             return beside(view, other, laid)
         if known_at() and st.session_state.get("candles_now_over"):
-            return "as known now", overlay(view.bars, bars_in(lake, view.series, view.start, view.end, view.size.name))
+            now = bars_in(lake, view.series, view.start, view.end, view.size.name, adjustment=view.adjustment)
+            return "as known now", overlay(view.bars, now)
     return None
 
 
@@ -542,7 +587,7 @@ def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
             ":material/info: This browser did not run the chart's own script, which a rule of its own or of a proxy may"
             " forbid, so Plotly draws. Switch *Draw with Plotly* on and off to try again."
         )
-    key = f"candles_chart_{view.start}_{view.end}"
+    key = f"candles_chart_{view.start}_{view.end}_{adjustment_name(view)}"
     second, other = second_of(view), next(iter(laid_over()), None)
     if second and (other is None or other.asset_pair == view.series.asset_pair):
         what_differs(second[1])
@@ -552,7 +597,12 @@ def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
         theme=None,
         on_select=lambda: drill(key),
         selection_mode="box",
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"], "scrollZoom": False},
+        config={
+            "displaylogo": False,
+            "modeBarButtonsToRemove": ["lasso2d", "autoScale2d"],
+            "scrollZoom": False,
+            "toImageButtonOptions": picture_file(view),
+        },
     )
 
 
@@ -560,7 +610,14 @@ def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa
     from pages.candles.chart import figure  # Plotly is loaded by the first chart that it draws
 
     theme, log = st.context.theme.type or "light", st.session_state.get("candles_log", False)
-    return figure(view, theme, service().formats.of(view.series), log=log, second=second, runs=runs)
+    adjusted = words_of(view.adjustment)
+    return figure(view, theme, prices_of(view), log=log, second=second, runs=runs, adjusted=adjusted)
+
+
+def picture_file(view: ChartView) -> dict[str, Any]:
+    """The name of a picture that is downloaded says what it is of."""
+    label = [] if view.adjustment is None else [file_label(view.adjustment)]
+    return {"filename": ".".join([view.series.key.replace("/", "-"), *label])}
 
 
 def what_is_shown(view: ChartView) -> None:
@@ -582,7 +639,8 @@ def what_is_shown(view: ChartView) -> None:
         parts.append(f"as known at {when(view.as_known_at / 1_000_000, hint=False)}")
         parts.append(f"**{number(len(view.restated_since))} restated since**")
     mock = " :violet-badge[:material/science: simulated]" if view.is_mock else ""
-    st.markdown(" · ".join(parts) + mock)
+    adjusted = f" :orange-badge[:material/call_split: {words_of(view.adjustment)}]" if view.adjustment else ""
+    st.markdown(" · ".join(parts) + adjusted + mock)
     if view.bars.num_rows == 0:
         return
     grid = hour_grid(view.series, calendar_of(view.series, service().settings))
@@ -597,6 +655,7 @@ def what_is_shown(view: ChartView) -> None:
         f"{how} Times are UTC; a bar is named by its open. "
         f"Keys: ← → earlier and later, A everything, B back.{hourly}{more}"
     )
+    what_is_adjusted(view)
 
 
 def nothing_here(view: ChartView) -> None:
@@ -641,8 +700,11 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
     own = view.size.name == view.series.timeframe
     frame = view.bars.to_pandas().sort_values("timestamp", ascending=False)
     frame.loc[frame["sources"] > 1, "volume"] = frame["volume"].map(summed)
+    if view.adjustment is not None:
+        frame["adjustment"] = view.adjustment.name
     names = [
         "timestamp",
+        *(["adjustment"] if view.adjustment is not None else []),
         *VALUES,
         *(["_extracted_at", "run", "_ingestion_id", "_dead_letter_id"] if own else ["sources"]),
     ]
@@ -654,7 +716,7 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
         frame["since"] = frame["timestamp"].isin(since)
     picked = show_table(
         frame[[*names, "restated"]],
-        key=f"candles_table_{view.start}_{view.end}_{view.size.name}_{view.as_known_at}",
+        key=f"candles_table_{view.start}_{view.end}_{view.size.name}_{view.as_known_at}_{adjustment_name(view)}",
         height=320,
         on_select="rerun" if own else "ignore",
         selection_mode="single-row",
@@ -664,6 +726,8 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
         st.caption(f"Bars of {view.size.name} stand for several stored ones. Look closer to see each with its lineage.")
         return
     rows = picked["selection"]["rows"]
+    if rows and view.adjustment is not None:
+        st.caption("Its versions are as they were traded and are stored; a correction is of those.")
     if rows:
         one_bar(view.series, int(frame["timestamp"].iloc[rows[0]].timestamp()), view.as_known_at, known_as_of)
     else:
@@ -671,9 +735,10 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
 
 
 def columns_of(view: ChartView, frame: pd.DataFrame) -> dict[str, Any]:
-    prices, unit = service().formats.of(view.series), unit_text(view.volume_unit)
+    prices, unit = prices_of(view), unit_text(view.volume_unit)
     return {
         "timestamp": st.column_config.DatetimeColumn("Opens (UTC)", format="YYYY-MM-DD HH:mm"),
+        "adjustment": st.column_config.TextColumn("Adjusted for", width="small"),
         **value_columns(frame, prices, f"Unit: {unit}"),
         "_extracted_at": st.column_config.DatetimeColumn("Extracted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
         "run": st.column_config.NumberColumn("Run", width="small"),
@@ -712,7 +777,14 @@ def gaps_table(view: ChartView) -> None:
 
 
 def download(view: ChartView, known: list[SeriesSummary]) -> None:
-    st.caption("The whole range as stored, one row a bar with its lineage, not the bars of the view.")
+    if view.adjustment is None:
+        st.caption("The whole range as stored, one row a bar with its lineage, not the bars of the view.")
+    else:
+        st.caption(
+            f"The stored bars of the whole range, {words_of(view.adjustment)}, one row a bar with its lineage: the"
+            " names of the files and every row say it, the data sheet by what. *Prices* under *More* has them as they"
+            " were traded."
+        )
     chosen = st.multiselect(
         "Series in one file",
         [item.series for item in known],
@@ -725,13 +797,14 @@ def download(view: ChartView, known: list[SeriesSummary]) -> None:
         return
     query = [("series", one.key) for one in chosen] + [("start", view.start), ("end", view.end)]
     query += [("known", view.as_known_at)] if view.as_known_at is not None else []
+    query += [("adjust", view.adjustment.name)] if view.adjustment is not None else []
     text = urlencode(query, safe="/")
     with st.container(horizontal=True):
         st.link_button("Parquet", f"/export?{text}&format=parquet", icon=":material/download:")
         st.link_button("CSV", f"/export?{text}&format=csv", icon=":material/download:")
         st.link_button("Data sheet", f"/export?{text}&format=sheet", icon=":material/description:")
     st.caption("The data sheet names sources, coverage, gaps, restatements, the moment of knowledge and volume units.")
-    tool_files(view.series, text)
+    tool_files(view.series, text, adjusted=view.adjustment is not None)
 
 
 def picture(view: ChartView, runs: dict[str, int]) -> None:
@@ -742,13 +815,22 @@ def picture(view: ChartView, runs: dict[str, int]) -> None:
             drawn_by_plotly(view, runs, second_of(view)),
             key="candles_picture_chart",
             theme=None,
-            config={"displaylogo": False, "displayModeBar": True, "modeBarButtons": [["toImage"]]},
+            config={
+                "displaylogo": False,
+                "displayModeBar": True,
+                "modeBarButtons": [["toImage"]],
+                "toImageButtonOptions": picture_file(view),
+            },
         )
 
 
 def elsewhere(view: ChartView) -> None:
     moment = known_at()
-    code = snippets(service().lake, view.series, view.start, view.end, moment)
+    code = snippets(service().lake, view.series, view.start, view.end, moment, adjustment_name(view))
+    if view.adjustment is not None:
+        st.caption(
+            f"The first reads bars {words_of(view.adjustment)}; the others what is stored, which is as it was traded."
+        )
     for tab, text in zip(st.tabs(list(code)), code.values(), strict=True):
         tab.code(text, language="python")
 
@@ -788,6 +870,16 @@ def damaged(error: DamagedTable, series: Series) -> None:
                 on_click=show,
                 args=(max(start, end - FIRST_BARS * series.step), end),
             )
+
+
+def not_adjusted(error: InputError) -> None:
+    """Why bars cannot be adjusted: nothing is drawn in their place that would be taken for adjusted."""
+    alert("error", "The bars cannot be adjusted:", [error.problem], ":material/call_split:")
+    st.button("Show them as they were traded", key="candles_as_traded", on_click=as_traded)
+
+
+def as_traded() -> None:
+    st.session_state.candles_adjust = None
 
 
 def empty() -> None:
@@ -830,6 +922,11 @@ def charted(item: SeriesSummary) -> tuple[ChartView, dict[str, int]] | None:
         view = view_of(item.series, *st.session_state.candles_range)
     except DamagedTable as error:
         damaged(error, item.series)
+        return None
+    except InputError as error:
+        if error.field not in ("adjust", "splits", "dividends"):
+            raise
+        not_adjusted(error)
         return None
     what_is_shown(view)
     if view.bars.num_rows == 0:

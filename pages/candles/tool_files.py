@@ -13,12 +13,18 @@ from ffe_core.insight.aggregate import size_named
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.stored import require_stored
 from ffe_core.operations.console import shared
-from ffe_core.reading.asked import Asked
+from ffe_core.reading.asked import Asked, adjusted
 from ffe_core.series import Series
 
 
 def write_zip(
-    path: Path, form: str, series: Sequence[Series], span: tuple[int, int], known: int | None, size: str
+    path: Path,
+    form: str,
+    series: Sequence[Series],
+    span: tuple[int, int],
+    known: int | None,
+    size: str,
+    adjust: str | None = None,
 ) -> None:
     """Write the files of a form, zipped; `known` in epoch microseconds, `size` a derived timeframe or "".
 
@@ -26,8 +32,8 @@ def write_zip(
     """
     with tempfile.TemporaryDirectory(prefix="ffe-export-") as folder:
         place = Path(folder) / "files"
-        question = _asked(series, span, known, size)
         console = shared()
+        question = adjusted(_asked(series, span, known, size), adjust, console.settings)
         export_to(place, form, question, lambda one: calendar_of(one, console.settings), console.formats.of)
         with zipfile.ZipFile(path, "w") as archive:  # most files are packed already
             add = archive.write

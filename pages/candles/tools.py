@@ -10,19 +10,23 @@ from ffe_core.series import Series
 from pages.widgets import plain
 
 
-def tool_files(series: Series, query: str) -> None:
-    """Draw the choice: the tool, and bars as they are stored or larger ones derived from them."""
+def tool_files(series: Series, query: str, *, adjusted: bool) -> None:
+    """Draw the choice: the tool, and bars as they are stored or larger ones derived from them.
+
+    Adjusted ones are not for a tool that adjusts raw ones by itself.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         form = st.selectbox("Files of another tool", list(FORMS), key="candles_form", width=220)
         size = st.selectbox("Bars", sizes(series), key=f"candles_form_size_{series.timeframe}", width=120)
-        room = FORMS[form].timeframes
+        room, is_apart = FORMS[form].timeframes, adjusted and not FORMS[form].takes_adjusted
         st.link_button(
             "Export",
             f"/export?{query}&form={form}&size={size}",
             icon=":material/folder_zip:",
-            disabled=bool(room) and size not in room,
+            disabled=is_apart or (bool(room) and size not in room),
         )
     lacks = f" It has no room for {size}, but for {', '.join(room)}." if room and size not in room else ""
+    lacks += " Its tool adjusts raw prices by itself: show them as they were traded to export them." * is_apart
     st.caption(plain(f"A zip of {FORMS[form].about}.{lacks}"))
 
 

@@ -52,6 +52,9 @@ class Days:
 
     def draw(self) -> None:
         """The fields, what is wrong with each below it, and a calendar that fills both in."""
+        state = st.session_state
+        for key in (self._start, self._end):  # fields of a popover take what they show from the last run only
+            state[key] = state[key]
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.text_input("From (UTC)", key=self._start, placeholder="2024-01-31", width=170)
             st.text_input("To (UTC), day included", key=self._end, placeholder="2024-01-31", width=170)

@@ -68,3 +68,15 @@ def test_a_dividend_that_is_no_less_than_the_price_is_refused() -> None:
 def test_another_adjustment_is_refused() -> None:
     with pytest.raises(InputError, match="adjust: 'total' is unknown; use splits or all, or leave it out"):
         checked_adjustment("total")
+
+
+@given(splits, dividends, bars, st.sampled_from(DAYS), st.sampled_from(DAYS))
+@settings(max_examples=60)
+def test_a_part_of_the_steps_does_the_same_to_its_own_bars(split, paid, held, start, end) -> None:
+    whole = steps(acts(SPLIT, split), acts(DIVIDEND, paid), dict.fromkeys(paid, 100.0))
+    own = candles({at: values for at, values in held.items() if start <= at < end})
+    part = whole.within(start, max(start, end))
+    assert as_dict(part.adjusted(own)) == as_dict(whole.adjusted(own))
+    assert part.key or part.adjusted(own) is own
+    assert whole.within(DAYS[-1] + DAY, DAYS[-1] + 2 * DAY).is_nothing
+    assert [day for day, *_ in whole.rows()] == sorted({*split, *paid})

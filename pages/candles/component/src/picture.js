@@ -6,7 +6,7 @@ import {
 import { slotAt } from './frame.js'
 import { Measure } from './measure.js'
 import { Shading, spansOf } from './shading.js'
-import { barTime, rounded, short, tickText } from './text.js'
+import { barTime, priceText, rounded, short, tickText } from './text.js'
 import { withAlpha } from './theme.js'
 
 const MOST_MARKERS = 2_000
@@ -71,7 +71,7 @@ export class Picture {
     const { ink, facts } = this
     this.candles = this.chart.addSeries(CandlestickSeries, {
       upColor: ink.up, downColor: ink.down, wickUpColor: ink.up, wickDownColor: ink.down, borderVisible: false,
-      lastValueVisible: false, priceLineVisible: false, priceFormat: priceFormat(facts.decimals),
+      lastValueVisible: false, priceLineVisible: false, priceFormat: priceFormat(facts.decimals, facts.most),
     })
   }
 
@@ -153,8 +153,10 @@ export class Picture {
   }
 }
 
-function priceFormat(decimals) {
-  return { type: 'custom', formatter: (price) => rounded(price, decimals), minMove: 10 ** -decimals }
+// Ticks of adjusted prices are as short as they can be.
+function priceFormat(decimals, most = 0) {
+  const formatter = (price) => (most ? priceText(price, { most }) : rounded(price, decimals))
+  return { type: 'custom', formatter, minMove: 10 ** -(most || decimals) }
 }
 
 function addBounds(series, ink) {

@@ -1,5 +1,5 @@
 // What is under the crosshair in one line, and what the colours mean in another. Text only, never markup.
-import { barTime, exact, rounded, signed, volumeText } from './text.js'
+import { barTime, exact, few, priceText, rounded, signed, volumeText } from './text.js'
 
 const DECIMALS = { own: 1, volume: 2 }
 
@@ -34,21 +34,23 @@ export function barParts(all, slot, facts, ink) {
     const missing = value('missing')
     return [time, ['', missing ? facts.kinds[missing - 1][0] : 'no bar'], ...lineParts(all, slot, facts, ink)]
   }
-  const price = (name) => exact(value(name), facts.decimals)
+  const price = (name) => priceText(value(name), facts)
+  const volume = () => (facts.adjusted ? few(value('volume')) : volumeText(value('volume'), value('sources')))
   const last = before(all, slot)
   const from = Number.isFinite(last) ? last : value('open')
   const change = value('close') - from
   const colour = change >= 0 ? ink.up : ink.down
   const parts = [time, ['O', price('open')], ['H', price('high')], ['L', price('low')], ['C', price('close')]]
   const share = from ? ` (${signed((change / Math.abs(from)) * 100, 2)} %)` : ''
-  parts.push(['', `${signed(change, facts.decimals)}${share}`, colour])
-  if (facts.unit) parts.push(['Vol', `${volumeText(value('volume'), value('sources'))} ${facts.unit}`])
+  parts.push(['', `${signed(change, facts.most || facts.decimals)}${share}`, colour])
+  if (facts.unit) parts.push(['Vol', `${volume()} ${facts.unit}`])
   if (value('expected') > 1 || value('sources') > 1) {
     parts.push(['', `${value('sources').toLocaleString('en-US')} of ${value('expected').toLocaleString('en-US')} source bars`])
   }
   if (value('restated')) {
     parts.push(['', value('sources') === 1 ? 'restated' : `${value('restated')} of them restated`, ink.restated])
   }
+  if (facts.adjusted) parts.push(['', facts.adjusted])
   return [...parts, ...lineParts(all, slot, facts, ink)]
 }
 
@@ -57,7 +59,7 @@ function lineParts(all, slot, facts, ink) {
   for (const line of facts.lines) {
     const value = all.columns[line.column]?.[slot]
     if (!Number.isFinite(value)) continue
-    const text = line.pane === 'over' ? exact(value, line.decimals) : rounded(value, DECIMALS[line.pane] ?? line.decimals)
+    const text = line.pane === 'over' && !facts.adjusted ? exact(value, line.decimals) : rounded(value, DECIMALS[line.pane] ?? line.decimals)
     parts.push([line.label, text, ink.lines[line.ink % ink.lines.length]])
   }
   return parts

@@ -30,6 +30,12 @@ export function exact(value, decimals = 0) {
 // A sum of several volumes without the noise of its last digits.
 export const volumeText = (value, sources) => exact(sources > 1 ? Number(value.toPrecision(15)) : value)
 
+// A price of a chart: whole, or rounded where it was adjusted, as the last digits of what is worked out are noise.
+export const priceText = (value, { decimals, most }) => exact(most ? Number(value.toFixed(most)) : value, decimals)
+
+// Two decimals at most, for a volume that was worked out.
+export const few = (value) => exact(Number(value.toFixed(2)))
+
 export function short(value) {
   for (const [size, letter] of [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']]) {
     if (Math.abs(value) >= size) return `${apart(value / size, 1)}${letter}`

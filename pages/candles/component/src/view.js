@@ -31,7 +31,7 @@ export class View {
     const given = unpacked(data)
     const { facts } = given
     const ink = inkOf(this.at.root)
-    const shape = JSON.stringify([facts.lines, facts.kinds, facts.unit, facts.log, facts.percent, facts.mock, facts.decimals, ink])
+    const shape = JSON.stringify([facts.lines, facts.kinds, facts.unit, facts.log, facts.percent, facts.mock, facts.decimals, facts.most, ink])
     // A range that this chart has told, or showed before, stays as somebody has it under the hand.
     const isOurs = this.facts?.query === facts.query && String(this.told ?? this.facts.shown) === String(facts.shown)
     const isSame = this.facts?.stamp === facts.stamp
@@ -360,7 +360,7 @@ export class View {
 
   showMeasure(box) {
     this.box = box
-    const words = box ? measured(this.all, box, this.facts.decimals) : ''
+    const words = box ? measured(this.all, box, this.facts.most || this.facts.decimals) : ''
     this.picture.measure.show(box, (price) => this.picture.candles.priceToCoordinate(price), this.ink, words)
     this.at.measured.textContent = words
     this.at.closer.hidden = this.at.clear.hidden = !box
