@@ -228,6 +228,7 @@ def _rule_verbs(acts: Any) -> None:
         parser.add_argument("--dead-letter", action="store_true", help="new records that break it are dead-lettered")
         if name == "save":
             parser.add_argument("--yes", action="store_true", help="also if that is more than 1 %% of what is stored")
+            parser.add_argument("--off", action="store_true", help="keep it without checking by it")
         add_json(parser)
         parser.set_defaults(run=later("check_rules", f"{name}_one"))
     forget = acts.add_parser("forget", help="take a rule out", description="Take a rule out of rules.toml.")

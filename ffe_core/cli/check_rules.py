@@ -47,19 +47,23 @@ def try_one(arguments: argparse.Namespace) -> int:
 
 
 def save_one(arguments: argparse.Namespace) -> int:
-    """Keep a rule in the file."""
+    """Keep a rule in the file, and say what it would find."""
     rule = _given(arguments)
     if rule is None:
         raise InputError("it asks for nothing; give --holds or --bound", field="holds")
     with interruption.finishing(), run_service(Settings.load()) as service:
         checks = Checks(service)
-        checks.save_rule(rule, actor(), is_meant=arguments.yes)
+        tried = checks.save_rule(rule, actor(), is_meant=arguments.yes)
         path = str(checks.rules.path)
     if arguments.json:
-        print_json({"saved": rule.name, "file": path})
+        counts = {} if tried is None else {"bars": tried.bars, "found": tried.found}
+        print_json({"saved": rule.name, "on": rule.on, "file": path, **counts})
     else:
-        more = "; new records that break it are dead-lettered" if rule.dead_letters else ""
-        print(f"{rule.name} is in {path}, and part of every check from now on{more}")
+        more = "; new records that break it are dead-lettered" if rule.dead_letters and rule.on else ""
+        from_now = f"and part of every check from now on{more}" if rule.on else "and off"
+        print(f"{rule.name} is in {path}, {from_now}")
+        if tried is not None:
+            print(f"it {tried.said}")
     return 0
 
 
@@ -85,6 +89,7 @@ def _given(arguments: argparse.Namespace) -> Rule | None:
         says=arguments.says,
         severity=arguments.level,
         dead_letters=arguments.dead_letter,
+        on=not getattr(arguments, "off", False),
     )
 
 

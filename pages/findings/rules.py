@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf, isfinite
 from typing import Any
 
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.candles import VALUES
 from ffe_core.checks.model import SEVERITIES
 from ffe_core.checks.own import Trial
 from ffe_core.errors import InputError
@@ -14,19 +16,22 @@ from ffe_core.instruments.lists import split_names
 from ffe_core.rules.model import Rule, rule_of
 from pages.widgets import actor, plain, section, service
 from pages.widgets.tables import height_of, show_table
+from pages.widgets.typed import decimal_number
 from pages.widgets.verbs import changing, done
 
 NEW = "A new rule"
-_FIELDS = ("name", "holds", "series", "says", "severity")
+_FIELDS = ("name", "holds", "bounds", "series", "says", "severity")
 _KEPT = "rule_tried"
+_MOST_WHOLE = 1e15
+"""Larger numbers are shorter with an exponent."""
 
 
 def show() -> None:
     """The rules, and the form of one."""
     with st.expander("Rules of your own", icon=":material/rule:", expanded=_KEPT in st.session_state):
         st.caption(
-            "What every bar has to hold, as SQL over its columns open, high, low, close, volume and timestamp. They are"
-            f" kept in {plain(str(service().checks.rules.path))}."
+            "What every bar has to hold: bounds of its columns, and SQL over them (open, high, low, close, volume and"
+            f" timestamp). They are kept in {plain(str(service().checks.rules.path))}."
         )
         with section("The rules"):
             rules = {rule.name: rule for rule in service().checks.rules.all()}
@@ -60,6 +65,8 @@ def _form(rules: dict[str, Rule]) -> None:
     _said(wrong, "name")
     st.text_area("Holds", key="rule_holds", placeholder="high <= 1.5 * low AND volume >= 0", height=68)
     _said(wrong, "holds")
+    _bounds()
+    _said(wrong, "bounds")
     cells = st.columns([3, 4, 2])
     with cells[0]:
         st.text_input("For", key="rule_series", placeholder="*, or BTCUSD/1h, */1d/oanda")
@@ -69,23 +76,53 @@ def _form(rules: dict[str, Rule]) -> None:
         _said(wrong, "says")
     with cells[2]:
         st.selectbox("Severity of what it finds", SEVERITIES, key="rule_severity")
-    st.checkbox("Dead-letter new records that break it", key="rule_dead_letters")
+    st.checkbox("On: part of every check", key="rule_on")
+    st.checkbox("Dead-letter new records that break it", key="rule_dead_letters", disabled=not state.rule_on)
     if "dead_letters" in wrong:
         st.checkbox("That is meant", key="rule_meant")
     for name in wrong.keys() - set(_FIELDS):
         _said(wrong, name)
-    _buttons(rules)
+    _buttons()
     _tried()
 
 
-def _buttons(rules: dict[str, Rule]) -> None:
+def _bounds() -> None:
+    """Between which values each column lies, both included; an empty side is open."""
+    for cell, name in zip(st.columns(len(VALUES)), VALUES, strict=True):
+        with cell:
+            st.text_input(f"{name.capitalize()} from", key=f"rule_{name}_from", placeholder="any")
+            st.text_input(f"{name.capitalize()} to", key=f"rule_{name}_to", placeholder="any")
+
+
+def _bounds_typed() -> dict[str, tuple[float, float]]:
+    """The bounds of the form; InputError, with the field `bounds`, for what is no number."""
+    found = {}
+    for name in VALUES:
+        low, high = (_edge(name, side, open_end) for side, open_end in (("from", -inf), ("to", inf)))
+        if (low, high) != (-inf, inf):
+            found[name] = low, high
+    return found
+
+
+def _edge(name: str, side: str, open_end: float) -> float:
+    typed = st.session_state[f"rule_{name}_{side}"].strip()
+    try:
+        return decimal_number(typed, f"{name.capitalize()} {side}") if typed else open_end
+    except InputError as error:
+        raise InputError(error.problem, field="bounds") from None
+
+
+def _edge_text(value: float) -> str:
+    """A bound as one types it; nothing for an open side."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < _MOST_WHOLE else repr(value)
+
+
+def _buttons() -> None:
     held = not service().leads
     which = st.session_state.rule_which
     with st.container(horizontal=True):
-        st.button("Try it", key="rule_try", icon=":material/science:", on_click=_try, args=(rules.get(which),))
-        st.button(
-            "Keep it", key="rule_save", icon=":material/save:", on_click=_save, args=(rules.get(which),), disabled=held
-        )
+        st.button("Try it", key="rule_try", icon=":material/science:", on_click=_try)
+        st.button("Keep it", key="rule_save", icon=":material/save:", on_click=_save, disabled=held)
         if which != NEW:
             st.button(
                 "Take it out",
@@ -104,6 +141,11 @@ def _fill(rule: Rule | None) -> None:
     state.rule_series = ", ".join(rule.series) if rule else ""
     state.rule_says = rule.says if rule else ""
     state.rule_severity = rule.severity if rule else "warning"
+    state.rule_on = rule.on if rule else True
+    for name in VALUES:
+        edges = rule.bounds.get(name, (-inf, inf)) if rule else (-inf, inf)
+        for side, edge in zip(("from", "to"), edges, strict=True):
+            state[f"rule_{name}_{side}"] = _edge_text(edge) if isfinite(edge) else ""
     state.rule_dead_letters = rule.dead_letters if rule else False
     state.rule_filled = state.rule_which
 
@@ -113,7 +155,7 @@ def _forget() -> None:
         st.session_state.pop(name, None)
 
 
-def _read(before: Rule | None) -> Rule | None:
+def _read() -> Rule | None:
     """The rule of the form; None, with what is wrong said at its field."""
     state = st.session_state
     _forget()
@@ -121,11 +163,12 @@ def _read(before: Rule | None) -> Rule | None:
         return rule_of(
             name=state.rule_name.strip(),
             holds=state.rule_holds,
-            bounds=before.bounds if before else {},
+            bounds=_bounds_typed(),
             series=tuple(split_names(state.rule_series)) or ("*",),
             says=state.rule_says,
             severity=state.rule_severity,
             dead_letters=state.rule_dead_letters,
+            on=state.rule_on,
         )
     except InputError as error:
         _refuse(error)
@@ -136,29 +179,33 @@ def _refuse(error: InputError) -> None:
     st.session_state.rule_wrong = {error.field or "holds": error.problem}
 
 
-def _try(before: Rule | None) -> None:
-    rule = _read(before)
+def _try() -> None:
+    rule = _read()
     if rule is None:
         return
     try:
-        st.session_state[_KEPT] = rule.name, service().checks.try_rule(rule)
+        st.session_state[_KEPT] = rule, service().checks.try_rule(rule)
     except InputError as error:
         _refuse(error)
 
 
 @changing()
-def _save(before: Rule | None) -> None:
-    is_meant = bool(st.session_state.get("rule_meant"))
-    rule = _read(before)
+def _save() -> None:
+    state = st.session_state
+    is_meant, former = bool(state.get("rule_meant")), state.get(_KEPT)
+    rule = _read()
     if rule is None:
         return
     try:
-        service().checks.save_rule(rule, actor(), is_meant=is_meant)
+        tried = former[1] if former and former[0] == rule else None
+        tried = service().checks.save_rule(rule, actor(), is_meant=is_meant, tried=tried)
     except InputError as error:
         _refuse(error)
         return
-    st.session_state.rule_which = rule.name
-    done(f"{rule.name} is kept, and part of every check from now on.")
+    state.rule_which = rule.name
+    state.pop("rule_filled", None)
+    what = "and part of every check from now on" if rule.on else "and off"
+    done(f"{rule.name} is kept, {what}.{f' It {tried.said}.' if tried else ''}")
 
 
 @changing()
@@ -177,9 +224,9 @@ def _said(wrong: dict[str, str], name: str) -> None:
 def _tried() -> None:
     if _KEPT not in st.session_state:
         return
-    name, tried = st.session_state[_KEPT]
+    rule, tried = st.session_state[_KEPT]
     assert isinstance(tried, Trial)
-    st.info(f"{plain(name)} {plain(tried.said)}.", icon=":material/science:")
+    st.info(f"{plain(rule.name)} {plain(tried.said)}.", icon=":material/science:")
     if tried.examples:
         rows = [{"Series": str(one), "Bar (UTC)": f"{times.utc(at):%Y-%m-%d %H:%M}"} for one, at in tried.examples]
         show_table(rows, height=height_of(len(rows), 5), key="rule_examples")

@@ -105,5 +105,16 @@ def test_a_rule_that_would_dead_letter_much_asks_first(folder: Path) -> None:
     assert (done.returncode, "dead_letters: none would find 4,320 bars of 4,320 (100.0 %)" in done.stderr) == (2, True)
     assert printed(folder, "check", "rules", status=0)["rules"] == []
     printed(folder, *words, "--yes", status=0)
-    printed(folder, "check", "save", "few", "--holds", "high <= 2 * low", "--dead-letter", status=0)
+    kept = printed(folder, "check", "save", "few", "--holds", "high <= 2 * low", "--dead-letter", status=0)
+    assert (kept["on"], kept["found"], kept["bars"]) == (True, 0, 4320)
     assert [one["dead_letters"] for one in printed(folder, "check", "rules", status=0)["rules"]] == [True, True]
+
+
+def test_a_rule_is_kept_off(folder: Path) -> None:
+    words = ["check", "save", "range", "--bound", "close=0:1"]
+    done = run(folder, *words, "--off")
+    assert (done.returncode, done.stdout.splitlines()[0].endswith("rules.toml, and off")) == (0, True), done.stdout
+    assert "it would find 4,320 bars of 4,320" in done.stdout
+    assert run(folder, "check", "--kind", "rule:range").returncode == 2
+    printed(folder, *words, status=0)
+    assert len(printed(folder, "check", "--kind", "rule:range", status=1)["findings"]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from ffe_core.checks.evidence import sides
 from ffe_core.operations.checks.keeper import CheckKeeper
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.rules.model import rule_of
 from ffe_core.series import Series
 from ffe_core.storage.state.runs import CHECK
 from tests.checks import faults, markets
@@ -216,3 +218,77 @@ def test_a_file_of_rules_that_cannot_be_read_is_said_and_the_findings_stay(
     at = open_page("findings")
     assert len(at.dataframe[0].value) == 3
     assert "rules.toml cannot be read" in words(at)
+
+
+def test_bounds_are_typed_tried_kept_and_changed(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("in_range")
+    at.text_input(key="rule_close_from").set_value("1,000,000")
+    at.button(key="rule_try").click().run()
+    assert "in_range would find 1,800 bars of 1,800 (100.0 %) in 2 series" in words(at)
+    at.text_input(key="rule_close_from").set_value("0.25")
+    at.text_input(key="rule_volume_to").set_value("1000000000")
+    at.button(key="rule_save").click().run()
+    assert "in_range is kept, and part of every check from now on. It would find 0 bars of 1,800" in words(at)
+    [kept] = console.checks.rules.all()
+    assert kept.bounds == {"close": (0.25, math.inf), "volume": (-math.inf, 1e9)}
+    again = open_page("findings")
+    again.selectbox(key="rule_which").set_value("in_range").run()
+    shown = {key: again.text_input(key=f"rule_{key}").value for key in ("close_from", "close_to", "volume_to")}
+    assert shown == {"close_from": "0.25", "close_to": "", "volume_to": "1000000000"}
+    again.text_input(key="rule_close_from").set_value("")
+    again.button(key="rule_save").click().run()
+    assert console.checks.rules.all()[0].bounds == {"volume": (-math.inf, 1e9)}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        ("ten", "", "Close from: 'ten' is not a number; for example 64250.5"),
+        ("", "1e999", "Close to: '1e999' is not a number"),
+        ("2", "1", "close lies between 2 and 1, which is nothing; turn them round"),
+        ("", "", "it asks for nothing; give holds, for example high <= 2 * low, or bounds"),
+    ],
+)
+def test_bounds_that_cannot_be_are_said_at_their_field(
+    console: ConsoleService, open_page: Open, low: str, high: str, said: str
+) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("in_range")
+    at.text_input(key="rule_close_from").set_value(low)
+    at.text_input(key="rule_close_to").set_value(high)
+    at.button(key="rule_save").click().run()
+    assert said in words(at)
+    assert console.checks.rules.all() == []
+
+
+def test_a_rule_that_is_off_stays_off_when_it_is_changed(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    console.checks.save_rule(rule_of(name="narrow", holds="high <= 1.2 * low", on=False, dead_letters=True), "ann")
+    at = open_page("findings")
+    at.selectbox(key="rule_which").set_value("narrow").run()
+    at.text_input(key="rule_says").set_value("bars are narrow")
+    at.button(key="rule_save").click().run()
+    assert "narrow is kept, and off" in words(at)
+    [kept] = console.checks.rules.all()
+    assert (kept.on, kept.dead_letters, kept.says) == (False, True, "bars are narrow")
+    at.checkbox(key="rule_on").check().run()
+    at.button(key="rule_save").click().run()
+    assert console.checks.rules.all()[0].on
+
+
+def test_bounds_that_would_dead_letter_much_ask_first(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("in_range")
+    at.text_input(key="rule_close_from").set_value("1000000")
+    at.checkbox(key="rule_dead_letters").check().run()
+    at.button(key="rule_try").click().run()
+    at.button(key="rule_save").click().run()
+    assert "records like them would be dead-lettered from now on" in words(at)
+    assert console.checks.rules.all() == []
+    at.checkbox(key="rule_meant").check().run()
+    at.button(key="rule_save").click().run()
+    assert console.checks.rules.all()[0].dead_letters

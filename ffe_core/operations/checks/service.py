@@ -93,25 +93,21 @@ class Checks:
         series = [summary.series for summary in stored_series(self._service.lake)]
         return trial(self._service.lake, series, rule, self._around())
 
-    def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False) -> None:
-        """Write a rule into the file, evaluated first. InputError for one that cannot be, and, unless it `is_meant`,
-        with the field `dead_letters` for one that would dead-letter more than a hundredth of what is stored."""
+    def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False, tried: Trial | None = None) -> Trial | None:
+        """Write a rule into the file, tried first unless what it was `tried` with is given; the trial, None where
+        nothing that is stored fits it.
+
+        InputError for one that cannot be, and, unless it `is_meant`, with the field `dead_letters` for one that would
+        dead-letter more than a hundredth of what is stored.
+        """
         broken(rule, np.zeros(1, np.int64), {name: np.ones(1) for name in VALUES})
-        if rule.dead_letters and not is_meant:
-            self._require_narrow(rule)
+        if tried is None and any(rule.is_about(found.series) for found in stored_series(self._service.lake)):
+            tried = self.try_rule(rule)
+        if tried is not None and rule.dead_letters and not is_meant:
+            _require_narrow(rule, tried)
         with self._audit.act(actor, "save rule", rule.name, rule.says, holds=rule.expression, on=rule.on):
             self.rules.save(rule)
-
-    def _require_narrow(self, rule: Rule) -> None:
-        series = [summary.series for summary in stored_series(self._service.lake)]
-        if not any(rule.is_about(one) for one in series):
-            return
-        tried = self.try_rule(rule)
-        if tried.found > _MOST_DEAD_LETTERS * tried.bars:
-            raise InputError(
-                f"{rule.name} {tried.said}: records like them would be dead-lettered from now on; say that it is meant",
-                field="dead_letters",
-            )
+        return tried
 
     def remove_rule(self, name: str, actor: str) -> None:
         """Take a rule out of the file; what it found is gone with the next checks. InputError if there is none."""
@@ -230,6 +226,14 @@ class Checks:
             total = {name: total[name] + own[name] for name in total}
         run_log.say(f"{pair}: {in_words(total)}")
         return {**total, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _require_narrow(rule: Rule, tried: Trial) -> None:
+    if tried.found > _MOST_DEAD_LETTERS * tried.bars:
+        raise InputError(
+            f"{rule.name} {tried.said}: records like them would be dead-lettered from now on; say that it is meant",
+            field="dead_letters",
+        )
 
 
 def kind_sentence(kind: str, evidence: Mapping[str, Any]) -> str:
