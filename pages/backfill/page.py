@@ -31,13 +31,14 @@ from pages.widgets import (
     service,
     span,
 )
+from pages.widgets.alerts import say_wrong
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
 from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets.tables import show_table
-from pages.widgets.verbs import changing, done, refusable, told
+from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
 MODES = {
     "resume": (
@@ -252,7 +253,7 @@ def start() -> None:
     provider = st.session_state.backfill_provider
     asked_for = request() if dates() else None
     if asked_for is None or asked_for != st.session_state.get("backfill_shown"):
-        raise InputError("nothing was started: what you ask for has changed. Look at its preview, then start it")
+        raise NotAsShown("nothing was started: what you ask for has changed. Look at its preview, then start it")
     service().instruments.bind(provider, resolve_pairs(provider, "backfill_pairs"))
     go("run", id=str(service().run_service.start(asked_for, actor())))
 
@@ -342,8 +343,7 @@ with section("The form"):
         try:
             asked_for = request()
         except InputError as error:
-            st.caption(":red[:material/error: The range cannot be:]")
-            st.text(str(error))
+            say_wrong(str(error))
             problems = ["the range cannot be"]
         else:
             with section("The preview"):

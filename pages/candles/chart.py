@@ -261,7 +261,7 @@ def _ticks(view: ChartView) -> dict[str, Any]:
         if not kept or place - kept[-1] >= max(1, len(open_times) / _MOST_TICKS):
             kept.append(place)
     at = open_times[kept].astype("datetime64[s]")
-    return {"tickmode": "array", "tickvals": at, "tickformat": "%b %-d<br>%Y"}
+    return {"tickmode": "array", "tickvals": at, "tickformat": "%-d %b<br>%Y"}
 
 
 def _decimals_of_ticks(view: ChartView) -> int:

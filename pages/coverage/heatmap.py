@@ -96,7 +96,8 @@ def figure(
             "showgrid": False,
             "tickvals": [labels[place] for place in named],
             "ticktext": texts,
-            "tickangle": 0,
+            # Upright where a narrow screen would lay one date over the next.
+            "autotickangles": [0, 90],
             "fixedrange": True,
             "range": [-0.5, len(labels) - 0.5],
         },

@@ -26,6 +26,7 @@ from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGap
 from ffe_core.timeframes import TIMEFRAMES
 from pages.coverage.heatmap import figure
+from pages.run.figures import FIGURE_WIDTH
 from pages.widgets import (
     actor,
     arrived,
@@ -225,20 +226,16 @@ def edges_of(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
 
 
 def totals(found: SeriesCoverages) -> None:
-    cells = st.columns(6)
-    for cell, (label, name) in zip(
-        cells,
-        (
+    with st.container(horizontal=True):
+        for label, name in (
             ("Expected", "expected"),
             ("Stored", "stored"),
             ("Dead lettered", "dead_lettered"),
             ("Marked", "marked"),
             ("Unexplained", "unexplained"),
             ("Extra", "extra"),
-        ),
-        strict=True,
-    ):
-        cell.metric(label, number(found.counts[name]))
+        ):
+            st.metric(label, number(found.counts[name]), width=FIGURE_WIDTH)
 
 
 def scores(found: Sequence[SeriesCoverage]) -> None:

@@ -17,10 +17,10 @@ from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import Selection
 from pages.dead_letters.text import evaluated, several, verbs
-from pages.widgets.alerts import alert
+from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import actor, service
-from pages.widgets.text import number, plain
+from pages.widgets.text import number
 from pages.widgets.travel import go
 from pages.widgets.typed import whole_number
 from pages.widgets.verbs import changing, done
@@ -227,13 +227,13 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
         "Files in which nothing is pending are deleted for good: what was replayed stays in the lake, what was"
         " discarded is gone. A line with your name and reason stays in the audit."
     )
-    typed = st.text_input("Untouched for at least so many days", "90", key="dl_purge_days", max_chars=9)
+    typed = st.text_input("Untouched for at least so many days", "90", key="dl_purge_days")
     try:
         days = whole_number(typed, 0, MOST_DAYS, 90)
         rows = verbs().purgeable(days)
     except InputError as error:
         days, rows = 0, []
-        st.caption(f":red[:material/error: {plain(error.problem)}]")
+        say_wrong(error.problem)
     records = sum(row.records for row in rows)
     st.text(f"{number(len(rows))} {'batch' if len(rows) == 1 else 'batches'} with {several(records, 'record')}")
     st.text_input("Reason", key="dl_purge_reason", max_chars=500, placeholder="Older than our retention")

@@ -43,6 +43,7 @@ from pages.dead_letters.text import (
     several,
     verbs,
 )
+from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
 
@@ -134,40 +135,52 @@ def _fixes() -> None:
         st.button("Drop volume", key="dl_drop", icon=":material/backspace:", on_click=_fix, args=(drop_volume,))
         with st.popover("Scale a field", icon=":material/percent:", key="dl_scale"):
             st.selectbox("Field", FIELDS[1:], key="dl_scale_field")
-            st.text_input("Factor", value="0.01", key="dl_scale_factor")
-            st.button("Scale", key="dl_scale_do", on_click=_scale)
+            wrong = _wrong_factor(st.text_input("Factor", value="0.01", key="dl_scale_factor"))
+            _say_refused("scale", wrong)
+            st.button("Scale", key="dl_scale_do", on_click=_scale, disabled=wrong is not None)
         with st.popover("Set a field", icon=":material/edit:", key="dl_set"):
             st.selectbox("Field", FIELDS, key="dl_set_field", accept_new_options=True)
             st.text_input("Value", key="dl_set_value", placeholder="A number, text, or null")
+            _say_refused("set")
             st.button("Set", key="dl_set_do", on_click=_set)
         st.button("Start over", key="dl_over", icon=":material/undo:", type="tertiary", on_click=forget)
-        if (wrong := st.session_state.pop("dl_fix_refused", None)) is not None:
-            st.caption(":red[:material/error:] The fix does not fit:")
-            st.text(wrong)
+    _say_refused("row")
+    st.session_state.pop("dl_fix_refused", None)
 
 
-def _fix(fix: Fix) -> None:
+def _say_refused(where: str, wrong: str | None = None) -> None:
+    """What is wrong with the field, else why the fix that was asked for there does not fit."""
+    asked, why = st.session_state.get("dl_fix_refused", ("", ""))
+    if said := wrong or (why if asked == where else ""):
+        say_wrong(said)
+
+
+def _wrong_factor(text: str) -> str | None:
+    try:
+        scale({FIELDS[1]: text})
+    except InputError as error:
+        return error.problem
+    return None
+
+
+def _fix(fix: Fix, where: str = "row") -> None:
     """Apply a fix to every draft, or to none if one does not take it."""
     try:
-        drafts = [replace(draft, value=apply([fix], draft.value)) for draft in st.session_state.dl_shown]
+        drafts = [replace(draft, value=apply([fix], draft.value)) for draft in _as_they_stand()]
     except InputError as error:
-        st.session_state.dl_fix_refused = str(error)
+        st.session_state.dl_fix_refused = where, str(error)
         return
     _begin_anew(drafts)
 
 
 def _scale() -> None:
-    try:
-        fix = scale({st.session_state.dl_scale_field: st.session_state.dl_scale_factor})
-    except InputError as error:
-        st.session_state.dl_fix_refused = str(error)
-        return
-    _fix(fix)
+    if _wrong_factor(st.session_state.dl_scale_factor) is None:
+        _fix(scale({st.session_state.dl_scale_field: st.session_state.dl_scale_factor}), "scale")
 
 
 def _set() -> None:
     if st.session_state.dl_set_field:
-        _fix(set_fields({st.session_state.dl_set_field: parse_value(st.session_state.dl_set_value)}))
+        _fix(set_fields({st.session_state.dl_set_field: parse_value(st.session_state.dl_set_value)}), "set")
 
 
 # -- by hand
@@ -175,7 +188,7 @@ def _set() -> None:
 
 def _grid(drafts: list[Draft]) -> list[Draft]:
     """The drafts in rows; what is typed into a cell is part of what comes back."""
-    key = f"dl_grid_{st.session_state.dl_round}"
+    key = _grid_key()
     rows = [
         {"#": place, "Series": draft.series, **{name: field(draft.value, name) for name in FIELDS}}
         for place, draft in enumerate(drafts, start=1)
@@ -191,11 +204,19 @@ def _grid(drafts: list[Draft]) -> list[Draft]:
             "date": st.column_config.TextColumn(width=230),
         },
     )
-    edited: dict[Any, dict[str, Any]] = st.session_state.get(key, {}).get("edited_rows", {})
+    return _as_they_stand()
+
+
+def _grid_key() -> str:
+    return f"dl_grid_{st.session_state.dl_round}"
+
+
+def _as_they_stand() -> list[Draft]:
+    """The drafts with what is typed into the grid by now, be it drawn or not."""
+    edited: dict[Any, dict[str, Any]] = st.session_state.get(_grid_key(), {}).get("edited_rows", {})
     typed = {int(row): {name: text for name, text in cells.items() if name in FIELDS} for row, cells in edited.items()}
-    shown = [replace(d, value=_typed(d.value, typed[row])) if row in typed else d for row, d in enumerate(drafts)]
-    st.session_state.dl_shown = shown
-    return shown
+    drafts: list[Draft] = st.session_state.dl_drafts
+    return [replace(d, value=_typed(d.value, typed[row])) if row in typed else d for row, d in enumerate(drafts)]
 
 
 def _typed(value: Any, cells: dict[str, Any]) -> Any:
@@ -213,7 +234,7 @@ def _typed(value: Any, cells: dict[str, Any]) -> Any:
 
 
 def _as_json(drafts: list[Draft]) -> list[Draft]:
-    """One draft as JSON; taken over only when it is said so, and only if it is a record."""
+    """One draft as JSON; what is typed becomes the draft as soon as the field is left, if it is a record."""
     place = 0
     if len(drafts) > 1:
         names = [f"{row} · {draft.series} · {field(draft.value, 'date')}" for row, draft in enumerate(drafts, start=1)]
@@ -223,23 +244,30 @@ def _as_json(drafts: list[Draft]) -> list[Draft]:
         st.caption("This record is too long to be edited here; the command line takes it: dlq edit --value.")
         return drafts
     key = f"dl_json_{st.session_state.dl_round}_{place}"
-    st.text_area("The whole record", value=text, key=key, height=240)
+    st.text_area("The whole record", value=text, key=key, height=240, on_change=_take, args=(place, key))
+    if (wrong := _wrong_json()) is not None:
+        say_wrong(wrong)
     st.button("Take this", key="dl_json_take", on_click=_take, args=(place, key))
-    if (wrong := st.session_state.pop("dl_json_wrong", None)) is not None:
-        st.caption(":red[:material/error:] Not taken:")
-        st.text(wrong)
     return drafts
 
 
 def _take(place: int, key: str) -> None:
+    """Make what stands in the field the draft; what is no record stays there, and is said below it."""
     try:
         value = parse_record(st.session_state[key])
     except FieldError as error:
-        st.session_state.dl_json_wrong = error.fields[""]
+        st.session_state.dl_json_wrong = key, error.fields[""]
         return
-    drafts = list(st.session_state.dl_shown)
+    st.session_state.pop("dl_json_wrong", None)
+    drafts = _as_they_stand()
     drafts[place] = replace(drafts[place], value=value)
     _begin_anew(drafts)
+
+
+def _wrong_json() -> str | None:
+    """What is wrong with the JSON that is being typed; None once the drafts are other ones."""
+    key, wrong = st.session_state.get("dl_json_wrong", ("", ""))
+    return wrong if key.startswith(f"dl_json_{st.session_state.dl_round}_") else None
 
 
 # -- what would become of them
@@ -291,8 +319,8 @@ def _as_chosen(drafts: Sequence[Draft]) -> Chosen:
 
 
 def _save(drafts: list[Draft]) -> None:
-    edits = [draft.edit for draft in drafts if draft.is_changed]
-    locked = not service().leads
+    edits = _edits(drafts)
+    locked = not service().leads or _wrong_json() is not None
     st.text_input("Why", key="dl_why", max_chars=500, placeholder="Optional; kept with the revision")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -300,7 +328,6 @@ def _save(drafts: list[Draft]) -> None:
             key="dl_save",
             icon=":material/save:",
             on_click=_mend,
-            args=(edits,),
             disabled=locked or not edits,
         )
         st.button(
@@ -308,13 +335,28 @@ def _save(drafts: list[Draft]) -> None:
             key="dl_save_replay",
             type="primary",
             icon=":material/replay:",
-            on_click=ask,
-            args=("replay", _as_chosen(drafts), edits),
+            on_click=_ask_replay,
             disabled=locked,
         )
+        if _wrong_json() is not None:
+            st.caption("Not yet: the record typed as JSON cannot be read.")
 
 
-def _mend(edits: list[Edit]) -> None:
+def _edits(drafts: Sequence[Draft]) -> list[Edit]:
+    return [draft.edit for draft in drafts if draft.is_changed]
+
+
+def _ask_replay() -> None:
+    """Ask for a replay of what stands in the fields at the click, which may be newer than what was drawn."""
+    if _wrong_json() is None:
+        drafts = _as_they_stand()
+        ask("replay", _as_chosen(drafts), _edits(drafts))
+
+
+def _mend() -> None:
+    if _wrong_json() is not None:
+        return
+    edits = _edits(_as_they_stand())
     do(lambda: _saved(edits), then="{:,} saved as new revisions. What was received stays.")
 
 
@@ -354,7 +396,7 @@ def _resolve(error: StaleEdit, choose: Callable[[Any], Any]) -> None:
         replace(draft, revision=found.revision, before=found.theirs, value=choose(found))
         if (found := conflicts.get((draft.batch_id, draft.number)))
         else draft
-        for draft in st.session_state.dl_shown
+        for draft in _as_they_stand()
     ]
     st.session_state.pop("dl_stale", None)
     _begin_anew(drafts)

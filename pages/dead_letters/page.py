@@ -15,8 +15,8 @@ from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
 from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
-from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, plain, relative, section, service, whole
-from pages.widgets.alerts import alert
+from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, whole
+from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
 from pages.widgets.typed import day
@@ -129,7 +129,7 @@ def options(name: str, value: str, status: str) -> None:
     """A filter that offers the largest groups."""
     if name == "day":
         st.session_state.dl_day = value
-        st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", max_chars=10, on_change=day_typed)
+        st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", on_change=day_typed)
         say_of_day(value)
         return
     found = {group.value: group.count for group in service().queue.groups(name, Wanted(status=status))}
@@ -154,7 +154,7 @@ def say_of_day(value: str) -> None:
         if value:
             day(value)
     except InputError as error:
-        st.caption(f":red[:material/error: {plain(error.problem)}]")
+        say_wrong(error.problem)
 
 
 def day_typed() -> None:

@@ -27,7 +27,7 @@ from pages.dead_letters.editor import editor
 from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, value_text, verbs
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
-from pages.widgets.text import plain, when
+from pages.widgets.text import DATE_TICKS, plain, when
 
 AROUND = 30
 _NEIGHBOURS = 2
@@ -54,7 +54,8 @@ def draw_record(batch: DeadLetterBatch, number: int) -> None:
 def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
     locked = not service().leads
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Record {record.number} of {len(batch.records)}", width="content", anchor=False)
+        counted = f"Record {record.number} of {len(batch.records)}"
+        st.subheader(counted, width="content", anchor=False, help="Counted from 0, as on the command line.")
         status_badge(status_of(record.status, record.attempts))
         st.space("stretch")
         chosen = {batch.id: (record.number,)}
@@ -162,8 +163,8 @@ def _figure(held: pa.Table, record: DeadLetterRecord, open_: int, series: Series
         height=190,
         margin={"l": 0, "r": 0, "t": 4, "b": 0},
         showlegend=False,
-        xaxis={"rangeslider": {"visible": False}},
-        yaxis={"side": "right", "hoverformat": f",.{decimals}f"},
+        xaxis={"rangeslider": {"visible": False}, "tickformatstops": DATE_TICKS},
+        yaxis={"side": "right", "tickformat": ",.10~g", "hoverformat": f",.{decimals}f"},
     )
     return drawn
 

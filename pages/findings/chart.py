@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ffe_core.candles import PRICES
-from ffe_core.checks.evidence import Side
+from ffe_core.checks.evidence import Side, shown_range
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.storage.state.findings import FindingRow
 from pages.widgets import plotted
+from pages.widgets.text import DATE_TICKS
 
 _UP, _DOWN, _MARK = "#1c7c44", "#c62f35", "#d98a1f"
 """Readable on light and on dark."""
@@ -33,11 +35,17 @@ def figure(row: FindingRow, sides: Sequence[Side]) -> go.Figure:
         for side, color in zip(sides, (_UP, _MARK), strict=False):
             drawn.add_trace(_volume(side, color), count, 1)
     _shade(drawn, row)
-    drawn.update_xaxes(rangeslider={"visible": False})
-    drawn.update_yaxes(side="right")
+    drawn.update_xaxes(rangeslider={"visible": False}, tickformatstops=DATE_TICKS, range=_shown(row))
+    drawn.update_yaxes(side="right", tickformat=",.10~g")
     drawn.update_annotations(font={"size": 12}, x=0, xanchor="left")
     drawn.update_layout(height=40 + 190 * count, margin={"l": 0, "r": 0, "t": 24, "b": 0}, showlegend=False)
     return drawn
+
+
+def _shown(row: FindingRow) -> list[Any]:
+    """The time that is shown: a long finding is shaded to the edges, and its bars fill the chart."""
+    at = int(row.evidence.get("at", row.start))
+    return [edge.item() for edge in np.array(shown_range(row.series, row.start, row.end, at)).astype("datetime64[s]")]
 
 
 def _titles(sides: Sequence[Side], with_volume: bool) -> list[str]:

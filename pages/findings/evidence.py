@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +13,13 @@ from ffe_core import times
 from ffe_core.candles import VALUES
 from ffe_core.checks.evidence import Side, shown_range, sides
 from ffe_core.checks.table import CHECKS
-from ffe_core.insight.units import written
+from ffe_core.insight.units import NumberFormat, volume_text
 from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.storage.state.findings import ACCEPTED, GONE, FindingRow
 from pages.findings.chart import figure
-from pages.widgets import actor, plain, section, service, when
+from pages.widgets import actor, many, number, plain, section, service, when
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.tables import height_of, show_table
 from pages.widgets.verbs import changing, done
@@ -58,7 +59,7 @@ def _decided(row: FindingRow) -> None:
 
 
 def _verbs(row: FindingRow) -> None:
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if row.state == ACCEPTED:
             st.button("Open it again", icon=":material/undo:", key="finding_reopen", on_click=_reopen, args=(row.id,))
         elif row.state != GONE:
@@ -123,15 +124,26 @@ def _bars(row: FindingRow, found: Sequence[Side]) -> None:
     """The bars of the finding with a neighbour before and after, both sides beside each other."""
     step = row.series.step
     tables = [dict(zip(epochs(side.bars["timestamp"]).tolist(), side.bars.to_pylist(), strict=True)) for side in found]
-    opens = sorted(at for at in tables[0] if row.start - step <= at < row.end + step)[:_MOST_BARS]
-    rows = [_line(at, row, tables) for at in opens]
+    within = (at for at in tables[0] if row.start - step <= at < row.end + step)
+    opens = _nearest(sorted(within), int(row.evidence.get("at", row.start)))
+    prices = [service().formats.of(side.series) for side in found]
+    rows = [_line(at, row, tables, prices) for at in opens]
     if rows:
         show_table(rows, key="finding_bars", height=height_of(len(rows)))
-    if len(opens) == _MOST_BARS:
-        st.caption(f"The first {_MOST_BARS} bars of {row.bars:,}.")
+    if row.bars > len(opens):
+        st.caption(f"{many(len(opens), 'bar')} around the worst, of {number(row.bars)}.")
 
 
-def _line(at: int, row: FindingRow, tables: Sequence[dict[int, dict[str, Any]]]) -> dict[str, Any]:
+def _nearest(opens: Sequence[int], at: int) -> Sequence[int]:
+    """As many opens as are shown, those around `at`."""
+    place = bisect_left(opens, at)
+    first = max(0, min(place - _MOST_BARS // 2, len(opens) - _MOST_BARS))
+    return opens[first : first + _MOST_BARS]
+
+
+def _line(
+    at: int, row: FindingRow, tables: Sequence[dict[int, dict[str, Any]]], prices: Sequence[NumberFormat]
+) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "": "▶" if row.start <= at < row.end else "",
         "Bar (UTC)": f"{times.utc(at):%Y-%m-%d %H:%M}",
@@ -140,7 +152,9 @@ def _line(at: int, row: FindingRow, tables: Sequence[dict[int, dict[str, Any]]])
         for name in VALUES:
             bar = side.get(at)
             label = name.capitalize() if place == 0 else f"{name.capitalize()}, other"
-            shown[label] = "" if bar is None else written(bar[name])
+            shown[label] = (
+                "" if bar is None else (volume_text(bar[name]) if name == "volume" else prices[place].text(bar[name]))
+            )
     return shown
 
 

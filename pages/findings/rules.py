@@ -15,6 +15,7 @@ from ffe_core.errors import InputError
 from ffe_core.instruments.lists import split_names
 from ffe_core.rules.model import Rule, rule_of
 from pages.widgets import actor, plain, section, service
+from pages.widgets.alerts import say_wrong
 from pages.widgets.tables import height_of, show_table
 from pages.widgets.typed import decimal_number
 from pages.widgets.verbs import changing, done
@@ -218,7 +219,7 @@ def _remove(name: str) -> None:
 
 def _said(wrong: dict[str, str], name: str) -> None:
     if name in wrong:
-        st.caption(f":red[:material/error:] {plain(wrong[name])}")
+        say_wrong(wrong[name])
 
 
 def _tried() -> None:

@@ -1,10 +1,14 @@
 """Import: name files, see how they are read, answer what they leave open, start."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
+from ffe_core.instruments.names import normalize_pair
 from ffe_core.operations.imports.options import names_say, request_of
 from ffe_core.operations.imports.places import check_place
 from ffe_core.operations.imports.request import ImportRequest
@@ -17,8 +21,9 @@ from pages.import_files.options import ask, fields, fill_in, forget, given, in_a
 from pages.import_files.upload import upload_field
 from pages.server.settings import is_shared
 from pages.widgets import actor, arrived, from_url, go, keep_in_url, many, notes, one_of, plain, section, service
+from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import heading
-from pages.widgets.verbs import changing, done, refusable, told
+from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
 SHOWN_FILES = 50
 TOLD_EVERY = 100
@@ -35,6 +40,17 @@ def paths() -> tuple[str, ...]:
     if path():
         check_place(path(), service().settings, is_shared=is_shared())
     return (path(),) if path() else ()
+
+
+def there() -> None:
+    """InputError if what is named on the server cannot be imported from, or is not there."""
+    for name in paths():
+        try:
+            is_there = Path(name).expanduser().exists()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"{name[:200]!r} cannot be looked at; give a path like /data/klines") from error
+        if not is_there:
+            raise InputError(f"{name[:200]} is not there; name files or folders of this computer")
 
 
 @refusable()
@@ -82,8 +98,9 @@ def remember() -> None:
     )
 
 
-def files_form() -> dict[str, DeltaGenerator]:
-    """What to import, and where it goes; returns the places, by field, to tell what is wrong with them."""
+def files_form() -> tuple[dict[str, DeltaGenerator], list[str]]:
+    """What to import, and where it goes; returns the places, by field, to tell what is wrong with them, and what is
+    said there already."""
     places = {}
     upload_field(other_files)
     st.text_input(
@@ -96,22 +113,34 @@ def files_form() -> dict[str, DeltaGenerator]:
         help="Folders with all below them.",
     )
     places["files"] = st.container()
+    said = answer(places["files"], there)
     first, second, third = st.columns([1, 1, 2])
     with first:
-        st.text_input("Source", key="import_source", max_chars=60, placeholder="files:binance")
+        source = st.text_input("Source", key="import_source", placeholder="files:binance") or ""
+        said += answer(st.container(), lambda: Target.of(source.strip()) if source.strip() else None)
     with second:
-        st.text_input("Pair", key="import_pair", max_chars=60, placeholder="As the files' names say")
+        pair = st.text_input("Pair", key="import_pair", placeholder="As the files' names say") or ""
+        said += answer(st.container(), lambda: normalize_pair(pair.strip()) if pair.strip() else None)
     with third:
         st.pills("Timeframe", list(TIMEFRAMES), key="import_timeframe", wrap=True)
     places["as"] = st.container()
-    return places
+    return places, said
 
 
 def tell(place: DeltaGenerator, wrong: InputError) -> None:
     """Say what is wrong with a field, below it."""
     with place:
-        st.caption(":red[:material/error: That cannot be:]")
-        st.text(wrong.problem)
+        say_wrong(wrong.problem)
+
+
+def answer(place: DeltaGenerator, read: Callable[[], object]) -> list[str]:
+    """Say below a field what is wrong with what stands in it, whatever the other fields hold."""
+    try:
+        read()
+    except InputError as error:
+        tell(place, error)
+        return [error.problem]
+    return []
 
 
 def request() -> ImportRequest | None:
@@ -153,7 +182,7 @@ def start() -> None:
     """Import what was looked at, and go to the run; what was changed since is shown first."""
     held, asked_for = st.session_state.get("import_shown"), request()
     if held is None or asked_for is None or held[0] != asked_for:
-        raise InputError("nothing was started: what you ask for has changed. Look at it, then start it")
+        raise NotAsShown("nothing was started: what you ask for has changed. Look at it, then start it")
     run_id = Imports(service().run_service).start(held[1], asked_for, actor())
     for name in ("import_shown", "import_upload"):
         st.session_state.pop(name, None)
@@ -199,23 +228,26 @@ def buttons(plan: ImportPlan | None, missing: str) -> None:
     told()
 
 
-def planned_now(places: dict[str, DeltaGenerator]) -> tuple[ImportPlan | None, str]:
+def planned_now(places: dict[str, DeltaGenerator], said: list[str]) -> tuple[ImportPlan | None, str]:
     """The plan, and what is missing for one; what is wrong is told at its field."""
     try:
         asked_for = request()
+        if asked_for is None and said:
+            return None, "mend what is marked"
         if asked_for is None:
             return None, "name the source, such as files:binance" if paths() else "name the files"
         return look(asked_for), ""
     except InputError as error:
-        tell(places.get(error.field or "", places["as"]), error)
-        return None, "something cannot be"
+        if error.problem not in said:
+            tell(places.get(error.field or "", places["as"]), error)
+        return None, "mend what is marked"
 
 
 heading("Import files")
 prefill()
 notes()
 with section("The form"):
-    shown, lacking = planned_now(files_form())
+    shown, lacking = planned_now(*files_form())
     remember()
     if shown is not None and shown.questions:
         ask(shown)

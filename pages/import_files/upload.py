@@ -10,6 +10,7 @@ from ffe_core.errors import InputError
 from ffe_core.operations.imports.uploads import KEPT_SECONDS, MOST_MB, Uploads
 from pages.server.uploads import forget
 from pages.widgets import many, number, plain, service
+from pages.widgets.alerts import say_wrong
 from pages.widgets.verbs import changing
 
 _MOST_NAMED = 5
@@ -36,7 +37,7 @@ def _uploaded(token: str, changed: Callable[[], object]) -> None:
     try:
         files = Uploads(service().settings).files(token)
     except InputError as error:
-        st.caption(f":red[:material/error:] {plain(error.problem)}")
+        say_wrong(error.problem)
     else:
         size = sum(path.stat().st_size for path in files)
         more = f" and {many(len(files) - _MOST_NAMED, 'other file')}" if len(files) > _MOST_NAMED else ""

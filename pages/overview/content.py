@@ -134,6 +134,7 @@ def of_findings() -> list[Item]:
     if not count:
         return []
     text = "1 open finding" if count == 1 else f"{count:,} open findings"
+    text += ", notices aside"
     return [(":orange[:material/fact_check:]", text, "Look at the evidence", "findings/page.py", {})]
 
 

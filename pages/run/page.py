@@ -35,6 +35,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.tables import show_table, table_of
+from pages.widgets.text import dated
 from pages.widgets.verbs import changing, told
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
@@ -45,10 +46,11 @@ OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks
 
 
 def head(run: Run, rows: list[RunSeries]) -> None:
+    st.set_page_config(page_title=f"Run {run.id} · FFE console")
     with heading_row(f"Run {run.id}", run.state):
         actions(run, rows)
     if run.error:
-        st.code(run.error, language=None, wrap_lines=True)
+        st.code(dated(run.error), language=None, wrap_lines=True)
 
 
 def origin(run: Run) -> None:
@@ -257,7 +259,7 @@ def failures(rows: list[RunSeries]) -> None:
     for (error, then), failed in list(groups.items())[:MOST_FAILURES]:
         with st.container(border=True):
             st.write(f":red[:material/error:] **{plain(names_of(failed))}** · {plain(then)}")
-            st.code(error, language=None, wrap_lines=True)
+            st.code(dated(error), language=None, wrap_lines=True)
     if len(groups) > MOST_FAILURES:
         st.caption(f"And {many(len(groups) - MOST_FAILURES, 'other error')}, in the list.")
 
@@ -304,7 +306,7 @@ def log_lines(run: Run) -> None:
         f"{time.strftime('%H:%M:%S', time.gmtime(line.at))} {LEVELS.get(line.level, '?')} {line.text}" for line in lines
     )
     with st.container(height=min(260, 40 + 24 * len(lines)), border=False):
-        st.code(text, language=None, wrap_lines=True)
+        st.code(dated(text), language=None, wrap_lines=True)
 
 
 def links(run: Run, rows: list[RunSeries]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.instruments.matching import matching_names
+from ffe_core.errors import InputError
+from ffe_core.instruments.lists import split_names
+from ffe_core.instruments.matching import is_part_of, matching_names
 from ffe_core.instruments.names import likely_name
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
@@ -31,6 +33,7 @@ from pages.widgets import (
     span,
     state_column,
 )
+from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import heading
 from pages.widgets.sources import source_names
 from pages.widgets.tables import show_table, table_of
@@ -89,6 +92,8 @@ def filters() -> None:
         )
     with cells[3]:
         st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
+        if state.runs_pair and not pairs_meant():
+            say_wrong(f"no run has {state.runs_pair!r}; use a pair or a part of one, for example BTC")
     with cells[4]:
         st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
     with cells[5]:
@@ -117,8 +122,9 @@ def found() -> tuple[list[RunSummary], int]:
     state = st.session_state
     days = SINCE[state.runs_since]
     since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
-    pair = state.runs_pair
-    pairs = (matching_names(pair, service().runs.pairs()) or (pair,)) if pair else ()
+    pairs = pairs_meant()
+    if state.runs_pair and not pairs:
+        return [], 0
     return service().runs.find(
         states=state.runs_states,
         kinds=[state.runs_kind] if state.runs_kind else [],
@@ -129,6 +135,20 @@ def found() -> tuple[list[RunSummary], int]:
         limit=PAGE_SIZE,
         offset=PAGE_SIZE * (state.runs_page - 1),
     )
+
+
+def pairs_meant() -> tuple[str, ...]:
+    """The pairs of runs that the filter means: those it names, each or in a list, else those it is a part of."""
+    known = service().runs.pairs()
+    return tuple(dict.fromkeys(name for text in split_names(st.session_state.runs_pair) for name in named(text, known)))
+
+
+def named(text: str, known: Sequence[str]) -> Sequence[str]:
+    try:
+        exact = matching_names(text, known)
+    except InputError:  # no name at all: it says so below the field
+        exact = ()
+    return exact or [name for name in known if is_part_of(text, name)]
 
 
 def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:

@@ -17,12 +17,14 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.text import local
+from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import section, service
 from pages.widgets.pairs import check_pairs, pairs_field
 from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
 from pages.widgets.text import number, plain, relative, when
 from pages.widgets.typed import time_of_day, whole_number
+from pages.widgets.verbs import NotAsShown
 
 WHENS = {
     "bar": "After each bar closes",
@@ -42,6 +44,8 @@ CATCH_UPS = {
     "fill": ("One run for all", "Asks once for everything that all missed ones would have."),
 }
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_LABELS = {"since": "as far back as", "trigger": "when", "zone": "shown in", "catch_up": "missed ticks"}
+"""Fields whose name is not their label."""
 _PREFIX = "sched_"
 
 
@@ -113,7 +117,7 @@ def _trigger() -> str:
 def fields(own_id: int | None) -> dict[str, str]:
     """Draw the fields; what is wrong, by field, is returned and said beside each."""
     places: dict[str, DeltaGenerator] = {}
-    st.text_input("Name", key="sched_name", max_chars=60, placeholder="Majors every hour")
+    st.text_input("Name", key="sched_name", placeholder="Majors every hour")
     places["name"] = st.container()
     said = _series_fields(places)
     _when_fields(places)
@@ -121,9 +125,8 @@ def fields(own_id: int | None) -> dict[str, str]:
     found = {**said, **_problems(own_id)}
     for field, text in found.items():
         if not _is_blank(field) and field not in said:
-            with places.get(field, places["name"]), st.container(horizontal=True, gap="small"):
-                st.markdown(":red[:material/error:]", width="content")
-                st.text(text)
+            with places.get(field, places["name"]):
+                say_wrong(text)
     if "trigger" not in found:
         with places["trigger"]:
             _notes()
@@ -135,6 +138,11 @@ def _problems(own_id: int | None) -> dict[str, str]:
         return service().schedules.problems(draft(), own_id)
     except InputError as error:
         return {error.field or "name": error.problem}
+
+
+def labelled(field: str) -> str:
+    """A field by its label, for a sentence."""
+    return _LABELS.get(field, field.replace("_", " "))
 
 
 def _is_blank(field: str) -> bool:
@@ -188,10 +196,10 @@ def _when_fields(places: dict[str, DeltaGenerator]) -> None:
     st.segmented_control("When", list(WHENS), key="sched_when", format_func=WHENS.__getitem__, required=True, wrap=True)
     match st.session_state.sched_when:
         case "every":
-            st.text_input("Minutes", key="sched_minutes", persist_state="session", placeholder="15", max_chars=9)
+            st.text_input("Minutes", key="sched_minutes", persist_state="session", placeholder="15")
         case "time":
             first, second = st.columns([1, 2])
-            first.text_input("Time, UTC", key="sched_time", persist_state="session", placeholder="02:30", max_chars=9)
+            first.text_input("Time, UTC", key="sched_time", persist_state="session", placeholder="02:30")
             second.pills(
                 "Days",
                 WEEKDAYS,
@@ -238,9 +246,7 @@ def _what_fields(places: dict[str, DeltaGenerator]) -> None:
         places["overlap"] = st.container()
         _choice("Ticks were missed while no console ran", CATCH_UPS, "sched_catch_up")
         places["catch_up"] = st.container()
-        st.text_input(
-            "Pause after so many failures in a row", key="sched_pause_after", help="0 means never.", max_chars=9
-        )
+        st.text_input("Pause after so many failures in a row", key="sched_pause_after", help="0 means never.")
         places["pause_after"] = st.container()
         st.toggle("Do not wait behind long backfills", key="sched_priority")
 
@@ -295,7 +301,7 @@ def as_shown() -> Draft:
     """What the fields say, if it is what the preview showed but for the name. InputError if it is not."""
     drafted, shown = draft(), st.session_state.get("sched_shown")
     if shown is None or replace(drafted, name=shown.name) != shown:
-        raise InputError("nothing was saved: the fields have changed. Look at what they would do now, then save")
+        raise NotAsShown("nothing was saved: the fields have changed. Look at what they would do now, then save")
     return drafted
 
 
@@ -303,7 +309,7 @@ def preview(problems: dict[str, str]) -> None:
     """What the draft would do, live."""
     st.subheader("Next five ticks")
     st.session_state.pop("sched_shown", None)
-    missing = [name.replace("_", " ") for name in problems if name != "name"]
+    missing = [labelled(name) for name in problems if name != "name"]
     if missing:
         st.caption(f"Shown as soon as this can be read: {plain(', '.join(missing))}.")
         return

@@ -14,7 +14,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule, Tick
 from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.detail import detail_view, words
-from pages.schedules.form import as_shown, fields, fill_in, preview
+from pages.schedules.form import as_shown, fields, fill_in, labelled, preview
 from pages.schedules.text import LEGEND, series_of, short, signs, state_of
 from pages.schedules.verbs import do, go, told_in_full
 from pages.widgets import actor, from_url, listed, notes, number, one_of, plain, section, service, when, whole
@@ -261,7 +261,7 @@ def form_view(schedule: Schedule | None) -> None:
             )
             st.button("Discard", key="sched_discard", on_click=go, kwargs={"schedule": schedule.id} if schedule else {})
             if problems:
-                st.caption(f"Not yet: {plain(', '.join(name.replace('_', ' ') for name in problems))}.")
+                st.caption(f"Not yet: {plain(', '.join(map(labelled, problems)))}.")
         told_in_full()
     with right, section("The preview"):
         preview(problems)

@@ -133,9 +133,9 @@ def every_setting() -> None:
         table_of([row(one) for one in found]),
         height=height_of(len(found), 15),
         column_config={
-            "Setting": st.column_config.TextColumn(width=310),
-            "Value": st.column_config.TextColumn(width=190),
-            "From": st.column_config.TextColumn(width=110),
+            "Setting": st.column_config.TextColumn(width=275),
+            "Value": st.column_config.TextColumn(width=150),
+            "From": st.column_config.TextColumn(width=90),
             "Meaning": st.column_config.TextColumn(width="large"),
         },
     )

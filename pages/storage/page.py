@@ -93,8 +93,8 @@ def tables(shown: Storage) -> None:
         height="content",
         column_config={
             **dict.fromkeys(counts, COUNT),
-            "Since checkpoint": st.column_config.NumberColumn(format="localized", width=115),
-            "Old entries": st.column_config.NumberColumn(help="Log entries that the next upkeep deletes.", width=85),
+            "Since checkpoint": st.column_config.NumberColumn(format="localized", width=105),
+            "Old entries": st.column_config.NumberColumn(help="Log entries that the next upkeep deletes.", width=75),
             "To delete": BYTES,
             "Size": BYTES,
         },

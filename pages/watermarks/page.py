@@ -33,7 +33,7 @@ from pages.widgets import (
     state_column,
     when,
 )
-from pages.widgets.alerts import alert
+from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.sources import source_names
@@ -305,8 +305,7 @@ def rewind_dialog(row: Freshness) -> None:
     try:
         seen = service().watermark_verbs.preview(series, in_utc(typed))
     except (FFEError, InputError) as error:
-        st.caption(":red[:material/error: That cannot be the watermark:]")
-        st.code(str(error), language=None, wrap_lines=True)
+        say_wrong(str(error))
     if seen is not None:
         diff(seen)
     st.text_input(

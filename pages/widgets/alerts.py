@@ -1,4 +1,4 @@
-"""Alerts that hold the whole sentence: what happened and why in one place, not a heading with a box below it."""
+"""Alerts and words below fields that hold the whole sentence: what happened and why in one place."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def alert(kind: str, sentence: str, details: Sequence[str], icon: str | None = N
     listed = [f"- {plain(line)}" for line in details]
     text = f"{sentence} {plain(details[0])}" if len(details) == 1 else "\n".join([sentence, "", *listed])
     draw(text, icon=icon or _ICONS[kind])
+
+
+def say_wrong(problem: str) -> None:
+    """Say below a field what is wrong with it, in one sentence; the words may be somebody's own."""
+    st.caption(f":red[:material/error: {plain(problem)}]")

@@ -13,7 +13,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
-from pages.widgets.text import plain
+from pages.widgets.alerts import say_wrong
 from pages.widgets.typed import in_utc
 
 _FORMAT = "YYYY-MM-DD"
@@ -64,7 +64,7 @@ class Days:
             ):
                 self._calendar()
         for problem in filter(None, self._wrong()):
-            st.caption(f":red[:material/error: {plain(problem)}]")
+            say_wrong(problem)
 
     def _calendar(self) -> None:
         texts = self.read()

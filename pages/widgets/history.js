@@ -1,14 +1,35 @@
 // One entry of the browser's history for each view: Streamlit makes one for each change of a parameter.
 // What only filters a page replaces its entry; another page, or one of these parameters, begins a new one.
 const VIEWS = ["entry", "view", "schedule", "edit", "new", "id"];
+const IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]';
+const SETTLED_MS = 200;
 
 function isSameView(from, to) {
   return from.pathname === to.pathname
     && VIEWS.every((name) => from.searchParams.get(name) === to.searchParams.get(name));
 }
 
-const push = history.pushState.bind(history);
+// The address at which the page came to rest last: what Back is to lead to.
+function watchRest() {
+  let rest = location.href, timer;
+  const look = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (document.querySelector(IDLE)) rest = location.href; }, SETTLED_MS);
+  };
+  // The body is not there yet when this runs.
+  const attributeFilter = ["data-test-script-state"];
+  new MutationObserver(look).observe(document.documentElement, { subtree: true, attributeFilter });
+  look();
+  return () => rest;
+}
+
+const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
+const rest = watchRest();
 history.pushState = (state, title, address) => {
   const here = new URL(location.href), there = new URL(address ?? "", location.href);
-  (isSameView(here, there) ? history.replaceState.bind(history) : push)(state, title, address);
+  if (isSameView(here, there)) return replace(state, title, address);
+  // The parameters of the next page come before its path, and would stay in the entry of the one that is left.
+  const left = new URL(rest());
+  if (left.pathname === here.pathname && here.search === there.search) replace(history.state, "", left.href);
+  return push(state, title, address);
 };

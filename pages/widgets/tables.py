@@ -24,8 +24,8 @@ def show_table(rows: Any, **options: Any) -> Any:
 
 
 def height_of(rows: int, most: int = 8) -> Any:
-    """The height of a list that shows so many rows at most and scrolls the others."""
-    return "content" if rows <= most else _ROW_HEIGHT * (most + 1) + 3
+    """The height of a list that shows so many rows at most, and half of the next where it scrolls: there are more."""
+    return "content" if rows <= most else _ROW_HEIGHT * (most + 1) + _ROW_HEIGHT // 2
 
 
 def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:

@@ -11,6 +11,15 @@ from pathlib import Path
 from ffe_core import times
 from ffe_core.counts import many as many
 
+DATE_TICKS = [
+    {"dtickrange": [None, 59_999], "value": "%H:%M:%S<br>%-d %b %Y"},
+    {"dtickrange": [60_000, 86_399_999], "value": "%H:%M<br>%-d %b %Y"},
+    {"dtickrange": [86_400_000, "M1"], "value": "%-d %b<br>%Y"},
+    {"dtickrange": ["M1", "M12"], "value": "%b<br>%Y"},
+    {"dtickrange": ["M12", None], "value": "%Y"},
+]
+"""How Plotly writes times on an axis: as everywhere else in the console, the day before its month."""
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00)?(?:\+00:00|Z)(?!\d)")
 _WORD_JOINER = "\u2060"
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 """Of ASCII: before any other character a backslash stays."""
@@ -44,6 +53,11 @@ def when(epoch: float | None, *, hint: bool = True) -> str:
         return "–"
     text = f"{times.utc(int(epoch)):%Y-%m-%d %H:%M} UTC"
     return f"{text} · {relative(epoch)}" if hint else text
+
+
+def dated(text: str) -> str:
+    """A message of the core with its instants as the console writes them; those of another zone stay."""
+    return _INSTANT.sub(r"\1 \2 UTC", text)
 
 
 def relative(epoch: float, now: float | None = None) -> str:

@@ -12,7 +12,11 @@ from pages.widgets.alerts import alert
 from pages.widgets.frame import service
 from pages.widgets.text import few, plain
 
-_DONE, _REFUSED = "_verb_done", "_verb_refused"
+_DONE, _REFUSED, _CHANGED = "_verb_done", "_verb_refused", "_verb_changed"
+
+
+class NotAsShown(InputError):
+    """What was asked for is not what was shown: nothing was done, and it is shown anew."""
 
 
 @contextmanager
@@ -28,6 +32,8 @@ def refusable() -> Iterator[None]:
     """Around or on what a standby may do, too; `told` says why it was refused."""
     try:
         yield
+    except NotAsShown as error:
+        st.session_state[_CHANGED] = error.problem
     except (FFEError, InputError) as error:
         st.session_state[_REFUSED] = few(str(error).splitlines())
 
@@ -41,5 +47,7 @@ def told() -> None:
     """Say once what the last verb has come to, or why it was refused, as plain text."""
     if what := st.session_state.pop(_DONE, None):
         st.success(plain(what), icon=":material/check_circle:")
+    if changed := st.session_state.pop(_CHANGED, None):
+        st.warning(f"{plain(changed)}.", icon=":material/visibility:")
     if why := st.session_state.pop(_REFUSED, None):
         alert("error", "That was refused:", why.splitlines())

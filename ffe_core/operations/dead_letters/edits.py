@@ -34,6 +34,7 @@ WORDS = {
 _READING = ("not_a_number", "not_finite", "missing_field", "time_unreadable", "off_grid", "not_a_record")
 _TIME = ("time_unreadable", "off_grid")
 _LONGEST_SHOWN = 60
+_EXAMPLE = '{"open": 1.5}'
 
 
 class FieldError(InputError):
@@ -82,12 +83,13 @@ def parse_record(text: str) -> Record:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        words = f"this is not JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}"
+        where = f"line {error.lineno}, column {error.colno}"
+        words = f"this is not JSON: {error.msg.lower()} at {where}; a record is such as {_EXAMPLE}"
         raise FieldError("record", {"": words}) from None
     except (RecursionError, ValueError):
         raise FieldError("record", {"": "this JSON cannot be read: too deep, or with a number too long"}) from None
     if not isinstance(value, dict):
-        raise FieldError("record", {"": 'a record is an object with named fields, such as {"open": 1.5}'})
+        raise FieldError("record", {"": f"a record is an object with named fields, such as {_EXAMPLE}"})
     return value
 
 

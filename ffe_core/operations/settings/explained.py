@@ -84,7 +84,7 @@ def _one(
     for kind, tree in ((Source.ENVIRONMENT, environment), (Source.FILE, file)):
         if source is Source.DEFAULT and (found := _at(tree, path)) is not _MISSING:
             source, now = kind, found
-    is_default = default is not _MISSING and value == default
+    is_default = _is_default_lake(settings, path) or (default is not _MISSING and value == default)
     if source is Source.DEFAULT and not is_default:
         source = Source.CODE
     secret = sources.is_secret(name) or name == "FFE_WEBHOOK__URL"
@@ -92,6 +92,11 @@ def _one(
     if path == ("database_url",) and settings.database:
         value = settings.database.place
     return Setting(name, _shown(value, secret), source, MEANINGS.get(name, ""), secret, stale)
+
+
+def _is_default_lake(settings: Settings, path: tuple[str, ...]) -> bool:
+    """Whether it is the address of the lake, and that follows from the data directory."""
+    return path == ("lake_uri",) and settings.lake_uri == str(settings.data_dir / "lake")
 
 
 def _default(path: tuple[str, ...], model: type[BaseModel] | None) -> Any:
