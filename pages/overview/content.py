@@ -48,6 +48,10 @@ def start_simulated() -> None:
     st.session_state.overview_first = service().run_service.start(request, actor())
 
 
+FIRST_REAL = {"provider": "coinbase", "pairs": "BTCUSD", "timeframes": "1h"}
+"""What a first real backfill begins with: a provider that needs no key, ready to be started or changed."""
+
+
 def welcome() -> None:
     heading("Welcome")
     st.write(
@@ -64,7 +68,7 @@ def welcome() -> None:
             disabled=not service().leads,
         )
         if st.button("Set up a real one", key="overview_real", icon=":material/download:"):
-            st.switch_page("backfill/page.py")
+            st.switch_page("backfill/page.py", query_params=FIRST_REAL)
     told()
 
 
