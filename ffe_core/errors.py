@@ -18,6 +18,7 @@
     │   └── NewerFormatError        format_newer: a newer release of this program wrote the file
     ├── QueryStopped                query_stopped: a query met a bound: of time or of memory
     ├── FileRefused                 file_refused: a file to import cannot be read, or is not what its checksum says
+    ├── WorkersLost                 workers_lost: nobody is left who works off a run: the cluster's head, or all workers
     ├── SeriesHeld                  series_held: another run or process holds the lease of this series
     └── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
 
@@ -186,6 +187,12 @@ class QueryStopped(FFEError):
     """A query that would have taken more time or memory than it may."""
 
     code = "query_stopped"
+
+
+class WorkersLost(FFEError):
+    """The cluster that worked off a run cannot be reached, or is gone: what is committed stays, the rest can go on."""
+
+    code = "workers_lost"
 
 
 class SeriesHeld(FFEError):

@@ -1,6 +1,6 @@
 """Backfill runs: the request, and the work on its series, newer data before history.
 
-Series run concurrently; progress goes into the database while they do.
+Series run concurrently; what has changed of their rows is taken from time to time while they do.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError, StorageError
@@ -27,9 +27,7 @@ from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
-from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.runs import RunStore
 
 log = logging.getLogger(__name__)
 BEGINNING = "beginning"
@@ -79,57 +77,77 @@ def beginning_of(provider: type[Provider], field: str = "start") -> str:
     return provider.earliest
 
 
-class Host(Protocol):
-    """What a backfill needs of the service that runs it."""
+Columns = dict[str, Any]
+"""Columns of the row of a series in the database."""
 
-    @property
-    def runs(self) -> RunStore: ...
-    @property
-    def lake(self) -> DeltaLakeManager: ...
-    @property
-    def ingester(self) -> BatchDataIngester: ...
-    async def keep_writing(self, change: Callable[[], object], ended: asyncio.Event) -> None: ...
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an engine is given: a backfill, or a share of one. `key` tells it from all other work of the engine.
+
+    `numbers` are those of its series in the run, which belongs to the process `owner`; `priority` gives it turns and
+    connections that long backfills do not share; `lease_wait` is how long (seconds) another holder of a series is
+    waited for. `earlier` is what was done of series before, by their numbers: counts to go on from.
+    """
+
+    key: str
+    run_id: int
+    owner: str
+    request: BackfillRequest
+    numbers: tuple[int, ...]
+    lease_wait: float = 0.0
+    priority: bool = False
+    earlier: dict[int, SeriesResult] = field(default_factory=dict)
+
+    @classmethod
+    def whole(
+        cls, run_id: int, owner: str, request: BackfillRequest, lease_wait: float = 0.0, priority: bool = False
+    ) -> Work:
+        """All of a run."""
+        return cls(str(run_id), run_id, owner, request, tuple(range(len(request.series))), lease_wait, priority)
+
+    def share(self, key: str, numbers: Sequence[int], **changes: Any) -> Work:
+        """Some of its series, as work of their own."""
+        series = dict(zip(self.numbers, self.request.series, strict=True))
+        request = replace(self.request, series=tuple(series[number] for number in numbers))
+        return replace(self, key=key, request=request, numbers=tuple(numbers), **changes)
 
 
 class Backfill:
-    """The work of one backfill run: its series concurrently, newer data before history, progress into the database."""
+    """The work of one backfill run, or of a share of it: its series concurrently, newer data before history."""
 
-    def __init__(
-        self,
-        service: Host,
-        run_id: int,
-        request: BackfillRequest,
-        provider: Provider,
-        group: Group,
-        lease_wait: float,
-    ) -> None:
-        self._service, self._run_id, self._request = service, run_id, request
-        self._provider, self._group, self._lease_wait = provider, group, lease_wait
+    def __init__(self, ingester: BatchDataIngester, work: Work, provider: Provider, group: Group) -> None:
+        self._ingester, self._work, self._request = ingester, work, work.request
+        self._series = dict(zip(work.numbers, work.request.series, strict=True))
+        self._provider, self._group = provider, group
         self._reports: dict[int, SeriesResult] = {}
-        self._newer: dict[int, SeriesResult] = {}
+        self._newer: dict[int, SeriesResult] = dict(work.earlier)
         self._changed: set[int] = set()
-        self._pending: dict[int, dict[str, Any]] = {}
+        self._pending: dict[int, Columns] = {}
         self._lock = threading.Lock()
 
-    async def work(self) -> None:
-        over, this = asyncio.Event(), asyncio.current_task()
-        assert this is not None
-        writer = asyncio.create_task(self._service.keep_writing(self._flush, over))
-        # A run whose progress nobody can see any more ends, with the reason, when the patience of the writer does.
-        writer.add_done_callback(lambda done: None if over.is_set() else this.cancel())
-        try:
-            async with self._provider as opened:
-                lows = await asyncio.to_thread(self._lows_behind)
-                await self._all(lows, lambda number, member: self._newer_pass(number, member, opened, lows[number]))
-                everything = [number for number in range(len(self._request.series)) if not self._has_failed(number)]
-                await self._all(everything, lambda number, member: self._pass(number, member, opened))
-        finally:
-            over.set()
-            await writer
+    async def run(self) -> None:
+        """Work it off, each series failing alone."""
+        async with self._provider as opened:
+            lows = await asyncio.to_thread(self._lows_behind)
+            await self._all(lows, lambda number, member: self._newer_pass(number, member, opened, lows[number]))
+            everything = [number for number in self._series if not self._has_failed(number)]
+            await self._all(everything, lambda number, member: self._pass(number, member, opened))
+
+    def take(self) -> dict[int, Columns]:
+        """What has changed of the rows of its series since the last time, by number."""
+        with self._lock:
+            changed, changes = self._changed, self._pending
+            self._changed, self._pending = set(), {}
+        return {number: {**self._row(number), **changes.pop(number, {})} for number in changed} | changes
+
+    def done_so_far(self, number: int) -> SeriesResult | None:
+        """The counts of a series up to now; None if it has not begun."""
+        return self._counted(number) if number in self._reports else None
 
     async def _all(self, numbers: Collection[int], pass_of: Callable[[int, Member], Coroutine[Any, Any, None]]) -> None:
         """Await a pass over each of these series, when cancelled too: one may be seeing its commit through."""
-        members = self._group.members(self._request.series[number] for number in numbers)
+        members = self._group.members(self._series[number] for number in numbers)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for number, member in zip(numbers, members, strict=True):
@@ -143,9 +161,9 @@ class Backfill:
         lows: dict[int, int] = {}
         if self._request.mode != "resume" or len(self._request.series) == 1:
             return lows
-        for number, series in enumerate(self._request.series):
+        for number, series in self._series.items():
             with suppress(StorageError):  # its own pass tells it
-                low = self._service.lake.marks(series).low
+                low = self._ingester.delta_mgr.marks(series).low
                 if low is not None and self._request.start < low < self._request.end:
                     lows[number] = low
         return lows
@@ -153,6 +171,8 @@ class Backfill:
     async def _newer_pass(self, number: int, member: Member, opened: Provider, low: int) -> None:
         """Only what is newer than the low mark; its counts are carried over into the pass over everything."""
         report = await self._in_turn(number, member, opened, low)
+        if number in self._newer:
+            with_earlier(report, self._newer.pop(number))
         if report.error is not None:
             self._ended(number, report)
         else:
@@ -188,15 +208,15 @@ class Backfill:
                 self._reports[number] = report
                 self._changed.add(number)
 
-        return await self._service.ingester.run_series(
+        return await self._ingester.run_series(
             member.series,
             opened,
             start,
             self._request.end,
             mode=self._request.mode,
-            run_id=str(self._run_id),
+            run_id=str(self._work.run_id),
             progress=progress,
-            lease_wait=self._lease_wait,
+            lease_wait=self._work.lease_wait,
             member=member,
         )
 
@@ -211,29 +231,13 @@ class Backfill:
         with self._lock:
             self._pending.setdefault(number, {}).update(values)
 
-    def _flush(self) -> None:
-        """Write what changed since the last time; StorageError leaves it to be written the next time."""
-        with self._lock:
-            changed, pending = self._changed, self._pending
-            self._changed, self._pending = set(), {}
-        changes = {number: self._row(number) for number in changed}
-        for number, values in pending.items():
-            changes.setdefault(number, {}).update(values)
-        try:
-            if changes:
-                self._service.runs.update_series(self._run_id, changes)
-        except StorageError:
-            with self._lock:
-                self._changed |= changed
-                self._pending = {
-                    n: {**pending.get(n, {}), **self._pending.get(n, {})} for n in {*pending, *self._pending}
-                }
-            raise
+    def _row(self, number: int) -> Columns:
+        """A series as columns of the database, with what was done of it before."""
+        return progressed(self._counted(number))
 
-    def _row(self, number: int) -> dict[str, Any]:
-        """A series as columns of the database, with what its newer pass did before."""
+    def _counted(self, number: int) -> SeriesResult:
         report, newer = self._reports[number], self._newer.get(number)
         if newer is None or newer is report:
-            return progressed(report)
+            return report
         both = replace(report, counts=replace(report.counts), request_stats=replace(report.request_stats))
-        return progressed(with_earlier(both, newer))
+        return with_earlier(both, newer)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,18 @@ from ffe_core.errors import (
     InputError,
     SeriesHeld,
     StorageError,
+    WorkersLost,
 )
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
-from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE
-from ffe_core.ingestion.turns import Group
 from ffe_core.operations.runs import log as run_log
-from ffe_core.operations.runs.backfill import Backfill, BackfillRequest
+from ffe_core.operations.runs.backfill import BackfillRequest, Work
+from ffe_core.operations.runs.engine import Engine, News, worked_off
 from ffe_core.operations.runs.log import RunLines
+from ffe_core.operations.runs.loop_engine import LoopEngine
 from ffe_core.operations.runs.outcome import GONE, process_ended
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.providers import provider_class
-from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.settings import Settings
@@ -53,8 +54,6 @@ _WRITE_SECONDS = 0.5
 _PATIENCE_SECONDS = 15
 """How long a run goes on while the database cannot be written for a reason that hardly passes by itself, such as a full
 disk. A lock of another program, or a server that is gone, is waited for as long as a lease."""
-_LINGER_SECONDS = 0.25
-"""How long what a scheduled run has fetched waits for other runs that were due with it."""
 _LATER_SECONDS = 5
 """How often the end of a run that could not be written down is tried again."""
 
@@ -74,6 +73,7 @@ class RunService:
         self.ingester = BatchDataIngester(self.lake, settings, database)
         self.stores = self.ingester.stores
         self.lake.require_fit()
+        self._engine: Engine = LoopEngine(self.ingester)
         self._folder = settings.data_dir / "locks"
         self._process_lock = ProcessLock(self._folder)
         self._loop = asyncio.new_event_loop()
@@ -87,9 +87,6 @@ class RunService:
         self._closing = False
         self.on_end: Callable[[int], object] | None = None
         """Told the number of each run that has ended, unless the service closes; it must not take long."""
-        self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
-        self._due: dict[str, Group] = {}
-        self._shared_providers: dict[str, Provider] = {}
         self._lock = threading.Lock()
         self._starting = threading.Lock()
         run_log.collect()
@@ -111,7 +108,7 @@ class RunService:
         """Start a backfill; returns the run's number. InputError for missing credentials, SeriesHeld if a run of this
         or another process works on one of its series. `first_in_line` gives it turns and connections that long
         backfills do not share; `parameters` are kept with the run."""
-        provider = self._provider(request.provider, priority)
+        provider_class(request.provider)(config=self.settings)
         run = NewRun(
             "backfill",
             request.provider,
@@ -125,11 +122,11 @@ class RunService:
             parent_id,
             parameters,
         )
-        group = self.group(request.provider, priority)
         with self._starting:
             if not lease_wait:
                 self.check_free(request.series)
-            return self.submit(run, lambda run_id: Backfill(self, run_id, request, provider, group, lease_wait).work())
+            work = partial(Work.whole, owner=run.owner, request=request, lease_wait=lease_wait, priority=priority)
+            return self.submit(run, lambda run_id: self._backfill(work(run_id)))
 
     def submit(self, run: NewRun, job: Job) -> int:
         """Write a run down and work it off: the way for every kind of run. The job sets the states of its series."""
@@ -225,7 +222,7 @@ class RunService:
     def close(self) -> None:
         """Interrupt what runs, wait for it, and end the event loop."""
         self.interrupt()
-        asyncio.run_coroutine_threadsafe(self._drained(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._wound_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -247,6 +244,10 @@ class RunService:
                 log.info("removed %d temporary files of killed writers in %s", removed, folder)
 
     # -- inside the event loop
+
+    async def _wound_down(self) -> None:
+        await self._engine.stop()
+        await self._drained()
 
     async def _drained(self) -> None:
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -301,6 +302,17 @@ class RunService:
         begun = {"state": run_states.RUNNING, "started_at": time.time()}
         await self.persist(lambda: self.runs.move(run_id, (run_states.QUEUED,), **begun))
         await job(run_id)
+
+    async def _backfill(self, work: Work) -> None:
+        async def write(news: News) -> None:
+            await self.persist(lambda: self._write_news(work.run_id, news))
+
+        await worked_off(self._engine, work, write)
+
+    def _write_news(self, run_id: int, news: News) -> None:
+        if news.changes:
+            self.runs.update_series(run_id, news.changes)
+        self.runs.add_lines(run_id, news.lines)
 
     def _stop_work(self, run_id: int, state: str) -> None:
         """Cancel the work of a run, once: a second time would cut off what the first lets come to its end."""
@@ -362,6 +374,8 @@ class RunService:
         if isinstance(error, StorageError):
             gone = error.code in GONE
             self._stop(run_id, run_states.INTERRUPTED if gone else run_states.FAILED, redact(str(error)))
+        elif isinstance(error, WorkersLost):
+            self._stop(run_id, run_states.INTERRUPTED, redact(str(error)), error.code)
         elif error is not None:
             log.error("run %d ended unexpectedly", run_id, exc_info=error)
             self._stop(run_id, run_states.FAILED, redact(f"{type(error).__name__}: {error}"))
@@ -386,26 +400,13 @@ class RunService:
         )
         self.runs.update(run_id, state=worst or run_states.COMPLETE, ended_at=time.time())
 
-    def _stop(self, run_id: int, state: str, error: str | None = None) -> None:
+    def _stop(self, run_id: int, state: str, error: str | None = None, code: str = FFEError.code) -> None:
         now = time.time()
-        how = {"state": state, "ended_at": now, "error": error, "error_code": FFEError.code if error else None}
+        how = {"state": state, "ended_at": now, "error": error, "error_code": code if error else None}
         rows = self.runs.series(run_id)
         self.runs.update_series(run_id, {row.number: {**how, "phase": None} for row in rows if row.is_active})
         self.runs.update(run_id, **how)
         self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
-
-    def group(self, provider: str, priority: bool = False) -> Group:
-        """What the series of a new run belong to: one of its own, or that of all runs first in line.
-
-        At most so many series of a provider are under way at once; those first in line have turns of their own.
-        """
-        turns = self._turns.setdefault((provider, priority), asyncio.Semaphore(SERIES_AT_ONCE))
-        return self._due.setdefault(provider, Group(turns, _LINGER_SECONDS)) if priority else Group(turns)
-
-    def _provider(self, name: str, shared: bool) -> Provider:
-        """A provider of its own for a long run; short ones share one, as each makes its own connections."""
-        made = provider_class(name)(config=self.settings)
-        return self._shared_providers.setdefault(name, made) if shared else made
 
     def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
         run = self._existing(run_id)

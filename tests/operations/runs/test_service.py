@@ -21,6 +21,7 @@ from ffe_core.cli.common import follow
 from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion import chunk, committer
 from ffe_core.ingestion.series_result import SeriesResult
+from ffe_core.operations.runs import loop_engine
 from ffe_core.operations.runs import service as run_service
 from ffe_core.operations.runs.outcome import next_step
 from ffe_core.operations.runs.preview import preview
@@ -187,7 +188,7 @@ def test_the_series_of_a_run_are_one_commit_and_so_are_those_of_runs_due_togethe
 ) -> None:
     monkeypatch.setattr(committer, "QUIET_SECONDS", 900.0)
     monkeypatch.setattr(committer, "LONGEST_SECONDS", 900.0)
-    monkeypatch.setattr(run_service, "_LINGER_SECONDS", 2.0)
+    monkeypatch.setattr(loop_engine, "_LINGER_SECONDS", 2.0)
     pairs = [f"{coin}USD" for coin in "BTC ETH SOL ADA LTC XRP".split()]
     with opened(tmp_path) as service:
         run_id = done(service, asked(*pairs, days=1))
