@@ -64,8 +64,8 @@ class PackageMissing(InputError):
 
     code = "package_missing"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is not installed; install it with: pip install 'ffe-console[read]'")
+    def __init__(self, name: str, extra: str = "read") -> None:
+        super().__init__(f"{name} is not installed; install it with: pip install 'ffe-console[{extra}]'")
         self.name = name
 
 

@@ -29,6 +29,7 @@ from ffe_core.instruments.model import SeriesFacts
 from ffe_core.instruments.names import asset_class, normalize_pair
 from ffe_core.locations import data_folder, lake_address
 from ffe_core.provider_settings import SECTIONS
+from ffe_core.ray_address import ray_address
 from ffe_core.redaction import register
 from ffe_core.sources import PREFIX
 from ffe_core.sources import variable as variable
@@ -175,6 +176,7 @@ class Settings(BaseModel):
     lake_uri: str = Field(default="", validate_default=True)
     database_url: str = Field(default="", repr=False)
     store: StoreSettings = StoreSettings()
+    ray_address: str = ""
     close_grace_seconds: int = Field(default=60, ge=0, le=_DAY)
     lease_wait_seconds: float = Field(default=600.0, ge=0, le=7 * _DAY, allow_inf_nan=False)
     retry: RetrySettings = RetrySettings()
@@ -209,6 +211,11 @@ class Settings(BaseModel):
     def _is_whole(cls, store: StoreSettings) -> StoreSettings:
         store.require_whole()
         return store
+
+    @field_validator("ray_address")
+    @classmethod
+    def _is_head(cls, text: str) -> str:
+        return ray_address(text, variable("ray_address")) if text else text
 
     @property
     def lake_options(self) -> dict[str, str]:

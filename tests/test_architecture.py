@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.times",
         "ffe_core.instruments",
         "ffe_core.database_address",
+        "ffe_core.ray_address",
         "ffe_core.locations",
         "ffe_core.sources",
         "ffe_core.file_sources",

@@ -25,6 +25,7 @@ VERBS = {
     "sql": "ask the lake in SQL, read only",
     "storage": "how the lake is stored, and what upkeep would win",
     "watermarks": "how far every series has been read",
+    "worker": "work for the consoles of a cluster, or be its head",
 }
 """Name and line of help of each verb. Its module in this folder has `register(subparsers)`, which sets `run` to a
 function of the parsed arguments that returns an exit status."""

@@ -54,7 +54,11 @@ class ConsoleService:
         self.settings.check_sections()
         self.database = open_state(self.settings)
         self.state_notice = state_notice(self.database, self.settings)
-        self.run_service = RunService(self.settings, self.database)
+        try:
+            self.run_service = RunService(self.settings, self.database)
+        except BaseException:
+            self.database.close()
+            raise
         self.runs = self.run_service.runs
         self.lake = self.run_service.lake
         stores = self.run_service.stores

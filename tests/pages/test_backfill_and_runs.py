@@ -334,3 +334,11 @@ def test_failed_series_stand_first_and_equal_errors_once(
     assert list(at.dataframe[0].value["Pair"]) == ["NOPEUSD"] * 3 + ["BTCUSD"] * 3
     assert [one.value for one in at.code].count("it was refused") == 1
     assert "NOPEUSD 1h, NOPEUSD 4h, NOPEUSD 1d" in as_read(" ".join(one.value for one in at.markdown))
+
+
+def test_the_machine_of_each_series_is_named_where_a_cluster_works(console: ConsoleService, open_page: Open) -> None:
+    run_id = ran(console, "2024-01-01", "2024-01-02")
+    assert "Machine" not in open_page("run", id=str(run_id)).dataframe[0].proto.column_order
+    console.run_service.runs.update_series(run_id, {0: {"machine": "north"}})
+    assert "Machine" in open_page("run", id=str(run_id)).dataframe[0].proto.column_order
+    assert list(open_page("run", id=str(run_id)).dataframe[0].value["Machine"]) == ["north"]

@@ -11,18 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from ffe_core import times
 from ffe_core.errors import FFEError, InputError, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
-from ffe_core.ingestion.multi_asset_batch_ingester import every_series
+from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_series
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.ingestion.turns import Group, Member
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary, with_earlier
+from ffe_core.operations.runs.work import Columns, Tools, Work
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
@@ -43,6 +44,7 @@ class BackfillRequest:
     start: int
     end: int
     mode: plan.Mode = "resume"
+    at_once: ClassVar[int] = SERIES_AT_ONCE
 
     @classmethod
     def of(
@@ -64,6 +66,15 @@ class BackfillRequest:
         known.check_start(first)
         return cls(provider, tuple(every_series(pairs, timeframes, provider)), first, last, plan.check_mode(mode))
 
+    def only(self, series: Sequence[Series]) -> BackfillRequest:
+        """The same of some of its series."""
+        return replace(self, series=tuple(series))
+
+    def begin(self, work: Work, tools: Tools) -> Backfill:
+        """The work on its series. CredentialsMissing if the provider needs some."""
+        provider = tools.provider(self.provider, work.priority)
+        return Backfill(tools.ingester, work, self, provider, tools.group(self.provider, work.priority))
+
 
 def is_beginning(start: object) -> bool:
     """Whether a start as given is wherever the history of each series begins."""
@@ -77,48 +88,14 @@ def beginning_of(provider: type[Provider], field: str = "start") -> str:
     return provider.earliest
 
 
-Columns = dict[str, Any]
-"""Columns of the row of a series in the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What an engine is given: a backfill, or a share of one. `key` tells it from all other work of the engine.
-
-    `numbers` are those of its series in the run, which belongs to the process `owner`; `priority` gives it turns and
-    connections that long backfills do not share; `lease_wait` is how long (seconds) another holder of a series is
-    waited for. `earlier` is what was done of series before, by their numbers: counts to go on from.
-    """
-
-    key: str
-    run_id: int
-    owner: str
-    request: BackfillRequest
-    numbers: tuple[int, ...]
-    lease_wait: float = 0.0
-    priority: bool = False
-    earlier: dict[int, SeriesResult] = field(default_factory=dict)
-
-    @classmethod
-    def whole(
-        cls, run_id: int, owner: str, request: BackfillRequest, lease_wait: float = 0.0, priority: bool = False
-    ) -> Work:
-        """All of a run."""
-        return cls(str(run_id), run_id, owner, request, tuple(range(len(request.series))), lease_wait, priority)
-
-    def share(self, key: str, numbers: Sequence[int], **changes: Any) -> Work:
-        """Some of its series, as work of their own."""
-        series = dict(zip(self.numbers, self.request.series, strict=True))
-        request = replace(self.request, series=tuple(series[number] for number in numbers))
-        return replace(self, key=key, request=request, numbers=tuple(numbers), **changes)
-
-
 class Backfill:
     """The work of one backfill run, or of a share of it: its series concurrently, newer data before history."""
 
-    def __init__(self, ingester: BatchDataIngester, work: Work, provider: Provider, group: Group) -> None:
-        self._ingester, self._work, self._request = ingester, work, work.request
-        self._series = dict(zip(work.numbers, work.request.series, strict=True))
+    def __init__(
+        self, ingester: BatchDataIngester, work: Work, request: BackfillRequest, provider: Provider, group: Group
+    ) -> None:
+        self._ingester, self._work, self._request = ingester, work, request
+        self._series = work.series
         self._provider, self._group = provider, group
         self._reports: dict[int, SeriesResult] = {}
         self._newer: dict[int, SeriesResult] = dict(work.earlier)

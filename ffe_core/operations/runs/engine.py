@@ -1,4 +1,4 @@
-"""Engines: what works off the series of a backfill, behind four verbs: start, watch, cancel, stop.
+"""Engines: what works off the series of a run, behind four verbs: start, watch, cancel, stop.
 
 The default is the event loop of this process (`loop_engine`); with workers on other machines it is a cluster
 (`ffe_core.operations.runs.cluster`). Rows and logs of runs are written by whoever watches, never by an engine.
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ffe_core.errors import StorageError, WorkersLost
-from ffe_core.operations.runs.backfill import Columns, Work
 from ffe_core.operations.runs.log import Line
+from ffe_core.operations.runs.work import Columns, Work
 
 NEWS_SECONDS = 0.5
 """How often an engine tells what has changed."""

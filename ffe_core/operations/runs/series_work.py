@@ -38,10 +38,10 @@ async def one_by_one(
         try:
             columns = await work(number, item)
         except (FFEError, InputError) as error:
-            columns = _failed(item, redact(str(error)), error.code)
+            columns = failed(item, redact(str(error)), error.code)
         except Exception as error:
             log.exception("%s ended unexpectedly", item)
-            columns = _failed(item, redact(f"{type(error).__name__}: {error}"), FFEError.code)
+            columns = failed(item, redact(f"{type(error).__name__}: {error}"), FFEError.code)
         await note(service, run_id, number, phase=None, ended_at=time.time(), **columns)
 
 
@@ -80,7 +80,8 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
         return None
 
 
-def _failed(series: Series, error: str, code: str) -> dict[str, Any]:
+def failed(series: Series, error: str, code: str) -> dict[str, Any]:
+    """The row of a series that has failed, as columns of the database."""
     return {
         "state": state_after(code),
         "error": error,

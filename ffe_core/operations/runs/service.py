@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,13 @@ from ffe_core.errors import (
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.operations.runs import log as run_log
-from ffe_core.operations.runs.backfill import BackfillRequest, Work
+from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.engine import Engine, News, worked_off
 from ffe_core.operations.runs.log import RunLines
 from ffe_core.operations.runs.loop_engine import LoopEngine
 from ffe_core.operations.runs.outcome import GONE, process_ended
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
+from ffe_core.operations.runs.work import Job, Work
 from ffe_core.providers import provider_class
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -58,8 +58,17 @@ _LATER_SECONDS = 5
 """How often the end of a run that could not be written down is tried again."""
 
 
-Job = Callable[[int], Awaitable[None]]
+RunJob = Callable[[int], Awaitable[None]]
 """The work of one run, given its number."""
+
+
+def _engine_of(settings: Settings, ingester: BatchDataIngester) -> Engine:
+    """What works off backfills: the workers of a cluster if one is named, else this process."""
+    if not settings.ray_address:
+        return LoopEngine(ingester)
+    from ffe_core.operations.runs.cluster.engine import RayEngine
+
+    return RayEngine(settings)
 
 
 class RunService:
@@ -73,7 +82,7 @@ class RunService:
         self.ingester = BatchDataIngester(self.lake, settings, database)
         self.stores = self.ingester.stores
         self.lake.require_fit()
-        self._engine: Engine = LoopEngine(self.ingester)
+        self._engine = _engine_of(settings, self.ingester)
         self._folder = settings.data_dir / "locks"
         self._process_lock = ProcessLock(self._folder)
         self._loop = asyncio.new_event_loop()
@@ -125,10 +134,9 @@ class RunService:
         with self._starting:
             if not lease_wait:
                 self.check_free(request.series)
-            work = partial(Work.whole, owner=run.owner, request=request, lease_wait=lease_wait, priority=priority)
-            return self.submit(run, lambda run_id: self._backfill(work(run_id)))
+            return self.submit(run, self.by_engine(request, lease_wait, priority))
 
-    def submit(self, run: NewRun, job: Job) -> int:
+    def submit(self, run: NewRun, job: RunJob) -> int:
         """Write a run down and work it off: the way for every kind of run. The job sets the states of its series."""
         with self._lock:
             if self._closing:
@@ -253,7 +261,7 @@ class RunService:
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.gather(*others, return_exceptions=True)
 
-    async def _worked(self, run_id: int, job: Job) -> None:
+    async def _worked(self, run_id: int, job: RunJob) -> None:
         """One run from queued to its end. It is never cancelled itself: its work is, and then its end written down."""
         lines, ended = RunLines(), asyncio.Event()
         run_log.current.set(lines)
@@ -298,16 +306,22 @@ class RunService:
         while not self._closing and time.monotonic() < until:
             await asyncio.sleep(min(_WRITE_SECONDS, seconds))
 
-    async def _begun(self, run_id: int, job: Job) -> None:
+    async def _begun(self, run_id: int, job: RunJob) -> None:
         begun = {"state": run_states.RUNNING, "started_at": time.time()}
         await self.persist(lambda: self.runs.move(run_id, (run_states.QUEUED,), **begun))
         await job(run_id)
 
-    async def _backfill(self, work: Work) -> None:
-        async def write(news: News) -> None:
-            await self.persist(lambda: self._write_news(work.run_id, news))
+    def by_engine(self, job: Job, lease_wait: float = 0.0, priority: bool = False) -> RunJob:
+        """The work of a run whose series an engine works off, here or on other machines."""
 
-        await worked_off(self._engine, work, write)
+        async def work(run_id: int) -> None:
+            async def write(news: News) -> None:
+                await self.persist(lambda: self._write_news(run_id, news))
+
+            whole = Work.whole(run_id, self._process_lock.owner, job, lease_wait, priority)
+            await worked_off(self._engine, whole, write)
+
+        return work
 
     def _write_news(self, run_id: int, news: News) -> None:
         if news.changes:

@@ -15,6 +15,7 @@ MEANINGS = {
     "FFE_STORE__ACCOUNT_NAME": "The name of an Azure storage account.",
     "FFE_STORE__ACCOUNT_KEY": "The key of an Azure storage account.",
     "FFE_STORE__SAS_TOKEN": "A shared access signature of an Azure storage account.",
+    "FFE_RAY_ADDRESS": "Head of the Ray cluster whose workers do backfills and imports; none set: this process.",
     "FFE_CLOSE_GRACE_SECONDS": "A bar is closed this long after its end, where the provider has no flag of its own.",
     "FFE_LEASE_WAIT_SECONDS": "How long the command line waits for another process on the same series.",
     "FFE_RETRY__ATTEMPTS": "Tries of a request, in all.",

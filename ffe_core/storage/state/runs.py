@@ -87,6 +87,7 @@ run_series = sa.Table(
     sa.Column("result", sa.JSON),
     sa.Column("error_code", sa.String),
     sa.Column("next_step_code", sa.String),
+    sa.Column("machine", sa.String),
     sa.Index("run_series_by_series", "asset_pair", "timeframe", "provider"),
 )
 run_log = sa.Table(
@@ -165,7 +166,8 @@ class RunSummary(Run):
 class RunSeries:
     """One series of a run; times in epoch seconds, `watermark` the open of the last stored bar.
 
-    What to do next is `next_step_code`; `next_step` is the sentence that release 0.1.0 stored instead.
+    What to do next is `next_step_code`; `next_step` is the sentence that release 0.1.0 stored instead. `machine` is the
+    worker that it runs or ran on, None for the process that owns the run.
     """
 
     run_id: int
@@ -198,6 +200,7 @@ class RunSeries:
     error_code: str | None
     next_step: str | None
     next_step_code: str | None
+    machine: str | None
     result: Mapping[str, Any] | None
 
     @property

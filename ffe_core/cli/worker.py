@@ -1,0 +1,76 @@
+"""`worker`: have this machine work for the consoles of a Ray cluster, or be the head of one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from typing import Any, NoReturn
+
+from ffe_core.cli.parser import VERBS
+from ffe_core.errors import InputError
+
+_PORT = 6379
+
+
+def register(verbs: Any) -> None:
+    """Add the verb to the parser."""
+    parser = verbs.add_parser(
+        "worker",
+        help=VERBS["worker"],
+        description="Have this machine work for the consoles of a Ray cluster, or be its head. Ends with Ctrl-C.",
+    )
+    parser.add_argument("--address", metavar="HOST:PORT", help="the cluster's head; default FFE_RAY_ADDRESS")
+    parser.add_argument("--head", action="store_true", help="be the head; start a worker beside it to work here too")
+    parser.add_argument("--port", type=int, default=_PORT, metavar="N", help=f"of the head; default {_PORT}")
+    parser.add_argument("--host", metavar="ADDRESS", help="how other machines reach this one; default as Ray finds it")
+    parser.add_argument("--name", metavar="NAME", help="what runs call this machine; default its host name")
+    parser.add_argument("ray", nargs="*", metavar="-- OPTION", help="options of `ray start`, such as --min-worker-port")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> NoReturn:
+    """Become Ray's process on this machine: signals and the exit status are its own."""
+    from ffe_core.operations.runs.cluster.needs import ray_environment
+    from ffe_core.settings import Settings  # `--help` needs none
+
+    settings = Settings.load()
+    environment = ray_environment()
+    if arguments.head:
+        words = ["--head", "--port", str(arguments.port), "--include-dashboard", "false"]
+    else:
+        words = _joining(arguments.address or settings.ray_address)
+        _check_state(settings)
+    command = [*_start(arguments), *words, *arguments.ray]
+    sys.stdout.flush()
+    os.execve(command[0], command, environment)
+
+
+def _joining(address: str) -> list[str]:
+    from ffe_core.operations.runs.cluster.needs import RESOURCE
+    from ffe_core.ray_address import ray_address
+
+    if not address:
+        raise InputError(
+            "name the cluster's head, such as --address head.example:6379, or be one with --head", field="--address"
+        )
+    resources = json.dumps({RESOURCE: 1})
+    return ["--address", ray_address(address, "--address"), "--resources", resources, "--include-log-monitor", "false"]
+
+
+def _start(arguments: argparse.Namespace) -> list[str]:
+    from ffe_core.operations.runs.cluster.node import start_command
+
+    where = ["--node-ip-address", arguments.host] if arguments.host else []
+    return start_command("--node-name", arguments.name or socket.gethostname(), *where)
+
+
+def _check_state(settings: Any) -> None:
+    """Open the state once, so that what is wrong with it is said here and not on a run's page."""
+    from ffe_core.cli.common import state
+    from ffe_core.operations.runs.cluster.needs import check_state
+
+    check_state(settings)
+    state(settings).close()

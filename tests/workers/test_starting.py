@@ -1,0 +1,159 @@
+"""What is said of a cluster before anything of Ray's is started? One sentence, with the next step."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ffe_core import redaction
+from ffe_core.cli import main, worker
+from ffe_core.errors import InputError, PackageMissing
+from ffe_core.operations.runs.cluster import needs
+from ffe_core.operations.runs.service import RunService
+from ffe_core.ray_address import ray_address
+from ffe_core.settings import Settings
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from tests.postgresql import Server
+
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The process that a command became: its command line and its environment."""
+    found: list[Any] = []
+
+    class Became(BaseException):
+        pass
+
+    def execve(file: str, command: list[str], environment: dict[str, str]) -> None:
+        found.extend((command, environment))
+        raise Became
+
+    def run(*words: str) -> None:
+        with pytest.raises(Became):
+            main(["worker", *words])
+
+    monkeypatch.setattr(os, "execve", execve)
+    found.append(run)
+    return found
+
+
+@pytest.mark.parametrize("good", ["head:6379", "head.example:1", "10.0.0.1:65535", "[fd00::1]:6379"])
+def test_an_address_is_host_and_port(good: str) -> None:
+    assert ray_address(good) == good
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["auto", "local", "head", ":6379", "head:0", "head:65536", "ray://head:10001", "a b:1", "head:1/x", "head:6379 x"],
+)
+def test_another_address_is_refused_by_the_name_of_its_setting(bad: str) -> None:
+    with pytest.raises(InputError, match=r"FFE_RAY_ADDRESS: .*head\.example:6379"):
+        Settings.load({"ray_address": bad})
+
+
+def test_workers_need_the_state_on_a_server(tmp_path: Path) -> None:
+    database = Database(tmp_path / DATABASE_FILE)
+    settings = Settings.load({"data_dir": str(tmp_path), "ray_address": "head:6379"})
+    try:
+        with pytest.raises(InputError, match="FFE_DATABASE_URL: workers on other machines need the state"):
+            RunService(settings, database)
+    finally:
+        database.close()
+
+
+def test_no_process_of_ray_starts_without_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", "--head"]) == 2
+    assert "RAY_AUTH_TOKEN: whoever reaches a port of Ray runs code on the machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["variable", "named file", "home"])
+def test_a_token_is_found_where_ray_looks_for_it(where: str, tmp_path: Path) -> None:
+    file = tmp_path / (".ray/auth_token" if where == "home" else "token")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"{TOKEN}\n")
+    named = {"variable": {"RAY_AUTH_TOKEN": TOKEN}, "named file": {"RAY_AUTH_TOKEN_PATH": str(file)}, "home": {}}[where]
+    environment = needs.ray_environment({"PATH": "/bin", **named})
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_an_empty_token_is_none(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(" \n")
+    for named in ({"RAY_AUTH_TOKEN": " "}, {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}):
+        with pytest.raises(InputError, match="no token is set"):
+            needs.ray_environment(named)
+
+
+def test_the_token_reaches_no_text() -> None:
+    needs.ray_environment({"RAY_AUTH_TOKEN": TOKEN})
+    assert redaction.redact(f"it is {TOKEN}") == "it is ***"
+
+
+def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda name: None)
+    with pytest.raises(PackageMissing, match=r"pip install 'ffe-console\[cluster\]'"):
+        needs.ray_environment({"RAY_AUTH_TOKEN": TOKEN})
+
+
+def test_a_worker_names_its_head(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    assert main(["worker"]) == 2
+    assert "--address: name the cluster's head" in capsys.readouterr().err
+
+
+def test_a_worker_opens_the_state_before_it_joins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    assert main(["worker", "--address", "head:6379"]) == 2
+    assert "need the state in PostgreSQL" in capsys.readouterr().err
+    monkeypatch.setenv("FFE_DATABASE_URL", "postgresql+psycopg://ffe:Zw9-plain-word@127.0.0.1:1/ffe")
+    assert main(["worker", "--address", "head:6379"]) == 1
+    said = capsys.readouterr().err
+    assert "cannot be reached" in said
+    assert "plain-word" not in said
+
+
+def test_the_head_shows_no_dashboard_and_reports_to_nobody(became: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    run, *_ = became
+    run("--head", "--port", "7000", "--host", "10.0.0.5", "--", "--min-worker-port", "6400")
+    command, environment = became[1:]
+    words = " ".join(command)
+    assert TOKEN not in words
+    assert "start --block --disable-usage-stats" in words
+    for given in (
+        "--head --port 7000 --include-dashboard false",
+        "--node-ip-address 10.0.0.5",
+        "--min-worker-port 6400",
+    ):
+        assert given in words
+    assert "ffe_worker" not in words
+    assert environment["RAY_AUTH_MODE"] == "token"
+
+
+def test_a_worker_joins_by_its_name(
+    became: list[Any], monkeypatch: pytest.MonkeyPatch, postgresql_server: Server, state_template: str
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    monkeypatch.setenv("FFE_RAY_ADDRESS", "head:6379")
+    monkeypatch.setenv("FFE_DATABASE_URL", postgresql_server.database(state_template))
+    run, *_ = became
+    run("--name", "north")
+    words = " ".join(became[1])
+    assert '--address head:6379 --resources {"ffe_worker": 1}' in words
+    assert "--node-name north" in words
+    assert worker.VERBS["worker"]
