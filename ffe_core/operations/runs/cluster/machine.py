@@ -21,9 +21,9 @@ from ffe_core.operations.runs.work import Work
 from ffe_core.redaction import log_redacted, redact
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.state.database import waits_on
 from ffe_core.storage.state.opening import open_state
 from ffe_core.storage.state.runs import RunStore
+from ffe_core.storage.waiting import waits_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Machine:
             raise InputError("a worker shares the state of the console; name it", field="FFE_DATABASE_URL")
         database = open_state(settings)
         self._runs = RunStore(database)
-        self._engine = LoopEngine(BatchDataIngester(DeltaLakeManager(settings.lake_uri), settings, database))
+        self._engine = LoopEngine(BatchDataIngester(DeltaLakeManager.of(settings), settings, database))
 
     def _check(self, work: Work) -> None:
         """InputError if this machine's state is not that of the console: its candles would go to another lake."""
