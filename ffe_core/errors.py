@@ -20,7 +20,8 @@
     ├── FileRefused                 file_refused: a file to import cannot be read, or is not what its checksum says
     ├── WorkersLost                 workers_lost: nobody is left who works off a run: the cluster's head, or all workers
     ├── SeriesHeld                  series_held: another run or process holds the lease of this series
-    └── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
+    ├── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
+    └── LeaseLost                   lease_lost: another process took over what this one held, as it seemed dead
 
 Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
 (credentials_missing) for a key that is not set, `CalendarHorizonError` (calendar_horizon) for a time that a market
@@ -209,6 +210,13 @@ class UpkeepHeld(FFEError):
     """Another run or process does the upkeep of the table; the message says which."""
 
     code = "upkeep_held"
+
+
+class LeaseLost(FFEError):
+    """A process did not renew its leases in time, as it stood still or could not reach the server, and another may have
+    taken over: what it held is not written any more."""
+
+    code = "lease_lost"
 
 
 CREDENTIALS = frozenset({CredentialsError.code, CredentialsMissing.code})

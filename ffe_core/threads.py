@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -13,6 +14,8 @@ from typing import ParamSpec, TypeVar
 log = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Within = Callable[[], AbstractContextManager[bool]]
+"""The context of a step, which says whether it may be taken now."""
 
 
 async def run_to_completion(
@@ -46,6 +49,10 @@ def in_thread(
     return asyncio.get_running_loop().run_in_executor(None, call)
 
 
+def _always() -> AbstractContextManager[bool]:
+    return nullcontext(True)
+
+
 class Worker:
     """A thread that repeats a step every `seconds`, or at once when it is woken, until it is stopped.
 
@@ -54,6 +61,7 @@ class Worker:
 
     def __init__(self, name: str, step: Callable[[], object], seconds: float) -> None:
         self._step, self._seconds = step, seconds
+        self._within: Within = _always
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._repeat, name=name, daemon=True)
 
@@ -67,9 +75,15 @@ class Worker:
         """Whether it was told to stop."""
         return self._stop.is_set()
 
-    def start(self) -> None:
-        """Begin, with the first step at once; nothing once it was stopped. Call it once."""
-        if not self.is_stopped:
+    def start(self, within: Within | None = None) -> None:
+        """Begin, with the first step at once, or take the next one now; nothing once it was stopped.
+
+        Each step is taken `within` a context that says whether it may be.
+        """
+        self._within = within or self._within
+        if self.is_running:
+            self.wake()
+        elif not self.is_stopped:
             self._thread.start()
 
     def wake(self) -> None:
@@ -89,6 +103,8 @@ class Worker:
 
     def _repeat(self) -> None:
         while not self._stop.is_set():
-            self._step()
+            with self._within() as may:
+                if may:
+                    self._step()
             self._wake.wait(self._seconds)
             self._wake.clear()

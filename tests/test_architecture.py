@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.storage.store_faults",
         "ffe_core.storage.waiting",
     ),
-    ("ffe_core.storage.sqlite", "ffe_core.storage.objects"),
+    ("ffe_core.storage.sqlite", "ffe_core.storage.objects", "ffe_core.storage.locks"),
     ("ffe_core.storage.probe",),
     (
         "ffe_core.candles",

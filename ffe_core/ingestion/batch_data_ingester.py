@@ -76,6 +76,7 @@ class BatchDataIngester:
         start, end = times.parse_range(start_date, end_date)
         driven = self._driven(provider, data_provider)
         driven.check_start(start)
+        self.stores.share_pace()
         async with driven as opened:
             try:
                 report = await self.run_series(

@@ -291,7 +291,8 @@ class SeriesPipeline:
                 yield page
 
     async def _fetch(self, page: Page) -> Fetched:
-        """One page, unless it was asked for already when the first bar was looked for."""
+        """One page, unless it was asked for already when the first bar was looked for. LeaseLost if it is another's."""
+        self._stores.check_lease(self._series)
         known = self._listing.answer_to(page) if self._listing is not None else None
         return known or await self._fetch_of(self._series.timeframe, page)
 

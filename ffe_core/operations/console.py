@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ffe_core.errors import FFEError, InputError, StorageError
+from ffe_core.errors import DatabaseError, FFEError, InputError, StorageError
 from ffe_core.ingestion.hour_grid import learn_from_stored
 from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.overview import Overviews
@@ -92,13 +92,14 @@ class ConsoleService:
         self.checks = Checks(self.run_service)
         self.check_keeper = CheckKeeper(self.checks, self.settings.checks)
         self.run_service.on_end = self._note_end
-        self._leadership = Leadership(self.settings.data_dir / "locks", self._take_over)
+        self.run_service.locks.role = "the console"
+        self._leadership = Leadership(self.run_service.locks, self._take_over)
 
     def open(self) -> ConsoleService:
-        """Take the lead, or stand by for it. OSError if the folder of locks cannot be used."""
+        """Take the lead, or stand by for it. OSError or DatabaseError if the locks cannot be used."""
         try:
             self._leadership.start()
-        except OSError:
+        except (OSError, DatabaseError):
             self.drain()
             raise
         return self
@@ -116,17 +117,26 @@ class ConsoleService:
 
     @property
     def leads(self) -> bool:
-        """Whether this process may start runs."""
+        """Whether this process fires schedules."""
         return self._leadership.leads
+
+    @property
+    def acts(self) -> bool:
+        """Whether this process may start runs and change something: the leader of a data directory alone, any console
+        where a server keeps the state."""
+        return self.run_service.locks.are_for_many or self.leads
 
     @property
     def leader(self) -> str:
         """Who leads, in words."""
-        return self._leadership.leader()
+        try:
+            return self._leadership.leader()
+        except DatabaseError:
+            return "not known, as the database cannot be asked"
 
     def require_lead(self) -> None:
         """StandbyError on a standby: for every verb that starts or changes something."""
-        if not self.leads:
+        if not self.acts:
             raise StandbyError(f"this console is a standby and starts nothing; the leader is {self.leader}")
 
     def health(self) -> dict[str, Any]:
@@ -149,10 +159,8 @@ class ConsoleService:
         """What a new leader does first: runs whose process died read "interrupted", what is due fires, and the
         watermarks file is healed."""
         self._try_to(self.run_service.adopt_dead_runs)
-        self.scheduler.start()
-        self.keeper.start()
-        self.check_keeper.start()
-        self.notices.start()
+        for leading in (self.scheduler, self.keeper, self.check_keeper, self.notices):
+            leading.start(self._leadership.acting)
         self._try_to(self._learn_grids)
         self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))
 

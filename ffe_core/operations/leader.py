@@ -1,84 +1,87 @@
-"""Leader election among console processes: the one that holds the leader's file lock of a data directory.
+"""Leader election among console processes: the one that holds the lead of a data directory, or of a state on a server.
 
-The leader starts runs and fires schedules; a standby reads everything, starts nothing, and takes over when the leader
-ends or dies.
+With files the leader starts runs and fires schedules; a standby reads everything, starts nothing, and takes over when
+the leader ends or dies. Where a server keeps the state any console starts runs, and the leader fires schedules: it
+leads no more when it cannot renew the lead in time, and may lead again.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ffe_core import times
-from ffe_core.storage.files import make_folder, write_atomically
+from ffe_core.errors import DatabaseError
+from ffe_core.storage.locks import LEAD, Locks, locks_at
+from ffe_core.storage.state.database import fenced
 from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.3
+_NAME = "leader"
 
 
 class Leadership:
-    """Tries for the lock until it is had; `on_lead` is called once, from a thread, when it is."""
+    """Tries for the lead until it is had; `on_lead` is called, from a thread, each time it is."""
 
-    def __init__(self, folder: Path, on_lead: Callable[[], None]) -> None:
-        make_folder(folder, "the folder of locks")
-        self._lock = FileLock(folder / "leader.lock", thread_local=False)
-        self._note = folder / "leader.json"
+    def __init__(self, place: Locks | Path, on_lead: Callable[[], None]) -> None:
+        """`place`: the locks, or the folder of file locks."""
+        self._locks = locks_at(place)
+        self._lock = self._locks.lock(LEAD, _NAME)
         self._on_lead = on_lead
         self._leads = threading.Event()
-        self._waiting = Worker("leadership", self._stand_by, _POLL_SECONDS)
+        self._waiting = Worker("leadership", self._look, _POLL_SECONDS)
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads."""
-        return self._leads.is_set()
+        """Whether this process leads now."""
+        return self._leads.is_set() and self._lock.is_held
+
+    @contextmanager
+    def acting(self) -> Iterator[bool]:
+        """Whether this process may do what a leader does; the state takes no write of it once another leads."""
+        if not self.leads:
+            yield False
+            return
+        with fenced(self._lock.fence()):
+            yield True
 
     def start(self) -> None:
-        """Take the lead now if it is free; otherwise stand by for it. OSError if the lock cannot be used."""
-        if not self._try():
+        """Take the lead now if it is free; otherwise stand by for it. OSError or DatabaseError if that cannot be."""
+        if not self._try() or self._locks.are_for_many:
             self._waiting.start()
 
     def stop(self) -> None:
         """Give up the lead, or the wait for it."""
         self._waiting.stop()
-        if self._leads.is_set():
-            self._leads.clear()
-            self._lock.release()
+        self._leads.clear()
+        self._lock.release()
 
     def leader(self) -> str:
-        """Who leads, in words."""
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            since = times.utc(times.parse_instant(note["since"]))
-            return f"process {note['pid']} on {note['host']}, since {since:%Y-%m-%d %H:%M} UTC"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+        """Who leads, in words. DatabaseError."""
+        return self._lock.holder()
 
-    def _stand_by(self) -> None:
+    def _look(self) -> None:
         try:
-            if self._try():
+            if self._leads.is_set():
+                self._step_down_if_lost()
+            elif self._try() and not self._locks.are_for_many:
                 self._waiting.end()
-        except OSError as error:
+        except (OSError, DatabaseError) as error:
             log.warning("the lead cannot be taken, trying again: %s", error)
 
+    def _step_down_if_lost(self) -> None:
+        """A lead that is only late to be renewed pauses what a leader does, and is looked for again as any is."""
+        if not self._lock.is_held:
+            log.warning("this process leads no more, as it could not renew the lead in time")
+            self._leads.clear()
+
     def _try(self) -> bool:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
+        if not self._lock.is_held and not self._lock.take():
             return False
-        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": times.iso(times.now())}
-        try:
-            write_atomically(self._note, json.dumps(note))
-        except OSError:
-            self._lock.release()
-            raise
         self._leads.set()
-        self._on_lead()
+        with self.acting():
+            self._on_lead()
         return True

@@ -177,7 +177,7 @@ class WatermarkVerbs:
         self, series: Series, verb: str, after: Callable[[Watermarks], Watermarks], actor: str, reason: str
     ) -> Watermarks:
         self._service.check_free([series])
-        with SeriesLease(self._service.settings.data_dir / "locks", series, f"{verb} by {actor}").acquire():
+        with SeriesLease(self._service.locks, series, f"{verb} by {actor}").acquire():
             before = self._lake.marks(series)
             self._store.put(series, before)  # the copy of a move that was killed before it, even if this one is refused
             marks = after(before)

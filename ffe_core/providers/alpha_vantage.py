@@ -103,6 +103,7 @@ class AlphaVantageProvider(HttpProvider):
             object_hook=wire.keep_duplicate_keys,
             even_pace=True,
             most_records=_MOST_RECORDS,
+            per_day=self._per_day,
         )
 
     @classmethod

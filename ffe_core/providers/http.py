@@ -41,7 +41,7 @@ from ffe_core.providers.body import (
     read_body,
 )
 from ffe_core.providers.clock import shared_clock, ticks
-from ffe_core.providers.rate import shared_pace
+from ffe_core.providers.rate import Pacer, pacer_of
 from ffe_core.providers.transport import secret_transport
 from ffe_core.redaction import redact
 from ffe_core.settings import Settings
@@ -113,7 +113,7 @@ class HttpClient:
     `secret_query` goes into every request below the level that logs; `error_text` reads the provider's messages;
     `access_hint` says what to check after a 401 or 403; `object_hook` builds JSON objects from their pairs;
     `even_pace` is for a provider that refuses any two requests closer than the rate says; `most_records` is the most
-    that an answer may hold.
+    that an answer may hold; `per_day` what a key may ask for in a day.
     """
 
     def __init__(
@@ -131,6 +131,7 @@ class HttpClient:
         object_hook: Hook | None = None,
         even_pace: bool = False,
         most_records: int = 10_000,
+        per_day: int | None = None,
     ) -> None:
         self.provider = provider
         self.base_url, self._login = without_login(base_url.rstrip("/"))
@@ -139,7 +140,8 @@ class HttpClient:
         self._limits = settings.http
         self.clock = shared_clock(provider, self.base_url)
         self.bounds = Bounds(provider, most_records, settings.http.max_body_mb)
-        self._pace = shared_pace(provider, self.base_url, rate, settings.data_dir / "locks")
+        self._settings, self._rate, self._per_day = settings, rate, per_day
+        self._pace = self._paced()
         self._even_pace = even_pace
         self._headers = {"User-Agent": "ffe-console", "Accept": "application/json", **(headers or {})}
         self._headers["Accept-Encoding"] = ACCEPTED
@@ -151,8 +153,12 @@ class HttpClient:
         self._opened: _Opened | None = None
         self._exhausted: str | None = None
 
+    def _paced(self) -> Pacer:
+        """Looked up each time it is opened: the state on a server that paces may have been opened meanwhile."""
+        return pacer_of(self._settings, self.provider, self.base_url, self._rate, self._per_day)
+
     async def __aenter__(self) -> HttpClient:
-        self._exhausted = None
+        self._exhausted, self._pace = None, self._paced()
         http = httpx.AsyncClient(
             transport=secret_transport(self.base_url, self._max_connections, self._secret_query),
             headers=self._headers,

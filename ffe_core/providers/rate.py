@@ -1,5 +1,7 @@
 """Request pacer: spaces requests at one rate shared by every run, thread and process of a data directory.
 
+Where a server keeps the state, those of all data directories share a row of it instead, which its own room knows.
+
 The pace is a generic cell rate algorithm (ITU-T I.371): the next free instant is a single number, kept in a small
 file under a lock. Each request reserves the next slot and sleeps until it comes, so a late wake-up never shifts the
 others, and no burst ever goes out. A process counts by its monotonic clock; only the file has the wall clock's time,
@@ -21,8 +23,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
+
+from ffe_core.settings import Settings
 
 log = logging.getLogger(__name__)
 _HEADROOM = 1.02
@@ -156,13 +161,55 @@ def _write(opened: int, state: _State, ahead: float) -> None:
         os.ftruncate(opened, len(text))
 
 
+class Pacer(Protocol):
+    """The pace of requests to one provider."""
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+
+    async def wait(self) -> None:
+        """Return when this request may go out. FFEError where that cannot be told, or none may today."""
+
+    def hold_back(self, seconds: float) -> None:
+        """Let nothing out for `seconds`; does not wait for that to be known everywhere."""
+
+
+MakePacer = Callable[[str, float, int | None], Pacer]
+"""Given a name for the provider at its address, the rate, and the requests that a day has."""
 _paces: dict[tuple[str, float], Pace] = {}
 _paces_lock = threading.Lock()
+_elsewhere: dict[str, MakePacer] = {}
+
+
+def share_paces(place: str, make: MakePacer) -> None:
+    """From now on who keeps the state at `place`, a database of a server, is paced together with all who do."""
+    _elsewhere[place] = make
+
+
+def unshare_paces(place: str, make: MakePacer) -> None:
+    """No more, as that state was closed; nothing if it was opened again meanwhile."""
+    if _elsewhere.get(place) is make:
+        del _elsewhere[place]
+
+
+def pacer_of(settings: Settings, provider: str, base_url: str, rate: float, per_day: int | None = None) -> Pacer:
+    """The pace of a provider at an address: that of the state on a server, once it is opened, else that of the files.
+
+    Only a server counts the requests of a day and refuses more than `per_day`.
+    """
+    if settings.database_url and (make := _elsewhere.get(settings.database_url)) is not None:
+        return make(_name(provider, base_url), rate, per_day)
+    return shared_pace(provider, base_url, rate, settings.data_dir / "locks")
+
+
+def _name(provider: str, base_url: str) -> str:
+    return f"{provider}-{zlib.crc32(base_url.encode()):08x}"
 
 
 def shared_pace(provider: str, base_url: str, rate: float, folder: Path) -> Pace:
     """The one pace of a provider at an address; `folder` holds its file, shared by every process."""
-    file = folder.absolute() / f"pace-{provider}-{zlib.crc32(base_url.encode()):08x}"
+    file = folder.absolute() / f"pace-{_name(provider, base_url)}"
     key = (str(file), rate)
     with _paces_lock:
         if key not in _paces:

@@ -31,7 +31,7 @@ from ffe_core.provider_settings import SimulatedSettings
 from ffe_core.providers.base import Fetched, Page, Provider, Record
 from ffe_core.providers.http import request_stats
 from ffe_core.providers.paging import Pages
-from ffe_core.providers.rate import shared_pace
+from ffe_core.providers.rate import pacer_of
 from ffe_core.settings import Config, Settings
 from ffe_core.timeframes import seconds
 from ffe_core.times import DAY
@@ -115,7 +115,7 @@ class SimulatedProvider(Provider):
         """
         self.check(pair, timeframe)
         if self.requests_per_second is not None:
-            await shared_pace(self.name, "", self.requests_per_second, self.settings.data_dir / "locks").wait()
+            await pacer_of(self.settings, self.name, "", self.requests_per_second).wait()
         if (counter := request_stats.get()) is not None:
             counter.requests += 1
         await asyncio.sleep(self._own.latency_seconds)

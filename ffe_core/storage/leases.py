@@ -1,24 +1,21 @@
-"""Leases of series and of tables: one OS file lock each, taken by console and command line alike, freed by death."""
+"""Leases of series and of tables: a lock each, taken by console, command line and worker alike, freed by death."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import os
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from filelock import FileLock, Timeout
-
-from ffe_core import times
 from ffe_core.errors import FFEError, SeriesHeld, StorageError, UpkeepHeld
 from ffe_core.series import Series
-from ffe_core.storage.files import make_folder, why, write_atomically
+from ffe_core.storage.files import why
+from ffe_core.storage.locks import LEASE, Locks, locks_at
+from ffe_core.threads import run_to_completion
 
-log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _PROBE_SECONDS = 0.05
 """Whoever only looks whether a series is free has its lease far shorter than this."""
@@ -27,51 +24,41 @@ _PROBE_SECONDS = 0.05
 class Lease:
     """A lock by name; `what` it is for and its `holder`, for example "run 12", are what others are told."""
 
-    def __init__(self, folder: Path, name: str, what: str, holder: str | None = None) -> None:
-        make_folder(folder, "the folder of locks")
+    def __init__(self, locks: Locks | Path, name: str, what: str, holder: str | None = None) -> None:
+        """`locks`: those of a data directory, or the folder of its file locks."""
         self.what = what
-        self._holder = holder or f"process {os.getpid()}"
-        self._lock = FileLock(folder / f"{name}.lease", thread_local=False)
-        self._note = folder / f"{name}.holder"
+        self._holder = holder or ""
+        self._locks, self._name = locks_at(locks), name
+        self._lock = self._locks.lock(LEASE, name)
 
-    def _held(self) -> FFEError:
+    def _held(self, holder: str) -> FFEError:
         raise NotImplementedError
 
     def check_free(self) -> None:
         """The error of its kind, naming the holder, if somebody has the lease now."""
-        self._take()
-        self._lock.release()
+        with _taking(self.what):
+            found = self._locks.held(LEASE, [self._name])
+        if found:
+            raise self._held(found[self._name])
 
     def acquire(self) -> Self:
         """Take the lease at once, or raise the error of its kind that names the holder."""
-        self._take()
-        note = {"holder": self._holder, "pid": os.getpid(), "since": times.iso(times.now())}
-        try:
-            # Who holds it dies with the machine: nothing of it needs to be on the disk.
-            write_atomically(self._note, json.dumps(note), is_lasting=False)
-        except OSError as error:
-            log.warning("%s is held, but who holds it cannot be noted: %s", self.what, why(error))
-        return self
-
-    def _take(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise self._held() from None
-        except OSError as error:
-            raise StorageError(f"the lease of {self.what} cannot be taken: {why(error)}") from error
+        with _taking(self.what):
+            if self._lock.take(self._holder):
+                return self
+        raise self._held(self._lock.holder())
 
     def release(self) -> None:
         """Give the lease back."""
         self._lock.release()
 
+    def check(self) -> None:
+        """LeaseLost if it was lost, or is not sure to be held and does not become so soon."""
+        self._locks.check(self._name, waits=True)
+
     def current_holder(self) -> str:
         """Who holds it, as they described themselves."""
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            return f"{note['holder']} (process {note['pid']}, since {note['since']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+        return self._lock.holder()
 
     def __enter__(self) -> Self:
         return self
@@ -85,32 +72,66 @@ class Lease:
 class SeriesLease(Lease):
     """Held for as long as a run writes a series."""
 
-    def __init__(self, folder: Path, series: Series, holder: str | None = None) -> None:
-        super().__init__(folder, series.key.replace("/", "_"), str(series), holder)
+    def __init__(self, locks: Locks | Path, series: Series, holder: str | None = None) -> None:
+        super().__init__(locks, name_of(series), str(series), holder)
         self.series = series
 
-    def _held(self) -> FFEError:
-        holder = self.current_holder()
-        return SeriesHeld(f"{self.series} is held by {holder}; wait for it to end or stop it", holder)
+    def _held(self, holder: str) -> FFEError:
+        return _series_held(self.series, holder)
 
     async def wait(self, seconds: float) -> Self:
         """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""
         deadline = time.monotonic() + max(seconds, _PROBE_SECONDS)
         while True:
             try:
-                return self.acquire()
+                return await self._acquired()
             except SeriesHeld:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise
             await asyncio.sleep(min(left, _POLL_SECONDS))
 
+    async def _acquired(self) -> Self:
+        if not self._locks.are_for_many:
+            return self.acquire()
+        try:  # a server is asked, which may take a while
+            return await run_to_completion(self.acquire)
+        except asyncio.CancelledError:
+            self.release()
+            raise
+
 
 class UpkeepLease(Lease):
     """Held while somebody does the upkeep of a table, or of the database; writers of series go on."""
 
-    def __init__(self, folder: Path, table: str, holder: str | None = None) -> None:
-        super().__init__(folder, f"upkeep_{table}", f"the upkeep of {table}", holder)
+    def __init__(self, locks: Locks | Path, table: str, holder: str | None = None) -> None:
+        super().__init__(locks, f"upkeep_{table}", f"the upkeep of {table}", holder)
 
-    def _held(self) -> FFEError:
-        return UpkeepHeld(f"{self.what} is being done by {self.current_holder()}; wait for it to end or cancel it")
+    def _held(self, holder: str) -> FFEError:
+        return UpkeepHeld(f"{self.what} is being done by {holder}; wait for it to end or cancel it")
+
+
+def check_all_free(locks: Locks, series: Iterable[Series]) -> None:
+    """SeriesHeld, naming the holder, if somebody has the lease of one of the series now."""
+    named = {name_of(one): one for one in series}
+    with _taking("some series"):
+        found = locks.held(LEASE, list(named))
+    for name, holder in found.items():
+        raise _series_held(named[name], holder)
+
+
+def name_of(series: Series) -> str:
+    """The name of a series' lease."""
+    return series.key.replace("/", "_")
+
+
+def _series_held(series: Series, holder: str) -> SeriesHeld:
+    return SeriesHeld(f"{series} is held by {holder}; wait for it to end or stop it", holder)
+
+
+@contextmanager
+def _taking(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"the lease of {what} cannot be taken: {why(error)}") from error

@@ -10,11 +10,13 @@ from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.opening import queue_of
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.leases import SeriesLease
+from ffe_core.storage.leases import SeriesLease, name_of
+from ffe_core.storage.locks import FileLocks, Locks
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.instruments import InstrumentStore
 from ffe_core.storage.state.known_series import KnownSeries
+from ffe_core.storage.state.lock_rows import locks_in
 from ffe_core.storage.state.opening import open_state, state_is_missing
 from ffe_core.storage.watermark_store import WatermarkStore
 
@@ -32,6 +34,9 @@ class Stores:
         self.watermarks = WatermarkStore(settings.data_dir / "watermarks")
         self._database = database
         self._state_is_missing = database is None and state_is_missing(settings)
+        if self._has_rows:
+            # No commit of a series once its lease was lost; the guard in the log stays the last word.
+            lake.check_writer = lambda series: self.locks.check(name_of(series), waits=True)
         settings.calendars.learn_from(lambda provider, pair: self._known(provider, pair))
         self.watermarks.follow(lake.log_changed, lambda: lake.all_marks(list(PROVIDERS)), PROVIDERS)
 
@@ -59,9 +64,31 @@ class Stores:
     def _known(self) -> KnownSeries:
         return KnownSeries(self.database)
 
+    @property
+    def _has_rows(self) -> bool:
+        """Whether a server keeps the state, and the locks with it."""
+        given = self._database
+        return self.settings.database is not None if given is None else not given.is_file
+
+    @cached_property
+    def locks(self) -> Locks:
+        """The locks that whoever works on these stores heeds. DatabaseError as `database`."""
+        return locks_in(self.database) if self._has_rows else FileLocks(self.settings.data_dir / "locks")
+
     def lease(self, series: Series, run_id: str | None = None) -> SeriesLease:
         """The lease of a series, not yet taken. StorageError if the data directory cannot be written."""
         try:
-            return SeriesLease(self.settings.data_dir / "locks", series, f"run {run_id}" if run_id else None)
+            return SeriesLease(self.locks, series, f"run {run_id}" if run_id else None)
         except OSError as error:
             raise StorageError(f"{self.settings.data_dir} cannot be written: {error}") from error
+
+    def share_pace(self) -> None:
+        """Pace requests together with all who keep their state on the same server; nothing for a file. DatabaseError
+        as `database`."""
+        if self._has_rows:
+            _ = self.database
+
+    def check_lease(self, series: Series) -> None:
+        """LeaseLost if the lease of a series that this process works on was taken over."""
+        if self._has_rows:
+            self.locks.check(name_of(series))

@@ -259,7 +259,7 @@ def start() -> None:
 
 
 def start_button(wrong: list[str], found: Preview | None) -> None:
-    if not service().leads:
+    if not service().acts:
         wrong = ["this console is a standby"]
     elif not wrong and found is not None and found.to_fetch == 0:
         wrong = ["nothing to do: " + (found.series[0].skipped or "up to date")]
@@ -280,7 +280,7 @@ def start_button(wrong: list[str], found: Preview | None) -> None:
 
 def save_popover() -> None:
     with st.popover("Save as watchlist", icon=":material/bookmark_add:"), section("The watchlists"):
-        locked = not service().leads
+        locked = not service().acts
         names = [watchlist.name for watchlist in service().watchlists.all()]
         name = st.text_input("Name", key="backfill_save_name", max_chars=60).strip()
         if name in names:

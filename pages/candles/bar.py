@@ -101,7 +101,7 @@ def _verbs(series: Series, open_: int, latest: dict[str, float], extracted: int)
         key="candles_refetch",
         on_click=_refetch,
         args=(series, open_),
-        disabled=not service().leads,
+        disabled=not service().acts,
     )
     st.button(
         "Correct it by hand",
@@ -109,7 +109,7 @@ def _verbs(series: Series, open_: int, latest: dict[str, float], extracted: int)
         key="candles_correct",
         on_click=_ask,
         args=(series, open_, latest, extracted),
-        disabled=not service().leads,
+        disabled=not service().acts,
     )
 
 

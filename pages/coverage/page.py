@@ -430,7 +430,7 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
             icon=":material/edit_note:",
             on_click=ask,
             args=("mark", targets),
-            disabled=not targets or not service().leads,
+            disabled=not targets or not service().acts,
         )
         st.caption(label if targets else "Tick gaps that are not explained.")
     if len(gaps) > len(shown):
@@ -545,7 +545,7 @@ def asked_twice(found: Sequence[SeriesCoverage]) -> None:
             key="coverage_asked_twice",
             on_click=mark_asked_twice,
             args=(series,),
-            disabled=not service().leads,
+            disabled=not service().acts,
         )
 
 
@@ -619,7 +619,7 @@ def marks_list(known: Sequence[Series]) -> None:
         icon=":material/undo:",
         on_click=ask,
         args=("unmark", ticked),
-        disabled=not ticked or not service().leads,
+        disabled=not ticked or not service().acts,
     )
     if len(states) > len(shown):
         st.caption(f"The newest {MOST_GAPS:,} of {len(states):,}.")

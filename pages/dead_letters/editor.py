@@ -320,7 +320,7 @@ def _as_chosen(drafts: Sequence[Draft]) -> Chosen:
 
 def _save(drafts: list[Draft]) -> None:
     edits = _edits(drafts)
-    locked = not service().leads or _wrong_json() is not None
+    locked = not service().acts or _wrong_json() is not None
     st.text_input("Why", key="dl_why", max_chars=500, placeholder="Optional; kept with the revision")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(

@@ -94,7 +94,7 @@ def list_view() -> None:
             type="tertiary",
             on_click=ask,
             args=("purge", {}),
-            disabled=not service().leads,
+            disabled=not service().acts,
         )
     notes()
     told()
@@ -328,7 +328,7 @@ def actions(asked: Wanted, ticked: list[Row], found: Page) -> None:
     count = len(ticked) if ticked else found.total
     scope = f"{number(count)} ticked" if ticked else "All that match" if count is None else f"All {number(count)}"
     st.markdown(f"**{scope}:**")
-    locked = not service().leads
+    locked = not service().acts
     if can_be(PENDING, asked, ticked):
         pending = frozen(asked, ticked, PENDING)
         st.button("Edit", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending,))

@@ -52,7 +52,7 @@ def draw_record(batch: DeadLetterBatch, number: int) -> None:
 
 
 def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
-    locked = not service().leads
+    locked = not service().acts
     with st.container(horizontal=True, vertical_alignment="center"):
         counted = f"Record {record.number} of {len(batch.records)}"
         st.subheader(counted, width="content", anchor=False, help="Counted from 0, as on the command line.")

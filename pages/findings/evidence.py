@@ -70,7 +70,7 @@ def _verbs(row: FindingRow) -> None:
                 type="primary",
                 on_click=_ask,
                 args=(row.id,),
-                disabled=not service().leads,
+                disabled=not service().acts,
             )
         _links(row)
 

@@ -63,7 +63,7 @@ def head() -> None:
             icon=":material/fact_check:",
             key="findings_check",
             on_click=start,
-            disabled=not service().leads or is_busy(),
+            disabled=not service().acts or is_busy(),
             help="Sets timeframes, sources and every bar's neighbours against each other. It changes no bar.",
         )
 

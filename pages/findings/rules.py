@@ -119,7 +119,7 @@ def _edge_text(value: float) -> str:
 
 
 def _buttons() -> None:
-    held = not service().leads
+    held = not service().acts
     which = st.session_state.rule_which
     with st.container(horizontal=True):
         st.button("Try it", key="rule_try", icon=":material/science:", on_click=_try)

@@ -202,7 +202,7 @@ def keep_profile() -> None:
 
 def buttons(plan: ImportPlan | None, missing: str) -> None:
     """Start, look again and keep, with what is in the way of it."""
-    if not service().leads:
+    if not service().acts:
         missing = "this console is a standby"
     elif plan is not None and plan.questions:
         missing = "answer first what is asked"

@@ -65,7 +65,7 @@ def welcome() -> None:
             type="primary",
             icon=":material/science:",
             on_click=start_simulated,
-            disabled=not service().leads,
+            disabled=not service().acts,
         )
         if st.button("Set up a real one", key="overview_real", icon=":material/download:"):
             st.switch_page("backfill/page.py", query_params=FIRST_REAL)

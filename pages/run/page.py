@@ -71,7 +71,7 @@ def origin(run: Run) -> None:
 def actions(run: Run, rows: list[RunSeries]) -> None:
     """What can be done about the run in the state it is in."""
     console, run_id = service(), run.id
-    locked = not console.leads
+    locked = not console.acts
     if run.state in (run_states.QUEUED, run_states.RUNNING):
         st.button(
             "Cancel", icon=":material/stop_circle:", key="run_cancel", on_click=ask, args=(run_id,), disabled=locked

@@ -46,7 +46,7 @@ def detail_view(schedule: Schedule) -> None:
 
 
 def head(schedule: Schedule) -> None:
-    verbs, locked = service().schedules, not service().leads
+    verbs, locked = service().schedules, not service().acts
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(plain(schedule.name), width="content", anchor=False)
         state_badge("paused" if schedule.paused else "active")

@@ -32,7 +32,7 @@ LAST = 10
 
 
 def list_view() -> None:
-    locked = not service().leads
+    locked = not service().acts
     with heading_row("Schedules"):
         st.button(
             "New schedule",
@@ -257,7 +257,7 @@ def form_view(schedule: Schedule | None) -> None:
                 icon=":material/check:",
                 on_click=save,
                 args=(schedule,),
-                disabled=bool(problems) or not service().leads,
+                disabled=bool(problems) or not service().acts,
             )
             st.button("Discard", key="sched_discard", on_click=go, kwargs={"schedule": schedule.id} if schedule else {})
             if problems:

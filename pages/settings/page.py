@@ -97,7 +97,7 @@ def webhook() -> None:
             key="settings_webhook",
             icon=":material/send:",
             on_click=send_test,
-            disabled=not address or not service().leads,
+            disabled=not address or not service().acts,
         )
 
 

@@ -45,7 +45,7 @@ def head() -> None:
             key="storage_run_now",
             type="primary",
             on_click=start,
-            disabled=not service().leads or is_busy(),
+            disabled=not service().acts or is_busy(),
             help="Makes small files few, tidies the logs and deletes what nobody needs. Backfills go on meanwhile.",
         )
 

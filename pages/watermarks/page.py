@@ -188,7 +188,7 @@ def several(rows: Sequence[Freshness]) -> None:
             icon=":material/update:",
             on_click=update,
             args=(able,),
-            disabled=not able or not service().leads,
+            disabled=not able or not service().acts,
         )
 
 
@@ -217,7 +217,7 @@ def ask(what: str, series: Series) -> None:
 def actions(row: Freshness) -> None:
     """What can be done with the chosen series."""
     console, series = service(), row.series
-    blocked = not console.leads or row.marks.watermark is None
+    blocked = not console.acts or row.marks.watermark is None
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(series.asset_pair)} {series.timeframe}** · {plain(series.provider)}")
@@ -278,7 +278,7 @@ def undo_button(series: Series) -> None:
             icon=":material/undo:",
             on_click=undo,
             args=(series, move.verb),
-            disabled=not service().leads,
+            disabled=not service().acts,
             help=f"By {plain(move.actor)} on {when(move.at, hint=False)}. Possible until something is committed.",
         )
 

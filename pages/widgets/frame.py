@@ -39,7 +39,7 @@ def service() -> ConsoleService:
 def banner() -> None:
     """Say on every page that this is a standby, and who leads; and what is amiss with the data directory."""
     console = service()
-    if not console.leads:
+    if not console.acts:
         _standby()
     if console.state_notice is not None:
         alert("warning", "The state database was made anew:", [console.state_notice])
@@ -50,7 +50,7 @@ def banner() -> None:
 def _standby() -> None:
     """Looked at again every two seconds: an open page sees that its server took over."""
     console = service()
-    if console.leads:
+    if console.acts:
         st.rerun()
     st.warning(
         f"This console is a standby: it shows everything and starts nothing. The leader is {plain(console.leader)}.",

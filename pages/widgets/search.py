@@ -107,7 +107,7 @@ def _ask_for_more(provider: str, text: str, form: str) -> None:
             icon=":material/travel_explore:",
             on_click=_ask,
             args=(provider, text, form),
-            disabled=service().instruments.catalogues.is_reading(provider) or not service().leads,
+            disabled=service().instruments.catalogues.is_reading(provider) or not service().acts,
             help="It finds more than it lists, other exchanges too. One request of the day's quota.",
         )
         answer = service().instrument_search.last(provider)
@@ -155,7 +155,7 @@ def catalogue_age(provider: str, form: str) -> None:
                 type="tertiary",
                 on_click=_read_again,
                 args=(provider,),
-                disabled=reading or not service().leads,
+                disabled=reading or not service().acts,
                 help="Ask the provider for its list of instruments now",
             )
         copy = service().instruments.catalogues.copy_of(provider)

@@ -28,13 +28,15 @@ def style() -> None:
 def head(console: ConsoleService) -> None:
     """The mark, a link to the Overview; below it the data directory, the environment, and whether this one leads."""
     st.logo(_WORDMARK, size="large", icon_image=ICON)
-    folder, leads = console.settings.data_dir, console.leads
+    folder = console.settings.data_dir
     with st.container(key="sidebar_head", gap="xsmall"):
         shown = short_path(folder)
         st.caption(plain(shown), help=plain(folder) if shown.startswith("…") else None)
         with st.container(horizontal=True, gap="xsmall"):
-            if leads:
+            if console.leads:
                 st.badge("leads", icon=":material/verified:", color="green")
+            elif console.acts:
+                st.badge("works", icon=":material/check:", color="green")
             else:
                 st.badge("standby", icon=":material/visibility:", color="orange")
             if account := environment(console):

@@ -45,6 +45,7 @@ def opened(folder: Path) -> ConsoleService:
 # --- Leader and standby
 
 
+@pytest.mark.of_a_state_file
 def test_the_second_stands_by_says_who_leads_and_takes_over_when_the_first_ends(tmp_path: Path) -> None:
     first, second = opened(tmp_path), opened(tmp_path)
     try:
@@ -62,6 +63,7 @@ def test_the_second_stands_by_says_who_leads_and_takes_over_when_the_first_ends(
 
 
 @pytest.mark.slow
+@pytest.mark.of_a_state_file
 def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Path) -> None:
     leader = start(LEAD, tmp_path)
     assert leader.stdout is not None
@@ -83,6 +85,7 @@ def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.of_a_state_file
 def test_the_leader_notices_that_another_process_died_with_its_run(tmp_path: Path) -> None:
     console = opened(tmp_path)
     try:

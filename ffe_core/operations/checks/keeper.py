@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ffe_core.check_settings import CheckSettings
 from ffe_core.errors import StorageError
 from ffe_core.operations.checks.service import Checks
-from ffe_core.threads import Worker
+from ffe_core.threads import Within, Worker
 
 _LOOK_SECONDS = 20.0
 _FIRST_SECONDS = 600.0
@@ -25,9 +25,9 @@ class CheckKeeper:
         self._ended: deque[int] = deque()
         self._worker = Worker("checks", self._step, _LOOK_SECONDS)
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._worker.start()
+    def start(self, within: Within | None = None) -> None:
+        """Begin to look, each time `within` a context that says whether this process may."""
+        self._worker.start(within)
 
     def stop(self) -> None:
         """Start nothing more."""

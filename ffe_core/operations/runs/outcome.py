@@ -6,7 +6,15 @@ from typing import Any
 
 from ffe_core.completeness import Completeness
 from ffe_core.counts import many
-from ffe_core.errors import GridChanged, PermanentError, QuotaError, RetriableError, SeriesHeld, StoreUnreachable
+from ffe_core.errors import (
+    GridChanged,
+    LeaseLost,
+    PermanentError,
+    QuotaError,
+    RetriableError,
+    SeriesHeld,
+    StoreUnreachable,
+)
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.faults import UNREACHABLE
@@ -51,8 +59,9 @@ def state_of(report: SeriesResult) -> str:
 
 
 def state_after(code: str) -> str:
-    """The state of a series that ended by an error of this code: what only waits for a server can go on as it is."""
-    return run_states.INTERRUPTED if code in GONE else run_states.FAILED
+    """The state of a series that ended by an error of this code: what only waits for a server, or was taken for dead,
+    can go on as it is."""
+    return run_states.INTERRUPTED if code in (*GONE, LeaseLost.code) else run_states.FAILED
 
 
 def next_step(report: SeriesResult) -> str | None:

@@ -21,6 +21,7 @@ from ffe_core.candles import table_name
 from ffe_core.errors import (
     FFEError,
     InputError,
+    LeaseLost,
     SeriesHeld,
     StorageError,
     WorkersLost,
@@ -41,11 +42,13 @@ from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.files import remove_left_overs
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.leases import check_all_free
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.database import Database, fenced, fenced_by
 from ffe_core.storage.state.faults import LOCKED, UNREACHABLE
 from ffe_core.storage.state.runs import NewRun, Run, RunStore
 from ffe_core.storage.waiting import waits_on
+from ffe_core.threads import Worker
 from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ _WRITE_SECONDS = 0.5
 _PATIENCE_SECONDS = 15
 """How long a run goes on while the database cannot be written for a reason that hardly passes by itself, such as a full
 disk. A lock of another program, or a server that is gone, is waited for as long as a lease."""
+_WATCH_SECONDS = 1.0
 _LATER_SECONDS = 5
 """How often the end of a run that could not be written down is tried again."""
 
@@ -83,8 +87,8 @@ class RunService:
         self.stores = self.ingester.stores
         self.lake.require_fit()
         self._engine = _engine_of(settings, self.ingester)
-        self._folder = settings.data_dir / "locks"
-        self._process_lock = ProcessLock(self._folder)
+        self.locks = self.stores.locks
+        self._process_lock = ProcessLock(self.locks)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
         self._thread.start()
@@ -96,6 +100,9 @@ class RunService:
         self._closing = False
         self.on_end: Callable[[int], object] | None = None
         """Told the number of each run that has ended, unless the service closes; it must not take long."""
+        self._watching = Worker("watching", self._watch, _WATCH_SECONDS)
+        if self.locks.are_for_many:
+            self._watching.start()
         self._lock = threading.Lock()
         self._starting = threading.Lock()
         run_log.collect()
@@ -141,18 +148,21 @@ class RunService:
         with self._lock:
             if self._closing:
                 raise StorageError("the service is shutting down; start the run again when it is back")
-            run_id = self.runs.add(replace(run, owner=self._process_lock.owner))
+            with fenced(self._process_lock.fence()):
+                run_id = self.runs.add(replace(run, owner=self._process_lock.owner))
             self._jobs[run_id] = asyncio.run_coroutine_threadsafe(self._worked(run_id, job), self._loop)
         self._jobs[run_id].add_done_callback(lambda _: self._jobs.pop(run_id, None))
         return run_id
 
     def cancel(self, run_id: int, actor: str) -> None:
         """Stop a run of this process within one page fetch; what is committed stays. One whose process is gone reads
-        "interrupted" at once. InputError if it is not active, or belongs to another process that lives."""
+        "interrupted" at once. InputError if it is not active, or belongs to another process that lives and keeps its
+        locks in files: where a server keeps them, that process is told."""
         run = self._existing(run_id)
         if run.is_active and run.owner != self._process_lock.owner:
-            if is_alive(self._folder, run.owner):
-                raise InputError(f"{run_id} belongs to process {run.owner}; stop it there", field="run")
+            if is_alive(self.locks, run.owner):
+                self._cancel_elsewhere(run, actor)
+                return
             if run_id in self._adopt_runs_of([run.owner]):
                 self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
                 return
@@ -160,6 +170,13 @@ class RunService:
             raise InputError(f"{run_id} is {self._existing(run_id).state}, there is nothing to cancel", field="run")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
         self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
+
+    def _cancel_elsewhere(self, run: Run, actor: str) -> None:
+        """Have the live process that works on a run cancel it: it looks every second at what it is asked to stop."""
+        if not self.locks.are_for_many:
+            raise InputError(f"{run.id} belongs to process {run.owner}; stop it there", field="run")
+        self.runs.move(run.id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING)
+        self.runs.log(run.id, "info", f"cancelled by {actor}")
 
     def retry_failed(self, run_id: int, actor: str, source: str = "console") -> int:
         """A new run of just the series that failed; InputError if none did."""
@@ -196,8 +213,7 @@ class RunService:
         for item, run_id in self.working_on(series).items():
             holder = f"run {run_id}"
             raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
-        for item in series:
-            self.stores.lease(item).check_free()
+        check_all_free(self.locks, series)
 
     def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
         """Those of the series that a run works on, with its number; a run whose process is gone works on none."""
@@ -208,7 +224,7 @@ class RunService:
     def adopt_dead_runs(self) -> list[int]:
         """Mark as interrupted every run whose process is gone; returns their numbers."""
         others = self.runs.owners_of_active() - {self._process_lock.owner}
-        return self._adopt_runs_of([owner for owner in others if not is_alive(self._folder, owner)])
+        return self._adopt_runs_of([owner for owner in others if not is_alive(self.locks, owner)])
 
     def _adopt_runs_of(self, dead: Sequence[str]) -> list[int]:
         """Mark as interrupted what these owners left active. They have to be known as gone already: a run that is
@@ -230,6 +246,7 @@ class RunService:
     def close(self) -> None:
         """Interrupt what runs, wait for it, and end the event loop."""
         self.interrupt()
+        self._watching.stop()
         asyncio.run_coroutine_threadsafe(self._wound_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -239,12 +256,26 @@ class RunService:
 
     # -- inside
 
+    def _watch(self) -> None:
+        """Stop what other consoles have cancelled, and everything once others took this process for dead: it lives on
+        under the same name, and what it starts from then on is its own again."""
+        try:
+            if self._process_lock.was_lost:
+                for run_id in list(self._jobs):
+                    self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.INTERRUPTED)
+                self._process_lock.take()
+            elif self._jobs:
+                for run_id in self.runs.asked_to_stop(self._process_lock.owner):
+                    self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
+        except StorageError as error:
+            log.debug("what others ask of this process cannot be read now: %s", error)
+
     def _remove_left_overs(self, *, of_data: bool = True) -> None:
         """What writers that were killed have left is cleaned when a process begins to work; what it could not remove
         itself, when it ends. That is none `of_data` files, whose folders are many."""
         data, lake = self.settings.data_dir, Path(self.settings.lake_uri)  # none of an object store is a folder here
         tables = [lake / table_name(timeframe) for timeframe in TIMEFRAMES]
-        folders = [data / "watermarks", data / "dlq", self._folder, *(table / "_delta_log" for table in tables)]
+        folders = [data / "watermarks", data / "dlq", data / "locks", *(table / "_delta_log" for table in tables)]
         if of_data:
             folders += [part for table in tables for part in table.glob("partition_date=*/partition_asset_pair=*")]
         for folder in folders:
@@ -266,6 +297,7 @@ class RunService:
         lines, ended = RunLines(), asyncio.Event()
         run_log.current.set(lines)
         waits_on.set(self._waits_on)
+        fenced_by.set(self._process_lock.fence())
         writer = asyncio.create_task(self.keep_writing(lambda: self._write_lines(run_id, lines), ended))
         work = self._work[run_id] = asyncio.create_task(self._begun(run_id, job))
         if run_id in self._stopping:
@@ -273,7 +305,7 @@ class RunService:
         await asyncio.wait([work])
         del self._work[run_id]
         ended.set()
-        with suppress(StorageError):  # the end of the run says it
+        with suppress(StorageError, LeaseLost):  # the end of the run says it
             await writer
         await self._write_end(run_id, work)
         if self.on_end is not None and not self._closing:
@@ -284,6 +316,9 @@ class RunService:
         try:
             await self.persist(lambda: self._finish(run_id, work))
             self._stopping.pop(run_id, None)
+        except LeaseLost as error:  # whoever took this process for dead has written its end
+            self._stopping.pop(run_id, None)
+            log.warning("run %d: %s", run_id, error)
         except StorageError as error:
             self._unwritten[run_id] = redact(str(error))
             later = asyncio.create_task(self._write_end_later(run_id, work))
@@ -292,7 +327,8 @@ class RunService:
     async def _write_end_later(self, run_id: int, work: asyncio.Task[None]) -> None:
         while not self._closing:
             try:
-                await asyncio.to_thread(self._finish, run_id, work)
+                with suppress(LeaseLost):
+                    await asyncio.to_thread(self._finish, run_id, work)
             except StorageError as error:
                 log.warning("the end of run %d is still not written down: %s", run_id, error)
             else:

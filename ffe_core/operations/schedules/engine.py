@@ -29,7 +29,7 @@ from ffe_core.operations.schedules.runs import SCHEDULER, Runs
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import DueTicks, Schedule, ScheduleStore, Tick
-from ffe_core.threads import Worker
+from ffe_core.threads import Within, Worker
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 25
@@ -74,7 +74,7 @@ class Scheduler:
         self._unwritten: dict[int, Tick | None] = {}
         self._armed: int | None = None
         self._adopts_at = -math.inf
-        self._adopted = False
+        self._adopted = self._leads_anew = False
         self._worker = Worker("schedules", self._turn, poll_seconds)
         self._timer = BackgroundScheduler(
             timezone=UTC,
@@ -86,12 +86,17 @@ class Scheduler:
 
     # -- from outside
 
-    def start(self) -> None:
-        """Begin to fire; call it once, in the process that leads."""
+    def start(self, within: Within | None = None) -> None:
+        """Begin to fire, in the process that leads: at each look `within` a context that says whether it does.
+
+        Again when it leads once more: what it knew of ticks is another's to decide by now.
+        """
         if self._worker.is_stopped:
             return
-        self._timer.start()
-        self._worker.start()
+        self._leads_anew = True
+        if not self._worker.is_running:
+            self._timer.start()
+        self._worker.start(within)
 
     def stop(self) -> None:
         """Fire nothing more. What was written down and not started is started by the next leader."""
@@ -135,6 +140,9 @@ class Scheduler:
     # -- the poll
 
     def _turn(self) -> None:
+        if self._leads_anew:
+            self._leads_anew = self._adopted = False
+            self._unwritten.clear()
         # A tick whose run is not known yet would be started a second time.
         self._adopted = self._adopted or self._guarded(self.adopt)
         if self._adopted:

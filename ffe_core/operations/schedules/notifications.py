@@ -20,7 +20,7 @@ from ffe_core.redaction import redact, register
 from ffe_core.settings import Settings, variable
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.schedules import Notice, ScheduleStore
-from ffe_core.threads import Worker
+from ffe_core.threads import Within, Worker
 
 log = logging.getLogger(__name__)
 WAITS = (10.0, 60.0, 300.0, 1800.0)
@@ -49,9 +49,9 @@ class Notifier:
         """New dead letters that are worth a message."""
         return self._own.dead_letter_limit
 
-    def start(self) -> None:
-        """Begin to send, in the process that leads."""
-        self._worker.start()
+    def start(self, within: Within | None = None) -> None:
+        """Begin to send, in the process that leads: each time `within` a context that says whether it does."""
+        self._worker.start(within)
 
     def stop(self) -> None:
         """Send nothing more; what is pending is sent by the next leader."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ffe_core.errors import FFEError, InputError, UpkeepHeld
 from ffe_core.operations.upkeep.service import ITSELF, Upkeep
 from ffe_core.operations.upkeep.tables import STEPS
-from ffe_core.threads import Worker
+from ffe_core.threads import Within, Worker
 from ffe_core.times import DAY
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,9 @@ class Keeper:
         self._worker = Worker("upkeep", self._step, _LOOK_SECONDS)
         self.last_error: str | None = None
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._worker.start()
+    def start(self, within: Within | None = None) -> None:
+        """Begin to look, each time `within` a context that says whether this process may."""
+        self._worker.start(within)
 
     def stop(self) -> None:
         """Start nothing more."""

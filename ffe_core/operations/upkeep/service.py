@@ -54,7 +54,6 @@ class Upkeep:
         self._service = service
         self._audit, self._dead_letters = Audit(service.database), DeadLetters(service)
         self._settings = service.settings
-        self._folder = service.settings.data_dir / "locks"
 
     # -- verbs
 
@@ -167,7 +166,7 @@ class Upkeep:
 
     def _lease(self, row: Series, run_id: int | None = None) -> UpkeepLease:
         name = NAME if row.asset_pair == NAME else table_name(row.timeframe)
-        return UpkeepLease(self._folder, name, None if run_id is None else f"run {run_id}")
+        return UpkeepLease(self._service.locks, name, None if run_id is None else f"run {run_id}")
 
     def _is_free(self, timeframe: str) -> bool:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from deltalake import CommitProperties, DeltaTable, WriterProperties, write_delt
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ffe_core.candles import PARTITION_COLUMNS, SCHEMA, TIMESTAMP, VALUES, table_name, timeframe_of
-from ffe_core.errors import InputError, StorageError, StoreUnreachable
+from ffe_core.errors import InputError, LeaseLost, StorageError, StoreUnreachable
 from ffe_core.intervals import NONE, Times, clip_open_times
 from ffe_core.locations import lake_address, local_folder
 from ffe_core.series import Series, Watermarks
@@ -58,6 +58,8 @@ class DeltaLakeManager:
         self.storage_options = faults.bounded(self.storage_path, storage_options)
         self._snapshots = Snapshots(self.storage_options)
         self.file_ranges = FileRanges()
+        self.check_writer: Callable[[Series], object] | None = None
+        """Called before rows of a series are committed: LeaseLost if they must not be any more."""
 
     @classmethod
     def of(cls, settings: Settings) -> DeltaLakeManager:
@@ -284,7 +286,7 @@ class DeltaLakeManager:
 
         def commit() -> None:
             left = [place for place in range(len(batches)) if isinstance(outcomes.get(place), StoreUnreachable | None)]
-            found = commit_all(_BronzeTable(self, timeframe), [batches[place] for place in left])
+            found = self._commit_allowed(timeframe, [batches[place] for place in left])
             outcomes.update(zip(left, found, strict=True))
             if (gone := next((one for one in found if isinstance(one, StoreUnreachable)), None)) is not None:
                 raise gone
@@ -295,6 +297,24 @@ class DeltaLakeManager:
             if len(outcomes) < len(batches):
                 raise
         return [outcomes[place] for place in range(len(batches))]
+
+    def _commit_allowed(self, timeframe: str, batches: Sequence[Batch]) -> list[Outcome]:
+        """Commit those whose series may still be written; LeaseLost for each of the others."""
+        refused = {} if self.check_writer is None else self._refused(batches)
+        allowed = [batch for place, batch in enumerate(batches) if place not in refused]
+        outcomes = iter(commit_all(_BronzeTable(self, timeframe), allowed) if allowed else [])
+        return [refused[place] if place in refused else next(outcomes) for place in range(len(batches))]
+
+    def _refused(self, batches: Sequence[Batch]) -> dict[int, Outcome]:
+        """By their place, the batches of series whose lease was lost."""
+        found: dict[int, Outcome] = {}
+        for place, batch in enumerate(batches):
+            try:
+                assert self.check_writer is not None
+                self.check_writer(batch.series)
+            except LeaseLost as error:
+                found[place] = error
+        return found
 
     def current(
         self, series: Series, start: int, end: int, columns: Sequence[str] = VALUES, table: DeltaTable | None = None

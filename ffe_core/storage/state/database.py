@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from ffe_core.storage.state.upgrade import begin_sqlite, upgrade
 from ffe_core.storage.waiting import AGAIN_SECONDS, waits_on
 
 log = logging.getLogger(__name__)
+fenced_by: ContextVar[Callable[[sa.Connection], None] | None] = ContextVar("fenced_by", default=None)
+"""What a process holds, without which it must not write to the state of a server any more."""
 metadata = sa.MetaData()
 ID = sa.Integer().with_variant(sa.BigInteger, "postgresql")
 """The type of ids. In a SQLite file every whole number has room, and only an Integer counts by itself."""
@@ -32,6 +35,22 @@ _AT_ONCE = "REPEATABLE READ"
 """Isolation in which all queries of a transaction see one state, as they do in a SQLite file."""
 _LOCK_SECONDS = 120
 """How long another process may take to open or upgrade the same file."""
+
+
+@contextmanager
+def fenced(check: Callable[[sa.Connection], None] | None) -> Iterator[None]:
+    """Let what is written in a block be written only where this check, and any around it, does not object."""
+    checks = [one for one in (fenced_by.get(), check) if one is not None]
+
+    def all_of_them(connection: sa.Connection) -> None:
+        for one in checks:
+            one(connection)
+
+    before = fenced_by.set(all_of_them if checks else None)
+    try:
+        yield
+    finally:
+        fenced_by.reset(before)
 
 
 class Database:
@@ -43,6 +62,7 @@ class Database:
     def __init__(self, url: str | Path) -> None:
         self.writes = 0
         """Grows with every change made by this object, so that who keeps what it read knows when to read again."""
+        self._closing: list[Callable[[], object]] = []
         self.url = sqlite_url(url) if isinstance(url, Path) else sa.make_url(url)
         if isinstance(url, Path):
             _make_folder(url.parent)
@@ -70,13 +90,16 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """One transaction: committed at the end, rolled back by an exception. StorageError if it cannot be made.
 
-        It is the only one that writes from its beginning on: what it reads first stays true.
+        It is the only one that writes from its beginning on: what it reads first stays true. LeaseLost if another
+        process took over what it is about.
         """
         with (
             self._guarded(),
             self._connected(self._engine) as connection,
             connection.execution_options(ffe_writes=True).begin(),
         ):
+            if (check := fenced_by.get()) is not None and not self.is_file:
+                check(connection)
             yield connection
         self.writes += 1
 
@@ -105,8 +128,14 @@ class Database:
             # Not in a transaction, so not through SQLAlchemy's own.
             connection.connection.cursor().execute("VACUUM")
 
+    def on_close(self, end: Callable[[], object]) -> None:
+        """Have something ended before the database is closed."""
+        self._closing.append(end)
+
     def close(self) -> None:
-        """Give back every connection."""
+        """Give back every connection, and end what was made for as long as it is open."""
+        while self._closing:
+            self._closing.pop()()
         self._engine.dispose()
 
     def _connected(self, engine: sa.Engine) -> sa.Connection:

@@ -6,10 +6,12 @@ import logging
 
 from ffe_core import times
 from ffe_core.locations import local_folder
+from ffe_core.providers.rate import share_paces, unshare_paces
 from ffe_core.settings import Settings
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.known_series import KnownSeries
+from ffe_core.storage.state.pace_rows import paces_in
 from ffe_core.storage.state.places import check_places
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,8 @@ _TARGET = DATABASE_FILE
 def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
     """Open the state database, made or upgraded as need be; that it was missing is said in its audit and the log.
 
-    From then on the calendars of these settings know what it says of first and last bars.
+    From then on the calendars of these settings know what it says of first and last bars, and who keeps the state on
+    the same server is paced together.
 
     Who wrote to the lake before says with `is_missing` what `state_is_missing` said then. DatabaseError as `Database`.
     """
@@ -32,6 +35,7 @@ def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
     if not database.is_file:
         try:
             check_places(database, settings)
+            _share_paces(database, settings.database_url)
         except BaseException:
             database.close()
             raise
@@ -40,6 +44,12 @@ def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
         with Audit(database).act(_PROGRAM, MADE_ANEW, _TARGET):
             log.warning(state_notice(database, settings))
     return database
+
+
+def _share_paces(database: Database, address: str) -> None:
+    make = paces_in(database)
+    share_paces(address, make)
+    database.on_close(lambda: unshare_paces(address, make))
 
 
 def state_is_missing(settings: Settings) -> bool:

@@ -1,7 +1,7 @@
-"""Places that belong together: a state on a server knows its data directory and its lake by an id kept in both.
+"""Places that belong together: a state on a server knows its lake by an id kept in both.
 
-Two lakes on one state would each count the other's series as lost, and two data directories share neither locks nor
-dead letters. A file beside its lake needs no such guard.
+Two lakes on one state would each count the other's series as lost. A file beside its lake needs no such guard; data
+directories may be several, as locks and paces lie in the state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ffe_core.storage.state import faults
 from ffe_core.storage.state.database import Database, metadata
 
 _FILE = ".ffe-id"
-"""The name of the file with the id, in the data directory and in a lake that is a folder."""
+"""The name of the file with the id, in a lake that is a folder."""
 places = sa.Table(
     "places",
     metadata,
@@ -30,11 +30,11 @@ places = sa.Table(
     sa.Column("place", sa.String, nullable=False),
     sa.Column("noted_at", sa.Float, nullable=False),
 )
-_NAMES = {"lake": "FFE_LAKE_URI", "data directory": "FFE_DATA_DIR"}
+_NAMES = {"lake": "FFE_LAKE_URI"}
 
 
 def check_places(database: Database, settings: Settings) -> None:
-    """Note the data directory and the lake of these settings in a new state of a server.
+    """Note the lake of these settings in a new state of a server.
 
     DatabaseError if the state belongs to others; StorageError if an id cannot be read or written.
     """
@@ -55,7 +55,7 @@ def _all_known(database: Database, connection: sa.Connection, settings: Settings
     for what, place in _mine(settings).items():
         if what in noted and noted[what].mark != _mark(place):
             raise _another(database, what, place, noted[what].place)
-    return noted.keys() == _mine(settings).keys()
+    return noted.keys() >= _mine(settings).keys()
 
 
 def _noted(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
@@ -63,7 +63,7 @@ def _noted(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
 
 
 def _mine(settings: Settings) -> dict[str, str]:
-    return {"data directory": str(settings.data_dir), "lake": settings.lake_uri}
+    return {"lake": settings.lake_uri}
 
 
 def _another(database: Database, what: str, mine: str, noted: str) -> DatabaseError:

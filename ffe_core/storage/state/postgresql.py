@@ -26,6 +26,10 @@ _BEGIN_WRITE = (
     f" SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s';"
     f" SELECT pg_advisory_xact_lock({_WRITERS})"
 )
+_BEGIN_BRIEF = (
+    "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '4s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '4s'"
+)
 _CONNECT = {
     "connect_timeout": 5,
     "prepare_threshold": None,
@@ -34,7 +38,6 @@ _CONNECT = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
 }
 
 
@@ -43,12 +46,13 @@ def is_server(url: sa.URL) -> bool:
     return url.get_backend_name() == "postgresql"
 
 
-def connect(url: sa.URL, **options: Any) -> sa.Engine:
-    """An engine for a server. DatabaseError if what speaks to it is not installed."""
+def connect(url: sa.URL, *, user_timeout: int = 20_000, **options: Any) -> sa.Engine:
+    """An engine for a server, whose silence counts as its end after so many milliseconds. DatabaseError if what speaks
+    to it is not installed."""
     try:
         engine = sa.create_engine(
             url,
-            connect_args=_CONNECT,
+            connect_args=_CONNECT | {"tcp_user_timeout": user_timeout},
             isolation_level="READ COMMITTED",
             json_serializer=strict_json,  # the server checks that it is JSON, which has no NaN
             **options,
@@ -68,6 +72,11 @@ def begin(connection: sa.Connection) -> None:
     """Let whoever will write wait for the writer before, and lock out the next; for the event `begin` of an engine."""
     if connection.get_execution_options().get("ffe_writes"):
         connection.exec_driver_sql(_BEGIN_WRITE)
+
+
+def begin_brief(connection: sa.Connection) -> None:
+    """Let a transaction wait for no other for long, and none for it, beside those that write."""
+    connection.exec_driver_sql(_BEGIN_BRIEF)
 
 
 def size(connection: sa.Connection) -> int:

@@ -448,6 +448,12 @@ class RunStore:
         with self._database.read() as connection:
             return set(connection.scalars(query))
 
+    def asked_to_stop(self, owner: str) -> list[int]:
+        """The runs of a process that somebody, maybe elsewhere, has asked to be cancelled."""
+        query = sa.select(runs.c.id).where(runs.c.owner == owner, runs.c.state == CANCELLING)
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
     def active_of(self, owners: Sequence[str]) -> list[int]:
         """The active runs of some processes."""
         query = sa.select(runs.c.id).where(runs.c.owner.in_(owners), runs.c.state.in_(ACTIVE)).order_by(runs.c.id)

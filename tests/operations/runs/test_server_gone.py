@@ -62,7 +62,8 @@ def test_one_whose_console_ends_meanwhile_reads_interrupted_and_is_continued(
         poll(lambda: "It is waited for" in caplog.text, "the server to be missed")
     server.start()
     with opened(tmp_path, url) as service:
-        assert service.adopt_dead_runs() == [run_id]
+        # Its process could not say that it ended: its row says so when its time is over.
+        poll(lambda: service.adopt_dead_runs() == [run_id], "the process to count as dead")
         assert states_of(service, run_id) == ("interrupted", {"BTCUSD": "interrupted"})
         again = service.resume(run_id, "ann")
         service.wait(again, WAIT)

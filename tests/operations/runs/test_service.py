@@ -271,6 +271,7 @@ def test_a_closed_service_starts_nothing(tmp_path: Path, market: Market) -> None
         service.start(asked(), "ann")
 
 
+@pytest.mark.of_a_state_file
 def test_runs_of_a_dead_process_read_interrupted_and_those_of_a_living_one_do_not(
     tmp_path: Path, market: Market
 ) -> None:
@@ -670,6 +671,7 @@ def test_a_service_closes_though_its_database_cannot_be_written(
     assert time.monotonic() - began < run_service._PATIENCE_SECONDS
 
 
+@pytest.mark.of_a_state_file
 def test_a_folder_of_locks_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("not a folder")
     with pytest.raises(StorageError, match=r"the folder of locks .*locks cannot be made: there is a file where"):

@@ -89,7 +89,7 @@ def test_the_health_of_series_does_not_hang_on_it(service: RunService):
 
 def test_one_at_a_time_by_lease_and_no_backfill_is_held_up(service: RunService, tmp_path: Path):
     upkeep = Upkeep(service)
-    with UpkeepLease(tmp_path / "locks", TABLE, "somebody").acquire():
+    with UpkeepLease(service.locks, TABLE, "somebody").acquire():
         with pytest.raises(UpkeepHeld, match=r"raw_market_data_1h is being done by somebody"):
             upkeep.start("ann", steps=(VACUUM,))
         assert upkeep.after_runs([1]) is None
@@ -101,7 +101,7 @@ def test_one_at_a_time_by_lease_and_no_backfill_is_held_up(service: RunService, 
 def test_a_lease_that_is_taken_on_the_way_fails_the_table_alone(service: RunService, tmp_path, monkeypatch):
     upkeep = Upkeep(service)
     monkeypatch.setattr(UpkeepLease, "check_free", lambda self: None)
-    with UpkeepLease(tmp_path / "locks", TABLE, "somebody").acquire():
+    with UpkeepLease(service.locks, TABLE, "somebody").acquire():
         end = ended(service, upkeep.start("ann"))
     assert (end["1h"].state, end["1h"].error_code) == (run_states.FAILED, UpkeepHeld.code)
     assert end["console.db"].state == run_states.COMPLETE

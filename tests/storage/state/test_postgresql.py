@@ -307,13 +307,26 @@ class TestThePlaces:
             open_state(settings).close()
         assert not (tmp_path / "console.db").exists()
 
-    def test_a_second_data_directory_is_refused(self, url: str, tmp_path: Path):
+    def test_a_second_data_directory_with_a_lake_of_its_own_is_refused(self, url: str, tmp_path: Path):
         open_state(Settings.load({"data_dir": str(tmp_path / "one"), "database_url": url})).close()
         another = Settings.load({"data_dir": str(tmp_path / "two"), "database_url": url})
-        with pytest.raises(DatabaseError, match=r"belongs to the data directory .*/one, not to .*/two") as caught:
+        with pytest.raises(DatabaseError, match=r"belongs to the lake .*/one/lake, not to .*/two/lake") as caught:
             open_state(another)
         assert caught.value.code == faults.OTHER_PLACE
         assert PASSWORD not in str(caught.value)
+
+    def test_a_second_data_directory_on_the_same_lake_is_welcome(self, url: str, tmp_path: Path):
+        lake = {"lake_uri": str(tmp_path / "lake"), "database_url": url}
+        for name_ in ("one", "two", "one"):
+            open_state(Settings.load({"data_dir": str(tmp_path / name_), **lake})).close()
+
+    def test_a_state_that_noted_its_data_directory_forgets_it(self, url: str, tmp_path: Path):
+        """The release before refused a second one, which shared no locks with the first."""
+        database = Database(url)
+        with database.write() as connection:
+            connection.execute(sa.text("INSERT INTO places VALUES ('data directory', 'x', '/elsewhere', 0)"))
+        database.close()
+        open_state(Settings.load({"data_dir": str(tmp_path / "data"), "database_url": url})).close()
 
     @pytest.mark.parametrize("lake", ["elsewhere", "s3://bucket/lake"])
     def test_a_second_lake_is_refused(self, url: str, tmp_path: Path, lake: str):
