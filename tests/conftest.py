@@ -160,7 +160,7 @@ def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     store = request.getfixturevalue("object_store")
     lakes = object_store_server.Lakes(store)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in store.variables().items():
+        for name, value in {**store.variables(), **store.own_variables()}.items():
             patch.setenv(name, value)
         for module in ("ffe_core.settings", "ffe_core.storage.lake.delta_lake_manager", "ffe_core.reading.asked"):
             patch.setattr(f"{module}.lake_address", lakes.lake_address)

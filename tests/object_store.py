@@ -87,6 +87,16 @@ class Store:
         return {f"FFE_STORE__{name.upper()}": str(value).lower() if value is True else value
                 for name, value in self.settings(url).items()}  # fmt: skip
 
+    def own_variables(self) -> dict[str, str]:
+        """The same as the variables of S3's own libraries."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ALLOW_HTTP": "true",
+        }
+
     def _has_bucket(self) -> bool:
         request = urllib.request.Request(f"{self.url}/{BUCKET}", method="PUT")
         try:

@@ -118,7 +118,7 @@ def _table(
 ) -> TableStorage:
     name = table_name(timeframe)
     uri = lake.table_uri(name)
-    log = log_state(uri, snapshot.version, settings.upkeep.log_retention_hours, now)
+    log = log_state(uri, snapshot.version, settings.upkeep.log_retention_hours, now, lake.storage_options)
     gone = unused(uri, lake.storage_options, settings.upkeep.file_retention_hours)
     return TableStorage(plan_of(snapshot, name, now), log, gone, done)
 

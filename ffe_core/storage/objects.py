@@ -6,6 +6,7 @@ looks whether what is there is its own. So each verb comes to the same however o
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,7 +56,9 @@ class Objects:
         from obstore.store import from_url
 
         given = {name.lower(): value for name, value in self._options.items()}
-        given["allow_http"] = given.pop("aws_allow_http", given.get("allow_http", "false"))
+        # Options of the client that are given here put out those of the environment, of which this is one.
+        allowed = given.pop("aws_allow_http", os.environ.get("AWS_ALLOW_HTTP", "false"))
+        given.setdefault("allow_http", allowed)
         retries = {name: _number(given.pop(name)) for name in _RETRIES if name in given}
         client = {name: _flag(given.pop(name)) for name in _OF_CLIENTS if name in given}
         made: Any = from_url  # its types name each option of each store
@@ -203,7 +206,7 @@ def _object(found: Any) -> Object:
 
 
 def _flag(text: str) -> Any:
-    return text == "true" if text in ("true", "false") else text
+    return text.lower() == "true" if text.lower() in ("true", "false") else text
 
 
 def _number(text: str) -> Any:

@@ -20,6 +20,7 @@ from ffe_core.storage.state.database import Database
 from tests.ingestion.fakes import HOUR, START
 from tests.operations.harness import Market, asked, done, opened
 
+pytestmark = pytest.mark.both_stores
 BTC = Series("BTCUSD", "1h", "coinbase")
 OPEN = START + 2 * HOUR
 BETTER = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 3.0}

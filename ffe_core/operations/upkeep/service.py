@@ -160,7 +160,9 @@ class Upkeep:
         uri = self._service.lake.table_uri(table_name(timeframe))
         return bool(
             plan_of(snapshot, table_name(timeframe), now).merges
-            or log_state(uri, snapshot.version, kept.log_retention_hours, now).expired
+            or log_state(
+                uri, snapshot.version, kept.log_retention_hours, now, self._service.lake.storage_options
+            ).expired
             or unused(uri, self._service.lake.storage_options, kept.file_retention_hours).paths
         )
 

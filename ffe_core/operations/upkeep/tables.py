@@ -84,7 +84,9 @@ class TableUpkeep:
         """A checkpoint where an open would read commits one by one, and old entries gone."""
         self.progress("tidying the log", 0, 1)
         snapshot = self.lake.snapshot(self.table)
-        state = log_state(self._uri, snapshot.version if snapshot else 0, self._log_hours)
+        state = log_state(
+            self._uri, snapshot.version if snapshot else 0, self._log_hours, options=self.lake.storage_options
+        )
         if state.since_checkpoint != 0:
             checkpoint(self._uri, self.lake.storage_options)
         self.result["log_entries_deleted"] = clean_up(self._uri, self.lake.storage_options, self._log_hours)

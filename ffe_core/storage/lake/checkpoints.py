@@ -74,12 +74,13 @@ def _set_aside(folder: Path) -> bool:
     return True
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint can be read to its end."""
+def is_whole(checkpoint: Path | bytes) -> bool:
+    """Whether a checkpoint, by its path or its content, can be read to its end."""
     import pyarrow.parquet as pq  # not at the top: only damage needs it
 
     try:
-        pq.ParquetFile(path).read(use_threads=False)
+        source = pa.BufferReader(checkpoint) if isinstance(checkpoint, bytes) else checkpoint
+        pq.ParquetFile(source).read(use_threads=False)
     except (OSError, pa.ArrowException):
         return False
     return True

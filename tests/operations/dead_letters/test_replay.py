@@ -23,11 +23,13 @@ from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.runs import RunSeries
 from tests.ingestion.fakes import record, stored
+from tests.object_store import Store
 from tests.operations.dead_letters import replay_kills
 from tests.operations.harness import WAIT, Market, asked, done, lines_of, opened, states_of
 from tests.processes import at_once
 from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
 
+pytestmark = pytest.mark.both_stores
 SERIES = Series("BTCUSD", "1h", "coinbase")
 
 
@@ -226,6 +228,7 @@ class TestExactlyOnce:
         assert verbs.queue.read(batch_id).records[0].attempts == 1
 
     @pytest.mark.of_a_state_file
+    @pytest.mark.of_a_lake_folder
     @pytest.mark.slow
     def test_pressed_at_the_same_moment_from_two_processes(self, tmp_path: Path):
         replay_kills.prepare(tmp_path, 300)
@@ -268,9 +271,19 @@ class TestExactlyOnce:
         assert "landed_otherwise" in verbs.queue.read(batch_id).records[2].reasons
 
     @pytest.mark.of_a_state_file
+    @pytest.mark.of_a_lake_folder
     @pytest.mark.slow
     def test_killed_at_random_moments(self):
         for done_, found in replay_kills.trials(2, 200, random.Random(11)):
+            assert found == [], f"after {done_} kills"
+
+    @pytest.mark.of_a_state_file
+    @pytest.mark.of_a_lake_folder
+    @pytest.mark.slow
+    def test_killed_at_random_moments_in_an_object_store(self, object_store: Store, monkeypatch: pytest.MonkeyPatch):
+        for name in ("FFE_LAKE_URI", *object_store.variables()):
+            monkeypatch.setenv(name, "")  # what is set from here on is taken back
+        for done_, found in replay_kills.trials(3, 100, random.Random(5), object_store):
             assert found == [], f"after {done_} kills"
 
     def test_another_writer_moves_the_marks_meanwhile(

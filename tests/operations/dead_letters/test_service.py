@@ -23,6 +23,8 @@ from ffe_core.storage.state.audit import Audit
 from tests.operations.harness import Market, asked, done, opened
 from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def service(tmp_path: Path, market: Market) -> Iterator[RunService]:
@@ -216,6 +218,7 @@ class TestPurge:
         path.write_text(json.dumps(content, indent=3))
         verbs.queue._index._seen = None
 
+    @pytest.mark.of_a_lake_folder
     def test_only_what_is_finished_and_old_goes_and_an_audit_row_stays(
         self, verbs: DeadLetters, service: RunService, dlq: Path
     ):

@@ -26,6 +26,7 @@ from ffe_core.storage.state.runs import UPKEEP
 from tests.operations.harness import WAIT, Market, asked, done, kept, lines_of, opened
 from tests.operations.harness import market as market
 
+pytestmark = pytest.mark.both_stores
 PAIRS = ("BTCUSD", "ETHUSD", "SOLUSD")
 TABLE = "raw_market_data_1h"
 

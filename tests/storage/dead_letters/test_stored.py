@@ -159,6 +159,15 @@ def test_nothing_new_costs_one_request(
     assert [(method, path.rpartition("/")[2]) for method, path in store_proxy.asked] == [("HEAD", ".changed")]
 
 
+def test_keeping_a_batch_takes_seven_requests(tmp_path: Path, object_store: Store, store_proxy: Proxy) -> None:
+    machine = Machine(tmp_path, object_store, object_store.address(), store_proxy.url)
+    machine.keep(0)
+    store_proxy.asked.clear()
+    machine.keep(1)
+    assert len(store_proxy.asked) == 7
+    assert sum(method == "PUT" for method, _ in store_proxy.asked) == 2
+
+
 def test_a_look_is_not_believed_while_what_was_announced_may_come(one: Machine, other: Machine) -> None:
     other.keep(0)
     assert counts(one.queue) == (1, 1)
