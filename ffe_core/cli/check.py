@@ -29,13 +29,16 @@ def register(verbs: Any) -> None:
     _filters(parser)
     parser.add_argument("--as-known-at", metavar="TIME", help="check what was known then; nothing of it goes on record")
     parser.set_defaults(run=run)
-    acts = parser.add_subparsers(metavar="list|accept|reopen|kinds|rules|try|save|forget", parser_class=type(parser))
+    acts = parser.add_subparsers(
+        metavar="list|accept|reopen|compare|kinds|rules|try|save|forget", parser_class=type(parser)
+    )
     shown = acts.add_parser("list", help="findings on record", description="Findings on record, checking nothing.")
     _filters(shown, default=argparse.SUPPRESS)
     shown.add_argument("--state", type=names, default=["open"], metavar="A,B", help="open, accepted, gone")
     shown.set_defaults(run=_list)
     _decision(acts, "accept", "accept findings until their bars change", needs_reason=True)
     _decision(acts, "reopen", "open accepted findings again", needs_reason=False)
+    _compare_verb(acts)
     kinds = acts.add_parser("kinds", help="what is looked for", description="Every check and what it looks for.")
     add_json(kinds)
     kinds.set_defaults(run=_kinds)
@@ -209,6 +212,15 @@ def document(row: FindingRow | Finding) -> dict[str, Any]:
         "by": getattr(row, "actor", None),
     }
     return found
+
+
+def _compare_verb(acts: Any) -> None:
+    does = "what differs between two series, or a series and finer bars"
+    parser = acts.add_parser("compare", help=does, description=f"Print {does}. Exit 1 when a bar differs.")
+    parser.add_argument("series", nargs=2, metavar="SERIES", help="for example EURUSD/1h/oanda EURUSD/15m/oanda")
+    parser.add_argument("--as-known-at", metavar="TIME", help="as known then")
+    add_json(parser)
+    parser.set_defaults(run=later("check_compare", "compare"))
 
 
 def _rule_verbs(acts: Any) -> None:

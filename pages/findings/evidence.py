@@ -18,6 +18,7 @@ from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.storage.state.findings import ACCEPTED, GONE, FindingRow
+from ffe_core.times import DAY
 from pages.findings.chart import figure
 from pages.widgets import actor, many, number, plain, section, service, when
 from pages.widgets.dialogs import answered, dialog, unanswered
@@ -84,8 +85,10 @@ def _links(row: FindingRow) -> None:
         icon=":material/candlestick_chart:",
         query_params=_query(one, first, last),
     )
-    if row.kind == "session_edge":
-        shown = {"provider": one.provider, "timeframe": one.timeframe}
+    gappy = {"session_edge": one, "lost_parts": row.other_series}.get(row.kind)
+    if gappy is not None:
+        shown = {"provider": gappy.provider, "timeframe": gappy.timeframe, "pair": gappy.asset_pair}
+        shown["at"] = str(row.start - row.start % DAY)
         st.page_link("coverage/page.py", label="Mark as explained", icon=":material/grid_on:", query_params=shown)
     for series in (one, *((row.other_series,) if row.other_series else ())):
         if not series.provider.startswith("files:"):
@@ -122,10 +125,11 @@ def _refetch(series: Series, start: int, end: int) -> dict[str, str]:
 
 def _bars(row: FindingRow, found: Sequence[Side]) -> None:
     """The bars of the finding with a neighbour before and after, both sides beside each other."""
-    step = row.series.step
     tables = [dict(zip(epochs(side.bars["timestamp"]).tolist(), side.bars.to_pylist(), strict=True)) for side in found]
-    within = (at for at in tables[0] if row.start - step <= at < row.end + step)
-    opens = _nearest(sorted(within), int(row.evidence.get("at", row.start)))
+    every = sorted(tables[0])
+    # The neighbours are the bars beside it, however long the market was closed.
+    within = every[max(0, bisect_left(every, row.start) - 1) : bisect_left(every, row.end) + 1]
+    opens = _nearest(within, int(row.evidence.get("at", row.start)))
     prices = [service().formats.of(side.series) for side in found]
     rows = [_line(at, row, tables, prices) for at in opens]
     if rows:

@@ -11,6 +11,7 @@ import pytest
 
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from tests.checks import faults
+from tests.checks.markets import coarser
 from tests.checks.test_engine import minutes, put
 from tests.cli.test_backfill import run
 
@@ -118,3 +119,25 @@ def test_a_rule_is_kept_off(folder: Path) -> None:
     assert run(folder, "check", "--kind", "rule:range").returncode == 2
     printed(folder, *words, status=0)
     assert len(printed(folder, "check", "--kind", "rule:range", status=1)["findings"]) == 1
+
+
+def test_two_series_are_compared_as_a_table_and_a_document(folder: Path) -> None:
+    coarse = coarser(minutes(3), "1h")
+    put(DeltaLakeManager(folder / "lake"), coarse)  # the spike is in the minutes alone
+    words = ["check", "compare", "BTCUSD/1h", "btc-usd/1m"]
+    found = printed(folder, *words, status=1)
+    assert (found["series"], found["other"]) == ("BTCUSD/1h/coinbase", "BTCUSD/1m/coinbase")
+    assert (found["compared"], found["different"], found["only_there"]) == (72, 1, 0)
+    told = run(folder, *words).stdout
+    assert "72 bars compared: 1 differ by more than half a tick" in told
+    assert "column  bars" in told
+    assert printed(folder, "check", "list", status=0)["findings"] == [], "nothing goes on record"
+    then = run(folder, *words, "--as-known-at", "2000-01-01T00:00:00Z")
+    assert (then.returncode, "no bar in common" in then.stdout) == (0, True)
+    for wrong, said in (
+        (["BTCUSD", "BTCUSD/1m"], "series: 'BTCUSD' may be BTCUSD/1h/coinbase, BTCUSD/1m/coinbase; name one"),
+        (["BTCUSD/1m", "BTCUSD/1m"], "is compared with itself"),
+        (["NOPE", "BTCUSD/1m"], "series: 'NOPE' is not stored"),
+    ):
+        done = run(folder, "check", "compare", *wrong)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr

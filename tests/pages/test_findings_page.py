@@ -22,6 +22,7 @@ from tests.checks.test_engine import put
 from tests.pages.conftest import Open, words
 
 BTC = Series("BTCUSD", "1h", "coinbase")
+EURO = Series("EURUSD", "1h", "oanda")
 MONDAY = 1_704_067_200
 
 
@@ -292,3 +293,39 @@ def test_bounds_that_would_dead_letter_much_ask_first(console: ConsoleService, o
     at.checkbox(key="rule_meant").check().run()
     at.button(key="rule_save").click().run()
     assert console.checks.rules.all()[0].dead_letters
+
+
+def test_neighbours_are_the_bars_beside_it_however_long_the_market_was_closed(
+    console: ConsoleService, open_page: Open
+) -> None:
+    made = markets.market(np.random.default_rng(5), replace(EURO, timeframe="1d"), MONDAY, 400, 1.1, 5, 0.006, 900.0)
+    weekday = (made.open_times // 86_400 + 3) % 7  # Monday is 0
+    made = replace(
+        made,
+        open_times=made.open_times[weekday < 5],
+        columns={name: column[weekday < 5] for name, column in made.columns.items()},
+    )
+    place = int(np.flatnonzero(weekday[weekday < 5] == 0)[20])
+    made.columns["low"][place] *= 0.5
+    put(console.lake, made)
+    check(console)
+    [row] = console.checks.findings.find(kinds=["spike"])
+    table = next(one.value for one in open_page("findings", id=str(row.id)).dataframe if "" in one.value)
+    days = [np.datetime64(int(made.open_times[at]), "s").astype("datetime64[D]") for at in range(place - 1, place + 2)]
+    assert [text[:10] for text in table["Bar (UTC)"]] == [str(day) for day in days]
+
+
+def test_missing_bars_are_marked_where_they_are(console: ConsoleService, open_page: Open) -> None:
+    fine = market()
+    coarse = markets.coarser(fine, "4h")
+    lost = int(np.argmax(fine.columns["high"][400:404])) + 400
+    kept = np.arange(len(fine.open_times)) != lost
+    put(console.lake, coarse)
+    columns = {name: column[kept] for name, column in fine.columns.items()}
+    put(console.lake, replace(fine, open_times=fine.open_times[kept], columns=columns))
+    check(console)
+    [row] = console.checks.findings.find(kinds=["lost_parts"])
+    page = open_page("findings", id=str(row.id))
+    [link] = [one.proto for one in page.get("page_link") if one.proto.label == "Mark as explained"]
+    day = row.start - row.start % 86_400
+    assert link.query_string == f"provider=coinbase&timeframe=1h&pair=BTCUSD&at={day}"

@@ -43,9 +43,9 @@ def finer(bars: Bars) -> Bars | None:
     return max(found, key=lambda other: other.series.step, default=None)
 
 
-def parts_of(bars: Bars) -> Parts | None:
-    """The parts of each bar out of the next finer series; None without one."""
-    fine = finer(bars)
+def parts_of(bars: Bars, fine: Bars | None = None) -> Parts | None:
+    """The parts of each bar out of the next finer series, or out of the one that is given; None without one."""
+    fine = finer(bars) if fine is None else fine
     if fine is None or len(bars) == 0:
         return None
     owner = np.searchsorted(bars.open_times, fine.open_times, side="right") - 1
@@ -121,7 +121,7 @@ def _expected(bars: Bars, fine: Bars, places: Ints) -> Ints:
     starts = bars.open_times[places]
     ends = starts + bars.series.step
     try:
-        wanted = ExpectedBars.of(bars.calendar, fine.series.timeframe, int(starts[0]), int(ends[-1]))
+        wanted = ExpectedBars.of(fine.calendar, fine.series.timeframe, int(starts[0]), int(ends[-1]))
     except CalendarHorizonError:
         return np.full(len(places), bars.series.step // fine.series.step)
     return wanted.rank(ends) - wanted.rank(starts)

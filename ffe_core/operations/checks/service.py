@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ffe_core.candles import VALUES
+from ffe_core.checks.compare import Comparison, compare
 from ffe_core.checks.engine import check_pair
 from ffe_core.checks.known_splits import known_splits
 from ffe_core.checks.model import NOTICE, Check
@@ -87,6 +88,10 @@ class Checks:
             raise InputError(f"{unknown[0]!r} is unknown; there is {known}", field="kind")
         built_in = [kind for kind in kinds if not kind.startswith(PREFIX)]
         return [*(chosen(built_in) if built_in else []), *(own[kind] for kind in kinds if kind in own)]
+
+    def compare(self, one: Series, other: Series, as_known_at: Moment | None = None) -> Comparison:
+        """What two stored series have in common, and what differs; nothing goes on record. Errors as `compare`."""
+        return compare(self._service.lake, one, other, self._around(), as_known_at)
 
     def try_rule(self, rule: Rule) -> Trial:
         """What a rule would find in what is stored; nothing goes on record. InputError for one that cannot be."""
