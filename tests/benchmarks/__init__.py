@@ -11,6 +11,7 @@ python -m tests.benchmarks.answer_memory   peak memory of hostile answers, again
 python -m tests.benchmarks.request_rate    requests a second against a slow exchange, as a share of the allowed rate
 python -m tests.benchmarks.coverage        coverage of a hundred pairs, against reading the timestamps of the same files
 python -m tests.benchmarks.scale           coverage and the Overview of a thousand series, a hundred of them of 1m
+python -m tests.benchmarks.many_series     pages with ten thousand series against a hundred; PostgreSQL against a file
 python -m tests.benchmarks.checks          all checks over years of series against reading their columns once
 python -m tests.benchmarks.aged            a commit after ten thousand with upkeep, against one on a fresh table
 python -m tests.benchmarks.small_commits   a one-bar commit with its share of upkeep, against release 0.1.0
