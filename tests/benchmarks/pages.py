@@ -1,22 +1,29 @@
 """How long does each page take, cold against a bare Streamlit page, and warm against the build of release 0.1.0?
 
-Cold: a fresh browser profile each, from a server that has had visitors before, in turns with the bare page. Warm: a
-click in the sidebar of an open session, in turns with the same click in the other build.
+20 hourly pairs of a year, and a run of two more with dead letters, made by each build for itself. Cold: a fresh browser
+profile each, from a server that has had visitors before, in turns with the bare page, which is a Streamlit script with
+one dataframe of as many rows. Warm: a click in the sidebar of an open session, in turns with the same click in the
+other build, which comes out of this repository's history. Each ends with the last change of the page.
 """
 
 from __future__ import annotations
 
+import shutil
 import statistics
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
-from tests.benchmarks.harness import Numbers
-from tests.benchmarks.tick import build
+from tests.benchmarks.harness import TREE, Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.benchmarks.tick import build, released
 from tests.benchmarks.watch import drawn, until_drawn, watched
 from tests.browser.driver import Server, Visitor, chromium, chromium_path, settled
 
-COLD, WARM = 5, 5
+GOAL_COLD, GOAL_WARM = 1.25, 0.7
+_MODULE = "tests.benchmarks.pages"
+_PAIRS, _BARS = 20, 365 * 24
 _BEGIN, _DAYS = 1_704_067_200, 30
 PAGES = (
     "/",
@@ -37,6 +44,7 @@ PAGES = (
 CHANGES = ("backfill", "runs", "schedules", "watermarks", "coverage", "candles", "dead_letters", "restatements")
 """Pages that both builds have, in the order of the clicks."""
 BUILDS = ("now", "0.1.0")
+_OF_ALL = tuple(f"all, {name}" for name in BUILDS)
 _NOTE = """link => link.addEventListener(
     'click', () => { timed.from = performance.now() }, {once: true, capture: true})"""
 
@@ -54,22 +62,36 @@ def fill_run(folder: Path) -> Numbers:
     return {"run": run_id}
 
 
-def measure_cold(folder: Path, script: Path) -> Numbers:
-    """Milliseconds of the bare page, named "bare", and of every page, named by its address; medians."""
+def measure(options: Options) -> Numbers:
+    """One side in this process."""
+    folder = Path(options["folder"])
+    match options["what"]:
+        case "run":
+            return fill_run(folder)
+        case "cold":
+            return measure_cold(folder, Path(options["bare"]), options["rounds"])
+        case _:
+            return measure_warm(folder, Path(options["former"]), Path(options["tree"]), options["rounds"])
+
+
+def measure_cold(folder: Path, script: Path, rounds: int) -> Numbers:
+    """Milliseconds of the bare page ("bare") and of every page (by its address), and the ratio of each to the bare page
+    that was loaded just before it ("PAGE / bare"); medians."""
     path = chromium_path()
     assert path, "no Chromium: install it or set FFE_CHROMIUM"
     with _started(Server(folder / "nothing", script=str(script)), Server(folder)) as servers, chromium(path) as browser:
         bare, console = servers
-        found: dict[str, list[float]] = {"bare": [], **{page: [] for page in PAGES}}
-        for _ in range(1 + COLD):
-            for place, page in enumerate(PAGES):
-                if place % 3 == 0:
-                    found["bare"].append(drawn(browser, bare, "/"))
-                found[page].append(drawn(browser, console, page))
-        return {page: statistics.median(ms[len(ms) // (1 + COLD) :]) for page, ms in found.items()}
+        found: dict[str, list[tuple[float, float]]] = {page: [] for page in PAGES}
+        for number in range(1 + rounds):
+            for page in PAGES:
+                pair = drawn(browser, bare, "/"), drawn(browser, console, page)
+                found[page] += [pair] if number else []
+        taken = {page: statistics.median(ms for _, ms in pairs) for page, pairs in found.items()}
+        ratios = {f"{page} / bare": statistics.median(ms / base for base, ms in found[page]) for page in PAGES}
+        return {**taken, **ratios, "bare": statistics.median(base for pairs in found.values() for base, _ in pairs)}
 
 
-def measure_warm(folder: Path, former: Path, tree: Path) -> Numbers:
+def measure_warm(folder: Path, former: Path, tree: Path, rounds: int) -> Numbers:
     """Milliseconds of a page change now and in release 0.1.0, whose files are in `tree`; medians."""
     path = chromium_path()
     assert path, "no Chromium: install it or set FFE_CHROMIUM"
@@ -77,7 +99,7 @@ def measure_warm(folder: Path, former: Path, tree: Path) -> Numbers:
     with _started(Server(folder), old) as servers, chromium(path) as browser:
         found: dict[str, list[float]] = {}
         visitors = [watched(browser, server).open() for server in servers]
-        for _ in range(1 + WARM):
+        for _ in range(1 + rounds):
             for page in CHANGES:
                 for name, visitor in zip(BUILDS, visitors, strict=True):
                     found.setdefault(f"{page}, {name}", []).append(_changed(visitor, page))
@@ -101,3 +123,61 @@ def _started(*servers: Server) -> Iterator[tuple[Server, ...]]:
             stack.callback(server.stop)
             server.start()
         yield servers
+
+
+def _filled(folder: Path) -> dict[str, Options]:
+    """Both builds' data, what the former is made of, and the bare page; the sides that measure them."""
+    # Not above: in the former build's process these names are not there.
+    from tests.benchmarks.bare import bare_page
+    from tests.benchmarks.console import fill_lake
+
+    now, former, tree = folder / "now", folder / "former", folder / "tree"
+    tree.mkdir()
+    released(tree, "app.py", "ffe_core", "pages", ".streamlit")
+    fill_lake(now, _PAIRS, _BARS)
+    shutil.copytree(now, former, ignore=shutil.ignore_patterns("console.db*", "watermarks"))
+    for data, more in ((now, {}), (former, {TREE: str(tree)})):
+        sample(_MODULE, {"run": {"what": "run", "folder": str(data), **more}}, 1)
+    bare = bare_page(folder / "bare.py", _PAIRS + 2)
+    warm = {"what": "warm", "folder": str(now), "former": str(former), "tree": str(tree)}
+    return {"cold": {"what": "cold", "folder": str(now), "bare": str(bare)}, "warm": warm}
+
+
+def compare(size: int, repetitions: int) -> Verdict:
+    """Each page `size` times in each of the processes."""
+    with tempfile.TemporaryDirectory() as name:
+        sides = {side: {**options, "rounds": size} for side, options in _filled(Path(name)).items()}
+        found = sample(_MODULE, sides, repetitions)
+    cold, warm = found["cold"], found["warm"]
+    table = [["page", "cold, ms", "/ bare", "each", "warm, ms", "0.1.0, ms", "ratio", "each"]]
+    table.append(["bare", f"{median(cold, 'bare'):,.0f}", *[""] * 6])
+    table += [_row(page, cold, warm) for page in PAGES]
+    ratios = [Ratio(f"cold load of {page} / bare page", median(cold, f"{page} / bare"), GOAL_COLD) for page in PAGES]
+    change = Ratio(
+        "change to another page in an open session / release 0.1.0", _ratio(warm, _OF_ALL[0], _OF_ALL[1]), GOAL_WARM
+    )
+    return Verdict(f"Pages, medians of {size} loads and changes a process", table, [*ratios, change])
+
+
+def _row(page: str, cold: Sequence[Numbers], warm: Sequence[Numbers]) -> list[str]:
+    over = f"{page} / bare"
+    row = [page, f"{median(cold, page):,.0f}", f"{median(cold, over):.2f}", spread(cold, over, 2)]
+    names = [f"{page.strip('/')}, {name}" for name in BUILDS]
+    if names[0] not in warm[0]:
+        return [*row, "", "", "", ""]
+    each = [{"ratio": numbers[names[0]] / numbers[names[1]]} for numbers in warm]
+    taken = [f"{median(warm, name):,.0f}" for name in names]
+    return [*row, *taken, f"{_ratio(warm, names[0], names[1]):.2f}", spread(each, "ratio", 2)]
+
+
+def _ratio(found: Sequence[Numbers], what: str, over: str) -> float:
+    return median(found, what) / median(found, over)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The command line; ends the process."""
+    run(__doc__, measure, compare, arguments, full=(3, 3), quick=(1, 1))
+
+
+if __name__ == "__main__":
+    main()
