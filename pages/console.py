@@ -8,7 +8,7 @@ from pages.widgets.frame import banner, service
 from pages.widgets.palette import palette
 from pages.widgets.sidebar import ICON, counted, head, named, style, waiting
 from pages.widgets.travel import follow
-from pages.widgets.url import bound_address
+from pages.widgets.url import as_left, bound_address
 
 st.set_page_config(page_title="FFE console", page_icon=ICON, layout="wide")
 style()
@@ -128,4 +128,5 @@ st.set_page_config(page_title=f"{named(page)} · FFE console")
 banner()
 bound_address()
 follow(page.url_path or "overview")
+as_left(page.url_path or "overview")
 page.run()

@@ -31,6 +31,7 @@ from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
 from pages.candles.download import file_label
 from pages.candles.gaps import GAPS, MOST_SHADES
+from pages.candles.keys import free_keys
 from pages.candles.live import chart_first, draw, draws_live, label, prices_of, shown_by_hand, words_of
 from pages.candles.tools import tool_files
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
@@ -104,11 +105,12 @@ def choose(known: list[SeriesSummary]) -> SeriesSummary | None:
     options = [item.series for item in known]
     if st.session_state.get("candles_series") not in options:
         asked = asked_for()
-        wanted = asked_series(known, asked) if asked else options[0]
+        last = st.session_state.get("_candles_last")
+        wanted = asked_series(known, asked) if asked else last if last in options else options[0]
         if wanted is None:
             return None
         st.session_state.candles_series = wanted
-    chosen = st.session_state.candles_series
+    chosen = st.session_state._candles_last = st.session_state.candles_series
     return next(item for item in known if item.series == chosen)
 
 
@@ -263,6 +265,7 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             args=(item.last + item.series.step,),
             wrap=True,
         )
+        free_keys()
         press("fit_width", "all", "Everything there is", "A", lambda: show(*whole(item)))
         press("chevron_left", "prev", "Earlier", "Left", lambda: step_by(-1))
         press("chevron_right", "next", "Later", "Right", lambda: step_by(1))

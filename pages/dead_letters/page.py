@@ -11,6 +11,7 @@ from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.storage.dead_letters.file import DISCARDED, PARTLY_REPLAYED, PENDING
 from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
 from ffe_core.storage.dead_letters.search import Group, Page, Row, Wanted
+from pages.dead_letters.addresses import as_address, listed_rows
 from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
 from pages.dead_letters.editor import MOST, editor, forget
 from pages.dead_letters.record import draw_record
@@ -331,7 +332,9 @@ def actions(asked: Wanted, ticked: list[Row], found: Page) -> None:
     locked = not service().acts
     if can_be(PENDING, asked, ticked):
         pending = frozen(asked, ticked, PENDING)
-        st.button("Edit", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending,))
+        st.button(
+            "Edit", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending, bool(ticked))
+        )
         for label, icon, dialog in PENDING_ACTIONS:
             st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, pending), disabled=locked)
     if can_be(DISCARDED, asked, ticked):
@@ -409,19 +412,35 @@ def quarantined() -> None:
 # -- many at once
 
 
-def work(chosen: Callable[[], Chosen]) -> None:
-    """Go to the editor with a list that is frozen now; why there is none is told on the page."""
+def work(chosen: Callable[[], Chosen], ticked: bool) -> None:
+    """Go to the editor with a list that is frozen now; why there is none is told on the page.
+
+    Ticked rows are named in the address, all that match by their filters, so that it can be sent on.
+    """
     with refusable():
         frozen = chosen()
         forget()
-        st.session_state.dl_work = frozen
-        keep_in_url(view="mend")
+        rows = as_address(frozen) if ticked else None
+        st.session_state.dl_work = rows, frozen
+        keep_in_url(view="mend", rows=rows)
+
+
+def work_list() -> Chosen:
+    """The list to edit: the one that was frozen, else, for who came by its address, what that names."""
+    rows = st.query_params.get("rows")
+    if st.session_state.get("dl_work", ("", {}))[0] != rows:
+        none: Chosen = {}
+        named = from_url("rows", listed_rows, none) if rows else frozen(wanted(), [], PENDING)()
+        st.session_state.dl_work = rows, named
+    chosen: Chosen = st.session_state.dl_work[1]
+    return chosen
 
 
 def work_view() -> None:
-    chosen: Chosen | None = st.session_state.get("dl_work")
+    chosen = work_list()
     with st.container(horizontal=True, vertical_alignment="center"):
         back()
+    notes()
     told()
     if not chosen:
         st.info("The list of records to edit is gone; choose them again.", icon=":material/checklist:")
@@ -444,7 +463,7 @@ def back() -> None:
 
 def leave() -> None:
     forget()
-    keep_in_url(view=None, entry=None, record=None, place=None)
+    keep_in_url(view=None, rows=None, entry=None, record=None, place=None)
 
 
 # -- one record

@@ -13,6 +13,9 @@ from ffe_core.errors import InputError
 Value = TypeVar("Value")
 _NOTES = "_url_notes"
 _ADDRESS = "_url_address"
+_PAGE, _LEFT = "_url_page", "_url_left"
+_OF_ONE_LOOK = {"entry", "record", "place", "rows", "schedule", "edit", "new", "id"}
+"""Parameters that name one thing to look at, and not how a page is filtered or filled in."""
 _LATE_SECONDS = 3.0
 _MOST_SHOWN = 12
 _LONGEST = 80
@@ -34,6 +37,25 @@ def arrived(widget: str) -> bool:
     if is_new:
         st.session_state[_ADDRESS] = here, None, 0.0
     return is_new
+
+
+def as_left(page: str) -> None:
+    """Called by the frame before a page is drawn: who comes by its name alone finds it as it was left in this tab.
+
+    Forms, filters and the chosen series are parameters of the address, so these are what is kept.
+    """
+    state = st.session_state
+    if state.get(_PAGE) != page:
+        state[_PAGE] = page
+        if not st.query_params and (left := state.setdefault(_LEFT, {}).get(page)):
+            st.query_params.from_dict(left)
+    _remember()
+
+
+def _remember() -> None:
+    here = {name: text for name, text in st.query_params.items() if name not in _OF_ONE_LOOK and text != "mend"}
+    if (page := st.session_state.get(_PAGE)) is not None:
+        st.session_state.setdefault(_LEFT, {})[page] = here
 
 
 def from_url(name: str, read: Callable[[str], Value], default: Value) -> Value:
@@ -99,6 +121,7 @@ def keep_in_url(**values: str | int | None) -> None:
     wanted = {**kept, **{name: text for name, text in texts.items() if text}}
     if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)  # at once: each change is an entry of the browser's history
+    _remember()
     if (here := _here()) != before or _ADDRESS not in st.session_state:
         st.session_state[_ADDRESS] = here, before, time.monotonic()
 
