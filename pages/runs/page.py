@@ -178,8 +178,15 @@ def row(run: RunSummary, pairs: Sequence[str], most: int) -> dict[str, Any]:
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
         "Took": duration(ended - run.started_at) if run.started_at else "–",
-        "By": run.actor if run.source in ("console", run.actor) else f"{run.actor}, {run.source}",
+        "By": by(run),
     }
+
+
+def by(run: RunSummary) -> str:
+    """Who started it, and by what if not on a page; the scheduler, upkeep and checks are what they are."""
+    if run.source in ("console", run.actor):
+        return run.actor
+    return run.source if run.source == "schedule" else f"{run.actor}, {run.source}"
 
 
 def open_selected() -> None:
@@ -230,12 +237,12 @@ def table() -> None:
                 "State": state_column(width=112),
                 "What": st.column_config.TextColumn(width=54),
                 "Provider": st.column_config.TextColumn(width=66),
-                "Pairs": st.column_config.TextColumn(width=114 if under_way else 172),
+                "Pairs": st.column_config.TextColumn(width=104 if under_way else 158),
                 "Range": st.column_config.TextColumn(width=142, help="Whole UTC days; its page has the times."),
-                "By": st.column_config.TextColumn(width=44),
+                "By": st.column_config.TextColumn(width=62),
                 "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
-                "Started": st.column_config.TextColumn(width=74),
+                "Started": st.column_config.TextColumn(width=76),
                 "Took": st.column_config.TextColumn(width=58),
             },
         )

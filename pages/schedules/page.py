@@ -76,13 +76,13 @@ def table() -> None:
             selection_mode="single-cell",
             column_config={
                 "Name": st.column_config.TextColumn(width=140),
-                "What": st.column_config.TextColumn(width=200),
+                "What": st.column_config.TextColumn(width=180),
                 "State": state_column(width=75),
                 "Last": state_column("Last", width=95),
-                f"Last {LAST}": st.column_config.TextColumn(width=130, help=LEGEND),
+                f"Last {LAST}": st.column_config.TextColumn(width=100, help=LEGEND),
                 "When": st.column_config.TextColumn(width=150),
-                "Next five, UTC": st.column_config.TextColumn(width=230),
-                "Next five, local": st.column_config.TextColumn(width=230),
+                "Next five, UTC": st.column_config.TextColumn(width=270),
+                "Next five, local": st.column_config.TextColumn(width=270),
             },
         )
         st.caption(f"{len(found):,} schedule{'' if len(found) == 1 else 's'}. Click a row to open it. {LEGEND}.")
