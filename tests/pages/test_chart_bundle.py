@@ -51,6 +51,12 @@ def test_the_bundle_asks_no_other_server() -> None:
         assert set(hosts) <= {"https://www.tradingview.com/"}
 
 
+def test_days_of_the_axis_are_written_as_everywhere_else() -> None:
+    tick = r"\$\{\w+\.getUTCDate\(\)\} \$\{\w+\[\w+\.getUTCMonth\(\)\]\}"
+    for path in (HERE / "src" / "text.js", BUNDLE):
+        assert len(re.findall(tick, path.read_text(encoding="utf-8"))) == 1  # 13 Nov, as on the coverage
+
+
 @pytest.mark.slow
 def test_the_bundle_is_what_its_sources_make(tmp_path: Path) -> None:
     """Where Node and the locked packages are at hand, in CHART_NODE_MODULES; nothing is fetched."""

@@ -64,7 +64,7 @@ export function tickText(seconds, kind, size) {
   const at = new Date(seconds * 1000)
   if (kind === 0) return String(at.getUTCFullYear())
   if (kind === 1) return MONTHS[at.getUTCMonth()]
-  const day = `${MONTHS[at.getUTCMonth()]} ${at.getUTCDate()}`
+  const day = `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}`
   if (kind === 2) return size.seconds === WEEK ? `${DAYS[at.getUTCDay()]} ${day}` : day
   return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`
 }
