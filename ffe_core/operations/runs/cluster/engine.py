@@ -93,7 +93,7 @@ class RayEngine:
 
     async def _drive(self) -> None:
         """Start the child and pass on what it says, until it ends; then nobody works on what is still watched."""
-        why = f"the process that drives the cluster at {self._address} has ended, as its head is gone"
+        why = f"the head of the cluster at {self._address} is gone; start it and the workers again"
         try:
             self._process = await self._started()
             assert self._process.stdin is not None
@@ -107,11 +107,11 @@ class RayEngine:
                 else:
                     self._pass_on(*message_)
         except OSError as error:
-            why = f"the process that drives the cluster cannot be started: {error}"
+            why = f"the process that drives the cluster cannot be started ({error}); put that right"
         finally:
             await self._ended()
             for queue in self._watched.values():
-                queue.put_nowait(WorkersLost(f"{why}; start it again, then continue the run: what is stored stays"))
+                queue.put_nowait(WorkersLost(f"{why}, then continue the run: what is stored stays"))
 
     def _pass_on(self, key: str, told: News | FFEError | None) -> None:
         if key in self._watched:

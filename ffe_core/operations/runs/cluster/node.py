@@ -44,7 +44,7 @@ class ConsoleNode:
         import ray
 
         if not _answers(self._address):
-            return f"the cluster's head at {self._address} cannot be reached"
+            return f"the cluster's head at {self._address} cannot be reached; start it, or put FFE_RAY_ADDRESS right"
         joining = ["--address", self._address, "--temp-dir", str(self.folder), "--include-log-monitor", "false"]
         self._process = subprocess.Popen(
             start_command(*joining), stdin=subprocess.DEVNULL, stdout=2, preexec_fn=_end_with_driver
@@ -61,7 +61,10 @@ class ConsoleNode:
                 time.sleep(0.5)
             else:
                 return None
-        return f"the cluster at {self._address} does not let this machine join; is RAY_AUTH_TOKEN the same there?"
+        return (
+            f"the cluster at {self._address} does not let this machine join; give RAY_AUTH_TOKEN the value that it has"
+            " there, and see logs/ray-driver.log in the data directory"
+        )
 
     def leave(self) -> None:
         """End the node, by its number."""

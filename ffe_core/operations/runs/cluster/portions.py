@@ -191,7 +191,11 @@ class Portions:
         for key, run in list(self._runs.items()):
             if not self._workers and run.waits_for_workers(self._patience, self._address):
                 del self._runs[key]
-                run.end(WorkersLost(f"no worker has joined the cluster at {self._address}; start one, then continue"))
+                run.end(
+                    WorkersLost(
+                        f"no worker has joined the cluster at {self._address}; start one, then continue the run"
+                    )
+                )
 
     def _say_all(self, text: str, level: str) -> None:
         for run in self._runs.values():
