@@ -164,6 +164,16 @@ class Objects:
 
         return patiently(ask)
 
+    def folders(self) -> set[str]:
+        """The first parts of all keys, in one request or few. StorageError."""
+        import obstore
+
+        def ask() -> set[str]:
+            with self._in_words("cannot be listed"):
+                return set(obstore.list_with_delimiter(self._store)["common_prefixes"])
+
+        return patiently(ask)
+
     def _is(self, key: str, content: bytes) -> bool:
         try:
             return self.get(key) == content

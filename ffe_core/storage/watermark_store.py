@@ -184,10 +184,9 @@ class WatermarkStore:
 
     def _heal_if_behind(self, seconds: int) -> None:
         """Heal a file older than the log; where that cannot be, it is told, and read as it is: it is only a copy."""
-        if not self._is_behind(seconds):
-            return
         try:
-            self._heal_by_log()
+            if self._is_behind(seconds):
+                self._heal_by_log()
         except StorageError as error:
             log.warning("%s is older than the lake's log and stays so: %s", self.file, error)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ from ffe_core.settings import Settings
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.appends import COMMIT_RETRIES, append
 from ffe_core.storage.lake.checkpoints import opened
+from ffe_core.storage.lake.commit_stamps import commit_stamp
 from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
 from ffe_core.storage.lake.comparison import Committed, latest
 from ffe_core.storage.lake.file_ranges import FileRanges
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 2.0
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -56,6 +60,7 @@ class DeltaLakeManager:
         if storage_options is None and not self.is_local:
             storage_options = Settings.load().store.options(self.storage_path)
         self.storage_options = faults.bounded(self.storage_path, storage_options)
+        self._looked: tuple[float, int | None] = -math.inf, None
         self._snapshots = Snapshots(self.storage_options)
         self.file_ranges = FileRanges()
         self.check_writer: Callable[[Series], object] | None = None
@@ -252,15 +257,26 @@ class DeltaLakeManager:
             )
 
     def log_changed(self) -> int | None:
-        """When the log of any Bronze table changed last, in nanoseconds since 1970, by the folders alone.
+        """When the log of any Bronze table changed last, in nanoseconds since 1970; None if there is none.
 
-        None if there is none, and for a lake that is not a local folder.
+        By the folders alone; of an object store, by its clock, up to two seconds late. StorageError.
         """
         lake = local_folder(self.storage_path)
         if lake is None:
-            return None
+            return self._store_changed()
         folders = (lake / table_name(timeframe) / "_delta_log" for timeframe in TIMEFRAMES)
         return max((at for folder in folders if (at := _changed(folder)) is not None), default=None)
+
+    def _store_changed(self) -> int | None:
+        at, changed = self._looked
+        if time.monotonic() - at > _LOOK_SECONDS:
+            there = objects_of(self.storage_path, self.storage_options).folders()
+            names = (name for name in map(table_name, TIMEFRAMES) if name in there)
+            seen = [snapshot for name in names if (snapshot := self.snapshot(name)) is not None]
+            stamps = (commit_stamp(one.uri, one.version, self.storage_options) for one in seen)
+            changed = max((stamp[1] for stamp in stamps if stamp is not None), default=None)
+            self._looked = time.monotonic(), changed
+        return changed
 
     def commit(
         self, series: Series, rows: pa.Table, before: Watermarks, after: Watermarks, note: dict[str, str] | None = None

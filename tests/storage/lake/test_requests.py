@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,8 @@ from ffe_core.settings import Settings
 from ffe_core.storage.lake.commits import Batch
 from ffe_core.storage.lake.current_rows import current_rows
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from tests.ingestion.fakes import HOUR, START, hours
+from ffe_core.storage.watermark_store import WatermarkStore
+from tests.ingestion.fakes import BTC, HOUR, START, hours
 from tests.object_store import Proxy, Store
 from tests.storage.lake.test_delta_lake_manager import rows
 
@@ -72,6 +75,30 @@ def test_what_another_machine_commits_is_seen_at_once(lake: DeltaLakeManager) ->
         grown(other, [ODD], hour)
         assert len(lake.stored_open_times(ODD, START, START + 9 * HOUR)) == hour + 1
     assert lake.marks(ODD) == other.marks(ODD) == Watermarks(START + 2 * HOUR, START)
+
+
+def test_the_readable_watermarks_of_another_machine_follow(
+    lake: DeltaLakeManager, store_proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ffe_core.storage.watermark_store._COPY_SECONDS", 0)
+    grown(lake, [BTC], 0)
+    other = DeltaLakeManager(lake.storage_path, lake.storage_options)
+    marks = WatermarkStore(tmp_path)
+    marks.follow(other.log_changed, lambda: other.all_marks(["coinbase"]), ["coinbase"])
+    assert [entry.marks.watermark for entry in marks.entries()] == [START]
+    monkeypatch.setattr("ffe_core.storage.lake.delta_lake_manager._LOOK_SECONDS", 3600)
+    asked(store_proxy)
+    marks.entries()
+    assert asked(store_proxy).total() == 0, "a look is believed for a moment"
+    monkeypatch.setattr("ffe_core.storage.lake.delta_lake_manager._LOOK_SECONDS", -1)
+    grown(lake, [BTC], 1)
+    os.utime(marks.file, (1, 1))
+    assert [entry.marks.watermark for entry in marks.entries()] == [START + HOUR]
+    asked(store_proxy)
+    other.log_changed()
+    assert asked(store_proxy).total() <= 3
+    store_proxy.is_gone = True
+    assert [entry.marks.watermark for entry in marks.entries()] == [START + HOUR], "the copy is read as it is"
 
 
 def test_a_small_data_file_is_read_with_one(lake: DeltaLakeManager, store_proxy: Proxy) -> None:
