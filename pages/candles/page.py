@@ -31,7 +31,6 @@ from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
 from pages.candles.download import file_label
 from pages.candles.gaps import GAPS, MOST_SHADES
-from pages.candles.keys import free_keys
 from pages.candles.live import chart_first, draw, draws_live, label, prices_of, shown_by_hand, words_of
 from pages.candles.tools import tool_files
 from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, plain, section, service, span, when
@@ -265,7 +264,6 @@ def controls(item: SeriesSummary, known: list[SeriesSummary]) -> None:
             args=(item.last + item.series.step,),
             wrap=True,
         )
-        free_keys()
         press("fit_width", "all", "Everything there is", "A", lambda: show(*whole(item)))
         press("chevron_left", "prev", "Earlier", "Left", lambda: step_by(-1))
         press("chevron_right", "next", "Later", "Right", lambda: step_by(1))

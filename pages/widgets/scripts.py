@@ -1,4 +1,4 @@
-"""Scripts that run before Streamlit draws anything: the palette, and one entry of history for each view."""
+"""Scripts that run before Streamlit draws anything: the palette, one entry of history for each view, keys of the chart."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def _scripts() -> tuple[Script, ...]:
     palette, style = ((_HERE / "palette" / name).read_text(encoding="utf-8") for name in ("palette.js", "dialog.css"))
     return (
         Script.of("history", (_HERE / "history.js").read_bytes()),
+        Script.of("range_keys", (_HERE / "range_keys.js").read_bytes()),
         Script.of("palette", palette.replace("STYLE", style).encode()),
     )
 

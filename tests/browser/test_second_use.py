@@ -183,3 +183,14 @@ def test_dates_of_a_narrow_coverage_do_not_lie_on_each_other(server: Server, vis
     later = sorted(boxes)[1:]  # the first names its year in a second line
     assert len(later) > 2
     assert all(left[1] <= right[0] + 1 for left, right in pairwise(later))
+
+
+def test_the_series_of_a_chart_has_a_line_of_its_own_on_a_middling_screen(server: Server, visit: Visit) -> None:
+    visitor = visit(server, "/candles?provider=simulated&pair=BTCUSD&timeframe=1h")
+    visitor.page.set_viewport_size({"width": 1024, "height": 768})
+    settled(visitor.page)
+    series, bars = (visitor.at(f"candles_{name}").bounding_box() for name in ("series", "size"))
+    assert series is not None
+    assert bars is not None
+    assert series["width"] > 400
+    assert series["y"] + series["height"] <= bars["y"] + 1

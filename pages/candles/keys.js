@@ -1,8 +1,0 @@
-// A range that was clicked would keep the arrow keys for itself; whoever came to it by the keyboard wants that.
-export default function () {
-  if (window.ffeRangeKeys) return;
-  window.ffeRangeKeys = true;
-  document.addEventListener("pointerup", (event) => {
-    if (event.target.closest?.(".st-key-candles_preset")) setTimeout(() => document.activeElement?.blur(), 50);
-  }, true);
-}
