@@ -1,4 +1,4 @@
-"""Scripts that run before Streamlit draws anything: the palette, one entry of history for each view, keys of the chart."""
+"""Scripts that run before Streamlit draws anything: the palette, entries of history, and keys of the chart."""
 
 from __future__ import annotations
 
