@@ -17,9 +17,8 @@ from starlette.routing import Route
 from ffe_core.descriptors import raise_descriptor_limit
 from ffe_core.operations import console as service
 from ffe_core.redaction import log_redacted
-from pages.ahead import loaded_ahead
 from pages.candles.download import download
-from pages.candles.routes import CHART_ROUTES
+from pages.candles.routes import CHART_ROUTES, loaded_ahead
 from pages.server.ending import Ending
 from pages.server.guard import Guard
 from pages.server.settings import let_streamlit_know, surface
@@ -56,5 +55,5 @@ app = st.App(
     "pages/console.py",
     lifespan=lifespan,
     routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES, *PALETTE_ROUTES, *SCRIPT_ROUTES],
-    middleware=[Middleware(Guard, read=surface), Middleware(Shell, scripts=addresses, ahead=loaded_ahead)],
+    middleware=[Middleware(Guard, read=surface), Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead})],
 )

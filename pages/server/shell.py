@@ -8,7 +8,7 @@ use before there is a page.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pages.server.chunks import FOLDER, needed
 
+Addresses = Callable[[], list[str]]
 _FIRST, _LAST = b"<script", b"</head>"
 """Before these stand the console's scripts, which run first, and what is loaded ahead, which comes last."""
 _OWN = "<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href }</script>"
@@ -29,11 +30,11 @@ _KEPT = (b"if-none-match", b"if-modified-since")
 class Shell:
     """ASGI middleware: puts its own lines into the head of every page that is answered.
 
-    `scripts` gives the addresses of scripts to run on every page, `ahead` those to load for a page of an address such
-    as "candles"; both relative to the console's own.
+    `scripts` gives the addresses of scripts to run on every page, `ahead` those to load for a page, by its address such
+    as "candles"; all relative to the console's own.
     """
 
-    def __init__(self, app: ASGIApp, scripts: Callable[[], list[str]], ahead: Callable[[str], list[str]]) -> None:
+    def __init__(self, app: ASGIApp, scripts: Addresses, ahead: Mapping[str, Addresses]) -> None:
         self._app, self._scripts, self._ahead = app, scripts, ahead
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +47,8 @@ class Shell:
 
     def _filled(self, body: bytes, page: str) -> bytes:
         scripts = "".join(f'<script type="module" src="./{one}"></script>' for one in self._scripts())
-        ahead = "".join(f'<link rel="modulepreload" href="./{one}">' for one in (*_of_all(), *self._ahead(page)))
+        own = self._ahead[page]() if page in self._ahead else []
+        ahead = "".join(f'<link rel="modulepreload" href="./{one}">' for one in (*_of_all(), *own))
         body = body.replace(_FIRST, f"{_OWN}{scripts}".encode() + _FIRST, 1)
         return body.replace(_LAST, ahead.encode() + _LAST, 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from pages.server.assets import Script, script_route
+from pages.widgets.assets import Script, script_route
 
 _HERE = Path(__file__).parent
 _FOLDER = "shell"

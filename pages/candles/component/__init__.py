@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.server.assets import Script
+from pages.widgets.assets import Script
 
 _HERE = Path(__file__).parent
 FOLDER = "chart"

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pages.ahead import loaded_ahead
+from pages.candles.routes import PARTS, loaded_ahead
 from pages.server import chunks
-from pages.server.assets import Script, script_route
-from pages.server.shell import Shell
+from pages.server.shell import OF_ALL, Shell
+from pages.widgets.assets import Script, script_route
 from pages.widgets.scripts import SCRIPT_ROUTES, addresses
 
 _PAGE = chunks.index()
@@ -37,7 +37,7 @@ async def _answer(request: Request) -> Response:
 
 _APP = Starlette(
     routes=[*SCRIPT_ROUTES, Route("/{name:path}", _answer, methods=["GET", "POST"])],
-    middleware=[Middleware(Shell, scripts=addresses, ahead=loaded_ahead), Middleware(GZipMiddleware)],
+    middleware=[Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead}), Middleware(GZipMiddleware)],
 )
 
 
@@ -104,8 +104,5 @@ def test_a_part_that_streamlit_does_not_know_needs_nothing() -> None:
 
 def test_streamlit_has_the_parts_that_are_loaded_ahead() -> None:
     """A new release of Streamlit may call them otherwise; then nothing is loaded ahead, and pages are slower."""
-    from pages.ahead import PARTS
-    from pages.server.shell import OF_ALL
-
-    for part in {part for parts in PARTS.values() for part in parts} | {*OF_ALL}:
+    for part in (*PARTS, *OF_ALL):
         assert chunks.needed([part]), part
