@@ -141,7 +141,7 @@ def cluster(place: Place) -> Iterator[Cluster]:
 def hosted(request: pytest.FixtureRequest, place: Place) -> Iterator[Hosted]:
     if request.param == "loop":
         settings = place.settings()
-        engine: Engine = LoopEngine(BatchDataIngester(DeltaLakeManager(settings.lake_uri), settings, place.database))
+        engine: Engine = LoopEngine(BatchDataIngester(DeltaLakeManager.of(settings), settings, place.database))
     else:
         engine = ray_engine(place, request.getfixturevalue("cluster"))
     with in_a_loop(engine) as made:
@@ -216,7 +216,7 @@ def test_files_are_imported_where_their_series_are_worked_off(hosted: Hosted, pl
 
 def test_a_series_that_another_holds_says_so(hosted: Hosted, place: Place) -> None:
     pair = new_pair()
-    stores = BatchDataIngester(DeltaLakeManager(place.settings().lake_uri), place.settings(), place.database).stores
+    stores = BatchDataIngester(DeltaLakeManager.of(place.settings()), place.settings(), place.database).stores
     with stores.lease(Series(pair, "1h", "simulated"), "99").acquire():
         rows = hosted.wait(hosted.start(place.work(asked(pair))))
     assert (rows[0]["state"], rows[0]["error_code"]) == ("failed", "series_held")

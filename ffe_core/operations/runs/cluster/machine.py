@@ -105,7 +105,9 @@ class Machine:
             raise InputError("a worker shares the state of the console; name it", field="FFE_DATABASE_URL")
         database = open_state(settings)
         self._runs = RunStore(database)
-        self._engine = LoopEngine(BatchDataIngester(DeltaLakeManager.of(settings), settings, database))
+        lake = DeltaLakeManager.of(settings)
+        lake.require_fit()
+        self._engine = LoopEngine(BatchDataIngester(lake, settings, database))
 
     def _check(self, work: Work) -> None:
         """InputError if this machine's state is not that of the console: its candles would go to another lake."""
