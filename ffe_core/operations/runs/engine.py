@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ffe_core.errors import StorageError, WorkersLost
+from ffe_core.errors import WorkersLost
 from ffe_core.operations.runs.log import Line
 from ffe_core.operations.runs.work import Columns, Work
 
@@ -52,8 +52,7 @@ class Engine(Protocol):
 async def worked_off(engine: Engine, work: Work, write: Callable[[News], Awaitable[None]]) -> None:
     """Have an engine do the work, and write all its news. Cancelled, it is so when what cannot be cut off has ended.
 
-    Raises as `Engine.watch`; StorageError if the news cannot be written, which ends the work too, as nobody could see
-    what becomes of it.
+    Raises as `Engine.watch`, and what `write` raises, which ends the work too, as nobody could see what becomes of it.
     """
     engine.start(work)
     watching = asyncio.create_task(_written(engine, work.key, write))
@@ -67,12 +66,12 @@ async def worked_off(engine: Engine, work: Work, write: Callable[[News], Awaitab
 
 
 async def _written(engine: Engine, key: str, write: Callable[[News], Awaitable[None]]) -> None:
-    failure: StorageError | None = None
+    failure: Exception | None = None
     async for news in engine.watch(key):
         try:
             if failure is None:
                 await write(news)
-        except StorageError as error:
+        except Exception as error:  # whatever it is: what nobody watches must not go on
             failure = error
             engine.cancel(key)
     if failure is not None:
