@@ -38,7 +38,8 @@ class Stores:
             # No commit of a series once its lease was lost; the guard in the log stays the last word.
             lake.check_writer = lambda series: self.locks.check(name_of(series), waits=True)
         settings.calendars.learn_from(lambda provider, pair: self._known(provider, pair))
-        self.watermarks.follow(lake.log_changed, lambda: lake.all_marks(list(PROVIDERS)), PROVIDERS)
+        versions = lake.versions if self._has_rows else None  # elsewhere nobody commits who does not copy here
+        self.watermarks.follow(lake.log_changed, lambda: lake.all_marks(list(PROVIDERS)), PROVIDERS, versions)
 
     @cached_property
     def database(self) -> Database:

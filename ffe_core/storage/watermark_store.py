@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -26,6 +27,7 @@ from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
 Entries = dict[str, dict[str, Any]]
+_LOOK_SECONDS = 2.0
 _COPY_SECONDS = 5
 """A commit is copied within moments; after these its writer is taken to have died before it could."""
 VERSION = 1
@@ -52,18 +54,24 @@ class WatermarkStore:
         self._kept: tuple[tuple[int, int, int] | None, Entries] = None, {}  # as it was read last, and of which file
         self._log_changed: Callable[[], int | None] = lambda: None
         self._heal_by_log: Callable[[], None] = lambda: None
+        self._versions: Callable[[], object] | None = None
+        self._seen: tuple[float, object] = -math.inf, None  # when the versions were asked for, and what they were
 
     def follow(
         self,
         log_changed: Callable[[], int | None],
         read_truth: Callable[[], Mapping[Series, Watermarks]],
         providers: Collection[str],
+        versions: Callable[[], object] | None = None,
     ) -> None:
         """Heal the file by the lake's log now, if it is older than that or unreadable, and whenever `entries` finds so.
 
         `log_changed` says when the log changed last (nanoseconds since 1970; None where that cannot be told cheaply);
-        the rest is as of `heal`. A writer that was killed between its commit and its copy leaves an older file.
+        the rest is as of `heal`. A writer that was killed between its commit and its copy leaves an older file, and one
+        with another data directory copies to its own: where `log_changed` tells nothing, the `versions` of the tables
+        are asked for every two seconds at most.
         """
+        self._versions = versions
         self._log_changed = log_changed
         self._heal_by_log = lambda: self.heal(read_truth, providers)
         if not self.is_readable:
@@ -169,12 +177,14 @@ class WatermarkStore:
         """
 
         def change(entries: Entries) -> None:
-            truth = read_truth()
+            truth, before = read_truth(), dict(entries) if self._versions else {}
             for key in list(entries):
                 provider = _series_of(key).provider
                 if provider and (providers is None or provider in providers):
                     del entries[key]
-            entries.update({series.key: _value_of(marks) for series, marks in truth.items() if marks != Watermarks()})
+            held = {series.key: marks for series, marks in truth.items() if marks != Watermarks()}
+            # What settled was noted here; it is kept where healing is no rare event.
+            entries.update({key: _changed(before.get(key, {}), marks, None) for key, marks in held.items()})
 
         self._update(change)
         try:
@@ -193,12 +203,21 @@ class WatermarkStore:
     def _is_behind(self, seconds: int) -> bool:
         """Whether the log has changed after the file, and not only in these last seconds."""
         changed = self._log_changed()
+        if changed is None and self._versions is not None:
+            return self._has_other_versions(self._versions)
         if changed is None or changed > time.time_ns() - seconds * 10**9:
             return False
         try:
             return self.file.stat().st_mtime_ns < changed
         except OSError:
             return True
+
+    def _has_other_versions(self, versions: Callable[[], object]) -> bool:
+        at, before = self._seen
+        if time.monotonic() - at < _LOOK_SECONDS:
+            return False
+        self._seen = time.monotonic(), versions()
+        return self._seen[1] != before
 
     def _content(self) -> Entries:
         """The series in the file, not to be changed. ValueError (InputError is one) if it is corrupt,

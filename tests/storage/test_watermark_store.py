@@ -14,6 +14,7 @@ import pytest
 from ffe_core import WatermarkStore
 from ffe_core.errors import StorageError
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage import watermark_store
 from tests.processes import at_once
 
 AT = 1_704_067_200
@@ -307,3 +308,23 @@ class TestACopyThatIsOlderThanTheLog:
         follows(store, log)
         store.entries()
         assert log.reads == 0
+
+
+def test_commits_of_other_machines_are_seen_where_the_log_tells_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a lake in an object store; what settled is kept, as healing is no rare event there."""
+    monkeypatch.setattr(watermark_store, "_LOOK_SECONDS", 0.0)
+    store, series = WatermarkStore(tmp_path), Series("BTCUSD", "1h", "coinbase")
+    truth: dict[Series, Watermarks] = {}
+    store.follow(lambda: None, lambda: truth, ["coinbase"], lambda: len(truth))
+    store.put(series, Watermarks(3600, 0), settled=3600)
+    truth |= {series: Watermarks(3600, 0), Series("ETHUSD", "1h", "coinbase"): Watermarks(7200, 0)}
+    assert [entry.series.asset_pair for entry in store.entries()] == ["BTCUSD", "ETHUSD"]
+    assert store.settled(series) == 3600
+
+    def unreadable() -> object:
+        raise StorageError("the store is gone")
+
+    store.follow(lambda: None, lambda: truth, ["coinbase"], unreadable)
+    assert len(store.entries()) == 2

@@ -56,5 +56,6 @@ MEANINGS = {
     "FFE_ALPHA_VANTAGE__API_KEY": "The key of Alpha Vantage.",
     "FFE_ALPHA_VANTAGE__BASE_URL": "Where Alpha Vantage is asked.",
     "FFE_ALPHA_VANTAGE__REQUESTS_PER_SECOND": "The pace of requests, for all processes of the data directory together.",
-    "FFE_ALPHA_VANTAGE__REQUESTS_PER_DAY": "The quota of the key, which previews count down from.",
+    "FFE_ALPHA_VANTAGE__REQUESTS_PER_DAY": "The quota of the key, which previews count down from; with the state on a"
+    " server no more are made.",
 }

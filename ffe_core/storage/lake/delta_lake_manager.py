@@ -229,6 +229,11 @@ class DeltaLakeManager:
             table = self.open(series.table)
             return self.seen_through(table).marks(series) if table else Watermarks()
 
+    def versions(self) -> tuple[int | None, ...]:
+        """The version of each Bronze table, None for one that is not there. StorageError."""
+        seen = (self.snapshot(table_name(timeframe)) for timeframe in TIMEFRAMES)
+        return tuple(one.version if one else None for one in seen)
+
     def all_marks(self, providers: Sequence[str]) -> dict[Series, Watermarks]:
         """Marks of every series in the lake that comes from one of the providers, or from files."""
         found: dict[Series, Watermarks] = {}

@@ -1,10 +1,10 @@
 """Locks as rows of a state on a server, for processes of any machine: each ends by itself unless it is renewed.
 
 A row says until when it is held by the server's clock; nobody's own clock counts. A holder renews all of its rows at
-once, well before their end, and takes itself for no holder any more some seconds before it, counted by its monotonic
-clock from before it asked. Each new holder raises the token of the row: who was stopped in between finds another token
-there, and neither renews nor writes. (Advisory locks outlive a holder that is stopped, and mean nothing behind a pooler
-that lends connections, https://www.pgbouncer.org/features.html.)
+once, well before their end, and takes itself for no holder any more some seconds before it, counted from before it
+asked, by a clock that nobody sets. Each new holder raises the token of the row: who was stopped in between finds
+another token there, and neither renews nor writes. (Advisory locks outlive a holder that is stopped, and mean nothing
+behind a pooler that lends connections, https://www.pgbouncer.org/features.html.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ffe_core import times
 from ffe_core.errors import DatabaseError, LeaseLost
 from ffe_core.storage.locks import ALIVE, LEAD, LEASE, Fence
 from ffe_core.storage.state import postgresql
-from ffe_core.storage.state.database import Database, metadata
+from ffe_core.storage.state.database import Database, fenced_by, metadata
 from ffe_core.storage.state.faults import in_words, place_of
 from ffe_core.storage.waiting import waits_on
 from ffe_core.threads import Worker
@@ -45,6 +45,7 @@ _SOON_SECONDS = 3.0
 """How long even who does not wait for a server waits for a renewal that is due: after a process was stopped."""
 _LEFT_SECONDS = 86_400.0
 """Rows of processes that died so long ago are removed."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) AS float8)"
 
 lease = sa.Table(
@@ -85,7 +86,7 @@ _TIDY = sa.text(f"DELETE FROM lease WHERE name LIKE :names AND until < {_NOW} - 
 
 @dataclass(slots=True)
 class _Held:
-    """A row that this process took: its token, and until when this process counts itself its holder (monotonic)."""
+    """A row that this process took: its token, and until when this process counts itself its holder."""
 
     token: int
     until: float
@@ -136,14 +137,14 @@ class RowLocks:
         row = self._rows.get(f"{LEASE}:{name}")
         if row is None:
             return
-        began = time.monotonic()
-        while waits and not row.is_lost and (now := time.monotonic()) >= row.until:
+        began = _seconds()
+        while waits and not row.is_lost and (now := _seconds()) >= row.until:
             waited = now - began
             if waited > _SOON_SECONDS and not waits_on.get()(waited):
                 break
             self._wake()
             time.sleep(0.05)
-        if row.is_lost or (waits and time.monotonic() >= row.until):
+        if row.is_lost or (waits and _seconds() >= row.until):
             raise LeaseLost(
                 f"the lease of {name} was not renewed in time and may be another's, so nothing more is written under"
                 " it; start it again, or continue it: it goes on from the watermarks"
@@ -174,11 +175,13 @@ class RowLocks:
     # -- for its locks
 
     def take(self, name: str, note: Mapping[str, Any]) -> bool:
-        """Take a row if it is free. DatabaseError."""
+        """Take a row if it is free. DatabaseError; LeaseLost for a run of a process that was taken for dead."""
         self._free(name)
         asked = {"name": name, "holder": self._me, "seconds": HELD_SECONDS, "note": json.dumps(note)}
-        began = time.monotonic()
+        began = _seconds()
         with self.asking() as connection:
+            if (check := fenced_by.get()) is not None:
+                check(connection)
             token = connection.scalar(_TAKE, asked)
             if name.startswith(f"{ALIVE}:"):
                 connection.execute(_TIDY, {"names": f"{ALIVE}:%", "seconds": _LEFT_SECONDS})
@@ -221,7 +224,7 @@ class RowLocks:
 
     def _step(self) -> None:
         self._free_quietly()
-        if time.monotonic() - self._renewed_at < _RENEW_SECONDS:
+        if _seconds() - self._renewed_at < _RENEW_SECONDS:
             return
         try:
             self._renew()
@@ -237,7 +240,7 @@ class RowLocks:
             mine = {name: row for name, row in self._rows.items() if not row.is_lost}
         if not mine:
             return
-        began = time.monotonic()
+        began = _seconds()
         asked = {"seconds": HELD_SECONDS, "names": list(mine), "tokens": [row.token for row in mine.values()]}
         with self.asking() as connection:
             renewed = set(connection.scalars(_RENEW, asked))
@@ -281,7 +284,7 @@ class _RowLock:
     @property
     def is_held(self) -> bool:
         """Whether this object took it, and it is surely held now."""
-        return self._row is not None and not self._row.is_lost and time.monotonic() < self._row.until
+        return self._row is not None and not self._row.is_lost and _seconds() < self._row.until
 
     @property
     def was_lost(self) -> bool:
@@ -319,6 +322,11 @@ class _RowLock:
                 raise LeaseLost("another process took this one for dead and took over, so this is not written")
 
         return check
+
+
+def _seconds() -> float:
+    """Of a clock that nobody sets, and that goes on while the machine is suspended where the system has one."""
+    return time.clock_gettime(_CLOCK)
 
 
 def _in_words(kind: str, note: Mapping[str, Any]) -> str:

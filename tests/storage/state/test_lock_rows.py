@@ -181,6 +181,9 @@ def test_nothing_of_a_process_taken_for_dead_reaches_the_state(database: Databas
     with fenced(fence), pytest.raises(LeaseLost):
         lists.delete("Majors")
     assert [one.name for one in lists.all()] == ["Majors"]
+    with fenced(fence), pytest.raises(LeaseLost):  # a run that stood still just before it would take its series
+        locks.lock(LEASE, "BTC").take("run 1")
+    assert other.lock(LEASE, "BTC").take("run 2")
     locks._renew()
     assert alive.was_lost
     assert alive.take()
