@@ -35,9 +35,14 @@ def polars_frame(table: pa.Table) -> Any:
     names = [field.name for field in table.schema if is_in_chunks and pa.types.is_dictionary(field.type)]
     found = polars.from_arrow(table.drop_columns(names) if names else table, rechunk=False)
     for name in names:
-        category = polars.from_arrow(table[name].combine_chunks()).alias(name)
+        category = polars_series(name, table[name].combine_chunks())
         found.insert_column(table.schema.get_field_index(name), category)
     return found
+
+
+def polars_series(name: str, column: pa.Array) -> Any:
+    """A column as a polars.Series."""
+    return package("polars").from_arrow(column).alias(name)
 
 
 def package(name: str) -> Any:

@@ -17,11 +17,11 @@ from ffe_core.insight.reasons import reasons
 from ffe_core.insight.resample import COUNTS, resample
 from ffe_core.insight.stored import covered
 from ffe_core.reading.asked import Asked, Lake, asked, lake_of
-from ffe_core.reading.frames import checked_as, frame
+from ffe_core.reading.frames import checked_as, frame, polars_series
 from ffe_core.reading.known import Known, known
 from ffe_core.series import Series
 from ffe_core.settings import Config, Settings
-from ffe_core.storage.lake.current_rows import current_rows
+from ffe_core.storage.lake.current_rows import current_frame, current_rows
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.times import Instant
 
@@ -75,7 +75,21 @@ def load_candles(
     checked_as(as_)
     place = lake_of(lake, config)
     question = asked(place, pairs, timeframe, start, end, provider, as_known_at, resample, zone, adjust, config)
+    if as_ == "polars" and (at_once := _polars_at_once(question, names_of(question, columns))) is not None:
+        return at_once
     return frame(table_of(question, columns, config, is_own_lake=lake is None), as_)
+
+
+def _polars_at_once(question: Asked, names: Sequence[str]) -> Any:
+    """Bars of many files as polars reads them, a fifth cheaper than by way of Arrow; None where that cannot be."""
+    if question.size is not None or question.adjust is not None:
+        return None
+    found = current_frame(question.snapshot, question.series, question.start, question.end, names, question.known_at)
+    return (
+        None
+        if found is None
+        else found[0].insert_column(1, polars_series("asset_pair", _pair_column(question.series, found[1])))
+    )
 
 
 def table_of(
@@ -171,8 +185,12 @@ def _reasons(question: Asked, series: Series, rows: pa.Table, made: pa.Table, wh
 
 def joined(series: Sequence[Series], rows: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
     """Bars of several series under one another, each with its pair."""
-    pairs = pa.array([one.asset_pair for one in series], pa.string())
-    codes = np.repeat(np.arange(len(rows), dtype=np.int32), [table.num_rows for table in rows])
-    pair = pa.DictionaryArray.from_arrays(codes, pairs)
+    pair = _pair_column(series, [table.num_rows for table in rows])
     together = pa.concat_tables([table.select(["timestamp", *names]) for table in rows])
     return together.add_column(1, pa.field("asset_pair", NAMES), pair)
+
+
+def _pair_column(series: Sequence[Series], sizes: Sequence[int]) -> pa.DictionaryArray:
+    """The pair of each of so many bars of each series."""
+    codes = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    return pa.DictionaryArray.from_arrays(codes, pa.array([one.asset_pair for one in series], pa.string()))

@@ -21,7 +21,7 @@ from ffe_core.candles import SCHEMA
 from ffe_core.locations import local_folder
 from ffe_core.series import Series
 from ffe_core.storage.lake.comparison import latest
-from ffe_core.storage.lake.many_files import decoded
+from ffe_core.storage.lake.many_files import decoded, scanned
 from ffe_core.storage.lake.snapshot import MICROS, Files, Snapshot, instant, micros
 
 _REMOTE_READERS = 16
@@ -68,6 +68,40 @@ def current_rows(
         found[cluster.series].append(rows)
     empty = _typed(names).empty_table()
     return [pa.concat_tables(parts) if parts else empty for parts in (found[one] for one in series)]
+
+
+def current_frame(
+    snapshot: Snapshot,
+    series: Sequence[Series],
+    start: int,
+    end: int,
+    columns: Sequence[str],
+    known_at: int | None = None,
+) -> tuple[Any, list[int]] | None:
+    """The rows of `current_rows` as one polars.DataFrame, series after series, and how many are of each.
+
+    None where some of them have to be looked at: a bar may be there twice, a file holds others too.
+    """
+    folder = local_folder(snapshot.uri)
+    names = ["timestamp", *(name for name in columns if name != "timestamp")]
+    asked = _Asked(snapshot, start, end, names, known_at)
+    by_series = [_clusters(one, snapshot.files(one), start, end, known_at) for one in series]
+    clusters = [cluster for some in by_series for cluster in some]
+    if folder is None or not all(_is_plain(asked, cluster) for cluster in clusters):
+        return None
+    rows = [int(cluster.files.rows[0]) for cluster in clusters]
+    frame = scanned(folder, [cluster.files.paths[0] for cluster in clusters], rows, names)
+    sizes = [sum(int(cluster.files.rows[0]) for cluster in some) for some in by_series]
+    return None if frame is None or not _each_rises(frame, sizes) else (frame, sizes)
+
+
+def _each_rises(frame: Any, sizes: Sequence[int]) -> bool:
+    """Whether the times of each series strictly rise."""
+    at = frame["timestamp"].to_numpy()
+    rises = at[1:] > at[:-1]
+    seams = np.cumsum(sizes)[:-1]
+    rises[seams[(seams > 0) & (seams < len(at))] - 1] = True
+    return bool(rises.all())
 
 
 def _each(asked: _Asked, clusters: Sequence[_Cluster]) -> Iterator[pa.Table]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -25,7 +26,16 @@ def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequ
 
     `rows` is how many each holds by the log.
     """
-    if len(paths) < FEWEST or not set(names) <= set(_KNOWN):
+    frame = scanned(folder, paths, rows, names) if len(paths) >= FEWEST else None
+    if frame is None:
+        return None
+    together = frame.to_arrow().cast(pa.schema([pa.field(name, SCHEMA.field(name).type) for name in names]))
+    return [together.slice(first, last - first) for first, last in pairwise(accumulate(rows, initial=0))]
+
+
+def scanned(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequence[str]) -> Any:
+    """The same as one polars.DataFrame, the rows of one file after those of another; None as `decoded`."""
+    if not paths or not set(names) <= set(_KNOWN):
         return None
     try:
         import polars as pl
@@ -40,7 +50,4 @@ def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequ
         ).collect()
     except (pl.exceptions.PolarsError, OSError):
         return None
-    if frame.height != sum(rows):
-        return None
-    together = frame.to_arrow().cast(pa.schema([pa.field(name, SCHEMA.field(name).type) for name in names]))
-    return [together.slice(first, last - first) for first, last in pairwise(accumulate(rows, initial=0))]
+    return frame if frame.height == sum(rows) else None

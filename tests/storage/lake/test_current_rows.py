@@ -92,6 +92,11 @@ def test_it_reads_what_the_other_reader_reads(
     for series, rows in zip(stored, found, strict=True):
         assert rows.equals(bars(lake, series, start, end, moment, columns))
         assert (np.diff(epochs(rows["timestamp"])) > 0).all()
+    at_once = module.current_frame(seen(lake), stored, start, end, columns, known_at)
+    if at_once is not None:
+        frame, sizes = at_once
+        assert sizes == [rows.num_rows for rows in found]
+        assert frame.to_arrow().cast(found[0].schema).equals(pa.concat_tables(found).combine_chunks())
 
 
 @pytest.mark.parametrize("fewest", [1, 10**6])
@@ -183,3 +188,21 @@ def test_polars_is_done_without(lake, monkeypatch) -> None:
     [rows] = current_rows(snapshot, [BTC], JANUARY, JANUARY + DAY, ["close"])
     assert rows.num_rows == 10
     assert (np.diff(micros(rows["timestamp"])) > 0).all()
+
+
+def test_a_frame_at_once_is_of_files_that_hold_each_bar_once(lake) -> None:
+    """A file in no order, or with a bar twice, is left to the reader that looks for the latest version."""
+    import pyarrow.parquet as pq
+
+    for series in (BTC, ETH):
+        put(lake, series, flat([JANUARY + HOUR * hour for hour in range(10)]))
+    snapshot = seen(lake)
+    found = module.current_frame(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES)
+    assert found is not None
+    assert found[1] == [10, 10]
+    file = folder_of(snapshot) / snapshot.files(BTC).paths[0]
+    rows = pq.read_table(file, partitioning=None)
+    pq.write_table(rows.take([1, 0, *range(2, 10)]), file)
+    assert module.current_frame(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES) is None
+    [_, own] = current_rows(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES)
+    assert (np.diff(epochs(own["timestamp"])) > 0).all()
