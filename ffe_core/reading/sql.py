@@ -7,6 +7,7 @@ in as Arrow from this program (see `relations`). So there is nothing that a quer
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 
 _BATCH_ROWS = 10_000
+_WHAT_THERE_IS = re.compile(r"(?is)\s*(?:show\s+(?P<all>all\s+)?tables|(?:describe|desc)(?=\s*;?\s*$))\s*;?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,16 @@ def query(sql: str, lake: DeltaLakeManager, as_known_at: Moment | None = None, b
         with _in_words(duckdb, bounds, views, lake.storage_path):
             _require_select(duckdb, sql)
             with stopped_after(connection, bounds.seconds):
-                return _answer(connection.sql(sql), bounds.rows)
+                return _answer(connection.sql(_without_inner_names(sql, views)), bounds.rows)
+
+
+def _without_inner_names(sql: str, views: list[str]) -> str:
+    """The question; one for the tables there are is of the views, not of what these read from."""
+    asked = _WHAT_THERE_IS.match(sql)
+    if asked is None:
+        return sql
+    names = ", ".join(f"'{name}'" for name in views)
+    return f"SELECT * FROM (SHOW{' ALL' * bool(asked['all'])} TABLES) WHERE name IN ({names}) ORDER BY name"
 
 
 def _require_select(duckdb: Any, sql: str) -> None:

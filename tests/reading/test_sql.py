@@ -74,6 +74,14 @@ def test_looking_around_is_asking_too(lake, moments, sql: str) -> None:
     assert rows(query(sql, lake))
 
 
+@pytest.mark.parametrize("sql", ["SHOW TABLES", " show  tables ; ", "SHOW ALL TABLES", "describe"])
+def test_what_there_is_names_no_inner_tables(lake, moments, sql: str) -> None:
+    found = query(sql, lake).table
+    assert found["name"].to_pylist() == sorted(
+        ["candles", "candles_1d", "candles_1h", "series", "versions", "versions_1d", "versions_1h"]
+    )
+
+
 @pytest.mark.parametrize(
     "sql",
     ["CREATE TABLE t AS SELECT 1", "DROP VIEW candles", "SELECT 1; SELECT 2", "", "SET memory_limit = '8GB'",
