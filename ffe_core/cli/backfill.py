@@ -106,7 +106,7 @@ class Progress:
 
 def _draw(rows: Sequence[RunSeries]) -> None:
     done, planned = sum(row.pages_done for row in rows), sum(row.pages_planned for row in rows)
-    ended = sum(row.state not in run_states.ACTIVE for row in rows)
+    ended = sum(row.state in run_states.CAME_TO_AN_END for row in rows)
     share = ended / len(rows) if not planned else min(1.0, done / planned)
     candles = sum(row.records for row in rows)
     bar = "#" * round(share * _BAR)

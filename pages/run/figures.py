@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.widgets import duration, plain, when
 
@@ -25,8 +26,8 @@ def total(rows: Sequence[RunSeries], name: str) -> int:
 
 
 def ended(rows: Sequence[RunSeries]) -> str:
-    """How many of the parts have ended."""
-    return f"{sum(not row.is_active for row in rows)} of {len(rows)}"
+    """How many of the parts were worked through; what was interrupted or cancelled was not."""
+    return f"{sum(row.state in run_states.CAME_TO_AN_END for row in rows)} of {len(rows)}"
 
 
 def show_figures(run: Run, figures: Mapping[str, str]) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.operations.imports.service import IMPORT, Imports
+from ffe_core.operations.imports.service import Imports
 from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run import checks, files, upkeep
-from pages.run.figures import FIGURE_WIDTH
+from pages.run.figures import FIGURE_WIDTH, ended
 from pages.run.progress import rate, time_left
 from pages.widgets import (
     actor,
@@ -58,7 +58,7 @@ def origin(run: Run) -> None:
     chips = [
         (":material/download:", f"{plain(run.kind)} from {plain(run.provider)}"),
         *([(":material/tune:", plain(run.mode))] if run.kind == "backfill" else []),
-        (":material/date_range:", plain(span(run.start, run.end))),
+        *([(":material/date_range:", plain(span(run.start, run.end)))] if run.has_range else []),
         (":material/schedule:", plain(when(run.created_at))),
         (":material/person:", f"{plain(run.actor)} ({plain(run.source)})"),
         *([(":material/replay:", f"again from run {run.parent_id}")] if run.parent_id else []),
@@ -174,7 +174,7 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
     basis = f", {len(counted)} of {len(rows)} series" if counted and len(counted) < len(rows) and not active else ""
     expected = sum(row.expected or 0 for row in counted)
     figures = {
-        "Series ended": f"{sum(not row.is_active for row in rows)} of {len(rows)}",
+        "Series ended": ended(rows),
         "New candles": number(sum(row.records for row in rows) - restated),
         **({"Restated": number(restated)} if restated else {}),
         "Rate": rate(rows, seconds),
@@ -361,7 +361,7 @@ def body(run: Run, rows: list[RunSeries]) -> None:
         else:
             series_table(rows)
             links(run, rows)
-    if run.kind == IMPORT:
+    if run.kind == run_states.IMPORT:
         with section("The files"):
             files.table(rows)
     with section("The log"):

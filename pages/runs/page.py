@@ -162,19 +162,19 @@ def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:
 
 def row(run: RunSummary, pairs: Sequence[str], most: int) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
-    is_upkeep, has_range = run.kind == run_states.UPKEEP, run.kind not in run_states.OF_STORED
+    is_upkeep, brings = run.kind == run_states.UPKEEP, run.kind not in run_states.OF_STORED
     return {
         "Run": run.id,
         "State": [run.state],
         "What": run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode,
-        "Provider": run.provider if has_range else "",
+        "Provider": run.provider if brings else "",
         "Pairs": "" if is_upkeep else series_of(run, pairs, most),
-        "Range": span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY) if has_range else "",
+        "Range": span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY) if run.has_range else "",
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
-        "New": (run.records_total or 0) - (run.restated_total or 0) if has_range else None,
-        "Restated": run.restated_total if has_range else None,
-        "Dead letters": run.failed_total if has_range else None,
+        "New": (run.records_total or 0) - (run.restated_total or 0) if brings else None,
+        "Restated": run.restated_total if brings else None,
+        "Dead letters": run.failed_total if brings else None,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
         "Took": duration(ended - run.started_at) if run.started_at else "–",

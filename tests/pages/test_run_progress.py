@@ -9,7 +9,7 @@ import pytest
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
-from ffe_core.storage.state.runs import COMPLETE, QUEUED, RUNNING, NewRun, RunSeries
+from ffe_core.storage.state.runs import CANCELLED, COMPLETE, INTERRUPTED, QUEUED, RUNNING, NewRun, RunSeries
 from pages.run.progress import rate, time_left
 from tests.pages.conftest import Open, words
 
@@ -62,3 +62,19 @@ def test_asking_again_says_what_came_of_it(
 ) -> None:
     run_id = told(console, "refetch", result={"asked_again": asked, "settled": settled})
     assert said in words(open_page("run", id=str(run_id)))
+
+
+@pytest.mark.parametrize("stopped", [INTERRUPTED, CANCELLED])
+def test_an_import_that_was_stopped_has_no_range_yet_and_its_series_has_not_ended(
+    open_page: Open, console: ConsoleService, stopped: str
+) -> None:
+    files = Series("BTCUSDT", "1m", "files:mine")
+    run_id = console.runs.add(NewRun("import", "files:mine", "files", 0, 36_000, [files], "ann", "console", "1"))
+    console.runs.update_series(run_id, {0: {"state": stopped, "started_at": 1.0, "ended_at": 3.0}})
+    console.runs.update(run_id, state=stopped, started_at=1.0, ended_at=3.0)
+    page = open_page("run", id=str(run_id))
+    assert not page.exception
+    assert {metric.label: metric.value for metric in page.metric}["Series ended"] == "0 of 1"
+    assert "1970" not in words(page)
+    [listed] = [table.value for table in open_page("runs").dataframe if "Range" in table.value]
+    assert listed["Range"].tolist() == [""]

@@ -19,10 +19,7 @@ from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.operations.runs.service import RunService
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
-from ffe_core.storage.state.runs import NewRun
-
-IMPORT = "import"
-"""The kind of a run that imports files."""
+from ffe_core.storage.state.runs import IMPORT, NewRun
 
 
 def profiles_of(settings: Settings) -> Profiles:

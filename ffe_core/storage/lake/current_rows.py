@@ -80,7 +80,7 @@ def current_frame(
 ) -> tuple[Any, list[int]] | None:
     """The rows of `current_rows` as one polars.DataFrame, series after series, and how many are of each.
 
-    None where some of them have to be looked at: a bar may be there twice, a file holds others too.
+    None where some of them have to be looked at: a bar may be there twice, a file holds others too, there are few.
     """
     folder = local_folder(snapshot.uri)
     names = ["timestamp", *(name for name in columns if name != "timestamp")]

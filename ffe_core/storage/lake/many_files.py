@@ -26,7 +26,7 @@ def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequ
 
     `rows` is how many each holds by the log.
     """
-    frame = scanned(folder, paths, rows, names) if len(paths) >= FEWEST else None
+    frame = scanned(folder, paths, rows, names)
     if frame is None:
         return None
     together = frame.to_arrow().cast(pa.schema([pa.field(name, SCHEMA.field(name).type) for name in names]))
@@ -35,7 +35,7 @@ def decoded(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequ
 
 def scanned(folder: Path, paths: Sequence[str], rows: Sequence[int], names: Sequence[str]) -> Any:
     """The same as one polars.DataFrame, the rows of one file after those of another; None as `decoded`."""
-    if not paths or not set(names) <= set(_KNOWN):
+    if len(paths) < FEWEST or not set(names) <= set(_KNOWN):
         return None
     try:
         import polars as pl

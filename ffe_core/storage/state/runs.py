@@ -20,6 +20,8 @@ CANCELLED, INTERRUPTED = "cancelled", "interrupted"
 ACTIVE = (QUEUED, RUNNING, CANCELLING)
 STATES = (*ACTIVE, CANCELLED, INTERRUPTED, COMPLETE, GAPS, FAILED)
 """The literal names of the states of runs and of their series."""
+CAME_TO_AN_END = (COMPLETE, GAPS, FAILED)
+"""States of what has been worked through; what was interrupted or cancelled has not."""
 
 UPKEEP = "upkeep"
 """The kind of a run that works on tables and not on series: its rows name a table each."""
@@ -27,7 +29,9 @@ CHECK = "check"
 """The kind of a run that checks what is stored: its rows name a pair each, with all its series."""
 OF_STORED = (UPKEEP, CHECK)
 """Kinds of runs that are about what is stored: they have no range and bring no candles."""
-CONTINUED = ("backfill", "import")
+IMPORT = "import"
+"""The kind of a run that imports files."""
+CONTINUED = ("backfill", IMPORT)
 """The kinds of runs that go on from the marks when they were stopped; any other is started again."""
 PROCESS_ENDED = "process_ended"
 """The error code of a run whose process is gone."""
@@ -145,6 +149,11 @@ class Run:
     def is_active(self) -> bool:
         """Whether it has not ended."""
         return self.state in ACTIVE
+
+    @property
+    def has_range(self) -> bool:
+        """Whether it is about a range: what is stored has none, an import knows its own once a series is read."""
+        return self.kind not in OF_STORED and not (self.kind == IMPORT and self.start == 0)
 
 
 @dataclass(frozen=True, slots=True)

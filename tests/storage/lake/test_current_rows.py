@@ -89,10 +89,10 @@ def test_it_reads_what_the_other_reader_reads(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(many_files, "FEWEST", 1 if by_polars else 10**6)
         found = current_rows(seen(lake), stored, start, end, columns, known_at)
+        at_once = module.current_frame(seen(lake), stored, start, end, columns, known_at)
     for series, rows in zip(stored, found, strict=True):
         assert rows.equals(bars(lake, series, start, end, moment, columns))
         assert (np.diff(epochs(rows["timestamp"])) > 0).all()
-    at_once = module.current_frame(seen(lake), stored, start, end, columns, known_at)
     if at_once is not None:
         frame, sizes = at_once
         assert sizes == [rows.num_rows for rows in found]
@@ -190,10 +190,11 @@ def test_polars_is_done_without(lake, monkeypatch) -> None:
     assert (np.diff(micros(rows["timestamp"])) > 0).all()
 
 
-def test_a_frame_at_once_is_of_files_that_hold_each_bar_once(lake) -> None:
+def test_a_frame_at_once_is_of_files_that_hold_each_bar_once(lake, monkeypatch) -> None:
     """A file in no order, or with a bar twice, is left to the reader that looks for the latest version."""
     import pyarrow.parquet as pq
 
+    monkeypatch.setattr(many_files, "FEWEST", 1)
     for series in (BTC, ETH):
         put(lake, series, flat([JANUARY + HOUR * hour for hour in range(10)]))
     snapshot = seen(lake)
