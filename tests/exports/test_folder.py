@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,61 @@ def test_what_is_no_folder_or_cannot_be_written_is_told(tmp_path: Path, monkeypa
     with pytest.raises(StorageError, match="cannot be written"):
         write(tmp_path / "out", "y")
     assert held(tmp_path / "out") == {"x": "new"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.exports.test_folder import write
+from ffe_core.exports import folder
+
+moves, killed_at = [], int(sys.argv[3])
+def moved(real):
+    def move(*given):
+        moves.append(1)
+        if len(moves) == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given)
+    return move
+os.link, os.replace = moved(os.link), moved(os.replace)
+if killed_at == 0:
+    folder._carry_out = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+write(Path(sys.argv[1]), "a", "b", "sub/c", replace=sys.argv[2] == "replace")
+"""
+
+
+def killed(target: Path, how: str, at: int) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(target), how, str(at)], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+@pytest.mark.parametrize("how", ["add", "replace"])
+def test_what_a_killed_export_had_ready_is_moved_by_the_next(tmp_path: Path, how: str, at: int) -> None:
+    out = tmp_path / "out"
+    write(out, "other", *(["b"] if how == "replace" else []), text="old")
+    killed(out, how, at)
+    write(out, "later")
+    assert held(tmp_path) == {
+        "out/other": "old", "out/a": "new", "out/b": "new", "out/sub/c": "new", "out/later": "new",
+    }  # fmt: skip
+
+
+def test_what_a_killed_export_moved_is_taken_back_where_another_file_came(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, "other", text="old")
+    killed(out, "add", 2)
+    (out / "b").write_text("theirs")
+    write(out, "later")
+    assert held(tmp_path) == {"out/other": "old", "out/b": "theirs", "out/later": "new"}
+
+
+def test_an_export_that_is_moving_its_files_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, "other", text="old")
+    killed(out, "add", 2)
+    [moving] = tmp_path.glob("*.moving")
+    with folders._held(moving):
+        write(out, "later")
+        assert moving.is_dir()
+    assert sorted(held(out)) == ["a", "later", "other"]
