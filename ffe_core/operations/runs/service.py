@@ -58,6 +58,8 @@ _PATIENCE_SECONDS = 15
 """How long a run goes on while the database cannot be written for a reason that hardly passes by itself, such as a full
 disk. A lock of another program, or a server that is gone, is waited for as long as a lease."""
 _WATCH_SECONDS = 1.0
+_LOST_SECONDS = 60.0
+"""How long a run that goes on waits for leases of machines that were lost: they end by themselves."""
 _LATER_SECONDS = 5
 """How often the end of a run that could not be written down is tried again."""
 
@@ -466,7 +468,8 @@ class RunService:
         if run.kind != "backfill":
             raise InputError(f"{run_id} is a {run.kind}; start it again from where it came from", field="run")
         request = BackfillRequest(run.provider, series, run.start, run.end, plan.check_mode(run.mode))
-        return self.start(request, actor, source, parent_id=run_id)
+        wait = _LOST_SECONDS if run.error_code == WorkersLost.code else 0.0
+        return self.start(request, actor, source, parent_id=run_id, lease_wait=wait)
 
     def _existing(self, run_id: int) -> Run:
         run = self.runs.get(run_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from ffe_core.operations.runs.cluster.frames import frame, next_frame
@@ -17,13 +18,13 @@ from ffe_core.redaction import log_redacted, register
 
 
 def main() -> None:
-    """Drive the cluster at the address in `sys.argv` for whoever holds the other ends of standard input and output."""
+    """Drive the cluster at the address in `sys.argv`, from a node in the folder there."""
     register(os.environ.get("RAY_AUTH_TOKEN", ""))
     log_redacted()
     out = os.dup(1)
     os.dup2(2, 1)  # nothing that Ray prints comes between two frames
     address = sys.argv[1]
-    node = ConsoleNode(address)
+    node = ConsoleNode(address, Path(sys.argv[2]))
     status = asyncio.run(_drive(address, node.join(), out))
     node.leave()
     os._exit(status)  # no thread of Ray's keeps it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from ffe_core.errors import FFEError, WorkersLost
 from ffe_core.operations.runs.cluster.frames import frame, next_frame
 from ffe_core.operations.runs.cluster.needs import check_state, ray_environment
+from ffe_core.operations.runs.cluster.node import new_folder
 from ffe_core.operations.runs.engine import News
 from ffe_core.operations.runs.work import Work
 from ffe_core.settings import Settings
@@ -94,8 +96,9 @@ class RayEngine:
     async def _drive(self) -> None:
         """Start the child and pass on what it says, until it ends; then nobody works on what is still watched."""
         why = f"the head of the cluster at {self._address} is gone; start it and the workers again"
+        node = new_folder()
         try:
-            self._process = await self._started()
+            self._process = await self._started(node)
             assert self._process.stdin is not None
             assert self._process.stdout is not None
             for message in self._unsent:
@@ -110,6 +113,7 @@ class RayEngine:
             why = f"the process that drives the cluster cannot be started ({error}); put that right"
         finally:
             await self._ended()
+            shutil.rmtree(node, ignore_errors=True)  # a driver that Ray ended could not
             for queue in self._watched.values():
                 queue.put_nowait(WorkersLost(f"{why}, then continue the run: what is stored stays"))
 
@@ -117,11 +121,11 @@ class RayEngine:
         if key in self._watched:
             self._watched[key].put_nowait(told)
 
-    async def _started(self) -> Process:
+    async def _started(self, node: Path) -> Process:
         folder = self._settings.data_dir / "logs"
         make_folder(folder, "the folder of logs")
         # -P: a folder that happens to hold modules of the same names is not what is started.
-        command = [sys.executable, "-P", "-m", _DRIVER, self._address]
+        command = [sys.executable, "-P", "-m", _DRIVER, self._address, str(node)]
         with Path(folder / "ray-driver.log").open("wb") as said:
             return await asyncio.create_subprocess_exec(
                 *command, stdin=PIPE, stdout=PIPE, stderr=said, env=self._environment, start_new_session=True

@@ -30,13 +30,17 @@ def start_command(*words: str) -> list[str]:
     return [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", *fixed, *words]
 
 
+def new_folder() -> Path:
+    """A folder for a node."""
+    # The name of a socket has 107 characters at most, and a temporary folder may lie deep.
+    return Path(tempfile.mkdtemp(prefix="ffe-ray-", dir="/tmp"))
+
+
 class ConsoleNode:
     """A node for one driver, known to it by the folder that it keeps its sockets and logs in."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        # The name of a socket has 107 characters at most, and a temporary folder may lie deep.
-        self.folder = Path(tempfile.mkdtemp(prefix="ffe-ray-", dir="/tmp"))
+    def __init__(self, address: str, folder: Path) -> None:
+        self._address, self.folder = address, folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def join(self) -> str | None:
