@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ffe_core.cli import output
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.target is None:
         raise InputError("say where the candles go, for example --as files:binance/BTCUSDT/1h", field="as")
     request = request_of(arguments.files, Target.of(arguments.target), vars(arguments))
-    plan = planned(request, settings, _tell_progress)
+    plan = planned(request, settings, _progress())
     for name in plan.empty:
         warn(f"{name} holds no rows", like="empty")
     if plan.questions:
@@ -154,9 +154,16 @@ def _columns(text: str) -> tuple[str, ...]:
     return columns_named(names(text))
 
 
-def _tell_progress(done: int) -> None:
-    if done % _TELL_EVERY == 0:
-        tell(f"looked at {many(done, 'file')}")
+def _progress() -> Callable[[int], None]:
+    told = 0
+
+    def tell_progress(done: int) -> None:
+        nonlocal told
+        if done >= told + _TELL_EVERY:
+            told = done
+            tell(f"looked at {many(done, 'file')}")
+
+    return tell_progress
 
 
 def _ask(plan: ImportPlan, as_json: bool) -> int:

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -93,9 +93,12 @@ def is_archive(path: Path) -> bool:
 class Opened:
     """A file whose parts are read; use it in a `with`. InputError, naming the file, for one that cannot be read."""
 
-    def __init__(self, path: Path, most_mb: float, data: bytes | None = None) -> None:
-        """`data` are the bytes of the file, where they are held already."""
-        self.path, self._data = path, data
+    def __init__(
+        self, path: Path, most_mb: float, data: bytes | None = None, tick: Callable[[], object] = lambda: None
+    ) -> None:
+        """`data` are the bytes of the file, where they are held already; `tick` is called often while it is read, and
+        may end that by raising."""
+        self.path, self._data, self.tick = path, data, tick
         self._most, self._spent = int(most_mb * MB), 0
         self._archive: zipfile.ZipFile | tarfile.TarFile | None = None
         self._open = ExitStack()
@@ -134,6 +137,7 @@ class Opened:
         size, head, last = 0, b"", b""
         with refused(self.path), self.stream(part) as stream:
             while piece := stream.read(_CHUNK):
+                self.tick()
                 size, head, last = size + len(piece), head or piece, piece[-2:]
                 self._spend(len(piece))
                 if size <= _SMALL:
@@ -183,6 +187,7 @@ class Opened:
         file: IO[bytes] = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         with self.path.open("rb") as raw, _unpacked(raw, self._packing) as stream:
             while piece := stream.read(_CHUNK):
+                self.tick()
                 self._spend(len(piece))
                 file.write(piece)
         self._spent = 0

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,14 @@ class Planner:
         self._clean: dict[str, tuple[Profile, TextForm]] = {}
 
     def plan(self, files: Iterable[Path], progress: Callable[[int], object] = lambda done: None) -> ImportPlan:
-        """Look at every file; nothing is stored, and what is asked is asked of all of them together."""
+        """Look at every file; nothing is stored, and what is asked is asked of all of them together.
+
+        `progress` is told how many files are done, often while one is read; what it raises ends the plan.
+        """
         plan = ImportPlan(self._target)
         for number, path in enumerate(files):
             try:
-                self._add(plan, path)
+                self._add(plan, path, partial(progress, number))
             except InputError as error:
                 if error.field != "file":
                     raise
@@ -175,9 +179,9 @@ class Planner:
             _ask_mixed(plan)
         return plan
 
-    def _add(self, plan: ImportPlan, path: Path) -> None:
+    def _add(self, plan: ImportPlan, path: Path, tick: Callable[[], object]) -> None:
         by_series: dict[Series, list[PlannedPart]] = {}
-        with Opened(path, self._most) as opened:
+        with Opened(path, self._most, tick=tick) as opened:
             parts = opened.parts()
             wanted = [part for part in parts if not self._member or re.search(self._member, part.member or "")]
             self._ask_member(plan, path, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -53,9 +54,10 @@ def surveyed(look: Look) -> None:
     found = _Found()
     reader = Reader(look.content.part.name, look.source, profile.with_answers(volumes=""), look.step, look.named.day)
     for rows in reader.rows():
+        look.content.opened.tick()
         if len(rows):
             _take(found, rows, look)
-    repeated = _repeated(found, _reader(look))
+    repeated = _repeated(found, _reader(look), look.content.opened.tick)
     look.known = Known(dict(found.local), repeated if profile.repeats else {}, found.falling > found.rising)
     _ask_symbol(look, found)
     _ask_venue(look, found)
@@ -107,12 +109,13 @@ def _read_well(rows: Rows) -> npt.NDArray[np.bool_]:
     return well
 
 
-def _repeated(found: _Found, reader: Reader) -> dict[int, int]:
+def _repeated(found: _Found, reader: Reader, tick: Callable[[], object]) -> dict[int, int]:
     """Open times that rows with different values have; a file in strict order has none and is not read again."""
     if max(found.rising, found.falling) >= found.readable - 1:
         return {}
     times_, digests, size = [], [], 0
     for rows in reader.rows():
+        tick()
         good = _read_well(rows) if len(rows) else np.zeros(0, bool)
         values = np.column_stack([rows.columns[name][good] for name in VALUES])
         times_.append(rows.open_times[good])

@@ -1,5 +1,6 @@
 """Import: name files, see how they are read, answer what they leave open, start."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from pages.widgets.frame import heading
 from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
 SHOWN_FILES = 50
-TOLD_EVERY = 100
+TOLD_SECONDS = 0.5
 
 
 def path() -> str:
@@ -163,8 +164,12 @@ def look(asked_for: ImportRequest) -> ImportPlan:
     st.session_state.pop("import_shown", None)
     place = st.empty()
 
+    told = time.monotonic()
+
     def progress(count: int) -> None:
-        if count % TOLD_EVERY == 0:
+        nonlocal told
+        if time.monotonic() - told > TOLD_SECONDS:  # here a page that was left, or asks for something else, stops
+            told = time.monotonic()
             place.caption(f"Looked at {many(count, 'file')}")
 
     plan = planned(asked_for, service().settings, progress)

@@ -139,3 +139,29 @@ def test_what_is_large_is_read_again_and_not_held(tmp_path: Path) -> None:
         assert content.last == b"6\n"
         with content.stream() as stream:
             assert stream.read(12) == row
+
+
+def test_a_plan_can_be_ended_while_one_large_file_is_read(tmp_path: Path) -> None:
+    """Whoever asks for it has no second file to wait for: each megabyte, and each block of a survey, asks again."""
+    from ffe_core.files.look import Looker
+    from ffe_core.files.plan import Planner, Target
+    from ffe_core.files.profile import shipped
+
+    class Ended(Exception):
+        pass
+
+    path = tmp_path / "large.csv.gz"
+    rows = (f"{1_600_000_000 + 3600 * n},1.0,2.0,0.5,1.5,7\n" for n in range(120_000))
+    path.write_bytes(gzip.compress(b"time,open,high,low,close,volume\n" + "".join(rows).encode(), 1))
+    for stop_at in (2, 4, 5):
+        told: list[int] = []
+
+        def progress(done: int, told: list[int] = told, stop_at: int = stop_at) -> None:
+            told.append(done)
+            if len(told) == stop_at:
+                raise Ended
+
+        planner = Planner(Looker(shipped(), None, {}), Target.of("files:mine/BTCUSD/1h"), 100)
+        with pytest.raises(Ended):
+            planner.plan([path], progress)
+        assert set(told) == {0}
