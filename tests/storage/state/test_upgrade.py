@@ -79,6 +79,8 @@ class TestANewDatabase:
             "findings",
             "checked_series",
             "places",
+            "lease",
+            "pace",
         }
         other.dispose()
 
