@@ -21,6 +21,7 @@ python -m tests.benchmarks.read            a year of one pair and of a hundred a
 python -m tests.benchmarks.chart_views     five years drawn whole, against one day; memory after 200 views
 python -m tests.benchmarks.dead_letter_pages   a page of a million dead letters, against a page of ten files
 python -m tests.benchmarks.console         a watched run against an unwatched one; pages full of data against bare ones
+python -m tests.benchmarks.pages           every page cold against a bare one, and warm against release 0.1.0
 python -m tests.benchmarks.startup         a command's start, against importing pyarrow and deltalake
 python -m tests.benchmarks.schedules       pages while hundreds of schedules run, against an idle server
 python -m tests.benchmarks.instruments     a name and a search among twenty thousand listed shares, in milliseconds
