@@ -1,4 +1,4 @@
-"""What an import of files has read: a result a file, and the rows between two commits."""
+"""Chunk of an import of files: a result a file, and the rows between two commits."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGap
 from ffe_core.timeframes import TIMEFRAMES
 from pages.coverage.heatmap import figure
-from pages.run.figures import FIGURE_WIDTH
 from pages.widgets import (
     actor,
     arrived,
@@ -49,7 +48,7 @@ from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
 from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
-from pages.widgets.text import few, plain
+from pages.widgets.text import FIGURE_WIDTH, few, plain
 from pages.widgets.verbs import changing, done, told
 
 ALL = "All"

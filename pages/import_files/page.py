@@ -99,9 +99,9 @@ def remember() -> None:
     )
 
 
-def files_form() -> tuple[dict[str, DeltaGenerator], list[str]]:
-    """What to import, and where it goes; returns the places, by field, to tell what is wrong with them, and what is
-    said there already."""
+def files_form() -> tuple[dict[str, DeltaGenerator], bool]:
+    """What to import, and where it goes; returns the places, by field, to tell what is wrong with them, and whether
+    something is told there already."""
     places = {}
     upload_field(other_files)
     st.text_input(
@@ -114,18 +114,18 @@ def files_form() -> tuple[dict[str, DeltaGenerator], list[str]]:
         help="Folders with all below them.",
     )
     places["files"] = st.container()
-    said = answer(places["files"], there)
+    wrong = answer(places["files"], there)
     first, second, third = st.columns([1, 1, 2])
     with first:
         source = st.text_input("Source", key="import_source", placeholder="files:binance") or ""
-        said += answer(st.container(), lambda: Target.of(source.strip()) if source.strip() else None)
+        wrong |= answer(st.container(), lambda: Target.of(source.strip()) if source.strip() else None)
     with second:
         pair = st.text_input("Pair", key="import_pair", placeholder="As the files' names say") or ""
-        said += answer(st.container(), lambda: normalize_pair(pair.strip()) if pair.strip() else None)
+        wrong |= answer(st.container(), lambda: normalize_pair(pair.strip()) if pair.strip() else None)
     with third:
         st.pills("Timeframe", list(TIMEFRAMES), key="import_timeframe", wrap=True)
     places["as"] = st.container()
-    return places, said
+    return places, wrong
 
 
 def tell(place: DeltaGenerator, wrong: InputError) -> None:
@@ -134,14 +134,14 @@ def tell(place: DeltaGenerator, wrong: InputError) -> None:
         say_wrong(wrong.problem)
 
 
-def answer(place: DeltaGenerator, read: Callable[[], object]) -> list[str]:
-    """Say below a field what is wrong with what stands in it, whatever the other fields hold."""
+def answer(place: DeltaGenerator, read: Callable[[], object]) -> bool:
+    """Say below a field what is wrong with what stands in it, whatever the other fields hold; whether anything is."""
     try:
         read()
     except InputError as error:
         tell(place, error)
-        return [error.problem]
-    return []
+        return True
+    return False
 
 
 def request() -> ImportRequest | None:
@@ -233,17 +233,17 @@ def buttons(plan: ImportPlan | None, missing: str) -> None:
     told()
 
 
-def planned_now(places: dict[str, DeltaGenerator], said: list[str]) -> tuple[ImportPlan | None, str]:
+def planned_now(places: dict[str, DeltaGenerator], is_told: bool) -> tuple[ImportPlan | None, str]:
     """The plan, and what is missing for one; what is wrong is told at its field."""
     try:
         asked_for = request()
-        if asked_for is None and said:
+        if asked_for is None and is_told:
             return None, "mend what is marked"
         if asked_for is None:
             return None, "name the source, such as files:binance" if paths() else "name the files"
         return look(asked_for), ""
     except InputError as error:
-        if error.problem not in said:
+        if not is_told:
             tell(places.get(error.field or "", places["as"]), error)
         return None, "mend what is marked"
 

@@ -10,8 +10,7 @@ import streamlit as st
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.widgets import duration, plain, when
-
-FIGURE_WIDTH = 145
+from pages.widgets.text import FIGURE_WIDTH
 
 
 def started(run: Run, words: str) -> None:

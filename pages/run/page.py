@@ -13,7 +13,7 @@ from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run import checks, files, upkeep
-from pages.run.figures import FIGURE_WIDTH, ended
+from pages.run.figures import ended
 from pages.run.progress import rate, time_left
 from pages.widgets import (
     actor,
@@ -35,7 +35,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.tables import show_table, table_of
-from pages.widgets.text import dated
+from pages.widgets.text import FIGURE_WIDTH, dated
 from pages.widgets.verbs import changing, told
 
 LEVELS = {"error": "E", "warning": "W", "info": "I"}

@@ -11,9 +11,9 @@ from ffe_core.storage.state import runs as run_states
 from pages.widgets import actor, go, is_leaving, many, number, plain, relative, section, service
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import show_table, table_of
+from pages.widgets.text import FIGURE_WIDTH
 from pages.widgets.verbs import changing, told
 
-FIGURE_WIDTH = 150
 BYTES = st.column_config.NumberColumn(format="bytes", width=80)
 COUNT = st.column_config.NumberColumn(format="localized", width=80)
 

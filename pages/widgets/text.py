@@ -11,6 +11,8 @@ from pathlib import Path
 from ffe_core import times
 from ffe_core.counts import many as many
 
+FIGURE_WIDTH = 150
+"""Pixels of a figure with its name: several stand in a row, and wrap on a narrow screen."""
 DATE_TICKS = [
     {"dtickrange": [None, 59_999], "value": "%H:%M:%S<br>%-d %b %Y"},
     {"dtickrange": [60_000, 86_399_999], "value": "%H:%M<br>%-d %b %Y"},
