@@ -235,6 +235,7 @@ def test_restated_bars_are_not_new(serve: Serve, visit: Visit, tmp_path: Path) -
     fill(tmp_path / "full")
     visitor = visit(serve(tmp_path / "full"), "/runs?provider=coinbase")
     found = table(visitor, "runs_table")
+    poll(lambda: bool(cells(found, 0)), "the first row to be drawn")
     row = cells(found, 0)
     assert "6" in row  # restated
     assert "0" in row  # new

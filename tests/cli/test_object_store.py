@@ -101,7 +101,7 @@ def test_a_backfill_killed_at_random_moments_loses_and_doubles_nothing(
     for _ in range(4):
         process = subprocess.Popen(words, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            process.wait(chance.uniform(2.0, 6.0))
+            process.wait(chance.uniform(0.4, 2.5))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(60)

@@ -356,7 +356,7 @@ class TestStorageThatFails:
     def test_whoever_only_looks_whether_a_series_is_free_holds_no_run_up(self, tmp_path: Path):
         lease = ingester(tmp_path).stores.lease(BTC)
         looking = ingester(tmp_path).stores.lease(BTC)
-        looking._take()  # as `check_free` does, for a moment
+        looking._lock.take_unseen()  # as whoever only looks does, for a moment
 
         async def waited() -> None:
             asyncio.get_running_loop().call_later(0.01, looking.release)

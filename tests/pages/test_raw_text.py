@@ -47,7 +47,7 @@ OURS = {
 FIXED = {
     # What callers write out: labels, icons and pages of ours.
     *("label", "meaning", "icon", "page", "words", "name.capitalize()", "kind.upper()", "list(code)", "LEGEND"),
-    *("card.name", "card.hint"),
+    *("card.name", "card.hint", "words_of(view.adjustment)"),
     *("NAMES[name]", "gave", "period", "health", "sentence", "SINCE[st.session_state.restated_since].lower()"),
     # Numbers, and names from lists of ours.
     *("run", "run.id", "running[0].id", "run.parent_id", "record.number", "record.revision", "number_"),

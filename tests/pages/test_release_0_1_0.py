@@ -25,4 +25,5 @@ def test_it_is_drawn(page: str, data_dir, open_page: Open):
 def test_a_run_of_then_says_why_it_failed(data_dir, open_page: Open):
     unpacked(data_dir.parent)
     (failed,) = [row for row in expected()["tables"]["run_series"] if row["run_id"] == 4 and row["state"] == "failed"]
-    assert failed["error"].split(";")[0] in words(open_page("run", id="4"))
+    why = failed["error"].split(": ", 1)[1].split(";")[0]
+    assert why in words(open_page("run", id="4"))

@@ -32,7 +32,7 @@ def test_a_provider_is_tested_and_a_missing_key_is_told(console: ConsoleService,
 
 def test_a_secret_is_not_on_the_page(data_dir: object, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FFE_OANDA__API_TOKEN", TOKEN)
-    at = open_page("settings", q="token")
+    at = open_page("settings", q="oanda__api_token")
     assert list(at.dataframe[0].value["Value"]) == ["set, ends in ff"]
     assert TOKEN not in str(at)
 

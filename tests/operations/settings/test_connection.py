@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_clock_that_is_off_is_said_by_how_much(tmp_path: Path) -> None:
     with CoinbaseExchange(market, date=lambda: time.time() - 300) as exchange:
         found = asked(tmp_path, "coinbase", base_url=exchange.url)
     assert (found.verdict, found.works) == (Verdict.CLOCK_OFF, True)
-    assert "300 s ahead of" in found.said or "299 s ahead of" in found.said
+    assert re.search(r"\b(299|300|301) s ahead of", found.said)
 
 
 @pytest.mark.parametrize(
