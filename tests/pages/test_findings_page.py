@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -207,6 +210,27 @@ def test_a_rule_that_cannot_be_is_said_at_its_field(console: ConsoleService, ope
     at.text_area(key="rule_holds").set_value("high <=")
     at.button(key="rule_try").click().run()
     assert "rule narrow cannot be read" in words(at)
+    assert console.checks.rules.all() == []
+
+
+def test_a_rule_that_takes_too_long_is_said_at_its_field(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def stopped(connection: object, seconds: float) -> Iterator[None]:
+        raise duckdb.InterruptException("INTERRUPT")
+        yield
+
+    monkeypatch.setattr("ffe_core.rules.expression.stopped_after", stopped)
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("slow")
+    at.text_area(key="rule_holds").set_value("high <= 1.2 * low")
+    for button in ("rule_try", "rule_save"):
+        at.button(key=button).click().run()
+        assert "rule slow takes more than" in words(at), button
+        assert "make it simpler" in words(at), button
+        assert at.text_area(key="rule_holds").value == "high <= 1.2 * low"
     assert console.checks.rules.all() == []
 
 
