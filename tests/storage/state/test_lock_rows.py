@@ -213,6 +213,7 @@ def test_a_leader_that_is_late_leads_no_more_and_its_successor_does(url: str) ->
         with first.acting() as may:
             assert may
             stop_renewing(first._locks)  # type: ignore[arg-type]
+            first._waiting.stop()  # or it would take its own lead again, before the second may
             poll(lambda: second.leads, "the second to lead")
             assert not first.leads
             with pytest.raises(LeaseLost):
