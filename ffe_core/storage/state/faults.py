@@ -59,8 +59,8 @@ _SENTENCES_OF_SERVER = _SENTENCES | {
         " database, user and password, then try again: nothing is lost"
     ),
     Fault.LOCKED: (
-        f"cannot be written now, as another process has been writing for {BUSY_SECONDS} s ({{cause}}); try again:"
-        " nothing is lost"
+        "cannot be written now, as another process is writing and did not end in time ({cause}); try again: nothing is"
+        " lost"
     ),
     Fault.DAMAGED: f"is damaged ({{cause}}); {ANOTHER}",
     Fault.OTHER_TABLES: (

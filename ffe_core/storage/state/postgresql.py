@@ -26,9 +26,9 @@ _BEGIN_WRITE = (
     f" SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s';"
     f" SELECT pg_advisory_xact_lock({_WRITERS})"
 )
-_BEGIN_BRIEF = (
-    "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '4s';"
-    " SET LOCAL idle_in_transaction_session_timeout = '4s'"
+_BEGIN_BRIEF = (  # one that was stopped between its statement and its end is gone before others give up
+    "SET LOCAL idle_in_transaction_session_timeout = '2s'; SET LOCAL lock_timeout = '4s';"
+    " SET LOCAL statement_timeout = '5s'"
 )
 _CONNECT = {
     "connect_timeout": 5,

@@ -275,6 +275,20 @@ def test_the_lease_of_a_process_that_is_killed_or_stopped_passes_on_within_its_t
         process.communicate()
 
 
+def test_who_is_stopped_in_the_middle_of_a_renewal_keeps_nobody_waiting_in_vain(
+    database: Database, other: RowLocks
+) -> None:
+    locks = locks_in(database)
+    assert locks.lock(LEASE, "BTC").take("run 12")
+    stop_renewing(locks)
+    time.sleep(HELD)
+    asked = {"seconds": HELD, "names": ["lease:BTC"], "tokens": [1]}
+    with pytest.raises(DatabaseError), locks.asking() as connection:
+        assert list(connection.scalars(lock_rows._RENEW, asked)) == ["lease:BTC"]
+        assert other.lock(LEASE, "BTC").take("run 13")  # the server has ended who was not heard of
+    assert token(database, "lease:BTC") == 2
+
+
 def test_a_server_that_restarts_costs_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_rows, "HELD_SECONDS", 15.0)
     with running() as server:
