@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     if arguments.head:
         words = ["--head", "--port", str(arguments.port), "--include-dashboard", "false"]
     else:
-        words = _joining(arguments.address or settings.ray_address)
+        words = [*_joining(arguments.address or settings.ray_address), *_folder(arguments)]
         _check_state(settings)
     command = [*_start(arguments), *words, *arguments.ray]
     sys.stdout.flush()
@@ -65,6 +65,15 @@ def _start(arguments: argparse.Namespace) -> list[str]:
 
     where = ["--node-ip-address", arguments.host] if arguments.host else []
     return start_command("--node-name", arguments.name or socket.gethostname(), *where)
+
+
+def _folder(arguments: argparse.Namespace) -> list[str]:
+    """A folder of this worker's own: to two that start at once in one, Ray gives the same socket, and one fails."""
+    from ffe_core.operations.runs.cluster.node import folder_of
+
+    if any(word.split("=")[0] == "--temp-dir" for word in arguments.ray):
+        return []
+    return ["--temp-dir", str(folder_of(arguments.name or socket.gethostname()))]
 
 
 def _check_state(settings: Any) -> None:

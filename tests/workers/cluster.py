@@ -56,7 +56,8 @@ class Cluster:
 
     def start_worker(self, name: str, **settings: str) -> None:
         """Start a worker; it has joined a few seconds later."""
-        self._start(name, "--address", self.address, "--name", name, **settings)
+        folder = str(self.folder / name)
+        self._start(name, "--address", self.address, "--name", name, "--", "--temp-dir", folder, **settings)
 
     def kill(self, name: str) -> None:
         """Kill a process and all it started, as a power cut would."""

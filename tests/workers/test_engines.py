@@ -285,7 +285,10 @@ def machines_of(service: RunService, run_id: int) -> set[str | None]:
 def loses_a_worker(service: RunService, cluster: Cluster, place: Place) -> None:
     """Its series go to another machine, and end once each."""
     both = {"north", "south"}
-    poll(lambda: machines_of(service, small_run(service)) == both, "both to have joined", WAIT)
+    until = time.monotonic() + WAIT
+    while machines_of(service, run_id := small_run(service)) != both:
+        said = [line.text for line in service.runs.lines(run_id)] + [cluster.said(name)[-2000:] for name in both]
+        assert time.monotonic() < until, said
     pairs = [new_pair() for _ in range(12)]
     run_id = service.start(asked(*pairs, timeframes=("1m",), end="2024-01-31"), "ann")
     poll(lambda: {row.machine for row in service.runs.series(run_id) if row.pages_done} == both, "both to work", WAIT)

@@ -145,6 +145,10 @@ def test_the_head_shows_no_dashboard_and_reports_to_nobody(became: list[Any], mo
     assert environment["RAY_AUTH_MODE"] == "token"
 
 
+def folder_in(command: list[str]) -> str:
+    return command[command.index("--temp-dir") + 1]
+
+
 def test_a_worker_joins_by_its_name(
     became: list[Any], monkeypatch: pytest.MonkeyPatch, postgresql_server: Server, state_template: str
 ) -> None:
@@ -157,3 +161,7 @@ def test_a_worker_joins_by_its_name(
     assert '--address head:6379 --resources {"ffe_worker": 1}' in words
     assert "--node-name north" in words
     assert worker.VERBS["worker"]
+    run("--name", "south")
+    assert folder_in(became[-2]) != folder_in(words.split())
+    run("--name", "north", "--", "--temp-dir", "/short")
+    assert [folder_in(became[-2]), became[-2].count("--temp-dir")] == ["/short", 1]

@@ -283,9 +283,12 @@ def test_who_is_stopped_in_the_middle_of_a_renewal_keeps_nobody_waiting_in_vain(
     stop_renewing(locks)
     time.sleep(HELD)
     asked = {"seconds": HELD, "names": ["lease:BTC"], "tokens": [1]}
-    with pytest.raises(DatabaseError), locks.asking() as connection:
-        assert list(connection.scalars(lock_rows._RENEW, asked)) == ["lease:BTC"]
-        assert other.lock(LEASE, "BTC").take("run 13")  # the server has ended who was not heard of
+    stopped = locks.asking()
+    connection = stopped.__enter__()
+    assert list(connection.scalars(lock_rows._RENEW, asked)) == ["lease:BTC"]
+    assert other.lock(LEASE, "BTC").take("run 13")  # the server has ended who was not heard of
+    with pytest.raises(DatabaseError):
+        stopped.__exit__(None, None, None)
     assert token(database, "lease:BTC") == 2
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from hashlib import blake2b
 from pathlib import Path
 
 STORE_BYTES = 80 * 2**20
@@ -28,6 +29,11 @@ def start_command(*words: str) -> list[str]:
     """The command line of a node, with `--block`: it ends with its signals, and so does all that it started."""
     fixed = ["--block", "--disable-usage-stats", "--num-cpus", "0", "--object-store-memory", str(STORE_BYTES)]
     return [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", *fixed, *words]
+
+
+def folder_of(worker: str) -> Path:
+    """The folder of a worker by its name, for Ray's sockets and logs: the same each time, so they do not pile up."""
+    return Path("/tmp") / f"ffe-ray-{blake2b(worker.encode(), digest_size=6).hexdigest()}"
 
 
 def new_folder() -> Path:

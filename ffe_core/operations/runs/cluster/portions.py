@@ -23,6 +23,8 @@ _LOOK_SECONDS = 1.0
 _SILENT_SECONDS = 5.0
 _PART = 0.001
 """Of the one worker that a machine has: as many consoles may have an actor there."""
+_OPEN_SECONDS = 90.0
+"""How long an actor may take to begin: it loads the program, on a machine that may be busy."""
 _AGAIN_SECONDS = 10.0
 """How long a machine that cannot work is left alone, as its settings may be put right."""
 
@@ -107,7 +109,9 @@ class Portions:
         """Have an actor on a machine, if it can work."""
         worker = Worker(node, name, _actor_on(node))
         try:
-            why = await worker.actor.open.remote()
+            why = await asyncio.wait_for(_answered(worker.actor.open.remote()), _OPEN_SECONDS)
+        except TimeoutError:
+            why = f"its actor did not begin within {_OPEN_SECONDS:.0f} s"
         except Exception as error:  # it ended at once, or the machine did
             why = f"its actor cannot be started ({type(error).__name__})"
         if why is None:
@@ -200,6 +204,10 @@ class Portions:
     def _say_all(self, text: str, level: str) -> None:
         for run in self._runs.values():
             run.say(text, level)
+
+
+async def _answered(reference: Any) -> Any:
+    return await reference
 
 
 def _actor_on(node: str) -> Any:
