@@ -16,7 +16,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +30,8 @@ from ffe_core.errors import DatabaseError, LeaseLost
 from ffe_core.storage.locks import ALIVE, LEAD, LEASE, Fence
 from ffe_core.storage.state import postgresql
 from ffe_core.storage.state.database import Database, fenced_by, metadata
-from ffe_core.storage.state.faults import in_words, place_of
-from ffe_core.storage.waiting import waits_on
+from ffe_core.storage.state.faults import LOCKED, UNREACHABLE, in_words, place_of
+from ffe_core.storage.waiting import AGAIN_SECONDS, Answer, waits_on
 from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,9 @@ _TAKE = sa.text(
     "INSERT INTO lease AS held (name, holder, token, until, note)"
     f" VALUES (:name, :holder, 1, {_NOW} + :seconds, CAST(:note AS json))"
     f" ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = held.token + 1,"
-    f" until = {_NOW} + :seconds, note = excluded.note WHERE held.until <= {_NOW} RETURNING token"
+    f" until = {_NOW} + :seconds, note = excluded.note WHERE held.until <= {_NOW}"
+    # Asked again where the answer was lost.
+    " OR CAST(held.note AS jsonb) -> 'asked' = CAST(excluded.note AS jsonb) -> 'asked' RETURNING token"
 )
 _RENEW = sa.text(
     f"UPDATE lease SET until = {_NOW} + :seconds"
@@ -128,8 +130,12 @@ class RowLocks:
         keys = [f"{kind}:{name}" for name in names]
         for key in self._to_free.keys() & set(keys):
             self._free(key)
-        with self.asking() as connection:
-            rows = connection.execute(_HELD, {"names": keys}).all()
+
+        def ask() -> Sequence[sa.Row[Any]]:
+            with self.asking() as connection:
+                return connection.execute(_HELD, {"names": keys}).all()
+
+        rows = self._patiently(ask)
         return {row.name.removeprefix(f"{kind}:"): _in_words(kind, row.note) for row in rows}
 
     def check(self, name: str, *, waits: bool = False) -> None:
@@ -176,19 +182,25 @@ class RowLocks:
 
     def take(self, name: str, note: Mapping[str, Any]) -> bool:
         """Take a row if it is free. DatabaseError; LeaseLost for a run of a process that was taken for dead."""
-        self._free(name)
-        asked = {"name": name, "holder": self._me, "seconds": HELD_SECONDS, "note": json.dumps(note)}
-        began = _seconds()
-        with self.asking() as connection:
-            if (check := fenced_by.get()) is not None:
-                check(connection)
-            token = connection.scalar(_TAKE, asked)
-            if name.startswith(f"{ALIVE}:"):
-                connection.execute(_TIDY, {"names": f"{ALIVE}:%", "seconds": _LEFT_SECONDS})
-        if token is None:
+        noted = json.dumps({**note, "asked": uuid4().hex})
+        asked = {"name": name, "holder": self._me, "seconds": HELD_SECONDS, "note": noted}
+
+        def ask() -> _Held | None:
+            self._free(name)
+            began = _seconds()
+            with self.asking() as connection:
+                if (check := fenced_by.get()) is not None:
+                    check(connection)
+                token = connection.scalar(_TAKE, asked)
+                if name.startswith(f"{ALIVE}:"):
+                    connection.execute(_TIDY, {"names": f"{ALIVE}:%", "seconds": _LEFT_SECONDS})
+            return None if token is None else _Held(int(token), began + HELD_SECONDS - _MARGIN_SECONDS)
+
+        taken = self._patiently(ask)
+        if taken is None:
             return False
         with self._lock:
-            self._rows[name] = _Held(int(token), began + HELD_SECONDS - _MARGIN_SECONDS)
+            self._rows[name] = taken
             if self._renewing is None:
                 self._renewing = Worker("leases", self._step, _STEP_SECONDS)
                 self._renewing.start()
@@ -215,6 +227,17 @@ class RowLocks:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise in_words(place_of(self._engine.url), error) from error
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """An answer of the server; one that is gone is waited for as long as whoever asks wants to. DatabaseError."""
+        began = time.monotonic()
+        while True:
+            try:
+                return ask()
+            except DatabaseError as error:
+                if error.code not in (LOCKED, UNREACHABLE) or not waits_on.get()(time.monotonic() - began):
+                    raise
+            time.sleep(AGAIN_SECONDS)
 
     # -- the thread
 

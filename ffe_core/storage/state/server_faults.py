@@ -12,6 +12,7 @@ _FAULTS = {
     "57P": Fault.UNREACHABLE,  # it shuts down, crashed, or starts
     "25P03": Fault.LOCKED,  # ended, as it kept others waiting
     "55P03": Fault.LOCKED,
+    "57014": Fault.LOCKED,  # ended, as it took longer than who asked waits
     "40": Fault.LOCKED,
     "53300": Fault.UNREACHABLE,  # too many connections
     "53100": Fault.DISK_FULL,

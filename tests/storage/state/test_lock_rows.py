@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -28,6 +29,7 @@ from ffe_core.storage.state.database import Database, fenced
 from ffe_core.storage.state.lock_rows import RowLocks, locks_in
 from ffe_core.storage.state.watchlists import Watchlists
 from ffe_core.storage.stores import Stores
+from ffe_core.storage.waiting import waits_on
 from tests.browser.driver import poll
 from tests.postgresql import Server, running
 from tests.processes import ROOT, finish, start
@@ -308,6 +310,46 @@ def test_a_server_that_restarts_costs_no_lease(monkeypatch: pytest.MonkeyPatch) 
         assert lock.is_held
         assert token(database, "lease:BTC") == 1
         database.close()
+
+
+def test_a_run_waits_to_take_a_lease_from_a_server_that_is_gone() -> None:
+    with running() as server:
+        database = Database(server.database())
+        locks = locks_in(database)
+        server.stop()
+        with ThreadPoolExecutor(1) as pool, pytest.raises(DatabaseError):
+            pool.submit(locks.lock(LEASE, "BTC").take).result()
+        with ThreadPoolExecutor(1, initializer=lambda: waits_on.set(lambda waited: waited < 60) and None) as pool:
+            taking = pool.submit(locks.lock(LEASE, "BTC").take)
+            asking = pool.submit(locks.held, LEASE, ["BTC"])
+            time.sleep(0.5)
+            assert not taking.done()
+            server.start()
+            assert taking.result(30)
+            assert list(asking.result(30)) == ["BTC"]
+        database.close()
+
+
+def test_a_lease_whose_answer_was_lost_is_taken_by_asking_again(database: Database, other: RowLocks) -> None:
+    locks, answers = locks_in(database), []
+
+    def lose(connection: sa.Connection) -> None:
+        if not answers:
+            answers.append("lost")
+            raise sa.exc.OperationalError("COMMIT", {}, psycopg.OperationalError("the answer was lost"))
+
+    waits_on.set(lambda waited: waited < 30)
+    try:
+        sa.event.listen(locks._engine, "commit", lambda connection: connection.connection.commit())
+        sa.event.listen(locks._engine, "commit", lose)
+        lock = locks.lock(LEASE, "BTC")
+        assert lock.take("run 1")
+    finally:
+        waits_on.set(lambda waited: False)
+    assert answers
+    assert lock.is_held
+    assert not other.lock(LEASE, "BTC").take("run 2")
+    assert not locks.lock(LEASE, "BTC").take("run 3")
 
 
 def test_who_is_cut_off_writes_nothing_until_the_server_is_back_and_then_goes_on() -> None:

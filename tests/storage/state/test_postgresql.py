@@ -167,7 +167,7 @@ class TestWhoWrites:
         monkeypatch.setattr(postgresql, "_BEGIN_WRITE", postgresql._BEGIN_WRITE.replace("'15s'", "'100ms'"))
         with (
             database.write(),
-            pytest.raises(DatabaseError, match=r"another process has been writing") as caught,
+            pytest.raises(DatabaseError, match=r"another process is writing") as caught,
             database.write(),
         ):
             pass
