@@ -13,6 +13,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,6 +25,7 @@ _SHOWN = 5
 _PART, _MOVING, _REPLACING = ".part", ".moving", ".replacing"
 """How the folder ends in which files are written, and from which whole ones are moved, perhaps over others."""
 _LOCK = ".export-lock"
+_TOKEN_BYTES = 6
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
 """What file systems without hard links say."""
 
@@ -40,7 +42,7 @@ def staged(target: Path, *, replace: bool) -> Iterator[Path]:
         raise InputError(f"{target} is a link to nothing; name a folder", field="folder")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder", field="folder")
-    stage = target.parent / f"{_before(target)}{secrets.token_hex(6)}{_PART}"
+    stage = target.parent / f"{_before(target)}{secrets.token_hex(_TOKEN_BYTES)}{_PART}"
     try:
         _finish_earlier(target)
         stage.mkdir(parents=True)
@@ -75,14 +77,21 @@ def _move(stage: Path, target: Path, *, replace: bool) -> None:
 
 
 def _before(target: Path) -> str:
-    """What the names of an export's own folders beside a target begin with."""
-    return f".{target.name[:80]}."
+    """What the names of an export's own folders beside a target begin with; a name may be longer than leaves room."""
+    digest = blake2b(target.name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return f".{target.name[:48]}.{digest}."
+
+
+def _is_of(name: str, target: Path) -> bool:
+    """Whether it is the folder of an export to this target: another target's name may begin as this one's does."""
+    before = _before(target)
+    return name.startswith(before) and len(name.removeprefix(before).partition(".")[0]) == 2 * _TOKEN_BYTES
 
 
 def _finish_earlier(target: Path) -> None:
     """Move what a killed export had ready for this folder; another that is at it is left alone."""
     with suppress(FileNotFoundError, NotADirectoryError):
-        found = [path for path in target.parent.iterdir() if path.name.startswith(_before(target))]
+        found = [path for path in target.parent.iterdir() if _is_of(path.name, target)]
         for moving in (path for path in found if path.suffix in (_MOVING, _REPLACING)):
             with _held(moving) as is_free, suppress(InputError):
                 if is_free and moving.is_dir():

@@ -150,3 +150,15 @@ def test_an_export_that_is_moving_its_files_is_left_alone(tmp_path: Path) -> Non
         write(out, "later")
         assert moving.is_dir()
     assert sorted(held(out)) == ["a", "later", "other"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"), [("btc", "btc.2024"), ("b" * 100 + "1", "b" * 100 + "2"), ("btc", f"btc.{'0' * 12}")]
+)
+def test_what_a_killed_export_to_another_folder_had_ready_is_left_to_it(tmp_path: Path, mine: str, other: str) -> None:
+    write(tmp_path / other, "other", text="old")
+    killed(tmp_path / other, "add", 0)
+    write(tmp_path / mine, "later")
+    assert held(tmp_path / mine) == {"later": "new"}
+    write(tmp_path / other, "again")
+    assert sorted(held(tmp_path / other)) == ["a", "again", "b", "other", "sub/c"]

@@ -134,9 +134,10 @@ class RayEngine:
     async def _ended(self) -> None:
         """Close what is left of the child."""
         process, self._process = self._process, None
-        self._unsent.clear()
         if process is not None:
             if process.stdin is not None:
                 process.stdin.close()
             status = await process.wait()
             log.info("the process that drives the cluster ended with status %d", status)
+        # Also what was said while it ended: those runs are told that nobody works on them, so the next child must not.
+        self._unsent.clear()
