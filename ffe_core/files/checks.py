@@ -16,6 +16,9 @@ from ffe_core.timeframes import TIMEFRAMES
 from ffe_core.validation import UNREADABLE
 
 _SAMPLE = 200
+_DAY = 86_400
+_LONGEST_BREAK = 5 * _DAY
+"""No two days of a market that follow each other lie so far apart; weeks and months do."""
 
 
 def read_numbers(look: Look, head: Block) -> None:
@@ -102,11 +105,14 @@ def check_spacing(look: Look) -> None:
         return
     values, counts = np.unique(apart, return_counts=True)
     usual = int(values[counts.argmax()])
-    is_long = look.step >= 86_400
+    is_long = look.step >= _DAY
+    if is_long and int(values.min()) >= _LONGEST_BREAK:
+        text = f"{look.content.part.name}: its bars lie {usual // _DAY} days apart; days are the longest bars there are"
+        raise InputError(text, field="as")
     if (
         usual == look.step
         or (usual % look.step == 0 and not counts.max() > 0.9 * len(apart))
-        or (is_long and usual >= 86_400)
+        or (is_long and usual >= _DAY)
     ):
         return
     spelt = next((name for name, step in TIMEFRAMES.items() if step == usual), f"{usual:,} s")

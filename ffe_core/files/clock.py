@@ -30,7 +30,8 @@ _LAST = 253_402_300_800 * MICROS
 _TO_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _SIZES = {"s": (0, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63)}
 """How large an epoch is in each unit, from 1970 into the year 5138."""
-_OF_DAY = {"ms_of_day": 1_000, "s_of_day": 1_000_000}
+COUNTED = {"ms_of_day": (1_000, DAY), "s_of_period": (1_000_000, 366 * DAY)}
+"""Microseconds of what is counted from the start of a file's day or period, and how long that can be."""
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK = (
     r"(?:[T ,]+(?P<H>\d{1,2})(?::(?P<M>\d{2}))?(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?:[ -]?(?P<p>[AaPp][Mm]))?)?"
@@ -62,14 +63,15 @@ class Times:
 
 
 def read_times(column: pa.Array, form: TimeFormat, unit: str = "", day: Ints | int = 0) -> Times:
-    """The times of a column; `day` is the midnight (wall clock, microseconds) that milliseconds are counted from."""
+    """The times of a column; `day` is the midnight (wall clock, microseconds) that what is no epoch is counted from."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return _typed(column)
-    if form in ("epoch", *_OF_DAY):
+    if form in ("epoch", *COUNTED):
         numbers = _whole(column)
-        if form in _OF_DAY:
-            known = (numbers >= 0) & (numbers * _OF_DAY[form] <= DAY)
-            micros = np.where(known, np.asarray(day) + np.where(known, numbers, 0) * _OF_DAY[form], UNREADABLE)
+        if form in COUNTED:
+            size, most = COUNTED[form]
+            known = (numbers >= 0) & (numbers <= most // size)
+            micros = np.where(known, np.asarray(day) + np.where(known, numbers, 0) * size, UNREADABLE)
             return Times(micros, np.zeros(len(micros), bool), micros)
         micros = epoch_micros(numbers, unit)
         return Times(micros, np.ones(len(micros), bool), micros)

@@ -61,8 +61,9 @@ class Looker:
             return self._by_profile(content, source, self._chosen or recognised(known, path, [], source.names))
         if is_records(content):
             records = RecordSource(content)
-            name = "databento-dbn" if content.head[:3] == b"DBN" else "dukascopy-bi5"
-            return self._by_profile(content, records, self._chosen or self._profiles.get(name))
+            if content.head[:3] == b"DBN":
+                return self._by_profile(content, records, self._chosen or self._profiles.get("databento-dbn"))
+            return self._bi5(content, records, self._chosen or recognised(known, path, [], records.names))
         if content.head.lstrip()[:1] in (b"[", b"{"):
             profile = self._chosen or recognised(known, path, [], _json_names(content))
             return self._by_profile(
@@ -79,6 +80,18 @@ class Looker:
         found = self._by_profile(content, TextSource(content, form, profile or Profile()), profile)
         if not form.is_named and not found.profile.time and lines:
             found.questions.append(_ask_form(alike(known, lines), form.names, lines))
+        return found
+
+    def _bi5(self, content: Content, records: RecordSource, profile: Profile | None) -> Look:
+        """Dukascopy's candles, whose prices are times a number that only the pair tells."""
+        found = self._by_profile(content, records, profile)
+        if profile is None and content.size:
+            scales = [one for one in self._profiles.values() if one.form == "bi5"]
+            choices = tuple(
+                Choice(f"--profile {one.name}", one.about) for one in sorted(scales, key=lambda one: one.name)
+            )
+            text = "nothing tells what its prices are multiplied by: the path names no pair of which that is known"
+            found.questions.append(Question("form", text, choices))
         return found
 
     def _by_profile(self, content: Content, source: Source, profile: Profile | None) -> Look:

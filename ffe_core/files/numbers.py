@@ -119,6 +119,7 @@ def _scaled(values: Floats, missing: Flags, style: Style, unreadable: Flags | No
 def _fixed(column: pa.FixedSizeBinaryArray, decimals: int) -> Floats:
     """Little-endian integers of 8 or 16 bytes with so many decimals: the nearest float of each."""
     width = column.type.byte_width
+    decimals = decimals or (9 if width == 8 else 16)
     data = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width : (column.offset + len(column)) * width]
     if width == 8:
         return data.view("<i8").astype(np.float64) / 10.0**decimals

@@ -35,8 +35,14 @@ _ENCRYPTED = 1
 _MOST_MEMBERS = 200_000
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst")
 _NO_CANDLES = re.compile(
-    r"(?i)(\.checksum|\.sha256|\.md5|\.html?|\.pdf|\.json\.sha256|\.log|readme[^/]*|license[^/]*)$"
+    r"(?i)(\.checksum|\.sha256|\.md5|\.html?|\.pdf|\.log|readme[^/]*|license[^/]*"
+    r"|(^|/)DAT_[A-Z]+_[^/]*\.txt"  # HistData's report of gaps
+    r"|(^|/)(symbology|metadata|manifest|condition)\.json"  # beside Databento's files
+    r"|-(funding_rate|open_interest|trades)\.(feather|parquet|json(\.gz)?)"  # beside freqtrade's candles
+    r"|(^|/)(factor_files|map_files)/[^/]*"  # of LEAN
+    r"|(^|/)(__MACOSX/.*|\.[^/]*))$"
 )
+"""Names of what lies beside candles and holds none."""
 _BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, pa.ArrowException, csv.Error,
     UnicodeError,
@@ -85,6 +91,11 @@ class Content:
             yield stream
 
 
+def holds_candles(path: Path | str) -> bool:
+    """Whether a file or member may hold candles, as far as its name tells."""
+    return not _NO_CANDLES.search(path if isinstance(path, str) else path.as_posix())
+
+
 def is_archive(path: Path) -> bool:
     """Whether a file holds members."""
     return path.name.lower().endswith(_ARCHIVES)
@@ -126,7 +137,7 @@ class Opened:
             )
         for name in names:
             _check_member(self.path, name)
-        return [Part(self.path, name) for name in sorted(names) if not _NO_CANDLES.search(name)]
+        return [Part(self.path, name) for name in sorted(names) if holds_candles(name)]
 
     def content(self, part: Part) -> Content:
         """What a part holds, read to its end: what is damaged or too much is known before anything of it counts."""

@@ -18,7 +18,7 @@ from ffe_core.files.forms.text import TextForm, TextSource
 from ffe_core.files.found import Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
-from ffe_core.files.opening import Content, Opened, Part, is_archive, refused
+from ffe_core.files.opening import Content, Opened, Part, holds_candles, is_archive, refused
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
 from ffe_core.files.reader import Known, Reader
@@ -27,7 +27,6 @@ from ffe_core.instruments.names import normalize_pair
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES, seconds
 
-_SIDE_FILES = (".checksum", ".sha256", ".md5", ".toml")
 _HEAD = 4096
 _MOST_ASKED = 5
 _MOST_FILES = 100_000
@@ -119,7 +118,7 @@ def found_files(paths: Sequence[str | Path]) -> list[Path]:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "that is no path"
             raise InputError(f"{str(given)[:200]!r} cannot be looked at: {why}", field="files") from None
-    kept = [path for path in dict.fromkeys(found) if not path.name.lower().endswith(_SIDE_FILES)]
+    kept = [path for path in dict.fromkeys(found) if holds_candles(path) and path.suffix.lower() != ".toml"]
     if not kept:
         raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there", field="files")
     return kept

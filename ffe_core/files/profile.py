@@ -22,7 +22,7 @@ from ffe_core.errors import InputError
 
 Unit = Literal["s", "ms", "us", "ns"]
 TimeFormat = Literal[
-    "epoch", "ymd", "dmy", "mdy", "day_month_name", "month_name_day", "compact", "ms_of_day", "s_of_day"
+    "epoch", "ymd", "dmy", "mdy", "day_month_name", "month_name_day", "compact", "ms_of_day", "s_of_period"
 ]
 Stamp = Literal["open", "close"]
 Answer = Literal["zone", "stamp", "side"]
@@ -55,6 +55,8 @@ class Profile(BaseModel):
     name: str = "own"
     about: str = ""
     recognise: tuple[Recognition, ...] = ()
+    paths: tuple[str, ...] = ()
+    """Patterns of paths that name `pair`, `timeframe` and `date` as those of `recognise` do, and mark no form."""
     form: Literal["", "text", "json", "table", "dbn", "bi5"] = ""
     delimiter: str = ""
     skip_lines: int = Field(default=0, ge=0, le=1000)
@@ -83,7 +85,7 @@ class Profile(BaseModel):
     price_divisor: float = Field(default=1.0, gt=0)
     volume_divisor: float = Field(default=1.0, gt=0)
     fixed_point: int = Field(default=0, ge=0, le=18)
-    """Decimals of integers held in fixed bytes."""
+    """Decimals of integers held in fixed bytes; 0 for those of Nautilus: 9 in 8 bytes, 16 in 16."""
     missing: tuple[str, ...] = ("", "null", "NULL", "None", "N/A", "-")
     """What stands for no value."""
     symbol_column: str = ""

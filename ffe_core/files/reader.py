@@ -239,8 +239,7 @@ class Reader:
         if self.step != _DAY_SECONDS:
             return False
         return pa.types.is_date(column.type) or (
-            self.profile.time_format not in ("epoch", "ms_of_day", "s_of_day")
-            and not pa.types.is_timestamp(column.type)
+            self.profile.time_format not in ("epoch", *clock.COUNTED) and not pa.types.is_timestamp(column.type)
         )
 
     def _read_values(self, block: Block) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Flags]]:

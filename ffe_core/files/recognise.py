@@ -36,8 +36,8 @@ def alike(profiles: Iterable[Profile], lines: Sequence[str]) -> list[Profile]:
 
 def named_by(profile: Profile, path: str) -> Named:
     """Pair, timeframe and day as the path says them in files of this form."""
-    for mark in profile.recognise:
-        found = re.search(mark.path, path) if mark.path else None
+    for pattern in (*(mark.path for mark in profile.recognise if mark.path), *profile.paths):
+        found = re.search(pattern, path)
         if found and found.groupdict():
             groups = {name: text or "" for name, text in found.groupdict().items()}
             return Named(
@@ -56,10 +56,9 @@ def _day(text: str) -> int:
 
 
 def _bi5_day(text: str) -> int:
-    """Dukascopy counts the months of its folders from 00."""
-    year, _, rest = text.partition("/")
-    month, _, day = rest.partition("/")
-    return _day(f"{year}{int(month) + 1:02}{day}") if month.isdigit() else 0
+    """The first day of a folder of Dukascopy's, of a year, month or day; it counts months from 00."""
+    year, month, day, *_ = [*text.split("/"), "", ""]
+    return _day(f"{year}{int(month or 0) + 1:02}{day or '01'}") if year else 0
 
 
 def _fits(mark: Recognition, path: str, lines: Sequence[str], header: Sequence[str]) -> bool:

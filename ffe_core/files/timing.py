@@ -34,6 +34,12 @@ def read_time(look: Look, head: Block) -> None:
         look.profile = profile.with_answers(time_format=form)
     else:
         _read_text_time(look, [text or "" for text in sample.to_pylist()])
+    if look.profile.time_format in clock.COUNTED and not look.named.day:
+        raise InputError(
+            f"{look.content.part.name}: its times count from the start of a day, month or year that its path does not"
+            " say; import it by the path it had, such as equity/usa/minute/aapl/20140605_trade.zip",
+            field="file",
+        )
     if look.profile.time_format == "epoch" and not look.profile.unit:
         units = clock.units_of(clock.whole_numbers(sample))
         look.say("time", f"epochs in {' and '.join(units)}, by their size, row by row")
@@ -120,7 +126,7 @@ def _ask_zone(look: Look, sample: pa.Array) -> None:
     is_day = look.step == 86_400 and bool((read.local[readable] % clock.DAY == 0).all())
     if not is_wall.any() or (is_day and not profile.wall_epoch):
         return
-    if profile.wall_epoch or profile.time_format in ("ms_of_day", "s_of_day") or not pa.types.is_string(sample.type):
+    if profile.wall_epoch or profile.time_format in clock.COUNTED or not pa.types.is_string(sample.type):
         micros = int(read.local[np.flatnonzero(is_wall)[0]])
         text, form = times.iso(micros // clock.MICROS).removesuffix("+00:00").replace("T", " "), "ymd"
     else:

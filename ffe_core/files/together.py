@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ffe_core.errors import InputError
+from ffe_core.files.clock import COUNTED
 from ffe_core.files.forms.text import TextSource
 from ffe_core.files.opening import Content
 from ffe_core.files.plan import PlannedFile
@@ -17,7 +18,6 @@ from ffe_core.files.reader import Known, Reader, Rows
 MOST_BYTES = 4 * 2**20
 """So much text is read at once: it stays one block."""
 _SMALL = 2**20
-_OF_DAY = ("ms_of_day", "s_of_day")
 _NOTHING_KNOWN = Known()
 
 
@@ -37,7 +37,7 @@ def may_join(file: PlannedFile) -> bool:
 def are_alike(one: PlannedFile, other: PlannedFile) -> bool:
     """Whether two files that may be joined are read in the same way."""
     [first], [second] = one.parts, other.parts
-    same_day = first.profile.time_format not in _OF_DAY or first.named.day == second.named.day
+    same_day = first.profile.time_format not in COUNTED or first.named.day == second.named.day
     return first.profile is second.profile and first.form is second.form and same_day
 
 

@@ -154,7 +154,9 @@ def as_parquet(made: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def nautilus(found: Sequence[Candle], width: int = 16, decimals: int = 16, shift: int = 3600) -> bytes:
+def nautilus(
+    found: Sequence[Candle], width: int = 16, decimals: int = 16, shift: int = 3600, typed: bool = False
+) -> bytes:
     def fixed(values: Sequence[float]) -> pa.Array:
         whole = [round(value * 10**4) * 10 ** (decimals - 4) for value in values]
         return pa.array([one.to_bytes(width, "little", signed=True) for one in whole], pa.binary(width))
@@ -163,6 +165,8 @@ def nautilus(found: Sequence[Candle], width: int = 16, decimals: int = 16, shift
         name: fixed([getattr(one, name) for one in found]) for name in ("open", "high", "low", "close", "volume")
     }
     stamps = pa.array([(one.at + shift) * 10**9 for one in found], pa.uint64())
+    if typed:  # as later releases write them
+        stamps = stamps.cast(pa.int64()).cast(pa.timestamp("ns", "UTC"))
     return as_parquet(pa.table({**columns, "ts_event": stamps, "ts_init": stamps}))
 
 
@@ -177,12 +181,16 @@ def dbn(found: Sequence[Candle], rtype: int = 34) -> bytes:
     return head + b"".join(rows)
 
 
-def bi5(found: Sequence[Candle]) -> bytes:
-    rows = [
-        struct.pack(">IIIIIf", c.at % 86_400, *(round(v * 10**5) for v in (c.open, c.close, c.low, c.high)), c.volume)
-        for c in found
-    ]
-    return lzma.compress(b"".join(rows), lzma.FORMAT_ALONE)
+def bi5(start: datetime, scale: int = 10**5) -> Callable[..., bytes]:
+    """Records that count from the start of their file's day, month or year."""
+    first = int(start.timestamp())
+
+    def make(found: Sequence[Candle]) -> bytes:
+        prices = [[round(v * scale) for v in (c.open, c.close, c.low, c.high)] for c in found]
+        rows = [struct.pack(">IIIIIf", c.at - first, *some, c.volume) for c, some in zip(found, prices, strict=True)]
+        return lzma.compress(b"".join(rows), lzma.FORMAT_ALONE)
+
+    return make
 
 
 def lean(zone: str, scale: int, minute: bool, quote: bool = False) -> Callable[..., bytes]:
@@ -200,6 +208,7 @@ CDD = "unix,date,symbol,open,high,low,close,Volume BTC,Volume USD"
 NY = "America/New_York"
 TIINGO = "date,close,high,low,open,volume,adjClose,adjHigh,adjLow,adjOpen,adjVolume,divCash,splitFactor"
 MT5 = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
+DATABENTO = "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,symbol"
 MASSIVE = "ticker,volume,open,close,high,low,window_start,transactions"
 
 
@@ -230,7 +239,11 @@ FORMS: tuple[Form, ...] = (
     Form("dukascopy-web", "EURUSD_Candlestick_1_Hour_BID.csv", "1h", text(lambda c: f"{c.utc:%d.%m.%Y %H:%M:%S}.000,{ohlcv(c)}", "Gmt time,Open,High,Low,Close,Volume")),
     Form("dukascopy-web-local", "EURUSD_Candlestick_local.csv", "1h", text(lambda c: f"{c.local('Europe/Zurich'):%d.%m.%Y %H:%M:%S}.000 GMT+0100,{ohlcv(c)}", "Local time,Open,High,Low,Close,Volume")),
     Form("dukascopy-node", "eurusd-h1-bid-2024-01-15-2024-01-16.csv", "1h", lambda found: text(lambda c: f"{c.at * 1000},{ohlcv(c)}", "timestamp,open,high,low,close,volume")(found).rstrip(b"\n"), pair="EURUSD"),
-    Form("dukascopy-bi5", "EURUSD/2024/00/15/BID_candles_min_1.bi5", "1m", bi5, pair="EURUSD"),
+    Form("dukascopy-bi5", "EURUSD/2024/00/15/BID_candles_min_1.bi5", "1m", bi5(datetime(2024, 1, 15, tzinfo=UTC)), pair="EURUSD"),
+    Form("dukascopy-bi5", "EURUSD/2024/00/ASK_candles_hour_1.bi5", "1h", bi5(datetime(2024, 1, 1, tzinfo=UTC)), pair="EURUSD"),
+    Form("dukascopy-bi5", "GBPUSD/2024/BID_candles_day_1.bi5", "1d", bi5(datetime(2024, 1, 1, tzinfo=UTC)), pair="GBPUSD"),
+    Form("dukascopy-bi5-thousandths", "USDJPY/2024/00/15/BID_candles_min_1.bi5", "1m", bi5(datetime(2024, 1, 15, tzinfo=UTC), 1000), pair="USDJPY"),
+    Form("dukascopy-bi5-thousandths", "XAUUSD/2024/00/BID_candles_hour_1.bi5", "1h", bi5(datetime(2024, 1, 1, tzinfo=UTC), 1000), pair="XAUUSD"),
     Form("cryptodatadownload", "Bitstamp_BTCUSD_1h.csv", "1h", lambda found: b"https://www.CryptoDataDownload.com\n" + text(cdd, CDD, newest_first=True)(found)),
     Form("cryptodatadownload", "Coinbase_BTCUSD_1h.csv", "1h", lambda found: b"Timestamps are UTC timezone,https://www.CryptoDataDownload.com\r\n" + text(lambda c: f"{c.utc:%Y-%m-%d %I-%p},BTCUSD,{c.open},{c.high},{c.low},{c.close},{c.volume},{c.volume * c.close}", "Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD", "\r\n", True)(found)),
     Form("cryptocompare", "bitfinex.csv", "1h", text(lambda c: f"{c.utc:%Y-%m-%d %H:%M},BTCUSD,{ohlcv(c)},{c.volume * c.close}", "Date,Symbol,Open,High,Low,Close,VolumeFrom,VolumeTo", newest_first=True)),
@@ -252,18 +265,23 @@ FORMS: tuple[Form, ...] = (
     Form("tradingview", "BINANCE_BTCUSDT, 60.csv", "1h", text(lambda c: f"{c.at},{c.open},{c.high},{c.low},{c.close},{c.volume},1,{c.at}", "time,open,high,low,close,Volume,Plot,time"), pair="BTCUSDT"),
     Form("tradingview", "export.csv", "1h", text(lambda c: f'{c.local(NY):%Y-%m-%dT%H:%M:%S}-05:00,{c.open},{c.high},{c.low},{c.close},NaN,{c.volume}', 'time,open,high,low,close,"a, b",Volume')),
     Form("massive-aggregates", "2024-01-15.csv.gz", "1m", text(lambda c: f"AAPL,{c.volume},{c.open},{c.close},{c.high},{c.low},{c.at * 10**9},3", MASSIVE)),
-    Form("databento-csv", "pretty.csv", "1h", text(lambda c: f"{c.utc:%Y-%m-%dT%H:%M:%S}.000000000Z,34,1,5482,{c.open:.9f},{c.high:.9f},{c.low:.9f},{c.close:.9f},{c.volume:.0f},ESH1", "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,symbol")),
-    Form("databento-csv-fixed", "fixed.csv", "1h", text(lambda c: f"{c.at * 10**9},34,1,5482,{c.open * 10**9:.0f},{c.high * 10**9:.0f},{c.low * 10**9:.0f},{c.close * 10**9:.0f},{c.volume:.0f},ESH1", "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,symbol")),
+    Form("databento-csv", "pretty.csv", "1h", text(lambda c: f"{c.utc:%Y-%m-%dT%H:%M:%S}.000000000Z,34,1,5482,{c.open:.9f},{c.high:.9f},{c.low:.9f},{c.close:.9f},{c.volume:.0f},ESH1", DATABENTO)),
+    Form("databento-csv-fixed", "fixed.csv", "1h", text(lambda c: f"{c.at * 10**9},34,1,5482,{c.open * 10**9:.0f},{c.high * 10**9:.0f},{c.low * 10**9:.0f},{c.close * 10**9:.0f},{c.volume:.0f},ESH1", DATABENTO)),
+    Form("databento-csv", "ns_decimal.csv", "1h", text(lambda c: f"{c.at * 10**9},34,1,5482,{c.open:.9f},{c.high:.9f},{c.low:.9f},{c.close:.9f},{c.volume:.0f},ESH1", DATABENTO)),
+    Form("databento-csv-fixed", "iso_fixed.csv", "1h", text(lambda c: f"{c.utc:%Y-%m-%dT%H:%M:%S}.000000000Z,34,1,5482,{c.open * 10**9:.0f},{c.high * 10**9:.0f},{c.low * 10**9:.0f},{c.close * 10**9:.0f},{c.volume:.0f},ESH1", DATABENTO)),
     Form("databento-dbn", "bars.dbn", "1h", dbn),
     Form("freqtrade", "BTC_USDT-1h.feather", "1h", as_feather, pair="BTCUSDT"),
     Form("freqtrade", "futures/BTC_USDT_USDT-1h-futures.parquet", "1h", lambda found: as_parquet(freqtrade(found)), pair="BTCUSDTUSDT"),
     Form("freqtrade-mark", "futures/BTC_USDT_USDT-1h-mark.parquet", "1h", lambda found: as_parquet(freqtrade(found)), has_volume=False, pair="BTCUSDTUSDT"),
     Form("freqtrade-json", "ETH_USDT-1h.json", "1h", lambda found: json.dumps([[c.at * 1000, *c.values] for c in found]).encode(), pair="ETHUSDT"),
     Form("nautilus", "data/bar/ETHUSDT.BINANCE-1-HOUR-LAST-EXTERNAL/a_b.parquet", "1h", nautilus, {"stamp": "close"}, pair="ETHUSDT"),
+    Form("nautilus", "old/bar/BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL/a_b.parquet", "1m", lambda found: nautilus(found, 8, 9, 0), {"stamp": "open"}, pair="BTCUSDT"),
+    Form("nautilus", "later/bar/SOLUSDT.BINANCE-1-HOUR-LAST-EXTERNAL/a_b.parquet", "1h", lambda found: nautilus(found, typed=True), {"stamp": "close"}, pair="SOLUSDT"),
     Form("lean-equity-usa-trade-minute", "equity/usa/minute/aapl/20240115_trade.zip", "1m", lean(NY, 10_000, True), pair="AAPL"),
     Form("lean-equity-usa-trade", "equity/usa/hour/aapl.zip", "1h", lean(NY, 10_000, False), pair="AAPL"),
     Form("lean-equity-india-trade", "equity/india/daily/cccl.zip", "1d", text(lambda c: f"{c.utc:%Y%m%d} 00:00," + ",".join(f"{v * 10_000:.0f}" for v in c.values[:4]) + f",{c.volume:g}"), pair="CCCL"),
     Form("lean-forex-oanda-quote-minute", "forex/oanda/minute/eurusd/20240115_quote.zip", "1m", lean("UTC", 1, True, True), {"side": "bid"}, pair="EURUSD"),
+    Form("lean-forex-oanda-quote", "forex/oanda/hour/gbpusd.zip", "1h", lean("UTC", 1, False, True), {"side": "bid"}, pair="GBPUSD"),
     Form("lean-forex-fxcm-quote-minute", "forex/fxcm/minute/eurusd/20240115_quote.zip", "1m", lean("UTC-5", 1, True, True), {"side": "bid"}, pair="EURUSD"),
     Form("lean-crypto-trade-minute", "crypto/coinbase/minute/btcusd/20240115_trade.zip", "1m", lean("UTC", 1, True), pair="BTCUSD"),
     Form("barchart", "jpyusd.csv", "1d", lambda found: text(lambda c: f"{c.utc.month}/{c.utc.day}/{c.utc.year},{c.open},{c.high},{c.low},{c.close},0.1,{c.volume:.0f}", "Time,Open,High,Low,Last,Change,Volume", "\r\n", True)(found) + b'"Downloaded from Barchart.com as of 05-05-2026 07:59am CDT"\r\n'),

@@ -13,6 +13,7 @@ from ffe_core.errors import InputError
 from ffe_core.files.found import Look
 from ffe_core.files.look import Looker
 from ffe_core.files.opening import Opened
+from ffe_core.files.plan import found_files
 from ffe_core.files.profile import Profiles, read_profile, shipped
 from ffe_core.validation import validate_columns
 from tests.files.making import FORMS, STEPS, Candle, Form, candles, lines, zipped
@@ -80,7 +81,7 @@ def test_what_a_form_never_tells_is_asked_and_not_guessed(form: Form, tmp_path: 
 def test_every_profile_that_ships_has_a_file_here() -> None:
     tested = {one.profile for one in FORMS}
     untested = {name for name in shipped() if name not in tested and not UNTESTED.fullmatch(name)}
-    assert untested <= {"nautilus-standard"}
+    assert not untested
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -90,18 +91,64 @@ def test_a_profile_is_a_file_that_reads_back(name: str) -> None:
     assert profile.about
 
 
-def test_the_standard_precision_of_nautilus_is_read_by_its_profile(tmp_path: Path) -> None:
-    from tests.files.making import nautilus
-
-    path = tmp_path / "bars.parquet"
-    path.write_bytes(nautilus(candles("1h"), 8, 9, 0))
+def counted(path: Path, profile: str, timeframe: str) -> Look:
     with Opened(path, 10) as opened:
-        look = Looker(shipped(), shipped()["nautilus-standard"], {"stamp": "open"}).look(
-            opened.content(opened.parts()[0]), "1h"
-        )
-    found, dead = read(look)
-    assert not dead
-    same(found, {one.at: one.values for one in candles("1h")})
+        return Looker(shipped(), shipped()[profile], {}).look(opened.content(opened.parts()[0]), timeframe)
+
+
+def test_a_file_of_a_day_is_read_by_the_day_of_its_name_wherever_it_lies(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "lean-equity-usa-trade-minute")
+    path = tmp_path / "moved.zip"
+    path.write_bytes(zipped({"20240115_aapl_minute_trade.csv": form.make(form.candles)}))
+    look = counted(path, form.profile, "1m")
+    same(read(look)[0], expected(form, form.candles))
+    assert (look.named.pair, look.named.timeframe) == ("AAPL", "1m")
+
+
+@pytest.mark.parametrize("profile", ["lean-equity-usa-trade-minute", "dukascopy-bi5"])
+def test_times_that_count_from_a_day_nothing_names_are_no_times(profile: str, tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == profile)
+    path = tmp_path / ("moved" + Path(form.path).suffix)
+    path.write_bytes(form.packed(form.make(form.candles)))
+    with pytest.raises(InputError, match=f"{path.name}.*its path does not say"):
+        counted(path, profile, "1m")
+
+
+def test_what_prices_are_multiplied_by_is_asked_where_the_pair_does_not_tell(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "dukascopy-bi5")
+    moved = Form("", "BTCUSD/2024/00/15/BID_candles_min_1.bi5", "1m", form.make)
+    path = moved.write(tmp_path)
+    [question] = looked(path, moved).questions
+    assert [one.option for one in question.choices] == [
+        "--profile dukascopy-bi5",
+        "--profile dukascopy-bi5-thousandths",
+    ]
+    same(read(counted(path, "dukascopy-bi5", "1m"))[0], expected(moved, moved.candles))
+
+
+@pytest.mark.parametrize("days", [7, 31])
+def test_bars_of_weeks_and_months_are_no_days(days: int, tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "alpha-vantage" and one.timeframe == "1d")
+    apart = [Candle(one.at + place * (days - 1) * 86_400, *one.values) for place, one in enumerate(form.candles)]
+    with pytest.raises(InputError, match=f"lie {days} days apart"):
+        looked(form.write(tmp_path, form.make([one for one in apart if one.at < 1_760_000_000])), form)
+
+
+def test_what_lies_beside_candles_is_left_alone(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "histdata-ascii")
+    report = b"HistData.com Status report.\r\n\r\nGap of 64s found between 20240114170019 and 20240114170123.\r\n"
+    path = tmp_path / "HISTDATA_COM_ASCII_EURUSD_M1_2024.zip"
+    path.write_bytes(zipped({form.path: form.make(form.candles), "DAT_ASCII_EURUSD_M1_2024.txt": report}))
+    with Opened(path, 10) as opened:
+        assert [part.member for part in opened.parts()] == [form.path]
+    beside = (
+        "DAT_ASCII_EURUSD_M1_2024.txt", "x.zip.CHECKSUM", "symbology.json", "metadata.json",
+        "BTC_USDT_USDT-8h-funding_rate.feather", "equity/usa/factor_files/aapl.csv", "__MACOSX/._a.csv",
+    )  # fmt: skip
+    for name in (*beside, form.path):
+        (tmp_path / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / name).write_bytes(b"x")
+    assert [one.name for one in found_files([tmp_path / "all"])] == [form.path]
 
 
 # -- damage
