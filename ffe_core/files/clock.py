@@ -206,7 +206,9 @@ def _typed(column: pa.Array) -> Times:
     aware = pa.types.is_timestamp(column.type) and column.type.tz is not None
     stamps = pc.cast(column, pa.timestamp("us", column.type.tz if aware else None), safe=False)
     micros = np.asarray(pc.fill_null(stamps.cast(pa.int64()), UNREADABLE))
-    return Times(micros, np.full(len(micros), aware), micros)
+    shown = pc.local_timestamp(stamps) if aware else stamps
+    local = np.asarray(pc.fill_null(shown.cast(pa.int64()), UNREADABLE))
+    return Times(micros, np.full(len(micros), aware), local)
 
 
 def _whole(column: pa.Array) -> Ints:

@@ -10,9 +10,13 @@ from ffe_core.files import names
 from ffe_core.files.found import Look
 from ffe_core.files.questions import Choice, Question
 
+_MOST_NAMED = 8
+
 
 def map_columns(look: Look, answers: Mapping[str, Any]) -> None:
     """Find the columns of time, prices and volume, and those of symbols and venues; what is not found is asked."""
+    if not _symbol_is_told(look):
+        return
     profile, columns = look.profile, list(look.source.names)
     found: dict[str, Any] = {}
     for role in VALUES:
@@ -47,6 +51,23 @@ def map_columns(look: Look, answers: Mapping[str, Any]) -> None:
         found["without_volume"] = True
         look.why["volume"] = ("", "no column is named so: the volume is 0")
     look.profile = profile.with_answers(**found)
+
+
+def _symbol_is_told(look: Look) -> bool:
+    """Whether the columns are of one symbol, or of one that was chosen; else it is asked which."""
+    profile = look.profile
+    if "{symbol}" not in profile.close or profile.symbol:
+        return True
+    begin = profile.close.replace("{symbol}", "")
+    symbols = [name.removeprefix(begin) for name in look.source.names if name.startswith(begin)]
+    if len(symbols) == 1:
+        [look.symbol] = symbols
+        look.profile = profile.with_answers(symbol=look.symbol)
+        look.why["symbol"] = ("", f"every column is of {look.symbol}")
+        return True
+    choices = tuple(Choice(f"--symbol {name}", f"its column is {begin}{name}") for name in symbols[:_MOST_NAMED])
+    look.questions.append(Question("symbol", "the file holds columns of several symbols", choices))
+    return False
 
 
 def _map_role(look: Look, role: str, columns: Sequence[str], found: dict[str, Any]) -> None:

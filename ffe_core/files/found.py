@@ -47,6 +47,8 @@ class Look:
     questions: list[Question] = field(default_factory=list)
     known: Known = field(default_factory=Known)
     step: int = 0
+    symbol: str = ""
+    """What every row of it calls its instrument, where a column says so."""
     is_recognised: bool = False
     is_empty: bool = False
     """Whether it holds no row, and nothing about it is asked."""

@@ -57,8 +57,10 @@ class Looker:
         path = content.part.inner_path
         known = list(self._profiles.values())
         if is_table(content):
-            source: Source = TableSource(content)
-            return self._by_profile(content, source, self._chosen or recognised(known, path, [], source.names))
+            source = TableSource(content)
+            form = self._profiles.get("yfinance-download") if source.is_joined else None
+            chosen = self._chosen or form or recognised(known, path, [], source.names)
+            return self._by_profile(content, source, chosen)
         if is_records(content):
             records = RecordSource(content)
             if content.head[:3] == b"DBN":

@@ -10,38 +10,16 @@ from ffe_core.timeframes import TIMEFRAMES
 
 TIME = tuple(
     "opentime timeperiodstart windowstart unix unixtimestamp timestamp tsevent datetime mts gmttime localtime date time"
-    " start t ts begin starttime timeopen tarih datum fecha data dtyyyymmdd".split()
+    " start t ts begin starttime timeopen tarih datum fecha data dtyyyymmdd indexlevel0".split()
 )
 """Names of the time of a bar, the most telling first."""
-OPEN = ("open", "o", "priceopen", "openprice", "acilis", "eroffn", "apertura", "ouverture")
-HIGH = ("high", "h", "pricehigh", "highprice", "yuksek", "hoch", "maximo", "haut", "max", "plushaut")
-LOW = ("low", "l", "pricelow", "lowprice", "dusuk", "tief", "minimo", "bas", "min", "plusbas")
-CLOSE = (
-    "close",
-    "c",
-    "priceclose",
-    "closeprice",
-    "last",
-    "latest",
-    "price",
-    "simdi",
-    "zuletzt",
-    "ultimo",
-    "dernier",
-    "cierre",
+OPEN = tuple("open o priceopen openprice acilis eroffn apertura ouverture ouv abertura otwarcie".split())
+HIGH = tuple("high h pricehigh highprice yuksek hoch maximo maxima massimo haut max plushaut najwyzszy".split())
+LOW = tuple("low l pricelow lowprice dusuk tief minimo minima bas min plusbas najnizszy".split())
+CLOSE = tuple(
+    "close c priceclose closeprice last latest price simdi zuletzt ultimo dernier cierre ostatnio zamkniecie".split()
 )
-VOLUME = (
-    "volume",
-    "v",
-    "vol",
-    "volumetraded",
-    "volumefrom",
-    "tickvol",
-    "tickvolume",
-    "hac",
-    "basevolume",
-    "volumebase",
-)
+VOLUME = tuple("volume v vol volumetraded volumefrom tickvol tickvolume hac wol wolumen basevolume volumebase".split())
 SYMBOL = ("symbol", "ticker", "instrumentname", "pair", "instrument")
 VENUE = ("publisherid", "exchange", "venue", "exchangeid")
 ENDS = ("closetime", "timeclose", "timeperiodend", "endtime", "end")

@@ -62,6 +62,8 @@ class PlannedPart:
     profile: Profile
     named: Named
     known: Known
+    symbol: str = ""
+    """What its rows call their instrument, where all of them say the same and nobody chose it."""
     form: TextForm | None = None
     """Of a text whose form has been seen before; else it is found out again, by the same profile."""
 
@@ -197,7 +199,7 @@ class Planner:
     def _part(self, plan: ImportPlan, opened: Opened, part: Part) -> PlannedPart | None:
         clean = self._as_before(opened, part)
         if clean is not None:
-            return PlannedPart(part, clean[0], named_by(clean[0], part.inner_path), Known(), clean[1])
+            return PlannedPart(part, clean[0], named_by(clean[0], part.inner_path), Known(), form=clean[1])
         look = self._looker.look(opened.content(part), self._target.timeframe)
         if look.is_empty:
             plan.empty.append(part.name)
@@ -216,7 +218,7 @@ class Planner:
         )
         if form is not None and not look.questions:
             self._clean[_kind(part, look.content.head)] = look.profile, form
-        return PlannedPart(part, look.profile, look.named, look.known, form)
+        return PlannedPart(part, look.profile, look.named, look.known, look.symbol, form)
 
     def _ask_timeframe(self, part: Part) -> Question:
         said = Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}", True)
@@ -236,9 +238,14 @@ class Planner:
         named, target = planned.named, self._target
         pair = named.pair and normalize_pair(named.pair, target.source)
         if target.pair and pair and not self._any_name and _bare(pair) != _bare(target.pair):
-            self._ask_name(plan, planned, f"its name says {pair}", f"{target.pair} is said")
+            self._ask_name(plan, planned, f"its name says {pair}", f"{target.pair} is said", target.source)
+        if target.pair and planned.symbol and not self._any_name and _is_another(planned.symbol, target.pair):
+            told = normalize_pair(planned.symbol, target.source)
+            place = "/".join([target.source, told, *([target.timeframe] if target.timeframe else [])])
+            self._ask_name(plan, planned, f"its rows are of {planned.symbol}", f"{target.pair} is said", place)
         if target.timeframe and named.timeframe and named.timeframe != target.timeframe and not self._any_name:
-            self._ask_name(plan, planned, f"its name says {named.timeframe}", f"{target.timeframe} is said")
+            said = f"{target.timeframe} is said"
+            self._ask_name(plan, planned, f"its name says {named.timeframe}", said, target.source)
         chosen, timeframe = target.pair or pair, target.timeframe or named.timeframe
         if not chosen or not timeframe:
             if not plan.questions:
@@ -258,11 +265,11 @@ class Planner:
             return None
         return Series.of(chosen, timeframe, target.source)
 
-    def _ask_name(self, plan: ImportPlan, planned: PlannedPart, named: str, said: str) -> None:
+    def _ask_name(self, plan: ImportPlan, planned: PlannedPart, named: str, said: str, place: str) -> None:
         if not any(question.code == "name" for _, question in plan.questions):
             choices = (
                 Choice("--any-name", "it is read as what is said"),
-                Choice(f"--as {self._target.source}", "each file is read as what its name says"),
+                Choice(f"--as {place}", "it is read as what it says"),
             )
             plan.questions.append((planned.part.name, Question("name", f"{named}, and {said}", choices)))
 
@@ -301,7 +308,7 @@ def _ask_mixed(plan: ImportPlan) -> None:
 
 
 def _mixed(files: Sequence[PlannedFile]) -> tuple[str, Path] | None:
-    """In what files of a series differ, and a file that does: in their form, their side, or their folder alone.
+    """In what files of a series differ, and a file that does: in their form, contract or side, or their folder alone.
 
     Spot and futures have the same names in folders of their own, mark prices lie beside trades.
     """
@@ -309,6 +316,10 @@ def _mixed(files: Sequence[PlannedFile]) -> tuple[str, Path] | None:
     sides = {side.lower(): file.path for file in files for side in _SIDES.findall(file.path.name)}
     if len(forms) > 1:
         return f"files of the forms {', '.join(sorted(forms))}", list(forms.values())[-1]
+    contracts = {one.named.contract: file.path for file in files for one in file.parts}
+    if len(contracts) > 1:
+        told = ", ".join(sorted(name or "none" for name in contracts))
+        return f"files of several contracts ({told})", list(contracts.values())[-1]
     if len(sides) > 1:
         return "files of the bid and of the ask", list(sides.values())[-1]
     seen: dict[str, Path] = {}
@@ -343,3 +354,14 @@ def _shape(text: str) -> str:
 
 def _bare(pair: str) -> str:
     return re.sub("[^A-Z0-9]", "", pair)
+
+
+def _is_another(symbol: str, pair: str) -> bool:
+    """Whether a symbol of rows is another instrument than a pair, however both are written: AAPL.US is AAPL, X:BTCUSD
+    is BTCUSD, ESH4 is a month of ES; an instrument's number says nothing."""
+    own = symbol.upper().rpartition(":")[2]
+    spelt = {_bare(own), _bare(own.partition(".")[0])}
+    spelt |= {re.sub("^XBT|XBT$", "BTC", one) for one in spelt}
+    wanted = _bare(pair)
+    months = any(re.fullmatch(re.escape(wanted) + r"[FGHJKMNQUVXZ]\d{1,2}", one) for one in spelt)
+    return not (own.isdigit() or wanted in spelt or months)

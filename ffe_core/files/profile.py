@@ -36,7 +36,7 @@ class Recognition(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = ""
-    """Pattern found in the file's path; its groups may name `pair`, `timeframe` and `date` (YYYYMMDD)."""
+    """Pattern found in the file's path; its groups may name `pair`, `contract`, `timeframe` and `date` (YYYYMMDD)."""
     header: tuple[str, ...] = ()
     """Names that the header has, among others."""
     begins: tuple[str, ...] = ()
@@ -63,10 +63,12 @@ class Profile(BaseModel):
     header: bool | None = None
     header_lines: int = Field(default=1, ge=1, le=20)
     """Lines from the header to the first row: yfinance writes three."""
+    header_joined: bool = False
+    """Whether the first two of them name price and symbol of each column, and the third the time: yfinance's."""
     columns: tuple[str, ...] = ()
     """Names of the columns of files without a header, in their order."""
     time: str = ""
-    """Name of the column, or of two joined by ` + `. "{side}" in a name stands for `side`."""
+    """Name of the column, or of two joined by ` + `. "{side}" in a name stands for `side`, "{symbol}" for `symbol`."""
     open: str = ""
     high: str = ""
     low: str = ""
@@ -134,7 +136,11 @@ class Profile(BaseModel):
     def prices(self) -> dict[str, str]:
         """The column of each price and the volume that is named, by what it is."""
         named = {name: getattr(self, name) for name in (*PRICES, "volume")}
-        return {name: column.replace("{side}", self.side) for name, column in named.items() if column}
+        return {
+            name: column.replace("{side}", self.side).replace("{symbol}", self.symbol)
+            for name, column in named.items()
+            if column
+        }
 
     def with_answers(self, **answers: Any) -> Profile:
         """The profile with some fields replaced. InputError for a value that cannot be."""

@@ -20,6 +20,8 @@ class Named:
     timeframe: str = ""
     day: int = 0
     """Midnight of the day of the file, microseconds."""
+    contract: str = ""
+    """Of a future the part of its name that tells it from others of its pair: PERP, 240329."""
 
 
 def recognised(profiles: Iterable[Profile], path: str, lines: Sequence[str], header: Sequence[str]) -> Profile | None:
@@ -44,6 +46,7 @@ def named_by(profile: Profile, path: str) -> Named:
                 pair_named(groups.get("pair", ""), profile.aliases),
                 timeframe_named(groups.get("timeframe", "")) or "",
                 _day(groups.get("date", "")) or _bi5_day(groups.get("bi5", "")),
+                groups.get("contract", ""),
             )
     return Named()
 

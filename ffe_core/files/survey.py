@@ -147,10 +147,12 @@ def _ask_symbol(look: Look, found: _Found) -> None:
             )
         return
     if len(found.symbols) == 1:
-        look.profile = profile.with_answers(symbol=next(iter(found.symbols)), other_symbols="dead lettered")
-        look.why["symbol"] = (profile.symbol_column, f"every row is of {next(iter(found.symbols))}")
+        [look.symbol] = found.symbols
+        look.profile = profile.with_answers(symbol=look.symbol, other_symbols="dead lettered")
+        look.why["symbol"] = (profile.symbol_column, f"every row is of {look.symbol}")
         return
     if _is_spelling(found.symbols):
+        look.symbol = next(iter(found.symbols))
         look.profile = profile.with_answers(symbol_column="")
         return
     look.questions.append(

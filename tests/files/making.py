@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -32,6 +32,8 @@ class Candle:
     low: float
     close: float
     volume: float
+
+    names: ClassVar[tuple[str, ...]] = ("open", "high", "low", "close")
 
     @property
     def utc(self) -> datetime:
@@ -134,6 +136,16 @@ def est(c: Candle) -> datetime:
 def table(found: Sequence[Candle], **columns: Any) -> pa.Table:
     values = {name: [getattr(one, name) for one in found] for name in ("open", "high", "low", "close", "volume")}
     return pa.table({**columns, **values})
+
+
+def two_levels(found: Sequence[Candle]) -> pa.Table:
+    """What pandas makes of a frame whose columns have two levels, and whose index is New York's midnights."""
+    prices = {f"('{name.title()}', 'PG')": [getattr(one, name) for one in found] for name in (*Candle.names, "volume")}
+    others = {name.replace("PG", "JNJ"): [1.0] * len(found) for name in prices}
+    midnights = [
+        datetime(one.utc.year, one.utc.month, one.utc.day, tzinfo=ZoneInfo("America/New_York")) for one in found
+    ]
+    return pa.table({**others, **prices, "Date": pa.array(midnights, pa.timestamp("ns", "America/New_York"))})
 
 
 def freqtrade(found: Sequence[Candle], unit: str = "us") -> pa.Table:
@@ -252,6 +264,10 @@ FORMS: tuple[Form, ...] = (
     Form("fxcm-candledata", "29.csv.gz", "1m", text(lambda c: f"{c.utc:%m/%d/%Y %H:%M:%S}.000,{ohlcv(c)[: -len(f'{c.volume:.5f}') - 1]},9,9,9,9", "DateTime,BidOpen,BidHigh,BidLow,BidClose,AskOpen,AskHigh,AskLow,AskClose"), {"side": "Bid", "zone": "UTC"}, has_volume=False),
     Form("yahoo", "AAPL.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{c.open},{c.high},{c.low},{c.close},{c.close / 2},{c.volume:.0f}", "Date,Open,High,Low,Close,Adj Close,Volume")),
     Form("yfinance-download", "JNJ.csv", "1d", lambda found: b"Price,Close,High,Low,Open,Volume\nTicker,JNJ,JNJ,JNJ,JNJ,JNJ\nDate,,,,,\n" + text(lambda c: f"{c.utc:%Y-%m-%d},{c.close},{c.high},{c.low},{c.open},{c.volume:.0f}")(found)),
+    Form("yfinance-download", "unadjusted.csv", "1d", lambda found: b"Price,Adj Close,Close,High,Low,Open,Volume\nTicker" + b",JNJ" * 6 + b"\nDate,,,,,,\n" + text(lambda c: f"{c.utc:%Y-%m-%d},{c.close / 2},{c.close},{c.high},{c.low},{c.open},{c.volume:.0f}")(found)),
+    Form("yfinance-download", "by_ticker.csv", "1h", lambda found: b"Ticker,JNJ,JNJ,JNJ,JNJ,JNJ\nPrice,Open,High,Low,Close,Volume\nDatetime,,,,,\n" + text(lambda c: f"{c.utc:%Y-%m-%d %H:%M:%S}+00:00,{c.open},{c.high},{c.low},{c.close},{c.volume:.0f}")(found)),
+    Form("yfinance-download", "two.csv", "1d", lambda found: b"Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume\nTicker" + b",JNJ,PG" * 5 + b"\nDate" + b"," * 10 + b"\n" + text(lambda c: f"{c.utc:%Y-%m-%d},1,{c.close},1,{c.high},1,{c.low},1,{c.open},1,{c.volume:.0f}")(found), {"symbol": "PG"}),
+    Form("yfinance-download", "two.parquet", "1d", lambda found: as_parquet(two_levels(found)), {"symbol": "PG"}),
     Form("yfinance-history", "EA.csv", "1h", text(lambda c: f"{c.local(NY):%Y-%m-%d %H:%M:%S}-05:00,{c.open},{c.high},{c.low},{c.close},{c.volume},0,0", "Datetime,Open,High,Low,Close,Volume,Dividends,Stock Splits")),
     Form("yfinance-history", "TSCO.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d} 00:00:00+01:00,{c.open},{c.high},{c.low},{c.close},{c.volume},0,0", "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits")),
     Form("alpha-vantage", "intraday_60min_IBM.csv", "1h", text(lambda c: f"{c.local(NY):%Y-%m-%d %H:%M:%S},{ohlcv(c)}", "timestamp,open,high,low,close,volume", newest_first=True), pair="IBM"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ffe_core.files.look import Looker
-from ffe_core.files.plan import ImportPlan, Planner, Target, found_files
+from ffe_core.files.plan import ImportPlan, Planner, Target, _is_another, found_files
 from ffe_core.files.profile import shipped
 from ffe_core.files.recognise import named_by
 from ffe_core.ingestion import file_chunk, file_import
@@ -24,7 +24,7 @@ from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.imported_files import ImportedFiles
 from ffe_core.storage.stores import Stores
-from tests.files.making import BEGIN, Candle, candles, kline, text
+from tests.files.making import BEGIN, FORMS, Candle, candles, kline, text
 
 SERIES = Series("BTCUSDT", "1h", "files:binance")
 KLINES = text(kline(1000, 3600))
@@ -325,3 +325,46 @@ def test_files_of_both_sides_in_one_series_are_asked_about(tmp_path: Path) -> No
     planner = Planner(Looker(shipped(), None, {}), Target.of("files:duka/EURUSD/1h"), 100)
     assert "the bid and of the ask" in planner.plan(paths).questions[0][1].text
     assert planner.plan(paths[:1]).questions == []
+
+
+def planned_as(folder: Path, place: str, *names: str, **options: Any) -> Any:
+    looker = Looker(shipped(), None, options.pop("answers", {}))
+    return Planner(looker, Target.of(place), 10, **options).plan([folder / name for name in names])
+
+
+@pytest.mark.parametrize(
+    ("profile", "own", "other"),
+    [("databento-csv", "ESH1", "NQH1"), ("massive-aggregates", "AAPL", "MSFT"), ("yfinance-download", "JNJ", "PG")],
+)
+def test_a_file_whose_rows_say_another_pair_is_asked_about(profile: str, own: str, other: str, tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == profile)
+    form.write(tmp_path)
+    [(_, question)] = planned_as(tmp_path, f"files:x/{other}/{form.timeframe}", form.path).questions
+    assert question.code == "name"
+    assert f"its rows are of {own}, and {other} is said" in question.text
+    assert [one.option for one in question.choices] == ["--any-name", f"--as files:x/{own}/{form.timeframe}"]
+    assert not planned_as(tmp_path, f"files:x/{own}/{form.timeframe}", form.path).questions
+    assert not planned_as(tmp_path, f"files:x/{other}/{form.timeframe}", form.path, any_name=True).questions
+
+
+@pytest.mark.parametrize(
+    ("symbol", "pair", "is_another"),
+    [
+        ("AAPL.US", "AAPL", False), ("X:BTCUSD", "BTCUSD", False), ("BTC/USD", "BTCUSD", False),
+        ("XBT/USD", "BTCUSD", False), ("ESH4", "ES", False), ("5482", "ES", False), ("BTC-USDT", "BTCUSD", True),
+        ("BTC-USDT-SWAP", "BTCUSDT", True), ("ESH4", "NQ", True),
+    ],
+)  # fmt: skip
+def test_a_symbol_is_held_against_a_pair_however_both_are_written(symbol: str, pair: str, is_another: bool) -> None:
+    assert _is_another(symbol, pair) == is_another
+
+
+def test_contracts_of_one_pair_are_no_series_of_one(tmp_path: Path) -> None:
+    made = text(kline(1000, 3600))(candles("1h"))
+    for names in (("BTCUSD_PERP-1h-2024-01.csv", "BTCUSD_240329-1h-2024-01.csv"),
+                  ("BTCUSDT-1h-2024-01.csv", "BTCUSDT_240329-1h-2024-01.csv")):  # fmt: skip
+        for name in names:
+            (tmp_path / name).write_bytes(made)
+        [(_, question)] = planned_as(tmp_path, "files:binance", *names).questions
+        assert "files of several contracts" in question.text
+        assert not planned_as(tmp_path, "files:binance", names[1]).questions

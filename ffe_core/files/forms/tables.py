@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -30,7 +31,9 @@ class TableSource:
         with refused(content.part.file):
             self.schema: pa.Schema = self._file().schema_arrow if self._is_parquet else self._file().schema
             content.opened.check_size(self._unpacked())
-        self.names: Sequence[str] = list(self.schema.names)
+        self.names: Sequence[str] = _told(self.schema.names)
+        self.is_joined = self.names != list(self.schema.names)
+        """Whether its columns are of a price and a symbol each, as pandas writes frames with two levels of columns."""
 
     def blocks(
         self, wanted: Sequence[str] | None = None, numbers: Sequence[str] = (), whole: Sequence[str] = ()
@@ -40,7 +43,7 @@ class TableSource:
             for batch in self._batches():
                 self._raw, self._raw_from = batch, at
                 lines = np.arange(at, at + batch.num_rows, dtype=np.int64)
-                named = zip(batch.schema.names, batch.columns, strict=True)
+                named = zip(self.names, batch.columns, strict=True)
                 yield Block({name: column for name, column in named if wanted is None or name in wanted}, lines)
                 at += batch.num_rows
 
@@ -74,6 +77,17 @@ class TableSource:
         whole = self._content.data
         place = pa.BufferReader(whole) if whole is not None else str(self._content.part.file)
         return pq.ParquetFile(place) if self._is_parquet else ipc.open_file(place)
+
+
+def _told(names: Sequence[str]) -> list[str]:
+    """The columns' names; of two levels in brackets, ('Close', 'AAPL'), both together: Close AAPL."""
+    pairs = [re.fullmatch(r"\('([^']*)', '([^']*)'\)", name) for name in names]
+    first = {pair[1] for pair in pairs if pair}
+    order = (1, 2) if "Close" in first else (2, 1)
+    return [
+        name if pair is None else " ".join(pair[place] for place in order)
+        for name, pair in zip(names, pairs, strict=True)
+    ]
 
 
 def is_table(content: Content) -> bool:

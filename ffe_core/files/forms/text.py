@@ -66,6 +66,8 @@ def text_form(content: Content, profile: Profile) -> TextForm:
     skip = profile.skip_lines if profile.skip_lines or profile.header is False else _lines_before(lines, delimiter)
     lines = lines[skip:]
     cells = [next(csv.reader([line], delimiter=delimiter), []) for line in lines[:50]]
+    if profile.header_joined and len(cells) > profile.header_lines - 1:
+        cells[0] = joined_names(cells[0], cells[1], cells[2])
     first = cells[0] if cells else []
     has_header = looks_like_header(first) if profile.header is None else profile.header
     named = has_header or bool(profile.columns)
@@ -76,6 +78,13 @@ def text_form(content: Content, profile: Profile) -> TextForm:
         names = _distinct([*names[:width], *(f"column {number}" for number in range(len(names) + 1, width + 1))])
     skipped = skip + (profile.header_lines if has_header else 0)
     return TextForm(delimiter, tuple(names), has_header, skipped, encoding_of(content), named)
+
+
+def joined_names(first: Sequence[str], second: Sequence[str], third: Sequence[str] = ()) -> list[str]:
+    """Names of price and symbol together, Close AAPL, of two lines that name the one and the other, in any order."""
+    prices, symbols = (second, first) if first[0] in ("Ticker", "Symbols") else (first, second)
+    time = (third[0] if third else "") or "Date"
+    return [time, *(f"{price} {symbol}" for price, symbol in zip(prices[1:], symbols[1:], strict=False))]
 
 
 class TextSource:
