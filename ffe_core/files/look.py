@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ffe_core.candles import VALUES
+from ffe_core.errors import InputError
 from ffe_core.files.checks import check_prices, check_spacing, read_numbers
 from ffe_core.files.columns import map_columns
 from ffe_core.files.forms.base import Block, Source
@@ -75,6 +76,9 @@ class Looker:
 
     def _text(self, content: Content, path: str, known: list[Profile]) -> Look:
         lines = head_lines(content)
+        if content.head[:4] == b"PK\x03\x04":
+            problem = "is a workbook or an archive; save its sheet as CSV, or name the archive .zip"
+            raise InputError(f"{content.part.name} {problem}", field="file")
         bare = text_form(content, Profile())
         header = bare.names if bare.has_header else []
         profile = self._chosen or recognised(known, path, lines, header)

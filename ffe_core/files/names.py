@@ -28,9 +28,9 @@ ROLES = {"open": OPEN, "high": HIGH, "low": LOW, "close": CLOSE, "volume": VOLUM
 
 _MINUTES = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1440": "1d"}
 _SPELT = {
-    **dict.fromkeys(("minute", "m1", "1min", "1-minute", "1_min", "min_1"), "1m"),
-    **dict.fromkeys(("m5", "5min", "5-minute", "5_min"), "5m"),
-    **dict.fromkeys(("m15", "15min", "15-minute", "15_min"), "15m"),
+    **dict.fromkeys(("minute", "m1", "1min", "1-minute", "1_m", "1_min", "min_1"), "1m"),
+    **dict.fromkeys(("m5", "5min", "5-minute", "5_m", "5_min"), "5m"),
+    **dict.fromkeys(("m15", "15min", "15-minute", "15_m", "15_min"), "15m"),
     **dict.fromkeys(("hour", "h1", "60min", "1hour", "1-hour", "1_hour", "hour_1"), "1h"),
     **dict.fromkeys(("h4", "240min", "4-hour", "4_hour"), "4h"),
     **dict.fromkeys(("daily", "day", "d", "d1", "1day", "1-day", "1_d", "1_day", "day_1"), "1d"),

@@ -87,14 +87,13 @@ class Reader:
     def rows(self) -> Iterator[Rows]:
         """The rows, block by block."""
         numbers, whole = self._typed()
-        cut = getattr(self.source, "is_cut", False)
         held: Rows | None = None
         for block in self.source.blocks(self._wanted(), numbers, whole):
             if held is not None:
                 yield held
             held = self.of_block(block)
         if held is not None:
-            if cut:
+            if getattr(self.source, "is_cut", False):
                 self._flag_last(held)
             yield held
 

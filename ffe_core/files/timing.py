@@ -64,14 +64,15 @@ def _read_text_time(look: Look, texts: list[str]) -> None:
             field="file",
         )
     if forms[0] == "dmy" and "mdy" in forms:
+        text = next((one for one in texts if _reading(one, "dmy") != _reading(one, "mdy")), texts[0])
         readings = [
-            Choice(f"--dates {name}", _reading(texts[0], form))
+            Choice(f"--dates {name}", _reading(text, form))
             for name, form in (("day-first", "dmy"), ("month-first", "mdy"))
         ]
         look.questions.append(
             Question(
                 "dates",
-                f"no date of the file has a number above 12 first or second, as in {texts[0]!r}",
+                f"no date of the file has a number above 12 first or second, as in {text!r}",
                 tuple(readings),
             )
         )

@@ -245,10 +245,10 @@ FORMS: tuple[Form, ...] = (
     Form("ninjatrader", "SPY 03-24.Last.txt", "1m", text(lambda c: f"{c.utc + timedelta(minutes=1):%Y%m%d %H%M%S};{ohlcv(c, ';')}")),
     Form("metatrader4", "EURUSD60.csv", "1h", text(lambda c: f"{c.utc + timedelta(hours=2):%Y.%m.%d,%H:%M},{ohlcv(c)}", end="\r\n"), {"zone": "UTC+2"}, pair="EURUSD"),
     Form("metatrader5", "EURUSD_H1_202401010000_202402010000.csv", "1h", text(lambda c: f"{c.utc + timedelta(hours=2):%Y.%m.%d\t%H:%M:%S}\t" + "\t".join(f"{v:.5f}" for v in c.values[:4]) + f"\t{c.volume:.0f}\t0\t1", MT5, "\r\n"), {"zone": "UTC+2"}, pair="EURUSD"),
-    Form("metatrader5-daily", "EURUSD_D.csv", "1d", text(lambda c: f"{c.utc:%Y.%m.%d}\t" + "\t".join(f"{v:.5f}" for v in c.values[:4]) + f"\t{c.volume:.0f}\t0\t1", MT5.replace("\t<TIME>", ""))),
+    Form("metatrader5-daily", "EURUSD_Daily_202401150000_202402150000.csv", "1d", text(lambda c: f"{c.utc:%Y.%m.%d}\t" + "\t".join(f"{v:.5f}" for v in c.values[:4]) + f"\t{c.volume:.0f}\t0\t1", MT5.replace("\t<TIME>", ""))),
     Form("metatrader5-python", "rates.csv", "1h", text(lambda c: f"{c.at + 7200},{c.open},{c.high},{c.low},{c.close},{c.volume:.0f},1,0", "time,open,high,low,close,tick_volume,spread,real_volume"), {"zone": "UTC+2"}),
     Form("bybit-metatrader4", "BTCUSDT_60_2024-01-01_2024-01-31.csv.gz", "1h", text(lambda c: f"{c.utc + timedelta(hours=3):%Y.%m.%d %H:%M},{ohlcv(c)}"), {"zone": "UTC+3"}, pair="BTCUSDT"),
-    Form("dukascopy-web", "EURUSD_Candlestick_1_Hour_BID.csv", "1h", text(lambda c: f"{c.utc:%d.%m.%Y %H:%M:%S}.000,{ohlcv(c)}", "Gmt time,Open,High,Low,Close,Volume")),
+    Form("dukascopy-web", "EURUSD_Candlestick_1_Hour_BID_15.01.2024-16.01.2024.csv", "1h", text(lambda c: f"{c.utc:%d.%m.%Y %H:%M:%S}.000,{ohlcv(c)}", "Gmt time,Open,High,Low,Close,Volume"), pair="EURUSD"),
     Form("dukascopy-web-local", "EURUSD_Candlestick_local.csv", "1h", text(lambda c: f"{c.local('Europe/Zurich'):%d.%m.%Y %H:%M:%S}.000 GMT+0100,{ohlcv(c)}", "Local time,Open,High,Low,Close,Volume")),
     Form("dukascopy-node", "eurusd-h1-bid-2024-01-15-2024-01-16.csv", "1h", lambda found: text(lambda c: f"{c.at * 1000},{ohlcv(c)}", "timestamp,open,high,low,close,volume")(found).rstrip(b"\n"), pair="EURUSD"),
     Form("dukascopy-bi5", "EURUSD/2024/00/15/BID_candles_min_1.bi5", "1m", bi5(datetime(2024, 1, 15, tzinfo=UTC)), pair="EURUSD"),
@@ -274,6 +274,7 @@ FORMS: tuple[Form, ...] = (
     Form("alpha-vantage", "adjusted.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{ohlcv(c)},0,1", "timestamp,open,high,low,close,volume,dividend_amount,split_coefficient", newest_first=True)),
     Form("alpha-vantage-date", "renamed.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{c.open},{c.high},{c.low},{c.close},9,{c.volume},0,1", "date,open,high,low,close,adjusted close,volume,dividend amount,split coefficient")),
     Form("stooq", "aapl.us.txt", "1d", text(lambda c: f"AAPL.US,D,{c.utc:%Y%m%d},000000,{ohlcv(c)},0", "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>", "\r\n")),
+    Form("ninjatrader", "ES 03-24.Last.txt", "1d", text(lambda c: f"{c.utc:%Y%m%d};{ohlcv(c, ';')}")),
     Form("stooq-symbol", "old/aapl.us.txt", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{ohlcv(c)},0", "Date,Open,High,Low,Close,Volume,OpenInt")),
     Form("investing", "Bitcoin Historical Data.csv", "1d", lambda found: b"\xef\xbb\xbf" + text(lambda c: f'"{c.utc:%b %d, %Y}","{c.close:,}","{c.open:,}","{c.high:,}","{c.low:,}","{_k(c.volume, ".")}","1%"', '"Date","Price","Open","High","Low","Vol.","Change %"', newest_first=True)(found)),
     Form("investing-turkish", "Altin.csv", "1d", text(lambda c: f'"{c.utc:%d.%m.%Y}","{_comma(c.close)}","{_comma(c.open)}","{_comma(c.high)}","{_comma(c.low)}","{_k(c.volume, ",")}","1%"', '"Tarih","Şimdi","Açılış","Yüksek","Düşük","Hac.","Fark %"')),
@@ -302,7 +303,7 @@ FORMS: tuple[Form, ...] = (
     Form("lean-crypto-trade-minute", "crypto/coinbase/minute/btcusd/20240115_trade.zip", "1m", lean("UTC", 1, True), pair="BTCUSD"),
     Form("barchart", "jpyusd.csv", "1d", lambda found: text(lambda c: f"{c.utc.month}/{c.utc.day}/{c.utc.year},{c.open},{c.high},{c.low},{c.close},0.1,{c.volume:.0f}", "Time,Open,High,Low,Last,Change,Volume", "\r\n", True)(found) + b'"Downloaded from Barchart.com as of 05-05-2026 07:59am CDT"\r\n'),
     Form("quandl-wiki", "WIKI.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{c.open},{c.high},{c.low},{c.close},{c.volume},0,1,1,1,1,1,1", "Date,Open,High,Low,Close,Volume,Ex-Dividend,Split Ratio,Adj. Open,Adj. High,Adj. Low,Adj. Close,Adj. Volume")),
-    Form("zipline-csvdir", "csvdir/daily/AAPL.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{ohlcv(c)},0,1", "date,open,high,low,close,volume,dividend,split")),
+    Form("zipline-csvdir", "csvdir/daily/AAPL.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{ohlcv(c)},0,1", "date,open,high,low,close,volume,dividend,split"), pair="AAPL"),
 )  # fmt: skip
 
 

@@ -151,6 +151,43 @@ def test_what_lies_beside_candles_is_left_alone(tmp_path: Path) -> None:
     assert [one.name for one in found_files([tmp_path / "all"])] == [form.path]
 
 
+def test_a_last_line_that_is_no_row_cuts_none_though_it_has_no_end(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "barchart")
+    content = form.make(form.candles).rstrip(b"\r\n")
+    assert content.endswith(b'CDT"')
+    found, dead = read(looked(form.write(tmp_path, content), form))
+    assert dead == []
+    same(found, expected(form, form.candles))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("book.xlsx", zipped({"xl/workbook.xml": b"<x/>"}), "is a workbook or an archive"),
+        ("error.csv", b'{\n    "Information": "25 requests per day"\n}', "is no list of rows"),
+        ("nested.json", b'{"candles": [{"start": "1705330800", "open": "1"}]}', "is no list of rows"),
+    ],
+)
+def test_what_is_no_file_of_rows_says_so(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} {says}"):
+        counted(path, "yahoo", "1d")
+
+
+def test_days_and_months_are_asked_about_by_a_date_that_reads_in_two_ways(tmp_path: Path) -> None:
+    path = tmp_path / "days.csv"
+    path.write_bytes(
+        lines(
+            [f"0{day}/0{day}/2024,100,103,97,101,9" for day in (4, 5, 6)] + ["07/04/2024,100,103,97,101,9"],
+            "Date,Open,High,Low,Close,Volume",
+        )
+    )
+    with Opened(path, 10) as opened:
+        [question] = Looker(shipped(), None, {}).look(opened.content(opened.parts()[0]), "1d").questions
+    assert [one.reading[-25:] for one in question.choices] == ["2024-04-07T00:00:00+00:00", "2024-07-04T00:00:00+00:00"]
+
+
 # -- damage
 
 TEXTS = [one for one in FORMS if one.is_text]

@@ -31,6 +31,9 @@ class JsonSource:
         self._is_list = content.head.lstrip()[:1] == b"["
         self.unit_of_place = "row" if self._is_list else "line"
         first = next((row for _, row, _ in self._rows() if isinstance(row, dict | list)), [])
+        is_row = isinstance(first, list) or any(not isinstance(value, dict | list) for value in first.values())
+        if content.head.strip() and not self._is_list and (not first or not is_row):
+            raise InputError(f"{content.part.name} is no list of rows and has no row a line; give one", field="file")
         self.is_named = isinstance(first, dict) or bool(profile.columns)
         self.names: Sequence[str] = (
             list(first)

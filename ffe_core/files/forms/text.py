@@ -98,6 +98,7 @@ class TextSource:
         self._may_end_anyhow = profile.ends_without_newline
         self._cursor = _Lines(self._opened)
         self._lines: list[str] = []
+        self._last_is_ignored = False
 
     @property
     def names(self) -> Sequence[str]:
@@ -105,10 +106,11 @@ class TextSource:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the text ends within its last line, as a download that broke off does."""
+        """Whether the text ends within its last row, as a download that broke off does; known once it has been read."""
         return (
             bool(self._content.size)
             and not self._may_end_anyhow
+            and not self._last_is_ignored
             and b"\n" not in self._content.last
             and b"\r" not in self._content.last
         )
@@ -195,6 +197,7 @@ class TextSource:
         else:
             mine, last = lines, at + size - 1
         told = [(number, text) for number, text in broken if not self._is_ignored(text)]
+        self._last_is_ignored = bool(broken) and broken[-1][0] == last and (not told or told[-1][0] != last)
         broken.clear()
         columns = {} if batch is None else dict(zip(batch.schema.names, batch.columns, strict=True))
         return self._without_blank(Block(columns, mine, told)), last + 1
