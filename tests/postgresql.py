@@ -15,11 +15,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import sqlalchemy as sa
 
 PASSWORD = "Zw9-plain-word"
@@ -66,6 +67,15 @@ class Server:
         """End it at once, as a power cut would, or as `how` tells it to."""
         if self._process is not None:
             self._process.send_signal(how)
+            self._process.wait(_WAIT)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL it and every process of it at once."""
+        if self._process is not None:
+            for one in [*psutil.Process(self._process.pid).children(recursive=True), self._process]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             self._process.wait(_WAIT)
             self._process = None
 

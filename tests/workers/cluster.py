@@ -65,6 +65,19 @@ class Cluster:
         process.kill()
         process.wait(_WAIT)
 
+    def is_up(self, name: str) -> bool:
+        """Whether the process was started and has not ended."""
+        return name in self._processes and self._processes[name].poll() is None
+
+    def actors(self, name: str) -> list[psutil.Process]:
+        """The processes of our actors on a worker, in the order of their numbers."""
+        process = self._processes.get(name)
+        try:
+            below = [] if process is None else psutil.Process(process.pid).children(recursive=True)
+        except psutil.Error:
+            below = []
+        return sorted((one for one in below if _is_actor(one)), key=lambda one: one.pid)
+
     def said(self, name: str) -> str:
         """What a process wrote so far."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
@@ -99,6 +112,13 @@ def _knows(process: psutil.Process, token: str) -> bool:
     try:
         return process.environ().get("RAY_AUTH_TOKEN") == token and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
+        return False
+
+
+def _is_actor(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[0].startswith("ray::Machine")
+    except (psutil.Error, IndexError):
         return False
 
 
