@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffe_core.errors import FFEError
+from ffe_core.errors import DatabaseError, FFEError, InputError
 from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE
 from ffe_core.ingestion.series_result import Counts, SeriesResult
 from ffe_core.operations.runs.backfill import BackfillRequest, Work
 from ffe_core.operations.runs.cluster.cluster_run import ClusterRun
-from ffe_core.operations.runs.cluster.machine import Told
+from ffe_core.operations.runs.cluster.machine import Cannot, Told
+from ffe_core.operations.runs.cluster.portions import Portions, Worker
 from ffe_core.operations.runs.cluster.spread import Spread, home
 from ffe_core.operations.runs.engine import News
 from ffe_core.series import Series
+from ffe_core.storage.state.faults import UNREACHABLE
 
 FRAMES = ("1m", "1h", "1d")
 MACHINES = ("north", "south", "west")
@@ -171,3 +177,80 @@ def test_a_run_without_a_worker_says_once_what_it_waits_for(patience: float, giv
     assert sum("ffe worker --address head:6379" in line for line in heard.lines) == 1
     heard.portion("north")
     assert not heard.run.waits_for_workers(-1.0, "head:6379")
+
+
+def test_one_that_says_it_cannot_is_not_one_that_was_lost() -> None:
+    heard = Heard()
+    for _ in range(5):
+        portion = heard.portion("north")
+        heard.run.over(portion.key, "north", "the database cannot be reached", was_lost=False)
+    assert {row["state"] for row in heard.rows.values()} == {"queued"}
+
+
+def test_a_run_that_nobody_can_work_on_gives_up_though_it_is_tried() -> None:
+    heard = Heard()
+    assert not heard.run.waits_for_workers(3600.0, "head:6379")
+    portion = heard.portion("north")
+    assert not heard.run.waits_for_workers(-1.0, "head:6379")  # it is being tried
+    heard.run.over(portion.key, "north", "the database cannot be reached", was_lost=False)
+    began = heard.run.waits_since
+    assert began is not None
+    assert heard.run.waits_for_workers(-1.0, "head:6379")
+    assert heard.run.waits_since == began
+    heard.run.hear(heard.portion("north").key, "north", ends(0))
+    assert heard.run.waits_since is None
+
+
+# -- machines that say they cannot
+
+
+class Actor:
+    """A machine of no cluster: it answers `cannot` to its first portions, and works off all others at once."""
+
+    def __init__(self, *cannot: Cannot) -> None:
+        self._cannot = list(cannot)
+        self._given: dict[str, Work] = {}
+        self.start, self.news = SimpleNamespace(remote=self._start), SimpleNamespace(remote=self._news)
+
+    async def _start(self, work: Work) -> Cannot | None:
+        self._given[work.key] = work
+        return self._cannot.pop(0) if self._cannot else None
+
+    async def _news(self, key: str) -> Told:
+        return replace(ends(*self._given[key].numbers), is_over=True)
+
+
+async def worked_off_by(*actors: Actor) -> list[FFEError | None]:
+    """How a run of six series ends that is worked off by these machines; they try again at once."""
+    ended: list[FFEError | None] = []
+    portions = Portions("head:6379", lambda key, told: None if isinstance(told, News) else ended.append(told))
+    for number, actor in enumerate(actors):
+        portions._workers[str(number)] = Worker(str(number), f"machine {number}", actor)
+    request = BackfillRequest("simulated", tuple(series(["1h"] * 6).values()), 0, 86_400)
+    portions.start(Work.whole(7, "ann", request), 60.0)
+    async with asyncio.timeout(10):
+        while not ended:
+            await asyncio.sleep(0)
+            for worker in portions._workers.values():
+                worker.rests_until = 0.0
+            portions._deal()
+    return ended
+
+
+async def test_a_machine_whose_server_is_gone_fails_no_run() -> None:
+    gone = Cannot.of(DatabaseError("the database cannot be reached", UNREACHABLE))
+    assert await worked_off_by(Actor(gone, gone, gone, gone), Actor(gone)) == [None]
+
+
+async def test_a_run_that_every_machine_refuses_fails() -> None:
+    other = Cannot.of(InputError("the state of this machine knows no such run", field="FFE_DATABASE_URL"))
+    (failure,) = await worked_off_by(Actor(other), Actor(other))
+    assert "knows no such run" in str(failure)
+
+
+def test_one_who_rests_is_given_nothing() -> None:
+    portions, told = Portions("head:6379", lambda *_: None), Heard()
+    worker = Worker("0", "north", Actor(), rests_until=time.monotonic() + 60)
+    assert not portions._has_room(worker, told.run)
+    worker.rests_until = time.monotonic() - 1
+    assert portions._has_room(worker, told.run)

@@ -65,6 +65,7 @@ class ClusterRun:
 
     def hear(self, key: str, machine: str, told: Told) -> None:
         """Pass on what a machine told of a portion."""
+        self.waits_since = None
         mine = {number: told.news.changes[number] for number in told.news.changes.keys() & self.under_way[key]}
         self._done.update({number: done for number, done in told.done.items() if number in mine})
         for number, columns in mine.items():
@@ -74,12 +75,16 @@ class ClusterRun:
         lines = [Line(line.at, line.level, f"{machine}: {line.text}") for line in told.news.lines]
         self._told(mine, lines)
 
-    def over(self, key: str, machine: str, why: str | None) -> None:
-        """A portion is over; what has not ended of it waits for another machine, unless the run is cancelled."""
+    def over(self, key: str, machine: str, why: str | None, *, was_lost: bool = True) -> None:
+        """A portion is over; what has not ended of it waits for another machine, unless the run is cancelled.
+
+        `was_lost` is whether the machine may have ended because of it, and not only said that it cannot work on it.
+        """
         left = self.under_way.pop(key)
         if not left or self.is_cancelled:
             return
-        self._lost.update(left)
+        if was_lost:
+            self._lost.update(left)
         for_good = {number for number in left if self._lost[number] >= _MOST_LOST}
         self._spread.give_back(left - for_good)
         waiting: Columns = {"state": run_states.QUEUED, "phase": None, "machine": None}
@@ -102,13 +107,12 @@ class ClusterRun:
         self._spread.clear()
 
     def waits_for_workers(self, seconds: float, address: str) -> bool:
-        """Whether it has waited for a machine longer than so many seconds; that it waits is said once."""
+        """Whether it has waited for a machine that works longer than so many seconds; that it waits is said once."""
         if self.under_way or not self._spread.waiting:
-            self.waits_since = None
             return False
         if self.waits_since is None:
             self.waits_since = time.monotonic()
-            self.say(f"no worker is there; it waits for one: ffe worker --address {address}", "warning")
+            self.say(f"no worker is there that can work; it waits for one: ffe worker --address {address}", "warning")
         return time.monotonic() - self.waits_since > seconds
 
     def say(self, text: str, level: str = "info") -> None:

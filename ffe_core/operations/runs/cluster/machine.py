@@ -17,13 +17,31 @@ from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.engine import News
 from ffe_core.operations.runs.log import RunLines
 from ffe_core.operations.runs.loop_engine import LoopEngine
+from ffe_core.operations.runs.outcome import GONE
 from ffe_core.operations.runs.work import Work
 from ffe_core.redaction import log_redacted, redact
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.faults import LOCKED
 from ffe_core.storage.state.opening import open_state
 from ffe_core.storage.state.runs import RunStore
 from ffe_core.storage.waiting import waits_on
+
+
+@dataclass(frozen=True, slots=True)
+class Cannot:
+    """Why a machine cannot work on a portion; `passes` if it may be able to in a while, as a server or a store is
+    gone."""
+
+    why: str
+    passes: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> Cannot:
+        """In words, free of secrets."""
+        if isinstance(error, FFEError | InputError):
+            return cls(redact(str(error)), error.code in (*GONE, LOCKED))
+        return cls(redact(f"{type(error).__name__}: {error}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +55,7 @@ class Told:
     news: News
     done: dict[int, SeriesResult] = field(default_factory=dict)
     is_over: bool = False
-    failure: str | None = None
+    failure: Cannot | None = None
 
 
 class Machine:
@@ -53,12 +71,10 @@ class Machine:
         try:
             await asyncio.to_thread(self._open)
         except Exception as error:
-            return redact(
-                str(error) if isinstance(error, FFEError | InputError) else f"{type(error).__name__}: {error}"
-            )
+            return Cannot.of(error).why
         return None
 
-    async def start(self, work: Work) -> str | None:
+    async def start(self, work: Work) -> Cannot | None:
         """Begin a portion; why this machine cannot, None if it has begun."""
         try:
             await asyncio.to_thread(self._check, work)
@@ -68,7 +84,7 @@ class Machine:
             waits_on.set(lambda waited: waited < patience)
             self._opened.start(work)
         except (FFEError, InputError) as error:
-            return redact(str(error))
+            return Cannot.of(error)
         self._watched[work.key] = self._opened.watch(work.key), lines
         return None
 
@@ -81,7 +97,7 @@ class Machine:
         except StopAsyncIteration:
             failure = None
         except Exception as error:
-            failure = redact(f"{type(error).__name__}: {error}")
+            failure = Cannot.of(error)
         del self._watched[key]
         return Told(News(lines=lines.take()), is_over=True, failure=failure)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ffe_core.errors import FFEError, WorkersLost
 from ffe_core.operations.runs.cluster.cluster_run import ClusterRun, Tell
-from ffe_core.operations.runs.cluster.machine import Machine
+from ffe_core.operations.runs.cluster.machine import Cannot, Machine
 from ffe_core.operations.runs.cluster.needs import RESOURCE
 from ffe_core.operations.runs.work import Work
 
@@ -26,7 +27,7 @@ _PART = 0.001
 _OPEN_SECONDS = 90.0
 """How long an actor may take to begin: it loads the program, on a machine that may be busy."""
 _AGAIN_SECONDS = 10.0
-"""How long a machine that cannot work is left alone, as its settings may be put right."""
+"""How long a machine that cannot work is left alone: its settings may be put right, a server may come back."""
 
 
 @dataclass(eq=False)
@@ -37,6 +38,12 @@ class Worker:
     name: str
     actor: Any
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    rests_until: float = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is given nothing now, as it could not work a moment ago."""
+        return time.monotonic() < self.rests_until
 
 
 class Portions:
@@ -97,6 +104,7 @@ class Portions:
                 if node["Alive"] and RESOURCE in node["Resources"]:
                     self._meet(node["NodeID"], node.get("NodeName") or node["NodeManagerHostname"])
             self._give_up_waiting()
+            self._deal()
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _meet(self, node: str, name: str) -> None:
@@ -153,35 +161,40 @@ class Portions:
         return sorted(self._workers.values(), key=lambda worker: len(worker.tasks))
 
     def _has_room(self, worker: Worker, run: ClusterRun) -> bool:
+        if worker.rests:
+            return False
         mine = (left for key, left in run.under_way.items() if self._keys.get(key) is worker)
         return sum(map(len, mine)) < run.work.job.at_once
 
     async def _follow(self, run: ClusterRun, worker: Worker, work: Work) -> None:
         """See a portion through on a machine; what it leaves is dealt anew."""
-        why = None
         try:
-            if (why := await self._worked_off(run, worker, work)) is not None:
-                run.refuse(worker.node, f"{worker.name}: {why}")
+            cannot = await self._worked_off(run, worker, work)
         except Exception as error:  # Ray's own: the actor, its process or its machine is gone
-            why = f"it is lost ({type(error).__name__})"
+            run.over(work.key, worker.name, f"it is lost ({type(error).__name__})")
             self._lose(worker)
-        run.over(work.key, worker.name, why)
+        else:
+            if cannot is not None and cannot.passes:
+                worker.rests_until = time.monotonic() + _AGAIN_SECONDS
+            elif cannot is not None:
+                run.refuse(worker.node, f"{worker.name}: {cannot.why}")
+            run.over(work.key, worker.name, cannot.why if cannot else None, was_lost=cannot is None)
         del self._keys[work.key]
         self._end_what_is_over()
         self._deal()
 
-    async def _worked_off(self, run: ClusterRun, worker: Worker, work: Work) -> str | None:
+    async def _worked_off(self, run: ClusterRun, worker: Worker, work: Work) -> Cannot | None:
         """Why a machine could not work on a portion; None if it has."""
-        why: str | None = await worker.actor.start.remote(work)
-        if why is not None:
-            return why
+        cannot: Cannot | None = await worker.actor.start.remote(work)
+        if cannot is not None:
+            return cannot
         if run.is_cancelled:
             worker.actor.cancel.remote(work.key)
         while not (told := await worker.actor.news.remote(work.key)).is_over:
             run.hear(work.key, worker.name, told)
             self._deal()
         run.hear(work.key, worker.name, told)
-        failure: str | None = told.failure
+        failure: Cannot | None = told.failure
         return failure
 
     def _end_what_is_over(self) -> None:
@@ -193,7 +206,9 @@ class Portions:
 
     def _give_up_waiting(self) -> None:
         for key, run in list(self._runs.items()):
-            if not self._workers and run.waits_for_workers(self._patience, self._address):
+            if all(one.rests for one in self._workers.values()) and run.waits_for_workers(
+                self._patience, self._address
+            ):
                 del self._runs[key]
                 run.end(
                     WorkersLost(
