@@ -141,8 +141,10 @@ class RunService:
             parameters,
         )
         with self._starting:
+            if not lease_wait or parent_id is not None:  # what goes on waits for a lost machine, never for a run
+                self._check_no_run(request.series)
             if not lease_wait:
-                self.check_free(request.series)
+                check_all_free(self.locks, request.series)
             return self.submit(run, self.by_engine(request, lease_wait, priority))
 
     def submit(self, run: NewRun, job: RunJob) -> int:
@@ -212,10 +214,13 @@ class RunService:
 
     def check_free(self, series: Sequence[Series]) -> None:
         """SeriesHeld, naming the run or process, if one of the series is being worked on."""
+        self._check_no_run(series)
+        check_all_free(self.locks, series)
+
+    def _check_no_run(self, series: Sequence[Series]) -> None:
         for item, run_id in self.working_on(series).items():
             holder = f"run {run_id}"
             raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
-        check_all_free(self.locks, series)
 
     def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
         """Those of the series that a run works on, with its number; a run whose process is gone works on none."""

@@ -18,7 +18,15 @@ import pytest
 
 from ffe_core import times
 from ffe_core.cli.common import follow
-from ffe_core.errors import DatabaseError, InputError, PermanentError, RetriableError, SeriesHeld, StorageError
+from ffe_core.errors import (
+    DatabaseError,
+    InputError,
+    PermanentError,
+    RetriableError,
+    SeriesHeld,
+    StorageError,
+    WorkersLost,
+)
 from ffe_core.ingestion import chunk, committer
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.operations.runs import loop_engine
@@ -222,6 +230,21 @@ def test_continue_goes_on_where_the_marks_stand(tmp_path: Path, market: Market) 
         assert states_of(service, again) == ("complete", {"BTCUSD": "complete"})
         assert min(page.start for _, page in market.asked_by_pair) == START + there * HOUR
         assert kept(tmp_path) == list(hours(0, 72))
+
+
+def test_what_lost_its_workers_is_continued_once_though_it_is_asked_twice(tmp_path: Path, market: Market) -> None:
+    """It waits for leases of machines that were lost, and never for a run: the first that goes on has the series."""
+    with opened(tmp_path) as service:
+        run_id = orphaned(service)
+        service.adopt_dead_runs()
+        service.runs.update(run_id, error_code=WorkersLost.code)
+        market.stops_at = START
+        again = service.resume(run_id, "ann")
+        with pytest.raises(SeriesHeld, match=f"by run {again}"):
+            service.resume(run_id, "ann")
+        market.goes_on.set()
+        service.wait(again, WAIT)
+        assert states_of(service, again)[0] == "complete"
 
 
 def test_a_run_cancelled_before_it_began_is_cancelled(tmp_path: Path, market: Market) -> None:

@@ -28,6 +28,7 @@ from tests.workers.chaos.verdict import Verdict
 _STEP_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
 _SHORT = (12, len(KINDS))
+_NEXT = 10
 _PATIENCE_SECONDS = 1_200.0
 """How long the last series may take after the last blow."""
 
@@ -111,14 +112,18 @@ def _struck(
         if now - looked > _LOOK_SECONDS:
             looked = now
             person.step(parts.consoles)
-        if blows and now - last > blows[0].after and parts.strike(blows[0]):
-            blow, last = blows.pop(0), now
+        if blows and now - last > blows[0].after:
+            # What is away cannot be struck: the next that can.
+            if (blow := next((one for one in blows[:_NEXT] if parts.strike(one)), None)) is None:
+                continue
+            blows.remove(blow)
+            last = now
             struck[blow.kind] += 1
             say(f"{now - began:6.0f} s  {sum(struck.values()):3} {blow.kind} {blow.part}, {person.left} series left")
         if not blows and now - last > _PATIENCE_SECONDS:
             person.faults.append(f"{person.left} series have not come to their end")
             break
-    verdict = Verdict(list(person.faults))
+    verdict = Verdict([*person.faults, *(f"{name}: two runs were made of one click" for name in sorted(person.twice))])
     _settle(place)
     _judge(verdict, place, venues, exchanges)
     _write_down(parts.folder, place)

@@ -97,7 +97,7 @@ def venues(series: int) -> list[Venue]:
         Venue(
             "coinbase",
             "1h",
-            180,
+            90,
             tuple(f"C{number:03}-USD" for number in range(many)),
             10.0,
             lambda market: CoinbaseExchange(market, latency=0.02),

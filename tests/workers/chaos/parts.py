@@ -44,7 +44,7 @@ class Blow:
     chance: float
 
 
-def planned(kills: int, luck: random.Random, gaps: tuple[float, float] = (3.0, 11.0)) -> list[Blow]:
+def planned(kills: int, luck: random.Random, gaps: tuple[float, float] = (2.0, 9.0)) -> list[Blow]:
     """So many blows, each kind by its share but at least once, in an order that chance says."""
     counts = {kind: max(1, round(share * kills / sum(KINDS.values()))) for kind, share in KINDS.items()}
     counts["worker"] += kills - sum(counts.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ BATCH = 25
 STALE_SECONDS = 120.0
 """For how long a run may say that it goes on after its console has died: several leases, as whoever takes it for dead
 may die as well."""
-_PATIENCE_SECONDS = 60.0
+_THINKS_SECONDS = 4.0
+"""How long a person takes to see that a run has ended, and before a click is tried again."""
 
 
 class Batch(NamedTuple):
@@ -66,7 +68,7 @@ class _Click:
 
     words: Mapping[str, Any]
     answer: Future[dict[str, Any]] | None = None
-    asked_at: float = 0.0
+    not_before: float = 0.0
 
 
 def batches(venues: list[Venue], kills: int) -> list[Batch]:
@@ -88,6 +90,8 @@ class Person:
     query: Callable[[str], list[tuple[Any, ...]] | None]
     faults: list[str] = field(default_factory=list)
     continued: int = 0
+    twice: set[str] = field(default_factory=set)
+    """What more than one run was made of, though it was asked for once at a time."""
     _clicks: dict[str, _Click] = field(default_factory=dict)
     _stale: dict[int, float] = field(default_factory=dict)
     _wanted: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -115,32 +119,39 @@ class Person:
             if row.state in (run_states.COMPLETE, run_states.GAPS):
                 self._wanted[row.pair, row.provider] = True
         self._watch(found, consoles)
+        twice = [name for name, count in Counter(run.actor for run in found).items() if count > 1]
+        self.twice |= set(twice)
         self._continue(found, rows)
         self._click({run.actor for run in found}, consoles)
 
     def _continue(self, runs: list[RunRow], rows: list[SeriesRow]) -> None:
+        states: dict[int, set[str]] = defaultdict(set)
+        for row in rows:
+            states[row.run].add(row.state)
         for run in runs:
             if run.state in run_states.ACTIVE:
                 continue
-            mine = {row.state for row in rows if row.run == run.id}
-            if mine & {run_states.INTERRUPTED, run_states.CANCELLED}:
-                self._clicks.setdefault(f"resume {run.id}", _Click({"verb": "resume", "run": run.id}))
-            if run_states.FAILED in mine:
-                self._clicks.setdefault(f"retry {run.id}", _Click({"verb": "retry", "run": run.id}))
+            if states[run.id] & {run_states.INTERRUPTED, run_states.CANCELLED}:
+                self._want(f"resume {run.id}", {"verb": "resume", "run": run.id})
+            if run_states.FAILED in states[run.id]:
+                self._want(f"retry {run.id}", {"verb": "retry", "run": run.id})
+
+    def _want(self, name: str, words: Mapping[str, Any]) -> None:
+        self._clicks.setdefault(name, _Click(words, not_before=time.monotonic() + _THINKS_SECONDS))
 
     def _click(self, made: set[str], consoles: Mapping[str, Console]) -> None:
+        """Ask for what no run is made of, as far as was seen since the last answer."""
         up = [console for console in consoles.values() if console.is_up]
         for number, (name, click) in enumerate(self._clicks.items()):
             if name in made:
                 continue
             if click.answer is not None:
-                waits = not click.answer.done() and time.monotonic() - click.asked_at < _PATIENCE_SECONDS
-                if waits:
-                    continue
-                self._note(name, click.answer)
-            if up:
+                if click.answer.done():
+                    self._note(name, click.answer)
+                    click.answer = None
+            elif up and time.monotonic() >= click.not_before:
                 click.answer = up[number % len(up)].ask(**click.words, actor=name)
-                click.asked_at = time.monotonic()
+                click.not_before = time.monotonic() + _THINKS_SECONDS
                 self.continued += click.words["verb"] != "start"
 
     def _note(self, name: str, answer: Future[dict[str, Any]]) -> None:
