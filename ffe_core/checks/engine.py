@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -93,14 +93,17 @@ def check_pair(
     checks: Sequence[Check],
     around: Around,
     as_known_at: Moment | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> list[Checked]:
-    """Run checks over all series of one pair; what became of each of them.
+    """Run checks over all series of one pair; what became of each of them, up to the window in which it `is_stopped`.
 
     InputError for a series that is not stored, StorageError if a table cannot be read.
     """
     done = {one: Checked(one) for one in series}
     gathering = _Gathering(checks)
     for shown, begins in windows(lake, series, around, as_known_at):
+        if is_stopped():
+            break
         for one, bars in shown.items():
             _count(done[one], bars, begins[one])
             if len(bars) > begins[one]:

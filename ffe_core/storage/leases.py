@@ -52,6 +52,27 @@ class Lease:
         """Give the lease back."""
         self._lock.release()
 
+    async def wait(self, seconds: float) -> Self:
+        """Take the lease, waiting up to `seconds` for another holder to finish; then the error of its kind."""
+        deadline = time.monotonic() + max(seconds, _PROBE_SECONDS)
+        while True:
+            try:
+                return await self._acquired()
+            except (SeriesHeld, UpkeepHeld):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise
+            await asyncio.sleep(min(left, _POLL_SECONDS))
+
+    async def _acquired(self) -> Self:
+        if not self._locks.are_for_many:
+            return self.acquire()
+        try:  # a server is asked, which may take a while
+            return await run_to_completion(self.acquire)
+        except asyncio.CancelledError:
+            self.release()
+            raise
+
     def check(self) -> None:
         """LeaseLost if it was lost, or is not sure to be held and does not become so soon."""
         self._locks.check(self._name, waits=True)
@@ -78,27 +99,6 @@ class SeriesLease(Lease):
 
     def _held(self, holder: str) -> FFEError:
         return _series_held(self.series, holder)
-
-    async def wait(self, seconds: float) -> Self:
-        """Take the lease, waiting up to `seconds` for another holder to finish; then SeriesHeld."""
-        deadline = time.monotonic() + max(seconds, _PROBE_SECONDS)
-        while True:
-            try:
-                return await self._acquired()
-            except SeriesHeld:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise
-            await asyncio.sleep(min(left, _POLL_SECONDS))
-
-    async def _acquired(self) -> Self:
-        if not self._locks.are_for_many:
-            return self.acquire()
-        try:  # a server is asked, which may take a while
-            return await run_to_completion(self.acquire)
-        except asyncio.CancelledError:
-            self.release()
-            raise
 
 
 class UpkeepLease(Lease):

@@ -1,6 +1,5 @@
 """Import: name files, see how they are read, answer what they leave open, start."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,13 +20,13 @@ from pages.import_files.found import show_imported, show_looks, show_plan
 from pages.import_files.options import ask, fields, fill_in, forget, given, in_address
 from pages.import_files.upload import upload_field
 from pages.server.settings import is_shared
-from pages.widgets import actor, arrived, from_url, go, keep_in_url, many, notes, one_of, plain, section, service
+from pages.widgets import actor, arrived, from_url, go, keep_in_url, notes, one_of, plain, section, service
 from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import heading
+from pages.widgets.looking import looking
 from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
 SHOWN_FILES = 50
-TOLD_SECONDS = 0.5
 
 
 def path() -> str:
@@ -162,18 +161,8 @@ def look(asked_for: ImportRequest) -> ImportPlan:
         plan: ImportPlan = held[1]
         return plan
     st.session_state.pop("import_shown", None)
-    place = st.empty()
-
-    told = time.monotonic()
-
-    def progress(count: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > TOLD_SECONDS:  # here a page that was left, or asks for something else, stops
-            told = time.monotonic()
-            place.caption(f"Looked at {many(count, 'file')}")
-
-    plan = planned(asked_for, service().settings, progress)
-    place.empty()
+    with looking() as progress:
+        plan = planned(asked_for, service().settings, progress)
     st.session_state.import_shown = asked_for, plan
     return plan
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ffe_core.operations.checks.words import in_words
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.run.figures import ended, show_figures, started, total
+from pages.run.figures import ended, machines, show_figures, started, total
 from pages.widgets import number, plain, state_column
 from pages.widgets.tables import show_table, table_of
 
@@ -29,16 +29,16 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
 def table(rows: list[RunSeries]) -> None:
     """A line a pair."""
     st.subheader("Pairs")
-    shown = [_line(row) for row in rows]
+    shown = [_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)]
     show_table(table_of(shown), key="run_pairs", column_config={"State": state_column(width=130)})
 
 
 def cancel_text(run: Run) -> None:
     """What cancelling it means."""
-    st.write(f"Run {run.id} ends after the pair that is being checked; what was found so far stays.")
+    st.write(f"Run {run.id} ends within seconds; of the pairs that are being checked nothing goes on record.")
 
 
-def _line(row: RunSeries) -> dict[str, Any]:
+def _line(row: RunSeries, machine: dict[str, str]) -> dict[str, Any]:
     result = dict(row.result or {})
     came_to = in_words(result) if "findings" in result else ""
-    return {"Pair": row.asset_pair, "State": [row.state], "Came to": came_to}
+    return {"Pair": row.asset_pair, "State": [row.state], **machine, "Came to": came_to}

@@ -29,6 +29,12 @@ def ended(rows: Sequence[RunSeries]) -> str:
     return f"{sum(row.state in run_states.CAME_TO_AN_END for row in rows)} of {len(rows)}"
 
 
+def machines(rows: Sequence[RunSeries]) -> list[dict[str, str]]:
+    """For each part a cell with the worker that did or does it; none where no worker did any."""
+    any_did = any(row.machine for row in rows)
+    return [{"Machine": row.machine or ""} if any_did else {} for row in rows]
+
+
 def show_figures(run: Run, figures: Mapping[str, str]) -> None:
     """The figures in a row, and how long the run took."""
     seconds = (run.ended_at or time.time()) - (run.started_at or run.created_at)

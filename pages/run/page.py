@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -34,6 +34,7 @@ from pages.widgets import (
 )
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
+from pages.widgets.looking import looking
 from pages.widgets.tables import show_table, table_of
 from pages.widgets.text import FIGURE_WIDTH, dated
 from pages.widgets.verbs import changing, told
@@ -41,6 +42,7 @@ from pages.widgets.verbs import changing, told
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
+STOPPED = (run_states.INTERRUPTED, run_states.CANCELLED)
 OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks}
 """Runs that fetch nothing: what is drawn in the place of series and candles."""
 
@@ -51,6 +53,14 @@ def head(run: Run, rows: list[RunSeries]) -> None:
         actions(run, rows)
     if run.error:
         st.code(dated(run.error), language=None, wrap_lines=True)
+    if not run.is_active:
+        for later in sorted(set(service().runs.taken_up(run.id).values())):
+            st.page_link(
+                "run/page.py",
+                label=f"Run {later} went on with what was left of it",
+                icon=":material/forward:",
+                query_params={"id": str(later)},
+            )
 
 
 def origin(run: Run) -> None:
@@ -69,7 +79,7 @@ def origin(run: Run) -> None:
 
 
 def actions(run: Run, rows: list[RunSeries]) -> None:
-    """What can be done about the run in the state it is in."""
+    """What can be done about the run in the state it is in: nothing of what a later run has taken up."""
     console, run_id = service(), run.id
     locked = not console.acts
     if run.state in (run_states.QUEUED, run_states.RUNNING):
@@ -78,9 +88,10 @@ def actions(run: Run, rows: list[RunSeries]) -> None:
         )
     if run.is_active or run.kind not in run_states.CONTINUED:
         return
-    verbs = console.run_service if run.kind == "backfill" else Imports(console.run_service)
-    if run.state in (run_states.INTERRUPTED, run_states.CANCELLED):
-        act("Continue", ":material/resume:", "run_continue", verbs.resume, run_id, locked)
+    taken = console.runs.taken_up(run_id)
+    rows = [row for row in rows if row.series not in taken]
+    if any(row.state in STOPPED for row in rows):
+        act("Continue", ":material/resume:", "run_continue", continued, run, locked)
     failed = [row for row in rows if row.state == run_states.FAILED]
     for_good = [row for row in failed if row.next_step_code == CHANGE_REQUEST]
     if for_good:
@@ -93,18 +104,18 @@ def actions(run: Run, rows: list[RunSeries]) -> None:
             args=(run, for_good),
         )
     if failed:
-        verb, kind = verbs.retry_failed, "secondary" if for_good == failed else "primary"
-        act("Retry failed", ":material/replay:", "run_retry", verb, run_id, locked, kind)
+        kind = "secondary" if for_good == failed else "primary"
+        act("Retry failed", ":material/replay:", "run_retry", retried, run, locked, kind)
 
 
-def act(label: str, icon: str, key: str, verb: Any, run_id: int, locked: bool, kind: str = "primary") -> None:
+def act(label: str, icon: str, key: str, verb: Any, run: Run, locked: bool, kind: str = "primary") -> None:
     st.button(
         label,
         icon=icon,
         key=key,
         type=kind,  # type: ignore[arg-type]
         on_click=again,
-        args=(verb, run_id),
+        args=(verb, run),
         disabled=locked,
     )
 
@@ -128,9 +139,23 @@ def change(run: Run, rows: list[RunSeries]) -> None:
 
 
 @changing()
-def again(verb: Any, run_id: int) -> None:
+def again(verb: Callable[[Run], int], run: Run) -> None:
     """Start the new run and go to it."""
-    go("run", id=str(verb(run_id, actor())))
+    go("run", id=str(verb(run)))
+
+
+def continued(run: Run) -> int:
+    if run.kind == "backfill":
+        return service().run_service.resume(run.id, actor())
+    with looking() as progress:
+        return Imports(service().run_service).resume(run.id, actor(), progress=progress)
+
+
+def retried(run: Run) -> int:
+    if run.kind == "backfill":
+        return service().run_service.retry_failed(run.id, actor())
+    with looking() as progress:
+        return Imports(service().run_service).retry_failed(run.id, actor(), progress=progress)
 
 
 def ask(run_id: int) -> None:

@@ -13,7 +13,7 @@ from ffe_core.operations.upkeep.words import in_words
 from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.run.figures import ended, show_figures, started, total
+from pages.run.figures import ended, machines, show_figures, started, total
 from pages.widgets import number, plain, service, state_column
 from pages.widgets.tables import show_table, table_of
 
@@ -39,7 +39,7 @@ def table(rows: list[RunSeries]) -> None:
     """A line a table."""
     st.subheader("Tables")
     show_table(
-        table_of([_line(row) for row in rows]),
+        table_of([_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)]),
         key="run_tables",
         height="content",
         column_config={
@@ -55,13 +55,14 @@ def cancel_text(run: Run) -> None:
     st.write(f"Run {run.id} ends after the commit that is under way; what it has done stays, and every table is whole.")
 
 
-def _line(row: RunSeries) -> dict[str, Any]:
+def _line(row: RunSeries, machine: dict[str, str]) -> dict[str, Any]:
     result = dict(row.result or {})
     share = row.pages_done / row.pages_planned if row.pages_planned else 0.0
     done = 1.0 if row.state == run_states.COMPLETE else share
     return {
         "Table": service().database.name if row.asset_pair == NAME else table_name(row.timeframe),
         "State": [row.state],
+        **machine,
         "Progress": math.floor(100 * done) / 100,
         "Doing": row.phase or "",
         "Came to": in_words(result) if result and "error" not in result else "",

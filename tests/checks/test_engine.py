@@ -51,6 +51,15 @@ def checked(lake: DeltaLakeManager, series: Series = MINUTES) -> Checked:
     return done
 
 
+def test_a_check_that_is_stopped_reads_no_further_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "_WINDOW_ROWS", 1)
+    lake = DeltaLakeManager(tmp_path)
+    put(lake, minutes())
+    whole, asked = checked(lake).bars, iter([False, True])
+    [done] = check_pair(lake, [MINUTES], chosen(None), AROUND, is_stopped=lambda: next(asked))
+    assert 0 < done.bars < whole
+
+
 @settings(max_examples=examples(5))
 @given(st.integers(2_000, 80_000), st.sampled_from([faults.spike, faults.identical, faults.stuck, faults.no_volume]))
 def test_windows_change_nothing(tmp_path_factory: pytest.TempPathFactory, at: int, act: faults.Plant) -> None:

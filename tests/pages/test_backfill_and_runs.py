@@ -92,6 +92,21 @@ def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(
     assert list(listed["Progress"]) == [0.33]
 
 
+def test_what_was_left_is_gone_on_with_once_and_the_run_says_by_which(
+    console: ConsoleService, data_dir: Path, open_page: Open
+) -> None:
+    run_id = ran(console, "2024-01-01", "2024-01-02")
+    left_in_the_middle(data_dir, run_id)
+    at = open_page("run", id=str(run_id))
+    at.button(key="run_continue").click().run()
+    later = run_id + 1
+    console.run_service.wait(later, 30)
+    assert f"again from run {run_id}" in words(open_page("run", id=str(later)))
+    before = open_page("run", id=str(run_id))
+    assert f"Run {later} went on with what was left of it" in links(before)
+    assert "run_continue" not in [button.key for button in before.button]
+
+
 def test_a_run_with_gaps_leads_to_them(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
     assert "Look at the gaps" not in links(open_page("run", id=str(run_id)))

@@ -67,6 +67,13 @@ def test_a_button_checks_and_the_overview_leads_to_what_is_open(console: Console
     assert "timeframes" in kinds
 
 
+def test_its_run_says_what_a_worker_did(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    run_id = check(console)
+    console.runs.update_series(run_id, {0: {"machine": "north"}})
+    assert open_page("run", id=str(run_id)).dataframe[0].value["Machine"].tolist() == ["north"]
+
+
 def test_a_finding_is_accepted_with_a_reason_and_opened_again(console: ConsoleService, open_page: Open) -> None:
     spiked(console)
     check(console)

@@ -72,6 +72,9 @@ def test_its_run_names_tables_and_what_became_of_them(grown: ConsoleService, ope
     table = at.dataframe[0].value
     assert table["Table"].tolist() == ["raw_market_data_1h", "console.db"]
     assert table["Came to"][0].startswith("6 files are 2 now")
+    assert "Machine" not in table
+    grown.runs.update_series(run_id, {0: {"machine": "north"}})
+    assert open_page("run", id=str(run_id)).dataframe[0].value["Machine"].tolist() == ["north", ""]
     at = open_page("runs", kind=UPKEEP)
     assert at.dataframe[0].value["What"].tolist() == ["upkeep"]
     at = open_page("runs")

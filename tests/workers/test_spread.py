@@ -78,7 +78,7 @@ def test_a_table_of_a_short_run_goes_whole_to_one_machine(frames: list[str], ord
         taken = set[int]()
         while some := spread.take(machine, MACHINES):
             taken |= set(some)
-        assert taken == {n for n, frame in enumerate(frames) if home(f"raw_market_data_{frame}", MACHINES) == machine}
+        assert taken == {n for n, frame in enumerate(frames) if home(frame, MACHINES) == machine}
 
 
 def test_few_tables_move_when_a_machine_is_gone() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,34 +11,26 @@ import numpy as np
 
 from ffe_core.candles import VALUES
 from ffe_core.checks.compare import Comparison, compare
-from ffe_core.checks.engine import check_pair
-from ffe_core.checks.known_splits import known_splits
 from ffe_core.checks.model import NOTICE, Check
-from ffe_core.checks.own import PREFIX, Trial, check_of, says, trial
-from ffe_core.checks.table import CHECKS, chosen
-from ffe_core.checks.windows import Around
+from ffe_core.checks.own import PREFIX, Trial, says, trial
+from ffe_core.checks.table import CHECKS
 from ffe_core.counts import many
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.bars import Moment
-from ffe_core.insight.coverage import calendar_of
 from ffe_core.insight.stored import stored_series
 from ffe_core.instruments.matching import matching_names
-from ffe_core.operations.checks.words import in_words
+from ffe_core.operations.checks.job import ALL_PROVIDERS, CheckJob, around, checked, wanted
 from ffe_core.operations.runs import log as run_log
-from ffe_core.operations.runs.series_work import one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.rules.expression import broken
 from ffe_core.rules.model import Rule, Rules
 from ffe_core.series import Series
-from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.storage.state.findings import ACCEPTED, OPEN, Checked, FindingRow, FindingStore, SeriesScore
 from ffe_core.storage.state.runs import CHECK, UPKEEP, NewRun
 from ffe_core.threads import run_to_completion
 
 log = logging.getLogger(__name__)
-ALL_TIMEFRAMES, ALL_PROVIDERS = "all timeframes", "all providers"
-"""What stands in the rows of a check run, each of which is a pair."""
 ITSELF = "checks"
 """The source of runs that nobody started by hand."""
 _MOST_DEAD_LETTERS = 0.01
@@ -69,34 +60,28 @@ class Checks:
 
         InputError for a pair that is not stored, a kind that there is not, and a lake without anything.
         """
-        self.wanted(kinds)
-        rows = [Series(pair, ALL_TIMEFRAMES, ALL_PROVIDERS) for pair in self._pairs(pairs)]
-        run = NewRun(CHECK, ALL_PROVIDERS, "", 0, 0, rows, actor, source, "", None, {"kinds": list(kinds or ())})
-        return self._service.submit(run, partial(self._work, rows, kinds))
+        rules = tuple(self.rules.all())
+        wanted(kinds, rules)
+        job = CheckJob(tuple(self._pairs(pairs)), kinds, rules)
+        kept = {"kinds": list(kinds or ())}
+        run = NewRun(CHECK, ALL_PROVIDERS, "", 0, 0, job.series, actor, source, "", None, kept)
+        return self._service.submit(run, partial(self._work, job))
 
     def wanted(self, kinds: Sequence[str] | None = None) -> list[Check]:
         """The checks of these kinds, all without any, rules of one's own that are on among them.
 
         InputError for a kind that there is not, and for a rule that cannot be.
         """
-        own = {check.name: check for check in (check_of(rule) for rule in self.rules.all() if rule.on)}
-        if kinds is None:
-            return [*CHECKS.values(), *own.values()]
-        unknown = [kind for kind in kinds if kind.startswith(PREFIX) and kind not in own]
-        if unknown:
-            known = ", ".join(own) or "none that is on"
-            raise InputError(f"{unknown[0]!r} is unknown; there is {known}", field="kind")
-        built_in = [kind for kind in kinds if not kind.startswith(PREFIX)]
-        return [*(chosen(built_in) if built_in else []), *(own[kind] for kind in kinds if kind in own)]
+        return wanted(kinds, self.rules.all())
 
     def compare(self, one: Series, other: Series, as_known_at: Moment | None = None) -> Comparison:
         """What two stored series have in common, and what differs; nothing goes on record. Errors as `compare`."""
-        return compare(self._service.lake, one, other, self._around(), as_known_at)
+        return compare(self._service.lake, one, other, around(self._service.stores), as_known_at)
 
     def try_rule(self, rule: Rule) -> Trial:
         """What a rule would find in what is stored; nothing goes on record. InputError for one that cannot be."""
         series = [summary.series for summary in stored_series(self._service.lake)]
-        return trial(self._service.lake, series, rule, self._around())
+        return trial(self._service.lake, series, rule, around(self._service.stores))
 
     def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False, tried: Trial | None = None) -> Trial | None:
         """Write a rule into the file, tried first unless what it was `tried` with is given; the trial, None where
@@ -123,8 +108,9 @@ class Checks:
         self, series: Sequence[Series], kinds: Sequence[str] | None = None, as_known_at: Moment | None = None
     ) -> list[Checked]:
         """What checks find of some series, which changes nothing on record. InputError, StorageError."""
+        stores, checks = self._service.stores, self.wanted(kinds)
         pairs = sorted({one.asset_pair for one in series})
-        found = [done for pair in pairs for done in self._checked(pair, kinds, as_known_at)]
+        found = [done for pair in pairs for done in checked(stores, pair, checks, as_known_at)]
         return [done for done in found if done.series in set(series)]
 
     def after_runs(self, run_ids: Sequence[int]) -> int | None:
@@ -191,46 +177,14 @@ class Checks:
             return set()
         return {row.asset_pair for row in self._service.runs.series(run_id) if row.records}
 
-    def _around(self) -> Around:
-        stores = self._service.stores
-
-        def marked(series: Series) -> Any:
-            return stores.acknowledged.ranges(series, -(2**62), 2**62)
-
-        splits = known_splits(self._service.settings.data_dir)
-
-        def factors(series: Series) -> Mapping[int, float]:
-            return splits.get(series.asset_pair, {})
-
-        return Around(partial(calendar_of, settings=self._service.settings), marked, factors)
-
-    def _checked(self, pair: str, kinds: Sequence[str] | None, as_known_at: Moment | None = None) -> list[Checked]:
-        lake = self._service.lake
-        series = [summary.series for summary in stored_series(lake) if summary.series.asset_pair == pair]
-        return check_pair(lake, series, self.wanted(kinds), self._around(), as_known_at)
-
-    async def _work(self, rows: Sequence[Series], kinds: Sequence[str] | None, run_id: int) -> None:
-        async def one(number: int, row: Series) -> Mapping[str, Any]:
-            result = await run_to_completion(self._one_pair, row.asset_pair, kinds)
-            return {"state": run_states.COMPLETE, "result": {"pair": row.asset_pair, "status": "success", **result}}
-
-        await one_by_one(self._service, run_id, rows, one)
+    async def _work(self, job: CheckJob, run_id: int) -> None:
+        await self._service.by_engine(job)(run_id)
         await run_to_completion(self._let_go)
 
     def _let_go(self) -> None:
         gone = self.findings.let_go({summary.series for summary in stored_series(self._service.lake)})
         if gone:
             run_log.say(f"{many(gone, 'finding')} of series that are not stored any more: gone")
-
-    def _one_pair(self, pair: str, kinds: Sequence[str] | None) -> dict[str, Any]:
-        began = time.monotonic()
-        total = {"series": 0, "bars": 0, "findings": 0, "new": 0, "again": 0, "gone": 0}
-        for done in self._checked(pair, kinds):
-            counts = self.findings.record(done, kinds)
-            own = {"series": 1, "bars": done.bars, "findings": len(done.findings), **counts}
-            total = {name: total[name] + own[name] for name in total}
-        run_log.say(f"{pair}: {in_words(total)}")
-        return {**total, "seconds": round(time.monotonic() - began, 3)}
 
 
 def _require_narrow(rule: Rule, tried: Trial) -> None:

@@ -21,15 +21,16 @@ from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import IMPORT, NewRun
 
+Progress = Callable[[int], object]
+"""Told how many files have been looked at."""
+
 
 def profiles_of(settings: Settings) -> Profiles:
     """The profiles there are: shipped ones, and those kept in the data directory."""
     return Profiles(settings.data_dir / "profiles")
 
 
-def planned(
-    request: ImportRequest, settings: Settings, progress: Callable[[int], object] = lambda done: None
-) -> ImportPlan:
+def planned(request: ImportRequest, settings: Settings, progress: Progress = lambda done: None) -> ImportPlan:
     """What an import would do, and what has to be asked first; nothing is stored. InputError for what cannot be."""
     profiles = profiles_of(settings)
     looker = Looker(profiles.all(), request.chosen(profiles), answers_of(request.answers))
@@ -74,25 +75,31 @@ class Imports:
             self._uploads.keep_longer(token)
         return self._service.submit(run, partial(self._work, ImportJob(plan.files, request.again), request, lease_wait))
 
-    def resume(self, run_id: int, actor: str, source: str = "console") -> int:
-        """A new run of the series that an interrupted or cancelled import left unfinished: what is stored is known."""
-        return self._again(run_id, (run_states.INTERRUPTED, run_states.CANCELLED), actor, source)
+    def resume(
+        self, run_id: int, actor: str, source: str = "console", *, progress: Progress = lambda done: None
+    ) -> int:
+        """A new run of the series that an interrupted or cancelled import left unfinished: what is stored is known.
 
-    def retry_failed(self, run_id: int, actor: str, source: str = "console") -> int:
-        """A new run of just the series that failed, their files as they are now; InputError if none did."""
-        return self._again(run_id, (run_states.FAILED,), actor, source)
+        Its files are looked at first; `progress` is told how many have been, and what it raises ends that.
+        """
+        return self._again(run_id, (run_states.INTERRUPTED, run_states.CANCELLED), actor, source, progress)
 
-    def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
+    def retry_failed(
+        self, run_id: int, actor: str, source: str = "console", *, progress: Progress = lambda done: None
+    ) -> int:
+        """A new run of just the series that failed, their files as they are now; InputError if none did. `progress` as
+        in `resume`."""
+        return self._again(run_id, (run_states.FAILED,), actor, source, progress)
+
+    def _again(self, run_id: int, which: Sequence[str], actor: str, source: str, progress: Progress) -> int:
         run = self._service.runs.get(run_id)
         if run is None or run.kind != IMPORT:
             raise InputError(f"there is no import {run_id}; the list of runs shows which there are", field="run")
-        wanted = {row.series for row in self._service.runs.series(run_id) if row.state in which}
-        if not wanted:
-            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
+        wanted = set(self._service.left_of(run_id, which))
         request = kept_request(run.parameters)
         for token in self._uploads.tokens_of(request.files):
             self._uploads.files(token)
-        plan = planned(request, self._service.settings)
+        plan = planned(request, self._service.settings, progress)
         plan.files = {series: files for series, files in plan.files.items() if series in wanted}
         return self.start(plan, request, actor, source, parent_id=run_id)
 

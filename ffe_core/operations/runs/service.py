@@ -190,6 +190,19 @@ class RunService:
         """A new run of the series that an interrupted or cancelled run left unfinished, from where the marks stand."""
         return self._again(run_id, (run_states.INTERRUPTED, run_states.CANCELLED), actor, source)
 
+    def left_of(self, run_id: int, which: Sequence[str]) -> tuple[Series, ...]:
+        """The series of a run in one of these states that no later run took up; InputError if there are none."""
+        found = [row.series for row in self.runs.series(run_id, with_results=False) if row.state in which]
+        if not found:
+            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
+        taken = self.runs.taken_up(run_id)
+        left = tuple(one for one in found if one not in taken)
+        if not left:
+            raise InputError(
+                f"run {max(taken.values())} went on with what was left of {run_id}; see there", field="run"
+            )
+        return left
+
     def wait(self, run_id: int, timeout: float | None = None) -> None:
         """Block until a run of this process has ended."""
         with self._lock:
@@ -467,9 +480,7 @@ class RunService:
 
     def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
         run = self._existing(run_id)
-        series = tuple(row.series for row in self.runs.series(run_id) if row.state in which)
-        if not series:
-            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
+        series = self.left_of(run_id, which)
         if run.kind != "backfill":
             raise InputError(f"{run_id} is a {run.kind}; start it again from where it came from", field="run")
         request = BackfillRequest(run.provider, series, run.start, run.end, plan.check_mode(run.mode))

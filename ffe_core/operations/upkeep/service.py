@@ -17,10 +17,11 @@ from ffe_core.errors import FFEError, InputError, UpkeepHeld
 from ffe_core.insight.storage import history
 from ffe_core.operations.dead_letters.service import DeadLetters
 from ffe_core.operations.runs import log as run_log
-from ffe_core.operations.runs.series_work import Shown, note, one_by_one
+from ffe_core.operations.runs.series_work import one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME, is_worth_shrinking, prune_history, shrink
-from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, TableUpkeep
+from ffe_core.operations.upkeep.job import ALL_PAIRS, ALL_PROVIDERS, UpkeepJob, ended, what_of
+from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM
 from ffe_core.operations.upkeep.words import in_words
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import Snapshot
@@ -28,7 +29,6 @@ from ffe_core.storage.lake.upkeep.log import log_state
 from ffe_core.storage.lake.upkeep.plan import plan_of
 from ffe_core.storage.lake.upkeep.vacuum import unused
 from ffe_core.storage.leases import UpkeepLease
-from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.runs import UPKEEP, NewRun
 from ffe_core.threads import run_to_completion
@@ -37,8 +37,6 @@ from ffe_core.times import DAY
 from ffe_core.upkeep_settings import checked_file_hours
 
 log = logging.getLogger(__name__)
-ALL_PAIRS, ALL_PROVIDERS = "all pairs", "all providers"
-"""What stands in the rows of an upkeep run, each of which is a table and no series."""
 ALL_STEPS = "all"
 """The mode of a run that does every step."""
 ITSELF = "upkeep"
@@ -76,7 +74,7 @@ class Upkeep:
         if not rows:
             raise InputError("there is no table yet; backfill a series first", field="timeframes")
         for row in rows:
-            self._lease(row).check_free()
+            UpkeepLease(self._service.locks, what_of(row)).check_free()
         mode = ALL_STEPS if set(steps) == set(STEPS) else ", ".join(steps)
         run = NewRun(UPKEEP, ALL_PROVIDERS, mode, 0, 0, rows, actor, source, "", None, {"steps": list(steps)})
         return self._service.submit(run, partial(self._work, rows, steps, kept, actor))
@@ -166,13 +164,9 @@ class Upkeep:
             or unused(uri, self._service.lake.storage_options, kept.file_retention_hours).paths
         )
 
-    def _lease(self, row: Series, run_id: int | None = None) -> UpkeepLease:
-        name = NAME if row.asset_pair == NAME else table_name(row.timeframe)
-        return UpkeepLease(self._service.locks, name, None if run_id is None else f"run {run_id}")
-
     def _is_free(self, timeframe: str) -> bool:
         try:
-            self._lease(Series(ALL_PAIRS, timeframe, ALL_PROVIDERS)).check_free()
+            UpkeepLease(self._service.locks, table_name(timeframe)).check_free()
         except UpkeepHeld:
             return False
         return True
@@ -180,40 +174,16 @@ class Upkeep:
     async def _work(
         self, rows: Sequence[Series], steps: Sequence[str], file_hours: int, actor: str, run_id: int
     ) -> None:
-        async def one(number: int, row: Series) -> Mapping[str, Any]:
-            with self._lease(row, run_id).acquire():
-                if row.asset_pair == NAME:
-                    result = await run_to_completion(self._history, actor)
-                else:
-                    result = await self._table(number, table_name(row.timeframe), steps, file_hours, run_id)
-            return {"state": run_states.COMPLETE, "result": {"table": _name(row), "status": "success", **result}}
+        tables = tuple(row for row in rows if row.asset_pair != NAME)
+        if tables:
+            await self._service.by_engine(UpkeepJob(tables, tuple(steps), file_hours, self._settings.upkeep))(run_id)
+        if len(tables) < len(rows):
+            await one_by_one(self._service, run_id, rows, partial(self._of_history, run_id, actor), first=len(tables))
 
-        await one_by_one(self._service, run_id, rows, one)
-
-    async def _table(
-        self, number: int, table: str, steps: Sequence[str], file_hours: int, run_id: int
-    ) -> dict[str, Any]:
-        shown, most = Shown(self._service, run_id, number), 1
-
-        def progress(phase: str, done: int, total: int) -> None:
-            nonlocal most
-            most = max(most, total)
-            columns = {"phase": phase, "pages_done": done, "pages_planned": total}
-            (shown.now_and_then if done else shown.at_once)(columns)
-
-        work = TableUpkeep(
-            self._service.lake,
-            self._settings,
-            table,
-            steps,
-            file_hours,
-            progress,
-            partial(self._service.is_stopping, run_id),
-        )
-        result = await run_to_completion(work.work)
-        run_log.say(f"{table}: {in_words(result)}")
-        await note(self._service, run_id, number, pages_done=most, pages_planned=most)
-        return result
+    async def _of_history(self, run_id: int, actor: str, number: int, row: Series) -> Mapping[str, Any]:
+        """The history is done by the process that owns the run, as it is that of its database."""
+        with UpkeepLease(self._service.locks, what_of(row), f"run {run_id}").acquire():
+            return ended(row, await run_to_completion(self._history, actor))
 
     def _history(self, actor: str) -> dict[str, Any]:
         gone = prune_history(self._settings, self._service.database, self._audit, self._dead_letters, actor)
@@ -221,10 +191,6 @@ class Upkeep:
         result = {"deleted": gone, "bytes_given_back": won}
         run_log.say(f"{self._service.database.name}: {in_words(result)}")
         return result
-
-
-def _name(row: Series) -> str:
-    return NAME if row.asset_pair == NAME else table_name(row.timeframe)
 
 
 def _is_old(ended_at: float | None, now: float) -> bool:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.upkeep.compaction import Compacted, compact
 from ffe_core.storage.lake.upkeep.log import checkpoint, clean_up, log_state
 from ffe_core.storage.lake.upkeep.plan import plan_of
 from ffe_core.storage.lake.upkeep.vacuum import set_retention, vacuum
+from ffe_core.upkeep_settings import UpkeepSettings
 
 log = logging.getLogger(__name__)
 COMPACT, VACUUM, HISTORY = "compact", "vacuum", "history"
@@ -30,7 +30,7 @@ class TableUpkeep:
     nothing more."""
 
     lake: DeltaLakeManager
-    settings: Settings
+    kept: UpkeepSettings
     table: str
     steps: Collection[str]
     file_hours: int
@@ -57,12 +57,11 @@ class TableUpkeep:
         return self.lake.table_uri(self.table)
 
     def _set_retention(self) -> None:
-        kept = self.settings.upkeep.file_retention_hours
-        set_retention(self._uri, self.lake.storage_options, kept, self._log_hours)
+        set_retention(self._uri, self.lake.storage_options, self.kept.file_retention_hours, self._log_hours)
 
     @property
     def _log_hours(self) -> int:
-        return self.settings.upkeep.log_retention_hours
+        return self.kept.log_retention_hours
 
     def _compact(self) -> None:
         snapshot = self.lake.snapshot(self.table)

@@ -352,6 +352,13 @@ class RunStore:
         with self._database.read() as connection:
             return read_rows(connection, RunSeries, query.order_by(run_series.c.number))
 
+    def taken_up(self, run_id: int) -> dict[Series, int]:
+        """The series of a run that later runs went on with or tried again, each with the newest of those runs."""
+        columns = (run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider, run_series.c.run_id)
+        query = sa.select(*columns).join(runs, runs.c.id == run_series.c.run_id).where(runs.c.parent_id == run_id)
+        with self._database.read() as connection:
+            return {Series(*names): by for *names, by in connection.execute(query.order_by(runs.c.id))}
+
     def lines(self, run_id: int, most: int = 200) -> list[RunLine]:
         """The newest lines of a run's log, oldest first."""
         query = sa.select(run_log).where(run_log.c.run_id == run_id).order_by(run_log.c.id.desc()).limit(most)

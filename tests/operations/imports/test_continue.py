@@ -56,10 +56,14 @@ def state(console: ConsoleService, run_id: int) -> tuple[str, int]:
 def test_a_cancelled_import_is_continued_with_the_answers_it_had(console: ConsoleService, tmp_path: Path) -> None:
     path = candle_file(tmp_path)
     first = cancelled(console, ImportRequest((str(path),), TARGET, answers=ANSWERS))
-    again = Imports(console.run_service).resume(first, "bob")
+    looked: list[int] = []
+    again = Imports(console.run_service).resume(first, "bob", progress=looked.append)
     assert state(console, again) == ("complete", 24)
+    assert looked[-1] == 1
     run = console.runs.get(again)
     assert (run.parent_id, run.actor) == (first, "bob")
+    with pytest.raises(InputError, match=f"run {again} went on with what was left of {first}"):
+        Imports(console.run_service).resume(first, "bob")
 
 
 def test_it_is_read_by_the_profile_that_it_had_though_another_has_its_name_now(

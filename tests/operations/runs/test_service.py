@@ -230,6 +230,10 @@ def test_continue_goes_on_where_the_marks_stand(tmp_path: Path, market: Market) 
         assert states_of(service, again) == ("complete", {"BTCUSD": "complete"})
         assert min(page.start for _, page in market.asked_by_pair) == START + there * HOUR
         assert kept(tmp_path) == list(hours(0, 72))
+        assert set(service.runs.taken_up(run_id).values()) == {again}
+        with pytest.raises(InputError, match=f"run {again} went on with what was left of {run_id}"):
+            service.resume(run_id, "ann")
+        assert service.runs.find()[1] == 2
 
 
 def test_what_lost_its_workers_is_continued_once_though_it_is_asked_twice(tmp_path: Path, market: Market) -> None:

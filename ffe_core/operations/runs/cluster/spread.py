@@ -20,7 +20,7 @@ class Spread:
     """
 
     def __init__(self, series: Mapping[int, Series], *, at_once: int, whole: bool = False) -> None:
-        self._table = {number: one.table for number, one in series.items()}
+        self._table = {number: one.timeframe for number, one in series.items()}  # a table each
         self._waiting: dict[str, deque[int]] = {}
         self._machine_of: dict[int, str] = {}
         self._at_once, self._whole = at_once, whole
