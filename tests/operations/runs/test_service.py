@@ -244,8 +244,10 @@ def test_what_lost_its_workers_is_continued_once_though_it_is_asked_twice(tmp_pa
         service.runs.update(run_id, error_code=WorkersLost.code)
         market.stops_at = START
         again = service.resume(run_id, "ann")
-        with pytest.raises(SeriesHeld, match=f"by run {again}"):
+        with pytest.raises(InputError, match=f"run {again} went on"):
             service.resume(run_id, "ann")
+        with pytest.raises(SeriesHeld, match=f"by run {again}"):  # as who asked at the same moment would be told
+            service.start(asked("ETHUSD"), "ann", parent_id=run_id, lease_wait=60)
         market.goes_on.set()
         service.wait(again, WAIT)
         assert states_of(service, again)[0] == "complete"
