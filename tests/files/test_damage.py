@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ffe_core.errors import InputError
+from ffe_core.files.forms.binary import _DBN
 from ffe_core.files.look import Look, Looker
 from ffe_core.files.opening import Opened, refused
 from ffe_core.files.plan import PlannedFile, PlannedPart
@@ -32,13 +34,13 @@ from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.stores import Stores
-from tests.files.making import FORMS, STEPS, Form, candles, zipped
+from tests.files.making import FORMS, NY, STEPS, Form, candles, zipped
 from tests.files.test_profiles import IDS, TEXT_IDS, TEXTS, expected, parts_of, read, same
 
 Values = dict[int, tuple[float, ...]]
-NEW_YORK = (1_710_054_000 - 8 * 3600, 1_730_613_600 - 8 * 3600)
-"""Eight hours before the clocks of New York change in March and November of 2024."""
-BERLIN = (1_711_846_800 - 8 * 3600, 1_729_990_800 - 8 * 3600)
+NEW_YORK = (1_710_054_000, 1_730_613_600)
+"""When the clocks of New York change in March and November of 2024."""
+BERLIN = (1_711_846_800, 1_729_990_800)
 
 
 def looks(path: Path, form: Form) -> Iterator[Look]:
@@ -171,18 +173,74 @@ def said_by(text: bytes, form: Form) -> set[int]:
     return {at - back for at in near for back in (0, step)} | {at // step * step for at in near}
 
 
-@pytest.mark.parametrize("begin", [*NEW_YORK, *BERLIN])
-@pytest.mark.parametrize(
-    "form", [one for one in FORMS if one.timeframe != "1d" and not re.search("day=|bi5", one.profile)], ids=str
-)
-def test_a_form_is_read_over_changes_of_the_clock(form: Form, begin: int, tmp_path: Path) -> None:
-    if re.search(rb"-05:00|\+0100", form.make(form.candles)) or re.search(r"\d{8}_|/\d\d/", form.path):
-        pytest.skip("its maker writes winter's offset, or a file of the day that its name says")
-    made = candles(form.timeframe, begin)
-    path = form.write(tmp_path, form.make(made))
-    if not form.is_text:
-        path = write(form, tmp_path, form.packed(form.make(made)))
-    right_or_told(path, form, expected(form, made), 0)
+@pytest.mark.parametrize("change", [*NEW_YORK, *BERLIN])
+@pytest.mark.parametrize("form", [one for one in FORMS if one.timeframe != "1d"], ids=str)
+def test_a_form_is_read_over_changes_of_the_clock(form: Form, change: int, tmp_path: Path) -> None:
+    made = candles(form.timeframe, change - 8 * STEPS[form.timeframe])
+    if "bi5" in form.profile:
+        pytest.skip("its seconds count from a day of UTC that its maker is given")
+    zones = {"equity-usa": NY, "fxcm": "Etc/GMT+5"}
+    local = made[0].local(next((zone for name, zone in zones.items() if name in form.profile), "UTC"))
+    here = replace(form, path=form.path.replace("20240115_", f"{local:%Y%m%d}_"))
+    path = write(here, tmp_path, form.packed(form.make(made)))
+    [look] = looks(path, here)
+    assert look.questions == []
+    found, dead = read(look)
+    wanted = expected(form, made)
+    same(found, {at: wanted[at] for at in found})
+    assert {reason for _, reasons in dead for reason in reasons} <= {"time_ambiguous"}
+    assert len(found) + len(dead) == len(wanted)
+    if form.timeframe == "1h" or change != NEW_YORK[1]:  # of an hour shown twice a few minutes are there once
+        assert dead == []
+
+
+def dbn_row(content: bytes, row: int, **fields: int) -> bytes:
+    """DBN with fields of one of its records replaced."""
+    begin = 8 + struct.unpack_from("<I", content, 4)[0]
+    rows = np.frombuffer(content[begin:], _DBN).copy()
+    for name, value in fields.items():
+        rows[row][name] = value
+    return content[:begin] + rows.tobytes()
+
+
+def test_a_record_of_another_instrument_is_asked_about_in_dbn(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "databento-dbn")
+    path = write(form, tmp_path, dbn_row(form.make(form.candles), 3, instrument_id=7))
+    [look] = looks(path, form)
+    assert [one.code for one in look.questions] == ["symbol"]
+
+
+def test_a_price_that_is_none_is_told_in_dbn(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.profile == "databento-dbn")
+    path = write(form, tmp_path, dbn_row(form.make(form.candles), 4, high=2**63 - 1))
+    [look] = looks(path, form)
+    found, dead = read(look)
+    assert dead == [(5, ["missing_field:high"])]
+    wanted = expected(form, form.candles)
+    same(found, {at: values for at, values in wanted.items() if at != form.candles[4].at})
+
+
+def test_each_row_has_its_own_unit_of_time_in_json(tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.path.endswith(".json"))
+    rows = json.loads(form.make(form.candles))
+    for place, scale in ((3, 1 / 1000), (5, 1000), (7, 1_000_000)):
+        rows[place][0] = round(rows[place][0] * scale)
+    [look] = looks(write(form, tmp_path, json.dumps(rows).encode()), form)
+    found, dead = read(look)
+    assert dead == []
+    same(found, expected(form, form.candles))
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_table_has_one_unit_of_time_whichever_it_is(unit: str, tmp_path: Path) -> None:
+    form = next(one for one in FORMS if one.path.endswith("futures.parquet"))
+
+    def change(table: pa.Table) -> pa.Table:
+        place = table.schema.get_field_index("date")
+        return table.set_column(place, "date", table["date"].cast(pa.timestamp(unit, "UTC")))
+
+    [look] = looks(write(form, tmp_path, tables(form, change)), form)
+    same(read(look)[0], expected(form, form.candles))
 
 
 def tables(form: Form, change: Callable[[pa.Table], pa.Table]) -> bytes:
