@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
-import sys
-from typing import Any, NoReturn
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from ffe_core.cli import interruption, output
 from ffe_core.cli.parser import VERBS
 from ffe_core.errors import InputError
 
@@ -31,8 +33,8 @@ def register(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> NoReturn:
-    """Become Ray's process on this machine: signals and the exit status are its own."""
+def run(arguments: argparse.Namespace) -> int:
+    """Have Ray's process on this machine run to its end, and once more if it was too slow to start; its exit status."""
     from ffe_core.operations.runs.cluster.needs import ray_environment
     from ffe_core.settings import Settings  # `--help` needs none
 
@@ -44,8 +46,23 @@ def run(arguments: argparse.Namespace) -> NoReturn:
         words = [*_joining(arguments.address or settings.ray_address), *_folder(arguments)]
         _check_state(settings)
     command = [*_start(arguments), *words, *arguments.ray]
-    sys.stdout.flush()
-    os.execve(command[0], command, environment)
+    return _ended(command, environment)
+
+
+def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    from ffe_core.operations.runs.cluster.node import end_with_parent, ran_out_of_time
+
+    while True:
+        began = time.monotonic()
+        # In a session of its own: a signal of the terminal reaches it once, from here.
+        process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=end_with_parent)
+        with interruption.winding_down(process.terminate):
+            status = process.wait()
+        if interruption.came() is not None:
+            return interruption.status()
+        if status == 0 or not ran_out_of_time(time.monotonic() - began):
+            return status if status >= 0 else 128 - status
+        output.warn("Ray's process ended before the head knew of it, as this machine is busy; it is started again")
 
 
 def _joining(address: str) -> list[str]:

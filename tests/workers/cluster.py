@@ -1,6 +1,6 @@
 """A real Ray cluster for tests: a head and workers as processes of their own, each ended by its number.
 
-Whatever ends the tests ends them too: `ray start --block` has what it started end with it, and the kernel ends that.
+Whatever ends the tests ends them too: a worker has what it started end with it, and the kernel ends the worker.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -62,7 +63,14 @@ class Cluster:
     def kill(self, name: str) -> None:
         """Kill a process and all it started, as a power cut would."""
         process = self._processes.pop(name)
+        try:
+            below = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            below = []
         process.kill()
+        for one in below:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         process.wait(_WAIT)
 
     def is_up(self, name: str) -> bool:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ffe_core import redaction
 from ffe_core.cli import main, worker
 from ffe_core.errors import InputError, PackageMissing
-from ffe_core.operations.runs.cluster import needs
+from ffe_core.operations.runs.cluster import needs, node
 from ffe_core.operations.runs.service import RunService
 from ffe_core.ray_address import ray_address
 from ffe_core.settings import Settings
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.postgresql import Server
+from tests.processes import ROOT
 
 TOKEN = "a-token-of-the-tests"
 
@@ -31,21 +36,17 @@ def _no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def became(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The process that a command became: its command line and its environment."""
+    """The process that a command runs: its command line and its environment."""
     found: list[Any] = []
 
-    class Became(BaseException):
-        pass
-
-    def execve(file: str, command: list[str], environment: dict[str, str]) -> None:
+    def ended(command: list[str], environment: dict[str, str]) -> int:
         found.extend((command, environment))
-        raise Became
+        return 0
 
     def run(*words: str) -> None:
-        with pytest.raises(Became):
-            main(["worker", *words])
+        assert main(["worker", *words]) == 0
 
-    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(worker, "_ended", ended)
     found.append(run)
     return found
 
@@ -165,3 +166,73 @@ def test_a_worker_joins_by_its_name(
     assert folder_in(became[-2]) != folder_in(words.split())
     run("--name", "north", "--", "--temp-dir", "/short")
     assert [folder_in(became[-2]), became[-2].count("--temp-dir")] == ["/short", 1]
+
+
+def counted(folder: Path, *statuses: int, seconds: float = 0.0) -> list[str]:
+    """A command that ends with one status after the other, and notes each time that it was started."""
+    code = """
+import pathlib, sys, time
+folder, seconds, *statuses = sys.argv[1:]
+time.sleep(float(seconds))
+number = len(list(pathlib.Path(folder).glob("start-*")))
+pathlib.Path(folder, f"start-{number}").touch()
+sys.exit(int(statuses[number]))
+"""
+    return [sys.executable, "-c", code, str(folder), str(seconds), *map(str, statuses)]
+
+
+@pytest.mark.slow
+def test_a_node_that_was_too_slow_to_start_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(node, "_START_SECONDS", 0.2)
+    assert worker._ended(counted(tmp_path, 1, 1, 0, seconds=0.3), os.environ) == 0
+    assert len(list(tmp_path.glob("start-*"))) == 3
+    assert "it is started again" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limits", [(3600.0, 7200.0), (0.0, 0.01)], ids=["cannot start", "has worked"])
+def test_a_node_that_cannot_start_or_has_worked_ends_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[float, float]
+) -> None:
+    for name, seconds in zip(("_START_SECONDS", "_STARTED_SECONDS"), limits, strict=True):
+        monkeypatch.setattr(node, name, seconds)
+    assert worker._ended(counted(tmp_path, 3), os.environ) == 3
+    assert len(list(tmp_path.glob("start-*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_what_a_worker_runs_ends_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    code = """
+import os, sys
+from ffe_core.cli import interruption, output, worker
+interruption.listen(output.end_now)
+inner = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+sys.exit(worker._ended([sys.executable, "-c", inner], os.environ))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    process.send_signal(number)
+    child.wait(30)
+    assert process.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
+    process.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "again"), [(0.0, True), (3600.0, False)])
+def test_the_node_of_a_console_is_started_again_if_it_was_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, again: bool
+) -> None:
+    monkeypatch.setattr(node, "_START_SECONDS", limit)
+    monkeypatch.setattr(node, "_STARTED_SECONDS", 7200.0)
+    monkeypatch.setattr(node, "start_command", lambda *_: counted(tmp_path, 1, 1))
+    made = node.ConsoleNode("head:6379", tmp_path / "node")
+    assert made._starts([])
+    assert made._process is not None
+    made._process.wait(30)
+    assert made._starts([]) == again
+    made.leave()
+    assert len(list(tmp_path.glob("start-*"))) <= 1 + again

@@ -29,6 +29,8 @@ _STEP_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
 _SHORT = (12, len(KINDS))
 _NEXT = 10
+_STANDSTILL_SECONDS = 40.0
+"""A blow waits so long for something to be stored after the one before: what does not work cannot be disturbed."""
 _PATIENCE_SECONDS = 1_200.0
 """How long the last series may take after the last blow."""
 
@@ -101,7 +103,7 @@ def _struck(
     blows, pieces, person = planned(kills, luck), batches(venues, kills), Person(place.query)
     struck: Counter[str] = Counter()
     began = looked = last = time.monotonic()
-    wished = 0
+    wished = stored = 0
     while blows or person.left or wished < len(pieces):
         time.sleep(_STEP_SECONDS)
         parts.mend(all_of_it=not blows)
@@ -112,12 +114,13 @@ def _struck(
         if now - looked > _LOOK_SECONDS:
             looked = now
             person.step(parts.consoles)
-        if blows and now - last > blows[0].after:
+        works = person.stored > stored or not person.left or now - last > _STANDSTILL_SECONDS
+        if blows and works and now - last > blows[0].after:
             # What is away cannot be struck: the next that can.
             if (blow := next((one for one in blows[:_NEXT] if parts.strike(one)), None)) is None:
                 continue
             blows.remove(blow)
-            last = now
+            last, stored = now, person.stored
             struck[blow.kind] += 1
             say(f"{now - began:6.0f} s  {sum(struck.values()):3} {blow.kind} {blow.part}, {person.left} series left")
         if not blows and now - last > _PATIENCE_SECONDS:

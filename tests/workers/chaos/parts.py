@@ -114,6 +114,8 @@ class Parts:
             if all_of_it or until <= time.monotonic():
                 self._away.pop(key)
                 start()
+        if not self._cluster.is_up("head") and "head" not in self._away:
+            self._away["head"] = time.monotonic() + _AGAIN_SECONDS, self._start_cluster
         for name in WORKERS:
             if not self._cluster.is_up(name) and name not in self._away and "head" not in self._away:
                 self._away[name] = time.monotonic() + _AGAIN_SECONDS, lambda name=name: self._start_worker(name)

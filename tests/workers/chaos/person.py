@@ -90,6 +90,8 @@ class Person:
     query: Callable[[str], list[tuple[Any, ...]] | None]
     faults: list[str] = field(default_factory=list)
     continued: int = 0
+    stored: int = 0
+    """Candles that all runs together say they have stored."""
     twice: set[str] = field(default_factory=set)
     """What more than one run was made of, though it was asked for once at a time."""
     _clicks: dict[str, _Click] = field(default_factory=dict)
@@ -115,6 +117,7 @@ class Person:
             return
         found = [RunRow(*row) for row in runs]
         rows = [SeriesRow(*row) for row in series]
+        self.stored = sum(row.records for row in rows)
         for row in rows:
             if row.state in (run_states.COMPLETE, run_states.GAPS):
                 self._wanted[row.pair, row.provider] = True
