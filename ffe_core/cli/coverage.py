@@ -10,7 +10,7 @@ from ffe_core import times
 from ffe_core.cli import interruption, output
 from ffe_core.cli.common import actor, names, state
 from ffe_core.cli.output import print_json, print_table
-from ffe_core.cli.parser import VERBS, add_json
+from ffe_core.cli.parser import VERBS, add_json, later
 from ffe_core.completeness import COUNTS
 from ffe_core.counts import many
 from ffe_core.errors import InputError
@@ -42,7 +42,12 @@ def register(verbs: Any) -> None:
     )
     _filters(parser)
     parser.set_defaults(run=run)
-    acts = parser.add_subparsers(metavar="mark|unmark", parser_class=type(parser))
+    acts = parser.add_subparsers(metavar="count|mark|unmark", parser_class=type(parser))
+    does = "count all that is stored of each series in a run, on the workers where there are any"
+    count = acts.add_parser("count", help=does, description=f"{does.capitalize()}; every console knows it then.")
+    _which(count, default=argparse.SUPPRESS)
+    add_json(count)
+    count.set_defaults(run=later("coverage_count", "count"))
     mark = acts.add_parser("mark", help="explain missing bars", description="Explain bars that are missing now.")
     _filters(mark, default=argparse.SUPPRESS)
     mark.add_argument("--reason", required=True, metavar="REASON", help=", ".join(REASONS))
@@ -59,12 +64,16 @@ def register(verbs: Any) -> None:
 
 def _filters(parser: argparse.ArgumentParser, **default: Any) -> None:
     """A verb below this one takes the same filters; `default` keeps those given before its name."""
-    parser.add_argument("--provider", metavar="NAME", help=", ".join(PROVIDERS), **default)
-    parser.add_argument("--pairs", type=names, metavar="A,B", help="for example BTCUSD,ETHUSD", **default)
-    parser.add_argument("--timeframes", type=names, metavar="A,B", help=", ".join(TIMEFRAMES), **default)
+    _which(parser, **default)
     parser.add_argument("--start", metavar="TIME", help="a UTC date, or a time with a zone", **default)
     parser.add_argument("--end", metavar="TIME", help="a UTC date (included) or a time (excluded)", **default)
     add_json(parser)
+
+
+def _which(parser: argparse.ArgumentParser, **default: Any) -> None:
+    parser.add_argument("--provider", metavar="NAME", help=", ".join(PROVIDERS), **default)
+    parser.add_argument("--pairs", type=names, metavar="A,B", help="for example BTCUSD,ETHUSD", **default)
+    parser.add_argument("--timeframes", type=names, metavar="A,B", help=", ".join(TIMEFRAMES), **default)
 
 
 def _to_its_end(act: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -146,7 +155,7 @@ class _Looked:
         for item in stores.queue.quarantined():
             output.warn(f"quarantined: {item.name}: {item.reason}")
         self.known = self.coverage.series()
-        self.series = _chosen(arguments, self.known)
+        self.series = chosen(arguments, self.known)
         learn_from_stored(self.series, settings.calendars.market_of, stores.instruments, stores.lake)
 
     def every_series(self, arguments: argparse.Namespace) -> list[Series]:
@@ -159,7 +168,7 @@ class _Looked:
         return GapVerbs(self.coverage, self._stores.acknowledged, Audit(self._stores.database))
 
 
-def _chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Series]:
+def chosen(arguments: argparse.Namespace, known: Sequence[Series]) -> list[Series]:
     """The known series that the filters let through; one named in full over a range need not be known."""
     if arguments.provider is not None:
         check_source(arguments.provider)

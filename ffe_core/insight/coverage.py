@@ -6,6 +6,7 @@ pairs over years costs little, and no candle is ever an object. What counts as w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -131,6 +132,10 @@ class Coverage:
             known = sorted(stored | set(self._watermarks.marks()))
             self._known = given, known
         return list(known)
+
+    def unread(self) -> Counter[tuple[str, str]]:
+        """How many data files of each pair and timeframe nobody has read yet. StorageError."""
+        return self._stored.unread()
 
     def of(
         self, series: Sequence[Series], start: int | None = None, end: int | None = None, now: int | None = None

@@ -15,6 +15,8 @@ from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormats
 from ffe_core.operations.checks.keeper import CheckKeeper
 from ffe_core.operations.checks.service import Checks
+from ffe_core.operations.coverage.keeper import CoverageKeeper
+from ffe_core.operations.coverage.service import CoverageRuns
 from ffe_core.operations.gaps import GapVerbs
 from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.operations.instruments.search import InstrumentSearch
@@ -91,6 +93,7 @@ class ConsoleService:
         self.keeper = Keeper(self.upkeep, self.settings.upkeep.every_minutes, sweep=Uploads(self.settings).sweep)
         self.checks = Checks(self.run_service)
         self.check_keeper = CheckKeeper(self.checks, self.settings.checks)
+        self.coverage_keeper = CoverageKeeper(CoverageRuns(self.run_service), self.coverage)
         self.run_service.on_end = self._note_end
         self.run_service.locks.role = "the console"
         self._leadership = Leadership(self.run_service.locks, self._take_over)
@@ -109,6 +112,7 @@ class ConsoleService:
         self.scheduler.stop()
         self.keeper.stop()
         self.check_keeper.stop()
+        self.coverage_keeper.stop()
         self.notices.stop()
         self.run_service.close()
         self.instruments.catalogues.close()
@@ -159,7 +163,7 @@ class ConsoleService:
         """What a new leader does first: runs whose process died read "interrupted", what is due fires, and the
         watermarks file is healed."""
         self._try_to(self.run_service.adopt_dead_runs)
-        for leading in (self.scheduler, self.keeper, self.check_keeper, self.notices):
+        for leading in (self.scheduler, self.keeper, self.check_keeper, self.coverage_keeper, self.notices):
             leading.start(self._leadership.acting)
         self._try_to(self._learn_grids)
         self._try_to(lambda: self.watermarks.heal(lambda: self.lake.all_marks(list(PROVIDERS)), PROVIDERS))
@@ -167,6 +171,7 @@ class ConsoleService:
     def _note_end(self, run_id: int) -> None:
         self.keeper.note_end(run_id)
         self.check_keeper.note_end(run_id)
+        self.coverage_keeper.note_end(run_id)
 
     def _learn_grids(self) -> None:
         series = [one.series for one in stored_series(self.lake)]

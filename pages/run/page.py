@@ -12,7 +12,7 @@ from ffe_core.operations.imports.service import Imports
 from ffe_core.operations.runs.outcome import CHANGE_REQUEST, next_step_of
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
-from pages.run import checks, files, upkeep
+from pages.run import checks, coverage, files, upkeep
 from pages.run.figures import ended
 from pages.run.progress import rate, time_left
 from pages.widgets import (
@@ -43,7 +43,7 @@ LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
 STOPPED = (run_states.INTERRUPTED, run_states.CANCELLED)
-OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks}
+OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks, run_states.COVERAGE: coverage}
 """Runs that fetch nothing: what is drawn in the place of series and candles."""
 
 

@@ -1,4 +1,4 @@
-"""Runs: every backfill, replay, upkeep and check, newest first, with what it came to."""
+"""Runs: every backfill, replay, upkeep, check and count, newest first, with what it came to."""
 
 import math
 from collections.abc import Sequence
@@ -46,6 +46,7 @@ SOURCES = {
     "schedule": "Schedules",
     "upkeep": "Upkeep",
     "checks": "Checks",
+    "coverage": "Coverage",
 }
 MOST_PAGES = 1_000_000
 KINDS = ("backfill", "import", "replay", "refetch", *run_states.OF_STORED)

@@ -64,6 +64,20 @@ def test_coverage_names_counts_and_gaps(folder: Path) -> None:
     assert "2024-01-01T06:00:00+00:00" in run(folder, "coverage").stdout
 
 
+def test_counting_is_a_run_that_says_the_same(folder: Path) -> None:
+    found = printed(folder, "coverage", "count")
+    [row] = found["series"]
+    shown = printed(folder, "coverage")[0]
+    assert found["run"] == 1
+    assert {name: row[name] for name in ("asset_pair", "expected", "stored", "unexplained")} == {
+        name: shown[name] for name in ("asset_pair", "expected", "stored", "unexplained")
+    }
+    assert "BTCUSD" in run(folder, "coverage", "count", "--pairs", "BTC-USD").stdout
+    assert printed(folder, "coverage", "count", "--provider", "oanda") == {"run": None, "series": []}
+    refused = run(folder, "coverage", "--start", "2024-01-01", "count")
+    assert (refused.returncode, "leave --start and --end away" in refused.stderr) == (2, True)
+
+
 def test_marking_and_taking_it_back(folder: Path) -> None:
     done = printed(folder, "coverage", "mark", *ONE, "--reason", "venue outage")
     assert (done["holes"], done["candles"]) == (1, 2)

@@ -243,6 +243,27 @@ def test_what_is_remembered_of_a_file_that_was_cut_off_or_is_gone_does_not_count
     assert len(StoredRanges(lake, remembered).read("1h")) == 1
 
 
+def test_what_another_process_has_read_meanwhile_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, remembered = ingester(tmp_path).delta_mgr, RangeCache(Database(tmp_path / DATABASE_FILE))
+    put(tmp_path, BTC, list(hours(0, 10)))
+    mine, other = StoredRanges(lake, remembered), StoredRanges(ingester(tmp_path).delta_mgr, remembered)
+    assert mine.unread() == {("BTCUSD", "1h"): 1}
+    before = mine.read("1h")[BTC]
+    put(tmp_path, BTC, list(hours(10, 12)))
+    put(tmp_path, ETH, list(hours(0, 5)))
+    assert mine.unread() == {("BTCUSD", "1h"): 1, ("ETHUSD", "1h"): 1}
+    other.read("1h", ["ETHUSD"])
+    assert mine.unread() == {("BTCUSD", "1h"): 1}
+    other.read("1h")
+    read = files_read(monkeypatch)
+    assert not mine.unread()
+    assert mine.read("1h").keys() == {BTC, ETH}
+    assert mine.read("1h")[BTC][-1, 1] > before[-1, 1]
+    assert read == []
+
+
 def test_without_a_ledger_to_remember_in_the_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, BTC, list(hours(0, 10)))
 
@@ -250,6 +271,7 @@ def test_without_a_ledger_to_remember_in_the_files_are_read(tmp_path: Path, monk
         raise StorageError("the database cannot be used")
 
     monkeypatch.setattr(RangeCache, "load", fails)
+    monkeypatch.setattr(RangeCache, "find", fails)
     monkeypatch.setattr(RangeCache, "save", fails)
     remembered = RangeCache(Database(tmp_path / DATABASE_FILE))
     assert len(StoredRanges(ingester(tmp_path).delta_mgr, remembered).read("1h")) == 1

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from ffe_core import times
 from ffe_core.errors import StorageError
 from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.coverage.service import CoverageRuns
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.outcome import NEXT_STEPS
 from ffe_core.operations.runs.preview import preview
@@ -90,6 +91,19 @@ def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(
     assert shown["Unexplained"] == shown["Accounted for"] == "–"
     listed = open_page("runs").dataframe[0].value
     assert list(listed["Progress"]) == [0.33]
+
+
+def test_a_count_shows_how_whole_each_series_is(console: ConsoleService, open_page: Open) -> None:
+    ran(console, "2024-01-01", "2024-01-02")
+    run_id = CoverageRuns(console.run_service).start("ann")
+    console.run_service.wait(run_id, 30)
+    at = open_page("run", id=str(run_id))
+    assert not at.exception
+    [row] = console.runs.series(run_id)
+    table = at.dataframe[0].value
+    assert (table["Pair"][0], table["Stored"][0], table["Expected"][0]) == ("BTCUSD", row.stored, 48)
+    assert {metric.label: metric.value for metric in at.metric}["Expected"] == "48"
+    assert open_page("runs", kind="coverage").dataframe[0].value["What"].tolist() == ["coverage"]
 
 
 def test_what_was_left_is_gone_on_with_once_and_the_run_says_by_which(

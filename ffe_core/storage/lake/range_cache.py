@@ -11,7 +11,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import sqlalchemy as sa
 
+from ffe_core.intervals import Times
 from ffe_core.storage.lake.file_ranges import ByProvider
+from ffe_core.storage.rows import portions
 from ffe_core.storage.state.database import Database, metadata
 
 _table = sa.Table(
@@ -38,13 +40,23 @@ class RangeCache:
         with self._database.read() as connection:
             for row in connection.execute(sa.select(_table).where(_table.c.lake == table_uri)):
                 if sizes.get(row.path) == row.size:
-                    runs = np.frombuffer(row.runs, dtype="<i8").astype(np.int64).reshape(-1, 2)
-                    found.setdefault(row.path, {})[row.provider] = runs
+                    found.setdefault(row.path, {})[row.provider] = _ranges(row.runs)
                 else:
                     stale.add(row.path)
         if stale:
             with self._database.write() as connection:
                 _forget(connection, table_uri, stale)
+        return found
+
+    def find(self, table_uri: str, sizes: Mapping[str, int]) -> dict[str, ByProvider]:
+        """What is known of some of a table's files, given path -> bytes."""
+        found: dict[str, ByProvider] = {}
+        with self._database.read() as connection:
+            for some in portions(list(sizes)):
+                of_these = (_table.c.lake == table_uri) & _table.c.path.in_(some)
+                for row in connection.execute(sa.select(_table).where(of_these)):
+                    if sizes[row.path] == row.size:
+                        found.setdefault(row.path, {})[row.provider] = _ranges(row.runs)
         return found
 
     def save(self, table_uri: str, sizes: Mapping[str, int], found: Mapping[str, ByProvider]) -> None:
@@ -64,6 +76,10 @@ class RangeCache:
             with self._database.write() as connection:
                 _forget(connection, table_uri, found)  # another process may have read the same files meanwhile
                 connection.execute(_table.insert(), rows)
+
+
+def _ranges(kept: bytes) -> Times:
+    return np.frombuffer(kept, dtype="<i8").astype(np.int64).reshape(-1, 2)
 
 
 def _forget(connection: sa.Connection, table_uri: str, paths: Collection[str]) -> None:

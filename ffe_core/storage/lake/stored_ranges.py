@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -76,6 +77,17 @@ class StoredRanges:
             self._read(table, files, timeframe)
             return _joined(table, files, timeframe)
 
+    def unread(self) -> Counter[tuple[str, str]]:
+        """How many files of each pair and timeframe neither this nor another process has read. StorageError."""
+        found: Counter[tuple[str, str]] = Counter()
+        with self._lock:
+            for timeframe in TIMEFRAMES:
+                table = self._newest(timeframe)
+                if table is not None:
+                    fresh = self._fresh(table, table.files)
+                    found.update((pair, timeframe) for pair in fresh.pairs.tolist())
+        return found
+
     def _newest(self, timeframe: str) -> _Table | None:
         snapshot = self._lake.snapshot(table_name(timeframe))
         if snapshot is None:
@@ -99,6 +111,24 @@ class StoredRanges:
             log.warning("what is remembered of the lake's files cannot be read, so they are read again: %s", error)
             return {}
 
+    def _fresh(self, table: _Table, files: Files) -> Files:
+        """Those of the files that nobody has read; what others have read since is taken over."""
+        fresh = _unknown(table, files)
+        if len(fresh):
+            table.runs.update(self._known_since(table.snapshot, fresh))
+            fresh = _unknown(table, fresh)
+        return fresh
+
+    def _known_since(self, snapshot: Snapshot, files: Files) -> dict[str, ByProvider]:
+        """What other processes have read of some files since this one looked."""
+        if self._remembered is None:
+            return {}
+        try:
+            return self._remembered.find(snapshot.uri, _sizes(files.where(snapshot.are_whole(files))))
+        except StorageError as error:
+            log.warning("what is remembered of the lake's files cannot be read, so they are read: %s", error)
+            return {}
+
     def _remember(self, snapshot: Snapshot, files: Files, found: dict[str, ByProvider]) -> None:
         if self._remembered is not None:
             try:
@@ -107,7 +137,7 @@ class StoredRanges:
                 log.warning("what the lake's files hold could not be remembered: %s", error)
 
     def _read(self, table: _Table, files: Files, timeframe: str) -> None:
-        fresh = files.where(np.array([path not in table.runs for path in files.paths], dtype=bool))
+        fresh = self._fresh(table, files)
         if len(fresh) == 0:
             return
 
@@ -118,6 +148,10 @@ class StoredRanges:
             found = dict(zip(fresh.paths.tolist(), readers.map(copied(one), range(len(fresh))), strict=True))
         table.runs.update(found)
         self._remember(table.snapshot, fresh, found)
+
+
+def _unknown(table: _Table, files: Files) -> Files:
+    return files.where(np.array([path not in table.runs for path in files.paths], dtype=bool))
 
 
 def _sizes(files: Files) -> dict[str, int]:

@@ -12,14 +12,15 @@ import sqlalchemy as sa
 from ffe_core.storage.state import schedules as schedule_states
 from ffe_core.storage.state.audit import BEGUN, audit_rows
 from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.runs import ACTIVE, run_series, runs
+from ffe_core.storage.state.runs import ACTIVE, COVERAGE, run_series, runs
 from ffe_core.storage.state.schedules import notices, ticks
 
 
 def old_runs(before: float) -> sa.ColumnElement[bool]:
     """Runs that ended before an instant, that no series has as its newest, and that no tick waits for."""
     names = (run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider)
-    newest = sa.select(sa.func.max(run_series.c.run_id)).group_by(*names)
+    brought = sa.select(sa.func.max(run_series.c.run_id)).join(runs, runs.c.id == run_series.c.run_id)
+    newest = brought.where(runs.c.kind != COVERAGE).group_by(*names)
     awaited = sa.select(ticks.c.run_id).where(ticks.c.run_id.is_not(None), ticks.c.run_state.is_(None))
     return (
         runs.c.state.not_in(ACTIVE) & (runs.c.ended_at < before) & runs.c.id.not_in(newest) & runs.c.id.not_in(awaited)

@@ -27,7 +27,9 @@ UPKEEP = "upkeep"
 """The kind of a run that works on tables and not on series: its rows name a table each."""
 CHECK = "check"
 """The kind of a run that checks what is stored: its rows name a pair each, with all its series."""
-OF_STORED = (UPKEEP, CHECK)
+COVERAGE = "coverage"
+"""The kind of a run that counts what is stored: its rows name a series each."""
+OF_STORED = (UPKEEP, CHECK, COVERAGE)
 """Kinds of runs that are about what is stored: they have no range and bring no candles."""
 IMPORT = "import"
 """The kind of a run that imports files."""
@@ -450,8 +452,8 @@ class RunStore:
         return {run_id: list(pairs) for run_id, pairs in found.items()}
 
     def working_on(self, series: Sequence[Series]) -> dict[Series, int]:
-        """Those of the series that an active run has and has not ended, with the run's number."""
-        active = run_series.c.state.in_(ACTIVE) & runs.c.state.in_(ACTIVE)
+        """Those of the series that an active run fetches and has not ended, with the run's number."""
+        active = run_series.c.state.in_(ACTIVE) & runs.c.state.in_(ACTIVE) & runs.c.kind.not_in(OF_STORED)
         columns = (run_series.c.asset_pair, run_series.c.timeframe, run_series.c.provider, run_series.c.run_id)
         query = sa.select(*columns).join(runs, runs.c.id == run_series.c.run_id).where(active).order_by(runs.c.id)
         with self._database.read() as connection:
@@ -560,7 +562,7 @@ _ENDED_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(run
 def _last_of_series(of_runs: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Every series' row in the newest of some runs that had it."""
     names = [run_series.c[name] for name in ("asset_pair", "timeframe", "provider")]
-    wanted = of_runs & runs.c.kind.not_in((UPKEEP, CHECK))
+    wanted = of_runs & runs.c.kind.not_in(OF_STORED)
     newest = (
         sa.select(sa.func.max(run_series.c.run_id).label("run_id"), *names)
         .join(runs, runs.c.id == run_series.c.run_id)
