@@ -16,6 +16,7 @@
     │   ├── NearlyFullError         disk_nearly_full: upkeep would fill the disk, so it began nothing
     │   ├── DatabaseError           database_*: the state database cannot be used; its own code says why
     │   └── NewerFormatError        format_newer: a newer release of this program wrote the file
+    ├── MigrationRefused            migration_refused: somebody else uses the source, or the destination is another's
     ├── QueryStopped                query_stopped: a query met a bound: of time or of memory
     ├── FileRefused                 file_refused: a file to import cannot be read, or is not what its checksum says
     ├── WorkersLost                 workers_lost: nobody is left who works off a run: the cluster's head, or all workers
@@ -182,6 +183,12 @@ class FileRefused(FFEError):
     """Files of an import that could not be read to their end, or are not what their checksum says."""
 
     code = "file_refused"
+
+
+class MigrationRefused(FFEError):
+    """Somebody else uses what is to be copied, or where it is to be copied to is not empty: nothing was begun."""
+
+    code = "migration_refused"
 
 
 class QueryStopped(FFEError):

@@ -75,7 +75,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ffe_core.operations.schedules",
         "ffe_core.operations.watermarks",
     ),
-    ("ffe_core.operations.checks", "ffe_core.operations.coverage", "ffe_core.operations.upkeep"),
+    (
+        "ffe_core.operations.checks",
+        "ffe_core.operations.coverage",
+        "ffe_core.operations.migration",
+        "ffe_core.operations.upkeep",
+    ),
     ("ffe_core.operations.console",),
     ("ffe_core.cli",),
     ("ffe_core.__main__", "pages.widgets", "pages.server"),

@@ -21,6 +21,7 @@ VERBS = {
     "export": "write candles in the files of another tool",
     "import": "bring candles from files into the lake",
     "instruments": "what providers trade, and under which name it is stored",
+    "migrate": "copy a data directory to another place",
     "schedules": "what runs by itself, and when",
     "sql": "ask the lake in SQL, read only",
     "storage": "how the lake is stored, and what upkeep would win",

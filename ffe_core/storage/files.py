@@ -119,6 +119,11 @@ def make_folder(folder: Path, what: str) -> Path:
     return folder
 
 
+def is_left_over(name: str) -> bool:
+    """Whether a file of this name is one that `replacing` or delta-rs has not finished."""
+    return bool(_OURS.fullmatch(name) or _OF_DELTA.fullmatch(name))
+
+
 def remove_left_overs(folder: Path) -> int:
     """Delete the temporary files in a folder that are nobody's any more; returns how many.
 

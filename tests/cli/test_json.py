@@ -117,6 +117,7 @@ VERBS = [
     ["check"],
     ["sql", "SELECT count(*) FROM series"],
     ["actions", "list"],
+    ["migrate", "--from", "."],
 ]
 
 

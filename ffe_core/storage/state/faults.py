@@ -17,7 +17,7 @@ BUSY_SECONDS = 15
 """How long another program's lock is waited for."""
 CODE = "database_"
 NEWER, NO_BACKUP, UPGRADE_FAILED = f"{CODE}newer", f"{CODE}no_backup", f"{CODE}upgrade_failed"
-OTHER_PLACE = f"{CODE}other_place"
+OTHER_PLACE, UNFINISHED = f"{CODE}other_place", f"{CODE}unfinished"
 """What `DatabaseError.code` may be besides CODE and a `Fault`."""
 LOCKED, UNREACHABLE = CODE + Fault.LOCKED, CODE + Fault.UNREACHABLE
 """The troubles that pass: another program lets go, a server is there again."""
@@ -98,6 +98,15 @@ def place_of(url: sa.URL) -> str:
 
 def _next_step(url: sa.URL) -> str:
     return ANEW if url.get_backend_name() == "sqlite" else ANOTHER
+
+
+def unfinished(what: str, source: str) -> DatabaseError:
+    """For a place that `ffe migrate` has not come to the end of filling."""
+    return DatabaseError(
+        f"{what} is being filled by ffe migrate with what is in {source}, and that is not finished; let it end, or run"
+        " the same command again: it goes on where it was",
+        UNFINISHED,
+    )
 
 
 def newer(url: sa.URL, found: str, known: str) -> DatabaseError:

@@ -12,7 +12,7 @@ from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.storage.state.known_series import KnownSeries
 from ffe_core.storage.state.pace_rows import paces_in
-from ffe_core.storage.state.places import check_places
+from ffe_core.storage.state.places import check_places, require_whole
 
 log = logging.getLogger(__name__)
 MADE_ANEW, SEEN = "make state database anew", "acknowledge new state database"
@@ -30,6 +30,7 @@ def open_state(settings: Settings, is_missing: bool | None = None) -> Database:
 
     Who wrote to the lake before says with `is_missing` what `state_is_missing` said then. DatabaseError as `Database`.
     """
+    require_whole(settings)
     missing = state_is_missing(settings) if is_missing is None else is_missing
     database = Database(settings.database.url if settings.database else settings.data_dir / DATABASE_FILE)
     if not database.is_file:

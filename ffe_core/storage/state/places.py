@@ -6,6 +6,7 @@ directories may be several, as locks and paces lie in the state.
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ffe_core.storage.files import make_folder, why, write_atomically
 from ffe_core.storage.state import faults
 from ffe_core.storage.state.database import Database, metadata
 
-_FILE = ".ffe-id"
+ID_FILE = ".ffe-id"
 """The name of the file with the id, in a lake that is a folder."""
 places = sa.Table(
     "places",
@@ -31,6 +32,10 @@ places = sa.Table(
     sa.Column("noted_at", sa.Float, nullable=False),
 )
 _NAMES = {"lake": "FFE_LAKE_URI"}
+MIGRATION_FILE = ".migration.json"
+"""The note of a migration, in a data directory or a lake that it fills; until it is over, `finished_at` is null."""
+MIGRATION, MIGRATED = "migration", "migrated"
+"""Rows of a state that is being filled, and of one that was; `mark` is the migration, `place` the source."""
 
 
 def check_places(database: Database, settings: Settings) -> None:
@@ -42,23 +47,58 @@ def check_places(database: Database, settings: Settings) -> None:
         if _all_known(database, connection, settings):
             return
     with database.write() as connection:  # alone, so that two processes do not give one folder two ids
-        noted = _noted(connection)
-        for what, place in _mine(settings).items():
-            if what not in noted:
-                row = {"what": what, "mark": _mark(place), "place": place, "noted_at": time.time()}
-                connection.execute(places.insert().values(**row))
+        note_places(connection, settings)
+
+
+def note_places(connection: sa.Connection, settings: Settings) -> None:
+    """Note each place that a state does not know yet, in a transaction that writes. StorageError."""
+    noted = noted_places(connection)
+    for what, place in _mine(settings).items():
+        if what not in noted:
+            note_place(connection, what, _mark(place), place)
+
+
+def note_place(connection: sa.Connection, what: str, mark: str, place: str) -> None:
+    """Note one place."""
+    row = {"what": what, "mark": mark, "place": place, "noted_at": time.time()}
+    connection.execute(places.insert().values(**row))
+
+
+def knows_another(connection: sa.Connection, settings: Settings) -> str | None:
+    """The place that a state knows in the stead of one of these settings, if it does."""
+    noted = noted_places(connection)
+    mine = _mine(settings).items()
+    return next((noted[what].place for what, place in mine if what in noted and noted[what].mark != _mark(place)), None)
+
+
+def require_whole(settings: Settings) -> None:
+    """DatabaseError for a data directory, or a lake in a folder, that a migration has not filled to the end."""
+    lake = local_folder(settings.lake_uri)
+    for folder in (settings.data_dir, *([lake] if lake is not None else [])):
+        try:
+            told = json.loads((folder / MIGRATION_FILE).read_bytes())
+            is_over, source = told["finished_at"] is not None, str(told["source"])
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            is_over, source = False, "another place"
+        if not is_over:
+            raise faults.unfinished(f"the folder {folder}", source)
 
 
 def _all_known(database: Database, connection: sa.Connection, settings: Settings) -> bool:
     """Whether the state knows every place; DatabaseError if it knows another in the stead of one."""
-    noted = _noted(connection)
+    noted = noted_places(connection)
+    if MIGRATION in noted:
+        raise faults.unfinished(f"the database {database.name}", noted[MIGRATION].place)
     for what, place in _mine(settings).items():
         if what in noted and noted[what].mark != _mark(place):
             raise _another(database, what, place, noted[what].place)
     return noted.keys() >= _mine(settings).keys()
 
 
-def _noted(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
+def noted_places(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
+    """What a state has noted, by what it is."""
     return {row.what: row for row in connection.execute(sa.select(places))}
 
 
@@ -82,7 +122,7 @@ def _mark(place: str) -> str:
 
 
 def _of_folder(folder: Path) -> str:
-    file = folder / _FILE
+    file = folder / ID_FILE
     try:
         if not file.exists():
             make_folder(folder, "the folder")
