@@ -77,8 +77,10 @@ def _show(report: Report, *, is_preview: bool) -> None:
         print()
     if report.files:
         print(f"files: {', '.join(report.files)}")
-    for name, what in {**report.left_behind, **{f"table {name}": of for name, of in report.not_copied.items()}}.items():
+    for name, what in report.left_behind.items():
         print(f"not copied: {name} ({what})")
+    if report.not_copied:
+        print(f"made anew there: {', '.join(f'{name} ({what})' for name, what in report.not_copied.items())}")
     if not is_preview:
         print(f"\n{_next(report)}")
 

@@ -34,6 +34,7 @@ from tests.cli.test_backfill import environment as _environment
 from tests.files.making import candles, kline, text
 from tests.object_store import SECRET, Store
 from tests.postgresql import PASSWORD, Server
+from tests.storage.state import releases
 
 PAIRS = ["--provider", "simulated", "--pairs", "BTCUSD,EURUSD", "--timeframes", "1h,1d"]
 DAYS = ["--start", "2024-01-01", "--end", "2024-02-29"]
@@ -120,7 +121,7 @@ def held(place: Mapping[str, str]) -> dict[str, Any]:
     settings = settings_of(place)
     lake = DeltaLakeManager.of(settings)
     found: dict[str, Any] = {"marks": lake.all_marks(list(PROVIDERS))}
-    for name in TABLES:
+    for name in filter(lake.table_exists, TABLES):
         rows = lake.read_table(name)
         found[name] = rows.sort_values(list(rows.columns)).reset_index(drop=True)
         found[f"{name} history"] = lake.get_table_history(name)["version"].tolist()
@@ -273,6 +274,53 @@ def test_from_a_store_to_another_and_back_to_a_folder(
         require_same(held(first), held(place))
 
 
+def test_the_data_directory_may_stay(old: Path, new: dict[str, str]) -> None:
+    place = {**new, "FFE_DATA_DIR": str(old)}
+    before = held(place_of_folder(old))
+    done = migrate(old, place)
+    assert done.returncode == 0, done.stderr
+    assert f"data directory {old} (stays)" in done.stdout
+    require_same(before, held(place))
+    moved = sorted(path.name for path in (old / "dlq" / "moved").iterdir())
+    assert moved, "by the first start on the new place"
+
+
+@pytest.mark.parametrize("kind", ["folder", "server"])
+def test_a_data_directory_of_an_earlier_release_arrives_upgraded(
+    tmp_path: Path, new: dict[str, str], kind: str
+) -> None:
+    source = releases.unpacked(tmp_path / "release")
+    before, version = content_of(source), releases.version(source / DATABASE_FILE)
+    place = new if kind == "server" else place_of_folder(tmp_path / "new")
+    done = migrate(source, place)
+    assert done.returncode == 0, done.stderr
+    assert releases.version(source / DATABASE_FILE) == version
+    assert content_of(source) == before
+    seen = held(place)
+    require_same(held(place_of_folder(source)), seen)
+    assert seen["state"]["runs"]
+
+
+def test_values_that_the_two_databases_hold_differently_arrive(old: Path, new: dict[str, str]) -> None:
+    with closing(sqlite3.connect(old / DATABASE_FILE)) as connection, connection:
+        connection.execute("UPDATE run_log SET text = 'a' || char(0) || 'b' WHERE id = 1")
+        connection.execute("UPDATE run_series SET result = 'null' WHERE run_id = 1 AND asset_pair = 'BTCUSD'")
+        connection.execute("UPDATE run_series SET result = NULL WHERE run_id = 1 AND asset_pair = 'EURUSD'")
+        connection.execute("""UPDATE runs SET parameters = '{"z": NaN, "a": [1, "\\u0000\\ud800"]}' WHERE id = 1""")
+    done = migrate(old, new)
+    assert done.returncode == 0, done.stderr
+    database = Database(new["FFE_DATABASE_URL"])
+    with database.read() as connection:
+        ask = lambda text: connection.exec_driver_sql(text).scalar()  # noqa: E731
+        assert ask("SELECT text FROM run_log WHERE id = 1") == "a\N{REPLACEMENT CHARACTER}b"
+        assert ask("SELECT count(*) FROM run_series WHERE result IS NULL AND run_id = 1") == 2
+        assert ask("SELECT count(*) FROM run_series WHERE CAST(result AS text) = 'null'") == 2
+        parameters = ask("SELECT CAST(parameters AS text) FROM runs WHERE id = 1")
+        assert parameters == '{"z": "NaN", "a": [1, "\\u0000\\ud800"]}'
+        assert ask("SELECT priority FROM schedules") is True
+    database.close()
+
+
 def test_a_lake_alone_may_move(old: Path, tmp_path: Path) -> None:
     place = {**place_of_folder(old), "FFE_LAKE_URI": str(tmp_path / "lake")}
     before = held(place_of_folder(old))
@@ -377,7 +425,7 @@ def test_what_the_source_got_between_two_attempts_arrives_too(
 def test_who_uses_the_source_is_named(old: Path, tmp_path: Path) -> None:
     locks = FileLocks(old / "locks")
     for lock, words in (
-        (locks.lock(LEAD, "leader"), "is used by a console (process "),
+        (locks.lock(LEAD, "leader"), "is used by a console, or another ffe migrate (process "),
         (locks.lock(LEASE, "BTCUSD_1h_simulated"), "run 7 (process "),
         (locks.lock(ALIVE, "4711-abc"), "is used by process 4711"),
     ):

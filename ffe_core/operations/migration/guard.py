@@ -30,7 +30,7 @@ def frozen(source: Settings) -> Iterator[None]:
     lead = locks.lock(LEAD, _LEADER)
     try:
         if not lead.take():
-            raise _used(source, f"a console ({lead.holder()})")
+            raise _used(source, f"a console, or another ffe migrate ({lead.holder()})")
         if others := _at_work(locks):
             raise _used(source, ", ".join(others))
     except OSError as error:

@@ -171,7 +171,7 @@ class Migration:
             listed = self._from_lake.listed()
             if self._moves.data:
                 self._report.files = belongings.belongings_of(self._source.data_dir)
-            self._report.left_behind = belongings.left_behind(self._source.data_dir)
+                self._report.left_behind = belongings.left_behind(self._source.data_dir)
             if self._moves.lake:
                 known = {one.name for one in tables.tables_of(listed)} | _OF_LAKE
                 others = sorted({key.partition("/")[0] for key in listed} - known)

@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ffe_core.errors import MigrationRefused, StorageError
+from ffe_core.errors import DatabaseError, MigrationRefused, StorageError
 from ffe_core.operations.migration.guard import opened
 from ffe_core.settings import Settings
 from ffe_core.storage.files import make_folder, replacing, strict_json, why
@@ -93,7 +93,10 @@ def snapshot(file: Path, scratch: Path) -> Iterator[Database]:
             source.backup(target)
     except sqlite3.Error as error:
         raise in_words(str(file), error, f"(or its copy {copy}) ") from error
-    database = Database(copy)
+    try:
+        database = Database(copy)
+    except DatabaseError as error:
+        raise DatabaseError(f"the state in {file} cannot be taken over: {error}", error.code) from error
     try:
         with database.write() as connection:
             for name in NOT_COPIED:
