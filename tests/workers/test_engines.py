@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,9 @@ import pytest
 from ffe_core.errors import WorkersLost
 from ffe_core.files.plan import Target
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
+from ffe_core.insight.coverage import Coverage
+from ffe_core.operations.checks.job import CheckJob
+from ffe_core.operations.coverage.job import CoverageJob
 from ffe_core.operations.imports.job import ImportJob
 from ffe_core.operations.imports.request import ImportRequest
 from ffe_core.operations.imports.service import planned
@@ -29,12 +32,20 @@ from ffe_core.operations.runs.engine import Engine
 from ffe_core.operations.runs.loop_engine import LoopEngine
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.runs.work import Job, Work
+from ffe_core.operations.upkeep.job import ALL_PAIRS, ALL_PROVIDERS, UpkeepJob
+from ffe_core.operations.upkeep.tables import COMPACT, VACUUM
+from ffe_core.rules.model import rule_of
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.range_cache import RangeCache
+from ffe_core.storage.lake.snapshot import Snapshot
+from ffe_core.storage.leases import UpkeepLease
 from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.findings import FindingStore
+from ffe_core.storage.state.lock_rows import locks_in
 from ffe_core.storage.state.opening import open_state
-from ffe_core.storage.state.runs import NewRun, RunStore
+from ffe_core.storage.state.runs import UPKEEP, NewRun, RunStore
 from tests.browser.driver import poll
 from tests.files.making import candles, lines, ohlcv
 from tests.ingestion.fakes import stored
@@ -65,10 +76,10 @@ class Place:
                 patch.setenv(name, value)
             return Settings.load()
 
-    def work(self, job: Job) -> Work:
+    def work(self, job: Job, lease_wait: float = 0.0) -> Work:
         """A run of the job, written down, as work for an engine."""
         run = NewRun("backfill", "simulated", "resume", 0, 1, job.series, "ann", "test", OWNER)
-        return Work.whole(self.runs.add(run), OWNER, job)
+        return Work.whole(self.runs.add(run), OWNER, job, lease_wait)
 
     def kept(self, pair: str, timeframe: str) -> list[int]:
         """Opens of every stored row of a series, a bar that is stored twice twice."""
@@ -175,6 +186,16 @@ def asked(*pairs: str, timeframes: tuple[str, ...] = ("1h",), end: str = "2024-0
     return BackfillRequest.of("simulated", pairs, timeframes, "2024-01-01", end)
 
 
+def upkeep_of(place: Place, *timeframes: str) -> UpkeepJob:
+    tables = tuple(Series(ALL_PAIRS, one, ALL_PROVIDERS) for one in timeframes)
+    return UpkeepJob(tables, (COMPACT, VACUUM), 3, place.settings().upkeep)
+
+
+def files_of(place: Place, pair: str, timeframe: str) -> int:
+    snapshot = DeltaLakeManager.of(place.settings()).snapshot(f"raw_market_data_{timeframe}")
+    return 0 if snapshot is None else len(snapshot.files(Series(pair, timeframe, "simulated")))
+
+
 def new_pair() -> str:
     """The name of a pair that no other test has."""
     return f"T{uuid4().hex[:10].upper()}USD"
@@ -212,6 +233,68 @@ def test_files_are_imported_where_their_series_are_worked_off(hosted: Hosted, pl
         assert told[number]["result"]["files"][0]["file"].endswith(f"{pair}.csv")
     again = hosted.wait(hosted.start(place.work(ImportJob(files))))
     assert [again[number]["records"] for number in range(4)] == [0] * 4
+
+
+def test_pairs_are_checked_by_the_rules_there_were_and_one_that_is_gone_fails_alone(
+    hosted: Hosted, place: Place
+) -> None:
+    pair, other = new_pair(), new_pair()
+    hosted.wait(hosted.start(place.work(asked(pair, other, end="2024-01-03"))))
+    rule = rule_of(name="ends_at_once", holds="close < 0")
+    told = hosted.wait(hosted.start(place.work(CheckJob((pair, "NOPEUSD", other), None, (rule,)))))
+    assert [told[number]["state"] for number in range(3)] == ["complete", "failed", "complete"]
+    assert "not stored any more" in told[1]["error"]
+    found = FindingStore(place.database).find(kinds=["rule:ends_at_once"], states=["open"])
+    assert {row.series.asset_pair for row in found} >= {pair, other}
+    for number, name in ((0, pair), (2, other)):
+        assert told[number]["result"]["bars"] == len(place.kept(name, "1h"))
+        assert told[number]["result"]["new"] >= 1
+    again = hosted.wait(hosted.start(place.work(CheckJob((pair,), None, (rule,)))))
+    assert again[0]["result"]["new"] == 0
+    hosted.wait(hosted.start(place.work(CheckJob((pair, other), None, ()))))  # no later test finds it
+
+
+def test_what_is_counted_need_not_be_read_again_and_what_cannot_be_fails_alone(
+    hosted: Hosted, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = tuple(new_pair() for _ in range(3))
+    brought = hosted.wait(hosted.start(place.work(asked(*pairs, timeframes=("15m",), end="2024-01-03"))))
+    series = tuple(Series(pair, "15m", "simulated") for pair in pairs)
+    [torn] = (place.folder / "lake").glob(f"raw_market_data_15m/*/partition_asset_pair={pairs[1]}/*.parquet")
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:-20])
+    try:
+        told = hosted.wait(hosted.start(place.work(CoverageJob(series))))
+    finally:
+        torn.write_bytes(whole)
+    assert (told[1]["state"], told[1]["error_code"]) == ("failed", "storage_failed")
+    read: list[str] = []
+    monkeypatch.setattr(Snapshot, "read_file", lambda *asked: read.append(asked[1]))
+    stores = BatchDataIngester(DeltaLakeManager.of(place.settings()), place.settings(), place.database).stores
+    here = Coverage(stores, RangeCache(place.database)).of([series[0], series[2]])
+    assert read == []
+    for number, found in ((0, here[0]), (2, here[1])):
+        assert told[number]["state"] == ("finished with gaps" if found.counts.unexplained else "complete")
+        assert told[number]["stored"] == found.counts.stored == brought[number]["records"]
+        assert told[number]["expected"] == found.counts.expected == told[number]["result"]["expected"]
+
+
+def test_tables_are_kept_up_by_one_at_a_time(hosted: Hosted, place: Place) -> None:
+    pair, table = new_pair(), "raw_market_data_4h"
+    for end in ("2024-01-03", "2024-01-05", "2024-01-07"):
+        hosted.wait(hosted.start(place.work(asked(pair, timeframes=("4h",), end=end))))
+    before, count = place.kept(pair, "4h"), files_of(place, pair, "4h")
+    with UpkeepLease(locks_in(place.database), table, "somebody").acquire():
+        refused = hosted.wait(hosted.start(place.work(upkeep_of(place, "4h"))))
+        assert (refused[0]["state"], refused[0]["error_code"]) == ("failed", "upkeep_held")
+        waits = hosted.start(place.work(upkeep_of(place, "4h"), lease_wait=WAIT))
+        poll(lambda: hosted.rows[waits].get(0, {}).get("state") == "running", "it to wait", WAIT)
+    done = hosted.wait(waits)[0]
+    assert (done["state"], done["result"]["table"], done["phase"]) == ("complete", table, None)
+    assert done["pages_done"] == done["pages_planned"] > 0
+    assert done["result"]["files_before"] - done["result"]["files_after"] >= count - 1
+    assert count > files_of(place, pair, "4h") == 1
+    assert sorted(place.kept(pair, "4h")) == sorted(before)
 
 
 def test_a_series_that_another_holds_says_so(hosted: Hosted, place: Place) -> None:
@@ -283,7 +366,7 @@ def machines_of(service: RunService, run_id: int) -> set[str | None]:
 
 
 def loses_a_worker(service: RunService, cluster: Cluster, place: Place) -> None:
-    """Its series go to another machine, and end once each."""
+    """Its series and its table go to another machine, and end once each."""
     both = {"north", "south"}
     until = time.monotonic() + WAIT
     while machines_of(service, run_id := small_run(service)) != both:
@@ -291,8 +374,17 @@ def loses_a_worker(service: RunService, cluster: Cluster, place: Place) -> None:
         assert time.monotonic() < until, said
     pairs = [new_pair() for _ in range(12)]
     run_id = service.start(asked(*pairs, timeframes=("1m",), end="2024-01-31"), "ann")
-    poll(lambda: {row.machine for row in service.runs.series(run_id) if row.pages_done} == both, "both to work", WAIT)
-    cluster.kill("south")
+    with ExitStack() as held:
+        upkeep = kept_waiting(service, place, held)
+        poll(lambda: machines_of(service, upkeep) == both, "a table on each", WAIT)
+        poll(lambda: {row.machine for row in service.runs.series(run_id) if row.pages_done} == both, "series", WAIT)
+        cluster.kill("south")
+        poll(lambda: machines_of(service, upkeep) == {"north", None}, "a table to wait for the other", WAIT)
+    service.wait(upkeep, WAIT)
+    assert [(row.state, row.machine) for row in service.runs.series(upkeep)] == [("complete", "north")] * 2
+    said = [line.text for line in service.runs.lines(upkeep)]
+    assert sum(text.startswith("north: raw_market_data_1h: ") for text in said) == 1, said
+    assert sum(text.startswith("north: raw_market_data_1d: ") for text in said) == 1, said
     service.wait(run_id, WAIT)
     rows = service.runs.series(run_id)
     run = service.runs.get(run_id)
@@ -306,6 +398,15 @@ def loses_a_worker(service: RunService, cluster: Cluster, place: Place) -> None:
         assert len(kept) == len(set(kept)) == row.stored
         assert sum(f"{row.asset_pair} 1m from simulated: " in text and "stored" in text for text in said) == 1
     assert not any("gone" in text for text in said)
+
+
+def kept_waiting(service: RunService, place: Place, held: ExitStack) -> int:
+    """A run of upkeep of two tables, each of which waits for a lease as long as they are `held`; its number."""
+    job = upkeep_of(place, "1h", "1d")
+    for row in job.series:
+        held.enter_context(UpkeepLease(service.locks, row.table, "somebody").acquire())
+    run = NewRun(UPKEEP, ALL_PROVIDERS, "", 0, 0, job.series, "ann", "test", "")
+    return service.submit(run, service.by_engine(job, lease_wait=WAIT))
 
 
 def loses_its_head(service: RunService, cluster: Cluster, place: Place) -> None:
