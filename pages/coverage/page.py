@@ -25,7 +25,7 @@ from ffe_core.operations.gaps import GapState
 from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import REASONS, AcknowledgedGap
 from ffe_core.timeframes import TIMEFRAMES
-from pages.coverage.heatmap import figure
+from pages.coverage.heatmap import table_of
 from pages.widgets import (
     actor,
     arrived,
@@ -47,6 +47,7 @@ from pages.widgets.alerts import alert
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
+from pages.widgets.squares import draw as draw_squares
 from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
 from pages.widgets.text import FIGURE_WIDTH, few, plain
 from pages.widgets.verbs import changing, done, told
@@ -55,7 +56,7 @@ ALL = "All"
 PRESETS: dict[str, int | None] = {"30 days": 30, "90 days": 90, "1 year": 365, ALL: None}
 OWN = "Own range"
 MOST_DAYS, MOST_WEEKS = 100, 106
-MOST_PAIRS, MOST_GAPS, MOST_FORMER = 60, 200, 5
+MOST_PAIRS, MOST_GAPS, MOST_FORMER = 120, 200, 5
 FIRST_DAY = date(1950, 1, 1)
 KINDS = {"unexplained": "not explained", "marked": "marked", "dead_lettered": "dead lettered"}
 
@@ -126,10 +127,8 @@ def timeframes_of(known: Sequence[Series], provider: str) -> list[str]:
 
 
 def nothing_chosen() -> None:
-    """No cell is open. The chart is a new one then: it would keep the click, and take the next one there as its end."""
-    state = st.session_state
-    state.coverage_pair = state.coverage_at = None
-    state.coverage_charts = state.get("coverage_charts", 0) + 1
+    """No cell is open."""
+    st.session_state.coverage_pair = st.session_state.coverage_at = None
 
 
 def filters(known: Sequence[Series]) -> None:
@@ -261,40 +260,30 @@ def scores(found: Sequence[SeriesCoverage]) -> None:
         st.page_link("findings/page.py", label="Findings", icon=":material/fact_check:")
 
 
-def pick(chart: str) -> None:
-    """A click on a cell opens it; a click beside them closes it."""
-    points = st.session_state[chart]["selection"]["points"]
-    if points:
-        pair, start = points[0]["customdata"][:2]
-        st.session_state.coverage_pair, st.session_state.coverage_at = str(pair), int(start)
-    else:
-        nothing_chosen()
+def pick(pair: str, start: int) -> None:
+    st.session_state.coverage_pair, st.session_state.coverage_at = pair, start
 
 
-def heatmap(found: Sequence[SeriesCoverage]) -> tuple[str, Times]:
+def heatmap(found: Sequence[SeriesCoverage]) -> Times:
+    """Draw it; the instants between its cells."""
     with_counts = [one for one in found if one.account is not None][:MOST_PAIRS]
     period, edges = edges_of(with_counts)
-    matrix = by_period(with_counts, edges)
     pairs = [one.series.asset_pair for one in with_counts]
-    key = f"coverage_map_{st.session_state.get('coverage_charts', 0)}_{digest([pairs, edges.tolist()])}"
-    with st.container(key="coverage_map"):
-        st.plotly_chart(
-            figure(pairs, edges, matrix, never_asked(with_counts, edges), period),
-            key=key,
-            on_select=lambda: pick(key),
-            selection_mode="points",
-            config={"displayModeBar": False},
-        )
+    state = st.session_state
+    is_open = state.coverage_pair is not None and state.coverage_at is not None
+    draw_squares(
+        "coverage_map",
+        table_of(pairs, edges, by_period(with_counts, edges), never_asked(with_counts, edges), period),
+        pick,
+        (state.coverage_pair, state.coverage_at) if is_open else None,
+    )
     more = (
         f" The first {MOST_PAIRS} of {len(found)} pairs; choose a watchlist for others."
         if len(found) > MOST_PAIRS
         else ""
     )
-    st.caption(
-        f"A cell is a {period}, UTC. An empty cell: its market was closed; **?**: nobody has asked for it."
-        f" Click a cell for its gaps.{more}"
-    )
-    return period, edges
+    st.caption(f"A cell is a {period}, UTC; click it for its gaps.{more}")
+    return edges
 
 
 def troubles(found: Sequence[SeriesCoverage]) -> None:
@@ -647,7 +636,7 @@ def draw(known: Sequence[Series]) -> None:
         else:
             totals(found)
             scores(found)
-            _, edges = heatmap(found)
+            edges = heatmap(found)
             former_grids(found)
             outside_listing(found)
             chosen = chosen_cell(found, edges)

@@ -14,7 +14,7 @@ from ffe_core.instruments.matching import is_part_of, matching_names
 from ffe_core.instruments.names import likely_name
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
-from pages.runs.grid import LEGEND, MOST_RUNS, grid
+from pages.runs.grid import MOST_RUNS, grid
 from pages.widgets import (
     arrived,
     duration,
@@ -262,7 +262,7 @@ def squares(rows: Sequence[RunSummary], total: int) -> None:
     shown = [run for run in rows if run.kind != run_states.UPKEEP][:MOST_RUNS]
     left_out = grid(shown, service().runs.series_states([run.id for run in shown]))
     more = f" {many(left_out, 'series', 'series')} more have no room; filter by pair." if left_out else ""
-    st.caption(f"The newest {len(shown)} of {many(total, 'run')}, the newest on the right: {LEGEND}.{more}")
+    st.caption(f"The newest {len(shown)} of {many(total, 'run')}, the newest on the right.{more}")
 
 
 def empty(total: int) -> None:

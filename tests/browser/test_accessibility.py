@@ -102,7 +102,7 @@ def gaps_to_mark(visitor: Visitor) -> None:
 
 def the_grid_of_runs(visitor: Visitor) -> None:
     visitor.open("/runs?view=grid")
-    visitor.at("runs_grid").get_by_role("button").first.wait_for()
+    visitor.at("runs_grid").get_by_role("gridcell").first.wait_for()
 
 
 def a_watermark_to_rewind(visitor: Visitor) -> None:

@@ -19,6 +19,7 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Server, Visitor, poll, settled
 from tests.browser.test_journeys import ends
+from tests.browser.test_keyboard import FOCUSED, tab_to
 
 BTC, EURO = (Series(pair, "1h", "simulated") for pair in ("BTCUSD", "EURUSD"))
 GONE = ("2024-01-09T05:00:00+00:00", "2024-01-09T06:00:00+00:00", "2024-01-09T07:00:00+00:00")
@@ -64,21 +65,8 @@ def acknowledged_gaps_table(server: Server) -> list[GapState]:
 
 
 def click_cell(visitor: Visitor, pair: str, day: str) -> None:
-    """Click the cell of a pair and day, where the chart itself says it is."""
-    chart = visitor.page.locator(".st-key-coverage_map .js-plotly-plot")
-    chart.wait_for()
-    where = chart.evaluate(
-        """(chart, [pair, day]) => {
-            const {xaxis, yaxis} = chart._fullLayout, box = chart.getBoundingClientRect();
-            const x = xaxis._categories.indexOf(day), y = yaxis._categories.indexOf(pair);
-            return [box.x + xaxis._offset + xaxis.l2p(x), box.y + yaxis._offset + yaxis.l2p(y)];
-        }""",
-        [pair, day],
-    )
-    visitor.page.mouse.move(*where)
-    visitor.page.mouse.click(*where)
-    visitor.clicks += 1
-    settled(visitor.page)
+    """Click the cell of a pair and day."""
+    visitor.click(visitor.at("coverage_map").get_by_role("gridcell", name=f"{pair}, {day}:"))
 
 
 def test_from_a_click_on_the_heatmap_to_the_prefilled_backfill_to_green(
@@ -110,6 +98,68 @@ def test_a_cell_that_was_closed_opens_again_by_the_next_click(serve: Serve, visi
         poll(lambda: "BTCUSD 1h, 2024-01-09" not in visitor.text(), "the cell to close")
     click_cell(visitor, "EURUSD", "2024-01-10")
     visitor.sees("EURUSD 1h, 2024-01-10")
+
+
+def test_a_cell_is_found_read_and_opened_by_the_keyboard(serve: Serve, visit: Visit, holed: Path) -> None:
+    visitor = visit(serve(holed, QUIET), "/coverage?provider=simulated&timeframe=1h")
+    tab_to(visitor, "BTCUSD, 2024-01-01: whole")
+    for key in ("ArrowDown", "End", "Home", "ArrowUp", *["ArrowRight"] * 8):
+        visitor.page.keyboard.press(key)
+    assert visitor.page.evaluate(FOCUSED) == "BTCUSD, 2024-01-09: some missing"
+    facts = visitor.at("coverage_map").locator(".facts")
+    assert "expected 24\nstored 21\ndead lettered 0\nmarked 0\nunexplained 3\nextra 0" in facts.inner_text()
+    visitor.page.keyboard.press("Enter")
+    visitor.sees("BTCUSD 1h, 2024-01-09")
+    poll(lambda: "at=1704758400" in visitor.page.url, "the cell in the address")
+    chosen = visitor.at("coverage_map").locator("[aria-selected=true]")
+    assert chosen.get_attribute("aria-label") == visitor.page.evaluate(FOCUSED)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_signs_are_read_on_their_colours(serve: Serve, visit: Visit, holed: Path, scheme: str) -> None:
+    visitor = visit(serve(holed, QUIET), "/coverage?provider=simulated&timeframe=1h", scheme)
+    visitor.at("coverage_map").get_by_role("gridcell").first.wait_for()
+    seen = (
+        visitor.at("coverage_map")
+        .locator("li i")
+        .evaluate_all("all => all.map(one => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor])")
+    )
+    assert len({fill for _, fill in seen}) == 7
+    assert all(contrast(ink, fill) >= 4.5 for ink, fill in seen[:6])
+
+
+def contrast(*colors: str) -> float:
+    """Of two colours of CSS, by WCAG 2."""
+
+    def light(color: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+        red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, bright = sorted(map(light, colors))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_nothing_of_the_page_loads_a_chart_library(serve: Serve, visit: Visit, holed: Path) -> None:
+    visitor = visit(serve(holed, QUIET), "/coverage?provider=simulated&timeframe=1h&pair=BTCUSD")
+    loaded = visitor.page.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
+    assert not [name for name in loaded if "plotly" in name.lower()]
+
+
+def test_a_long_heatmap_on_a_narrow_screen_scrolls_in_itself_and_says_so(
+    serve: Serve, visit: Visit, holed: Path
+) -> None:
+    visitor = visit(serve(holed, QUIET), "/coverage?provider=simulated&timeframe=1h&from=2023-12-01&to=2024-02-20")
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    visitor.page.reload()
+    settled(visitor.page)
+    scroller = visitor.at("coverage_map").locator(".scroller")
+    assert scroller.evaluate("one => one.scrollWidth > one.clientWidth + 100")
+    assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    hint = "one => Number(getComputedStyle(one.parentElement, '::after').opacity)"
+    assert scroller.evaluate(hint) == 1
+    scroller.evaluate("one => one.scrollTo(one.scrollWidth, 0)")
+    poll(lambda: scroller.evaluate(hint) == 0, "the hint to go at the end")
 
 
 def test_a_rewind_is_seen_as_a_difference_run_and_undone(serve: Serve, visit: Visit, holed: Path) -> None:

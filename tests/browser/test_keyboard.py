@@ -92,7 +92,7 @@ def test_a_dead_letter_is_edited(serve: Serve, visit: Visit, full: Path) -> None
 
 def test_the_grid_of_runs_is_one_stop_and_arrows_move_in_it(serve: Serve, visit: Visit, full: Path) -> None:
     visitor = visit(serve(full), "/runs?view=grid")
-    visitor.at("runs_grid").get_by_role("button").first.wait_for()
+    visitor.at("runs_grid").get_by_role("gridcell").first.wait_for()
     tab_to(visitor, "NOPEUSD 15m from simulated, run")
     first = visitor.page.evaluate(FOCUSED)
     visitor.page.keyboard.press("ArrowDown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from streamlit.testing.v1 import AppTest
 from ffe_core import times
 from ffe_core.calendars import ExchangeHours
 from ffe_core.calendars.hour_grid import on_hour_grid
-from ffe_core.insight.coverage import by_period, never_asked
+from ffe_core.insight.coverage import COUNTS, by_period, never_asked
 from ffe_core.instruments.model import Instrument
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import NO_TRADES, VENUE_OUTAGE
-from pages.coverage.heatmap import LEVELS, dates, levels
+from pages.coverage.heatmap import LEVELS, dates, levels, table_of
+from pages.widgets.squares import sent
 from pages.widgets.tables import digest
 from tests.ingestion.fakes import HOUR, START, FakeProvider, hours, ingester, records
 from tests.ingestion.fakes import run as ingest
@@ -282,9 +284,38 @@ def test_what_nobody_asked_for_is_no_closed_market(console: ConsoleService) -> N
 
 def test_dates_are_named_by_month_and_year() -> None:
     days = times.parse_instant("2023-12-20") + times.DAY * np.arange(31)
-    assert dates(days, "day")[1][:5] == ["20 Dec<br>2023", "23 Dec", "26 Dec", "29 Dec", "1 Jan<br>2024"]
+    named = dates(days, "day")
+    assert [text for text, _ in named][:5] == ["20 Dec\n2023", "23 Dec", "26 Dec", "29 Dec", "1 Jan\n2024"]
+    assert sum(span for _, span in named) == 30
     months = np.array([times.parse_instant(f"2024-{month:02}-01") for month in (1, 2, 3)])
-    assert dates(months, "month") == ([0, 1], ["Jan<br>2024", "Feb"])
+    assert dates(months, "month") == [("Jan\n2024", 1), ("Feb", 1)]
+
+
+def test_a_last_date_without_room_is_left_out() -> None:
+    days = times.parse_instant("2024-01-01") + times.DAY * np.arange(14)
+    assert dates(days, "day")[-1] == ("", 1)
+
+
+def test_equal_facts_are_told_once_and_every_cell_has_its_own() -> None:
+    """Of 120 pairs over 100 months most cells say the same."""
+    months = np.arange("2016-01", "2024-06", dtype="datetime64[M]").astype("datetime64[s]").astype(np.int64)
+    shape = 120, len(months) - 1
+    counts = {name: np.zeros(shape, dtype=np.int64) for name in COUNTS}
+    counts["expected"][:], counts["stored"][:] = 744, 744
+    counts["stored"][7, 50], counts["unexplained"][7, 50] = 740, 4
+    counts["expected"][:, 99] = counts["stored"][:, 99] = 0
+    table = table_of([f"C{number}USD" for number in range(120)], months, counts, np.zeros(shape, dtype=bool), "month")
+    assert [len(row) for row in table.cells] == [100] * 120
+    assert {row[99] for row in table.cells} == {None}
+    gap = table.cells[7][50]
+    told = zip(
+        ("expected", "stored", "dead lettered", "marked", "unexplained", "extra"), (744, 740, 0, 0, 4, 0), strict=True
+    )
+    assert gap is not None
+    assert (table.columns[50].key, table.columns[50].name) == (months[50], "March 2020")
+    assert table.facts[gap] == (2, [f"{name} {count}" for name, count in told])
+    assert len(table.facts) == 2
+    assert len(json.dumps(sent(table))) < 60_000
 
 
 def test_a_delisted_series_is_cut_at_its_end_and_that_is_said(holed: ConsoleService, open_page: Open) -> None:

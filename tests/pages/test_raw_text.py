@@ -46,7 +46,7 @@ OURS = {
 """Functions whose text holds nothing from outside, or is escaped."""
 FIXED = {
     # What callers write out: labels, icons and pages of ours.
-    *("label", "meaning", "icon", "page", "words", "name.capitalize()", "kind.upper()", "list(code)", "LEGEND"),
+    *("label", "meaning", "icon", "page", "words", "name.capitalize()", "kind.upper()", "list(code)"),
     *("card.name", "card.hint", "words_of(view.adjustment)"),
     *("NAMES[name]", "gave", "period", "health", "sentence", "SINCE[st.session_state.restated_since].lower()"),
     # Numbers, and names from lists of ours.

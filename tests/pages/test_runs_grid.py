@@ -7,7 +7,7 @@ import pytest
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from ffe_core.storage.state.runs import COMPLETE, FAILED, NewRun
-from pages.runs.grid import MOST_SERIES, SIGNS, squares
+from pages.runs.grid import MOST_SERIES, SIGNS, table_of
 from tests.pages.conftest import Open, words
 
 PAIRS = ("AAAUSD", "BBBUSD", "CCCUSD")
@@ -27,9 +27,13 @@ def runs(console: ConsoleService) -> ConsoleService:
 
 def test_each_series_has_a_cell_a_run_and_the_newest_failure_stands_first(runs: ConsoleService) -> None:
     found, _ = runs.runs.find()
-    table = squares(found, runs.runs.series_states([run.id for run in found]))
-    assert table["runs"] == [1, 2, 3]
-    signs = {one["name"][:3]: [cell and cell[1] for cell in one["cells"]] for one in table["series"]}
+    table, _ = table_of(found, runs.runs.series_states([run.id for run in found]))
+    assert [one.key for one in table.columns] == [1, 2, 3]
+    kinds = {place: table.kinds[fact.kind].sign for place, fact in enumerate(table.facts)}
+    signs = {
+        name[:3]: [None if cell is None else kinds[cell] for cell in cells]
+        for name, cells in zip(table.rows, table.cells, strict=True)
+    }
     assert list(signs) == ["BBB", "AAA", "CCC"]
     assert signs == {"AAA": ["×", None, "✓"], "BBB": ["✓", "×", None], "CCC": [None, "✓", None]}
 
