@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -59,6 +60,7 @@ def lake_address(place: str | Path, name: str = "lake_uri") -> str:
     return str(folder)
 
 
+@lru_cache(maxsize=1024)
 def local_folder(address: str) -> Path | None:
     """The local folder of a lake or a table; None for one in an object store."""
     if address.lower().startswith("file:"):

@@ -17,7 +17,7 @@ from ffe_core.insight.reasons import reasons
 from ffe_core.insight.resample import COUNTS, resample
 from ffe_core.insight.stored import covered
 from ffe_core.reading.asked import Asked, Lake, asked, lake_of
-from ffe_core.reading.frames import checked_as, frame, polars_series
+from ffe_core.reading.frames import checked_as, frame, package
 from ffe_core.reading.known import Known, known
 from ffe_core.series import Series
 from ffe_core.settings import Config, Settings
@@ -85,11 +85,14 @@ def _polars_at_once(question: Asked, names: Sequence[str]) -> Any:
     if question.size is not None or question.adjust is not None:
         return None
     found = current_frame(question.snapshot, question.series, question.start, question.end, names, question.known_at)
-    return (
-        None
-        if found is None
-        else found[0].insert_column(1, polars_series("asset_pair", _pair_column(question.series, found[1])))
-    )
+    return None if found is None else found[0].insert_column(1, _pair_series(question.series, found[1]))
+
+
+def _pair_series(series: Sequence[Series], sizes: Sequence[int]) -> Any:
+    """The pair of each bar as polars has it, for less than a third of what it costs by way of Arrow."""
+    polars = package("polars")
+    pairs = polars.Series("asset_pair", [one.asset_pair for one in series], polars.Categorical)
+    return polars.concat([pairs.new_from_index(place, size) for place, size in enumerate(sizes)], rechunk=False)
 
 
 def table_of(
