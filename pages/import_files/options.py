@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.files.plan import ImportPlan
+from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.questions import Question
 from ffe_core.operations.imports.options import DATES, ROLES, columns_named, option_of
 from ffe_core.operations.imports.service import profiles_of
@@ -117,8 +117,9 @@ def _answer(code: str, answers: Sequence[tuple[str, Any]]) -> None:
     if place is None:
         return
     name, value = answers[place]
-    if name == "as":  # each file is read as what its name says
-        st.session_state.import_pair, st.session_state.import_timeframe = "", None
+    if name == "as":  # each file is read as what its name says, or its rows
+        told = Target.of(value)
+        st.session_state.import_pair, st.session_state.import_timeframe = told.pair, told.timeframe or None
     else:
         options()[name] = value
 

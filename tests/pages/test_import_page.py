@@ -194,6 +194,14 @@ def test_a_name_that_says_another_pair_is_asked_about_and_can_win(named: Named, 
     assert not button(at).disabled
 
 
+def test_rows_that_say_another_pair_are_asked_about_and_can_win(named: Named, tmp_path: Path) -> None:
+    at = named(form("databento-csv").write(tmp_path), "files:databento", "NQH1", "1h")
+    assert "its rows are of ESH1, and NQH1 is said" in words(at)
+    at.radio(key="import_ask_name").set_value(1).run()
+    assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("ESH1", "1h")
+    assert not button(at).disabled
+
+
 def test_a_console_that_others_reach_shows_no_file_of_the_server(
     open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
