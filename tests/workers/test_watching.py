@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from ffe_core.errors import LeaseLost, StorageError, WorkersLost
+from ffe_core.operations.runs.cluster.engine import RayEngine
 from ffe_core.operations.runs.engine import News, worked_off
+from ffe_core.operations.runs.log import Line
 from ffe_core.operations.runs.work import Work
+from ffe_core.settings import Settings
 
 
 class Endless:
@@ -74,3 +77,27 @@ async def test_what_is_cancelled_is_so_when_its_last_news_is_written(failure: Ex
         with pytest.raises(asyncio.CancelledError):
             await work
     assert written[-1] == -1
+
+
+@pytest.mark.parametrize("failure", [None, WorkersLost("its head is gone")])
+async def test_what_many_machines_tell_meanwhile_is_written_at_once_and_in_order(
+    monkeypatch: pytest.MonkeyPatch, failure: WorkersLost | None
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-the-tests")
+    engine = RayEngine(
+        Settings.load({"database_url": "postgresql+psycopg://ffe@127.0.0.1:1/ffe", "ray_address": "h:1"})
+    )
+    queue = engine._watched["7"] = asyncio.Queue()
+    watched = engine.watch("7")
+    for number in range(50):
+        queue.put_nowait(News({number % 2: {"records": number, "phase": None}}, [Line(number, "info", str(number))]))
+    news = await anext(watched)
+    assert news.changes == {0: {"records": 48, "phase": None}, 1: {"records": 49, "phase": None}}
+    assert [line.text for line in news.lines] == [str(number) for number in range(50)]
+    for last in (News({1: {"phase": "done"}}), failure, WorkersLost("said after the end")):
+        queue.put_nowait(last)
+    assert (await anext(watched)).changes == {1: {"phase": "done"}}
+    with pytest.raises(StopAsyncIteration if failure is None else WorkersLost) as ended:
+        await anext(watched)
+    assert failure is None or ended.value is failure
+    assert not engine._watched

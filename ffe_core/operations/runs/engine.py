@@ -31,6 +31,12 @@ class News:
     def __bool__(self) -> bool:
         return bool(self.changes or self.lines)
 
+    def add(self, later: News) -> None:
+        """Take in what was told later: of a column the last counts."""
+        for number, columns in later.changes.items():
+            self.changes[number] = {**self.changes.get(number, {}), **columns}
+        self.lines.extend(later.lines)
+
 
 class Engine(Protocol):
     """Works off what it is given; each verb is called in one event loop, and none but `stop` waits for anything."""

@@ -29,6 +29,7 @@ KINDS = {
 }
 """What is done to a part, and how often of two hundred: a head takes everything with it."""
 _AGAIN_SECONDS = 3.0
+_END_SECONDS = 20.0
 _QUICK = {"RAY_gcs_rpc_server_reconnect_timeout_s": "4"}
 """A minute otherwise, for which what lost its head goes on."""
 
@@ -87,7 +88,7 @@ class Parts:
             shutil.copy(log, self.folder)
         self._cluster.stop()
         self._cable.close()
-        return self._cluster.left_over()
+        return psutil.wait_procs(self._cluster.left_over(), timeout=_END_SECONDS)[1]
 
     def strike(self, blow: Blow) -> bool:
         """Do it; False if the part is not there now."""
@@ -136,7 +137,13 @@ class Parts:
             self._away.pop(name, None)
             if self._cluster.is_up(name):
                 self._cluster.kill(name)
-        self._cluster.start_head()
+        if self._cluster.is_up("head"):
+            self._cluster.kill("head")
+        try:
+            self._cluster.start_head()
+        except AssertionError:  # on a busy machine it ends by itself, or the one before has not let go of its port
+            self._away["head"] = time.monotonic() + _AGAIN_SECONDS, self._start_cluster
+            return
         for name in WORKERS:
             self._start_worker(name)
 

@@ -53,10 +53,19 @@ class RayEngine:
         """What becomes of it, to its end."""
         queue = self._watched[key]
         try:
-            while (told := await queue.get()) is not None:
-                if isinstance(told, FFEError):
-                    raise told
-                yield told
+            while True:
+                told = [await queue.get()]
+                told += [queue.get_nowait() for _ in range(queue.qsize())]
+                news, ends = News(), [one for one in told if not isinstance(one, News)]
+                for one in told:
+                    if isinstance(one, News):
+                        news.add(one)  # what many machines tell while the last is written is written at once
+                if news:
+                    yield news
+                if ends and ends[0] is not None:
+                    raise ends[0]
+                if ends:
+                    return
         finally:
             del self._watched[key]
 
