@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.candles import table_name
 from ffe_core.operations.upkeep.history import NAME
+from ffe_core.operations.upkeep.job import what_of
 from ffe_core.operations.upkeep.words import in_words
 from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
@@ -60,7 +60,7 @@ def _line(row: RunSeries, machine: dict[str, str]) -> dict[str, Any]:
     share = row.pages_done / row.pages_planned if row.pages_planned else 0.0
     done = 1.0 if row.state == run_states.COMPLETE else share
     return {
-        "Table": service().database.name if row.asset_pair == NAME else table_name(row.timeframe),
+        "Table": service().database.name if row.asset_pair == NAME else what_of(row.series),
         "State": [row.state],
         **machine,
         "Progress": math.floor(100 * done) / 100,

@@ -32,7 +32,7 @@ from ffe_core.operations.runs.engine import Engine
 from ffe_core.operations.runs.loop_engine import LoopEngine
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.runs.work import Job, Work
-from ffe_core.operations.upkeep.job import ALL_PAIRS, ALL_PROVIDERS, UpkeepJob
+from ffe_core.operations.upkeep.job import ALL_PROVIDERS, UpkeepJob, rows_of
 from ffe_core.operations.upkeep.tables import COMPACT, VACUUM
 from ffe_core.rules.model import rule_of
 from ffe_core.series import Series
@@ -187,7 +187,7 @@ def asked(*pairs: str, timeframes: tuple[str, ...] = ("1h",), end: str = "2024-0
 
 
 def upkeep_of(place: Place, *timeframes: str) -> UpkeepJob:
-    tables = tuple(Series(ALL_PAIRS, one, ALL_PROVIDERS) for one in timeframes)
+    tables = {row: share for one in timeframes for row, share in rows_of(one).items()}
     return UpkeepJob(tables, (COMPACT, VACUUM), 3, place.settings().upkeep)
 
 

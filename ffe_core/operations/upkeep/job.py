@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from ffe_core.candles import table_name
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.one_by_one import OneByOne
 from ffe_core.operations.runs.work import Tools, Work
 from ffe_core.operations.upkeep.history import NAME
-from ffe_core.operations.upkeep.tables import TableUpkeep
+from ffe_core.operations.upkeep.tables import WHOLE, Share, TableUpkeep
 from ffe_core.operations.upkeep.words import in_words
 from ffe_core.series import Series
 from ffe_core.storage.leases import UpkeepLease
@@ -25,12 +24,12 @@ ALL_PAIRS, ALL_PROVIDERS = "all pairs", "all providers"
 
 @dataclass(frozen=True, slots=True)
 class UpkeepJob:
-    """The upkeep of some tables, each under a lease: one machine works on a table at a time.
+    """The upkeep of some tables, or of shares of a table, each under a lease: one machine works on it at a time.
 
     `file_hours` is what its vacuum goes by. It and `kept` are of who started it, the same on every machine.
     """
 
-    tables: tuple[Series, ...]
+    tables: Mapping[Series, Share]
     steps: tuple[str, ...]
     file_hours: int
     kept: UpkeepSettings
@@ -38,12 +37,12 @@ class UpkeepJob:
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """A row a table."""
-        return self.tables
+        """A row a table, or a share of one."""
+        return tuple(self.tables)
 
     def only(self, series: Sequence[Series]) -> UpkeepJob:
         """The same of some of its tables."""
-        return replace(self, tables=tuple(series))
+        return replace(self, tables={one: self.tables[one] for one in series})
 
     def begin(self, work: Work, tools: Tools) -> OneByOne:
         """The work on its tables."""
@@ -57,19 +56,35 @@ class UpkeepJob:
                 most = max(most, total)
                 doing.show(number, phase=phase, pages_done=done, pages_planned=total)
 
-            table = what_of(row)
-            upkeep = TableUpkeep(stores.lake, self.kept, table, self.steps, self.file_hours, progress, doing.is_stopped)
-            with await UpkeepLease(stores.locks, table, f"run {work.run_id}").wait(work.lease_wait):
+            upkeep = TableUpkeep(
+                stores.lake,
+                self.kept,
+                row.table,
+                self.steps,
+                self.file_hours,
+                progress,
+                doing.is_stopped,
+                self.tables[row],
+            )
+            with await UpkeepLease(stores.locks, what_of(row), f"run {work.run_id}").wait(work.lease_wait):
                 result = await run_to_completion(upkeep.work)
-            run_log.say(f"{table}: {in_words(result)}")
+            run_log.say(f"{what_of(row)}: {in_words(result)}")
             return {**ended(row, result), "pages_done": most, "pages_planned": most}
 
         return OneByOne(work, one)
 
 
 def what_of(row: Series) -> str:
-    """What a row of an upkeep run is about: a table, or the state database by its name."""
-    return NAME if row.asset_pair == NAME else table_name(row.timeframe)
+    """What a row of an upkeep run is about: a table, a share of one, or the state database by its name."""
+    if row.asset_pair == NAME:
+        return NAME
+    return row.table if row.asset_pair == ALL_PAIRS else f"{row.table}, {row.asset_pair}"
+
+
+def rows_of(timeframe: str, parts: Sequence[Share] = (WHOLE,)) -> dict[Series, Share]:
+    """The rows of a table, one a share; the first is named as that of a table that is not shared out."""
+    names = [f"part {one.number + 1} of {one.of}" if one.number else ALL_PAIRS for one in parts]
+    return {Series(name, timeframe, ALL_PROVIDERS): one for name, one in zip(names, parts, strict=True)}
 
 
 def ended(row: Series, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.series_work import one_by_one
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep.history import NAME, is_worth_shrinking, prune_history, shrink
-from ffe_core.operations.upkeep.job import ALL_PAIRS, ALL_PROVIDERS, UpkeepJob, ended, what_of
-from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM
+from ffe_core.operations.upkeep.job import ALL_PROVIDERS, UpkeepJob, ended, rows_of, what_of
+from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, STEPS, VACUUM, Share, shares
 from ffe_core.operations.upkeep.words import in_words
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import Snapshot
@@ -41,6 +41,8 @@ ALL_STEPS = "all"
 """The mode of a run that does every step."""
 ITSELF = "upkeep"
 """The source of runs that nobody started by hand."""
+_SHARE_BYTES, _MOST_SHARES = 256 * 2**20, 32
+"""How much of a table is worth a machine of its own, and into how many shares it goes at most."""
 _LATEST = DAY
 """A table that has something to do is not left longer than this, however little it is."""
 
@@ -73,11 +75,15 @@ class Upkeep:
         rows = self.rows(steps, timeframes)
         if not rows:
             raise InputError("there is no table yet; backfill a series first", field="timeframes")
+        tables = [row for row in rows if row.asset_pair != NAME]
+        parts = {part: share for row in tables for part, share in self._shared(row, steps).items()}
+        rows = (*parts, *rows[len(tables) :])
         for row in rows:
             UpkeepLease(self._service.locks, what_of(row)).check_free()
         mode = ALL_STEPS if set(steps) == set(STEPS) else ", ".join(steps)
         run = NewRun(UPKEEP, ALL_PROVIDERS, mode, 0, 0, rows, actor, source, "", None, {"steps": list(steps)})
-        return self._service.submit(run, partial(self._work, rows, steps, kept, actor))
+        job = UpkeepJob(parts, tuple(steps), kept, self._settings.upkeep)
+        return self._service.submit(run, partial(self._work, job, rows, actor))
 
     def rows(self, steps: Sequence[str] = STEPS, timeframes: Sequence[str] | None = None) -> tuple[Series, ...]:
         """What a run of these steps works on: a row a table, and one of the database for its history."""
@@ -89,7 +95,7 @@ class Upkeep:
                 field="timeframes",
             )
         wanted = there if timeframes is None else timeframes
-        rows = [Series(ALL_PAIRS, one, ALL_PROVIDERS) for one in wanted if {COMPACT, VACUUM} & set(steps)]
+        rows = [row for one in wanted if {COMPACT, VACUUM} & set(steps) for row in rows_of(one)]
         return (*rows, *([Series(NAME, "", "")] if HISTORY in steps else []))
 
     def after_runs(self, run_ids: Sequence[int]) -> int | None:
@@ -171,14 +177,20 @@ class Upkeep:
             return False
         return True
 
-    async def _work(
-        self, rows: Sequence[Series], steps: Sequence[str], file_hours: int, actor: str, run_id: int
-    ) -> None:
-        tables = tuple(row for row in rows if row.asset_pair != NAME)
-        if tables:
-            await self._service.by_engine(UpkeepJob(tables, tuple(steps), file_hours, self._settings.upkeep))(run_id)
-        if len(tables) < len(rows):
-            await one_by_one(self._service, run_id, rows, partial(self._of_history, run_id, actor), first=len(tables))
+    def _shared(self, row: Series, steps: Sequence[str]) -> dict[Series, Share]:
+        """A table in shares of its pairs, where workers spare the time of rewriting much; else whole."""
+        snapshot = self._snapshot(row.timeframe) if COMPACT in steps and self._service.settings.ray_address else None
+        if snapshot is None:
+            return rows_of(row.timeframe)
+        plan = plan_of(snapshot, row.table)
+        return rows_of(row.timeframe, shares(plan, min(_MOST_SHARES, max(1, plan.merged_bytes // _SHARE_BYTES))))
+
+    async def _work(self, job: UpkeepJob, rows: Sequence[Series], actor: str, run_id: int) -> None:
+        if job.tables:
+            await self._service.by_engine(job)(run_id)
+        first = len(job.tables)
+        if first < len(rows):
+            await one_by_one(self._service, run_id, rows, partial(self._of_history, run_id, actor), first=first)
 
     async def _of_history(self, run_id: int, actor: str, number: int, row: Series) -> Mapping[str, Any]:
         """The history is done by the process that owns the run, as it is that of its database."""

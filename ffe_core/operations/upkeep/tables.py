@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.upkeep.compaction import Compacted, compact
 from ffe_core.storage.lake.upkeep.log import checkpoint, clean_up, log_state
-from ffe_core.storage.lake.upkeep.plan import plan_of
+from ffe_core.storage.lake.upkeep.plan import Merge, TablePlan, plan_of
 from ffe_core.storage.lake.upkeep.vacuum import set_retention, vacuum
 from ffe_core.upkeep_settings import UpkeepSettings
 
@@ -24,10 +25,34 @@ Progress = Callable[[str, int, int], None]
 """Told the phase, and how much of how much is done."""
 
 
+class Share(NamedTuple):
+    """Of the pairs of a table, those of one machine: number 0 has all there is to do besides compaction, too.
+
+    `files` is how many files it counts from; None for those that it finds.
+    """
+
+    number: int = 0
+    of: int = 1
+    files: int | None = None
+
+    def has(self, merge: Merge) -> bool:
+        """Whether a merge is in it: all of a pair are in the same."""
+        return crc32(merge.pair.encode()) % self.of == self.number
+
+
+WHOLE = Share()
+
+
+def shares(plan: TablePlan, of: int) -> list[Share]:
+    """The work on a table in so many shares, whose files add up to those of the table."""
+    merged = [sum(len(merge.names) for merge in plan.merges if Share(one, of).has(merge)) for one in range(of)]
+    return [Share(one, of, merged[one] if one else plan.files - sum(merged[1:])) for one in range(of)]
+
+
 @dataclass
 class TableUpkeep:
-    """The upkeep of a table, in a thread. `file_hours` is what its vacuum goes by, `is_stopped` says when to begin
-    nothing more."""
+    """The upkeep of a table, or of a share of it, in a thread. `file_hours` is what its vacuum goes by, `is_stopped`
+    says when to begin nothing more."""
 
     lake: DeltaLakeManager
     kept: UpkeepSettings
@@ -36,6 +61,7 @@ class TableUpkeep:
     file_hours: int
     progress: Progress
     is_stopped: Callable[[], bool]
+    share: Share = WHOLE
     result: dict[str, Any] = field(default_factory=dict)
 
     def work(self) -> dict[str, Any]:
@@ -43,11 +69,14 @@ class TableUpkeep:
         began = time.monotonic()
         if self.lake.open(self.table) is None:
             return self.result
-        self._set_retention()
+        is_first = self.share.number == 0
+        if is_first:
+            self._set_retention()
         if COMPACT in self.steps:
             self._compact()
+        if COMPACT in self.steps and is_first:
             self._tidy_log()
-        if VACUUM in self.steps and not self.is_stopped():
+        if VACUUM in self.steps and is_first and not self.is_stopped():
             self._vacuum()
         self.result["seconds"] = round(time.monotonic() - began, 3)
         return self.result
@@ -68,16 +97,17 @@ class TableUpkeep:
         if snapshot is None:
             return
         plan = plan_of(snapshot, self.table)
-        total = len(plan.merges)
+        merges = [merge for merge in plan.merges if self.share.has(merge)]
+        total = len(merges)
         self.progress("compacting", 0, total)
         done = compact(
             self._uri,
             self.lake.storage_options,
-            plan.merges,
+            merges,
             lambda count: self.progress("compacting", count, total),
             self.is_stopped,
         )
-        self.result |= _of_compaction(done, plan.files)
+        self.result |= _of_compaction(done, plan.files if self.share.files is None else self.share.files)
 
     def _tidy_log(self) -> None:
         """A checkpoint where an open would read commits one by one, and old entries gone."""

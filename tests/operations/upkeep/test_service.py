@@ -14,9 +14,11 @@ from deltalake import DeltaTable
 from ffe_core.errors import InputError, StorageError, UpkeepHeld
 from ffe_core.insight.storage import storage
 from ffe_core.operations.runs.service import RunService
+from ffe_core.operations.upkeep import service as upkeep_service
 from ffe_core.operations.upkeep import words
+from ffe_core.operations.upkeep.job import ALL_PAIRS
 from ffe_core.operations.upkeep.keeper import Keeper
-from ffe_core.operations.upkeep.service import ALL_PAIRS, ITSELF, Upkeep
+from ffe_core.operations.upkeep.service import ITSELF, Upkeep
 from ffe_core.operations.upkeep.tables import COMPACT, HISTORY, VACUUM
 from ffe_core.storage.lake.upkeep import compaction
 from ffe_core.storage.leases import UpkeepLease
@@ -69,6 +71,30 @@ def test_it_is_a_run_with_rows_results_and_lines(service: RunService, tmp_path: 
     assert {pair: kept(tmp_path, pair) for pair in PAIRS} == before
     assert any("files are 3 now" in line for line in lines_of(service, end["run"].id))
     assert end["console.db"].result["deleted"]["dead_letters"] == 0
+
+
+def test_with_workers_a_table_with_much_to_rewrite_is_shared_out_by_pairs(
+    service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(upkeep_service, "_SHARE_BYTES", 1)
+    monkeypatch.setattr(upkeep_service, "_MOST_SHARES", 3)
+    before, count = {pair: kept(tmp_path, pair) for pair in PAIRS}, files(service)
+    whole = Upkeep(service).start("ann", steps=(VACUUM,))
+    service.wait(whole, WAIT)
+    assert len(service.runs.series(whole)) == 1
+    service.settings = service.settings.model_copy(update={"ray_address": "head.example:6379"})
+    run_id = Upkeep(service).start("ann")
+    service.wait(run_id, WAIT)
+    *parts, history = service.runs.series(run_id)
+    assert [(row.asset_pair, row.timeframe, row.state) for row in parts] == [
+        (name, "1h", run_states.COMPLETE) for name in (ALL_PAIRS, "part 2 of 3", "part 3 of 3")
+    ]
+    assert history.state == run_states.COMPLETE
+    assert [row.result["table"] for row in parts] == [TABLE, f"{TABLE}, part 2 of 3", f"{TABLE}, part 3 of 3"]
+    assert sum(row.result["files_before"] for row in parts) == count
+    assert sum(row.result["files_after"] for row in parts) == files(service) == len(PAIRS)
+    assert {pair: kept(tmp_path, pair) for pair in PAIRS} == before
+    assert ["log_entries_deleted" in row.result for row in parts] == [True, False, False]
 
 
 def test_it_sets_the_retention_and_leaves_a_checkpoint(service: RunService):
