@@ -149,7 +149,7 @@ def rows_of(database: Database) -> dict[str, list[Any]]:
 def require_same(here: dict[str, Any], there: dict[str, Any], *, acts: int = 1) -> None:
     """The copy holds what the source does, and one more row of the audit."""
     here, there = dict(here), dict(there)
-    old_state, new_state = here.pop("state"), there.pop("state")
+    old_state, new_state = dict(here.pop("state")), dict(there.pop("state"))
     more = set(new_state.pop("audit")) - set(old_state.pop("audit"))
     assert len(more) == acts
     assert all(state.VERB in row for row in more)
