@@ -87,16 +87,18 @@ class Indicator:
 
 def indicator(text: str) -> Indicator:
     """Read "sma20", "SMA 20", "bollinger 20" or "vwap". InputError for what is none, with an example."""
-    found = re.fullmatch(r"([a-z]+)([0-9]{0,4})", re.sub(r"[\s_-]", "", text).lower())
+    # A dash after a word parts it from its number ("ema-50"); one that stands apart makes the number a negative one.
+    found = re.fullmatch(r"([a-z]+)(-?[0-9]{0,9})", re.sub(r"[\s_]|(?<=[A-Za-z])-", "", text).lower())
     kind = _ALIASES.get(found[1], found[1]) if found else ""
     if found is None or kind not in KINDS:
         raise InputError(f"{text[:40]!r} is none; use {_CHOICES}, for example SMA 50", field="indicator")
     usual = KINDS[kind].period
-    period = int(found[2] or usual)
+    period = int(found[2]) if found[2].strip("-") else usual
     if (usual and not FEWEST <= period <= MOST) or (not usual and period):
         takes = f"a number of bars from {FEWEST} to {MOST}" if usual else "no number"
         raise InputError(
-            f"{KINDS[kind].name} takes {takes}, for example {Indicator(kind, usual).label}", field="indicator"
+            f"{text[:40]!r} cannot be: {KINDS[kind].name} takes {takes}, for example {Indicator(kind, usual).label}",
+            field="indicator",
         )
     return Indicator(kind, period)
 

@@ -362,13 +362,18 @@ def settle(item: SeriesSummary, known: list[SeriesSummary]) -> None:
         state.candles_size = FITTING
     others = [one.series for one in known if one.series != item.series]
     state.candles_overs = [one for one in laid_over() if one in others]
-    state.candles_wrong = None
-    for text in state.get("candles_indicators") or []:
+    read = state.get("candles_indicators") or []
+    wrong = []
+    for text in read:
         try:
             chosen.append(indicator(text).label)
         except InputError as error:
-            state.candles_wrong = str(error)
+            wrong.append(error.problem)
     state.candles_indicators = list(dict.fromkeys(chosen))
+    # What was wrong is said until something else is chosen, however often the chart has the page drawn meanwhile.
+    if wrong or read != state.get("candles_indicators_read"):
+        state.candles_wrong = wrong
+    state.candles_indicators_read = state.candles_indicators
 
 
 def choose_indicators() -> None:
@@ -381,7 +386,7 @@ def choose_indicators() -> None:
         max_selections=MOST_INDICATORS,
         placeholder="None; type one, for example SMA 100",
     )
-    if (wrong := st.session_state.candles_wrong) is not None:
+    for wrong in st.session_state.candles_wrong:
         st.error(plain(wrong), icon=":material/error:")
 
 
@@ -901,6 +906,7 @@ def page() -> None:
         notes()
         what_there_is(known)
         return
+    st.set_page_config(page_title=f"{item.series.asset_pair} {item.series.timeframe} · Candles · FFE console")
     shown_range(item)
     settle(item, known)
     above, drawn = st.container(), None

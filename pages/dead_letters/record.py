@@ -24,10 +24,10 @@ from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.validation import UNREADABLE, read_open_times, validate
 from pages.dead_letters.dialogs import ask, do
 from pages.dead_letters.editor import editor
-from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, value_text, verbs
+from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, verbs
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
-from pages.widgets.text import DATE_TICKS, plain, when
+from pages.widgets.text import DATE_TICKS, plain, value_text, when
 
 AROUND = 30
 _NEIGHBOURS = 2

@@ -8,8 +8,9 @@ import streamlit as st
 
 from ffe_core.errors import InputError
 from ffe_core.operations.imports.uploads import KEPT_SECONDS, MOST_MB, Uploads
+from ffe_core.storage.lake.upkeep.disk import size_text
 from pages.server.uploads import forget
-from pages.widgets import many, number, plain, service
+from pages.widgets import many, plain, service
 from pages.widgets.alerts import say_wrong
 from pages.widgets.verbs import changing
 
@@ -42,7 +43,7 @@ def _uploaded(token: str, changed: Callable[[], object]) -> None:
         size = sum(path.stat().st_size for path in files)
         more = f" and {many(len(files) - _MOST_NAMED, 'other file')}" if len(files) > _MOST_NAMED else ""
         names = ", ".join(path.name for path in files[:_MOST_NAMED])
-        st.markdown(f":material/draft: {plain(names)}{more}, {number(-(-size // 1024))} kB")
+        st.markdown(f":material/draft: {plain(names)}{more}, {plain(size_text(size))}")
         st.caption(f"Kept here until it is imported, or for {KEPT_SECONDS // 3600} hours.")
     st.button("Remove", key="import_upload_remove", icon=":material/close:", on_click=_remove, args=(changed,))
 

@@ -1,13 +1,12 @@
 """Restatements: which stored bars a provider gave other values for later, when, and by how much."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
-from pandas.io.formats.style import Styler
 
 from ffe_core import times
 from ffe_core.candles import BY_HAND, VALUES
@@ -20,6 +19,7 @@ from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table
+from pages.widgets.text import value_text
 
 SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year", "all": "Any time"}
 MOST = 2_000
@@ -125,9 +125,7 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
             "Provider": row["source_provider"],
             "Bar (UTC)": row["timestamp"],
             "Restated (UTC)": row["restated_at"],
-            "Changed": ", ".join(name for name in VALUES if row[f"{name}_old"] != row[f"{name}_new"]),
-            "Close before": row["close_old"],
-            "Close after": row["close_new"],
+            "Changed": changed(row),
             "Close, bps": row["close_change_bps"],
             "Largest, bps": row["largest_change_bps"],
             "By": by(row["ingestion_id"], runs.get(row["ingestion_id"])),
@@ -137,14 +135,14 @@ def rows_of(table: pa.Table) -> list[dict[str, Any]]:
     ]
 
 
-def priced(rows: list[dict[str, Any]]) -> Styler:
-    """The rows, closes written with the decimals of their series."""
-    frame = pd.DataFrame(rows)
-    styled = frame.style
-    for (pair, timeframe, provider), own in frame.groupby(["Pair", "Timeframe", "Provider"]):
-        prices = service().formats.of(Series(str(pair), str(timeframe), str(provider)))
-        styled.format(prices.text, subset=pd.IndexSlice[own.index, ["Close before", "Close after"]])
-    return styled
+def changed(row: Mapping[str, Any]) -> str:
+    """Each value that is another one now: what it was and what it is, prices with the decimals of their series."""
+    prices = service().formats.of(Series(row["asset_pair"], row["timeframe"], row["source_provider"]))
+    return ", ".join(
+        f"{name} {value_text(prices, name, old)} → {value_text(prices, name, new)}"
+        for name in VALUES
+        if (old := row[f"{name}_old"]) != (new := row[f"{name}_new"])
+    )
 
 
 def table_of(table: pa.Table) -> None:
@@ -162,13 +160,14 @@ def table_of(table: pa.Table) -> None:
     moment = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")
     change = st.column_config.NumberColumn(format="%.2f", width="small")
     show_table(
-        priced(rows_of(shown)),
+        rows_of(shown),
         key="restated_table",
         height="content" if shown.num_rows <= 14 else 520,
         on_select=open_bar,
         selection_mode="single-cell",
         column_config={
             "Bar (UTC)": moment,
+            "Changed": st.column_config.TextColumn(width=330),
             "Restated (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
             "Close, bps": change,
             "Largest, bps": change,

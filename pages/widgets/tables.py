@@ -34,7 +34,7 @@ def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None 
     columns = {}
     for name in VALUES:
         least = NumberFormat() if name == "volume" else prices
-        format_ = f"%.{least.covering(frame[name])}f"
+        format_ = f"%,.{least.covering(frame[name])}f"
         hint = volume if name == "volume" else None
         columns[name] = st.column_config.NumberColumn(name.capitalize(), format=format_, help=hint)
     return columns

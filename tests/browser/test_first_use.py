@@ -111,6 +111,11 @@ def test_arrow_keys_move_the_chart_after_a_click_on_a_range(server: Server, visi
     visitor.page.wait_for_url(re.compile("start=2024-02-1"), timeout=10_000)
 
 
+def test_a_tab_with_candles_names_its_series(server: Server, visit: Visit) -> None:
+    visitor = visit(server, "/candles?provider=simulated&pair=ETHUSD&timeframe=1h")
+    poll(lambda: visitor.page.title() == "ETHUSD 1h · Candles · FFE console", "the series in the title")
+
+
 def test_what_was_chosen_is_there_again(server: Server, visit: Visit) -> None:
     visitor = visit(server, "/backfill?provider=simulated&pairs=AAPL,XAUUSD&timeframes=1d")
     go_to(visitor, "Candles")

@@ -37,7 +37,7 @@ def go_to(visitor: Visitor, page: str) -> None:
         opener.click()
     visitor.page.get_by_test_id("stSidebarNav").get_by_role("link", name=page).click()
     settled(visitor.page)
-    poll(lambda: visitor.page.title() == f"{page} · FFE console", f"the title of {page}")
+    poll(lambda: visitor.page.title().endswith(f"{page} · FFE console"), f"the title of {page}")
     settled(visitor.page)
 
 
@@ -54,7 +54,7 @@ def test_a_page_is_one_entry_and_back_leads_to_what_was_looked_at(
     assert entries(visitor) - before == 4
     for page in ("Backfill", "Candles", "Coverage"):
         visitor.page.go_back()
-        poll(lambda page=page: visitor.page.title() == f"{page} · FFE console", f"{page} again")
+        poll(lambda page=page: visitor.page.title().endswith(f"{page} · FFE console"), f"{page} again")
         settled(visitor.page)
         assert f"/{page.lower()}" in visitor.page.url
 

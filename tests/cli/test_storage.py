@@ -93,7 +93,7 @@ def test_vacuum_deletes_what_is_old_enough_and_says_what_it_would(folder: Path) 
     os.utime(orphan, (0, 0))
     preview = printed(folder, "storage", "vacuum", "--dry-run")
     assert preview["tables"] == [{"table": TABLE, "unused_files": 1, "unused_bytes": 2000}]
-    assert "2.0 kB" in run(folder, "storage", "vacuum", "--dry-run").stdout
+    assert "2.0 KB" in run(folder, "storage", "vacuum", "--dry-run").stdout
     assert orphan.exists()
     table, history = printed(folder, "storage", "vacuum")["tables"]
     assert (table["files_deleted"], table["bytes_deleted"]) == (1, 2000)

@@ -30,7 +30,10 @@ def test_an_indicator_is_read_however_it_is_written(text: str, name: str, label:
     assert indicator(str(indicator(text))) == indicator(indicator(text).label) == indicator(text)
 
 
-@pytest.mark.parametrize("text", ["", "macd", "sma 1", "sma 501", "vwap 3", "<b>", "20", "sma20sma"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "macd", "sma 1", "sma 501", "vwap 3", "<b>", "20", "sma20sma", "SMA 0", "EMA -3", "sma -20", "rsi 99999"],
+)
 def test_what_is_none_is_told_with_an_example(text: str) -> None:
     with pytest.raises(InputError, match="for example"):
         indicator(text)

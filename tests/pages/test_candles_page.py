@@ -422,6 +422,14 @@ def test_an_indicator_typed_wrongly_is_told_at_its_field_and_the_rest_drawn(open
     at = calm(at.run())
     assert "for example SMA 50" in words(at).replace("\\", "")
     assert "sma20:line" in live(at)[1]
+    # The chart has the page drawn again when it is at rest; what is told stays until something else is chosen.
+    assert "for example SMA 50" in words(calm(at.run())).replace("\\", "")
+    at.session_state["candles_indicators"] = ["SMA 20", "SMA 0", "EMA -3"]
+    at = calm(at.run())
+    assert "'SMA 0' cannot be" in words(at).replace("\\", "")
+    assert "'EMA -3' cannot be" in words(at).replace("\\", "")
+    at.session_state["candles_indicators"] = ["RSI 14"]
+    assert "cannot be" not in words(calm(at.run()))
 
 
 def test_several_series_are_drawn_in_percent(stored: ConsoleService, open_page: Open) -> None:

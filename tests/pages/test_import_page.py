@@ -239,7 +239,7 @@ def test_what_an_address_says_wrongly_is_left_out_and_said(open_page: Open) -> N
 def test_an_upload_that_is_gone_is_told(console: ConsoleService, open_page: Open) -> None:
     token = Uploads(console.settings).keep([("a.csv", BytesIO(b"x"))])
     at = open_page("import_files", upload=token)
-    assert "a.csv, 1 kB" in words(at)
+    assert "a.csv, 1 B" in words(at)
     Uploads(console.settings).remove(token)
     at.run()
     assert "the uploaded files were removed, or never there; upload them again" in words(at)

@@ -35,11 +35,11 @@ def check_room(place: str | Path, needed: int) -> None:
 
 
 def size_text(count: int | None) -> str:
-    """Bytes for people, in units of a thousand; a dash where they are not known."""
+    """Bytes for people, in units of a thousand as tables have them; a dash where they are not known."""
     if count is None:
         return "–"
     amount = float(count)
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "KB", "MB"):
         if amount < 1000:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
         amount /= 1000
