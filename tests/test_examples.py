@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib.util
 import inspect
 import json
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +75,35 @@ def test_the_notebook_of_reading_shows_the_same_bars_in_every_tool(
 def test_a_notebook_names_no_place_of_the_machine_it_was_run_on(notebook: str) -> None:
     text = (EXAMPLES / f"{notebook}.ipynb").read_text(encoding="utf-8")
     assert not [place for place in (tempfile.gettempdir(), str(Path.home())) if f"{place}/" in text]
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Any:
+    """The simulation of workers as a module."""
+    found = importlib.util.spec_from_file_location("simulate_workers", EXAMPLES / "cluster" / "simulate_workers.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules["simulate_workers"] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def test_simulated_workers_end_sooner_until_one_thing_is_busy_all_the_time(simulator: Any) -> None:
+    """What the documentation says of it, with fewer series."""
+    one_table, tables, slow, fast = (replace(kind, series=kind.series // 4) for kind in simulator.KINDS)
+
+    def took(kind: Any, workers: int, store_ms: float = 30.0) -> tuple[float, str]:
+        made = simulator.Simulation(kind, workers, store_ms / 1_000, 0.001)
+        seconds = made.over()
+        return seconds, made.limit(seconds)
+
+    (one, _), (many, limit) = took(one_table, 1), took(one_table, 8)
+    assert 1.5 < one / many < 2.5
+    assert limit.startswith("commits of a table")
+    assert took(one_table, 8, 5.0)[0] < many / 2
+    assert took(tables, 1)[0] / took(tables, 4)[0] > 3.5
+    assert took(slow, 1)[0] / took(slow, 8)[0] < 1.05
+    assert took(slow, 8)[1].startswith("the provider's rate")
+    assert took(slow, 1)[0] > slow.series * slow.pages / slow.rate  # never sooner than the rate lets
+    assert 1.5 < took(fast, 1)[0] / took(fast, 8)[0] < 3.0
