@@ -34,6 +34,7 @@ from pages.widgets import (
 from pages.widgets.alerts import say_wrong
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
 from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
@@ -282,11 +283,12 @@ def save_popover() -> None:
     with st.popover("Save as watchlist", icon=":material/bookmark_add:"), section("The watchlists"):
         locked = not service().acts
         names = [watchlist.name for watchlist in service().watchlists.all()]
-        name = st.text_input("Name", key="backfill_save_name", max_chars=60).strip()
+        fits = words_fit("Name", "backfill_save_name", 60, "Majors")
+        name = st.session_state.backfill_save_name.strip()
         if name in names:
             st.caption("There is a list of this name: it is replaced, wherever it is used.")
         label = "Replace" if name in names else "Save"
-        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked)
+        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked or not fits)
         if names:
             chosen = st.selectbox("Or remove one", names, index=None, key="backfill_remove_name")
             st.button("Remove", key="backfill_remove", disabled=not chosen or locked, on_click=ask_remove)

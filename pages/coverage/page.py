@@ -46,6 +46,7 @@ from pages.widgets import (
 from pages.widgets.alerts import alert
 from pages.widgets.days import Days
 from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.squares import draw as draw_squares
 from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
@@ -474,9 +475,9 @@ def mark_dialog(gaps: list[Gap]) -> None:
     restate([(gap.series, gap.candles) for gap in gaps], "gap")
     st.write("They leave the count of what is missing, stay visible, and open again by themselves if the data appears.")
     st.radio("Reason", REASONS, key="coverage_reason")
-    st.text_input("Note", key="coverage_note", placeholder="What explains it; required for “other”")
+    fits = words_fit("Note", "coverage_note", 500, placeholder="What explains it; required for “other”")
     with st.container(horizontal=True):
-        st.button("Mark", key="coverage_mark_yes", type="primary", on_click=mark, args=(gaps,))
+        st.button("Mark", key="coverage_mark_yes", type="primary", disabled=not fits, on_click=mark, args=(gaps,))
         st.button("Leave them", key="coverage_mark_no", on_click=answered)
 
 
@@ -494,10 +495,12 @@ def mark(gaps: Sequence[Gap]) -> None:
 def unmark_dialog(acknowledged: list[AcknowledgedGap]) -> None:
     restate([(gap.series, gap.candles) for gap in acknowledged], "mark")
     st.write("Bars that have not arrived count as missing again; nothing that is stored changes.")
-    st.text_input("Reason", key="coverage_unmark_reason", max_chars=500, placeholder="Optional; kept in the audit")
+    fits = words_fit("Reason", "coverage_unmark_reason", 500, placeholder="Optional; kept in the audit")
     with st.container(horizontal=True):
         label = f"Take {many(len(acknowledged), 'mark')} back"
-        st.button(label, key="coverage_unmark_yes", type="primary", on_click=unmark, args=(acknowledged,))
+        st.button(
+            label, key="coverage_unmark_yes", type="primary", disabled=not fits, on_click=unmark, args=(acknowledged,)
+        )
         st.button("Leave them", key="coverage_unmark_no", on_click=answered)
 
 

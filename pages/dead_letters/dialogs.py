@@ -19,6 +19,7 @@ from ffe_core.storage.dead_letters.queue import Selection
 from pages.dead_letters.text import evaluated, several, verbs
 from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, service
 from pages.widgets.text import number
 from pages.widgets.travel import go
@@ -119,12 +120,13 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
     _collision(checks)
     st.write("Those that pass are stored, each exactly once. What still fails stays pending, with one more attempt.")
     _held(series)
-    st.text_input("Reason", key="dl_replay_reason", max_chars=500, placeholder="Optional; kept with every record")
+    fits = words_fit("Reason", "dl_replay_reason", 500, placeholder="Optional; kept with every record")
     with st.container(horizontal=True):
         st.button(
             f"Replay {several(size, 'record')}",
             type="primary",
             key="dl_replay_yes",
+            disabled=not fits,
             on_click=_replay,
             args=(chosen, edits),
         )
@@ -199,12 +201,13 @@ def _discard_dialog(chosen: Chosen, _: list[Edit]) -> None:
         return
     _restate(chosen)
     st.write("They are marked with your reason and not replayed any more. Nothing is deleted: restore takes it back.")
-    st.text_input("Reason", key="dl_discard_reason", max_chars=500, placeholder="Test data of the provider")
+    fits = words_fit("Reason", "dl_discard_reason", 500, placeholder="Test data of the provider")
     with st.container(horizontal=True):
         st.button(
             f"Discard {several(size, 'record')}",
             type="primary",
             key="dl_discard_yes",
+            disabled=not fits,
             on_click=_discard,
             args=(chosen,),
         )
@@ -236,13 +239,13 @@ def _purge_dialog(_: Chosen, __: list[Edit]) -> None:
         say_wrong(error.problem)
     records = sum(row.records for row in rows)
     st.text(f"{number(len(rows))} {'batch' if len(rows) == 1 else 'batches'} with {several(records, 'record')}")
-    st.text_input("Reason", key="dl_purge_reason", max_chars=500, placeholder="Older than our retention")
+    fits = words_fit("Reason", "dl_purge_reason", 500, placeholder="Older than our retention")
     with st.container(horizontal=True):
         st.button(
             f"Delete {several(records, 'record')} for good",
             type="primary",
             key="dl_purge_yes",
-            disabled=not rows,
+            disabled=not rows or not fits,
             on_click=_purge,
             args=([row.id for row in rows], days, typed),
         )

@@ -44,6 +44,7 @@ from pages.dead_letters.text import (
     verbs,
 )
 from pages.widgets.alerts import say_wrong
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
 
@@ -321,14 +322,14 @@ def _as_chosen(drafts: Sequence[Draft]) -> Chosen:
 def _save(drafts: list[Draft]) -> None:
     edits = _edits(drafts)
     locked = not service().acts or _wrong_json() is not None
-    st.text_input("Why", key="dl_why", max_chars=500, placeholder="Optional; kept with the revision")
+    fits = words_fit("Why", "dl_why", 500, placeholder="Optional; kept with the revision")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             f"Save {several(len(edits), 'edited record')}",
             key="dl_save",
             icon=":material/save:",
             on_click=_mend,
-            disabled=locked or not edits,
+            disabled=locked or not edits or not fits,
         )
         st.button(
             f"{'Save and replay' if edits else 'Replay'} {several(len(drafts), 'record')}",

@@ -22,6 +22,7 @@ from ffe_core.times import DAY
 from pages.findings.chart import figure
 from pages.widgets import actor, many, number, plain, section, service, when
 from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.tables import height_of, show_table
 from pages.widgets.verbs import changing, done
 
@@ -178,8 +179,8 @@ def _ask(finding: int) -> None:
 @dialog("Accept this finding?", asked="finding_question")
 def _accept_dialog(row: FindingRow) -> None:
     st.write("It stays accepted until one of its bars changes.")
-    st.text_input("Why", key="finding_reason", placeholder="A halt, seen on the tape", max_chars=500)
-    st.button("Accept", type="primary", key="finding_accept_yes", on_click=_accept, args=(row.id,))
+    fits = words_fit("Why", "finding_reason", 500, placeholder="A halt, seen on the tape")
+    st.button("Accept", type="primary", key="finding_accept_yes", disabled=not fits, on_click=_accept, args=(row.id,))
 
 
 def _accept(finding: int) -> None:

@@ -22,6 +22,7 @@ from pages.import_files.upload import upload_field
 from pages.server.settings import is_shared
 from pages.widgets import actor, arrived, from_url, go, keep_in_url, notes, one_of, plain, section, service
 from pages.widgets.alerts import say_wrong
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.looking import looking
 from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
@@ -215,8 +216,8 @@ def buttons(plan: ImportPlan | None, missing: str) -> None:
             "Look again", key="import_again", icon=":material/refresh:", on_click=look_again, disabled=plan is None
         )
         with st.popover("Keep as profile", icon=":material/bookmark_add:", key="import_keep"):
-            st.text_input("Name", key="import_profile_name", max_chars=60, placeholder="my-broker")
-            st.button("Keep", key="import_profile_keep", on_click=keep_profile, disabled=bool(missing))
+            fits = words_fit("Name", "import_profile_name", 60, "my-broker", placeholder="my-broker")
+            st.button("Keep", key="import_profile_keep", on_click=keep_profile, disabled=bool(missing) or not fits)
         if missing:
             st.caption(f"Not yet: {plain(missing)}.")
     told()

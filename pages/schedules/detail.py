@@ -14,6 +14,7 @@ from pages.schedules.text import local, series_of, state_of, told
 from pages.schedules.verbs import do, go, told_in_full
 from pages.widgets import travel
 from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, section, service
 from pages.widgets.states import state_badge, state_column
 from pages.widgets.tables import show_table
@@ -201,9 +202,11 @@ def open_run() -> None:
 def pause_dialog(schedule: Schedule) -> None:
     st.text(schedule.name)
     st.write("Nothing of it fires until it is resumed. Every tick meanwhile is on record as paused, with your reason.")
-    st.text_input("Reason", key="sched_reason", max_chars=500, placeholder="Provider maintenance until Friday")
+    fits = words_fit("Reason", "sched_reason", 500, placeholder="Provider maintenance until Friday")
     with st.container(horizontal=True):
-        st.button("Pause it", key="sched_pause_yes", type="primary", on_click=pause, args=(schedule.id,))
+        st.button(
+            "Pause it", key="sched_pause_yes", type="primary", disabled=not fits, on_click=pause, args=(schedule.id,)
+        )
         st.button("Let it run", key="sched_pause_no", on_click=answered)
 
 

@@ -293,6 +293,19 @@ def test_a_watchlist_goes_only_after_saying_what_uses_it(console: ConsoleService
     assert "Removed Majors" in words(at)
 
 
+def test_a_name_that_is_too_long_is_told_at_its_field_and_stays_as_it_was_typed(
+    console: ConsoleService, open_page: Open
+) -> None:
+    at = open_page("backfill", pairs="ETHUSD")
+    at.text_input(key="backfill_save_name").set_value("x" * 61).run()
+    assert "These are 61 characters, and 60 have room; for example" in words(at)
+    assert at.button(key="backfill_save").disabled
+    assert at.text_input(key="backfill_save_name").value == "x" * 61
+    at.text_input(key="backfill_save_name").set_value("x" * 60).run()
+    at.button(key="backfill_save").click().run()
+    assert [watchlist.name for watchlist in console.watchlists.all()] == ["x" * 60]
+
+
 def test_saving_under_a_name_that_is_taken_says_that_it_replaces(console: ConsoleService, open_page: Open) -> None:
     console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
     at = open_page("backfill", pairs="ETHUSD")
