@@ -38,7 +38,7 @@ def candle_file(folder: Path) -> Path:
 
 def cancelled(console: ConsoleService, request: ImportRequest) -> int:
     """The number of an import that was cancelled before it could begin with its series."""
-    with console.run_service.stores.lease(SERIES, "a test"):
+    with console.run_service.stores.lease(SERIES, "a test").acquire():
         plan = planned(request, console.settings)
         run_id = Imports(console.run_service).start(plan, request, "ann", lease_wait=60)
         console.run_service.cancel(run_id, "ann")
