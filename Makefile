@@ -28,7 +28,7 @@ long: test ## Wide random search, proofs with kills and turned clocks, benchmark
 	$(PYTHON) -m tests.reliability
 	$(PYTHON) -m tests.workers.chaos
 	$(PYTHON) -m tests.reliability.mutations
-	for name in import_files ingest_cpu peers oanda_bytes coinbase_bytes loop_stall ingest_memory answer_memory request_rate aged small_commits tick chart_month read chart_views coverage scale many_series checks dead_letter_pages console pages schedules startup instruments; do \
+	for name in import_files ingest_cpu peers oanda_bytes coinbase_bytes loop_stall ingest_memory answer_memory request_rate aged small_commits tick chart_month read chart_views coverage scale many_series checks dead_letter_pages console pages schedules startup instruments workers; do \
 	  $(PYTHON) -m tests.benchmarks.$$name || exit 1; done
 
 check: ## Style and types

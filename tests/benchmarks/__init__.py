@@ -24,6 +24,7 @@ python -m tests.benchmarks.console         a watched run against an unwatched on
 python -m tests.benchmarks.pages           every page cold against a bare one, and warm against release 0.1.0
 python -m tests.benchmarks.startup         a command's start, against importing pyarrow and deltalake
 python -m tests.benchmarks.schedules       pages while hundreds of schedules run, against an idle server
+python -m tests.benchmarks.workers         a cpu-bound import by two workers of a core each, against one
 python -m tests.benchmarks.instruments     a name and a search among twenty thousand listed shares, in milliseconds
 
 Each side of a comparison runs in a fresh process of its own, sides taking turns, and medians are compared. The exit

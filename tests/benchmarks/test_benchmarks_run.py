@@ -27,6 +27,7 @@ from tests.benchmarks import (
     small_commits,
     startup,
     tick,
+    workers,
 )
 from tests.benchmarks.harness import Ratio, Verdict, processor
 
@@ -53,6 +54,7 @@ RATIO = re.compile(r"^ratio \d+\.\d{3}   goal (?:<=|>=) [\d.]+   (met|MISSED)", 
         (startup, 1, 2),
         (instruments, 200, 3),
         (checks, 2, 2),
+        pytest.param(workers, 1, 1, marks=pytest.mark.timeout(900)),
         pytest.param(
             small_commits,
             100,

@@ -107,7 +107,9 @@ def test_the_state_of_a_run_is_that_of_its_series(run: RunRow, series: SeriesRow
 def test_requests_of_any_second_are_counted(gap: float, most: int) -> None:
     seen = [Seen(number, "GET", "", {}, {}, 1e9 + 0.7 + number * gap) for number in range(30)]
     exchange: Any = SimpleNamespace(requests=seen, rate_limited=0)
-    assert market.most_in_a_second(exchange) == most
+    assert market.most_in_a_second(exchange) == (most, most)
+    assert market.most_in_a_second(exchange, [(0.0, 2e9)]) == (most, 0)
+    assert market.most_in_a_second(exchange, [(1e9 - 9, 1e9 - 8)]) == (most, most)
     verdict = Verdict()
     verdict.of_pace([VENUE], {"coinbase": exchange})
     assert bool(verdict.faults) == (most > VENUE.rate)

@@ -102,6 +102,7 @@ def _struck(
 ) -> Verdict:
     blows, pieces, person = planned(kills, luck), batches(venues, kills), Person(place.query)
     struck: Counter[str] = Counter()
+    stalls = market.Stalls()
     began = looked = last = time.monotonic()
     wished = stored = 0
     while blows or person.left or wished < len(pieces):
@@ -128,7 +129,8 @@ def _struck(
             break
     verdict = Verdict([*person.faults, *(f"{name}: two runs were made of one click" for name in sorted(person.twice))])
     _settle(place)
-    _judge(verdict, place, venues, exchanges)
+    stalls.stop()
+    _judge(verdict, place, venues, exchanges, stalls)
     _write_down(parts.folder, place)
     told = ", ".join(f"{kind} {struck[kind]}" for kind in KINDS)
     verdict.lines.append(f"{sum(struck.values())} blows in {time.monotonic() - began:.0f} s: {told}")
@@ -162,11 +164,15 @@ def _settle(place: _Place) -> None:
         time.sleep(_STEP_SECONDS)
 
 
-def _judge(verdict: Verdict, place: _Place, venues: list[Venue], exchanges: dict[str, Exchange]) -> None:
+def _judge(
+    verdict: Verdict, place: _Place, venues: list[Venue], exchanges: dict[str, Exchange], stalls: market.Stalls
+) -> None:
     said = [SeriesRow(*row) for row in place.query(SERIES) or ()]
     verdict.of_runs([RunRow(*row) for row in place.query(RUNS) or ()], said)
     verdict.of_lake(venues, place.lake, place.options, said)
-    verdict.of_pace(venues, exchanges)
+    verdict.of_pace(venues, exchanges, stalls.spans)
+    longest = max((last - first for first, last in stalls.spans), default=0.0)
+    verdict.lines.append(f"the exchanges stood still {len(stalls.spans)} times, for {longest:.2f} s at most")
 
 
 def say(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +30,8 @@ from tests.fake_exchanges.market import parts
 _KEY = "practice-token-or-key"
 _DAY = 86_400
 _CURRENCIES = ("EUR", "GBP", "AUD", "NZD", "CAD", "CHF", "JPY", "SEK", "NOK")
+_TICK, _STALL = 0.01, 0.05
+"""Seconds: how often it is looked whether this process stands still, and for how long it has to."""
 _FIRST = -15
 """Nice value of what the exchanges run in: when a request came is what is measured, not when there was time to look."""
 
@@ -153,15 +155,48 @@ def running(of: list[Venue]) -> Iterator[dict[str, Exchange]]:
     with ExitStack() as stack:
         made = {venue.provider: stack.enter_context(venue.make(Scaled(venue))) for venue in of}
         for thread in threading.enumerate():
-            if thread.name.startswith("fake exchange") and thread.native_id and os.getuid() == 0:
-                os.setpriority(os.PRIO_PROCESS, thread.native_id, _FIRST)
+            if thread.name.startswith("fake exchange") and thread.native_id:
+                _hurry(thread.native_id)
         yield made
 
 
-def most_in_a_second(exchange: Exchange) -> int:
-    """The most requests that came within any second."""
+class Stalls:
+    """When this process stood still, as a busy machine has it do: what came meanwhile was seen together afterwards."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float]] = []
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="fake exchange watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        _hurry(threading.get_native_id())
+        before = time.time()
+        while not self._is_over.wait(_TICK):
+            now = time.time()
+            if now - before > _TICK + _STALL:
+                self.spans.append((before, now))
+            before = now
+
+
+def most_in_a_second(exchange: Exchange, stalls: Sequence[tuple[float, float]] = ()) -> tuple[int, int]:
+    """The most requests that came within any second, and within any in which this process did not stand still."""
     at = np.sort([seen.time for seen in exchange.requests])
-    return int((np.searchsorted(at, at + 1.0, "left") - np.arange(len(at))).max(initial=0))
+    counts = np.searchsorted(at, at + 1.0, "left") - np.arange(len(at))
+    seen = np.ones(len(at), dtype=bool)
+    for first, last in stalls:
+        seen &= (at + 1.0 < first) | (at > last + _STALL)
+    return int(counts.max(initial=0)), int(counts[seen].max(initial=0))
+
+
+def _hurry(thread: int) -> None:
+    if os.getuid() == 0:
+        os.setpriority(os.PRIO_PROCESS, thread, _FIRST)
 
 
 def _factor(number: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,12 +95,15 @@ class Verdict:
             elif states[run.id] & set(run_states.ACTIVE):
                 self.faults.append(f"run {run.id} is {run.state}, its series {sorted(states[run.id])}")
 
-    def of_pace(self, venues: list[Venue], exchanges: Mapping[str, Exchange]) -> None:
-        """No second over the rate and two in a hundred."""
+    def of_pace(
+        self, venues: list[Venue], exchanges: Mapping[str, Exchange], stalls: Sequence[tuple[float, float]] = ()
+    ) -> None:
+        """No second over the rate and two in a hundred, as far as this process did not stand still in it."""
         for venue in venues:
             exchange = exchanges[venue.provider]
-            most, allowed = most_in_a_second(exchange), int(venue.rate * _OVER)
+            (whole, most), allowed = most_in_a_second(exchange, stalls), int(venue.rate * _OVER)
             told = f"{venue.provider}: {len(exchange.requests):,} requests, at most {most} in a second of {allowed}"
+            told += f" ({whole} in one in which the exchange stood still)" if whole > most else ""
             self.lines.append(f"{told}, {exchange.rate_limited} refused by the exchange")
             if most > allowed:
                 self.faults.append(f"{venue.provider}: {most} requests within a second, {allowed} are allowed")
