@@ -282,13 +282,20 @@ def failures(rows: list[RunSeries]) -> None:
     groups: dict[tuple[str, str], list[RunSeries]] = {}
     for row in rows:
         if row.error:
-            groups.setdefault((row.error, next_step_of(row) or ""), []).append(row)
+            groups.setdefault((without_series(row), next_step_of(row) or ""), []).append(row)
     for (error, then), failed in list(groups.items())[:MOST_FAILURES]:
         with st.container(border=True):
             st.write(f":red[:material/error:] **{plain(names_of(failed))}** · {plain(then)}")
             st.code(dated(error), language=None, wrap_lines=True)
     if len(groups) > MOST_FAILURES:
         st.caption(f"And {many(len(groups) - MOST_FAILURES, 'other error')}, in the list.")
+
+
+def without_series(row: RunSeries) -> str:
+    """The error of a series without its name and range, which stand above it: so what is the same reads the same."""
+    said, own = row.error or "", f"{row.asset_pair} {row.timeframe} from {row.provider}, "
+    what, parted, why = said.partition(": ")
+    return why if parted and what.startswith(own) else said
 
 
 def names_of(rows: Sequence[RunSeries]) -> str:

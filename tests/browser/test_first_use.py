@@ -10,7 +10,8 @@
 | a list being edited could not be sent on | `test_the_list_being_edited_opens_in_a_new_tab` |
 | a pasted list was one name | `test_two_hundred_pasted_names_are_as_many_pairs`, test_clicks |
 | Previous and Next left the filtered list | `test_previous_and_next_walk_the_filtered_list` |
-| failed series stood last; equal errors, each in full | `test_failed_series_come_first` |
+| failed series stood last | `test_failed_series_come_first` |
+| equal errors, each in full | `test_equal_errors_of_a_run_are_told_once` |
 | runs did not say their pairs, nor who started them | `test_runs_say_their_pairs_and_who_started_them` |
 | a row was acted on unticked, watermarks one by one | `test_ticked_series_are_brought_up_to_date_together` |
 | series that do not exist were counted | `test_what_does_not_exist_is_not_counted` |
@@ -168,6 +169,26 @@ def test_failed_series_come_first(server: Server, visit: Visit) -> None:
     first = visitor.page.get_by_test_id("stDataFrame").first
     poll(lambda: "NOPEUSD" in cells(first, 0), "the failed series in the first row")
     assert visitor.page.get_by_test_id("stMain").get_by_text("change the request or the credentials").count() == 1
+
+
+def test_equal_errors_of_a_run_are_told_once(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    """A provider that cannot be reached fails all series alike: one error names them, and what to do about it."""
+    folder = tmp_path / "data"
+    asked = "--provider coinbase --pairs BTCUSD,ETHUSD --timeframes 1h --start 2024-01-01 --end 2024-01-05".split()
+    command = [sys.executable, "-m", "ffe_core", "backfill", *asked]
+    env = {
+        **os.environ,
+        "FFE_DATA_DIR": str(folder),
+        "FFE_COINBASE__BASE_URL": "http://127.0.0.1:9",
+        "FFE_RETRY__ATTEMPTS": "1",
+    }
+    assert subprocess.run(command, cwd=driver.ROOT, env=env, capture_output=True, check=False).returncode == 1
+    visitor = visit(serve(folder), "/run?id=1")
+    error = re.compile("^coinbase: the connection to http://127.0.0.1:9 failed")
+    told = visitor.page.get_by_test_id("stCode").filter(has_text=error)
+    told.first.wait_for()
+    assert told.count() == 1
+    visitor.sees("BTCUSD 1h, ETHUSD 1h")
 
 
 def test_runs_say_their_pairs_and_who_started_them(server: Server, visit: Visit) -> None:
