@@ -77,7 +77,7 @@ class MultiAssetBatchIngester:
             report = await self.ingester.run_series(
                 series, opened, start, end, mode=mode, progress=progress, member=member
             )
-        except FFEError as error:
+        except (FFEError, InputError) as error:
             report = SeriesResult(series, start, end, error=error)
         except Exception as error:
             log.exception("%s ended unexpectedly", series)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ffe_core.calendars import MarketCalendar
 from ffe_core.completeness import Completeness, completeness
-from ffe_core.errors import CommitConflict, FFEError, ProviderError
+from ffe_core.errors import CommitConflict, FFEError, InputError, ProviderError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.chunk import Chunk
 from ffe_core.ingestion.committer import Committer
@@ -119,7 +119,7 @@ class SeriesPipeline:
             await self._note_listing(report, mode)
             report.completeness = await self._measure(report)
             await self._remember_empty_responses(report)
-        except FFEError as error:
+        except (FFEError, InputError) as error:
             await self._fail(report, error)
         except Exception as error:
             log.exception("%s ended unexpectedly", self._series)
@@ -278,7 +278,7 @@ class SeriesPipeline:
         """Commit what a cancelled run has fetched; it ends, whether that succeeds or not."""
         try:
             await self._flush(report, span, chunk)
-        except (FFEError, asyncio.CancelledError) as error:
+        except (FFEError, InputError, asyncio.CancelledError) as error:
             log.warning("%s: what was fetched last could not be committed: %s", self._series, error)
 
     def _past(self, report: SeriesResult, pages: Iterable[Page]) -> Iterator[Page]:
@@ -500,7 +500,7 @@ class SeriesPipeline:
             once, twice, answered = self._responses.among(report.completeness.missing)
             await run_to_completion(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
 
-    async def _fail(self, report: SeriesResult, error: FFEError) -> None:
+    async def _fail(self, report: SeriesResult, error: FFEError | InputError) -> None:
         report.error = error
         try:
             report.marks = await run_to_completion(self._stores.lake.marks, self._series)

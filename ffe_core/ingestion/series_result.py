@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from ffe_core import times
 from ffe_core.completeness import Completeness
-from ffe_core.errors import FFEError
+from ffe_core.errors import FFEError, InputError
 from ffe_core.providers.clock import NOTICEABLE
 from ffe_core.providers.http import RequestStats
 from ffe_core.redaction import redact
@@ -55,7 +55,7 @@ class SeriesResult:
     """What the provider cannot reach back to, if any of the range."""
     fills_gaps: bool = False
     """Only missing bars were asked for."""
-    error: FFEError | None = None
+    error: FFEError | InputError | None = None
     clock_skew: float = 0.0
     """Seconds by which this computer's clock is ahead of the provider's."""
     notes: list[str] = field(default_factory=list)

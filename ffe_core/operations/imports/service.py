@@ -16,7 +16,7 @@ from ffe_core.files.profile import Profile, Profiles
 from ffe_core.operations.imports.job import MOST_FILES, ImportJob
 from ffe_core.operations.imports.request import ImportRequest, kept_request
 from ffe_core.operations.imports.uploads import Uploads
-from ffe_core.operations.runs.service import RunService
+from ffe_core.operations.runs.service import RunService, lease_wait_after
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import IMPORT, NewRun
@@ -69,6 +69,8 @@ class Imports:
         series = tuple(plan.files)
         if not lease_wait:
             self._service.check_free(series)
+        elif parent_id is not None:  # what goes on waits for a lost machine, never for a run
+            self._service.check_no_run(series)
         kept = {**_parameters(plan), "request": request.kept(profiles_of(self._service.settings))}
         run = NewRun(IMPORT, plan.target.source, "files", 0, times.now(), series, actor, source, "", parent_id, kept)
         for token in self._uploads.tokens_of(request.files):
@@ -101,7 +103,7 @@ class Imports:
             self._uploads.files(token)
         plan = planned(request, self._service.settings, progress)
         plan.files = {series: files for series, files in plan.files.items() if series in wanted}
-        return self.start(plan, request, actor, source, parent_id=run_id)
+        return self.start(plan, request, actor, source, parent_id=run_id, lease_wait=lease_wait_after(run))
 
     async def _work(self, job: ImportJob, request: ImportRequest, lease_wait: float, run_id: int) -> None:
         try:

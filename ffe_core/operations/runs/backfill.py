@@ -172,8 +172,8 @@ class Backfill:
                 self._set(number, state=run_states.RUNNING, started_at=time.time())
             try:
                 return await self._run(number, member, opened, start)
-            except FFEError as error:
-                failure = error
+            except (FFEError, InputError) as error:
+                failure: FFEError | InputError = error
             except Exception as error:
                 log.exception("%s ended unexpectedly", series)
                 failure = FFEError(redact(f"{type(error).__name__}: {error}"))

@@ -68,6 +68,11 @@ RunJob = Callable[[int], Awaitable[None]]
 """The work of one run, given its number."""
 
 
+def lease_wait_after(run: Run) -> float:
+    """How long (seconds) what goes on with a run waits for leases that machines may still hold which were lost."""
+    return _LOST_SECONDS if run.error_code == WorkersLost.code else 0.0
+
+
 def _engine_of(settings: Settings, ingester: BatchDataIngester) -> Engine:
     """What works off backfills: the workers of a cluster if one is named, else this process."""
     if not settings.ray_address:
@@ -142,7 +147,7 @@ class RunService:
         )
         with self._starting:
             if not lease_wait or parent_id is not None:  # what goes on waits for a lost machine, never for a run
-                self._check_no_run(request.series)
+                self.check_no_run(request.series)
             if not lease_wait:
                 check_all_free(self.locks, request.series)
             return self.submit(run, self.by_engine(request, lease_wait, priority))
@@ -227,10 +232,11 @@ class RunService:
 
     def check_free(self, series: Sequence[Series]) -> None:
         """SeriesHeld, naming the run or process, if one of the series is being worked on."""
-        self._check_no_run(series)
+        self.check_no_run(series)
         check_all_free(self.locks, series)
 
-    def _check_no_run(self, series: Sequence[Series]) -> None:
+    def check_no_run(self, series: Sequence[Series]) -> None:
+        """SeriesHeld, naming the run, if one works on one of the series."""
         for item, run_id in self.working_on(series).items():
             holder = f"run {run_id}"
             raise SeriesHeld(f"{item} is being worked on by {holder}; wait for it to end or cancel it", holder)
@@ -484,8 +490,7 @@ class RunService:
         if run.kind != "backfill":
             raise InputError(f"{run_id} is a {run.kind}; start it again from where it came from", field="run")
         request = BackfillRequest(run.provider, series, run.start, run.end, plan.check_mode(run.mode))
-        wait = _LOST_SECONDS if run.error_code == WorkersLost.code else 0.0
-        return self.start(request, actor, source, parent_id=run_id, lease_wait=wait)
+        return self.start(request, actor, source, parent_id=run_id, lease_wait=lease_wait_after(run))
 
     def _existing(self, run_id: int) -> Run:
         run = self.runs.get(run_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, WorkersLost
 from ffe_core.files.plan import Target
 from ffe_core.files.profile import Profiles
 from ffe_core.operations.console import ConsoleService
@@ -64,6 +64,17 @@ def test_a_cancelled_import_is_continued_with_the_answers_it_had(console: Consol
     assert (run.parent_id, run.actor) == (first, "bob")
     with pytest.raises(InputError, match=f"run {again} went on with what was left of {first}"):
         Imports(console.run_service).resume(first, "bob")
+
+
+def test_what_lost_its_workers_waits_for_leases_that_they_may_still_hold(
+    console: ConsoleService, tmp_path: Path
+) -> None:
+    first = cancelled(console, ImportRequest((str(candle_file(tmp_path)),), TARGET, answers=ANSWERS))
+    console.runs.update(first, error_code=WorkersLost.code)
+    lease = console.run_service.stores.lease(SERIES, "a lost worker").acquire()
+    again = Imports(console.run_service).resume(first, "bob")
+    lease.release()
+    assert state(console, again) == ("complete", 24)
 
 
 def test_it_is_read_by_the_profile_that_it_had_though_another_has_its_name_now(

@@ -803,3 +803,16 @@ def test_runs_are_found_by_state_provider_pair_and_time(tmp_path: Path) -> None:
 def test_a_failure_without_a_special_step_sends_to_the_log() -> None:
     report = SeriesResult(Series("BTCUSD", "1h", "coinbase"), 0, 1, error=StorageError("disk full"))
     assert next_step(report) == "see_log"
+
+
+def test_a_rule_that_cannot_be_fails_the_series_in_words_and_not_as_unforeseen(
+    tmp_path: Path, market: Market, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path) as service:
+        (service.settings.data_dir / "rules.toml").write_text("[rules.wrong\n")
+        run_id = service.start(asked(), "ann")
+        service.wait(run_id, WAIT)
+        [row] = service.runs.series(run_id)
+    assert (row.state, row.error_code) == ("failed", "bad_input")
+    assert "rules.toml" in str(row.error)
+    assert not [record for record in caplog.records if record.exc_info]

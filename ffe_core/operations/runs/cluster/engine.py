@@ -124,7 +124,7 @@ class RayEngine:
             await self._ended()
             shutil.rmtree(node, ignore_errors=True)  # a driver that Ray ended could not
             for queue in self._watched.values():
-                queue.put_nowait(WorkersLost(f"{why}, then continue the run: what is stored stays"))
+                queue.put_nowait(WorkersLost(f"{why}, then continue the run or start it again: what is stored stays"))
 
     def _pass_on(self, key: str, told: News | FFEError | None) -> None:
         if key in self._watched:

@@ -212,7 +212,8 @@ class Portions:
                 del self._runs[key]
                 run.end(
                     WorkersLost(
-                        f"no worker has joined the cluster at {self._address}; start one, then continue the run"
+                        f"no worker has joined the cluster at {self._address}; start one, then continue the run or"
+                        " start it again"
                     )
                 )
 
