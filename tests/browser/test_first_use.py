@@ -9,6 +9,7 @@
 | forms, the last series and filters were lost by a look elsewhere | `test_what_was_chosen_is_there_again` |
 | a list being edited could not be sent on | `test_the_list_being_edited_opens_in_a_new_tab` |
 | a pasted list was one name | `test_two_hundred_pasted_names_are_as_many_pairs`, test_clicks |
+| unknown names, each in full | `test_unknown_names_of_a_list_are_summed_up_with_the_nearest` |
 | Previous and Next left the filtered list | `test_previous_and_next_walk_the_filtered_list` |
 | failed series stood last | `test_failed_series_come_first` |
 | equal errors, each in full | `test_equal_errors_of_a_run_are_told_once` |
@@ -45,6 +46,7 @@ from playwright.sync_api import Locator
 from tests.browser import driver
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Server, Visitor, poll, settled
+from tests.fake_exchanges import CoinbaseExchange, Market, generated
 
 ROW = 31
 """Pixels of a row of a table."""
@@ -152,6 +154,23 @@ def test_two_hundred_pasted_names_are_as_many_pairs(server: Server, visit: Visit
     visitor.page.keyboard.press("Enter")
     settled(visitor.page)
     visitor.sees("in 200 series")
+
+
+def test_unknown_names_of_a_list_are_summed_up_with_the_nearest(serve: Serve, visit: Visit) -> None:
+    symbols = ("BTC-USD", "ETH-USD", "SOL-USD", "LTC-USD")
+    market = Market({(symbol, 86_400): dict(generated(1_704_067_200, 1_704_931_200, 86_400)) for symbol in symbols})
+    with CoinbaseExchange(market, rate=None) as exchange:
+        server = serve(env={"FFE_COINBASE__BASE_URL": exchange.url, "FFE_COINBASE__REQUESTS_PER_SECOND": "1000"})
+        visitor = visit(server, "/backfill?provider=coinbase&timeframes=1d")
+        visitor.page.get_by_role("combobox", name="Pairs").click()
+        visitor.page.keyboard.insert_text("BTC-USD, BTC-UDS; ETH-UDS SOL-UDS LTC-UDS QQQQ-ZZZZ")
+        visitor.page.keyboard.press("Enter")
+        settled(visitor.page)
+        visitor.sees("5 of 6 names cannot be asked for at coinbase")
+        visitor.click(visitor.page.get_by_text("Take the nearest of 4 names", exact=True))
+        poll(lambda: "names cannot be asked for" not in visitor.text(), "one name to be left")
+        for name in ("QQQQ-ZZZZ", *symbols):
+            visitor.sees(name)
 
 
 def test_previous_and_next_walk_the_filtered_list(server: Server, visit: Visit) -> None:
