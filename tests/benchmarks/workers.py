@@ -99,7 +99,7 @@ def _imported(service: RunService, files: Path) -> Numbers:
     took = time.monotonic() - began
     rows = service.runs.series(number)
     if {row.state for row in rows} != {COMPLETE}:
-        raise SystemExit(f"the import ended as {sorted({row.state for row in rows})}")
+        raise SystemExit(f"the import ended as {sorted({f'{row.state} {row.error or str()}' for row in rows})}")
     most = max(sum(row.machine == name for row in rows) for name in NAMES)
     return {"seconds": took, "rows": sum(row.records for row in rows), "share": most / len(rows)}
 

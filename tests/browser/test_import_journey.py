@@ -156,6 +156,6 @@ def test_an_import_that_was_cut_off_is_continued_from_its_run_page(serve: Serve,
     back.sees("again from run 1")
     back.sees(f"received {MANY:,} = stored ", 120)
     back.page.goto(f"{server.base}/coverage?provider=files:mine&timeframe=1m")
-    back.sees("BTCUSD")
+    back.page.get_by_text("BTCUSD").first.wait_for()
     lake = DeltaLakeManager(Settings.load({"data_dir": str(server.data_dir)}).lake_uri)
     assert lake.current(Series("BTCUSD", "1m", "files:mine"), 0, 2**40, ["close"]).num_rows == MANY

@@ -350,13 +350,14 @@ def test_a_dry_run_says_what_would_be_copied_and_writes_nothing(old: Path, new: 
 @pytest.mark.usefixtures("untouched")
 def test_killed_at_random_moments_it_goes_on_and_doubles_nothing(old: Path, new: dict[str, str]) -> None:
     chance, kills, refused = random.Random(20), 0, 0
-    for _ in range(8):
+    for place in range(40):  # later each time, until it comes to its end
         process = subprocess.Popen(
             _words(old), env=environment(new), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         try:
-            _, said = process.communicate(timeout=chance.uniform(0.9, 3.2))
+            _, said = process.communicate(timeout=chance.uniform(0.9, 1.1) * (0.4 + 0.1 * place))
             assert process.returncode == 0, said
+            break
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

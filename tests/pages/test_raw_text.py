@@ -50,7 +50,7 @@ FIXED = {
     *("card.name", "card.hint", "words_of(view.adjustment)"),
     *("NAMES[name]", "gave", "period", "health", "sentence", "SINCE[st.session_state.restated_since].lower()"),
     # Numbers, and names from lists of ours.
-    *("run", "run.id", "running[0].id", "run.parent_id", "record.number", "record.revision", "number_"),
+    *("run", "run.id", "later", "running[0].id", "run.parent_id", "record.number", "record.revision", "number_"),
     *("started", "run_id", "done", "total", "planned", "open_", "run.series_total", "count", "size"),
     *("series.timeframe", "one.series.timeframe", "worst.series.timeframe", "view.size.name", "name"),
 }

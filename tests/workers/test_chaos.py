@@ -103,13 +103,13 @@ def test_the_state_of_a_run_is_that_of_its_series(run: RunRow, series: SeriesRow
     assert bool(verdict.faults) == bool(told)
 
 
-@pytest.mark.parametrize(("gap", "most"), [(0.1001, 10), (0.0999, 11)])
-def test_requests_of_any_second_are_counted(gap: float, most: int) -> None:
+@pytest.mark.parametrize(("gap", "whole", "most"), [(0.1001, 10, 9), (0.0999, 11, 9), (0.08, 13, 11), (0.0501, 20, 17)])
+def test_requests_of_any_second_are_counted(gap: float, whole: int, most: int) -> None:
     seen = [Seen(number, "GET", "", {}, {}, 1e9 + 0.7 + number * gap) for number in range(30)]
     exchange: Any = SimpleNamespace(requests=seen, rate_limited=0)
-    assert market.most_in_a_second(exchange) == (most, most)
-    assert market.most_in_a_second(exchange, [(0.0, 2e9)]) == (most, 0)
-    assert market.most_in_a_second(exchange, [(1e9 - 9, 1e9 - 8)]) == (most, most)
+    assert market.most_in_a_second(exchange) == (whole, most)
+    assert market.most_in_a_second(exchange, [(0.0, 2e9)]) == (whole, 0)
+    assert market.most_in_a_second(exchange, [(1e9 - 9, 1e9 - 8)]) == (whole, most)
     verdict = Verdict()
     verdict.of_pace([VENUE], {"coinbase": exchange})
     assert bool(verdict.faults) == (most > VENUE.rate)

@@ -31,6 +31,7 @@ from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
 from ffe_core.storage.lake.comparison import Committed, latest
 from ffe_core.storage.lake.file_ranges import FileRanges
 from ffe_core.storage.lake.snapshot import SOURCE_PROPERTY, Snapshot, Snapshots, epochs, file_sources
+from ffe_core.storage.lake.table_properties import set_properties
 from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
 from ffe_core.storage.objects import objects_of
 from ffe_core.storage.probe import require_conditional_puts
@@ -185,7 +186,8 @@ class DeltaLakeManager:
     def ensure_table(self, timeframe: str) -> DeltaTable:
         """The Bronze table of a timeframe, made empty and fully typed if there is none.
 
-        Writing rows to a missing table by path would let two writers both create it, and double the rows.
+        Writing rows to a missing table by path would let two writers both create it, and double the rows. Nor is a
+        refused creation tried again: it would come after the other's, and put back all properties (deltalake 1.6.6).
         """
         self.require_fit()
         name = table_name(timeframe)
@@ -200,6 +202,7 @@ class DeltaLakeManager:
                 partition_by=list(PARTITION_COLUMNS),
                 configuration=PROPERTIES,
                 storage_options=self.storage_options,
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
         except (DeltaError, OSError, ValueError) as error:
             created = self.open(name)  # another process may just have made it
@@ -251,15 +254,8 @@ class DeltaLakeManager:
         Statistics of data files tell the first and the last provider only, so that no look at the log would find those
         between. StorageError if the table cannot be written.
         """
-        table = self.ensure_table(series.timeframe)
-        if series.provider in file_sources(table):
-            return
-        with faults.in_words(f"table {series.table} in {self.storage_path} cannot be written", table.table_uri):
-            table.alter.set_table_properties(
-                {f"{SOURCE_PROPERTY}{series.provider}": "true"},
-                raise_if_not_exists=False,
-                post_commithook_properties=APPEND_HOOKS,
-            )
+        with faults.in_words(f"table {series.table} in {self.storage_path} cannot be written", self.storage_path):
+            set_properties(lambda: self.ensure_table(series.timeframe), {f"{SOURCE_PROPERTY}{series.provider}": "true"})
 
     def log_changed(self) -> int | None:
         """When the log of any Bronze table changed last, in nanoseconds since 1970; None if there is none.

@@ -32,6 +32,8 @@ _DAY = 86_400
 _CURRENCIES = ("EUR", "GBP", "AUD", "NZD", "CAD", "CHF", "JPY", "SEK", "NOK")
 _TICK, _STALL = 0.01, 0.05
 """Seconds: how often it is looked whether this process stands still, and for how long it has to."""
+_ON_THE_WAY = 0.15
+"""Seconds by which one request may take longer than another from its slot to here, where the machine is busy."""
 _FIRST = -15
 """Nice value of what the exchanges run in: when a request came is what is measured, not when there was time to look."""
 
@@ -185,13 +187,14 @@ class Stalls:
 
 
 def most_in_a_second(exchange: Exchange, stalls: Sequence[tuple[float, float]] = ()) -> tuple[int, int]:
-    """The most requests that came within any second, and within any in which this process did not stand still."""
+    """The most requests that came within any second; and that were sent within one, as far as what came can tell: a
+    request may have been on its way for `_ON_THE_WAY` seconds longer than another, and this process may stand still."""
     at = np.sort([seen.time for seen in exchange.requests])
-    counts = np.searchsorted(at, at + 1.0, "left") - np.arange(len(at))
+    whole, counts = (np.searchsorted(at, at + one, "left") - np.arange(len(at)) for one in (1.0, 1.0 - _ON_THE_WAY))
     seen = np.ones(len(at), dtype=bool)
     for first, last in stalls:
         seen &= (at + 1.0 < first) | (at > last + _STALL)
-    return int(counts.max(initial=0)), int(counts[seen].max(initial=0))
+    return int(whole.max(initial=0)), int(counts[seen].max(initial=0))
 
 
 def _hurry(thread: int) -> None:

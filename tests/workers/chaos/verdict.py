@@ -98,15 +98,17 @@ class Verdict:
     def of_pace(
         self, venues: list[Venue], exchanges: Mapping[str, Exchange], stalls: Sequence[tuple[float, float]] = ()
     ) -> None:
-        """No second over the rate and two in a hundred, as far as this process did not stand still in it."""
+        """No second over the rate and two in a hundred, as far as what came can tell what was sent."""
         for venue in venues:
             exchange = exchanges[venue.provider]
             (whole, most), allowed = most_in_a_second(exchange, stalls), int(venue.rate * _OVER)
-            told = f"{venue.provider}: {len(exchange.requests):,} requests, at most {most} in a second of {allowed}"
-            told += f" ({whole} in one in which the exchange stood still)" if whole > most else ""
+            told = (
+                f"{venue.provider}: {len(exchange.requests):,} requests, at most {most} sent in a second of {allowed}"
+            )
+            told += f" ({whole} came within one)" if whole > most else ""
             self.lines.append(f"{told}, {exchange.rate_limited} refused by the exchange")
             if most > allowed:
-                self.faults.append(f"{venue.provider}: {most} requests within a second, {allowed} are allowed")
+                self.faults.append(f"{venue.provider}: {most} requests sent within a second, {allowed} are allowed")
 
 
 def _stored(address: str, options: Mapping[str, Any]) -> dict[str, pa.Table]:

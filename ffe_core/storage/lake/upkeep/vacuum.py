@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.snapshot import Snapshot
-from ffe_core.storage.lake.writing import APPEND_HOOKS
+from ffe_core.storage.lake.table_properties import set_properties
 from ffe_core.upkeep_settings import checked_file_hours
 
 _FILES = "delta.deletedFileRetentionDuration"
@@ -38,11 +38,7 @@ def set_retention(uri: str, options: dict[str, str] | None, file_hours: int, log
     """
     wanted = {_FILES: f"interval {file_hours} hours", _LOG: f"interval {log_hours} hours"}
     with faults.in_words(f"the retention of {uri} cannot be set", uri):
-        table = opened(uri, options)
-        if all(table.metadata().configuration.get(key) == text for key, text in wanted.items()):
-            return False
-        table.alter.set_table_properties(wanted, post_commithook_properties=APPEND_HOOKS)
-        return True
+        return set_properties(lambda: opened(uri, options), wanted)
 
 
 def unused(uri: str, options: dict[str, str] | None, file_hours: int) -> Unused:
