@@ -28,7 +28,9 @@ _BEGIN_WRITE = (
 )
 _BEGIN_BRIEF = (  # one that was stopped between its statement and its end is gone before others give up
     "SET LOCAL idle_in_transaction_session_timeout = '2s'; SET LOCAL lock_timeout = '4s';"
-    " SET LOCAL statement_timeout = '5s'"
+    " SET LOCAL statement_timeout = '5s';"
+    # A lease or a slot that was handed out and forgotten in a crash of the server would be handed out twice.
+    " SET LOCAL synchronous_commit = on"
 )
 _CONNECT = {
     "connect_timeout": 5,

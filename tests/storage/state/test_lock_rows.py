@@ -110,6 +110,20 @@ def test_all_of_a_process_are_renewed_in_one_statement(database: Database) -> No
     assert 2 <= len(renewals) <= 1.5 * HELD / 0.4 + 1
 
 
+def test_what_is_handed_out_outlasts_a_crash_of_a_server_that_waits_for_no_disk(url: str) -> None:
+    before = Database(url)
+    with before.write() as connection:
+        name = connection.scalar(sa.text("SELECT current_database()"))
+        connection.execute(sa.text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
+    before.close()
+    database = Database(url)
+    with database.read() as connection:
+        assert connection.scalar(sa.text("SHOW synchronous_commit")) == "off"
+    with locks_in(database).asking() as connection:
+        assert connection.scalar(sa.text("SHOW synchronous_commit")) == "on"
+    database.close()
+
+
 def test_the_clock_of_a_worker_counts_for_nothing(
     database: Database, other: RowLocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
