@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ffe_core.cli import interruption, output
@@ -42,11 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     environment = ray_environment()
     if arguments.head:
         words = ["--head", "--port", str(arguments.port), "--include-dashboard", "false"]
-    else:
-        words = [*_joining(arguments.address or settings.ray_address), *_folder(arguments)]
-        _check_state(settings)
-    command = [*_start(arguments), *words, *arguments.ray]
-    return _ended(command, environment)
+        return _ended([*_start(arguments), *words, *arguments.ray], environment)
+    words = _joining(arguments.address or settings.ray_address)
+    _check_state(settings)
+    with _folder_of_its_own(arguments.ray) as where:
+        return _ended([*_start(arguments), *words, *where, *arguments.ray], environment)
 
 
 def _ended(command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -84,13 +86,20 @@ def _start(arguments: argparse.Namespace) -> list[str]:
     return start_command("--node-name", arguments.name or socket.gethostname(), *where)
 
 
-def _folder(arguments: argparse.Namespace) -> list[str]:
-    """A folder of this worker's own: to two that start at once in one, Ray gives the same socket, and one fails."""
-    from ffe_core.operations.runs.cluster.node import folder_of
+@contextmanager
+def _folder_of_its_own(given: Sequence[str]) -> Iterator[list[str]]:
+    """The option of a folder for one worker, unless one is `given`: to two that start at once in one, Ray gives the
+    same socket, and one fails."""
+    from ffe_core.operations.runs.cluster.node import new_folder
 
-    if any(word.split("=")[0] == "--temp-dir" for word in arguments.ray):
-        return []
-    return ["--temp-dir", str(folder_of(arguments.name or socket.gethostname()))]
+    if any(word.split("=")[0] == "--temp-dir" for word in given):
+        yield []
+        return
+    folder = new_folder()
+    try:
+        yield ["--temp-dir", str(folder)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_state(settings: Any) -> None:

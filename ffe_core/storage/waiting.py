@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TypeVar
 
-from ffe_core.errors import StoreUnreachable
+from ffe_core.errors import StorageError, StoreUnreachable
 
 log = logging.getLogger(__name__)
 waits_on: ContextVar[Callable[[float], bool]] = ContextVar("waits_on", default=lambda waited: False)
@@ -28,18 +28,23 @@ def copied(work: Callable[..., Answer]) -> Callable[..., Answer]:
     return done
 
 
-def patiently(ask: Callable[[], Answer]) -> Answer:
-    """The answer of an object store; one that is gone is waited for as long as whoever asks wants to.
+def _is_unreachable(error: StorageError) -> bool:
+    return isinstance(error, StoreUnreachable)
 
-    `ask` must come to the same however often it is done. StoreUnreachable when the patience is over.
+
+def patiently(ask: Callable[[], Answer], passes: Callable[[StorageError], bool] = _is_unreachable) -> Answer:
+    """The answer of an object store or a server; one that is gone is waited for as long as whoever asks wants to.
+
+    `ask` must come to the same however often it is done; `passes` tells an error that ends by itself. That error when
+    the patience is over.
     """
     began = time.monotonic()
     is_told = False
     while True:
         try:
             return ask()
-        except StoreUnreachable as error:
-            if not waits_on.get()(time.monotonic() - began):
+        except StorageError as error:
+            if not passes(error) or not waits_on.get()(time.monotonic() - began):
                 raise
             if not is_told:
                 log.warning("%s. It is waited for", error)

@@ -45,7 +45,7 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.leases import check_all_free
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.database import Database, fenced, fenced_by
-from ffe_core.storage.state.faults import LOCKED, UNREACHABLE
+from ffe_core.storage.state.faults import passes
 from ffe_core.storage.state.runs import NewRun, Run, RunStore
 from ffe_core.storage.waiting import waits_on
 from ffe_core.threads import Worker
@@ -441,8 +441,7 @@ class RunService:
         return not self._closing and waited < max(self.settings.lease_wait_seconds, _PATIENCE_SECONDS)
 
     def _patience(self, error: StorageError) -> float:
-        passes = error.code in (LOCKED, UNREACHABLE)
-        return max(self.settings.lease_wait_seconds, _PATIENCE_SECONDS) if passes else _PATIENCE_SECONDS
+        return max(self.settings.lease_wait_seconds, _PATIENCE_SECONDS) if passes(error) else _PATIENCE_SECONDS
 
     def _finish(self, run_id: int, work: asyncio.Task[None]) -> None:
         """Write down how the work of a run ended."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ffe_core.database_address import database_address
-from ffe_core.errors import DatabaseError
+from ffe_core.errors import DatabaseError, StorageError
 from ffe_core.redaction import redact
 from ffe_core.storage import sqlite_faults
 from ffe_core.storage.sqlite_faults import Fault
@@ -21,6 +21,12 @@ OTHER_PLACE, UNFINISHED = f"{CODE}other_place", f"{CODE}unfinished"
 """What `DatabaseError.code` may be besides CODE and a `Fault`."""
 LOCKED, UNREACHABLE = CODE + Fault.LOCKED, CODE + Fault.UNREACHABLE
 """The troubles that pass: another program lets go, a server is there again."""
+
+
+def passes(error: StorageError) -> bool:
+    """Whether a trouble is one that passes."""
+    return error.code in (LOCKED, UNREACHABLE)
+
 
 ANEW = (
     "stop every console and command, move it away with the files of its name that end in -wal and -shm, and put a"

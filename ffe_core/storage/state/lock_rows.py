@@ -16,7 +16,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +30,8 @@ from ffe_core.errors import DatabaseError, LeaseLost
 from ffe_core.storage.locks import ALIVE, LEAD, LEASE, Fence
 from ffe_core.storage.state import postgresql
 from ffe_core.storage.state.database import Database, fenced_by, metadata
-from ffe_core.storage.state.faults import LOCKED, UNREACHABLE, in_words, place_of
-from ffe_core.storage.waiting import AGAIN_SECONDS, Answer, waits_on
+from ffe_core.storage.state.faults import in_words, passes, place_of
+from ffe_core.storage.waiting import patiently, waits_on
 from ffe_core.threads import Worker
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class RowLocks:
             with self.asking() as connection:
                 return connection.execute(_HELD, {"names": keys}).all()
 
-        rows = self._patiently(ask)
+        rows = patiently(ask, passes)
         return {row.name.removeprefix(f"{kind}:"): _in_words(kind, row.note) for row in rows}
 
     def check(self, name: str, *, waits: bool = False) -> None:
@@ -196,7 +196,7 @@ class RowLocks:
                     connection.execute(_TIDY, {"names": f"{ALIVE}:%", "seconds": _LEFT_SECONDS})
             return None if token is None else _Held(int(token), began + HELD_SECONDS - _MARGIN_SECONDS)
 
-        taken = self._patiently(ask)
+        taken = patiently(ask, passes)
         if taken is None:
             return False
         with self._lock:
@@ -227,17 +227,6 @@ class RowLocks:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise in_words(place_of(self._engine.url), error) from error
-
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """An answer of the server; one that is gone is waited for as long as whoever asks wants to. DatabaseError."""
-        began = time.monotonic()
-        while True:
-            try:
-                return ask()
-            except DatabaseError as error:
-                if error.code not in (LOCKED, UNREACHABLE) or not waits_on.get()(time.monotonic() - began):
-                    raise
-            time.sleep(AGAIN_SECONDS)
 
     # -- the thread
 

@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from ffe_core.errors import DatabaseError, QuotaError
 from ffe_core.providers.rate import MakePacer
 from ffe_core.storage.state.database import Database, metadata
-from ffe_core.storage.state.faults import LOCKED, UNREACHABLE
+from ffe_core.storage.state.faults import passes
 from ffe_core.storage.state.lock_rows import RowLocks, locks_in
 from ffe_core.storage.waiting import waits_on
 from ffe_core.times import DAY
@@ -151,7 +151,7 @@ class RowPace:
                 await asyncio.get_running_loop().run_in_executor(self._asking, call, work)
                 return
             except DatabaseError as error:
-                if error.code not in (LOCKED, UNREACHABLE) or not waits_on.get()(time.monotonic() - began):
+                if not passes(error) or not waits_on.get()(time.monotonic() - began):
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from hashlib import blake2b
 from pathlib import Path
 
 STORE_BYTES = 80 * 2**20
@@ -33,11 +32,6 @@ def start_command(*words: str) -> list[str]:
     """The command line of a node, with `--block`: it ends with its signals, and so does all that it started."""
     fixed = ["--block", "--disable-usage-stats", "--num-cpus", "0", "--object-store-memory", str(STORE_BYTES)]
     return [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", *fixed, *words]
-
-
-def folder_of(worker: str) -> Path:
-    """The folder of a worker by its name, for Ray's sockets and logs: the same each time, so they do not pile up."""
-    return Path("/tmp") / f"ffe-ray-{blake2b(worker.encode(), digest_size=6).hexdigest()}"
 
 
 def ran_out_of_time(seconds: float) -> bool:

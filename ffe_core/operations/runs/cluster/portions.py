@@ -117,7 +117,8 @@ class Portions:
         """Have an actor on a machine, if it can work."""
         worker = Worker(node, name, _actor_on(node))
         try:
-            why = await asyncio.wait_for(_answered(worker.actor.open.remote()), _OPEN_SECONDS)
+            async with asyncio.timeout(_OPEN_SECONDS):
+                why = await worker.actor.open.remote()
         except TimeoutError:
             why = f"its actor did not begin within {_OPEN_SECONDS:.0f} s"
         except Exception as error:  # it ended at once, or the machine did
@@ -220,10 +221,6 @@ class Portions:
     def _say_all(self, text: str, level: str) -> None:
         for run in self._runs.values():
             run.say(text, level)
-
-
-async def _answered(reference: Any) -> Any:
-    return await reference
 
 
 def _actor_on(node: str) -> Any:
