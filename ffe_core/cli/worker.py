@@ -44,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     environment = ray_environment()
     if arguments.head:
         words = ["--head", "--port", str(arguments.port), "--include-dashboard", "false"]
-        return _ended([*_start(arguments), *words, *arguments.ray], environment)
-    words = _joining(arguments.address or settings.ray_address)
-    _check_state(settings)
+    else:
+        words = _joining(arguments.address or settings.ray_address)
+        _check_state(settings)
     with _folder_of_its_own(arguments.ray) as where:
         return _ended([*_start(arguments), *words, *where, *arguments.ray], environment)
 
@@ -88,8 +88,11 @@ def _start(arguments: argparse.Namespace) -> list[str]:
 
 @contextmanager
 def _folder_of_its_own(given: Sequence[str]) -> Iterator[list[str]]:
-    """The option of a folder for one worker, unless one is `given`: to two that start at once in one, Ray gives the
-    same socket, and one fails."""
+    """The option of a folder for one node, unless one is `given`.
+
+    To two workers that start at once in one, Ray gives the same socket, and one fails. A head that finds the folder of
+    one that was killed refuses to start while a node of that one is still ending on the same machine.
+    """
     from ffe_core.operations.runs.cluster.node import new_folder
 
     if any(word.split("=")[0] == "--temp-dir" for word in given):

@@ -39,6 +39,7 @@ class Cluster:
         self.token = secrets.token_hex(16)
         self._settings = settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._heads = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,8 +48,14 @@ class Cluster:
         return {**plain, **self._settings, "RAY_AUTH_TOKEN": self.token, "PYTHONPATH": str(ROOT)}
 
     def start_head(self) -> None:
-        """Start the head, and wait until it listens."""
-        self._start("head", "--head", "--port", str(self.port), "--", "--temp-dir", str(self.folder / "head"))
+        """Start the head, and wait until it listens.
+
+        In a folder of its own, as `ffe worker` has it: Ray refuses the folder of one that was killed while any node of
+        its is still ending here, such as a console's.
+        """
+        self._heads += 1
+        folder = str(self.folder / f"head{self._heads}")
+        self._start("head", "--head", "--port", str(self.port), "--", "--temp-dir", folder)
         until = time.monotonic() + _WAIT
         while not _listens(self.address):
             assert self._processes["head"].poll() is None, self.said("head")

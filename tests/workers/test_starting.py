@@ -144,6 +144,10 @@ def test_the_head_shows_no_dashboard_and_reports_to_nobody(became: list[Any], mo
         assert given in words
     assert "ffe_worker" not in words
     assert environment["RAY_AUTH_MODE"] == "token"
+    run("--head")
+    folders = [folder_in(became[-2]), folder_in(command)]
+    assert len(set(folders)) == 2
+    assert not any(map(os.path.lexists, folders))  # gone with the head
 
 
 def folder_in(command: list[str]) -> str:
