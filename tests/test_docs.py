@@ -17,7 +17,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.storage.sqlite_faults import Fault
 from ffe_core.storage.state.acknowledged_gaps import REASONS as GAP_REASONS
 from ffe_core.storage.state.faults import CODE as DATABASE
-from ffe_core.storage.state.faults import NEWER, NO_BACKUP, OTHER_PLACE, UNFINISHED, UPGRADE_FAILED
+from ffe_core.storage.state.faults import ENCODING, NEWER, NO_BACKUP, OTHER_PLACE, UNFINISHED, UPGRADE_FAILED
 from ffe_core.storage.state.runs import PROCESS_ENDED, STATES
 from ffe_core.validation import REASONS
 from tests.benchmarks import __doc__ as BENCHMARKS
@@ -61,7 +61,8 @@ def test_every_kind_of_error_has_its_code_what_happened_and_what_to_do(kind: Any
 
 
 @pytest.mark.parametrize(
-    "code", [*(DATABASE + fault for fault in Fault), NEWER, NO_BACKUP, OTHER_PLACE, UNFINISHED, UPGRADE_FAILED]
+    "code",
+    [*(DATABASE + fault for fault in Fault), ENCODING, NEWER, NO_BACKUP, OTHER_PLACE, UNFINISHED, UPGRADE_FAILED],
 )
 def test_every_code_of_the_database_says_what_to_do(code: str) -> None:
     assert len(row_of(code)) == 2

@@ -70,6 +70,9 @@ class Database:
         self._reading = self._engine if self.is_file else self._engine.execution_options(isolation_level=_AT_ONCE)
         try:
             with self._guarded(), _alone(self._engine):
+                if not self.is_file:
+                    with self._engine.connect() as connection:
+                        postgresql.check_encoding(connection)
                 self.is_new = upgrade(self._engine.url)
                 self._engine.connect().close()  # its first switch to WAL
         except BaseException:

@@ -17,7 +17,7 @@ BUSY_SECONDS = 15
 """How long another program's lock is waited for."""
 CODE = "database_"
 NEWER, NO_BACKUP, UPGRADE_FAILED = f"{CODE}newer", f"{CODE}no_backup", f"{CODE}upgrade_failed"
-OTHER_PLACE, UNFINISHED = f"{CODE}other_place", f"{CODE}unfinished"
+OTHER_PLACE, UNFINISHED, ENCODING = f"{CODE}other_place", f"{CODE}unfinished", f"{CODE}encoding"
 """What `DatabaseError.code` may be besides CODE and a `Fault`."""
 LOCKED, UNREACHABLE = CODE + Fault.LOCKED, CODE + Fault.UNREACHABLE
 """The troubles that pass: another program lets go, a server is there again."""
@@ -131,6 +131,15 @@ def not_of_a_release(url: sa.URL, why: str) -> DatabaseError:
     return DatabaseError(
         f"the database {place_of(url)} is not one that any release of this program wrote: {why}; {_next_step(url)}",
         CODE + Fault.OTHER_TABLES,
+    )
+
+
+def of_another_encoding(url: sa.URL, found: str) -> DatabaseError:
+    """For a database of a server that cannot keep every text."""
+    return DatabaseError(
+        f"the database {place_of(url)} is of the encoding {found}, which does not keep every text; make one with"
+        " CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name it in FFE_DATABASE_URL",
+        ENCODING,
     )
 
 

@@ -36,6 +36,7 @@ _CONNECT = {
     "connect_timeout": 5,
     "prepare_threshold": None,
     "application_name": "ffe",
+    "client_encoding": "utf8",  # else the server's, and psycopg gives bytes where that is SQL_ASCII
     # A server that went without a word is noticed in half a minute instead of two hours.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -68,6 +69,13 @@ def connect(url: sa.URL, *, user_timeout: int = 20_000, **options: Any) -> sa.En
     sa.event.listen(engine, "connect", _with_plain_numbers)
     sa.event.listen(engine, "before_cursor_execute", _without_nul, retval=True)
     return engine
+
+
+def check_encoding(connection: sa.Connection) -> None:
+    """DatabaseError if the database cannot keep every character, as it is one of another encoding than UTF8."""
+    found = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if found != "UTF8":
+        raise faults.of_another_encoding(connection.engine.url, found)
 
 
 def begin(connection: sa.Connection) -> None:

@@ -252,6 +252,16 @@ class TestTrouble:
             Watchlists(database).delete("Majors")
         assert caught.value.code == "database_read_only"
 
+    @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+    def test_of_one_that_does_not_keep_every_text(self, postgresql_server: Server, encoding: str):
+        """SQL_ASCII is what a server makes that was set up without a locale, such as in a small container."""
+        address = postgresql_server.database(f"template0 ENCODING '{encoding}' LOCALE 'C'")
+        with pytest.raises(DatabaseError, match=rf"is of the encoding {encoding}.*ENCODING 'UTF8'") as caught:
+            Database(address)
+        assert caught.value.code == faults.ENCODING
+        assert postgresql_server.run("SELECT * FROM pg_tables WHERE schemaname = 'public'", name(address)) == []
+        postgresql_server.drop(address)
+
     def test_of_a_user_who_may_not_make_tables(self, url: str, postgresql_server: Server):
         postgresql_server.run(f"CREATE ROLE {name(url)} LOGIN PASSWORD '{PASSWORD}'")
         with pytest.raises(DatabaseError, match=r"cannot be written .*permission denied") as caught:
