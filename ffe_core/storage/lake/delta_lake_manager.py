@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 2.0
+_Mode = Literal["error", "append", "overwrite"]
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -135,22 +136,46 @@ class DeltaLakeManager:
         if rows.num_rows == 0:
             return None
         self.require_fit()
-        retried = CommitProperties(max_commit_retries=COMMIT_RETRIES)
         with faults.in_words(f"table {table_name} in {self.storage_path} refused the rows", uri):
             if bronze:
-                append(self.ensure_table(timeframe_of(table_name)), rows, retried)
-            else:
-                write_deltalake(
-                    uri,
+                append(
+                    self.ensure_table(timeframe_of(table_name)),
                     rows,
-                    partition_by=list(partition_columns or []) or None,
-                    mode=mode,
-                    storage_options=self.storage_options,
-                    writer_properties=_WRITER,
-                    commit_properties=retried,
+                    CommitProperties(max_commit_retries=COMMIT_RETRIES),
                 )
+            elif self.open(table_name) is not None or not self._made_of(table_name, rows, partition_columns):
+                self._write(table_name, rows, partition_columns, cast(_Mode, mode), COMMIT_RETRIES)
         table = self.open(table_name)
         return table.version() if table else None
+
+    def _made_of(self, name: str, rows: pa.Table, partition_columns: Sequence[str] | None) -> bool:
+        """Make a table of rows; False if another process made it at the same moment, with none of these."""
+        try:
+            # Tried again, it would be made a second time: that row of the log replaces what the first said of it.
+            self._write(name, rows, partition_columns, "error", 0)
+        except (DeltaError, OSError, ValueError):
+            if self.open(name) is None:
+                raise
+            return False
+        return True
+
+    def _write(
+        self,
+        name: str,
+        rows: pa.Table,
+        partition_columns: Sequence[str] | None,
+        mode: _Mode,
+        retries: int,
+    ) -> None:
+        write_deltalake(
+            self.table_uri(name),
+            rows,
+            partition_by=list(partition_columns or []) or None,
+            mode=mode,
+            storage_options=self.storage_options,
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(max_commit_retries=retries),
+        )
 
     def read_table(
         self,

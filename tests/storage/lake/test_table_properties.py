@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -51,6 +52,17 @@ def test_a_table_that_several_make_at_one_moment_is_made_once(tmp_path: Path) ->
         lakes = [DeltaLakeManager(tmp_path / f"lake{place}") for _ in range(MANY)]
         at_once([lambda lake=lake: lake.ensure_table("1h") for lake in lakes])
         assert [lake.ensure_table("1h").version() for lake in lakes] == [0] * MANY
+
+
+def test_any_table_that_several_begin_to_fill_is_made_once_and_holds_the_rows_of_all(tmp_path: Path) -> None:
+    for place in range(5):
+        lakes = [DeltaLakeManager(tmp_path / f"lake{place}") for _ in range(MANY)]
+        rows = [pa.table({"word": [str(number)], "kind": ["note"]}) for number in range(MANY)]
+        at_once([lambda lake=lake, own=own: lake.create_or_update_table(own, "notes", ["kind"])
+                 for lake, own in zip(lakes, rows, strict=True)])  # fmt: skip
+        assert sorted(lakes[0].read_table("notes")["word"]) == sorted(map(str, range(MANY)))
+        log = sorted((tmp_path / f"lake{place}" / "notes" / "_delta_log").glob("*.json"))
+        assert [('"metaData"' in file.read_text()) for file in log] == [True] + [False] * (MANY - 1)
 
 
 def test_a_change_that_another_forestalled_is_tried_on_what_there_is_now(lakes: list[DeltaLakeManager]) -> None:
