@@ -11,7 +11,6 @@ from ffe_core.errors import FFEError, InputError
 from ffe_core.operations.console import ConsoleService, shared
 from ffe_core.provider_settings import OandaSettings
 from ffe_core.storage.dead_letters.search import Wanted
-from ffe_core.storage.state import runs as run_states
 from pages.widgets.text import number, plain, short_path
 
 _HERE = Path(__file__).parent
@@ -53,7 +52,7 @@ def waiting() -> dict[str, int]:
     """How much waits on a page, by its address; nothing while that cannot be told, which the pages say themselves."""
     try:
         console = shared()
-        active = console.runs.find(states=run_states.ACTIVE, limit=1)[1]
+        active = console.runs.count_active()
         pending = console.queue.count(Wanted(status="pending"))
         return {"runs": active, "dead_letters": pending, "findings": console.checks.count_open()}
     except (FFEError, InputError):

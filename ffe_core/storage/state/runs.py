@@ -398,18 +398,28 @@ class RunStore:
         if asset_pairs:
             of_one = run_series.c.asset_pair.in_(list(asset_pairs))
             wanted.append(runs.c.id.in_(sa.select(run_series.c.run_id).where(of_one)))
-        sums = _sums().subquery()
+        page = sa.select(runs.c.id).where(*wanted).order_by(runs.c.id.desc()).limit(limit).offset(offset)
+        with self._database.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
+            shown = list(connection.scalars(page)) if total else []
+            # Only of the runs shown: what every other run came to may be a million rows.
+            return [run for some in portions(shown) for run in self._summaries(connection, some)], total
+
+    def count_active(self) -> int:
+        """How many runs have not ended."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(runs).where(_IS_ACTIVE)) or 0
+
+    def _summaries(self, connection: sa.Connection, run_ids: Sequence[int]) -> list[RunSummary]:
+        """Some runs, newest first, each with sums over its series."""
+        sums = _sums().where(run_series.c.run_id.in_(run_ids)).subquery()
         query = (
             sa.select(*columns_of(runs, Run), *columns_of(sums, RunSummary))
             .outerjoin(sums, sums.c.run_id == runs.c.id)
-            .where(*wanted)
+            .where(runs.c.id.in_(run_ids))
             .order_by(runs.c.id.desc())
-            .limit(limit)
-            .offset(offset)
         )
-        with self._database.read() as connection:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
-            return read_rows(connection, RunSummary, query), total
+        return read_rows(connection, RunSummary, query)
 
     def series_states(self, run_ids: Sequence[int], most: int = 5_000) -> list[SeriesState]:
         """What became of each series in these runs, those of the newest run first; `most` of them."""

@@ -791,6 +791,9 @@ def test_runs_are_found_by_state_provider_pair_and_time(tmp_path: Path) -> None:
     found = lambda **wanted: [run.id for run in runs.find(**wanted)[0]]  # noqa: E731
     assert found() == [4, 3, 2, 1]
     assert found(states=["complete"]) == [3]
+    assert runs.count_active() == 3
+    assert [run.series_total for run in runs.find(offset=1, limit=2)[0]] == [2, 2]
+    assert runs.find(offset=1, limit=2)[1] == 4
     assert found(provider="oanda", asset_pairs=["BTCUSD"]) == [4]
     assert found(asset_pairs=["SOLUSD"], limit=2, offset=1) == [3, 2]
     assert found(since=time.time() + 60) == []
