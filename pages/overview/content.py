@@ -27,7 +27,7 @@ from pages.widgets import (
 )
 from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
-from pages.widgets.tables import score_cell, score_column, show_table, table_of
+from pages.widgets.tables import score_cell, score_column, show_table
 from pages.widgets.verbs import changing, told
 
 MOST, MOST_SERIES = 6, 300
@@ -205,7 +205,7 @@ def recent_runs() -> None:
     runs, total = service().runs.find(limit=MOST)
     st.session_state.overview_run_ids = [run.id for run in runs]
     show_table(
-        table_of([run_row(run) for run in runs]),
+        [run_row(run) for run in runs],
         key="overview_runs",
         height="content",
         on_select=open_run,
@@ -258,7 +258,7 @@ def table(shown: Overview) -> None:
     scores = {series: one.score for series, one in service().checks.scores().items()}
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
     show_table(
-        table_of([table_row(row, scores.get(row.series)) for row in rows]),
+        [table_row(row, scores.get(row.series)) for row in rows],
         key="overview_table",
         height="content" if len(rows) <= 12 else 440,
         on_select=open_series,

@@ -10,7 +10,7 @@ from ffe_core.operations.checks.words import in_words
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run.figures import ended, machines, show_figures, started, total
 from pages.widgets import number, plain, state_column
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import show_table
 
 
 def origin(run: Run) -> None:
@@ -30,7 +30,7 @@ def table(rows: list[RunSeries]) -> None:
     """A line a pair."""
     st.subheader("Pairs")
     shown = [_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)]
-    show_table(table_of(shown), key="run_pairs", column_config={"State": state_column(width=130)})
+    show_table(shown, key="run_pairs", column_config={"State": state_column(width=130)})
 
 
 def cancel_text(run: Run) -> None:

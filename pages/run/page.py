@@ -35,7 +35,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.looking import looking
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import show_table
 from pages.widgets.text import FIGURE_WIDTH, dated
 from pages.widgets.verbs import changing, told
 
@@ -259,7 +259,7 @@ def series_table(rows: list[RunSeries]) -> None:
     # A column with nothing in it is noise.
     kept = [name for name in shown[0] if any(row[name] not in ("", None) for row in shown)] if shown else []
     show_table(
-        table_of(shown),
+        shown,
         column_order=kept,
         key="run_series",
         height="content" if len(rows) <= 12 else 460,

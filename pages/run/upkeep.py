@@ -15,7 +15,7 @@ from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run.figures import ended, machines, show_figures, started, total
 from pages.widgets import number, plain, service, state_column
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import show_table
 
 
 def origin(run: Run) -> None:
@@ -39,7 +39,7 @@ def table(rows: list[RunSeries]) -> None:
     """A line a table."""
     st.subheader("Tables")
     show_table(
-        table_of([_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)]),
+        [_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)],
         key="run_tables",
         height="content",
         column_config={

@@ -36,7 +36,7 @@ from pages.widgets import (
 from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import heading
 from pages.widgets.sources import source_names
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import show_table
 
 PAGE_SIZE = 25
 FIRST_SERIES, MOST_PAIRS = 12, 2
@@ -226,7 +226,7 @@ def table() -> None:
         under_way = any(run.is_active for run in rows)
         shown = [row(run, pairs.get(run.id, []), MOST_PAIRS - under_way) for run in rows]
         show_table(
-            table_of(shown),
+            shown,
             column_order=telling(rows, shown),
             key="runs_table",
             height="content",

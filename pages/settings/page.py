@@ -15,7 +15,7 @@ from ffe_core.providers.base import Provider
 from ffe_core.storage.lake.upkeep.disk import size_text, space_left
 from pages.widgets import actor, arrived, from_url, keep_in_url, many, notes, number, plain, section, service
 from pages.widgets.frame import heading
-from pages.widgets.tables import height_of, show_table, table_of
+from pages.widgets.tables import height_of, show_table
 from pages.widgets.verbs import done, refusable, told
 
 _LOOKS: dict[Verdict, tuple[str, str]] = {
@@ -130,7 +130,7 @@ def every_setting() -> None:
         st.info("No setting has that in its name or meaning.", icon=":material/search_off:")
         return
     show_table(
-        table_of([row(one) for one in found]),
+        [row(one) for one in found],
         height=height_of(len(found), 15),
         column_config={
             "Setting": st.column_config.TextColumn(width=275),

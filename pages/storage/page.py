@@ -10,7 +10,7 @@ from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from pages.widgets import actor, go, is_leaving, many, number, plain, relative, section, service
 from pages.widgets.frame import heading_row
-from pages.widgets.tables import show_table, table_of
+from pages.widgets.tables import show_table
 from pages.widgets.text import FIGURE_WIDTH
 from pages.widgets.verbs import changing, told
 
@@ -88,7 +88,7 @@ def tables(shown: Storage) -> None:
     st.subheader("Tables")
     counts = ("Rows", "Files", "Small", "Since checkpoint", "Log entries", "Next merges", "Into")
     show_table(
-        table_of([table_row(one) for one in shown.tables]),
+        [table_row(one) for one in shown.tables],
         key="storage_tables",
         height="content",
         column_config={
@@ -116,7 +116,7 @@ def series_row(one: SeriesStorage) -> dict[str, Any]:
 def series(shown: Storage) -> None:
     st.subheader("Series")
     show_table(
-        table_of([series_row(one) for one in shown.series]),
+        [series_row(one) for one in shown.series],
         key="storage_series",
         height="content" if len(shown.series) <= 12 else 460,
         column_config={**dict.fromkeys(("Rows", "Files", "Small"), COUNT), "Size": BYTES},

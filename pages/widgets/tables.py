@@ -20,7 +20,17 @@ _ROW_HEIGHT = 31
 
 def show_table(rows: Any, **options: Any) -> Any:
     """`st.dataframe` without an index, with a dash for what there is none of; what it returns."""
-    return st.dataframe(rows, hide_index=True, placeholder="–", **options)
+    shown = _in_columns(rows) if isinstance(rows, list) else rows
+    return st.dataframe(shown, hide_index=True, placeholder="–", **options)
+
+
+def _in_columns(rows: list[Mapping[str, Any]]) -> Any:
+    """Rows as Streamlit sends them without a detour: a list of dicts would go through pandas at every redraw."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    try:
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several kinds in a column, which pandas writes as texts
+        return rows
 
 
 def height_of(rows: int, most: int = 8) -> Any:
@@ -49,12 +59,6 @@ def score_column() -> Any:
     """A dataframe column of scores."""
     said = "Percent of the bars that lie in no open finding, notices aside; a dash where nothing was checked yet."
     return st.column_config.NumberColumn("Score", format="%.2f", width="small", help=said)
-
-
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows with the same keys as columns, in the order of the keys, as Streamlit sends them without a detour: a list
-    of dicts would go through pandas at every redraw."""
-    return pa.Table.from_pylist(list(rows))
 
 
 def digest(values: Sequence[Any]) -> str:
