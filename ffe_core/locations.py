@@ -35,7 +35,7 @@ def data_folder(place: str | Path, name: str = "data_dir") -> Path:
     text = _text(place, name)
     if _is_remote(text):
         raise InputError(f"{_scheme(text)}:// is no local folder; give a path such as /var/lib/ffe", field=name)
-    folder = _absolute(text, name)
+    folder = Path(_absolute(text, name))
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder, which is made if it is not there", field=name)
     return folder
@@ -50,14 +50,14 @@ def lake_address(place: str | Path, name: str = "lake_uri") -> str:
     if _is_remote(text):
         return _remote(text, name)
     folder = _absolute(text, name)
-    found = _NOT_FOR_A_LAKE.search(str(folder))
+    found = _NOT_FOR_A_LAKE.search(folder)
     if found:
         raise InputError(
             f"Delta tables cannot lie in {folder}, as a folder's name holds {found.group()!r};"
             " name a folder without [ ] | ^ \\ and without % before two hexadecimal digits",
             field=name,
         )
-    return str(folder)
+    return folder
 
 
 @lru_cache(maxsize=1024)
@@ -81,7 +81,7 @@ def _text(place: str | Path, name: str) -> str:
     return text
 
 
-def _absolute(text: str, name: str) -> Path:
+def _absolute(text: str, name: str) -> str:
     is_uri = text.lower().startswith("file:")
     if not is_uri and _ONE_SLASH.match(text):
         scheme = text.partition(":")[0]
@@ -93,7 +93,7 @@ def _absolute(text: str, name: str) -> Path:
     if not is_uri and path.startswith("~"):
         raise InputError(f"{text!r} leads nowhere, as no such user has a home; give the whole path", field=name)
     try:
-        found = Path(os.path.realpath(path))
+        found = os.path.realpath(path)
         _look(found)
     except (OSError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) else error
@@ -101,7 +101,7 @@ def _absolute(text: str, name: str) -> Path:
     return found
 
 
-def _look(path: Path) -> None:
+def _look(path: str) -> None:
     """OSError for a path that is too long, a circle of links or behind a closed folder; what is missing can be made."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.stat(path)

@@ -62,7 +62,7 @@ def covered(snapshot: Snapshot, series: Series) -> tuple[int, int]:
 def is_stored(snapshot: Snapshot, series: Series) -> bool:
     """Whether the table holds bars of a series, as far as the log tells."""
     files = snapshot.files(series)
-    if (files.providers == series.provider).any():  # a first or a last of a file is there
+    if series.provider in files.providers.ravel().tolist():  # a first or a last of a file is there
         return True
     return series.provider in _providers(snapshot, series, files)
 

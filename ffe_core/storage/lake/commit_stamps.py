@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -31,14 +32,14 @@ class LocalLog:
     """A log in a local folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = str(folder)
 
     def stamp(self, version: int) -> Stamp:
-        found = (self._folder / commit_name(version)).stat()
+        found = os.stat(f"{self._folder}/{commit_name(version)}")  # each read asks twice, and a Path costs more
         return found.st_ino, found.st_mtime_ns
 
     def read(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+        return Path(self._folder, name).read_bytes()
 
 
 class StoredLog:
@@ -74,10 +75,14 @@ def commit_name(version: int) -> str:
 
 def log_of(uri: str, options: Mapping[str, str] | None = None) -> Log | None:
     """The log of a table; None for one in an object store of which no options are known."""
+    local = _local_log(uri)
+    return local if local is not None or options is None else _stored_log(objects_of(uri, options))
+
+
+@lru_cache(maxsize=64)
+def _local_log(uri: str) -> LocalLog | None:
     folder = local_folder(uri)
-    if folder is not None:
-        return LocalLog(folder / "_delta_log")
-    return None if options is None else _stored_log(objects_of(uri, options))
+    return None if folder is None else LocalLog(folder / "_delta_log")
 
 
 @lru_cache(maxsize=64)

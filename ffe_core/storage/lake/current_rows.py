@@ -6,11 +6,12 @@ lies in the range is read without a filter, and versions are looked at only wher
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,18 @@ def current_frame(
 
 def _each_rises(frame: Any, sizes: Sequence[int]) -> bool:
     """Whether the times of each series strictly rise."""
-    seams = np.cumsum([0, *sizes])
-    begin, last = 0, 0
-    for chunk in frame["timestamp"].get_chunks():  # the whole column would be copied together
+    seams = list(accumulate(sizes, initial=0))
+    column, begin, last = frame["timestamp"], 0, 0
+    # The whole column would be copied together.
+    for chunk in column.get_chunks() if column.n_chunks() > 1 else (column,):
         at = chunk.to_numpy().view(np.int64)  # plain numbers compare twice as fast as times
-        rises = at[1:] > at[:-1]
-        rises[seams[(seams > begin) & (seams < begin + len(at))] - begin - 1] = True
-        if not rises.all() or (len(at) and at[0] <= last and begin not in seams):
+        rises, end = at[1:] > at[:-1], begin + len(at)
+        place, after = bisect_left(seams, begin), bisect_right(seams, begin)
+        if inner := seams[after : bisect_left(seams, end)]:
+            rises[np.array(inner) - begin - 1] = True
+        if not rises.all() or (len(at) and at[0] <= last and place == after):
             return False
-        begin, last = begin + len(at), int(at[-1]) if len(at) else last
+        begin, last = end, int(at[-1]) if len(at) else last
     return True
 
 
@@ -149,7 +153,7 @@ def _is_plain(asked: _Asked, cluster: _Cluster) -> bool:
     return (
         _is_one_known_file(asked, files)
         and bool(asked.start <= files.first[0] and files.last[0] < asked.end)
-        and bool((files.providers == series.provider).all())
+        and files.providers[0].tolist() == [series.provider] * 2
     )
 
 

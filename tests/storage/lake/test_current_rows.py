@@ -207,3 +207,33 @@ def test_a_frame_at_once_is_of_files_that_hold_each_bar_once(lake, monkeypatch) 
     assert module.current_frame(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES) is None
     [_, own] = current_rows(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES)
     assert (np.diff(epochs(own["timestamp"])) > 0).all()
+
+
+@settings(max_examples=examples(100))
+@given(st.data())
+def test_rising_times_are_told_however_series_and_chunks_lie(data: st.DataObject) -> None:
+    import polars as pl
+
+    times = data.draw(st.lists(st.integers(1, 6), max_size=12)) if data.draw(st.booleans()) else list(range(1, 9))
+    cuts, seams = (sorted(data.draw(st.lists(st.integers(0, len(times)), max_size=4))) for _ in range(2))
+    chunks, series = (np.split(np.array(times, np.int64), places) for places in (cuts, seams))
+    column = pl.concat([pl.Series("timestamp", part).cast(pl.Datetime("us", "UTC")) for part in chunks], rechunk=False)
+    rises = all((np.diff(part) > 0).all() for part in series)
+    assert module._each_rises(column.to_frame(), [len(part) for part in series]) == rises
+
+
+def test_a_few_rows_are_decoded_from_memory_and_read_the_same(lake, monkeypatch) -> None:
+    put(lake, BTC, flat([JANUARY + HOUR * hour for hour in range(10)]))
+    snapshot = seen(lake)
+    asked = (folder_of(snapshot), snapshot.files(BTC).paths.tolist(), [10], ["timestamp", *VALUES])
+    read: list[str] = []
+    content = many_files._content
+    monkeypatch.setattr(many_files, "_content", lambda path: read.append(path) or content(path))
+    held = many_files.scanned(*asked)
+    monkeypatch.setattr(many_files, "_HELD_ROWS", 9)
+    opened = many_files.scanned(*asked)
+    assert len(read) == 1
+    assert held.equals(opened)
+    (asked[0] / asked[1][0]).unlink()
+    monkeypatch.undo()
+    assert many_files.scanned(*asked) is None
