@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
+import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.fake_exchanges.server import Seen
 from tests.postgresql import Server
 from tests.workers.chaos import __main__ as chaos
-from tests.workers.chaos import market
+from tests.workers.chaos import exchanges, market
+from tests.workers.chaos.exchanges import Heard
 from tests.workers.chaos.parts import KINDS, planned
 from tests.workers.chaos.person import RunRow, SeriesRow
 from tests.workers.chaos.verdict import Verdict
@@ -105,11 +106,32 @@ def test_the_state_of_a_run_is_that_of_its_series(run: RunRow, series: SeriesRow
 
 @pytest.mark.parametrize(("gap", "whole", "most"), [(0.1001, 10, 9), (0.0999, 11, 9), (0.08, 13, 11), (0.0501, 20, 17)])
 def test_requests_of_any_second_are_counted(gap: float, whole: int, most: int) -> None:
-    seen = [Seen(number, "GET", "", {}, {}, 1e9 + 0.7 + number * gap) for number in range(30)]
-    exchange: Any = SimpleNamespace(requests=seen, rate_limited=0)
-    assert market.most_in_a_second(exchange) == (whole, most)
-    assert market.most_in_a_second(exchange, [(0.0, 2e9)]) == (whole, 0)
-    assert market.most_in_a_second(exchange, [(1e9 - 9, 1e9 - 8)]) == (whole, most)
+    at = [1e9 + 0.7 + number * gap for number in range(30)]
+    assert market.most_in_a_second(at) == (whole, most)
+    assert market.most_in_a_second(at, [(1e9 - 9, 1e9 - 8)]) == (whole, most)
     verdict = Verdict()
-    verdict.of_pace([VENUE], {"coinbase": exchange})
+    verdict.of_pace([VENUE], {"coinbase": Heard(at)})
     assert bool(verdict.faults) == (most > VENUE.rate)
+
+
+def test_what_came_while_the_exchanges_stood_still_may_have_come_at_any_moment_of_it() -> None:
+    at = np.arange(1e9, 1e9 + 3, 0.1001)
+    stall = (1e9 + 1.0, 1e9 + 1.4)
+    seen = np.where((at > stall[0]) & (at < stall[1]), stall[1], at)
+    assert market.most_in_a_second(seen)[1] > 10
+    assert market.most_in_a_second(seen, [stall])[1] <= 10
+    assert market.most_in_a_second(np.r_[seen, seen, seen], [stall])[1] > 10
+
+
+def test_the_exchanges_tell_in_the_end_what_they_were_asked(tmp_path: Path) -> None:
+    with exchanges.running(12, int(time.time()), tmp_path) as asked:
+        before = time.time()
+        with urllib.request.urlopen(asked.urls["coinbase"] + "/api/v3/brokerage/market/products") as answer:
+            assert len(json.load(answer)["products"]) == len(VENUE.pairs)
+        asked.end()
+    assert {provider: len(one.at) for provider, one in asked.heard.items()} == {
+        "coinbase": 1,
+        "oanda": 0,
+        "alpha_vantage": 0,
+    }
+    assert before <= asked.heard["coinbase"].at[0] <= time.time()

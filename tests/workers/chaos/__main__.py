@@ -18,8 +18,8 @@ from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.database import Database
 from tests import object_store, postgresql
-from tests.fake_exchanges import Exchange
-from tests.workers.chaos import market
+from tests.workers.chaos import exchanges, market
+from tests.workers.chaos.exchanges import Exchanges
 from tests.workers.chaos.market import Venue
 from tests.workers.chaos.parts import KINDS, Parts, planned
 from tests.workers.chaos.person import RUNS, SERIES, STALE_SECONDS, Person, RunRow, SeriesRow, batches
@@ -60,18 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(folder: Path, series: int, kills: int, seed: int) -> Verdict:
     """Backfill so many series while so many parts are killed."""
-    venues = market.venues(series)
-    with postgresql.running() as server, object_store.running() as store, market.running(venues) as exchanges:
+    born = int(time.time())
+    venues = market.venues(series, born)
+    with (
+        postgresql.running() as server,
+        object_store.running() as store,
+        exchanges.running(series, born, folder) as asked,
+    ):
         url = server.database()
         Database(url).close()  # its tables are made before anything dies
         settings = {**store.variables(), "FFE_LAKE_URI": store.address()}
         for venue in venues:
-            settings |= venue.settings(exchanges[venue.provider])
+            settings |= venue.settings(asked.urls[venue.provider])
         parts = Parts(folder, server, url, settings)
         try:
             parts.start()
             place = _Place(server, url, settings)
-            return _struck(parts, place, venues, exchanges, kills, random.Random(seed))
+            return _struck(parts, place, venues, asked, kills, random.Random(seed))
         finally:
             left = parts.stop()
             assert not left, left
@@ -98,11 +103,10 @@ class _Place:
 
 
 def _struck(
-    parts: Parts, place: _Place, venues: list[Venue], exchanges: dict[str, Exchange], kills: int, luck: random.Random
+    parts: Parts, place: _Place, venues: list[Venue], asked: Exchanges, kills: int, luck: random.Random
 ) -> Verdict:
     blows, pieces, person = planned(kills, luck), batches(venues, kills), Person(place.query)
     struck: Counter[str] = Counter()
-    stalls = market.Stalls()
     began = looked = last = time.monotonic()
     wished = stored = 0
     while blows or person.left or wished < len(pieces):
@@ -129,8 +133,8 @@ def _struck(
             break
     verdict = Verdict([*person.faults, *(f"{name}: two runs were made of one click" for name in sorted(person.twice))])
     _settle(place)
-    stalls.stop()
-    _judge(verdict, place, venues, exchanges, stalls)
+    asked.end()
+    _judge(verdict, place, venues, asked)
     _write_down(parts.folder, place)
     told = ", ".join(f"{kind} {struck[kind]}" for kind in KINDS)
     verdict.lines.append(f"{sum(struck.values())} blows in {time.monotonic() - began:.0f} s: {told}")
@@ -164,15 +168,13 @@ def _settle(place: _Place) -> None:
         time.sleep(_STEP_SECONDS)
 
 
-def _judge(
-    verdict: Verdict, place: _Place, venues: list[Venue], exchanges: dict[str, Exchange], stalls: market.Stalls
-) -> None:
+def _judge(verdict: Verdict, place: _Place, venues: list[Venue], asked: Exchanges) -> None:
     said = [SeriesRow(*row) for row in place.query(SERIES) or ()]
     verdict.of_runs([RunRow(*row) for row in place.query(RUNS) or ()], said)
     verdict.of_lake(venues, place.lake, place.options, said)
-    verdict.of_pace(venues, exchanges, stalls.spans)
-    longest = max((last - first for first, last in stalls.spans), default=0.0)
-    verdict.lines.append(f"the exchanges stood still {len(stalls.spans)} times, for {longest:.2f} s at most")
+    verdict.of_pace(venues, asked.heard, asked.stalls)
+    longest = max((last - first for first, last in asked.stalls), default=0.0)
+    verdict.lines.append(f"the exchanges stood still {len(asked.stalls)} times, for {longest:.2f} s at most")
 
 
 def say(text: str) -> None:

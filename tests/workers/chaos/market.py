@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import permutations
@@ -30,20 +27,19 @@ from tests.fake_exchanges.market import parts
 _KEY = "practice-token-or-key"
 _DAY = 86_400
 _CURRENCIES = ("EUR", "GBP", "AUD", "NZD", "CAD", "CHF", "JPY", "SEK", "NOK")
-_TICK, _STALL = 0.01, 0.05
-"""Seconds: how often it is looked whether this process stands still, and for how long it has to."""
+STALL = 0.05
+"""For how many seconds the exchanges have to stand still for it to be told."""
 _ON_THE_WAY = 0.15
 """Seconds by which one request may take longer than another from its slot to here, where the machine is busy."""
-_FIRST = -15
-"""Nice value of what the exchanges run in: when a request came is what is measured, not when there was time to look."""
 
 
 @dataclass(frozen=True)
 class Venue:
-    """A provider, and so many of its series over the last `days` that end a day ago; `rate` is its own, a second."""
+    """A provider, and some of its series over `days` that end a day before `born`; `rate` is its own, a second."""
 
     provider: str
     timeframe: str
+    born: int
     days: int
     symbols: tuple[str, ...]
     rate: float
@@ -52,7 +48,6 @@ class Venue:
     closed: Callable[[float], bool] | None = None
     volume_decimals: int = 8
     has_volume: bool = True
-    born: int = field(default_factory=lambda: int(time.time()))
 
     @property
     def start(self) -> int:
@@ -85,14 +80,16 @@ class Venue:
             values[:, 4] = 0.0
         return np.array([*inside], dtype=np.int64), values
 
-    def settings(self, exchange: Exchange) -> dict[str, str]:
+    def settings(self, url: str) -> dict[str, str]:
         """Variables that lead the product to the exchange, at the rate that it has by itself."""
         name = f"FFE_{self.provider.upper()}__"
-        return {f"{name}BASE_URL": exchange.url, **{name + key: value for key, value in self.credentials.items()}}
+        return {f"{name}BASE_URL": url, **{name + key: value for key, value in self.credentials.items()}}
 
 
-def venues(series: int) -> list[Venue]:
-    """So many series: most of Coinbase, a quarter of OANDA, and a few of Alpha Vantage, which is slow."""
+def venues(series: int, born: int | None = None) -> list[Venue]:
+    """So many series: most of Coinbase, a quarter of OANDA, and a few of Alpha Vantage, which is slow. `born` is when,
+    in epoch seconds; now if None."""
+    born = int(time.time()) if born is None else born
     slow = min(20, max(1, series // 25))
     fx = series // 4
     many = series - slow - fx
@@ -101,6 +98,7 @@ def venues(series: int) -> list[Venue]:
         Venue(
             "coinbase",
             "1h",
+            born,
             90,
             tuple(f"C{number:03}-USD" for number in range(many)),
             10.0,
@@ -109,6 +107,7 @@ def venues(series: int) -> list[Venue]:
         Venue(
             "oanda",
             "5m",
+            born,
             20,
             tuple(f"X{number:03}_USD" for number in range(fx)),
             100.0,
@@ -120,6 +119,7 @@ def venues(series: int) -> list[Venue]:
         Venue(
             "alpha_vantage",
             "1d",
+            born,
             80,
             tuple(real),
             1.0,
@@ -152,55 +152,18 @@ class Scaled(Market):
         return [(at, _scaled(candle, factor)) for at, candle in found]
 
 
-@contextmanager
-def running(of: list[Venue]) -> Iterator[dict[str, Exchange]]:
-    """The exchanges by provider, for the time of a block."""
-    with ExitStack() as stack:
-        made = {venue.provider: stack.enter_context(venue.make(Scaled(venue))) for venue in of}
-        for thread in threading.enumerate():
-            if thread.name.startswith("fake exchange") and thread.native_id:
-                _hurry(thread.native_id)
-        yield made
+def most_in_a_second(times: Sequence[float], stalls: Sequence[tuple[float, float]] = ()) -> tuple[int, int]:
+    """The most requests that came within any second; and that were sent within one, as far as what came can tell.
 
-
-class Stalls:
-    """When this process stood still, as a busy machine has it do: what came meanwhile was seen together afterwards."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[float, float]] = []
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="fake exchange watch", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Watch no more."""
-        self._is_over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        _hurry(threading.get_native_id())
-        before = time.time()
-        while not self._is_over.wait(_TICK):
-            now = time.time()
-            if now - before > _TICK + _STALL:
-                self.spans.append((before, now))
-            before = now
-
-
-def most_in_a_second(exchange: Exchange, stalls: Sequence[tuple[float, float]] = ()) -> tuple[int, int]:
-    """The most requests that came within any second; and that were sent within one, as far as what came can tell: a
-    request may have been on its way for `_ON_THE_WAY` seconds longer than another, and this process may stand still."""
-    at = np.sort([seen.time for seen in exchange.requests])
-    whole, counts = (np.searchsorted(at, at + one, "left") - np.arange(len(at)) for one in (1.0, 1.0 - _ON_THE_WAY))
-    seen = np.ones(len(at), dtype=bool)
+    A request may have been on its way for `_ON_THE_WAY` seconds longer than another; and one that was seen when the
+    exchanges had just stood still may have come at any moment of that.
+    """
+    at = np.sort(times)
+    late = np.full(len(at), _ON_THE_WAY)
     for first, last in stalls:
-        seen &= (at + 1.0 < first) | (at > last + _STALL)
-    return int(whole.max(initial=0)), int(counts[seen].max(initial=0))
-
-
-def _hurry(thread: int) -> None:
-    if os.getuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, thread, _FIRST)
+        late[(first <= at) & (at <= last + STALL)] += last - first
+    whole, counts = (np.searchsorted(at, at + one, "left") - np.arange(len(at)) for one in (1.0, 1.0 - late))
+    return int(whole.max(initial=0)), int(counts.max(initial=0))
 
 
 def _factor(number: int) -> float:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ffe_core.candles import table_name
 from ffe_core.storage.state import runs as run_states
-from tests.fake_exchanges import Exchange
+from tests.workers.chaos.exchanges import Heard
 from tests.workers.chaos.market import Venue, most_in_a_second
 from tests.workers.chaos.person import RunRow, SeriesRow
 
@@ -96,17 +96,15 @@ class Verdict:
                 self.faults.append(f"run {run.id} is {run.state}, its series {sorted(states[run.id])}")
 
     def of_pace(
-        self, venues: list[Venue], exchanges: Mapping[str, Exchange], stalls: Sequence[tuple[float, float]] = ()
+        self, venues: list[Venue], heard: Mapping[str, Heard], stalls: Sequence[tuple[float, float]] = ()
     ) -> None:
         """No second over the rate and two in a hundred, as far as what came can tell what was sent."""
         for venue in venues:
-            exchange = exchanges[venue.provider]
-            (whole, most), allowed = most_in_a_second(exchange, stalls), int(venue.rate * _OVER)
-            told = (
-                f"{venue.provider}: {len(exchange.requests):,} requests, at most {most} sent in a second of {allowed}"
-            )
+            exchange = heard[venue.provider]
+            (whole, most), allowed = most_in_a_second(exchange.at, stalls), int(venue.rate * _OVER)
+            told = f"{venue.provider}: {len(exchange.at):,} requests, at most {most} sent in a second of {allowed}"
             told += f" ({whole} came within one)" if whole > most else ""
-            self.lines.append(f"{told}, {exchange.rate_limited} refused by the exchange")
+            self.lines.append(f"{told}, {exchange.refused} refused by the exchange")
             if most > allowed:
                 self.faults.append(f"{venue.provider}: {most} requests sent within a second, {allowed} are allowed")
 
