@@ -98,11 +98,13 @@ class BatchDataIngester:
         progress: Progress = lambda report: None,
         lease_wait: float | None = None,
         member: Member | None = None,
+        ingestion_id: str | None = None,
     ) -> SeriesResult:
         """Run one series with an opened provider, under its lease; [start, end) in epoch seconds.
 
         Waits `lease_wait` seconds (the setting `lease_wait_seconds` if None) for another holder to finish, then raises
-        SeriesHeld. `member`: the series' place among those it may be committed together with.
+        SeriesHeld. `member`: the series' place among those it may be committed together with. `ingestion_id`: what its
+        bars are known by, one of its own if None.
         """
         calendars, stores = self.settings.calendars, self.stores
         listing = Listing(series, data_provider, calendars, stores.instruments, stores.lake)
@@ -116,6 +118,7 @@ class BatchDataIngester:
             progress=progress,
             committer=self._committer,
             member=member,
+            ingestion_id=ingestion_id,
         )
         wait = self.settings.lease_wait_seconds if lease_wait is None else lease_wait
         with await stores.lease(series, run_id).wait(wait):

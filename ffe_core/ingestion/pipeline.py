@@ -71,6 +71,7 @@ class SeriesPipeline:
         progress: Progress = lambda report: None,
         committer: Committer | None = None,
         member: Member | None = None,
+        ingestion_id: str | None = None,
     ) -> None:
         """Without a `listing` every bar of the calendar is asked for, and nothing is learned of the first and last.
 
@@ -82,7 +83,7 @@ class SeriesPipeline:
         self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing
         self._oldest: int | None = None  # open of the first bar that this run stored
-        self._ingestion_id = str(uuid.uuid4())
+        self._ingestion_id = ingestion_id or str(uuid.uuid4())
         self._run_id = run_id
         self._progress = progress
         self._rules = rules_of(stores.settings.data_dir, series)

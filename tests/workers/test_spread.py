@@ -132,6 +132,8 @@ def test_what_a_lost_machine_leaves_goes_on_with_its_counts() -> None:
     again = heard.portion("south")
     assert one not in again.numbers
     assert again.earlier == {other: so_far}
+    assert (first.again, again.again) == (frozenset(), frozenset(again.numbers) & frozenset(first.numbers))
+    assert again.ingestion_of(first.job.series[1]) == first.ingestion_of(first.job.series[1])
     assert again.lease_wait > first.lease_wait  # the lost one's lease may last a while
     heard.run.hear(again.key, "south", ends(one, *again.numbers))
     assert heard.rows[one]["machine"] == "north"  # it has ended, whatever is told after

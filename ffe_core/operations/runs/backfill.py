@@ -151,6 +151,7 @@ class Backfill:
         if number in self._newer:
             with_earlier(report, self._newer.pop(number))
         if report.error is not None:
+            await self._count_what_was_not_told(number, report)
             self._ended(number, report)
         else:
             self._newer[number] = report
@@ -159,7 +160,19 @@ class Backfill:
         report = await self._in_turn(number, member, opened, self._request.start)
         if number in self._newer:
             with_earlier(report, self._newer.pop(number))
+        await self._count_what_was_not_told(number, report)
         self._ended(number, report)
+
+    async def _count_what_was_not_told(self, number: int, report: SeriesResult) -> None:
+        """Add what a lost machine had stored of the series since it last told of it: the rows are in the lake."""
+        if number not in self._work.again:
+            return
+        series, request = self._series[number], self._request
+        own = self._work.ingestion_of(series)
+        with suppress(StorageError):  # nothing more is known then
+            stored = await asyncio.to_thread(self._ingester.delta_mgr.rows_of, series, request.start, request.end, own)
+            report.counts.received += max(0, stored - report.counts.stored)
+            report.counts.stored = max(stored, report.counts.stored)
 
     def _has_failed(self, number: int) -> bool:
         return number in self._reports and self._reports[number].error is not None
@@ -195,6 +208,7 @@ class Backfill:
             progress=progress,
             lease_wait=self._work.lease_wait,
             member=member,
+            ingestion_id=self._work.ingestion_of(member.series),
         )
 
     def _ended(self, number: int, report: SeriesResult) -> None:

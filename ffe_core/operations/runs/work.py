@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self
+from uuid import UUID, uuid4, uuid5
 
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.series_result import SeriesResult
@@ -69,7 +70,8 @@ class Work:
 
     `numbers` are those of its series in the run, which belongs to the process `owner`; `priority` gives it turns and
     connections that long backfills do not share; `lease_wait` is how long (seconds) another holder of a series is
-    waited for. `earlier` is what was done of series before, by their numbers: counts to go on from.
+    waited for. `earlier` is what was done of series before, by their numbers: counts to go on from; `again` are those
+    that a machine was lost with, which may have stored more than it had told. `ingestion` is all shares' own: a UUID.
     """
 
     key: str
@@ -80,6 +82,8 @@ class Work:
     lease_wait: float = 0.0
     priority: bool = False
     earlier: dict[int, SeriesResult] = field(default_factory=dict)
+    again: frozenset[int] = frozenset()
+    ingestion: str = field(default_factory=lambda: str(uuid4()))
 
     @classmethod
     def whole(cls, run_id: int, owner: str, job: Job, lease_wait: float = 0.0, priority: bool = False) -> Work:
@@ -90,6 +94,10 @@ class Work:
     def series(self) -> dict[int, Series]:
         """Its series by their numbers in the run."""
         return dict(zip(self.numbers, self.job.series, strict=True))
+
+    def ingestion_of(self, series: Series) -> str:
+        """The `_ingestion_id` of all bars that this work stores of a series, whichever machine does."""
+        return str(uuid5(UUID(self.ingestion), series.key))
 
     def share(self, key: str, numbers: Sequence[int], **changes: Any) -> Work:
         """Some of its series, as work of their own."""

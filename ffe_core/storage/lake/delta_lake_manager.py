@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -386,6 +387,14 @@ class DeltaLakeManager:
         snapshot = self.snapshot(series.table)
         held = NONE if snapshot is None else self.file_ranges.of(snapshot, series, start, end)
         return clip_open_times(held, series.step, start, end)
+
+    def rows_of(self, series: Series, start: int, end: int, ingestion_id: str) -> int:
+        """How many rows of the bars in [start, end), superseded ones too, were stored under this id. StorageError."""
+        snapshot = self.snapshot(series.table)
+        if snapshot is None:
+            return 0
+        where = pc.field("_ingestion_id") == ingestion_id
+        return int(snapshot.rows(series, start, end, ["_ingestion_id"], where=where).num_rows)
 
     def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
         """What the handle sees; without one, the series' table as it is now."""

@@ -55,12 +55,13 @@ class ClusterRun:
         key = f"{self.work.key}/{self._portions}"
         self.under_way[key] = set(numbers)
         self._told({number: {"machine": name} for number in numbers})
-        waits = _TAKE_OVER_SECONDS if any(self._lost[number] for number in numbers) else 0.0
+        again = frozenset(number for number in numbers if self._lost[number])
         return self.work.share(
             key,
             numbers,
             earlier={number: self._done[number] for number in numbers if number in self._done},
-            lease_wait=max(self.work.lease_wait, waits),
+            lease_wait=max(self.work.lease_wait, _TAKE_OVER_SECONDS if again else 0.0),
+            again=again,
         )
 
     def hear(self, key: str, machine: str, told: Told) -> None:
