@@ -5,7 +5,7 @@ FAST = -n 2 --dist worksteal -m "not slow and not browser" --hypothesis-profile=
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes, and each would compile the program for itself
 
-.PHONY: fast pages peers test long check requirements wheel
+.PHONY: fast pages servers peers test long check requirements wheel
 
 fast: ## Tests that need no browser, no server, no whole page and no process of their own
 	$(PYTHON) -m pytest $(FAST)
@@ -16,6 +16,9 @@ pages: ## Every page drawn in every state, without a browser
 peers: ## The tools that exports are for, each in an environment of its own, for the tests that open files with them
 	for peer in freqtrade nautilus backtesters; do \
 	  python3 -m venv .peers/$$peer && .peers/$$peer/bin/pip install -q --no-compile -r tests/exports/peers/$$peer.txt || exit 1; done
+
+servers: ## Tests of what has a state or a lake, with both on real servers: PostgreSQL and an object store
+	$(PYTHON) -m pytest -n 2 --dist worksteal --state=postgresql --store --hypothesis-profile=quick tests/storage tests/ingestion tests/operations tests/checks tests/files tests/exports tests/reading tests/insight tests/pages
 
 test: check ## Everything that has to pass before a change lands
 	$(PYTHON) -m pytest -n 2 --dist loadfile

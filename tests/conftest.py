@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,35 +101,34 @@ def _tables_made_once(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have tests that are marked so run against both kinds of state, or any in this process against the one named; and
-    those that are marked so with the lake and the dead letters in an object store too, with the state in a file."""
-    marks, named = metafunc.definition.get_closest_marker, metafunc.config.getoption("--state")
+    """Have tests that are marked so run against both kinds of state, and those marked so with the lake and the dead
+    letters in an object store too, with the state in a file; or any in this process with what is named alone."""
+    marks, named = metafunc.definition.get_closest_marker, metafunc.config.getoption
     both = marks("both_states") or metafunc.definition.path.relative_to(Path(__file__).parent).parts[0] in _BOTH_STATES
     # Hypothesis takes a method that runs twice for a flaky one; such methods are about no state.
     is_pure = metafunc.cls is not None and getattr(metafunc.function, "is_hypothesis_test", False)
-    kinds: list[str] = []
-    if marks("of_a_state_file") is None and (named or both) and not is_pure:
-        kinds = [named] if named else ["sqlite", "postgresql"]
-    in_store = marks("both_stores") is not None and marks("of_a_lake_folder") is None and not is_pure
-    if in_store or metafunc.config.getoption("--store"):
-        cases = [(kind, "folder") for kind in kinds or ["sqlite"]] + [("sqlite", "store")]
-        chosen = cases[-1:] if metafunc.config.getoption("--store") else cases
-        metafunc.parametrize(("state_kind", "store_kind"), [_case(*one) for one in chosen], indirect=True)
-    elif kinds:
-        metafunc.parametrize("state_kind", [_marked(kind, kind) for kind in kinds], indirect=True)
+    moves_state = marks("of_a_state_file") is None and not is_pure
+    moves_lake = marks("of_a_lake_folder") is None and not is_pure
+    if (state := named("--state")) or named("--store"):
+        cases = [
+            (state if state and moves_state else "sqlite", "store" if named("--store") and moves_lake else "folder")
+        ]
+    else:
+        cases = [("sqlite", "folder")]
+        cases += [("postgresql", "folder")] if both and moves_state else []
+        cases += [("sqlite", "store")] if marks("both_stores") and moves_lake else []
+    if cases != [("sqlite", "folder")]:
+        metafunc.parametrize(("state_kind", "store_kind"), [_case(*one) for one in cases], indirect=True)
 
 
 def _case(state: str, store: str) -> Any:
-    return _marked(state if store == "folder" else store, state, store)
-
-
-def _marked(name: str, *values: str) -> Any:
-    """Whatever needs a server of its own is slow, unless it was asked for alone."""
-    return pytest.param(*values, id=name, marks=[] if name == "sqlite" else pytest.mark.slow)
+    """Whatever needs a server of its own is slow."""
+    name = "-".join(kind for kind in (state, store) if kind not in ("sqlite", "folder")) or "sqlite"
+    return pytest.param(state, store, id=name, marks=[] if name == "sqlite" else pytest.mark.slow)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--state=postgresql` runs every test of this process against a real server, marked or not."""
+    """Both together run every test of this process against real servers, marked or not."""
     parser.addoption("--state", choices=("sqlite", "postgresql"), default=None)
     parser.addoption("--store", action="store_true", help="every test with lake and dead letters in an object store")
 
@@ -146,6 +146,7 @@ def state_kind(request: pytest.FixtureRequest) -> Iterator[str]:
         patch.setattr(database, "sqlite_url", states.url_of)
         patch.setattr(postgresql, "connect", lambda *given, **options: states.remember(connect(*given, **options)))
         yield kind
+    _opened(request, states.number, kind)
     states.remove()
 
 
@@ -167,6 +168,23 @@ def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
         patch.setattr(StoredFiles, "fresh_seconds", 0.0)
         patch.setattr("ffe_core.storage.dead_letters.queue.LocalFiles", lakes.dead_letters)
         yield kind
+    _opened(request, lakes.number, kind)
+
+
+def _opened(request: pytest.FixtureRequest, number: int, kind: str) -> None:
+    """Note what a test has opened at a server, for the summary: most tests need neither a state nor a lake."""
+    if number:
+        request.node.user_properties.append(("opened", kind))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests opened a state or a lake at a real server."""
+    ended = [one for one in terminalreporter.getreports("") if getattr(one, "when", None) == "teardown"]
+    opened = Counter(frozenset(kind for name, kind in one.user_properties if name == "opened") for one in ended)
+    both, states, lakes = (opened[frozenset(one)] for one in (("postgresql", "store"), ("postgresql",), ("store",)))
+    if both + states + lakes:
+        told = f"{both + states} tests opened a state in PostgreSQL, {both + lakes} a lake in an object store"
+        terminalreporter.write_line(f"{told}, {both} of them both")
 
 
 @pytest.fixture(scope="session")

@@ -212,6 +212,11 @@ class Lakes:
         self._store = store
         self._addresses: dict[Path, str] = {}
 
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self._addresses)
+
     def lake_address(self, place: str | Path, name: str = "lake_uri") -> str:
         """In the place of `locations.lake_address`: a folder's address; those of a store as ever."""
         address = lake_address(place, name)

@@ -119,9 +119,16 @@ class States:
         self._urls: dict[Path, str] = {}
         self._engines: list[sa.Engine] = []
 
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self._urls)
+
     def url_of(self, file: Path) -> sa.URL:
         """The address of the database in the place of a file."""
         if file not in self._urls:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()  # that there is a state is told by its file
             self._urls[file] = self._server.database(self._template)
         return sa.make_url(self._urls[file])
 

@@ -278,9 +278,9 @@ def test_what_is_no_number_is_told_in_json(tmp_path: Path) -> None:
     right_or_told(write(form, tmp_path, json.dumps(rows).encode()), form, expected(form, form.candles), 1)
 
 
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
-    settings = Settings.load({"data_dir": str(tmp_path_factory.mktemp("damage") / "data")})
+@pytest.fixture
+def stores(tmp_path: Path) -> Stores:
+    settings = Settings.load({"data_dir": str(tmp_path / "data")})
     return Stores(settings, DeltaLakeManager(settings.lake_uri))
 
 

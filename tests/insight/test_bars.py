@@ -20,6 +20,7 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS, DamagedTable
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
+from tests.lake_files import StoredPath, lake_path
 from tests.pace import examples
 
 BTC = Series("BTCUSD", "1h", "coinbase")
@@ -208,6 +209,7 @@ def test_a_snapshot_is_kept_until_somebody_commits(lake):
     assert lake.snapshot(BTC.table).marks(BTC) == Watermarks(JANUARY + HOUR, JANUARY)
 
 
+@pytest.mark.of_a_lake_folder("nobody deletes the folder of a table in a store")
 def test_a_table_made_anew_is_not_taken_for_the_old_one(lake):
     put(lake, BTC, flat([JANUARY]))
     put(lake, BTC, flat([JANUARY + HOUR]))
@@ -221,7 +223,7 @@ def test_a_table_made_anew_is_not_taken_for_the_old_one(lake):
 
 def test_a_log_that_cannot_be_read_is_a_storage_error(lake):
     put(lake, BTC, flat([JANUARY]))
-    for commit in Path(lake.table_uri(BTC.table), "_delta_log").glob("*.json"):
+    for commit in (lake_path(lake, BTC.table) / "_delta_log").glob("*.json"):
         commit.write_text("{")
     with pytest.raises(StorageError, match="raw_market_data_1h cannot be read"):
         bars(lake, BTC, JANUARY, FEBRUARY)
@@ -230,13 +232,13 @@ def test_a_log_that_cannot_be_read_is_a_storage_error(lake):
 # --- damage from outside ---
 
 
-def file_of(lake: DeltaLakeManager, series: Series, period: str) -> Path:
-    folder = Path(lake.table_uri(series.table), f"partition_date={period}", f"partition_asset_pair={series.asset_pair}")
+def file_of(lake: DeltaLakeManager, series: Series, period: str) -> Path | StoredPath:
+    folder = lake_path(lake, series.table) / f"partition_date={period}" / f"partition_asset_pair={series.asset_pair}"
     (found,) = folder.glob("*.parquet")
     return found
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:200])])
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:200])])
 def test_a_damaged_file_is_named_and_the_rest_still_reads(lake, damage):
     months = {start: flat(range(start, start + DAY, 60)) for start in (JANUARY, FEBRUARY, MARCH)}
     for known in months.values():
@@ -245,7 +247,7 @@ def test_a_damaged_file_is_named_and_the_rest_still_reads(lake, damage):
     damage(path)
     with pytest.raises(DamagedTable) as raised:
         bars(lake, MINUTES, JANUARY, APRIL)
-    assert raised.value.files == (path.relative_to(lake.table_uri(MINUTES.table)).as_posix(),)
+    assert raised.value.files == (path.relative_to(lake_path(lake, MINUTES.table)).as_posix(),)
     assert raised.value.readable == ((JANUARY, JANUARY + DAY), (MARCH, MARCH + DAY))
     assert path.name in str(raised.value)
     assert "2024-02-01T00:00:00+00:00 to 2024-02-01T23:59:00+00:00" in str(raised.value)
@@ -264,9 +266,9 @@ def test_when_every_file_is_gone_nothing_is_called_readable(lake):
 
 def test_a_lost_restatement_takes_its_own_time_out_of_what_is_readable(lake):
     put(lake, BTC, flat(range(JANUARY, JANUARY + DAY, HOUR)))
-    before = set(Path(lake.table_uri(BTC.table)).rglob("*.parquet"))
+    before = set(lake_path(lake, BTC.table).rglob("*.parquet"))
     put(lake, BTC, flat(range(JANUARY + 5 * HOUR, JANUARY + 7 * HOUR, HOUR), 200.0))
-    (lost,) = set(Path(lake.table_uri(BTC.table)).rglob("*.parquet")) - before
+    (lost,) = set(lake_path(lake, BTC.table).rglob("*.parquet")) - before
     lost.unlink()
     with pytest.raises(DamagedTable) as raised:
         bars(lake, BTC, JANUARY, FEBRUARY)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +30,7 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from ffe_core.timeframes import seconds
 from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, run
+from tests.lake_files import lake_path
 from tests.pace import examples
 
 pytestmark = pytest.mark.both_states
@@ -127,7 +127,7 @@ def test_deleted_rows_are_found_exactly_and_gaps_mode_restores_exactly_them(
         gone = {START + at * HOUR for at in deleted - broken}
         if gone:
             listed = ", ".join(f"'{times.iso(at)}'" for at in sorted(gone))
-            DeltaTable(str(folder / "lake" / BTC.table)).delete(f"timestamp IN ({listed})")
+            ingester(folder).delta_mgr.open(BTC.table).delete(f"timestamp IN ({listed})")
         found = one(folder)
         missing = {at for gap in found.gaps(["unexplained"]) for at in range(gap.start, gap.end, HOUR)}
         assert missing == gone
@@ -192,7 +192,7 @@ def test_files_read_once_give_the_same_runs_as_a_look_at_every_row(batches: list
             assert {s: set(open_times_in(r, HOUR).tolist()) for s, r in kept.read("1h").items()} == {
                 s: o for s, o in wanted.items() if o
             }
-        DeltaTable(str(folder / "lake" / BTC.table)).optimize.compact()
+        ingester(folder).delta_mgr.open(BTC.table).optimize.compact()
         after = StoredRanges(ingester(folder).delta_mgr)
         for reader in (kept, after):
             assert {s: sorted(open_times_in(r, HOUR).tolist()) for s, r in reader.read("1h").items()} == {
@@ -218,20 +218,21 @@ def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_
     assert (counts(), len(read)) == ({"BTCUSD": 10, "ETHUSD": 6}, 2)
     put(tmp_path, BTC, list(hours(10, 12)))
     assert (counts(), len(read)) == ({"BTCUSD": 12, "ETHUSD": 6}, 3)
-    DeltaTable(str(tmp_path / "lake" / BTC.table)).optimize.compact()
+    ingester(tmp_path).delta_mgr.open(BTC.table).optimize.compact()
     assert counts() == {"BTCUSD": 12, "ETHUSD": 6}
     with sqlite3.connect(tmp_path / DATABASE_FILE) as database:
         kept = {path for (path,) in database.execute("select path from file_runs")}
     assert len(kept) == 2, "of files that compaction replaced nothing is kept"
 
 
+@pytest.mark.of_a_lake_folder("in a store the size of a file is taken for granted")
 def test_what_is_remembered_of_a_file_that_was_cut_off_or_is_gone_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, BTC, list(hours(0, 10)))
     lake, remembered = ingester(tmp_path).delta_mgr, RangeCache(Database(tmp_path / DATABASE_FILE))
     assert len(StoredRanges(lake, remembered).read("1h")) == 1
-    [file] = (tmp_path / "lake").rglob("*.parquet")
+    [file] = lake_path(lake, BTC.table).rglob("*.parquet")
     whole = file.read_bytes()
     file.write_bytes(whole[:-20])
     with pytest.raises(DamagedTable):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +24,7 @@ from ffe_core.storage.dead_letters.queue import DeadLetterQueue
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import MICROS
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
+from tests.lake_files import lake_path
 from tests.pace import examples
 
 BTC = Series("BTCUSD", "1h", "coinbase")
@@ -160,7 +160,7 @@ def test_a_range_without_bars_is_a_file_with_only_columns(lake, queue, filled, f
 def test_a_failed_export_leaves_the_old_file_and_nothing_beside_it(lake, queue, tmp_path):
     target = tmp_path / "out.parquet"
     target.write_text("old")
-    first, *_ = sorted(Path(lake.table_uri(MINUTES.table)).rglob("*.parquet"))
+    first, *_ = sorted(lake_path(lake, MINUTES.table).rglob("*.parquet"))
     first.unlink()
     with pytest.raises(StorageError, match="missing or damaged"):
         export(lake, queue, crypto, [BTC, MINUTES], JANUARY, END, target)

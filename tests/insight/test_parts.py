@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +13,7 @@ from ffe_core.insight.parts import PYRAMID, Pyramid
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, flat, put
+from tests.lake_files import lake_path
 
 MINUTES = Series("BTCUSD", "1m", "simulated")
 MONTHS = 100 * DAY
@@ -86,7 +85,7 @@ def test_a_lost_file_outside_the_range_does_not_stop_it(lake, queue, hourly):
     snapshot = lake.snapshot(MINUTES.table)
     files = snapshot.files(MINUTES)
     for path in files.paths[files.first < JANUARY + 31 * DAY]:
-        (Path(lake.table_uri(MINUTES.table)) / str(path)).unlink()
+        (lake_path(lake, MINUTES.table) / str(path)).unlink()
     assert view(lake, queue, start=JANUARY + 31 * DAY).bars.num_rows > 0
     with pytest.raises(DamagedTable):
         view(lake, queue, start=JANUARY + 20 * DAY)
@@ -97,7 +96,7 @@ def test_a_lost_file_of_the_same_month_outside_the_range_does_not_stop_it(lake, 
         put(lake, MINUTES, flat(range(first, first + 10 * DAY, 60)))
     files = lake.snapshot(MINUTES.table).files(MINUTES)
     for path in files.paths[files.first < JANUARY + 10 * DAY]:
-        (Path(lake.table_uri(MINUTES.table)) / str(path)).unlink()
+        (lake_path(lake, MINUTES.table) / str(path)).unlink()
     assert view(lake, queue, "1h", JANUARY + 10 * DAY, JANUARY + 12 * DAY).bars.num_rows == 48
     with pytest.raises(DamagedTable):
         view(lake, queue, "1h", JANUARY + 9 * DAY, JANUARY + 12 * DAY)

@@ -19,6 +19,7 @@ from ffe_core.reading.views_file import write_views
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
+from tests.lake_files import lake_path
 
 BTC, ETH, DAILY = (
     Series("BTCUSD", "1h", "coinbase"),
@@ -165,9 +166,7 @@ def test_a_bound_that_is_none_is_refused(given) -> None:
 
 
 def test_a_damaged_file_is_told(lake, moments) -> None:
-    folder = local_folder(lake.storage_path)
-    assert folder is not None
-    for file in folder.rglob("*BTCUSD/*.parquet"):
+    for file in lake_path(lake, "raw_market_data_1h").rglob("*.parquet"):
         file.write_bytes(b"no parquet at all")
     with pytest.raises((StorageError, InputError), match="the query"):
         query("SELECT max(close) FROM candles_1h", lake)
@@ -190,6 +189,7 @@ def test_duckdb_is_told_of_where_it_is_missing(lake, monkeypatch) -> None:
 # -- a file of views
 
 
+@pytest.mark.of_a_lake_folder("views can be written of a local lake only")
 def test_a_file_of_views_shows_what_a_query_shows(lake, moments, tmp_path: Path) -> None:
     names = write_views(tmp_path / "lake.duckdb", lake)
     assert names == ["candles", "candles_1h", "candles_1d", "series", "lake_versions"]
@@ -207,6 +207,7 @@ def test_a_file_of_views_shows_what_a_query_shows(lake, moments, tmp_path: Path)
     assert [file.name for file in tmp_path.glob("*.tmp")] == []
 
 
+@pytest.mark.of_a_lake_folder("views can be written of a local lake only")
 def test_a_file_of_views_that_cannot_be_is_told(lake, moments, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         write_views(tmp_path / "no folder" / "lake.duckdb", lake)
