@@ -93,10 +93,13 @@ def ranges_at(times: Ints, step: int) -> Times:
         times = np.unique(times)
         breaks = _breaks(times, step)
     if len(breaks) == 0:
-        return np.array([[times[0] // MICROS, times[-1] // MICROS + step]])
-    starts = times[np.concatenate(([0], breaks + 1))] // MICROS
-    ends = times[np.concatenate((breaks, [len(times) - 1]))] // MICROS + step
-    return join_ranges([np.column_stack((starts, ends))], step)
+        return np.array([[int(times[0]) // MICROS, int(times[-1]) // MICROS + step]])
+    found = np.empty((len(breaks) + 1, 2), dtype=np.int64)
+    starts, ends = found[:, 0], found[:, 1]
+    starts[0], starts[1:] = times[0] // MICROS, times[breaks + 1] // MICROS
+    ends[:-1], ends[-1] = times[breaks] // MICROS + step, times[-1] // MICROS + step
+    is_joined = (starts[1:] > ends[:-1]).all() and not ((starts - starts[0]) % step).any()
+    return found if is_joined else join_ranges([found], step)
 
 
 def _breaks(times: Ints, step: int) -> Ints:

@@ -229,8 +229,10 @@ class Snapshot:
         """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
         import pyarrow.parquet as pq
 
+        # What a column takes of a local file in one read: from an object store the file system itself does that.
+        at_once = local_folder(self.uri) is not None
         with self.filesystem.open_input_file(path) as file:
-            return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
+            return pq.ParquetFile(file, pre_buffer=at_once).read(columns=list(columns), use_threads=False)
 
     def damaged(self, series: Series, paths: Sequence[str], columns: Sequence[str], error: Exception) -> StorageError:
         """What to say after files of a series could not be read: which it was, and what is left of the series."""
@@ -433,7 +435,12 @@ def epochs(column: Any) -> Ints:
 
 
 def micros(column: Any) -> Ints:
-    """A timestamp[us] column as int64 epoch microseconds."""
+    """A timestamp[us] column as int64 epoch microseconds, its own memory where it is in one piece."""
+    if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
+        column = column.chunk(0)
+    if isinstance(column, pa.TimestampArray) and column.type == TIMESTAMP and column.null_count == 0:
+        held: Ints = column.view(pa.int64()).to_numpy()
+        return held
     import pyarrow.compute as pc
 
     return np.asarray(pc.cast(column, pa.int64()))

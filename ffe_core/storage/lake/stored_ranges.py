@@ -32,6 +32,8 @@ ALWAYS = (-(2**60), 2**60)
 # More only wait for one another: half of a small file's time is spent in the interpreter. From an object store it is
 # spent waiting for answers.
 _READERS, _REMOTE_READERS = 2, 16
+_TASKS = 4
+"""Tasks a reader, of files one after the other."""
 log = logging.getLogger(__name__)
 
 
@@ -141,11 +143,16 @@ class StoredRanges:
         if len(fresh) == 0:
             return
 
-        def one(place: int) -> ByProvider:
-            return ranges_in(table.snapshot, fresh, place, timeframe)
+        def some(places: range) -> list[ByProvider]:
+            return [ranges_in(table.snapshot, fresh, place, timeframe) for place in places]
 
-        with ThreadPoolExecutor(_READERS if local_folder(table.snapshot.uri) else _REMOTE_READERS) as readers:
-            found = dict(zip(fresh.paths.tolist(), readers.map(copied(one), range(len(fresh))), strict=True))
+        most = _READERS if local_folder(table.snapshot.uri) else _REMOTE_READERS
+        # A task for each file would cost as much as half its reading; a few for each reader end at about one time.
+        size = max(1, len(fresh) // (most * _TASKS))
+        tasks = [range(first, min(first + size, len(fresh))) for first in range(0, len(fresh), size)]
+        with ThreadPoolExecutor(most) as readers:
+            read = [one for part in readers.map(copied(some), tasks) for one in part]
+        found = dict(zip(fresh.paths.tolist(), read, strict=True))
         table.runs.update(found)
         self._remember(table.snapshot, fresh, found)
 
