@@ -53,21 +53,18 @@ _MANY_FILES = 500
 def wanted() -> Wanted:
     """The filters of the address."""
     given: dict[str, Any] = {
-        name: from_url(PARAMETERS.get(name, name), READERS.get(name, text_of), "") for name in DIMENSIONS
+        name: from_url(PARAMETERS.get(name, name), READERS.get(name, str), "") for name in DIMENSIONS
     }
     status = from_url("status", one_of((ANY, *STATUSES, PARTLY_REPLAYED)), PENDING)
-    return Wanted(**given, status="" if status == ANY else status, text=from_url("q", text_of, ""))
-
-
-def text_of(text: str) -> str:
-    if len(text) > 200:
-        raise ValueError(text)
-    return text
+    return Wanted(**given, status="" if status == ANY else status, text=from_url("q", str, ""))
 
 
 def pair_of(text: str) -> str:
-    """The stored name that a pair of the address means; itself where several are, or none is."""
-    found = service().queue.names_of(text_of(text))
+    """The stored name that a pair of the address means; itself where several are, or none is, or it cannot be one."""
+    try:
+        found = service().queue.names_of(text)
+    except InputError:
+        return text
     return found[0] if len(found) == 1 else text
 
 
@@ -131,7 +128,7 @@ def options(name: str, value: str, status: str) -> None:
     if name == "day":
         st.session_state.dl_day = value
         st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", on_change=day_typed)
-        say_of_day(value)
+        say_of(value, day)
         return
     found = {group.value: group.count for group in service().queue.groups(name, Wanted(status=status))}
     known = [text for text in found if text] + ([value] if value and value not in found else [])
@@ -147,13 +144,15 @@ def options(name: str, value: str, status: str) -> None:
         format_func=lambda text: f"{in_words(text) if name == 'reason' else text} · {number(found.get(text, 0))}",
         on_change=lambda: set_filter(name, st.session_state[f"dl_{name}"]),
     )
+    if name == "asset_pair":
+        say_of(value, service().queue.names_of)
 
 
-def say_of_day(value: str) -> None:
-    """What is wrong with the day that is filtered by, if it cannot be one."""
+def say_of(value: str, read: Callable[[str], object]) -> None:
+    """What is wrong with a typed value that is filtered by, if it cannot be one."""
     try:
         if value:
-            day(value)
+            read(value)
     except InputError as error:
         say_wrong(error.problem)
 

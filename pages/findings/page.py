@@ -11,8 +11,6 @@ import streamlit as st
 from ffe_core.checks.model import SEVERITIES
 from ffe_core.checks.table import CHECKS
 from ffe_core.errors import StorageError
-from ffe_core.instruments.matching import is_part_of
-from ffe_core.instruments.names import likely_name
 from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.findings import FINDING_STATES, OPEN, FindingRow
@@ -36,6 +34,7 @@ from pages.widgets import (
     whole,
 )
 from pages.widgets.frame import heading_row
+from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.verbs import changing, told
 
@@ -74,7 +73,7 @@ def filters() -> None:
         state.findings_state = from_url("state", one_of(FINDING_STATES), OPEN)
         state.findings_severity = from_url("severity", one_of(SEVERITIES), None)
         state.findings_kind = from_url("kind", one_of(kinds_known()), None)
-        state.findings_pair = from_url("pair", likely_name, "")
+        state.findings_pair = from_url("pair", str, "")
         state.findings_chosen = from_url("id", whole, None)
     cells = st.columns([2, 2, 3, 3], vertical_alignment="bottom")
     with cells[0]:
@@ -84,7 +83,11 @@ def filters() -> None:
     with cells[2]:
         st.selectbox("Kind", kinds_known(), index=None, key="findings_kind", placeholder="Any", format_func=in_words)
     with cells[3]:
-        st.text_input("Pair", key="findings_pair", placeholder="Any, or BTCUSD")
+        pair_filter("findings_pair", "series", stored_pairs())
+
+
+def stored_pairs() -> list[str]:
+    return list(dict.fromkeys(series.asset_pair for series in service().coverage.series()))
 
 
 def kinds_known() -> list[str]:
@@ -101,8 +104,9 @@ def found() -> list[FindingRow]:
         severities=[state.findings_severity] if state.findings_severity else None,
         kinds=[state.findings_kind] if state.findings_kind else None,
     )
-    pair = state.findings_pair.strip()
-    kept = [row for row in rows if not pair or is_part_of(pair, row.asset_pair)]
+    typed = state.findings_pair.strip()
+    pairs = pairs_meant(typed, sorted({row.asset_pair for row in rows})) if typed else ()
+    kept = [row for row in rows if not typed or row.asset_pair in pairs]
     return sorted(kept, key=lambda row: (WORST.get(row.severity, len(WORST)), row.kind, row.asset_pair, row.start))
 
 

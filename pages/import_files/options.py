@@ -7,13 +7,17 @@ from typing import Any
 
 import streamlit as st
 
+from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.questions import Question
 from ffe_core.operations.imports.options import DATES, ROLES, columns_named, option_of
 from ffe_core.operations.imports.service import profiles_of
 from pages.widgets import from_url, one_of, plain, service
+from pages.widgets.fields import words_fit
 
 FOUND_OUT = "Found out"
+_LONGEST = 500
+"""Characters of a text."""
 TYPED_ABOVE = {"pair", "timeframe"}
 CHOICES = {
     "stamp": ("A time is its bar's", ("open", "close")),
@@ -73,8 +77,11 @@ def in_address() -> dict[str, str | None]:
 
 
 def given() -> dict[str, Any]:
-    """The options as a request takes them."""
+    """The options as a request takes them. InputError for a text that is too long."""
     kept = options()
+    for name, (label, _) in TEXTS.items():
+        if len(kept.get(name) or "") > _LONGEST:
+            raise InputError(f"{label}: use at most {_LONGEST} characters", field=name)
     named = [name.strip() for name in (kept.get("columns") or "").split(",") if name.strip()]
     mapped = [f"{role}={kept[f'map_{role}']}" for role in ROLES if kept.get(f"map_{role}")]
     return {**kept, "columns": columns_named(named), "map": mapped}
@@ -165,7 +172,7 @@ def _select(name: str, label: str, values: Sequence[str]) -> None:
 
 def _text(name: str, label: str, words: str) -> None:
     _kept(name, "")
-    st.text_input(label, key=_key(name), placeholder=words, max_chars=500, on_change=_keep, args=(name,))
+    words_fit(label, _key(name), _LONGEST, words, placeholder=words, on_change=_keep, args=(name,))
 
 
 def _kept(name: str, empty: Any) -> None:

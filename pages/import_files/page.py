@@ -107,7 +107,6 @@ def files_form() -> tuple[dict[str, DeltaGenerator], bool]:
     st.text_input(
         "Or a file or folder on the server",
         key="import_path",
-        max_chars=4_000,
         placeholder="/data/klines",
         on_change=other_files,
         disabled=bool(st.session_state.get("import_upload")),

@@ -8,10 +8,6 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.errors import InputError
-from ffe_core.instruments.lists import split_names
-from ffe_core.instruments.matching import is_part_of, matching_names
-from ffe_core.instruments.names import likely_name
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import RunSummary
 from pages.runs.grid import MOST_RUNS, grid
@@ -33,8 +29,8 @@ from pages.widgets import (
     span,
     state_column,
 )
-from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import heading
+from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.tables import show_table
 
@@ -62,7 +58,7 @@ def prefill() -> None:
     state.runs_states = listed("state", one_of(run_states.STATES))
     state.runs_kind = from_url("kind", one_of(KINDS), None)
     state.runs_provider = from_url("provider", one_of(source_names()), None)
-    state.runs_pair = from_url("pair", likely_name, "")
+    state.runs_pair = from_url("pair", str, "")
     state.runs_view = from_url("view", one_of(VIEWS), "list")
     state.runs_by = from_url("by", one_of(SOURCES), None)
     state.runs_since = KEYS[from_url("since", one_of(KEYS), "any")]
@@ -92,9 +88,7 @@ def filters() -> None:
             "Provider", source_names(), index=None, key="runs_provider", placeholder="Any", on_change=first_page
         )
     with cells[3]:
-        st.text_input("Pair", key="runs_pair", placeholder="Any, or BTCUSD", on_change=first_page)
-        if state.runs_pair and not pairs_meant():
-            say_wrong(f"no run has {state.runs_pair!r}; use a pair or a part of one, for example BTC")
+        pair_filter("runs_pair", "run", service().runs.pairs(), on_change=first_page)
     with cells[4]:
         st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
     with cells[5]:
@@ -123,8 +117,9 @@ def found() -> tuple[list[RunSummary], int]:
     state = st.session_state
     days = SINCE[state.runs_since]
     since = None if days is None else (datetime.now(UTC) - timedelta(days=days)).timestamp()
-    pairs = pairs_meant()
-    if state.runs_pair and not pairs:
+    wanted = state.runs_pair.strip()
+    pairs = pairs_meant(wanted, service().runs.pairs()) if wanted else ()
+    if wanted and not pairs:
         return [], 0
     return service().runs.find(
         states=state.runs_states,
@@ -136,20 +131,6 @@ def found() -> tuple[list[RunSummary], int]:
         limit=PAGE_SIZE,
         offset=PAGE_SIZE * (state.runs_page - 1),
     )
-
-
-def pairs_meant() -> tuple[str, ...]:
-    """The pairs of runs that the filter means: those it names, each or in a list, else those it is a part of."""
-    known = service().runs.pairs()
-    return tuple(dict.fromkeys(name for text in split_names(st.session_state.runs_pair) for name in named(text, known)))
-
-
-def named(text: str, known: Sequence[str]) -> Sequence[str]:
-    try:
-        exact = matching_names(text, known)
-    except InputError:  # no name at all: it says so below the field
-        exact = ()
-    return exact or [name for name in known if is_part_of(text, name)]
 
 
 def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:

@@ -14,6 +14,7 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.providers.base import Provider
 from ffe_core.storage.lake.upkeep.disk import size_text, space_left
 from pages.widgets import actor, arrived, from_url, keep_in_url, many, notes, number, plain, section, service
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.tables import height_of, show_table
 from pages.widgets.verbs import done, refusable, told
@@ -122,9 +123,12 @@ def every_setting() -> None:
     st.subheader("All settings")
     if arrived("settings_find"):
         st.session_state.settings_find = from_url("q", short, "")
-    text = st.text_input("Find", key="settings_find", placeholder="Part of a name or its meaning", max_chars=_LONGEST)
-    keep_in_url(q=text.strip())
-    wanted = text.strip().lower()
+    fits = words_fit("Find", "settings_find", _LONGEST, "oanda", placeholder="Part of a name or its meaning")
+    text = st.session_state.settings_find.strip()
+    keep_in_url(q=text if fits else None)
+    if not fits:
+        return
+    wanted = text.lower()
     found = [one for one in explained(service().settings) if wanted in f"{one.variable} {one.meaning}".lower()]
     if not found:
         st.info("No setting has that in its name or meaning.", icon=":material/search_off:")

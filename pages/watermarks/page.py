@@ -9,8 +9,6 @@ from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.file_sources import is_file_source
 from ffe_core.insight.freshness import Freshness, Health, freshness
-from ffe_core.instruments.matching import is_part_of
-from ffe_core.instruments.names import likely_name
 from ffe_core.operations.watermarks import Rewind
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES
@@ -36,6 +34,7 @@ from pages.widgets import (
 from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, dialog, unanswered
 from pages.widgets.frame import heading
+from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.tables import digest, show_table
 from pages.widgets.typed import in_utc
@@ -55,13 +54,13 @@ def prefill() -> None:
     if not arrived("watermarks_provider"):
         return
     state.watermarks_provider = from_url("provider", one_of(source_names()), None)
-    state.watermarks_pair = from_url("pair", likely_name, "")
+    state.watermarks_pair = from_url("pair", str, "")
     state.watermarks_health = from_url("health", one_of(HEALTHS), None)
     state.watermarks_list = from_url("watchlist", str, None)
     state.watermarks_series = from_url("series", read_series, None)
 
 
-def filters() -> None:
+def filters(pairs: Sequence[str]) -> None:
     state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
     if state.watermarks_list not in lists:
         state.watermarks_list = None
@@ -69,7 +68,7 @@ def filters() -> None:
     with cells[0]:
         st.selectbox("Provider", source_names(), index=None, key="watermarks_provider", placeholder="Any")
     with cells[1]:
-        st.text_input("Pair", key="watermarks_pair", placeholder="Any, or BTCUSD")
+        pair_filter("watermarks_pair", "series", pairs)
     with cells[2]:
         st.selectbox("Health", HEALTHS, index=None, key="watermarks_health", placeholder="Any")
     with cells[3]:
@@ -95,15 +94,20 @@ def wanted(rows: Sequence[Freshness]) -> list[Freshness]:
     state = st.session_state
     watched = service().watchlists.get(state.watermarks_list) if state.watermarks_list else None
     chosen = None if watched is None else set(watched.series())
-    provider, pair, health = state.watermarks_provider, state.watermarks_pair, state.watermarks_health
+    provider, health, typed = state.watermarks_provider, state.watermarks_health, state.watermarks_pair.strip()
+    pairs = pairs_meant(typed, pairs_of(rows)) if typed else None
     return [
         row
         for row in rows
         if provider in (None, row.series.provider)
         and health in (None, row.health)
         and (chosen is None or row.series in chosen)
-        and (not pair or is_part_of(pair, row.series.asset_pair))
+        and (pairs is None or row.series.asset_pair in pairs)
     ]
+
+
+def pairs_of(rows: Sequence[Freshness]) -> list[str]:
+    return list(dict.fromkeys(row.series.asset_pair for row in rows))
 
 
 def cells_of(row: Freshness) -> dict[str, Any]:
@@ -408,7 +412,7 @@ with section("The watermarks"):
     if not everything:
         empty()
     else:
-        filters()
+        filters(pairs_of(everything))
         told()
         shown = wanted(everything)
         ticked = table(shown[:MOST_SERIES]) if shown else []

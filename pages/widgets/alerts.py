@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.widgets.text import plain
+from pages.widgets.text import bounded, plain
 
 _ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/info:"}
 
@@ -21,4 +21,4 @@ def alert(kind: str, sentence: str, details: Sequence[str], icon: str | None = N
 
 def say_wrong(problem: str) -> None:
     """Say below a field what is wrong with it, in one sentence; the words may be somebody's own."""
-    st.caption(f":red[:material/error: {plain(problem)}]")
+    st.caption(f":red[:material/error: {plain(bounded(problem))}]")

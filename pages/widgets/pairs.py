@@ -10,7 +10,10 @@ import streamlit as st
 
 from ffe_core.errors import InputError
 from ffe_core.instruments.lists import split_names
+from ffe_core.instruments.matching import is_part_of, matching_names
+from ffe_core.instruments.names import compact
 from ffe_core.operations.instruments.resolved import NotResolved, Resolved, SameBook
+from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import service
 from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.text import few, many, number, plain
@@ -34,6 +37,29 @@ def pairs_field(provider: str, key: str, **options: Any) -> None:
         args=(provider, key),
         **options,
     )
+
+
+def pair_filter(key: str, of: str, known: Sequence[str], **options: Any) -> None:
+    """The field that filters a page by pairs; what fits none of those that are known is told below it.
+
+    `of` says what the page lists, one of it: "run".
+    """
+    typed = (st.text_input("Pair", key=key, placeholder="Any, or BTCUSD", **options) or "").strip()
+    if typed and not pairs_meant(typed, known):
+        say_wrong(f"no {of} has {typed!r}; use a pair or a part of one, for example BTC")
+
+
+def pairs_meant(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The pairs that a filter means: those it names, one or a list, else those it is a part of."""
+    return tuple(dict.fromkeys(name for one in split_names(text) for name in _meant(one, known)))
+
+
+def _meant(text: str, known: Sequence[str]) -> Sequence[str]:
+    try:
+        exact = matching_names(text, known)
+    except InputError:  # no name at all: it says so below the field
+        exact = ()
+    return exact or [name for name in known if compact(text) and is_part_of(text, name)]
 
 
 def _split(provider: str, key: str) -> None:

@@ -13,29 +13,33 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.instruments.model import Instrument
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.text import duration, number, plain
 from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
+LONGEST_SEARCH = 80
+"""Characters of what is looked for."""
 
 
 @st.fragment
 def find_instruments(provider: str, form: str) -> None:
     """The search and what it finds; choosing a row puts its stored name into the pairs, or takes it out of them."""
     with section("The search"):
-        text = st.text_input(
+        fits = words_fit(
             "Find an instrument",
-            key=f"{form}_find",
+            f"{form}_find",
+            LONGEST_SEARCH,
+            "bitcoin",
             type="search",
             icon=":material/search:",
             live=True,
-            max_chars=80,
             placeholder="Any part of a symbol or a name",
         )
-        if text and text.strip():
-            _results(provider, text.strip(), form)
+        if fits and (text := (st.session_state[f"{form}_find"] or "").strip()):
+            _results(provider, text, form)
     if st.session_state.pop(f"{form}_chosen", False):
         st.rerun()
 

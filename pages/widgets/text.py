@@ -23,6 +23,7 @@ DATE_TICKS = [
 ]
 """How Plotly writes times on an axis: as everywhere else in the console, the day before its month."""
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00)?(?:\+00:00|Z)(?!\d)")
+_LONGEST_SENTENCE = 400
 _WORD_JOINER = "\u2060"
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 """Of ASCII: before any other character a backslash stays."""
@@ -98,6 +99,14 @@ def short_path(path: Path, most: int = 24) -> str:
     """A path as one writes it: from the home on, and only its end where it is longer than a line."""
     text = f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
     return text if len(text) <= most else f"…/{'/'.join(path.parts[-2:])}"
+
+
+def bounded(text: str) -> str:
+    """A sentence that quotes what somebody typed, short enough to be read: its middle is left out, its ends say what is
+    wrong and what would be right."""
+    if len(text) <= _LONGEST_SENTENCE:
+        return text
+    return f"{text[: _LONGEST_SENTENCE // 3]} … {text[-_LONGEST_SENTENCE // 2 :]}"
 
 
 def few(lines: Sequence[str], most: int = 12) -> str:

@@ -114,11 +114,11 @@ def listed(name: str, read: Callable[[str], Value], default: Iterable[Value] = (
 
 
 def keep_in_url(**values: str | int | None) -> None:
-    """Write filters to the address; None and empty text leave it."""
+    """Write filters to the address; None and empty text leave it, and what is longer than one is read back."""
     before = _here()
-    texts = {name: None if value is None else str(value) for name, value in values.items()}
+    texts = {name: "" if value is None else str(value) for name, value in values.items()}
     kept = {name: text for name, text in st.query_params.to_dict().items() if name not in texts}
-    wanted = {**kept, **{name: text for name, text in texts.items() if text}}
+    wanted = {**kept, **{name: text for name, text in texts.items() if 0 < len(text) <= _LONGEST_VALUE}}
     if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)  # at once: each change is an entry of the browser's history
     _remember()

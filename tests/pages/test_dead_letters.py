@@ -427,3 +427,13 @@ def test_hostile_content_is_text_on_every_view(console: ConsoleService, open_pag
         marked = "\n".join(str(element.value) for kind_ in kinds for element in getattr(at, kind_))
         assert "evil.example" not in marked
         assert "<script>" not in marked
+
+
+@pytest.mark.parametrize("key", ["dl_q", "dl_day"])
+def test_a_long_text_filters_and_stays_as_it_was_typed(console: ConsoleService, open_page: Open, key: str) -> None:
+    dead_letter(console, 0)
+    at = open_page("dead_letters")
+    at.text_input(key=key).set_value("x" * 5000).run()
+    assert "Nothing matches." in words(at)
+    assert "Not understood" not in words(at)
+    assert at.text_input(key=key).value == "x" * 5000

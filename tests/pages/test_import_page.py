@@ -246,3 +246,15 @@ def test_an_upload_that_is_gone_is_told(console: ConsoleService, open_page: Open
     at.button(key="import_upload_remove").click().run()
     assert "upload" not in at.query_params
     assert not at.exception
+
+
+def test_a_text_that_is_too_long_is_told_and_stays_as_it_was_typed(named: Named, tmp_path: Path) -> None:
+    at = named(plain_file(tmp_path), pair="BTCUSD", timeframe="1h")
+    at.text_input(key="import_option_zone").input("x" * 5000).run()
+    assert "These are 5,000 characters, and 500 have room; for example" in words(at)
+    assert button(at).disabled
+    assert at.text_input(key="import_option_zone").value == "x" * 5000
+    at.text_input(key="import_path").input("/" + "x" * 9000).run()
+    assert "cannot be looked at" in words(at)
+    assert at.text_input(key="import_path").value == "/" + "x" * 9000
+    assert not [one.key for one in at.text_input if one.proto.max_chars]

@@ -299,3 +299,11 @@ def test_many_unknown_names_are_summed_up_and_done_with_at_once(
     at.button(key="backfill_pairs_leave_out").click().run()
     assert at.session_state.backfill_pairs == ["BTCUSD", "GONE"]
     assert not at.button(key="backfill_start").disabled
+
+
+def test_a_search_that_is_too_long_is_told_and_stays_as_it_was_typed(listed: ConsoleService, open_page: Open) -> None:
+    at = typed(open_page, "AAPL")
+    at.text_input(key="backfill_find").set_value("x" * 5000).run()
+    assert "These are 5,000 characters, and 80 have room; for example" in words(at)
+    assert at.text_input(key="backfill_find").value == "x" * 5000
+    assert not at.text_input(key="backfill_find").proto.max_chars

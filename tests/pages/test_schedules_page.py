@@ -355,7 +355,7 @@ def test_times_in_few_letters() -> None:
     ("when", "field", "text", "said"),
     [
         ("every", "sched_minutes", "5000", "is not 1 to 1440 minutes"),
-        ("every", "sched_minutes", "", "is not 1 to 1440 minutes"),
+        ("every", "sched_minutes", "", "is not 1 to 1440 minutes; for example 15"),
         ("time", "sched_time", "25:61", "'25:61' is not a time of day; use one like 02:30"),
         ("bar", "sched_pause_after", "-3", "'-3' is not a whole number from 0 to 1,000; for example 5"),
     ],

@@ -40,3 +40,11 @@ def test_a_secret_is_not_on_the_page(data_dir: object, open_page: Open, monkeypa
 def test_a_backfill_without_a_key_leads_to_the_settings(console: ConsoleService, open_page: Open) -> None:
     at = open_page("backfill", provider="oanda", pairs="EURUSD")
     assert "Settings, and a test of the connection" in [link.proto.label for link in at.get("page_link")]
+
+
+def test_a_search_that_is_too_long_is_told_and_stays_as_it_was_typed(console: ConsoleService, open_page: Open) -> None:
+    at = open_page("settings")
+    at.text_input(key="settings_find").set_value("x" * 5000).run()
+    assert "These are 5,000 characters" in words(at)
+    assert at.text_input(key="settings_find").value == "x" * 5000
+    assert not at.text_input(key="settings_find").proto.max_chars

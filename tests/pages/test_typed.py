@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
-from pages.widgets.text import short_path
+from pages.widgets.text import bounded, short_path
 from pages.widgets.typed import day, in_utc, time_of_day, whole_number
 
 
@@ -54,3 +54,11 @@ def test_a_path_is_shown_as_short_as_a_line() -> None:
     assert short_path(Path.home() / "ffe") == "~/ffe"
     assert short_path(Path("/srv/data")) == "/srv/data"
     assert short_path(Path("/srv/a/folder/of/many/parts/candles/data")) == "…/candles/data"
+
+
+def test_a_sentence_that_quotes_too_much_keeps_what_is_wrong_and_what_would_be_right() -> None:
+    assert bounded("'x' is not a day; use one like 2024-01-31") == "'x' is not a day; use one like 2024-01-31"
+    short = bounded(f"{'x' * 5000!r} is not a day; use one like 2024-01-31")
+    assert len(short) < 400
+    assert short.startswith("'xxx")
+    assert short.endswith("is not a day; use one like 2024-01-31")

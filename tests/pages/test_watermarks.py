@@ -113,3 +113,31 @@ def test_several_ticked_series_are_brought_up_to_date_together(filled: ConsoleSe
     [run, _], _ = filled.runs.find()
     filled.run_service.wait(run.id, 60)
     assert {row.asset_pair for row in filled.runs.series(run.id)} == {"BTCUSD", "EURUSD"}
+
+
+@pytest.mark.parametrize("page", ["runs", "watermarks", "findings"])
+@pytest.mark.parametrize("typed", ["* * *", "some words", "x" * 5000, "x" * 9000])
+def test_a_filter_that_fits_no_pair_is_told_at_its_field_and_stays(
+    backfilled: ConsoleService, open_page: Open, page: str, typed: str
+) -> None:
+    at = open_page(page)
+    at.text_input(key=f"{page}_pair").set_value(typed).run()
+    said = words(at)
+    assert "use a pair or a part of one, for example BTC" in said
+    assert len(said) < 2_000
+    at.run()
+    assert at.text_input(key=f"{page}_pair").value == typed
+
+
+@pytest.mark.parametrize("page", ["runs", "watermarks", "findings"])
+def test_a_list_of_pairs_filters_and_comes_back_from_the_address(
+    backfilled: ConsoleService, open_page: Open, page: str
+) -> None:
+    at = open_page(page)
+    at.text_input(key=f"{page}_pair").set_value("btc-usd; ETHUSD").run()
+    assert "use a pair" not in words(at)
+    again = open_page(page, pair=at.query_params["pair"])
+    assert again.text_input(key=f"{page}_pair").value == "btc-usd; ETHUSD"
+    assert "Not understood" not in words(again)
+    if page != "findings":  # nothing was checked
+        assert len(again.dataframe[0].value) == 1

@@ -102,9 +102,7 @@ class Every:
         """InputError for anything but 1 to 1,440 minutes."""
         number = re.fullmatch(r"([0-9]{1,6})(?: ?(?:m|min|minutes?))?", text.strip())
         if number is None or not 1 <= int(number[1]) <= 1440:
-            raise InputError(
-                f"every {text!r} is not 1 to 1440 minutes; for example 'every 15 minutes'", field="trigger"
-            )
+            raise InputError(f"{text!r} is not 1 to 1440 minutes; for example 15", field="trigger")
         return cls(int(number[1]))
 
     @property
