@@ -27,7 +27,7 @@ CPU_GOAL, MEMORY_GOAL, AGAIN_GOAL = 1.3, 600.0, 0.25
 PAIRS = 20
 _MINUTES = 1440
 _FIRST_DAY = np.datetime64("2024-01-01")
-_NAMES = ["time", "open", "high", "low", "close", "volume", *(f"other_{place}" for place in range(6))]
+NAMES = ["time", "open", "high", "low", "close", "volume", *(f"other_{place}" for place in range(6))]
 
 
 def measure(options: Options) -> Numbers:
@@ -81,7 +81,7 @@ def _floor(folder: Path, place: Path) -> float:
         for path in paths:
             with zipfile.ZipFile(path) as archive:
                 content = archive.read(archive.namelist()[0])
-            frames.append(pl.read_csv(io.BytesIO(content), has_header=False, new_columns=_NAMES, columns=range(6)))
+            frames.append(pl.read_csv(io.BytesIO(content), has_header=False, new_columns=NAMES, columns=range(6)))
         frame = pl.concat(frames).with_columns(pl.from_epoch("time", time_unit="ms"))
         frame.write_parquet(place / f"{pair}.parquet")
     return _cpu_seconds() - before
