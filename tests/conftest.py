@@ -141,12 +141,21 @@ def state_kind(request: pytest.FixtureRequest) -> Iterator[str]:
         yield kind
         return
     server, template = request.getfixturevalue("postgresql_server"), request.getfixturevalue("state_template")
-    states, connect = States(server, template), postgresql.connect
+    states, connect, make = States(server, template), postgresql.connect, database.Database.__init__
+    opened: list[database.Database] = []
+
+    def remembered(made: database.Database, url: str | Path) -> None:
+        make(made, url)
+        opened.append(made)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database.Database, "__init__", remembered)
         patch.setattr(database, "sqlite_url", states.url_of)
         patch.setattr(postgresql, "connect", lambda *given, **options: states.remember(connect(*given, **options)))
         yield kind
     _opened(request, states.number, kind)
+    for one in opened:
+        one.close()  # else its leases would be renewed, and the connection for that be found open in another test
     states.remove()
 
 
