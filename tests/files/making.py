@@ -129,6 +129,12 @@ def kline(scale: int, step: int) -> Callable[[Candle], str]:
     return lambda c: f"{c.at * scale},{ohlcv(c)},{(c.at + step) * scale - 1},{c.volume * c.close:.8f},9,1.0,1.0,0"
 
 
+def contracts(c: Candle) -> str:
+    """Binance's COIN-M: the column headed volume counts contracts, the one headed quote_volume the base coin."""
+    prices = ohlcv(c).rpartition(",")[0]
+    return f"{c.at * 1000},{prices},{c.volume * 7:.0f},{(c.at + 3600) * 1000 - 1},{c.volume},9,1.0,1.0,0"
+
+
 def est(c: Candle) -> datetime:
     return c.utc - timedelta(hours=5)
 
@@ -237,7 +243,7 @@ FORMS: tuple[Form, ...] = (
     Form("binance-klines", "BTCUSDT-1h-2024-01.zip", "1h", text(kline(1000, 3600)), pair="BTCUSDT"),
     Form("binance-klines", "um/ETHUSDT-1m-2024-01-15.zip", "1m", text(kline(1000, 60), KLINES), pair="ETHUSDT"),
     Form("binance-klines", "SOLUSDT-1h-2025-02.csv", "1h", text(kline(1_000_000, 3600)), pair="SOLUSDT"),
-    Form("binance-coin-m", "BTCUSD_PERP-1h-2024-01.csv", "1h", text(kline(1000, 3600), KLINES), pair="BTCUSD"),
+    Form("binance-coin-m", "BTCUSD_PERP-1h-2024-01.csv", "1h", text(contracts, KLINES), pair="BTCUSD"),
     Form("kraken-ohlcvt", "XBTUSD_60.csv", "1h", text(lambda c: f"{c.at},{ohlcv(c)},7"), pair="BTCUSD"),
     Form("histdata-ascii", "DAT_ASCII_EURUSD_M1_2024.csv", "1m", text(lambda c: f"{est(c):%Y%m%d %H%M%S};{ohlcv(c, ';')}"), has_volume=False, pair="EURUSD"),
     Form("histdata-metatrader", "DAT_MT_EURUSD_M1_2024.csv", "1m", text(lambda c: f"{est(c):%Y.%m.%d,%H:%M},{ohlcv(c)}"), has_volume=False, pair="EURUSD"),
@@ -260,6 +266,7 @@ FORMS: tuple[Form, ...] = (
     Form("cryptodatadownload", "Coinbase_BTCUSD_1h.csv", "1h", lambda found: b"Timestamps are UTC timezone,https://www.CryptoDataDownload.com\r\n" + text(lambda c: f"{c.utc:%Y-%m-%d %I-%p},BTCUSD,{c.open},{c.high},{c.low},{c.close},{c.volume},{c.volume * c.close}", "Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD", "\r\n", True)(found)),
     Form("cryptocompare", "bitfinex.csv", "1h", text(lambda c: f"{c.utc:%Y-%m-%d %H:%M},BTCUSD,{ohlcv(c)},{c.volume * c.close}", "Date,Symbol,Open,High,Low,Close,VolumeFrom,VolumeTo", newest_first=True)),
     Form("okx-candles", "okx.csv", "1h", text(lambda c: f"BTC-USDT,{ohlcv(c)},1,1,{c.at * 1000},1", "instrument_name,open,high,low,close,vol,vol_ccy,vol_quote,open_time,confirm")),
+    Form("okx-contracts", "okx.csv", "1h", text(lambda c: f"BTC-USDT-SWAP,{ohlcv(c).rpartition(',')[0]},{c.volume * 7:.0f},{c.volume},1,{c.at * 1000},1", "instrument_name,open,high,low,close,vol,vol_ccy,vol_quote,open_time,confirm")),
     Form("coinapi", "coinapi.csv.gz", "1h", text(lambda c: f"{c.utc:%Y-%m-%dT%H:%M:%S}.0000000Z;{c.utc:%Y-%m-%dT%H:%M:%S}.0000000Z;{c.utc:%Y-%m-%dT%H:%M:%S}.1000000Z;{ohlcv(c, ';')};9", "time_period_start;time_period_end;time_open;price_open;price_high;price_low;price_close;volume_traded;trades_count")),
     Form("fxcm-candledata", "29.csv.gz", "1m", text(lambda c: f"{c.utc:%m/%d/%Y %H:%M:%S}.000,{ohlcv(c)[: -len(f'{c.volume:.5f}') - 1]},9,9,9,9", "DateTime,BidOpen,BidHigh,BidLow,BidClose,AskOpen,AskHigh,AskLow,AskClose"), {"side": "Bid", "zone": "UTC"}, has_volume=False),
     Form("yahoo", "AAPL.csv", "1d", text(lambda c: f"{c.utc:%Y-%m-%d},{c.open},{c.high},{c.low},{c.close},{c.close / 2},{c.volume:.0f}", "Date,Open,High,Low,Close,Adj Close,Volume")),
