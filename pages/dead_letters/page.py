@@ -107,7 +107,7 @@ def list_view() -> None:
 
 
 def filters(asked: Wanted) -> None:
-    cells = st.columns([5, 6, 4, 4, 4, 3, 5, 5], vertical_alignment="bottom")
+    cells = st.columns([5, 6, 4, 4, 4, 3, 5, 5])
     with cells[0]:
         pick("status", "Status", [ANY, *STATUSES, PARTLY_REPLAYED], asked.status or ANY, lambda status: status)
     for place, name in enumerate(DIMENSIONS, start=1):

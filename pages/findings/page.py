@@ -75,7 +75,7 @@ def filters() -> None:
         state.findings_kind = from_url("kind", one_of(kinds_known()), None)
         state.findings_pair = from_url("pair", str, "")
         state.findings_chosen = from_url("id", whole, None)
-    cells = st.columns([2, 2, 3, 3], vertical_alignment="bottom")
+    cells = st.columns([2, 2, 3, 3])
     with cells[0]:
         st.selectbox("State", FINDING_STATES, key="findings_state")
     with cells[1]:
@@ -196,8 +196,13 @@ def nothing() -> None:
             icon=":material/fact_check:",
         )
         return
-    state = st.session_state.findings_state
-    st.success(f"Nothing of it is {plain(state)}. Last check: {relative(last)}.", icon=":material/check_circle:")
+    state = st.session_state
+    if state.findings_severity or state.findings_kind or state.findings_pair.strip():
+        st.info("No finding matches these filters.", icon=":material/filter_alt_off:")
+        return
+    st.success(
+        f"Nothing of it is {plain(state.findings_state)}. Last check: {relative(last)}.", icon=":material/check_circle:"
+    )
 
 
 def page() -> None:

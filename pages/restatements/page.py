@@ -39,7 +39,7 @@ def filters(known: list[Series]) -> None:
         providers = sorted({series.provider for series in known})
         state.restated_provider = from_url("provider", one_of(providers), None)
         state.restated_since = from_url("since", one_of(SINCE), "30")
-    cells = st.columns([4, 3, 2, 3], vertical_alignment="bottom")
+    cells = st.columns([4, 3, 2, 3])
     with cells[0]:
         st.selectbox(
             "Series",

@@ -78,7 +78,7 @@ def first_page() -> None:
 
 def filters() -> None:
     state = st.session_state
-    cells = st.columns([3, 2, 2, 2, 2, 2], vertical_alignment="bottom")
+    cells = st.columns([3, 2, 2, 2, 2, 2])
     with cells[0]:
         st.multiselect("State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
     with cells[1]:

@@ -16,10 +16,12 @@ from ffe_core.operations.instruments.resolved import NotResolved, Resolved, Same
 from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import service
 from pages.widgets.tables import digest, height_of, show_table
-from pages.widgets.text import few, many, number, plain
+from pages.widgets.text import bounded, few, many, number, plain
 
 _MOST_APART = 3
 """Names that are told one by one; more are summed up."""
+_LONGEST_QUOTE = 60
+"""Characters of a filter that are told: the field is a few words wide."""
 
 
 def pairs_field(provider: str, key: str, **options: Any) -> None:
@@ -46,7 +48,7 @@ def pair_filter(key: str, of: str, known: Sequence[str], **options: Any) -> None
     """
     typed = (st.text_input("Pair", key=key, placeholder="Any, or BTCUSD", **options) or "").strip()
     if typed and not pairs_meant(typed, known):
-        say_wrong(f"no {of} has {typed!r}; use a pair or a part of one, for example BTC")
+        say_wrong(f"no {of} has {bounded(typed, _LONGEST_QUOTE)!r}; use a pair or a part of one, for example BTC")
 
 
 def pairs_meant(text: str, known: Sequence[str]) -> tuple[str, ...]:

@@ -101,12 +101,12 @@ def short_path(path: Path, most: int = 24) -> str:
     return text if len(text) <= most else f"…/{'/'.join(path.parts[-2:])}"
 
 
-def bounded(text: str) -> str:
+def bounded(text: str, most: int = _LONGEST_SENTENCE) -> str:
     """A sentence that quotes what somebody typed, short enough to be read: its middle is left out, its ends say what is
     wrong and what would be right."""
-    if len(text) <= _LONGEST_SENTENCE:
+    if len(text) <= most:
         return text
-    return f"{text[: _LONGEST_SENTENCE // 3]} … {text[-_LONGEST_SENTENCE // 2 :]}"
+    return f"{text[: most // 3]} … {text[-most // 2 :]}"
 
 
 def few(lines: Sequence[str], most: int = 12) -> str:

@@ -124,6 +124,9 @@ def test_the_filters_live_in_the_address(console: ConsoleService, open_page: Ope
     at = open_page("findings", kind="spike", severity="error", pair="btc-usd")
     assert set(at.dataframe[0].value["Kind"]) == {"spike"}
     assert "Nothing of it is gone" in words(open_page("findings", state="gone"))
+    filtered = words(open_page("findings", pair="EURUSD"))
+    assert "No finding matches" in filtered
+    assert "Nothing of it is open" not in filtered
 
 
 def test_scores_stand_on_overview_and_coverage(console: ConsoleService, open_page: Open) -> None:

@@ -125,6 +125,7 @@ def test_a_filter_that_fits_no_pair_is_told_at_its_field_and_stays(
     said = words(at)
     assert "use a pair or a part of one, for example BTC" in said
     assert len(said) < 2_000
+    assert "x" * 50 not in said
     at.run()
     assert at.text_input(key=f"{page}_pair").value == typed
 
