@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -390,6 +389,8 @@ class DeltaLakeManager:
 
     def rows_of(self, series: Series, start: int, end: int, ingestion_id: str) -> int:
         """How many rows of the bars in [start, end), superseded ones too, were stored under this id. StorageError."""
+        import pyarrow.compute as pc  # not at the top: who looks at watermarks does without
+
         snapshot = self.snapshot(series.table)
         if snapshot is None:
             return 0
