@@ -10,11 +10,10 @@ from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from pages.widgets import actor, go, is_leaving, many, number, plain, relative, section, service
 from pages.widgets.frame import heading_row
-from pages.widgets.tables import show_table
+from pages.widgets.tables import show_table, size_column
 from pages.widgets.text import FIGURE_WIDTH
 from pages.widgets.verbs import changing, told
 
-BYTES = st.column_config.NumberColumn(format="bytes", width=80)
 COUNT = st.column_config.NumberColumn(format="localized", width=80)
 
 
@@ -37,13 +36,21 @@ def is_busy() -> bool:
         return True
 
 
+def has_tables() -> bool:
+    """Whether anything is stored; where that cannot be told, something is."""
+    try:
+        return any(version is not None for version in service().lake.versions())
+    except StorageError:
+        return True
+
+
 def head() -> None:
     with heading_row("Storage"):
         st.button(
             "Run upkeep now",
             icon=":material/mop:",
             key="storage_run_now",
-            type="primary",
+            type="primary" if has_tables() else "secondary",
             on_click=start,
             disabled=not service().acts or is_busy(),
             help="Makes small files few, tidies the logs and deletes what nobody needs. Backfills go on meanwhile.",
@@ -67,11 +74,11 @@ def figures(shown: Storage) -> None:
             st.metric(name, value, help=meaning, width=FIGURE_WIDTH)
 
 
-def table_row(one: TableStorage) -> dict[str, Any]:
+def table_row(one: TableStorage, size: float, to_delete: float) -> dict[str, Any]:
     return {
         "Table": one.table,
         "Rows": one.plan.rows,
-        "Size": one.plan.bytes,
+        "Size": size,
         "Files": one.plan.files,
         "Small": one.plan.small_files,
         "Since checkpoint": one.log.since_checkpoint,
@@ -80,34 +87,36 @@ def table_row(one: TableStorage) -> dict[str, Any]:
         "Next merges": one.plan.merged_files,
         "Into": len(one.plan.merges) if one.plan.merges else None,
         "Old entries": one.log.expired,
-        "To delete": one.unused.bytes,
+        "To delete": to_delete,
     }
 
 
 def tables(shown: Storage) -> None:
     st.subheader("Tables")
     counts = ("Rows", "Files", "Small", "Since checkpoint", "Log entries", "Next merges", "Into")
+    sizes, size = size_column([one.plan.bytes for one in shown.tables], width=86)
+    gone, to_delete = size_column([one.unused.bytes for one in shown.tables], width=86)
     show_table(
-        [table_row(one) for one in shown.tables],
+        list(map(table_row, shown.tables, sizes, gone)),
         key="storage_tables",
         height="content",
         column_config={
             **dict.fromkeys(counts, COUNT),
             "Since checkpoint": st.column_config.NumberColumn(format="localized", width=105),
             "Old entries": st.column_config.NumberColumn(help="Log entries that the next upkeep deletes.", width=75),
-            "To delete": BYTES,
-            "Size": BYTES,
+            "To delete": to_delete,
+            "Size": size,
         },
     )
 
 
-def series_row(one: SeriesStorage) -> dict[str, Any]:
+def series_row(one: SeriesStorage, size: float) -> dict[str, Any]:
     return {
         "Pair": one.asset_pair,
         "Timeframe": one.timeframe,
         "Provider": one.provider,
         "Rows": one.rows,
-        "Size": one.bytes,
+        "Size": size,
         "Files": one.files,
         "Small": one.small_files,
     }
@@ -115,11 +124,12 @@ def series_row(one: SeriesStorage) -> dict[str, Any]:
 
 def series(shown: Storage) -> None:
     st.subheader("Series")
+    sizes, size = size_column([one.bytes for one in shown.series])
     show_table(
-        [series_row(one) for one in shown.series],
+        list(map(series_row, shown.series, sizes)),
         key="storage_series",
         height="content" if len(shown.series) <= 12 else 460,
-        column_config={**dict.fromkeys(("Rows", "Files", "Small"), COUNT), "Size": BYTES},
+        column_config={**dict.fromkeys(("Rows", "Files", "Small"), COUNT), "Size": size},
     )
 
 

@@ -50,6 +50,16 @@ def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None 
     return columns
 
 
+def size_column(counts: Sequence[int], **options: Any) -> tuple[list[float], Any]:
+    """A column of bytes as cells and their configuration: in one unit, told as text beside tables tells it.
+
+    Streamlit's own format of bytes writes no space before the unit.
+    """
+    # To the kilobyte, so that a small file beside a large one is not nothing.
+    size, format_ = (10**6, "%,.3f MB") if max(counts, default=0) >= 10**6 else (10**3, "%,.1f KB")
+    return [count / size for count in counts], st.column_config.NumberColumn(format=format_, **options)
+
+
 def score_cell(score: float) -> float:
     """The score of a series as a cell: percent, cut and not rounded, so that 100 means that nothing is open."""
     return math.floor(score * 10_000) / 100

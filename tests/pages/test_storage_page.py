@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.storage.leases import UpkeepLease
 from ffe_core.storage.state.runs import UPKEEP
+from pages.widgets.tables import size_column
 from tests.pages.conftest import Open, words
 
 
@@ -100,8 +102,28 @@ def test_one_that_another_process_does_is_said(grown: ConsoleService, open_page:
     assert grown.runs.find(kinds=[UPKEEP])[1] == 0
 
 
-def test_an_empty_lake_offers_a_backfill(console: ConsoleService, open_page: Open) -> None:
-    assert "Nothing is stored yet." in words(open_page("storage"))
+def test_an_empty_lake_offers_a_backfill_and_one_thing_first(console: ConsoleService, open_page: Open) -> None:
+    at = open_page("storage")
+    assert "Nothing is stored yet." in words(at)
+    assert [button.label for button in at.button if button.proto.type == "primary"] == ["New backfill"]
+
+
+def test_sizes_are_written_as_beside_the_tables(grown: ConsoleService, open_page: Open) -> None:
+    at = open_page("storage")
+    tables, series = (json.loads(frame.proto.columns) for frame in at.dataframe)
+    formats = {one["type_config"]["format"] for one in (tables["Size"], tables["To delete"], series["Size"])}
+    assert formats == {"%,.1f KB"}
+    sizes = at.dataframe[1].value["Size"]
+    assert f"{sizes.sum():,.1f} KB" == figures(at)["Data"] == f"{at.dataframe[0].value['Size'].sum():,.1f} KB"
+    assert at.button(key="storage_run_now").proto.type == "primary"
+
+
+def test_a_small_size_beside_a_large_one_is_not_nothing() -> None:
+    cells, column = size_column([2_000, 12_345_678])
+    assert [column["type_config"]["format"].replace("%,.3f", f"{cell:,.3f}") for cell in cells] == [
+        "0.002 MB",
+        "12.346 MB",
+    ]
 
 
 def test_a_table_that_cannot_be_read_is_told_in_its_place(grown, open_page: Open, monkeypatch) -> None:
