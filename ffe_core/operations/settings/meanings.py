@@ -2,8 +2,8 @@
 
 MEANINGS = {
     "FFE_DATA_DIR": "Where everything lies: lake, watermarks, dead letters, locks and console.db.",
-    "FFE_LAKE_URI": "Folder or address of the Delta tables; the folder lake in the data directory if nothing is set.",
-    "FFE_DATABASE_URL": "Where PostgreSQL keeps the state, here without its password; console.db if nothing is set.",
+    "FFE_LAKE_URI": "Folder or address of the Delta tables; lake in the data directory by default.",
+    "FFE_DATABASE_URL": "Where PostgreSQL keeps the state, without its password; console.db by default.",
     "FFE_STORE__ENDPOINT_URL": "Where the object store answers; the provider's own address if nothing is set.",
     "FFE_STORE__REGION": "The region of the bucket.",
     "FFE_STORE__ACCESS_KEY_ID": "The id of the store's key.",
@@ -15,8 +15,8 @@ MEANINGS = {
     "FFE_STORE__ACCOUNT_NAME": "The name of an Azure storage account.",
     "FFE_STORE__ACCOUNT_KEY": "The key of an Azure storage account.",
     "FFE_STORE__SAS_TOKEN": "A shared access signature of an Azure storage account.",
-    "FFE_RAY_ADDRESS": "Head of the Ray cluster whose workers do backfills and imports; none set: this process.",
-    "FFE_CLOSE_GRACE_SECONDS": "A bar is closed this long after its end, where the provider has no flag of its own.",
+    "FFE_RAY_ADDRESS": "Head of the Ray cluster that does backfills and imports; by default this process.",
+    "FFE_CLOSE_GRACE_SECONDS": "A bar is closed this long after its end, where the provider has no flag for it.",
     "FFE_LEASE_WAIT_SECONDS": "How long the command line waits for another process on the same series.",
     "FFE_RETRY__ATTEMPTS": "Tries of a request, in all.",
     "FFE_RETRY__BASE_DELAY_SECONDS": "The first wait before another try; it doubles.",
@@ -25,7 +25,7 @@ MEANINGS = {
     "FFE_HTTP__TOTAL_TIMEOUT_SECONDS": "How long an answer may take in all, also one that only drips.",
     "FFE_HTTP__MAX_BODY_MB": "The largest answer, unpacked, in megabytes.",
     "FFE_FILES__MAX_UNPACKED_MB": "The largest file to import, unpacked, in megabytes.",
-    "FFE_FILES__FOLDERS": "Folders of the server that the Import page may read; any, where nobody else reaches it.",
+    "FFE_FILES__FOLDERS": "Folders of the server that Import may read; any, where nobody else reaches it.",
     "FFE_CALENDARS__FX_HOLIDAYS": "Holidays of the FX week, as MM-DD or for one year as YYYY-MM-DD.",
     "FFE_CALENDARS__OVERRIDES": "Trading hours of your own, by provider/PAIR.",
     "FFE_CONSOLE__ORIGINS": "Addresses at which browsers reach the console through a proxy.",
@@ -34,7 +34,7 @@ MEANINGS = {
     "FFE_WEBHOOK__DEAD_LETTER_LIMIT": "So many new dead letters in a day are worth a message.",
     "FFE_WEBHOOK__TIMEOUT_SECONDS": "How long the webhook may take to answer.",
     "FFE_UPKEEP__EVERY_MINUTES": "How often the console looks whether a table needs upkeep; 0 for never.",
-    "FFE_UPKEEP__SMALL_FILES": "So many files to spare are worth upkeep at once; 0 leaves them to the daily look.",
+    "FFE_UPKEEP__SMALL_FILES": "So many files to spare are worth upkeep at once; 0 leaves them to daily looks.",
     "FFE_UPKEEP__FILE_RETENTION_HOURS": "How long replaced data files stay for readers that opened a table before.",
     "FFE_UPKEEP__LOG_RETENTION_HOURS": "How long old log entries of a table stay.",
     "FFE_UPKEEP__DEAD_LETTER_DAYS": "Age at which dead letters that ended are deleted; 0 keeps them for ever.",
@@ -56,6 +56,5 @@ MEANINGS = {
     "FFE_ALPHA_VANTAGE__API_KEY": "The key of Alpha Vantage.",
     "FFE_ALPHA_VANTAGE__BASE_URL": "Where Alpha Vantage is asked.",
     "FFE_ALPHA_VANTAGE__REQUESTS_PER_SECOND": "The pace of requests, for all processes of the data directory together.",
-    "FFE_ALPHA_VANTAGE__REQUESTS_PER_DAY": "The quota of the key, which previews count down from; with the state on a"
-    " server no more are made.",
+    "FFE_ALPHA_VANTAGE__REQUESTS_PER_DAY": "The key's quota: previews count down from it, a state on a server keeps it.",
 }

@@ -27,6 +27,10 @@ def test_every_setting_has_a_meaning() -> None:
     assert [one.variable for one in found().values() if not one.meaning.endswith(".")] == []
 
 
+def test_a_meaning_fits_into_its_column_at_the_reference_size() -> None:
+    assert [one.variable for one in found().values() if len(one.meaning) > 82] == []
+
+
 def test_a_value_says_where_it_comes_from(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (elsewhere / ".streamlit").mkdir()
     file = elsewhere / ".streamlit" / "secrets.toml"
