@@ -27,10 +27,11 @@ from pages.widgets import (
 )
 from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
+from pages.widgets.states import kind_of
 from pages.widgets.tables import score_cell, score_column, show_table
 from pages.widgets.verbs import changing, told
 
-MOST, MOST_SERIES = 6, 300
+MOST, MOST_ITEMS, MOST_SERIES = 6, 50, 300
 MOST_IN_ADDRESS = 200
 """Pairs in the address of a form: servers in between refuse long ones."""
 HALF = 495
@@ -101,12 +102,20 @@ def attention(shown: Overview) -> None:
     items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
     if not items and not shown.trouble:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
-    for number_, (icon, text, label, page, params) in enumerate(items[:MOST]):
+    draw_items(items[:MOST])
+    if rest := items[MOST:MOST_ITEMS]:
+        with st.expander(many(len(items) - MOST, "more thing", "more things"), key="attention_more"):
+            draw_items(rest, MOST)
+            if len(items) > MOST_ITEMS:
+                st.page_link("watermarks/page.py", label="The rest is told of each series", icon=":material/water:")
+
+
+def draw_items(items: Sequence[Item], first: int = 0) -> None:
+    """One line each; `first` is the place of the first in the whole list."""
+    for number_, (icon, text, label, page, params) in enumerate(items, start=first):
         with st.container(horizontal=True, vertical_alignment="center", key=f"attention_{number_}"):
             st.markdown(f"{icon} {plain(text)}", width="content")
             st.page_link(page, label=label, icon=":material/arrow_forward:", query_params=params)
-    if len(items) > MOST:
-        st.caption(f"And {len(items) - MOST:,} more.")
 
 
 def of_schedules() -> list[Item]:
@@ -188,7 +197,7 @@ def run_row(run: RunSummary) -> dict[str, Any]:
     return {
         "Run": run.id,
         "State": [run.state],
-        "What": run.kind if brings_none else f"{run.mode if run.kind == 'backfill' else run.kind}, {run.provider}",
+        "What": kind_of(run) if brings_none else f"{kind_of(run)}, {run.provider}",
         "New": None if brings_none else new,
         "Started": relative(run.created_at),
     }

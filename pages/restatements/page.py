@@ -167,7 +167,7 @@ def table_of(table: pa.Table) -> None:
         selection_mode="single-cell",
         column_config={
             "Bar (UTC)": moment,
-            "Changed": st.column_config.TextColumn(width=330),
+            "Changed": st.column_config.TextColumn(width=280),
             "Restated (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
             "Close, bps": change,
             "Largest, bps": change,

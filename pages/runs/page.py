@@ -32,10 +32,14 @@ from pages.widgets import (
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
+from pages.widgets.states import kind_of
 from pages.widgets.tables import show_table
 
 PAGE_SIZE = 25
-FIRST_SERIES, MOST_PAIRS = 12, 2
+FIRST_SERIES = 12
+ROOM, LITTLE_ROOM = 26, 16
+"""Characters of pairs: the bar of progress takes some."""
+WHERE = {"command line": "CLI"}
 SOURCES = {
     "console": "The console",
     "command line": "The command line",
@@ -133,24 +137,28 @@ def found() -> tuple[list[RunSummary], int]:
     )
 
 
-def series_of(run: RunSummary, pairs: Sequence[str], most: int) -> str:
-    """The pairs of a run as far as they fit, and how many series they come to."""
-    shown = pairs[:most]
+def series_of(run: RunSummary, pairs: Sequence[str], room: int) -> str:
+    """The first pairs of a run, one at least, as many as fit into so many characters with how many series there are."""
+    texts = [_named(run, pairs[:count]) for count in range(len(pairs), 0, -1)] or [_named(run, ())]
+    return next((text for text in texts if len(text) <= room), texts[-1])
+
+
+def _named(run: RunSummary, shown: Sequence[str]) -> str:
     more = (run.pairs_total or 0) - len(shown)
     series = run.series_total or 0
     named = ", ".join(shown) + (f" +{number(more)}" if more > 0 else "")
     return named if series == run.pairs_total else f"{named} · {many(series, 'series', 'series')}"
 
 
-def row(run: RunSummary, pairs: Sequence[str], most: int) -> dict[str, Any]:
+def row(run: RunSummary, pairs: Sequence[str], room: int) -> dict[str, Any]:
     ended = run.ended_at or datetime.now(UTC).timestamp()
     is_upkeep, brings = run.kind == run_states.UPKEEP, run.kind not in run_states.OF_STORED
     return {
         "Run": run.id,
         "State": [run.state],
-        "What": run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode,
+        "What": kind_of(run),
         "Provider": run.provider if brings else "",
-        "Pairs": "" if is_upkeep else series_of(run, pairs, most),
+        "Pairs": "" if is_upkeep else series_of(run, pairs, room),
         "Range": span(run.start - run.start % times.DAY, run.end + -run.end % times.DAY) if run.has_range else "",
         # Rounded down: only what is done reads 100 %.
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
@@ -168,7 +176,7 @@ def by(run: RunSummary) -> str:
     """Who started it, and by what if not on a page; the scheduler, upkeep and checks are what they are."""
     if run.source in ("console", run.actor):
         return run.actor
-    return run.source if run.source == "schedule" else f"{run.actor}, {run.source}"
+    return run.source if run.source == "schedule" else f"{run.actor}, {WHERE.get(run.source, run.source)}"
 
 
 def open_selected() -> None:
@@ -203,9 +211,8 @@ def table() -> None:
             for name, width in (("New", 58), ("Restated", 58), ("Dead letters", 74), ("Unexplained", 74))
         }
         pairs = service().runs.first_pairs([run.id for run in rows], FIRST_SERIES)
-        # The bar of progress takes the room of a second pair.
         under_way = any(run.is_active for run in rows)
-        shown = [row(run, pairs.get(run.id, []), MOST_PAIRS - under_way) for run in rows]
+        shown = [row(run, pairs.get(run.id, []), LITTLE_ROOM if under_way else ROOM) for run in rows]
         show_table(
             shown,
             column_order=telling(rows, shown),
@@ -216,16 +223,16 @@ def table() -> None:
             column_config={
                 **numbers,
                 "Run": st.column_config.NumberColumn(format="%d", width=34),
-                "State": state_column(width=112),
-                "What": st.column_config.TextColumn(width=54),
-                "Provider": st.column_config.TextColumn(width=66),
-                "Pairs": st.column_config.TextColumn(width=104 if under_way else 158),
-                "Range": st.column_config.TextColumn(width=142, help="Whole UTC days; its page has the times."),
-                "By": st.column_config.TextColumn(width=62),
+                "State": state_column(width=120),
+                "What": st.column_config.TextColumn(width=56),
+                "Provider": st.column_config.TextColumn(width=84),
+                "Pairs": st.column_config.TextColumn(width=102 if under_way else 160),
+                "Range": st.column_config.TextColumn(width=144, help="Whole UTC days; its page has the times."),
+                "By": st.column_config.TextColumn(width=94),
                 "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
-                "Started": st.column_config.TextColumn(width=76),
-                "Took": st.column_config.TextColumn(width=58),
+                "Started": st.column_config.TextColumn(width=88),
+                "Took": st.column_config.TextColumn(width=62),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")

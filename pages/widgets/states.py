@@ -61,3 +61,8 @@ def health_column(label: str = "Health", width: Any = "small") -> Any:
     return st.column_config.MultiselectColumn(
         label, options=[str(h) for h in _HEALTH], color=[color for color, _ in _HEALTH.values()], width=width
     )
+
+
+def kind_of(run: runs.RunSummary) -> str:
+    """What a run does, in a word: its kind, or the mode of a backfill that does not just continue."""
+    return run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode

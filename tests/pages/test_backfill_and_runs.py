@@ -352,10 +352,10 @@ def test_runs_say_their_pairs_and_are_found_by_what_started_them(console: Consol
     console.run_service.wait(console.run_service.start(request, "ann", "schedule:7"), 30)
     ran(console, "2024-01-03", "2024-01-04")
     table = open_page("runs").dataframe[0]
-    assert list(table.value["Pairs"]) == ["BTCUSD", "BTCUSD, ETHUSD +2 · 8 series"]
+    assert list(table.value["Pairs"]) == ["BTCUSD", "BTCUSD +3 · 8 series"]
     assert "Progress" not in table.proto.column_order
     assert "Unexplained" not in table.proto.column_order
-    assert list(open_page("runs", by="schedule").dataframe[0].value["Pairs"]) == ["BTCUSD, ETHUSD +2 · 8 series"]
+    assert list(open_page("runs", by="schedule").dataframe[0].value["Pairs"]) == ["BTCUSD +3 · 8 series"]
     at = open_page("runs")
     at.selectbox(key="runs_by").select("console").run()
     assert list(at.dataframe[0].value["Pairs"]) == ["BTCUSD"]
