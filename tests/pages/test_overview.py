@@ -145,3 +145,18 @@ def test_of_many_series_those_that_need_somebody_are_listed(
     [table] = [table.value for table in page.dataframe if "Watermark (UTC)" in table.value]
     assert table["Pair"].tolist() == ["BTCUSD", "ETHUSD"]
     assert "The 2 that need attention most, of 3." in words(page)
+
+
+def test_what_has_no_room_among_what_needs_attention_is_one_click_away(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched(console, "2024-01-01", "2024-01-02")
+    rows = [one(f"C{number:03}USD", state=run_states.FAILED, run=number) for number in range(60)]
+    monkeypatch.setattr("pages.overview.content.of_series", lambda _: of_series(rows[:8]))
+    at = open_page()
+    [more] = [box for box in at.expander if "more" in box.label]
+    assert more.label == "2 more things"
+    assert [link.proto.query_string for link in more.get("page_link")] == ["id=6", "id=7"]
+    monkeypatch.setattr("pages.overview.content.of_series", lambda _: of_series(rows))
+    links = open_page().expander[0].get("page_link")
+    assert (len(links), links[-1].proto.label) == (45, "The rest is told of each series")
