@@ -18,9 +18,11 @@ from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
 from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, whole
 from pages.widgets.alerts import alert, say_wrong
+from pages.widgets.fields import is_short
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
 from pages.widgets.typed import day
+from pages.widgets.url import LONGEST_VALUE
 from pages.widgets.verbs import refusable, told
 
 PAGE_SIZE = 50
@@ -72,10 +74,27 @@ READERS = {"asset_pair": pair_of}
 
 
 def set_filter(name: str, value: str | None) -> None:
-    keep_in_url(**{PARAMETERS.get(name, name): value, "page": None})
+    """Filter by a value; one that no address has room for stays in its field and filters nothing."""
+    is_long = len(value or "") > LONGEST_VALUE
+    too_long().pop(name, None)
+    if is_long:
+        too_long()[name] = str(value)
+    keep_in_url(**{PARAMETERS.get(name, name): None if is_long else value, "page": None})
+
+
+def too_long() -> dict[str, str]:
+    """What was typed into a filter, by its name, and is longer than the address bears."""
+    kept: dict[str, str] = st.session_state.setdefault("dl_too_long", {})
+    return kept
+
+
+def in_field(name: str, value: str) -> str:
+    """What stands in the field of a filter: its value, else what was too long to be one."""
+    return value or too_long().get(name, "")
 
 
 def clear() -> None:
+    too_long().clear()
     st.query_params.clear()
 
 
@@ -114,17 +133,19 @@ def filters(asked: Wanted) -> None:
         with cells[place]:
             options(name, getattr(asked, name), asked.status)
     with cells[7]:
-        st.session_state.dl_q = asked.text
+        st.session_state.dl_q = in_field("q", asked.text)
         st.text_input(
             "Search",
             key="dl_q",
             placeholder="In what was received",
             on_change=lambda: set_filter("q", st.session_state.dl_q),
         )
+        is_short(st.session_state.dl_q, LONGEST_VALUE, "NaN")
 
 
 def options(name: str, value: str, status: str) -> None:
     """A filter that offers the largest groups."""
+    value = in_field(name, value)
     if name == "day":
         st.session_state.dl_day = value
         st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", on_change=day_typed)
@@ -149,7 +170,7 @@ def options(name: str, value: str, status: str) -> None:
 
 
 def say_of(value: str, read: Callable[[str], object]) -> None:
-    """What is wrong with a typed value that is filtered by, if it cannot be one."""
+    """What is wrong with a typed value, if it cannot be one to filter by."""
     try:
         if value:
             read(value)

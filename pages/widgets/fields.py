@@ -17,7 +17,11 @@ def words_fit(
 
     A limit of the browser's own would drop what is pasted beyond it without a word.
     """
-    typed = len((st.text_input(label, key=key, **options) or "").strip())
-    if typed > most:
-        say_wrong(f"These are {number(typed)} characters, and {number(most)} have room; for example “{example}”.")
-    return typed <= most
+    return is_short((st.text_input(label, key=key, **options) or "").strip(), most, example)
+
+
+def is_short(text: str, most: int, example: str) -> bool:
+    """Whether a text has at most so many characters; below its field it is said when it has more."""
+    if len(text) > most:
+        say_wrong(f"These are {number(len(text))} characters, and {number(most)} have room; for example “{example}”.")
+    return len(text) <= most

@@ -19,7 +19,9 @@ _OF_ONE_LOOK = {"entry", "record", "place", "rows", "schedule", "edit", "new", "
 _LATE_SECONDS = 3.0
 _MOST_SHOWN = 12
 _LONGEST = 80
-_MOST_PARAMETERS, _LONGEST_VALUE = 40, 8_192
+_MOST_PARAMETERS = 40
+LONGEST_VALUE = 8_192
+"""Characters of a parameter: a page keeps what is longer by itself."""
 _LARGEST = 2**31 - 1
 
 
@@ -75,7 +77,7 @@ def from_url(name: str, read: Callable[[str], Value], default: Value) -> Value:
 def bound_address() -> None:
     """Leave out of the address, with a note, what is longer than any page writes there; before a page reads it."""
     for place, (name, text) in enumerate(list(st.query_params.items())):
-        if place >= _MOST_PARAMETERS or len(name) > _LONGEST or len(text) > _LONGEST_VALUE:
+        if place >= _MOST_PARAMETERS or len(name) > _LONGEST or len(text) > LONGEST_VALUE:
             st.query_params.pop(name, None)
             note(name, text, InputError("too many of them" if place >= _MOST_PARAMETERS else "too long"))
 
@@ -118,7 +120,7 @@ def keep_in_url(**values: str | int | None) -> None:
     before = _here()
     texts = {name: "" if value is None else str(value) for name, value in values.items()}
     kept = {name: text for name, text in st.query_params.to_dict().items() if name not in texts}
-    wanted = {**kept, **{name: text for name, text in texts.items() if 0 < len(text) <= _LONGEST_VALUE}}
+    wanted = {**kept, **{name: text for name, text in texts.items() if 0 < len(text) <= LONGEST_VALUE}}
     if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)  # at once: each change is an entry of the browser's history
     _remember()

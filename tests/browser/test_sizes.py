@@ -93,3 +93,15 @@ def test_a_pair_is_typed_into_the_filter_of_dead_letters_in_any_spelling(
     settled(visitor.page)
     visitor.sees("1 record.")
     poll(lambda: visitor.at("dl_asset_pair").get_by_role("combobox").input_value().startswith("BRKB"), "its name")
+
+
+def test_a_filter_that_no_address_has_room_for_stays_in_its_field(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled), "/dead_letters")
+    field = visitor.at("dl_asset_pair").get_by_role("combobox")
+    field.click()
+    field.fill("x" * 9000)
+    visitor.page.keyboard.press("Enter")
+    visitor.sees("cannot be a pair")
+    assert visitor.at("dl_asset_pair").get_by_role("combobox").input_value().startswith("x" * 9000)
+    assert "pair=" not in visitor.page.url
+    visitor.sees("3 records.")

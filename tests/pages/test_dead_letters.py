@@ -437,3 +437,18 @@ def test_a_long_text_filters_and_stays_as_it_was_typed(console: ConsoleService, 
     assert "Nothing matches." in words(at)
     assert "Not understood" not in words(at)
     assert at.text_input(key=key).value == "x" * 5000
+
+
+@pytest.mark.parametrize(("key", "said"), [("dl_q", "These are 9,000 characters"), ("dl_day", "is not a day")])
+def test_what_no_address_has_room_for_stays_in_its_field_which_says_so(
+    console: ConsoleService, open_page: Open, key: str, said: str
+) -> None:
+    dead_letter(console, 0)
+    at = open_page("dead_letters")
+    at.text_input(key=key).set_value("x" * 9000).run()
+    assert at.text_input(key=key).value == "x" * 9000
+    assert said in words(at)
+    assert "1 record." in words(at)
+    at.text_input(key=key).set_value("y").run()
+    assert at.text_input(key=key).value == "y"
+    assert "9,000 characters" not in words(at)
