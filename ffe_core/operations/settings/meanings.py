@@ -56,5 +56,5 @@ MEANINGS = {
     "FFE_ALPHA_VANTAGE__API_KEY": "The key of Alpha Vantage.",
     "FFE_ALPHA_VANTAGE__BASE_URL": "Where Alpha Vantage is asked.",
     "FFE_ALPHA_VANTAGE__REQUESTS_PER_SECOND": "The pace of requests, for all processes of the data directory together.",
-    "FFE_ALPHA_VANTAGE__REQUESTS_PER_DAY": "The key's quota: previews count down from it, a state on a server keeps it.",
+    "FFE_ALPHA_VANTAGE__REQUESTS_PER_DAY": "The key's quota: previews count down from it, a server's state keeps it.",
 }
