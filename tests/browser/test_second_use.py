@@ -88,7 +88,7 @@ def test_a_record_typed_as_json_is_what_is_replayed(server: Server, visit: Visit
     field.press("Control+Enter")
     visitor.sees("this is not JSON")
     assert field.input_value() == "{"
-    assert visitor.at("dl_save_replay").get_by_role("button").is_disabled()
+    poll(visitor.at("dl_save_replay").get_by_role("button").is_disabled, "nothing to be replayed")
     high, low = re.search(r'"high": "?([0-9.]+)', good), re.search(r'"low": "?([0-9.]+)', good)
     assert high is not None
     assert low is not None
