@@ -60,20 +60,25 @@ def _form(rules: dict[str, Rule]) -> None:
         state.rule_which = NEW
     if state.get("rule_filled") != state.rule_which:
         _fill(rules.get(state.rule_which))
-    wrong: dict[str, str] = state.get("rule_wrong", {})
     st.selectbox("Rule", known, key="rule_which", on_change=_forget)
-    st.text_input("Name", key="rule_name", placeholder="bars_are_narrow", disabled=state.rule_which != NEW)
-    _said(wrong, "name")
-    st.text_area("Holds", key="rule_holds", placeholder="high <= 1.5 * low AND volume >= 0", height=68)
+    is_new = state.rule_which == NEW
+    st.text_input("Name", key="rule_name", placeholder="bars_are_narrow", disabled=not is_new, on_change=_unsay)
+    place = st.container()
+    st.text_area(
+        "Holds", key="rule_holds", placeholder="high <= 1.5 * low AND volume >= 0", height=68, on_change=_unsay
+    )
+    wrong = {**state.get("rule_wrong", {}), **_wrong_now()}
+    with place:
+        _said(wrong, "name")
     _said(wrong, "holds")
-    _bounds()
-    _said(wrong, "bounds")
+    if not _bounds():
+        _said(wrong, "bounds")
     cells = st.columns([3, 4, 2])
     with cells[0]:
-        st.text_input("For", key="rule_series", placeholder="*, or BTCUSD/1h, */1d/oanda")
+        st.text_input("For", key="rule_series", placeholder="*, or BTCUSD/1h, */1d/oanda", on_change=_unsay)
         _said(wrong, "series")
     with cells[1]:
-        st.text_input("Says", key="rule_says", placeholder="a bar spans at most half its price")
+        st.text_input("Says", key="rule_says", placeholder="a bar spans at most half its price", on_change=_unsay)
         _said(wrong, "says")
     with cells[2]:
         st.selectbox("Severity of what it finds", SEVERITIES, key="rule_severity")
@@ -87,12 +92,54 @@ def _form(rules: dict[str, Rule]) -> None:
     _tried()
 
 
-def _bounds() -> None:
-    """Between which values each column lies, both included; an empty side is open."""
+def _wrong_now() -> dict[str, str]:
+    """What is wrong with the words of the form before anything is pressed, by field; an empty field waits."""
+    state = st.session_state
+    named, wrong = "it", {}
+    for field in ("name", "says", "holds"):
+        text = (state.get(f"rule_{field}") or "").strip()
+        try:
+            rule = rule_of(**{"name": "it", "holds": "true", field: text}) if text else None
+            if rule and field == "name":
+                named = rule.name
+            elif rule and field == "holds":
+                service().checks.check_rule(rule.model_copy(update={"name": named}))
+        except InputError as error:
+            wrong[field] = error.problem
+    return wrong
+
+
+def _bounds() -> bool:
+    """Between which values each column lies, both included; an empty side is open. Whether one of them cannot be, which
+    is said below it."""
+    refused = False
     for cell, name in zip(st.columns(len(VALUES)), VALUES, strict=True):
         with cell:
-            st.text_input(f"{name.capitalize()} from", key=f"rule_{name}_from", placeholder="any")
-            st.text_input(f"{name.capitalize()} to", key=f"rule_{name}_to", placeholder="any")
+            for side in ("from", "to"):
+                key = f"rule_{name}_{side}"
+                st.text_input(f"{name.capitalize()} {side}", key=key, placeholder="any", on_change=_unsay)
+                refused |= not _is_edge(name, side)
+    return refused
+
+
+def _is_edge(name: str, side: str) -> bool:
+    """Whether a bound can be one; below its field it is said if not: of the upper one also if it is below the lower."""
+    try:
+        edge = _edge(name, side, inf)
+        if side == "to" and _is_number(name, "from"):
+            rule_of(name="it", bounds={name: (_edge(name, "from", -inf), edge)})
+    except InputError as error:
+        say_wrong(error.problem)
+        return False
+    return True
+
+
+def _is_number(name: str, side: str) -> bool:
+    try:
+        _edge(name, side, 0)
+    except InputError:
+        return False
+    return True
 
 
 def _bounds_typed() -> dict[str, tuple[float, float]]:
@@ -154,6 +201,11 @@ def _fill(rule: Rule | None) -> None:
 def _forget() -> None:
     for name in (_KEPT, "rule_wrong"):
         st.session_state.pop(name, None)
+
+
+def _unsay() -> None:
+    """What was refused when a button was pressed has changed since."""
+    st.session_state.pop("rule_wrong", None)
 
 
 def _read() -> Rule | None:

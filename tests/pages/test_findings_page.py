@@ -223,6 +223,35 @@ def test_a_rule_that_cannot_be_is_said_at_its_field(console: ConsoleService, ope
     assert console.checks.rules.all() == []
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        ("name", "Not A Name", "use 1 to 40 of a-z, 0-9 and _, a letter first, for example close_in_range"),
+        ("holds", "high <=", "cannot be read"),
+        ("says", "x" * 501, "it has 501 characters; use 500 at most"),
+        ("open_from", "ten", "Open from: 'ten' is not a number; for example 64250.5"),
+        ("close_to", "1e999", "Close to: '1e999' is not a number"),
+    ],
+)
+def test_what_cannot_be_in_a_rule_is_said_before_anything_is_pressed(
+    console: ConsoleService, open_page: Open, key: str, text: str, said: str
+) -> None:
+    spiked(console)
+    at = open_page("findings")
+    field = at.text_area(key="rule_holds") if key == "holds" else at.text_input(key=f"rule_{key}")
+    field.set_value(text).run()
+    assert said in words(at)
+    assert field.value == text
+    at.button(key="rule_save").click().run()
+    assert words(at).count(said) == 1
+    field.set_value("").run()
+    assert said not in words(at)
+    at.text_input(key="rule_close_from").set_value("2").run()
+    at.text_input(key="rule_close_to").set_value("1").run()
+    assert "close lies between 2 and 1, which is nothing; turn them round" in words(at)
+    assert not console.checks.rules.all()
+
+
 def test_a_rule_that_takes_too_long_is_said_at_its_field(
     console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,10 @@ class Checks:
         series = [summary.series for summary in stored_series(self._service.lake)]
         return trial(self._service.lake, series, rule, around(self._service.stores))
 
+    def check_rule(self, rule: Rule) -> None:
+        """InputError, with the field `holds`, for a rule whose expression cannot be evaluated."""
+        broken(rule, np.zeros(1, np.int64), {name: np.ones(1) for name in VALUES})
+
     def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False, tried: Trial | None = None) -> Trial | None:
         """Write a rule into the file, tried first unless what it was `tried` with is given; the trial, None where
         nothing that is stored fits it.
@@ -90,7 +94,7 @@ class Checks:
         InputError for one that cannot be, and, unless it `is_meant`, with the field `dead_letters` for one that would
         dead-letter more than a hundredth of what is stored.
         """
-        broken(rule, np.zeros(1, np.int64), {name: np.ones(1) for name in VALUES})
+        self.check_rule(rule)
         if tried is None and any(rule.is_about(found.series) for found in stored_series(self._service.lake)):
             tried = self.try_rule(rule)
         if tried is not None and rule.dead_letters and not is_meant:
