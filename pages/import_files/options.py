@@ -9,10 +9,12 @@ import streamlit as st
 
 from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
+from ffe_core.files.profile import checked_zone
 from ffe_core.files.questions import Question
 from ffe_core.operations.imports.options import DATES, ROLES, columns_named, option_of
 from ffe_core.operations.imports.service import profiles_of
 from pages.widgets import from_url, one_of, plain, service
+from pages.widgets.alerts import say_wrong
 from pages.widgets.fields import words_fit
 
 FOUND_OUT = "Found out"
@@ -77,11 +79,13 @@ def in_address() -> dict[str, str | None]:
 
 
 def given() -> dict[str, Any]:
-    """The options as a request takes them. InputError for a text that is too long."""
+    """The options as a request takes them. InputError for a text that is too long, or cannot be."""
     kept = options()
     for name, (label, _) in TEXTS.items():
         if len(kept.get(name) or "") > _LONGEST:
             raise InputError(f"{label}: use at most {_LONGEST} characters", field=name)
+        if wrong := _wrong(name):
+            raise InputError(f"{label}: {wrong}", field=name)
     named = [name.strip() for name in (kept.get("columns") or "").split(",") if name.strip()]
     mapped = [f"{role}={kept[f'map_{role}']}" for role in ROLES if kept.get(f"map_{role}")]
     return {**kept, "columns": columns_named(named), "map": mapped}
@@ -172,7 +176,19 @@ def _select(name: str, label: str, values: Sequence[str]) -> None:
 
 def _text(name: str, label: str, words: str) -> None:
     _kept(name, "")
-    words_fit(label, _key(name), _LONGEST, words, placeholder=words, on_change=_keep, args=(name,))
+    fits = words_fit(label, _key(name), _LONGEST, words, placeholder=words, on_change=_keep, args=(name,))
+    if fits and (wrong := _wrong(name)):
+        say_wrong(wrong)
+
+
+def _wrong(name: str) -> str:
+    """What is wrong with the text of an option, whatever the files hold; empty if nothing is."""
+    try:
+        if name == "zone" and (zone := options().get(name)):
+            checked_zone(zone)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _kept(name: str, empty: Any) -> None:

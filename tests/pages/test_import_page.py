@@ -258,3 +258,12 @@ def test_a_text_that_is_too_long_is_told_and_stays_as_it_was_typed(named: Named,
     assert "cannot be looked at" in words(at)
     assert at.text_input(key="import_path").value == "/" + "x" * 9000
     assert not [one.key for one in at.text_input if one.proto.max_chars]
+
+
+def test_an_option_that_cannot_be_is_told_at_its_field_before_files_are_named(named: Named, tmp_path: Path) -> None:
+    for at in (named(""), named(plain_file(tmp_path), pair="BTCUSD", timeframe="1h")):
+        at.text_input(key="import_option_zone").input("Nowhere/Land").run()
+        assert "'Nowhere/Land' is no zone; use UTC, UTC-5 or a name such as America/New_York" in words(at)
+        assert button(at).disabled
+        at.text_input(key="import_option_zone").input("UTC-5").run()
+        assert "is no zone" not in words(at)
