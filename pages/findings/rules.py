@@ -22,7 +22,7 @@ from pages.widgets.verbs import changing, done
 
 NEW = "A new rule"
 _FIELDS = ("name", "holds", "bounds", "series", "says", "severity")
-_KEPT = "rule_tried"
+_KEPT, _LEFT = "rule_tried", "rule_left"
 _MOST_WHOLE = 1e15
 """Larger numbers are shorter with an exponent."""
 
@@ -56,6 +56,8 @@ def _line(rule: Rule) -> dict[str, Any]:
 def _form(rules: dict[str, Rule]) -> None:
     state = st.session_state
     known = [NEW, *rules]
+    if "rule_which" not in state:  # Streamlit forgets fields with their page
+        state.update(state.get(_LEFT, {}))
     if state.get("rule_which") not in known:
         state.rule_which = NEW
     if state.get("rule_filled") != state.rule_which:
@@ -88,8 +90,16 @@ def _form(rules: dict[str, Rule]) -> None:
         st.checkbox("That is meant", key="rule_meant")
     for name in wrong.keys() - set(_FIELDS):
         _said(wrong, name)
+    state[_LEFT] = {key: state[key] for key in _fields()}
     _buttons()
     _tried()
+
+
+def _fields() -> list[str]:
+    """The keys of all that is typed or chosen."""
+    edges = [f"{name}_{side}" for name in VALUES for side in ("from", "to")]
+    own = ("which", "name", "holds", "series", "says", "severity", "on", "dead_letters")
+    return [f"rule_{name}" for name in (*own, *edges)]
 
 
 def _wrong_now() -> dict[str, str]:

@@ -252,6 +252,21 @@ def test_what_cannot_be_in_a_rule_is_said_before_anything_is_pressed(
     assert not console.checks.rules.all()
 
 
+def test_the_form_of_a_rule_is_as_one_left_it(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("narrow").run()
+    at.text_area(key="rule_holds").set_value("high <= 1.2 * low").run()
+    at.text_input(key="rule_close_to").set_value("ten").run()
+    at.switch_page("overview/page.py").run()
+    at.switch_page("findings/page.py").run()
+    assert (at.text_input(key="rule_name").value, at.text_input(key="rule_close_to").value) == ("narrow", "ten")
+    assert at.text_area(key="rule_holds").value == "high <= 1.2 * low"
+    assert at.checkbox(key="rule_on").value
+    assert at.selectbox(key="rule_severity").value == "warning"
+    assert "'ten' is not a number" in words(at)
+
+
 def test_a_rule_that_takes_too_long_is_said_at_its_field(
     console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
