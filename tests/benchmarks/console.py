@@ -5,7 +5,7 @@ by ten sessions that ask over the websocket for what a browser asks for. Pages a
 each, from a server that has had one visitor before; the bare page is a Streamlit script with one dataframe of as many
 rows as the Overview has series. Memory at rest is that of the server after its visitors have seen the Overview of a
 year of 20 hourly pairs, or the bare page, and left: what is resident, of which the files of libraries are a third, and
-what no other process shares.
+what no other process shares. `--only overview memory` measures just these; without it, all of PARTS.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -49,6 +49,8 @@ _COINS = ("BTCUSD", "ETHUSD", "SOLUSD", "XRPUSD", "ADAUSD", "DOGEUSD", "LTCUSD",
 _FOLLOWERS = 10
 _LOADS = 5
 _YEAR = "overview, a year of 20 pairs"
+PARTS = ("cpu-bound", "rate-limited", "run page", "overview", "memory", "click", "chart")
+"""What can be measured by itself: runs of either kind that are watched, pages, memory at rest, a first run, a chart."""
 
 
 # --- A run, followed
@@ -173,75 +175,102 @@ def measure(options: Options) -> Numbers:
     return {"followed": _followed, "load": _load, "click": _click_to_complete}[options["what"]](options)
 
 
-def _sides(folder: Path, candles: int) -> dict[str, Options]:
-    """Everything that is measured; the data it needs is made on the way."""
-    fill_lake(folder / "lake", _SERIES, candles // _SERIES)
-    fill_lake(folder / "year", _YEAR_SERIES, 365 * 24)
-    for count in (5, 500):
-        fill_run(folder / f"run-{count}", count)
-    fill(folder / "chart", candles // 10)
-    script = str(bare_page(folder / "bare.py", _SERIES))
-    load = {"what": "load"}
-    sides: dict[str, Options] = {
-        "bare page": {**load, "folder": str(folder / "bare"), "page": "/", "script": script},
-        "overview": {**load, "folder": str(folder / "lake"), "page": "/"},
-        _YEAR: {**load, "folder": str(folder / "year"), "page": "/"},
-        "run page, 5 series": {**load, "folder": str(folder / "run-5"), "page": "/run?id=1"},
-        "run page, 500 series": {**load, "folder": str(folder / "run-500"), "page": "/run?id=1"},
-        "click to complete": {"what": "click"},
-        "chart": {"what": "chart", "folder": str(folder / "chart"), "bars": candles // 10},
-    }
+def _sides(folder: Path, candles: int, parts: Sequence[str]) -> dict[str, Options]:
+    """Everything that is measured of these parts; the data it needs is made on the way."""
     days = max(1, candles * 480 // 20_000_000)
     busy = {"what": "followed", "pairs": 8, "last": _day(days), "rate": None}
     paced = {"what": "followed", "pairs": 4, "last": _day(28), "rate": 3.0}
-    for followers in (0, _FOLLOWERS):
-        sides[f"cpu-bound run, {followers} watch"] = {**busy, "followers": followers}
-        sides[f"rate-limited run, {followers} watch"] = {**paced, "followers": followers}
+    sides: dict[str, Options] = {}
+    for part in parts:
+        match part:
+            case "cpu-bound":
+                sides |= _watched(part, busy)
+            case "rate-limited":
+                sides |= _watched(part, paced)
+            case "run page":
+                sides |= _run_pages(folder)
+            case "overview":
+                fill_lake(folder / "lake", _SERIES, candles // _SERIES)
+                sides |= _bare(folder) | {"overview": {"what": "load", "folder": str(folder / "lake"), "page": "/"}}
+            case "memory":
+                fill_lake(folder / "year", _YEAR_SERIES, 365 * 24)
+                sides |= _bare(folder) | {_YEAR: {"what": "load", "folder": str(folder / "year"), "page": "/"}}
+            case "click":
+                sides["click to complete"] = {"what": "click"}
+            case "chart":
+                fill(folder / "chart", candles // 10)
+                sides[part] = {"what": "chart", "folder": str(folder / "chart"), "bars": candles // 10}
     return sides
+
+
+def _watched(kind: str, options: Options) -> dict[str, Options]:
+    return {f"{kind} run, {count} watch": {**options, "followers": count} for count in (0, _FOLLOWERS)}
+
+
+def _run_pages(folder: Path) -> dict[str, Options]:
+    for count in (5, 500):
+        fill_run(folder / f"run-{count}", count)
+    page = {"what": "load", "page": "/run?id=1"}
+    return {f"run page, {count} series": {**page, "folder": str(folder / f"run-{count}")} for count in (5, 500)}
+
+
+def _bare(folder: Path) -> dict[str, Options]:
+    script = str(bare_page(folder / "bare.py", _SERIES))
+    return {"bare page": {"what": "load", "folder": str(folder / "bare"), "page": "/", "script": script}}
 
 
 def _day(number: int) -> str:
     return str(np.datetime64("2024-01-01") + number - 1)
 
 
-def compare(size: int, repetitions: int) -> Verdict:
-    """Every side, and the ratios that have a goal."""
+def compare(size: int, repetitions: int, parts: Sequence[str] = PARTS) -> Verdict:
+    """Every side of these parts, and the ratios that have a goal."""
     with tempfile.TemporaryDirectory() as name:
-        found = sample(_MODULE, _sides(Path(name), size), repetitions)
+        found = sample(_MODULE, _sides(Path(name), size, parts), repetitions)
     rows = [
         [side, what, f"{median(numbers, what):,.1f}", spread(numbers, what, 1)]
         for side, numbers in found.items()
         for what in numbers[0]
     ]
+    ratios = [ratio for part in parts for ratio in _ratios(part, size, found)]
+    return Verdict("The console", [["side", "number", "median", "each run"], *rows], ratios)
+
+
+def _ratios(part: str, size: int, found: Mapping[str, Sequence[Numbers]]) -> list[Ratio]:
+    """What has a goal in a part."""
 
     def ratio(what: str, over: str, number: str) -> float:
         return median(found[what], number) / median(found[over], number)
 
-    def watched(run: str) -> float:
-        return ratio(f"{run} run, {_FOLLOWERS} watch", f"{run} run, 0 watch", "seconds")
+    def in_turns(number: str, over: str) -> float:
+        return median(found[part], number) / median(found[part], over)
 
-    def ratio_in_turns(number: str, over: str) -> float:
-        return median(found["chart"], number) / median(found["chart"], over)
-
-    ratios = [
-        Ratio("cpu-bound run, ten watch / none", watched("cpu-bound"), 1.2),
-        Ratio("rate-limited run, ten watch / none", watched("rate-limited"), 1.05),
-        Ratio("run page, 500 series / 5", ratio("run page, 500 series", "run page, 5 series", "ms"), 2.0),
-        Ratio(f"overview of {size:,} candles / bare page", ratio("overview", "bare page", "ms"), 2.0),
-        Ratio("resident memory at rest / bare page", ratio(_YEAR, "bare page", "memory"), 1.3),
-        Ratio("memory of its own at rest / bare page", ratio(_YEAR, "bare page", "private"), 1.3),
-        Ratio("chart of 1,500 bars to its first bar / bare page", ratio_in_turns("first", "bare"), 1.5),
-        Ratio(
-            f"frames a second while panning over {size // 10:,} bars", median(found["chart"], "fps"), 55, at_least=True
-        ),
-        Ratio("frames while panning / while nothing happens", ratio_in_turns("fps", "idle"), 0.95, at_least=True),
-        Ratio("from asking for new bars to their frame / 150 ms", median(found["chart"], "new") / 150, 1.0),
-    ]
-    return Verdict("The console", [["side", "number", "median", "each run"], *rows], ratios)
+    match part:
+        case "cpu-bound" | "rate-limited":
+            watched = ratio(f"{part} run, {_FOLLOWERS} watch", f"{part} run, 0 watch", "seconds")
+            return [Ratio(f"{part} run, ten watch / none", watched, 1.2 if part == "cpu-bound" else 1.05)]
+        case "run page":
+            return [Ratio("run page, 500 series / 5", ratio("run page, 500 series", "run page, 5 series", "ms"), 2.0)]
+        case "overview":
+            return [Ratio(f"overview of {size:,} candles / bare page", ratio("overview", "bare page", "ms"), 2.0)]
+        case "memory":
+            return [
+                Ratio("resident memory at rest / bare page", ratio(_YEAR, "bare page", "memory"), 1.3),
+                Ratio("memory of its own at rest / bare page", ratio(_YEAR, "bare page", "private"), 1.3),
+            ]
+        case "chart":
+            fps, new = median(found[part], "fps"), median(found[part], "new")
+            return [
+                Ratio("chart of 1,500 bars to its first bar / bare page", in_turns("first", "bare"), 1.5),
+                Ratio(f"frames a second while panning over {size // 10:,} bars", fps, 55, at_least=True),
+                Ratio("frames while panning / while nothing happens", in_turns("fps", "idle"), 0.95, at_least=True),
+                Ratio("from asking for new bars to their frame / 150 ms", new / 150, 1.0),
+            ]
+    return []  # a time that is shown, and has no goal
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    run(__doc__, measure, compare, arguments, full=(20_000_000, 3), quick=(200_000, 1))
+    run(__doc__, measure, compare, arguments, full=(20_000_000, 3), quick=(200_000, 1), parts=PARTS)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Runs a benchmark: each side in a fresh process, sides in turns, medians, one table with ratios and goals.
 
 A benchmark module calls `run` with what to do in the measured process (`measure`: options in, numbers out) and what
-to do in the one that compares (`compare`: `--quick` or not in, a `Verdict` out). `sample` starts the measured ones.
+to do in the one that compares (`compare`: `--quick` or not in, a `Verdict` out). `sample` starts the measured ones. A
+module with `parts` is told which of them to measure as well: those named after `--only`, or all.
 """
 
 from __future__ import annotations
@@ -85,24 +86,29 @@ def spread(samples: Sequence[Numbers], name: str, digits: int) -> str:
 def run(
     doc: str | None,
     measure: Callable[[Options], Numbers],
-    compare: Callable[[int, int], Verdict],
+    compare: Callable[..., Verdict],
     arguments: Sequence[str] | None,
     *,
     full: tuple[int, int],
     quick: tuple[int, int],
+    parts: Sequence[str] = (),
 ) -> NoReturn:
-    """The command line of a benchmark module; `full` and `quick` are a size and how often. Ends the process."""
+    """The command line of a benchmark module; `full` and `quick` are a size and how often, `parts` what it can measure
+    by itself. Ends the process."""
     parser = ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help=f"size {quick[0]:,}, once: a first look, no verdict")
     parser.add_argument("--size", type=int, help=f"how much to measure with (default {full[0]:,})")
     parser.add_argument("--repetitions", type=int, help=f"how often each side runs (default {full[1]})")
+    if parts:
+        parser.add_argument("--only", metavar="PART", nargs="+", choices=parts, help=f"of {', '.join(parts)}")
     parser.add_argument("--measure", metavar="OPTIONS", help="run one side in this process; JSON in, JSON out")
     chosen = parser.parse_args(arguments)
     if chosen.measure:
         print(json.dumps(measure(json.loads(chosen.measure))))
         sys.exit(0)
     size, repetitions = quick if chosen.quick else full
-    verdict = compare(chosen.size or size, chosen.repetitions or repetitions)
+    asked = [[part for part in parts if part in (chosen.only or parts)]] if parts else []
+    verdict = compare(chosen.size or size, chosen.repetitions or repetitions, *asked)
     _show(verdict)
     sys.exit(0 if verdict.is_good else 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from types import ModuleType
 
 import pytest
@@ -12,6 +13,7 @@ from tests.benchmarks import (
     chart_month,
     checks,
     coinbase_bytes,
+    console,
     coverage,
     dead_letter_pages,
     import_files,
@@ -21,6 +23,7 @@ from tests.benchmarks import (
     loop_stall,
     many_series,
     oanda_bytes,
+    pages,
     read,
     request_rate,
     scale,
@@ -77,6 +80,40 @@ def test_a_benchmark_prints_its_ratios_beside_their_goals(
     checks = RATIO.findall(printed)
     assert len(checks) == ratios
     assert ended.value.code == int("MISSED" in checks or "fault:" in printed)
+
+
+def test_parts_are_measured_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        console.main(["--size", "1000", "--repetitions", "1", "--only", "cpu-bound"])
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(.+ watch)  +(\S+)", printed, re.MULTILINE) == [
+        (f"cpu-bound run, {count} watch", number) for count in (0, 10) for number in ("seconds", "redraws")
+    ]
+    assert len(RATIO.findall(printed)) == 1
+
+
+def test_a_part_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        console.main(["--only", "memory", "everything"])
+    assert ended.value.code == 2
+    assert "everything" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parts", "loads", "changes"),
+    [
+        ([], pages.PAGES, pages.CHANGES),
+        (["warm"], [], pages.CHANGES),
+        (["cold"], pages.PAGES, []),
+        (["/runs", "/settings"], ["/runs", "/settings"], ["runs"]),
+        (["cold", "/runs"], ["/runs"], []),
+        (["warm", "/settings"], [], []),
+    ],
+)
+def test_pages_are_chosen_by_address_and_by_how_they_are_come_to(
+    parts: Sequence[str], loads: Sequence[str], changes: Sequence[str]
+) -> None:
+    assert pages.chosen(parts) == ([*loads], [*changes])
 
 
 @pytest.mark.parametrize(
