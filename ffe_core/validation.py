@@ -25,6 +25,8 @@ from ffe_core.columns import CandleColumns
 
 Columns = Mapping[str, np.ndarray]
 
+SUPERSEDED = "superseded"
+"""The code of a record that is well, and that a later one of its batch replaced."""
 REASONS: dict[str, str] = {
     "not_a_record": "what came is not a record with named fields",
     "incomplete_sources": "a bar built from shorter ones lacks a source bar, or one of them is broken",
@@ -44,7 +46,7 @@ REASONS: dict[str, str] = {
     "time_skipped": "the clock of the file's zone never shows this time",
     "in_future": "the time lies in the future",
     "other_symbol": "the row of a file is of another symbol than its series",
-    "superseded": "a later record of the same bar came in the same batch with other values",
+    SUPERSEDED: "a later record of the same bar came in the same batch with other values",
 }
 """Every reason code, with the rule in words. A code may be followed by `:field`."""
 
@@ -78,7 +80,7 @@ class Failure:
     @property
     def superseded(self) -> bool:
         """True when the record is valid and only replaced by a later one of the same batch."""
-        return self.reasons == ["superseded"]
+        return self.reasons == [SUPERSEDED]
 
 
 @dataclass(slots=True)
@@ -326,7 +328,7 @@ def _deduplicated(
     kept_open_times = open_times[kept]
     winners = kept[np.searchsorted(kept_open_times, open_times[others])]
     same = np.logical_and.reduce([columns[name][others] == columns[name][winners] for name in VALUES])
-    failures += [Failure(record_of(i), ["superseded"], i, _open_of(open_times[i])) for i in others[~same].tolist()]
+    failures += [Failure(record_of(i), [SUPERSEDED], i, _open_of(open_times[i])) for i in others[~same].tolist()]
     candles = _table(kept_open_times, {name: columns[name][kept] for name in VALUES})
     return Checked(candles, failures, int(same.sum()))
 

@@ -163,6 +163,7 @@ class ConsoleService:
         """What a new leader does first: runs whose process died read "interrupted", what is due fires, and the
         watermarks file is healed."""
         self._try_to(self.run_service.adopt_dead_runs)
+        self.run_service.count_untold()
         for leading in (self.scheduler, self.keeper, self.check_keeper, self.coverage_keeper, self.notices):
             leading.start(self._leadership.acting)
         self._try_to(self._learn_grids)

@@ -383,6 +383,10 @@ def body(run: Run, rows: list[RunSeries]) -> None:
         else:
             origin(run)
             totals(run, rows)
+            if left := uncounted(rows):
+                st.caption(
+                    f"What it stored of {many(left, 'series', 'series')} and did not live to tell is being counted."
+                )
     with section("The failures"):
         asked_again(run, rows)
         notices(rows)
@@ -416,7 +420,20 @@ def redrawn(run_id: int, state: str, young: bool) -> None:
         run = service().runs.get(run_id)
         if run is None or run.state != state or young != is_young(run) or is_leaving():
             st.rerun()
-        body(run, service().runs.series(run_id))
+        rows = service().runs.series(run_id)
+        if not goes_on(run, rows):
+            st.rerun()
+        body(run, rows)
+
+
+def goes_on(run: Run, rows: list[RunSeries]) -> bool:
+    """Whether its figures are not the last yet."""
+    return run.is_active or bool(uncounted(rows))
+
+
+def uncounted(rows: list[RunSeries]) -> int:
+    """Series that have ended, of which it is still to be counted what they stored."""
+    return sum(row.phase == run_states.COUNTING and not row.is_active for row in rows)
 
 
 def unknown(run_id: int | None) -> None:
@@ -436,9 +453,9 @@ with section("The run"):
         told()
         shown_series = service().runs.series(shown.id)
         head(shown, shown_series)
-        if shown.is_active:
+        if goes_on(shown, shown_series):
             live(shown)
-            if st.session_state.get("run_question") == shown.id:
+            if shown.is_active and st.session_state.get("run_question") == shown.id:
                 cancel_dialog(shown, shown_series)
         else:
             body(shown, shown_series)

@@ -54,7 +54,14 @@ class Refetch:
         async with provider_class(series.provider)(config=self._service.settings) as opened:
             for done, (start, end) in enumerate(ranges, start=1):
                 report = await self._service.ingester.run_series(
-                    series, opened, start, end, mode="refetch", run_id=str(self._run_id), lease_wait=self._lease_wait
+                    series,
+                    opened,
+                    start,
+                    end,
+                    mode="refetch",
+                    run_id=str(self._run_id),
+                    lease_wait=self._lease_wait,
+                    ingestion_id=self._service.ingestion_of(self._run_id, series),
                 )
                 _add(total, report)
                 await note(self._service, self._run_id, number, pages_done=done, **counts_of(total))

@@ -14,6 +14,7 @@ from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.one_by_one import OneByOne
 from ffe_core.operations.runs.outcome import ended, progressed, summary
 from ffe_core.operations.runs.work import Tools, Work
+from ffe_core.operations.runs.written import add_untold
 from ffe_core.series import Series
 from ffe_core.threads import run_to_completion
 
@@ -54,6 +55,8 @@ class ImportJob:
                     again=self.again,
                 )
                 report = await run_to_completion(_run, imported, self.files[series])
+                if number in work.again:
+                    await run_to_completion(add_untold, report, work.writer(is_of_files=True), stores)
             return _ended(report, imported.files)
 
         return OneByOne(work, one)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ffe_core import times
-from ffe_core.errors import FFEError, InputError, StorageError
+from ffe_core.errors import FFEError, InputError, LeaseLost, StorageError
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.multi_asset_batch_ingester import SERIES_AT_ONCE, every_series
@@ -24,6 +24,7 @@ from ffe_core.ingestion.turns import Group, Member
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.outcome import ended, progressed, summary, with_earlier
 from ffe_core.operations.runs.work import Columns, Tools, Work
+from ffe_core.operations.runs.written import add_untold
 from ffe_core.providers import provider_class
 from ffe_core.providers.base import Provider
 from ffe_core.redaction import redact
@@ -164,15 +165,9 @@ class Backfill:
         self._ended(number, report)
 
     async def _count_what_was_not_told(self, number: int, report: SeriesResult) -> None:
-        """Add what a lost machine had stored of the series since it last told of it: the rows are in the lake."""
-        if number not in self._work.again:
-            return
-        series, request = self._series[number], self._request
-        own = self._work.ingestion_of(series)
-        with suppress(StorageError):  # nothing more is known then
-            stored = await asyncio.to_thread(self._ingester.delta_mgr.rows_of, series, request.start, request.end, own)
-            report.counts.received += max(0, stored - report.counts.stored)
-            report.counts.stored = max(stored, report.counts.stored)
+        """Add what a lost machine had stored and dead lettered of the series since it last told of it."""
+        if number in self._work.again:
+            await asyncio.to_thread(add_untold, report, self._work.writer(is_of_files=False), self._ingester.stores)
 
     def _has_failed(self, number: int) -> bool:
         return number in self._reports and self._reports[number].error is not None
@@ -215,7 +210,10 @@ class Backfill:
         with self._lock:
             self._reports[number] = report
             self._changed.add(number)
-        self._set(number, ended_at=time.time(), phase=None, **ended(report))
+        # A commit whose answer did not come may have been made.
+        is_sure = not isinstance(report.error, StorageError | LeaseLost)
+        phase = None if is_sure else run_states.COUNTING
+        self._set(number, ended_at=time.time(), phase=phase, **ended(report))
         run_log.say(report.error_text or summary(report), "error" if report.error else "info")
 
     def _set(self, number: int, **values: Any) -> None:

@@ -30,12 +30,14 @@ from ffe_core.ingestion import plan
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.runs.counting import Counting
 from ffe_core.operations.runs.engine import Engine, News, worked_off
 from ffe_core.operations.runs.log import RunLines
 from ffe_core.operations.runs.loop_engine import LoopEngine
 from ffe_core.operations.runs.outcome import GONE, process_ended
 from ffe_core.operations.runs.process_lock import ProcessLock, is_alive
 from ffe_core.operations.runs.work import Job, Work
+from ffe_core.operations.runs.written import ingestion_of
 from ffe_core.providers import provider_class
 from ffe_core.redaction import redact
 from ffe_core.series import Series
@@ -96,6 +98,7 @@ class RunService:
         self._engine = _engine_of(settings, self.ingester)
         self.locks = self.stores.locks
         self._process_lock = ProcessLock(self.locks)
+        self._counting = Counting(self.runs, self.stores)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="runs", daemon=True)
         self._thread.start()
@@ -208,6 +211,10 @@ class RunService:
             )
         return left
 
+    def ingestion_of(self, run_id: int, series: Series) -> str:
+        """The `_ingestion_id` of the bars that a run of this process stores of a series."""
+        return ingestion_of(self._process_lock.owner, run_id, series)
+
     def wait(self, run_id: int, timeout: float | None = None) -> None:
         """Block until a run of this process has ended."""
         with self._lock:
@@ -259,7 +266,13 @@ class RunService:
         for run_id in adopted:
             self.runs.interrupt(run_id, process_ended(self._existing(run_id).kind))
             self.runs.log(run_id, "warning", "interrupted: its process ended")
+        if adopted:
+            self._counting.wake()
         return adopted
+
+    def count_untold(self) -> None:
+        """Begin to count, beside all else, what runs have stored that ended without telling."""
+        self._counting.wake()
 
     def interrupt(self) -> None:
         """Start nothing more, and have what runs commit what it has fetched and end as interrupted. Does not wait."""
@@ -273,6 +286,7 @@ class RunService:
         """Interrupt what runs, wait for it, and end the event loop."""
         self.interrupt()
         self._watching.stop()
+        self._counting.stop()
         asyncio.run_coroutine_threadsafe(self._wound_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -461,7 +475,8 @@ class RunService:
 
     def _end(self, run_id: int) -> None:
         """The state of a run is the worst of its series; one that did not say how it ended has failed."""
-        found = {row.state for row in self.runs.series(run_id)}
+        rows = self.runs.series(run_id, with_results=False)
+        found = {row.state for row in rows}
         if found & set(run_states.ACTIVE):
             self._stop(run_id, run_states.FAILED, "the run ended without saying what became of every series")
             return
@@ -474,14 +489,24 @@ class RunService:
             None,
         )
         self.runs.update(run_id, state=worst or run_states.COMPLETE, ended_at=time.time())
+        if any(row.phase == run_states.COUNTING for row in rows):
+            self._counting.wake()
 
     def _stop(self, run_id: int, state: str, error: str | None = None, code: str = FFEError.code) -> None:
         now = time.time()
         how = {"state": state, "ended_at": now, "error": error, "error_code": code if error else None}
-        rows = self.runs.series(run_id)
-        self.runs.update_series(run_id, {row.number: {**how, "phase": None} for row in rows if row.is_active})
+        rows = [row for row in self.runs.series(run_id, with_results=False) if row.is_active]
+        phase = run_states.COUNTING if self._may_be_untold(run_id, error) else None
+        self.runs.update_series(run_id, {row.number: {**how, "phase": phase} for row in rows})
         self.runs.update(run_id, **how)
+        if phase is not None:
+            self._counting.wake()
         self.runs.log(run_id, "warning" if error is None else "error", error or f"the run was {state}")
+
+    def _may_be_untold(self, run_id: int, error: str | None) -> bool:
+        """Whether more may be stored than was told of a run that was stopped: not where this process did all the work,
+        and could write down what came of it."""
+        return self._existing(run_id).kind in run_states.TOLD and bool(error or self.settings.ray_address)
 
     def _again(self, run_id: int, which: Sequence[str], actor: str, source: str) -> int:
         run = self._existing(run_id)

@@ -5,14 +5,15 @@ It travels to other machines, so it is plain data; what it needs to be done with
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self
-from uuid import UUID, uuid4, uuid5
 
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.ingestion.turns import Group
+from ffe_core.operations.runs.written import Writer, ingestion_of
 from ffe_core.providers.base import Provider
 from ffe_core.series import Series
 
@@ -71,7 +72,7 @@ class Work:
     `numbers` are those of its series in the run, which belongs to the process `owner`; `priority` gives it turns and
     connections that long backfills do not share; `lease_wait` is how long (seconds) another holder of a series is
     waited for. `earlier` is what was done of series before, by their numbers: counts to go on from; `again` are those
-    that a machine was lost with, which may have stored more than it had told. `ingestion` is all shares' own: a UUID.
+    that a machine was lost with, which may have stored more than it had told. `since` is when (epoch seconds) it began.
     """
 
     key: str
@@ -83,7 +84,7 @@ class Work:
     priority: bool = False
     earlier: dict[int, SeriesResult] = field(default_factory=dict)
     again: frozenset[int] = frozenset()
-    ingestion: str = field(default_factory=lambda: str(uuid4()))
+    since: float = field(default_factory=time.time)
 
     @classmethod
     def whole(cls, run_id: int, owner: str, job: Job, lease_wait: float = 0.0, priority: bool = False) -> Work:
@@ -97,7 +98,11 @@ class Work:
 
     def ingestion_of(self, series: Series) -> str:
         """The `_ingestion_id` of all bars that this work stores of a series, whichever machine does."""
-        return str(uuid5(UUID(self.ingestion), series.key))
+        return ingestion_of(self.owner, self.run_id, series)
+
+    def writer(self, *, is_of_files: bool) -> Writer:
+        """By what it is known what it has written."""
+        return Writer(self.run_id, self.owner, self.since, is_of_files)
 
     def share(self, key: str, numbers: Sequence[int], **changes: Any) -> Work:
         """Some of its series, as work of their own."""

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
@@ -33,7 +33,7 @@ from ffe_core.storage.files import quarantined as quarantine_file
 from ffe_core.storage.rows import portions
 from ffe_core.storage.sqlite import sqlite_url
 from ffe_core.storage.sqlite_faults import Fault, fault_of
-from ffe_core.validation import UNREADABLE, read_open_times
+from ffe_core.validation import SUPERSEDED, UNREADABLE, read_open_times
 
 log = logging.getLogger(__name__)
 NAMESPACE = uuid5(NAMESPACE_URL, "ffe-console/dead-letters")
@@ -137,6 +137,13 @@ quarantined = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
 )
+
+
+class Kept(NamedTuple):
+    """Records that were kept, and how many of them only a later one of their batch replaced."""
+
+    records: int
+    superseded: int
 
 
 def series_key(context: Mapping[str, Any]) -> str:
@@ -298,6 +305,18 @@ class DeadLetterIndex:
             for series, open_ in connection.execute(query):
                 found.setdefault(series, []).append(open_)
         return {series: np.unique(np.array(open_times, dtype=np.int64)) for series, open_times in found.items()}
+
+    def kept_by(self, run: str, since: float) -> dict[str, Kept]:
+        """How many records a run has kept since an instant of each series, whatever became of them."""
+        superseded = sa.func.sum(sa.case((records.c.reasons == json.dumps([SUPERSEDED]), 1), else_=0))
+        query = (
+            sa.select(batches.c.series, sa.func.count(), superseded)
+            .join(records, records.c.entry == batches.c.key)
+            .where(batches.c.run == run, batches.c.saved_at >= since)
+            .group_by(batches.c.series)
+        )
+        with self.reading() as connection:
+            return {series: Kept(*counts) for series, *counts in connection.execute(query)}
 
     def _has_any(self, series: str) -> bool:
         """Whether a series has a batch at all; which have is asked once for each change of the folder."""

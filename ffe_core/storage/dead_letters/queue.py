@@ -28,6 +28,7 @@ from ffe_core.storage.dead_letters.file import VERSION, DeadLetterBatch, NotADea
 from ffe_core.storage.dead_letters.index import (
     Answer,
     DeadLetterIndex,
+    Kept,
     Progress,
     batch_id,
     fingerprint,
@@ -108,6 +109,10 @@ class DeadLetterQueue:
     def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
         """Open times of every series that has any in [start, end), by `Series.key`: one look at the folder for all."""
         return self._ask(lambda index: index.open_times_by_series(start, end))
+
+    def kept_by(self, run: str, since: float) -> dict[str, Kept]:
+        """What a run has kept since an instant (epoch seconds) of each series, by `Series.key`."""
+        return self._ask(lambda index: index.kept_by(run, since))
 
     # -- looking
 

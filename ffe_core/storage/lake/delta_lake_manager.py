@@ -25,6 +25,7 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.appends import COMMIT_RETRIES, append
+from ffe_core.storage.lake.brought import Brought, Which, brought
 from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.commit_stamps import commit_stamp
 from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
@@ -387,15 +388,10 @@ class DeltaLakeManager:
         held = NONE if snapshot is None else self.file_ranges.of(snapshot, series, start, end)
         return clip_open_times(held, series.step, start, end)
 
-    def rows_of(self, series: Series, start: int, end: int, ingestion_id: str) -> int:
-        """How many rows of the bars in [start, end), superseded ones too, were stored under this id. StorageError."""
-        import pyarrow.compute as pc  # not at the top: who looks at watermarks does without
-
+    def brought(self, series: Series, which: Which) -> Brought:
+        """How many rows of a series are those meant, superseded ones too. StorageError."""
         snapshot = self.snapshot(series.table)
-        if snapshot is None:
-            return 0
-        where = pc.field("_ingestion_id") == ingestion_id
-        return int(snapshot.rows(series, start, end, ["_ingestion_id"], where=where).num_rows)
+        return Brought(0, 0) if snapshot is None else brought(snapshot, series, which)
 
     def _seen(self, series: Series, table: DeltaTable | None) -> Snapshot | None:
         """What the handle sees; without one, the series' table as it is now."""

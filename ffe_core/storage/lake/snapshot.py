@@ -174,6 +174,17 @@ class Snapshot:
             places.setdefault(pair, []).append(place)
         return files, {pair: np.array(found, np.int64) for pair, found in places.items()}
 
+    def ingestion_ids(self, files: Files) -> npt.NDArray[np.object_]:
+        """First and last ingestion id in each of these files of one pair, shape (n, 2); None where the log has none."""
+        import pyarrow.compute as pc
+
+        if len(files) == 0:
+            return np.empty((0, 2), dtype=object)
+        mine = self._actions.filter(pc.equal(_column(self._actions, _PAIR, pa.string()), files.pairs[0]))
+        ends = (_column(mine, f"{edge}._ingestion_id", pa.string()).to_pylist() for edge in ("min", "max"))
+        by_path = dict(zip(map(unquote, mine["path"].to_pylist()), zip(*ends, strict=True), strict=True))
+        return np.array([by_path[path] for path in files.paths], dtype=object)
+
     def marks(self, series: Series) -> Watermarks:
         """The series' marks in this version. StorageError if the log cannot be read: delta-rs looks into it only now,
         and it may have been cleaned up since this was opened."""

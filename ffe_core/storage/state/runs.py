@@ -35,6 +35,11 @@ IMPORT = "import"
 """The kind of a run that imports files."""
 CONTINUED = ("backfill", IMPORT)
 """The kinds of runs that go on from the marks when they were stopped; any other is started again."""
+TOLD = ("backfill", "refetch", IMPORT)
+"""The kinds of runs whose counts are of what came; what was replayed is known record by record."""
+COUNTING = "counting"
+"""The phase of a series that looks how whole it is; of one that has ended, that what was stored is still to be counted,
+as whoever worked on it did not live to tell."""
 PROCESS_ENDED = "process_ended"
 """The error code of a run whose process is gone."""
 
@@ -529,18 +534,52 @@ class RunStore:
             return int(connection.scalar(query) or 0)
 
     def interrupt(self, run_id: int, reason: str) -> None:
-        """End a run whose process is gone: it and its unfinished series read "interrupted"."""
+        """End a run whose process is gone: it and its unfinished series read "interrupted", and what is stored of those
+        is to be counted."""
         now = time.time()
         with self._database.write() as connection:
             unfinished = (run_series.c.run_id == run_id) & run_series.c.state.in_(ACTIVE)
+            kind = connection.scalar(sa.select(runs.c.kind).where(runs.c.id == run_id))
+            phase = COUNTING if kind in TOLD else None
             connection.execute(
-                run_series.update().where(unfinished).values(state=INTERRUPTED, ended_at=now, phase=None)
+                run_series.update().where(unfinished).values(state=INTERRUPTED, ended_at=now, phase=phase)
             )
             connection.execute(
                 runs.update()
                 .where(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
                 .values(state=INTERRUPTED, ended_at=now, error=reason, error_code=PROCESS_ENDED)
             )
+
+    def uncounted(self, since: float) -> list[Run]:
+        """The runs that have ended since an instant with series of which it is still to be counted what is stored."""
+        with_some = sa.select(run_series.c.run_id).where(run_series.c.run_id == runs.c.id, _IS_UNCOUNTED).exists()
+        ended = runs.c.state.in_((CANCELLED, INTERRUPTED, FAILED)) & (runs.c.ended_at >= since)
+        query = sa.select(*columns_of(runs, Run)).where(ended, with_some).order_by(runs.c.id)
+        with self._database.read() as connection:
+            return read_rows(connection, Run, query)
+
+    def uncounted_series(self, run_id: int) -> list[RunSeries]:
+        """Those series of a run that has ended."""
+        return [row for row in self.series(run_id, with_results=False) if row.phase == COUNTING]
+
+    def counted(self, run_id: int, counts: Mapping[int, Mapping[str, Any]]) -> None:
+        """Write what was counted of series of a run that has ended, as columns by their number."""
+        self.update_series(run_id, {number: {**columns, "phase": None} for number, columns in counts.items()})
+
+    def begun_after(self, run: Run) -> dict[Series, float]:
+        """When (epoch seconds) another run was made of each series of a run, the first after its end."""
+        mine, other = run_series.alias(), run_series.alias()
+        names = ("asset_pair", "timeframe", "provider")
+        same = sa.and_(other.c.run_id > mine.c.run_id, *(other.c[name] == mine.c[name] for name in names))
+        query = (
+            sa.select(*(mine.c[name] for name in names), sa.func.min(runs.c.created_at))
+            .join(other, same)
+            .join(runs, runs.c.id == other.c.run_id)
+            .where(mine.c.run_id == run.id, runs.c.kind.not_in(OF_STORED), runs.c.created_at >= (run.ended_at or 0.0))
+            .group_by(*(mine.c[name] for name in names))
+        )
+        with self._database.read() as connection:
+            return {Series(*found): at for *found, at in connection.execute(query)}
 
 
 def _sums() -> sa.Select[Any]:
@@ -565,8 +604,9 @@ def _sums() -> sa.Select[Any]:
 
 
 _IS_ACTIVE = runs.c.state.in_(ACTIVE)
+_IS_UNCOUNTED = (run_series.c.phase == COUNTING) & run_series.c.state.not_in(ACTIVE)
 _ENDED_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.ended_at)).where(~_IS_ACTIVE)
-"""What changes whenever a run ends or is pruned; the rows of an ended run never do."""
+"""What changes whenever a run ends or is pruned; of the rows of an ended run nothing does but counts and a phase."""
 
 
 def _last_of_series(of_runs: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -134,7 +134,7 @@ class ClusterRun:
         error = f"{series}: {_MOST_LOST} machines were lost while they worked on it; look at their memory and disks"
         result = {**result_of(series, "error"), "error": error, "error_code": WorkersLost.code}
         how = {"state": run_states.FAILED, "error": error, "error_code": WorkersLost.code, "next_step_code": "see_log"}
-        return {**how, "ended_at": time.time(), "phase": None, "result": result}
+        return {**how, "ended_at": time.time(), "phase": run_states.COUNTING, "result": result}
 
     def _told(self, changes: dict[int, Columns], lines: Iterable[Any] = ()) -> None:
         self._tell(self.work.key, News(changes, list(lines)))
