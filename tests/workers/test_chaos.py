@@ -82,6 +82,7 @@ def test_what_is_exact_is_no_fault_and_what_is_not_is_one() -> None:
         ([ROW._replace(ended_at=BORN - 1)], "before its last candle"),
         ([ROW._replace(state="failed")], "no run says complete"),
         ([ROW._replace(state="interrupted", records=1), ROW], "count 73 new candles"),
+        ([ROW._replace(state="interrupted", records=1), ROW._replace(records=70)], "count 71 new candles"),
     ],
 )
 def test_a_run_that_says_what_is_not_true_is_a_fault(rows: list[SeriesRow], told: str) -> None:

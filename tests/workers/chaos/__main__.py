@@ -22,7 +22,7 @@ from tests.workers.chaos import exchanges, market
 from tests.workers.chaos.exchanges import Exchanges
 from tests.workers.chaos.market import Venue
 from tests.workers.chaos.parts import KINDS, Parts, planned
-from tests.workers.chaos.person import RUNS, SERIES, STALE_SECONDS, Person, RunRow, SeriesRow, batches
+from tests.workers.chaos.person import RUNS, SERIES, STALE_SECONDS, UNCOUNTED, Person, RunRow, SeriesRow, batches
 from tests.workers.chaos.verdict import Verdict
 
 _STEP_SECONDS = 0.25
@@ -140,7 +140,7 @@ def _struck(
     verdict.lines.append(f"{sum(struck.values())} blows in {time.monotonic() - began:.0f} s: {told}")
     verdict.lines.append(f"{person.continued} clicks on continue or retry")
     verdict.lines.append(
-        f"{verdict.series} series, {verdict.rows:,} rows; runs counted {verdict.short:,} candles too few"
+        f"{verdict.series} series, {verdict.rows:,} rows and {verdict.dead_letters:,} dead letters, each in a count"
     )
     verdict.lines.append("all is true" if not verdict.faults else f"{len(verdict.faults)} faults")
     return verdict
@@ -159,11 +159,12 @@ def _write_down(folder: Path, place: _Place) -> None:
 
 
 def _settle(place: _Place) -> None:
-    """Let the runs that are about to end do so."""
+    """Let the runs that are about to end do so, and what they stored and did not tell be counted."""
     until = time.monotonic() + STALE_SECONDS
     while time.monotonic() < until:
         runs = place.query(RUNS)
-        if runs is not None and not any(RunRow(*row).state in run_states.ACTIVE for row in runs):
+        ended = runs is not None and not any(RunRow(*row).state in run_states.ACTIVE for row in runs)
+        if ended and place.query(UNCOUNTED) == []:
             return
         time.sleep(_STEP_SECONDS)
 
@@ -172,6 +173,9 @@ def _judge(verdict: Verdict, place: _Place, venues: list[Venue], asked: Exchange
     said = [SeriesRow(*row) for row in place.query(SERIES) or ()]
     verdict.of_runs([RunRow(*row) for row in place.query(RUNS) or ()], said)
     verdict.of_lake(venues, place.lake, place.options, said)
+    verdict.of_dead_letters(venues, place.lake, place.options, said)
+    if place.query(UNCOUNTED):
+        verdict.faults.append("what interrupted runs stored has not been counted")
     verdict.of_pace(venues, asked.heard, asked.stalls)
     longest = max((last - first for first, last in asked.stalls), default=0.0)
     verdict.lines.append(f"the exchanges stood still {len(asked.stalls)} times, for {longest:.2f} s at most")

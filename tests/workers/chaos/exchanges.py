@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ffe_core.timeframes import TIMEFRAMES
 from tests.workers.chaos.market import STALL, Scaled, Venue, venues
 
 _ROOT = Path(__file__).parents[3]
@@ -104,6 +106,9 @@ def main() -> None:
     of: list[Venue] = venues(int(sys.argv[1]), int(sys.argv[2]))
     with ExitStack() as stack:
         made = {venue.provider: stack.enter_context(venue.make(Scaled(venue))) for venue in of}
+        for venue in of:
+            for symbol, at in product(venue.symbols, venue.broken):
+                made[venue.provider].break_record(symbol, TIMEFRAMES[venue.timeframe], at, "high_below_low")
         _tell({provider: exchange.url for provider, exchange in made.items()})
         stalls = _Stalls()
         sys.stdin.read()

@@ -48,6 +48,8 @@ class Venue:
     closed: Callable[[float], bool] | None = None
     volume_decimals: int = 8
     has_volume: bool = True
+    broken_every: int = 0
+    """Every so manieth bar of a series is sent as no candle; 0 for none."""
 
     @property
     def start(self) -> int:
@@ -64,6 +66,12 @@ class Venue:
         """The series as the product calls them."""
         return ["".join(parts(symbol)) for symbol in self.symbols]
 
+    @property
+    def broken(self) -> list[int]:
+        """Opens of the bars of each series that are sent as no candle."""
+        every = self.broken_every
+        return [at for at in self.base if self.start <= at < self.end][every // 2 :: every] if every else []
+
     @cached_property
     def base(self) -> dict[int, Candle]:
         """What the first series does from before the range until after now."""
@@ -72,9 +80,9 @@ class Venue:
         return dict(generated(self.start - 20 * step, self.born + 3 * _DAY, step, seed=self.provider, **style))
 
     def wanted(self, pair: str) -> tuple[np.ndarray, np.ndarray]:
-        """Opens of a series in epoch seconds, int64 (n,), and its values, float64 (n, 5)."""
-        factor = _factor(self.pairs.index(pair))
-        inside = {at: candle for at, candle in self.base.items() if self.start <= at < self.end}
+        """Opens of a series in epoch seconds, int64 (n,), and its values, float64 (n, 5); without what is broken."""
+        factor, broken = _factor(self.pairs.index(pair)), {*self.broken}
+        inside = {at: one for at, one in self.base.items() if self.start <= at < self.end and at not in broken}
         values = np.array([list(map(float, _scaled(one, factor))) for one in inside.values()])
         if not self.has_volume:
             values[:, 4] = 0.0
@@ -103,6 +111,7 @@ def venues(series: int, born: int | None = None) -> list[Venue]:
             tuple(f"C{number:03}-USD" for number in range(many)),
             10.0,
             lambda market: CoinbaseExchange(market, latency=0.02),
+            broken_every=500,
         ),
         Venue(
             "oanda",

@@ -43,6 +43,7 @@ class SeriesRow(NamedTuple):
     records: int
     ended_at: float | None
     code: str | None
+    failed: int = 0
 
 
 class RunRow(NamedTuple):
@@ -56,8 +57,10 @@ class RunRow(NamedTuple):
 
 
 RUNS = "SELECT id, state, owner, actor, error FROM runs WHERE kind = 'backfill' ORDER BY id"
+UNCOUNTED = f"SELECT run_id FROM run_series WHERE phase = '{run_states.COUNTING}' AND ended_at IS NOT NULL LIMIT 1"
 SERIES = (
-    "SELECT run_id, asset_pair, timeframe, s.provider, s.state, stored, unexplained, records, s.ended_at, s.error_code"
+    "SELECT run_id, asset_pair, timeframe, s.provider, s.state, stored, unexplained, records, s.ended_at, s.error_code,"
+    " failed_records"
     " FROM run_series s JOIN runs r ON r.id = run_id WHERE kind = 'backfill'"
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ffe_core.candles import table_name
+from ffe_core.storage.objects import objects_of
 from ffe_core.storage.state import runs as run_states
 from tests.workers.chaos.exchanges import Heard
 from tests.workers.chaos.market import Venue, most_in_a_second
@@ -31,7 +33,7 @@ class Verdict:
     lines: list[str] = field(default_factory=list)
     rows: int = 0
     series: int = 0
-    short: int = 0
+    dead_letters: int = 0
 
     def of_lake(self, venues: list[Venue], address: str, options: Mapping[str, str], said: list[SeriesRow]) -> None:
         """Each series exact, each bar once, and no run that called it whole before it was."""
@@ -78,9 +80,27 @@ class Verdict:
         if not whole:
             self.faults.append(f"{name}: no run says complete, but {sorted({row.state for row in said})}")
         counted = sum(row.records for row in said)
-        if counted > wanted:
+        if counted != wanted:
             self.faults.append(f"{name}: its runs count {counted:,} new candles, and there are {wanted:,}")
-        self.short += max(0, wanted - counted)
+
+    def of_dead_letters(
+        self, venues: list[Venue], address: str, options: Mapping[str, str], said: list[SeriesRow]
+    ) -> None:
+        """Each record that is no candle kept once, and counted by one run."""
+        kept: Counter[tuple[str, str]] = Counter()
+        place = objects_of(f"{address}/dlq", dict(options))
+        for name in [one.key for one in place.listed() if one.key.endswith(".json") and "/" not in one.key]:
+            batch = json.loads(place.get(name))
+            kept[batch["context"]["asset_pair"], batch["context"]["provider"]] += len(batch["records"])
+        told: Counter[tuple[str, str]] = Counter()
+        for row in said:
+            told[row.pair, row.provider] += row.failed
+        self.dead_letters = kept.total()
+        for venue in venues:
+            for name in ((pair, venue.provider) for pair in venue.pairs):
+                if not told[name] == kept[name] == len(venue.broken):
+                    found = f"{told[name]} counted, {kept[name]} kept, {len(venue.broken)} were sent"
+                    self.faults.append(f"{' '.join(name)}: dead letters: {found}")
 
     def of_runs(self, runs: list[RunRow], said: list[SeriesRow]) -> None:
         """No run goes on when all is done, and each is as bad as the worst of its series."""
