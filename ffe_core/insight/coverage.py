@@ -24,6 +24,7 @@ from ffe_core.ingestion import plan
 from ffe_core.ingestion.listing import notes
 from ffe_core.insight.answers import Answers, same
 from ffe_core.insight.former_grid import FormerGrid, former_grid
+from ffe_core.insight.known import KnownSeries
 from ffe_core.intervals import NONE, Times, intersect, minus, union
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
@@ -97,6 +98,31 @@ class SeriesCoverages(tuple[SeriesCoverage, ...]):
     """The coverage of several series, and what follows from all of it, worked out once and when it is asked for."""
 
     @cached_property
+    def counted(self) -> list[SeriesCoverage]:
+        """Those that have an account."""
+        return [one for one in self if one.account is not None]
+
+    @cached_property
+    def uncounted(self) -> list[SeriesCoverage]:
+        """Those whose calendar cannot say."""
+        return [one for one in self if one.trouble]
+
+    @cached_property
+    def noted(self) -> list[SeriesCoverage]:
+        """Those of which something is to be said."""
+        return [one for one in self if one.notes]
+
+    @cached_property
+    def former_grids(self) -> list[FormerGrid]:
+        """Stored bars on another hour grid than is expected now."""
+        return [one.former_grid for one in self if one.former_grid]
+
+    @cached_property
+    def by_series(self) -> dict[Series, SeriesCoverage]:
+        """Each by its series."""
+        return {one.series: one for one in self}
+
+    @cached_property
     def counts(self) -> dict[str, int]:
         """The six counts over all of them, by name."""
         return {name: sum(getattr(one.counts, name) for one in self) for name in COUNTS}
@@ -122,16 +148,18 @@ class Coverage:
         self._expected = lru_cache(maxsize=256)(ExpectedBars.of)
         self._accounts: dict[tuple[Series, int, int], tuple[tuple[ExpectedBars, Times, bytes, bytes], Account]] = {}
         self._answers = Answers[_Given, SeriesCoverages](_ANSWERS)
-        self._known: tuple[tuple[object, ...], list[Series]] = (), []
+        self._known: tuple[tuple[object, ...], KnownSeries] = (), KnownSeries()
 
-    def series(self) -> list[Series]:
-        """Every series with rows in the lake or with marks, sorted. StorageError if the lake cannot be read."""
-        given, (before, known) = (*self._stored.versions(), self._watermarks.marks()), self._known
+    def series(self) -> KnownSeries:
+        """Every series with rows in the lake or with marks, sorted; the very same ones as long as nothing has changed.
+        StorageError if the lake cannot be read."""
+        marks = self._watermarks.marks()
+        given, (before, known) = (*self._stored.versions(), marks), self._known
         if not same(given, before):
             stored = {series for timeframe in TIMEFRAMES for series in self._stored.read(timeframe)}
-            known = sorted(stored | set(self._watermarks.marks()))
+            known = KnownSeries(sorted(stored | set(marks)))
             self._known = given, known
-        return list(known)
+        return known
 
     def unread(self) -> Counter[tuple[str, str]]:
         """How many data files of each pair and timeframe nobody has read yet. StorageError."""
@@ -147,8 +175,8 @@ class Coverage:
         very same answer as long as nothing has changed.
         """
         looked = _Look(start, end, times.now() if now is None else now)
-        given = self._given(looked)
-        return self._answers.get((*series, start, end), given, lambda: self._answer(series, looked, given))
+        given, asked = self._given(looked), series if isinstance(series, KnownSeries) else KnownSeries(series)
+        return self._answers.get((asked, start, end), given, lambda: self._answer(asked, looked, given))
 
     def _given(self, looked: _Look) -> _Given:
         grace = self._settings.close_grace_seconds

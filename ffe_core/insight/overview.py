@@ -5,7 +5,7 @@ What is stored and what is missing is what the Coverage page says, so a data fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from ffe_core.insight.lag import Lags
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.snapshot import DamagedTable
-from ffe_core.storage.state.runs import LastRun, RunStore
+from ffe_core.storage.state.runs import CANCELLED, FAILED, INTERRUPTED, LastRun, RunStore
 from ffe_core.storage.watermark_store import WatermarkStore
 
 
@@ -43,6 +43,23 @@ class SeriesOverview:
     def is_stale(self) -> bool:
         """Behind by more than a few bars of market time."""
         return is_behind(self.series, self.lag)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Series with the same trouble and the same remedy: of one run that stopped, or of a provider and a timeframe."""
+
+    rows: tuple[SeriesOverview, ...]
+
+    @cached_property
+    def unexplained(self) -> int:
+        """Bars missing without a reason."""
+        return sum(row.unexplained or 0 for row in self.rows)
+
+    @cached_property
+    def lag(self) -> int:
+        """That of the series furthest behind, market-open seconds."""
+        return max(row.lag or 0 for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,26 @@ class Overview:
     def unexplained(self) -> int:
         """Bars missing without a reason."""
         return sum(row.unexplained or 0 for row in self.rows)
+
+    @cached_property
+    def stopped(self) -> list[Alike]:
+        """Series whose last run did not come to its end, by that run."""
+        return _alike((row for row in self.rows if row.last_state in STOPPED), lambda row: row.last_run)
+
+    @cached_property
+    def holed(self) -> list[Alike]:
+        """Series with bars missing without a reason, other than by a run that failed."""
+        return _alike((row for row in self.rows if row.unexplained and row.last_state != FAILED), _kind)
+
+    @cached_property
+    def stale(self) -> list[Alike]:
+        """Series that are behind."""
+        return _alike((row for row in self.rows if row.is_stale), _kind)
+
+    @cached_property
+    def by_need(self) -> list[SeriesOverview]:
+        """What is `there`, first the series whose last run stopped, that lack bars or that are behind."""
+        return sorted(self.there, key=lambda row: not (row.last_state in STOPPED or row.unexplained or row.is_stale))
 
 
 class Overviews:
@@ -121,6 +158,19 @@ class _Given(NamedTuple):
 
 
 _SECONDS = 10
+STOPPED = (FAILED, INTERRUPTED, CANCELLED)
+"""States of runs that did not come to their end."""
+
+
+def _alike(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Hashable]) -> list[Alike]:
+    groups: dict[Hashable, list[SeriesOverview]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return [Alike(tuple(some)) for some in groups.values()]
+
+
+def _kind(row: SeriesOverview) -> Hashable:
+    return row.series.provider, row.series.timeframe
 
 
 def _row(

@@ -12,7 +12,7 @@ from ffe_core.errors import InputError
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.snapshot import Files, Snapshot, file_sources
+from ffe_core.storage.lake.snapshot import Files, Snapshot
 from ffe_core.timeframes import TIMEFRAMES
 
 _SHOWN = 12
@@ -78,16 +78,14 @@ def _providers(snapshot: Snapshot, pair_of: Series, files: Files) -> list[str]:
     """Who has rows in the files: those named by statistics, and those between two named that left marks in the log."""
     low, high = files.providers[:, 0], files.providers[:, 1]
     named = {*low.tolist(), *high.tolist()}
-    known = (*PROVIDERS, *file_sources(snapshot.table))
+    known = (*PROVIDERS, *snapshot.sources)
     between = [name for name in known if name not in named and ((low < name) & (name < high)).any()]
     marked = [name for name in between if snapshot.marks(replace(pair_of, provider=name)) != Watermarks()]
     return sorted({*named, *marked})
 
 
 def _summaries(snapshot: Snapshot, timeframe: str) -> Iterator[SeriesSummary]:
-    everything = snapshot.all_files()
-    for pair in np.unique(everything.pairs.astype(str)).tolist():
-        files = everything.where(everything.pairs == pair)
+    for pair, files in snapshot.by_pair():
         names = _providers(snapshot, Series(pair, timeframe, ""), files)
         sharing = _sharing(files, names)
         for place, provider in enumerate(names):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ffe_core import times
 from ffe_core.errors import InputError
-from ffe_core.insight.coverage import Coverage, SeriesCoverage
+from ffe_core.insight.coverage import Coverage, SeriesCoverage, SeriesCoverages
 from ffe_core.intervals import Times, intersect, total_before
 from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import OTHER, AcknowledgedGap, AcknowledgedGaps, check_reason
@@ -112,10 +112,12 @@ class GapVerbs:
             )
         return _together(done)
 
-    def offered(self, found: Iterable[SeriesCoverage]) -> list[tuple[Series, int]]:
+    def offered(self, found: SeriesCoverages) -> list[tuple[Series, int]]:
         """The series of which unexplained bars were asked for twice in vain, and so can be marked at once: how many."""
         twice = self._acknowledged.asked_twice_by_series()
-        gaps = [(one.series, _within(one, twice[one.series])) for one in found if one.series in twice]
+        if not twice:
+            return []
+        gaps = [(series, _within(one, twice[series])) for series, one in found.by_series.items() if series in twice]
         return [(series, sum(candles for _, _, candles in own)) for series, own in gaps if own]
 
     def unmark(self, ids: Sequence[int], actor: str, reason: str = "") -> int:
@@ -136,6 +138,8 @@ class GapVerbs:
         marked: dict[Series, list[AcknowledgedGap]] = {}
         for gap in self._acknowledged.all():
             marked.setdefault(gap.series, []).append(gap)
+        if not marked:
+            return []
         return [state for one in series if one in marked for state in self._states(one, marked[one])]
 
     # -- inside

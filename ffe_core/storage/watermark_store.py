@@ -27,6 +27,7 @@ from ffe_core.timeframes import seconds
 
 log = logging.getLogger(__name__)
 Entries = dict[str, dict[str, Any]]
+_Marks = Mapping[Series, Watermarks]
 _LOOK_SECONDS = 2.0
 _COPY_SECONDS = 5
 """A commit is copied within moments; after these its writer is taken to have died before it could."""
@@ -50,7 +51,7 @@ class WatermarkStore:
         self.file = self.storage_path / "watermarks.json"
         make_folder(self.storage_path, "the watermark folder")
         self._lock = folder_lock(self.storage_path / ".watermarks.lock")
-        self._entries: tuple[Entries, Mapping[Series, Watermarks]] = {}, {}  # and of which content they were read
+        self._entries: tuple[Entries, tuple[_Marks, _Marks]] = {}, ({}, {})  # and of which content they were read
         self._kept: tuple[tuple[int, int, int] | None, Entries] = None, {}  # as it was read last, and of which file
         self._log_changed: Callable[[], int | None] = lambda: None
         self._heal_by_log: Callable[[], None] = lambda: None
@@ -96,22 +97,21 @@ class WatermarkStore:
 
     def entries(self) -> list[WatermarkEntry]:
         """Every series in the file, sorted by name; it is healed first where it has been older than the log a while."""
-        return [WatermarkEntry(series, marks) for series, marks in self._all().items()]
+        return [WatermarkEntry(series, marks) for series, marks in self._all()[0].items()]
 
     def marks(self) -> Mapping[Series, Watermarks]:
         """The marks of every series of a provider, sorted by name, not to be changed; the very same mapping as long as
         the file does not change. It is healed first as by `entries`."""
-        found = self._all()
-        if all(series.provider for series in found):
-            return found
-        return {series: marks for series, marks in found.items() if series.provider}
+        return self._all()[1]
 
-    def _all(self) -> Mapping[Series, Watermarks]:
+    def _all(self) -> tuple[_Marks, _Marks]:
+        """Every entry, and those of a provider."""
         self._heal_if_behind(_COPY_SECONDS)
         content, (read, kept) = self._read(), self._entries
         if content is not read:
-            found = {_series_of(key): _marks_of(value) for key, value in content.items()}
-            kept = dict(sorted(found.items()))
+            read_anew = {_series_of(key): _marks_of(value) for key, value in content.items()}
+            found = dict(sorted(read_anew.items()))
+            kept = found, {series: marks for series, marks in found.items() if series.provider}
             self._entries = content, kept
         return kept
 

@@ -19,6 +19,7 @@ from ffe_core.insight.coverage import (
     never_asked,
 )
 from ffe_core.insight.former_grid import FormerGrid
+from ffe_core.insight.known import KnownSeries
 from ffe_core.instruments.matching import meant
 from ffe_core.intervals import Times
 from ffe_core.operations.gaps import GapState
@@ -88,21 +89,20 @@ def read_at(text: str) -> int:
     return at
 
 
-def prefill(known: Sequence[Series]) -> None:
+def prefill(known: KnownSeries) -> None:
     """Filters from the address, or the first series there is."""
     state = st.session_state
     if arrived("coverage_provider"):
-        providers = sorted({series.provider for series in known})
-        state.coverage_provider = from_url("provider", one_of(providers), providers[0])
+        provider = state.coverage_provider = from_url("provider", one_of(known.providers), known.providers[0])
         state.coverage_timeframe = from_url("timeframe", one_of(TIMEFRAMES), None)
-        of_provider = [series.asset_pair for series in known if series.provider == state.coverage_provider]
+        of_provider = (series.asset_pair for series in known if series.provider == provider)
         state.coverage_pair = from_url("pair", lambda text: meant(text, of_provider), None)
         state.coverage_at = from_url("at", read_at, None)
         state.coverage_list = from_url("watchlist", one_of(list_names()), None)
         state.coverage_preset = from_url("range", one_of((*PRESETS, OWN)), ALL)
         own_range()
     range_fields().default(today() - timedelta(days=30), today())
-    frames = timeframes_of(known, state.coverage_provider)
+    frames = known.timeframes(state.coverage_provider)
     if state.coverage_timeframe not in frames:
         state.coverage_timeframe = "1h" if "1h" in frames else frames[0]
 
@@ -122,26 +122,20 @@ def list_names() -> list[str]:
     return [watchlist.name for watchlist in service().watchlists.all()]
 
 
-def timeframes_of(known: Sequence[Series], provider: str) -> list[str]:
-    found = {series.timeframe for series in known if series.provider == provider}
-    return [timeframe for timeframe in TIMEFRAMES if timeframe in found]
-
-
 def nothing_chosen() -> None:
     """No cell is open."""
     st.session_state.coverage_pair = st.session_state.coverage_at = None
 
 
-def filters(known: Sequence[Series]) -> None:
+def filters(known: KnownSeries) -> None:
     state, lists = st.session_state, list_names()
     if state.coverage_list not in lists:
         state.coverage_list = None
     cells = st.columns([2, 3, 2, 4])
     with cells[0]:
-        names = sorted({series.provider for series in known})
-        st.selectbox("Provider", names, key="coverage_provider", on_change=nothing_chosen)
+        st.selectbox("Provider", known.providers, key="coverage_provider", on_change=nothing_chosen)
     with cells[1]:
-        frames = timeframes_of(known, state.coverage_provider)
+        frames = known.timeframes(state.coverage_provider)
         st.segmented_control(
             "Timeframe", frames, key="coverage_timeframe", on_change=nothing_chosen, required=True, wrap=True
         )
@@ -186,18 +180,17 @@ def asked_range() -> tuple[int | None, int | None]:
     return (None, None) if days is None else (times.parse_instant(today() - timedelta(days=days - 1)), None)
 
 
-def chosen_series(known: Sequence[Series]) -> list[Series]:
+def chosen_series(known: KnownSeries) -> Sequence[Series]:
     state = st.session_state
     watched = service().watchlists.get(state.coverage_list) if state.coverage_list else None
-    chosen = state.coverage_provider, state.coverage_timeframe
-    mine = [series for series in known if (series.provider, series.timeframe) == chosen]
+    mine = known.of(state.coverage_provider, state.coverage_timeframe)
     if watched is None:
         return mine
     pairs = watched.pairs if watched.provider == state.coverage_provider else ()
     return [series for series in mine if series.asset_pair in pairs]
 
 
-def looked_at(known: Sequence[Series]) -> SeriesCoverages:
+def looked_at(known: KnownSeries) -> SeriesCoverages:
     """The chosen series over the chosen range; a preset reaches to the last closed bar, so that what lags shows."""
     start, end = asked_range()
     return service().coverage.of(chosen_series(known), start, coming_minute() if end is None and start else end)
@@ -237,10 +230,12 @@ def totals(found: SeriesCoverages) -> None:
             st.metric(label, number(found.counts[name]), width=FIGURE_WIDTH)
 
 
-def scores(found: Sequence[SeriesCoverage]) -> None:
+def scores(found: SeriesCoverages) -> None:
     """How true what is there seems, by the checks; nothing where nothing was checked."""
     known = service().checks.scores()
-    own = sorted((known[one.series] for one in found if one.series in known), key=lambda one: one.score)
+    if not known:
+        return
+    own = sorted((known[series] for series in found.by_series if series in known), key=lambda one: one.score)
     if not own:
         return
     troubled = sum(one.open > 0 for one in own)
@@ -265,9 +260,9 @@ def pick(pair: str, start: int) -> None:
     st.session_state.coverage_pair, st.session_state.coverage_at = pair, start
 
 
-def heatmap(found: Sequence[SeriesCoverage]) -> Times:
+def heatmap(found: SeriesCoverages) -> Times:
     """Draw it; the instants between its cells."""
-    with_counts = [one for one in found if one.account is not None][:MOST_PAIRS]
+    with_counts = found.counted[:MOST_PAIRS]
     period, edges = edges_of(with_counts)
     pairs = [one.series.asset_pair for one in with_counts]
     state = st.session_state
@@ -287,25 +282,24 @@ def heatmap(found: Sequence[SeriesCoverage]) -> Times:
     return edges
 
 
-def troubles(found: Sequence[SeriesCoverage]) -> None:
+def troubles(found: SeriesCoverages) -> None:
     """A calendar asked beyond what it knows is said, never cut."""
-    for one in found:
-        if one.trouble:
-            sentence = "A calendar does not know the whole range, so nothing is counted:"
-            alert("warning", sentence, [f"{one.series}: {one.trouble}"], ":material/event_busy:")
+    for one in found.uncounted:
+        sentence = "A calendar does not know the whole range, so nothing is counted:"
+        alert("warning", sentence, [f"{one.series}: {one.trouble}"], ":material/event_busy:")
 
 
-def outside_listing(found: Sequence[SeriesCoverage]) -> None:
+def outside_listing(found: SeriesCoverages) -> None:
     """What of the range lies before a first bar or after a delisting: it is not expected, and that is said."""
-    told_ = [(one.series.asset_pair, said) for one in found for said in one.notes]
+    told_ = [(one.series.asset_pair, said) for one in found.noted for said in one.notes]
     if told_:
         with st.expander(f"Outside the listing of {many(len({pair for pair, _ in told_}), 'series', 'series')}"):
             show_table([{"Pair": pair, "What": said} for pair, said in told_[:MOST_GAPS]])
 
 
-def former_grids(found: Sequence[SeriesCoverage]) -> None:
+def former_grids(found: SeriesCoverages) -> None:
     """Stored bars on another hour grid than is expected now, and the way to have them on it."""
-    for one in [former for item in found if (former := item.former_grid)][:MOST_FORMER]:
+    for one in found.former_grids[:MOST_FORMER]:
         st.warning(f"{plain(one.series.asset_pair)}: {plain(one.said)}.", icon=":material/schedule:")
         if one.missing:
             st.button(
@@ -334,7 +328,8 @@ def fetch_again(former: FormerGrid) -> None:
 def chosen_cell(found: Sequence[SeriesCoverage], edges: Times) -> SeriesCoverage | None:
     """The pair of the chosen cell over its period, or over the whole range if there is no such cell in it."""
     state = st.session_state
-    pair = state.coverage_pair
+    if (pair := state.coverage_pair) is None:
+        return None
     one = next((item for item in found if item.series.asset_pair == pair), None)
     if one is None or state.coverage_at is None:
         return one
@@ -518,7 +513,7 @@ def told_in_full() -> None:
         alert("warning", "Nothing was left to mark in the others:", few(left_out).splitlines())
 
 
-def asked_twice(found: Sequence[SeriesCoverage]) -> None:
+def asked_twice(found: SeriesCoverages) -> None:
     """What the provider does not have after two asks, marked in one go."""
     offered = service().gap_verbs.offered(found)
     if not offered:
@@ -574,7 +569,7 @@ def largest() -> None:
         )
 
 
-def marks_list(known: Sequence[Series]) -> None:
+def marks_list(known: KnownSeries) -> None:
     """Every marked gap, newest first, with what has arrived in it since."""
     states: list[GapState] = service().gap_verbs.states(known)
     if not states:
@@ -623,7 +618,7 @@ def empty() -> None:
     )
 
 
-def draw(known: Sequence[Series]) -> None:
+def draw(known: KnownSeries) -> None:
     prefill(known)
     notes()
     filters(known)
@@ -634,7 +629,7 @@ def draw(known: Sequence[Series]) -> None:
     with section("The heatmap"):
         found = looked_at(known)
         troubles(found)
-        if not any(one.account for one in found):
+        if not found.counted:
             st.info("No series to show here: choose another watchlist, timeframe or range.", icon=":material/grid_off:")
         else:
             totals(found)

@@ -83,7 +83,7 @@ def filters() -> None:
     with cells[2]:
         st.selectbox("Kind", kinds_known(), index=None, key="findings_kind", placeholder="Any", format_func=in_words)
     with cells[3]:
-        pair_filter("findings_pair", "series", stored_pairs())
+        pair_filter("findings_pair", "series", stored_pairs)
 
 
 def stored_pairs() -> list[str]:

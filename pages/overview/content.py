@@ -1,6 +1,6 @@
 """Overview: what there is, how fresh it is, and what needs attention."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,6 @@ MOST_IN_ADDRESS = 200
 """Pairs in the address of a form: servers in between refuse long ones."""
 HALF = 495
 """Pixels: two stand side by side at the reference size, and one below the other on a narrower screen."""
-STOPPED = (run_states.FAILED, run_states.INTERRUPTED, run_states.CANCELLED)
 # Something that needs a person: its icon, what it is, what to do, the page for that and its address.
 Item = tuple[str, str, str, str, dict[str, str]]
 
@@ -98,7 +97,7 @@ def to_the_chart(rows: list[RunSeries]) -> None:
 def attention(shown: Overview) -> None:
     """What needs a person, each with its action; nothing when there is nothing."""
     st.subheader("Needs attention")
-    items = [*of_schedules(), *of_dead_letters(), *of_findings(), *of_series(shown.rows)]
+    items = [*of_schedules(), *of_dead_letters(), *of_findings(), *of_series(shown)]
     items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
     if not items and not shown.trouble:
         st.caption(":green[:material/check_circle:] Nothing. Everything stored is fresh and explained.")
@@ -151,39 +150,28 @@ def of_findings() -> list[Item]:
     return [(":orange[:material/fact_check:]", text, "Look at the evidence", "findings/page.py", {})]
 
 
-def of_series(rows: Sequence[SeriesOverview]) -> Iterator[Item]:
+def of_series(shown: Overview) -> Iterator[Item]:
     """What is wrong with series; those with the same trouble and the same remedy are one item."""
-    for members in grouped((row for row in rows if row.last_state in STOPPED), lambda row: row.last_run):
-        first, count = members[0], len(members)
+    for alike in shown.stopped:
+        first, count = alike.rows[0], len(alike.rows)
         icon = ":red[:material/error:]" if first.last_state == run_states.FAILED else ":orange[:material/power_off:]"
         was = "failed" if first.last_state == run_states.FAILED else f"was {first.last_state}"
         text = f"{first.series}: its last run {was}" if count == 1 else f"Run {first.last_run} {was}: {count:,} series"
         yield icon, text, "Open the run", "run/page.py", {"id": str(first.last_run)}
-    for members in grouped((row for row in rows if row.unexplained and row.last_state != run_states.FAILED), same_kind):
-        gappy, bars = members[0].series, many(sum(row.unexplained or 0 for row in members), "bar")
+    for alike in shown.holed:
+        gappy, bars = alike.rows[0].series, many(alike.unexplained, "bar")
         where = {"provider": gappy.provider, "timeframe": gappy.timeframe}
-        text = f"{name_of(members)}: {bars} unexplained"
+        text = f"{name_of(alike.rows)}: {bars} unexplained"
         yield ":orange[:material/rule:]", text, "See the gaps", "coverage/page.py", where
-    for members in grouped((row for row in rows if row.is_stale), same_kind):
-        behind, most = members[0].series, duration(max(row.lag or 0 for row in members))
-        text = f"{name_of(members)}: {'' if len(members) == 1 else 'up to '}{most} behind"
+    for alike in shown.stale:
+        behind, most, count = alike.rows[0].series, duration(alike.lag), len(alike.rows)
+        text = f"{name_of(alike.rows)}: {'' if count == 1 else 'up to '}{most} behind"
         icon, form = ":orange[:material/schedule:]", {"provider": behind.provider}
-        if len(members) > MOST_IN_ADDRESS:
+        if count > MOST_IN_ADDRESS:
             yield icon, text, "Look at them", "watermarks/page.py", form | {"health": str(Health.BEHIND)}
             continue
-        form |= {"timeframes": behind.timeframe, "pairs": ",".join(row.series.asset_pair for row in members)}
+        form |= {"timeframes": behind.timeframe, "pairs": ",".join(row.series.asset_pair for row in alike.rows)}
         yield icon, text, "Bring up to date", "backfill/page.py", form
-
-
-def grouped(rows: Iterable[SeriesOverview], key: Callable[[SeriesOverview], Hashable]) -> list[list[SeriesOverview]]:
-    groups: dict[Hashable, list[SeriesOverview]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return list(groups.values())
-
-
-def same_kind(row: SeriesOverview) -> tuple[str, str]:
-    return row.series.provider, row.series.timeframe
 
 
 def name_of(rows: Sequence[SeriesOverview]) -> str:
@@ -253,16 +241,9 @@ def open_series() -> None:
         go("candles", provider=series.provider, pair=series.asset_pair, timeframe=series.timeframe)
 
 
-def needs_nobody(row: SeriesOverview) -> bool:
-    """False where its last run stopped, bars are missing or it is behind."""
-    return not (row.last_state in STOPPED or row.unexplained or row.is_stale)
-
-
 def table(shown: Overview) -> None:
     st.subheader("Series")
-    rows = shown.there
-    if len(rows) > MOST_SERIES:
-        rows = tuple(sorted(rows, key=needs_nobody)[:MOST_SERIES])
+    rows = shown.there if len(shown.there) <= MOST_SERIES else shown.by_need[:MOST_SERIES]
     st.session_state.overview_series = [row.series for row in rows]
     scores = {series: one.score for series, one in service().checks.scores().items()}
     numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}

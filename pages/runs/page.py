@@ -92,7 +92,7 @@ def filters() -> None:
             "Provider", source_names(), index=None, key="runs_provider", placeholder="Any", on_change=first_page
         )
     with cells[3]:
-        pair_filter("runs_pair", "run", service().runs.pairs(), on_change=first_page)
+        pair_filter("runs_pair", "run", service().runs.pairs, on_change=first_page)
     with cells[4]:
         st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
     with cells[5]:
@@ -198,6 +198,7 @@ def table() -> None:
     """Redrawn every two seconds, so that what runs is seen to move."""
     with section("The list of runs"):
         rows, total = found()
+        st.session_state.runs_total = total
         if not rows:
             empty(total)
             return
@@ -284,6 +285,5 @@ with section("The filters"):
     )
 table()
 with section("The pages"):
-    _, matching = found()
-    if matching > PAGE_SIZE:
+    if (matching := st.session_state.get("runs_total", 0)) > PAGE_SIZE:
         st.pagination(-(-matching // PAGE_SIZE), key="runs_page")

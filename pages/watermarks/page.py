@@ -1,6 +1,7 @@
 """Watermarks: how far every series has been read, how well it is, and how that is moved by hand."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -60,7 +61,7 @@ def prefill() -> None:
     state.watermarks_series = from_url("series", read_series, None)
 
 
-def filters(pairs: Sequence[str]) -> None:
+def filters(rows: Sequence[Freshness]) -> None:
     state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
     if state.watermarks_list not in lists:
         state.watermarks_list = None
@@ -68,7 +69,7 @@ def filters(pairs: Sequence[str]) -> None:
     with cells[0]:
         st.selectbox("Provider", source_names(), index=None, key="watermarks_provider", placeholder="Any")
     with cells[1]:
-        pair_filter("watermarks_pair", "series", pairs)
+        pair_filter("watermarks_pair", "series", partial(pairs_of, rows))
     with cells[2]:
         st.selectbox("Health", HEALTHS, index=None, key="watermarks_health", placeholder="Any")
     with cells[3]:
@@ -412,7 +413,7 @@ with section("The watermarks"):
     if not everything:
         empty()
     else:
-        filters(pairs_of(everything))
+        filters(everything)
         told()
         shown = wanted(everything)
         ticked = table(shown[:MOST_SERIES]) if shown else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,13 +41,13 @@ def pairs_field(provider: str, key: str, **options: Any) -> None:
     )
 
 
-def pair_filter(key: str, of: str, known: Sequence[str], **options: Any) -> None:
+def pair_filter(key: str, of: str, known: Callable[[], Sequence[str]], **options: Any) -> None:
     """The field that filters a page by pairs; what fits none of those that are known is told below it.
 
-    `of` says what the page lists, one of it: "run".
+    `of` says what the page lists, one of it: "run". What is known is asked for only where something is typed.
     """
     typed = (st.text_input("Pair", key=key, placeholder="Any, or BTCUSD", **options) or "").strip()
-    if typed and not pairs_meant(typed, known):
+    if typed and not pairs_meant(typed, known()):
         say_wrong(f"no {of} has {bounded(typed, _LONGEST_QUOTE)!r}; use a pair or a part of one, for example BTC")
 
 

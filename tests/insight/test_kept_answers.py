@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from ffe_core.ingestion.batch_data_ingester import BatchDataIngester
 from ffe_core.insight.answers import Answers
 from ffe_core.insight.coverage import Coverage
+from ffe_core.insight.known import KnownSeries
 from ffe_core.insight.overview import Overviews
 from ffe_core.series import Series
 from ffe_core.storage.state.acknowledged_gaps import NO_TRADES
-from ffe_core.storage.state.runs import COMPLETE, FAILED, RUNNING, NewRun, RunStore
+from ffe_core.storage.state.database import Database
+from ffe_core.storage.state.runs import COMPLETE, FAILED, RUNNING, NewRun, RunStore, run_series
+from ffe_core.storage.state.runs import runs as run_rows
 from tests.ingestion.fakes import BTC, HOUR, START, ingester, record
 from tests.insight.test_coverage import DAY, put
 
@@ -46,6 +52,18 @@ class Number(int):
 def filled(folder: Path) -> BatchDataIngester:
     put(folder, BTC, [START + hour * HOUR for hour in (0, 1, 2, 3, 7, 8)])
     return ingester(folder)
+
+
+@contextmanager
+def counted(database: Database, asked: list[str]) -> Iterator[None]:
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        asked.append(" ".join(statement.split()))
+
+    sa.event.listen(database._engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        sa.event.remove(database._engine, "before_cursor_execute", note)
 
 
 def test_an_answer_is_worked_out_once_for_each_question_and_grounds() -> None:
@@ -102,9 +120,22 @@ def test_what_is_learned_of_a_series_is_in_the_next_coverage(tmp_path: Path) -> 
 
 def test_a_new_series_is_known_at_once(tmp_path: Path) -> None:
     coverage = Coverage(filled(tmp_path).stores)
-    assert coverage.series() == [BTC]
+    assert list(coverage.series()) == [BTC]
+    assert coverage.series() is coverage.series()
     put(tmp_path, ETH, [START])
-    assert coverage.series() == [BTC, ETH]
+    assert list(coverage.series()) == [BTC, ETH]
+
+
+def test_the_series_of_a_provider_and_a_timeframe_are_sorted_out_once() -> None:
+    daily, other = Series("BTCUSD", "1d", "coinbase"), Series("EURUSD", "1h", "oanda")
+    known = KnownSeries([daily, BTC, ETH, other])
+    assert (known.providers, known.timeframes("coinbase")) == (["coinbase", "oanda"], ["1h", "1d"])
+    assert list(known.of("coinbase", "1h")) == [BTC, ETH]
+    assert known.of("coinbase", "1h") is known.of("coinbase", "1h")
+    assert (known.timeframes("nobody"), list(known.of("nobody", "1h"))) == ([], [])
+    assert ETH in known
+    assert ETH not in known.of("oanda", "1h")
+    assert {known: 1}[KnownSeries(list(known))] == 1
 
 
 def test_an_overview_is_drawn_up_anew_where_something_changed(tmp_path: Path) -> None:
@@ -119,6 +150,63 @@ def test_an_overview_is_drawn_up_anew_where_something_changed(tmp_path: Path) ->
     runs.update_series(run, {0: {"state": FAILED}})
     runs.update(run, state=FAILED, ended_at=1.0)
     assert [row.last_state for row in overviews.now().rows] == [FAILED]
+
+
+def test_what_an_ended_run_came_to_is_summed_up_once(tmp_path: Path) -> None:
+    database = ingester(tmp_path).stores.database
+    runs = RunStore(database)
+    run = runs.add(NewRun("backfill", "coinbase", "resume", START, NOW, [BTC, ETH], "ann", "console", "1"))
+    asked: list[str] = []
+
+    def look(records: int) -> bool:
+        """Whether the series of the run were looked at for what it shows."""
+        asked.clear()
+        [shown], total = runs.find()
+        assert (shown.records_total, shown.series_total, shown.pairs_total, total) == (records, 2, 2, 1)
+        [counts] = runs.counts_since(0)
+        assert (counts.new, counts.failed_records) == (records, 0)
+        return any("FROM run_series" in statement for statement in asked)
+
+    with counted(database, asked):
+        assert look(0)
+        runs.update_series(run, {0: {"records": 5}})
+        assert look(5)
+        runs.update_series(run, {1: {"records": 2}})
+        runs.update(run, state=COMPLETE, ended_at=2.0)
+        assert look(7)
+        assert not look(7)
+    fresh, _ = RunStore(database).find()
+    assert fresh == runs.find()[0]
+
+
+def test_a_run_without_series_comes_to_nothing(tmp_path: Path) -> None:
+    database = ingester(tmp_path).stores.database
+    runs = RunStore(database)
+    run = runs.add(NewRun("backfill", "coinbase", "resume", START, NOW, [BTC], "ann", "console", "1"))
+    with database.write() as connection:
+        connection.execute(run_series.delete())
+    runs.update(run, state=COMPLETE, ended_at=1.0)
+    for _ in range(2):
+        [shown], _ = runs.find()
+        assert (shown.series_total, shown.progress, shown.records_total) == (None, None, None)
+        assert runs.counts_since(0) == []
+
+
+def test_the_pairs_of_runs_are_listed_anew_where_a_run_came_or_went(tmp_path: Path) -> None:
+    database = ingester(tmp_path).stores.database
+    runs = RunStore(database)
+
+    def add(series: Series) -> int:
+        return runs.add(NewRun("backfill", "coinbase", "resume", START, NOW, [series], "ann", "console", "1"))
+
+    add(BTC)
+    assert runs.pairs() == ["BTCUSD"]
+    assert runs.pairs() is runs.pairs()
+    other = add(ETH)
+    assert sorted(runs.pairs()) == ["BTCUSD", "ETHUSD"]
+    with database.write() as connection:
+        connection.execute(run_rows.delete().where(run_rows.c.id == other))
+    assert runs.pairs() == ["BTCUSD"]
 
 
 def test_the_last_run_of_a_series_is_the_newest_whether_it_has_ended_or_not(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core.insight.overview import SeriesOverview
+from ffe_core.insight.overview import Overview, SeriesOverview
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
-from pages.overview.content import of_series
+from pages.overview.content import Item, of_series
 from tests.pages.conftest import Open, words
 
 HOUR = 3600
@@ -30,13 +30,17 @@ def one(
     return SeriesOverview(Series(pair, timeframe, "coinbase"), 10, 0, 36_000, lag, unexplained, run, state)
 
 
+def said(rows: list[SeriesOverview]) -> list[Item]:
+    return list(of_series(Overview(tuple(rows))))
+
+
 def test_nothing_is_said_about_series_that_are_well() -> None:
-    assert list(of_series([one("BTCUSD"), one("ETHUSD", lag=HOUR)])) == []
+    assert said([one("BTCUSD"), one("ETHUSD", lag=HOUR)]) == []
 
 
 def test_series_with_the_same_trouble_and_remedy_are_one_line() -> None:
     rows = [one(f"C{number:03}USD", lag=(5 + number) * HOUR) for number in range(200)]
-    [(_, text, label, page, form)] = of_series(rows)
+    [(_, text, label, page, form)] = said(rows)
     assert text == "200 pairs 1h from coinbase: up to 8 d 12 h behind"
     assert (label, page, form["provider"], form["timeframes"]) == (
         "Bring up to date",
@@ -49,13 +53,13 @@ def test_series_with_the_same_trouble_and_remedy_are_one_line() -> None:
 
 def test_more_pairs_than_an_address_bears_lead_to_the_list_of_them() -> None:
     rows = [one(f"C{number:03}USD", lag=5 * HOUR) for number in range(201)]
-    [(_, text, _, page, form)] = of_series(rows)
+    [(_, text, _, page, form)] = said(rows)
     assert text == "201 pairs 1h from coinbase: up to 5 h behind"
     assert (page, form) == ("watermarks/page.py", {"provider": "coinbase", "health": "behind"})
 
 
 def test_a_single_series_is_named() -> None:
-    found = list(of_series([one("BTCUSD", lag=8 * HOUR, unexplained=1), one("ETHUSD")]))
+    found = said([one("BTCUSD", lag=8 * HOUR, unexplained=1), one("ETHUSD")])
     assert [text for _, text, *_ in found] == [
         "BTCUSD 1h from coinbase: 1 bar unexplained",
         "BTCUSD 1h from coinbase: 8 h behind",
@@ -70,11 +74,22 @@ def test_what_did_not_end_well_is_told_by_run() -> None:
         one("ETHUSD", state=run_states.INTERRUPTED, run=8),
         one("SOLUSD", state=run_states.CANCELLED, run=9),
     ]
-    assert [(text, where) for _, text, _, _, where in of_series(rows)] == [
+    assert [(text, where) for _, text, _, _, where in said(rows)] == [
         ("Run 7 failed: 2 series", {"id": "7"}),
         ("ETHUSD 1h from coinbase: its last run was interrupted", {"id": "8"}),
         ("SOLUSD 1h from coinbase: its last run was cancelled", {"id": "9"}),
     ]
+
+
+def test_the_series_that_need_somebody_come_first() -> None:
+    rows = [
+        one("AUSD"),
+        one("BUSD", lag=8 * HOUR),
+        one("CUSD", lag=HOUR),
+        one("DUSD", state=run_states.FAILED),
+        one("EUSD", unexplained=1),
+    ]
+    assert "".join(row.series.asset_pair[0] for row in Overview(tuple(rows)).by_need) == "BDEAC"
 
 
 def fetched(console: ConsoleService, start: str, end: str, mode: str = "resume") -> None:

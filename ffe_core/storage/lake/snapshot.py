@@ -145,6 +145,16 @@ class Snapshot:
         """The stored names of every pair that has data files."""
         return sorted(set(self._actions[_PAIR].to_pylist()))
 
+    def by_pair(self) -> Iterator[tuple[str, Files]]:
+        """Each pair by name, with its data files."""
+        files, places = self._by_pair
+        return ((pair, files.where(places[pair])) for pair in sorted(places))
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of files that have rows in the table, by name."""
+        return tuple(file_sources(self.table))
+
     def names_in_log(self) -> dict[str, str]:
         """The path of each data file, and how the log spells it."""
         return {unquote(name): name for name in self._actions["path"].to_pylist()}

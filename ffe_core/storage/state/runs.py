@@ -246,6 +246,20 @@ class SeriesState(NamedTuple):
     state: str
 
 
+class RunSums(NamedTuple):
+    """What the series of a run come to; as in `RunSummary`."""
+
+    series_total: int
+    pairs_total: int
+    series_done: int
+    series_failed: int
+    records_total: int
+    restated_total: int
+    failed_total: int
+    unexplained_total: int | None
+    progress: float
+
+
 class RunCounts(NamedTuple):
     """What one run brought, and when it was asked for, epoch seconds."""
 
@@ -271,6 +285,8 @@ class RunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_of_ended: tuple[object, dict[Series, LastRun]] = None, {}  # and which runs had ended then
+        self._pairs: tuple[object, list[str]] = None, []  # and which runs there were then
+        self._sums_of_ended: dict[tuple[int, float], RunSums | None] = {}  # by number and when it was asked for
 
     def add(self, run: NewRun) -> int:
         """Write a queued run with its queued series; returns its id."""
@@ -373,9 +389,13 @@ class RunStore:
             return read_rows(connection, RunLine, query)[::-1]
 
     def pairs(self) -> list[str]:
-        """Every stored name that a run was about."""
+        """Every stored name that a run was about, not to be changed."""
         with self._database.read() as connection:
-            return list(connection.scalars(sa.select(run_series.c.asset_pair).distinct()))
+            there, (known, found) = connection.execute(_ALL_RUNS).one(), self._pairs
+            if there != known:
+                found = list(connection.scalars(sa.select(run_series.c.asset_pair).distinct()))
+                self._pairs = there, found
+        return found
 
     def find(
         self,
@@ -403,28 +423,35 @@ class RunStore:
         if asset_pairs:
             of_one = run_series.c.asset_pair.in_(list(asset_pairs))
             wanted.append(runs.c.id.in_(sa.select(run_series.c.run_id).where(of_one)))
-        page = sa.select(runs.c.id).where(*wanted).order_by(runs.c.id.desc()).limit(limit).offset(offset)
+        page = sa.select(*columns_of(runs, Run)).where(*wanted).order_by(runs.c.id.desc()).limit(limit).offset(offset)
         with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(runs).where(*wanted)) or 0
-            shown = list(connection.scalars(page)) if total else []
+            shown = connection.execute(page).mappings().all() if total else []
             # Only of the runs shown: what every other run came to may be a million rows.
-            return [run for some in portions(shown) for run in self._summaries(connection, some)], total
+            sums = self._sums(connection, shown)
+        none = dict.fromkeys(RunSums._fields)
+        return [
+            RunSummary(**run, **(none if one is None else one._asdict())) for run, one in zip(shown, sums, strict=True)
+        ], total
 
     def count_active(self) -> int:
         """How many runs have not ended."""
         with self._database.read() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(runs).where(_IS_ACTIVE)) or 0
 
-    def _summaries(self, connection: sa.Connection, run_ids: Sequence[int]) -> list[RunSummary]:
-        """Some runs, newest first, each with sums over its series."""
-        sums = _sums().where(run_series.c.run_id.in_(run_ids)).subquery()
-        query = (
-            sa.select(*columns_of(runs, Run), *columns_of(sums, RunSummary))
-            .outerjoin(sums, sums.c.run_id == runs.c.id)
-            .where(runs.c.id.in_(run_ids))
-            .order_by(runs.c.id.desc())
-        )
-        return read_rows(connection, RunSummary, query)
+    def _sums(self, connection: sa.Connection, some: Sequence[sa.RowMapping]) -> list[RunSums | None]:
+        """What the series of each of some runs come to, None without any; of a run that has ended it stays the same."""
+        keys = [(run["id"], run["created_at"]) for run in some]
+        known = {key: self._sums_of_ended[key] for key in keys if key in self._sums_of_ended}
+        found: dict[int, RunSums] = {}
+        for numbers in portions([key[0] for key in keys if key not in known]):
+            query = _sums().where(run_series.c.run_id.in_(numbers))
+            found.update({number: RunSums(*sums) for number, *sums in connection.execute(query)})
+        if len(self._sums_of_ended) > _MOST_SUMS:
+            self._sums_of_ended.clear()
+        ended = [key for key, run in zip(keys, some, strict=True) if key not in known and run["state"] not in ACTIVE]
+        self._sums_of_ended.update({key: found.get(key[0]) for key in ended})
+        return [known[key] if key in known else found.get(key[0]) for key in keys]
 
     def series_states(self, run_ids: Sequence[int], most: int = 5_000) -> list[SeriesState]:
         """What became of each series in these runs, those of the newest run first; `most` of them."""
@@ -439,19 +466,17 @@ class RunStore:
             return [SeriesState(run, Series(*series), state) for run, *series, state in connection.execute(query)]
 
     def counts_since(self, since: float, most: int = 2_000) -> list[RunCounts]:
-        """What each run since an instant brought, the newest `most` of them."""
-        new = sa.func.coalesce(sa.func.sum(run_series.c.records - run_series.c.restated), 0)
-        failed = sa.func.coalesce(sa.func.sum(run_series.c.failed_records), 0)
-        query = (
-            sa.select(runs.c.created_at, new, failed)
-            .join(run_series, run_series.c.run_id == runs.c.id)
-            .where(runs.c.created_at >= since)
-            .group_by(runs.c.id, runs.c.created_at)
-            .order_by(runs.c.id.desc())
-            .limit(most)
-        )
+        """What each run with series since an instant brought, of the newest `most` runs."""
+        columns = (runs.c.id, runs.c.created_at, runs.c.state)
+        query = sa.select(*columns).where(runs.c.created_at >= since).order_by(runs.c.id.desc()).limit(most)
         with self._database.read() as connection:
-            return [RunCounts(*row) for row in connection.execute(query)]
+            found = connection.execute(query).mappings().all()
+            sums = self._sums(connection, found)
+        return [
+            RunCounts(run["created_at"], one.records_total - one.restated_total, one.failed_total)
+            for run, one in zip(found, sums, strict=True)
+            if one is not None
+        ]
 
     def first_pairs(self, run_ids: Sequence[int], most: int) -> dict[int, list[str]]:
         """The pairs of the first series of some runs, each once: those of up to `most` series."""
@@ -603,8 +628,11 @@ def _sums() -> sa.Select[Any]:
     ).group_by(run_series.c.run_id)
 
 
+_MOST_SUMS = 5_000
 _IS_ACTIVE = runs.c.state.in_(ACTIVE)
 _IS_UNCOUNTED = (run_series.c.phase == COUNTING) & run_series.c.state.not_in(ACTIVE)
+_ALL_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.created_at))
+"""What changes whenever a run is added or pruned; its series are its own from then on."""
 _ENDED_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.ended_at)).where(~_IS_ACTIVE)
 """What changes whenever a run ends or is pruned; of the rows of an ended run nothing does but counts and a phase."""
 
