@@ -440,17 +440,21 @@ class RunStore:
             return connection.scalar(sa.select(sa.func.count()).select_from(runs).where(_IS_ACTIVE)) or 0
 
     def _sums(self, connection: sa.Connection, some: Sequence[sa.RowMapping]) -> list[RunSums | None]:
-        """What the series of each of some runs come to, None without any; of a run that has ended it stays the same."""
+        """What the series of each of some runs come to, None without any; of a run that has ended, and
+        whose series are all counted, it stays the same."""
         keys = [(run["id"], run["created_at"]) for run in some]
         known = {key: self._sums_of_ended[key] for key in keys if key in self._sums_of_ended}
         found: dict[int, RunSums] = {}
+        counting: set[int] = set()
         for numbers in portions([key[0] for key in keys if key not in known]):
-            query = _sums().where(run_series.c.run_id.in_(numbers))
-            found.update({number: RunSums(*sums) for number, *sums in connection.execute(query)})
+            query = _sums().add_columns(_UNCOUNTED).where(run_series.c.run_id.in_(numbers))
+            for number, *sums, uncounted in connection.execute(query):
+                found[number] = RunSums(*sums)
+                counting |= {number} if uncounted else set()
         if len(self._sums_of_ended) > _MOST_SUMS:
             self._sums_of_ended.clear()
         ended = [key for key, run in zip(keys, some, strict=True) if key not in known and run["state"] not in ACTIVE]
-        self._sums_of_ended.update({key: found.get(key[0]) for key in ended})
+        self._sums_of_ended.update({key: found.get(key[0]) for key in ended if key[0] not in counting})
         return [known[key] if key in known else found.get(key[0]) for key in keys]
 
     def series_states(self, run_ids: Sequence[int], most: int = 5_000) -> list[SeriesState]:
@@ -631,6 +635,7 @@ def _sums() -> sa.Select[Any]:
 _MOST_SUMS = 5_000
 _IS_ACTIVE = runs.c.state.in_(ACTIVE)
 _IS_UNCOUNTED = (run_series.c.phase == COUNTING) & run_series.c.state.not_in(ACTIVE)
+_UNCOUNTED = sa.func.sum(sa.case((run_series.c.phase == COUNTING, 1), else_=0))
 _ALL_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.created_at))
 """What changes whenever a run is added or pruned; its series are its own from then on."""
 _ENDED_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.ended_at)).where(~_IS_ACTIVE)
