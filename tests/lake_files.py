@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+import urllib.request
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -30,6 +33,14 @@ class StoredPath:
         return self.key.name
 
     @property
+    def stem(self) -> str:
+        return self.key.stem
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self.key.parts
+
+    @property
     def parent(self) -> StoredPath:
         return StoredPath(self.key.parent, self.objects)
 
@@ -54,6 +65,12 @@ class StoredPath:
     def write_text(self, content: str) -> None:
         self.write_bytes(content.encode())
 
+    def iterdir(self) -> Iterator[StoredPath]:
+        return self.glob("*")
+
+    def is_file(self) -> bool:
+        return self.exists()
+
     def unlink(self) -> None:
         self.objects.delete([str(self.key)])
 
@@ -70,3 +87,34 @@ def lake_path(lake: DeltaLakeManager, table: str) -> Path | StoredPath:
     if (folder := local_folder(lake.storage_path)) is not None:
         return folder / table
     return StoredPath(PurePosixPath(table), objects_of(lake.storage_path, lake.storage_options))
+
+
+def log_path(lake: DeltaLakeManager, table: str) -> Path | StoredPath:
+    """Where the files of its log lie."""
+    return lake_path(lake, table) / "_delta_log"
+
+
+def put_copy(folder: Path, lake: DeltaLakeManager) -> None:
+    """Have a lake in the place of another one, whose tables lie in a folder, hold the same files."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            place = lake_path(lake, str(path.relative_to(folder)))
+            if isinstance(place, Path):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
+
+
+def age(paths: Iterable[Path | StoredPath], seconds: float = 0.0) -> None:
+    """Make files look as old as 1970 and so many seconds; objects too, whose time only their store can set."""
+    paths = list(paths)
+    for path in paths:
+        if isinstance(path, Path):
+            os.utime(path, (seconds, seconds))
+    for objects in {one.objects for one in paths if isinstance(one, StoredPath)}:
+        bucket, _, prefix = objects.address.removeprefix("s3://").partition("/")
+        keys = [one.key for one in paths if isinstance(one, StoredPath) and one.objects is objects]
+        told = {"bucket": bucket, "written": {f"{prefix}/{key}": seconds for key in keys}}
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{os.environ['AWS_ENDPOINT_URL']}/_written", json.dumps(told).encode())
+        ):
+            pass

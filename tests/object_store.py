@@ -51,7 +51,8 @@ class Store:
 
     def start(self) -> None:
         """Start it, empty but for its bucket, and wait until it answers."""
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        # -P: else names of folders here would stand before those of libraries.
+        command = [sys.executable, "-P", str(Path(__file__).with_name("object_store_server.py")), str(self.port)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_end_with_parent
         )

@@ -180,12 +180,21 @@ def check_version(file: Path | str, found: Any, known: int) -> None:
 
 def quarantined(path: Path) -> Path:
     """Rename a file that cannot be read, so that nothing is lost and nothing reads it again."""
-    for number in range(1, 10_000):
-        aside = path.with_name(f"{path.name}.torn-{number}")
+    for aside in map(path.with_name, names_aside(path.name)):
         if not aside.exists():
             os.replace(path, aside)
             return aside
-    raise OSError(f"{path.parent} holds too many files quarantined; remove the oldest *.torn-*")
+    raise too_many_aside(path.parent)
+
+
+def names_aside(name: str) -> Iterator[str]:
+    """Names for a file that cannot be read, of which the first that nothing bears is taken."""
+    return (f"{name}.torn-{number}" for number in range(1, 10_000))
+
+
+def too_many_aside(place: str | Path) -> OSError:
+    """The error where all those names are borne."""
+    return OSError(f"{place} holds too many files quarantined; remove the oldest *.torn-*")
 
 
 def strict_json(value: Any, *, indent: int | None = None, sort_keys: bool = False, wrapping: int = 0) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ffe_core.locations import local_folder
+from ffe_core.storage.files import names_aside, quarantined, too_many_aside
 from ffe_core.storage.objects import Objects, objects_of
 
 Stamp = tuple[int | str, int]
@@ -27,6 +28,12 @@ class Log(Protocol):
     def read(self, name: str) -> bytes:
         """A file of the log, whole."""
 
+    def names(self) -> list[str]:
+        """The names of its files."""
+
+    def set_aside(self, name: str) -> str:
+        """Give a file that cannot be read another name, so that nothing reads it again; that name."""
+
 
 class LocalLog:
     """A log in a local folder."""
@@ -40,6 +47,12 @@ class LocalLog:
 
     def read(self, name: str) -> bytes:
         return Path(self._folder, name).read_bytes()
+
+    def names(self) -> list[str]:
+        return os.listdir(self._folder)
+
+    def set_aside(self, name: str) -> str:
+        return quarantined(Path(self._folder, name)).name
 
 
 class StoredLog:
@@ -66,6 +79,19 @@ class StoredLog:
 
     def read(self, name: str) -> bytes:
         return self._objects.get(f"_delta_log/{name}")
+
+    def names(self) -> list[str]:
+        found = (one.key.removeprefix("_delta_log/") for one in self._objects.listed("_delta_log"))
+        return [name for name in found if "/" not in name]
+
+    def set_aside(self, name: str) -> str:
+        """A copy, and then the object is deleted: whoever is as fast makes the same copy."""
+        content = self.read(name)
+        for aside in names_aside(name):
+            if self._objects.create(f"_delta_log/{aside}", content):
+                self._objects.delete([f"_delta_log/{name}"])
+                return aside
+        raise too_many_aside(f"{self._objects.address}/_delta_log")
 
 
 def commit_name(version: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +11,12 @@ from ffe_core.candles import SCHEMA, table_name
 from ffe_core.errors import StorageError
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from tests.lake_files import StoredPath, log_path, put_copy
 
+pytestmark = pytest.mark.both_stores
 BTC = Series("BTCUSD", "1h", "coinbase")
 COMMITS = 23
-Damage = Callable[[Path], object]
+Damage = Callable[[Path | StoredPath], object]
 
 
 @pytest.fixture(scope="module")
@@ -33,31 +33,37 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def lake(template: Path, tmp_path: Path) -> DeltaLakeManager:
-    shutil.copytree(template, tmp_path / "lake")
-    return DeltaLakeManager(tmp_path / "lake")
+    lake = DeltaLakeManager(tmp_path / "lake")
+    put_copy(template, lake)
+    return lake
 
 
-def log_of(lake: DeltaLakeManager) -> Path:
-    return Path(lake.storage_path) / table_name("1h") / "_delta_log"
+def log_of(lake: DeltaLakeManager) -> Path | StoredPath:
+    return log_path(lake, table_name("1h"))
 
 
-def newest(lake: DeltaLakeManager) -> Path:
+def newest(lake: DeltaLakeManager) -> Path | StoredPath:
     return sorted(log_of(lake).glob("*.checkpoint.parquet"))[-1]
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def cut(path: Path | StoredPath) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
-def garbled(path: Path) -> None:
+def garbled(path: Path | StoredPath) -> None:
     path.write_bytes(bytes(byte ^ 0x5A for byte in path.read_bytes()))
 
 
-def emptied(path: Path) -> None:
+def emptied(path: Path | StoredPath) -> None:
     path.write_bytes(b"")
 
 
-DAMAGES = [cut, garbled, emptied, os.remove]
+def gone(path: Path | StoredPath) -> None:
+    path.unlink()
+
+
+DAMAGES = [cut, garbled, emptied, gone]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -89,16 +95,16 @@ def test_an_older_whole_checkpoint_stands_in_for_commits_that_were_cleaned(
     lake: DeltaLakeManager, damage: Damage
 ) -> None:
     for version in range(9):
-        os.remove(log_of(lake) / f"{version:020}.json")
+        (log_of(lake) / f"{version:020}.json").unlink()
     damage(newest(lake))
     assert lake.marks(BTC) == Watermarks((COMMITS - 1) * 3600, 0)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_where_commits_are_gone_it_says_which_and_changes_nothing(lake: DeltaLakeManager, damage: Damage) -> None:
-    os.remove(sorted(log_of(lake).glob("*.checkpoint.parquet"))[0])
+    sorted(log_of(lake).glob("*.checkpoint.parquet"))[0].unlink()
     for version in range(9):
-        os.remove(log_of(lake) / f"{version:020}.json")
+        (log_of(lake) / f"{version:020}.json").unlink()
     damage(newest(lake))
     before = sorted(path.name for path in log_of(lake).iterdir())
     with pytest.raises(StorageError, match=r"00000000000000000000\.json.*copy of the lake"):
@@ -112,10 +118,11 @@ def test_where_it_cannot_be_renamed_it_says_what_to_move(
     cut(newest(lake))
     name = newest(lake).name
 
-    def refused(path: Path) -> Path:
+    def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ffe_core.storage.lake.checkpoints.quarantined", refused)
+    for name_of_class in ("LocalLog", "StoredLog"):
+        monkeypatch.setattr(f"ffe_core.storage.lake.commit_stamps.{name_of_class}.set_aside", refused)
     with pytest.raises(StorageError, match=f"move {name}"):
         lake.marks(BTC)
 
