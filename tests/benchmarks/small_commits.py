@@ -69,8 +69,8 @@ def compare(size: int, repetitions: int) -> Verdict:
         options: Options = {"commits": _COMMITS if size >= _COMMITS else size}
         sides: dict[str, Options] = {"0.1.0": {**options, TREE: str(tick.released(Path(name)))}, "now": options}
         found = sample(_MODULE, sides, repetitions)
-    aged = sample("tests.benchmarks.aged", {"aged": {"side": "commits", "size": size}}, 1)["aged"][0]
-    found["now, aged, with its share of upkeep"] = [{"cpu": aged["aged cpu"] + aged["upkeep"]}]
+    aged = sample("tests.benchmarks.aged", {"aged": {"side": "commits", "size": size}}, repetitions)["aged"]
+    found["now, aged, with its share of upkeep"] = [{"cpu": one["aged cpu"] + one["upkeep"]} for one in aged]
     before = median(found["0.1.0"], "cpu")
     rows = []
     for side, numbers in found.items():
