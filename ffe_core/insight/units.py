@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -16,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike
 
 from ffe_core.errors import StorageError
 from ffe_core.file_sources import is_file_source
@@ -73,11 +73,10 @@ class NumberFormat:
             mended[place] = _plain(float(values[place]), self.decimals)
         return pa.array(mended, pa.string())
 
-    def covering(self, *columns: Iterable[float]) -> int:
-        """The decimals with which each of these prices is whole: for a column or an axis, which has one format."""
-        distinct = {value for column in columns for value in column}
+    def covering(self, *columns: ArrayLike) -> int:
+        """The decimals with which each price of these columns is whole: a table or an axis has one format."""
         limit = _MOST_DECIMALS if self.most is None else self.most
-        return min(max((self.decimals, *(decimals_of(value) for value in distinct))), limit)
+        return min(max((self.decimals, *map(_most_decimals, columns))), limit)
 
 
 class NumberFormats:
@@ -111,7 +110,16 @@ class NumberFormats:
             return 0
         last = int(files.last.max())
         rows = snapshot.rows(series, last - _SAMPLE_BARS * series.step, last + 1, ["close"], files)
-        return min(NumberFormat().covering(rows["close"].to_pylist()), _MOST_SAMPLED)
+        return min(NumberFormat().covering(rows["close"]), _MOST_SAMPLED)
+
+
+def _most_decimals(column: ArrayLike) -> int:
+    """The most that any of these numbers needs, as `decimals_of` says of each; of nothing 0."""
+    texts = pc.cast(pa.array(np.unique(np.asarray(column, dtype=np.float64))), pa.string())
+    odd = pc.match_substring(texts, "e")
+    broken = pc.utf8_rtrim(texts.filter(pc.and_(pc.match_substring(texts, "."), pc.invert(odd))), "0")
+    behind = pc.subtract(pc.utf8_length(broken), pc.add(pc.find_substring(broken, "."), 1))
+    return max((pc.max(behind).as_py() or 0, *(decimals_of(float(text)) for text in texts.filter(odd).to_pylist())))
 
 
 def decimals_of(value: float) -> int:

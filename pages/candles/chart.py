@@ -277,7 +277,7 @@ def _lay_out(
     drawn: go.Figure, view: ChartView, ink: dict[str, str], prices: NumberFormat, *, log: bool, second: bool
 ) -> None:
     half = view.size.seconds // 2
-    decimals = prices.covering(*(view.bars[name].to_pylist() for name in PRICES))
+    decimals = prices.covering(*(view.bars[name] for name in PRICES))
     breaks = [
         {"bounds": [str(np.datetime64(start - half, "s")), str(np.datetime64(end - half, "s"))]}
         for start, end in view.closures

@@ -57,7 +57,7 @@ def _decimals(view: ChartView) -> dict[str, int]:
     format_ = prices_of(view)
     if format_.most is not None:
         return {"decimals": format_.decimals, "most": format_.most}
-    return {"decimals": format_.covering(*(view.bars[name].to_pylist() for name in PRICES)), "most": 0}
+    return {"decimals": format_.covering(*(view.bars[name] for name in PRICES)), "most": 0}
 
 
 def _rounded(format_: NumberFormat) -> int:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
@@ -26,7 +26,7 @@ from ffe_core.insight.stored import SeriesSummary, stored_series
 from ffe_core.insight.units import summed, unit_text
 from ffe_core.instruments.matching import matching_names
 from ffe_core.series import Series
-from ffe_core.storage.lake.snapshot import DamagedTable, micros
+from ffe_core.storage.lake.snapshot import DamagedTable, epochs, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
 from pages.candles.download import file_label
@@ -225,7 +225,7 @@ def drill(key: str) -> None:
     """A box drawn over the chart becomes the range."""
     boxes = st.session_state[key]["selection"]["box"]
     if boxes and boxes[0].get("x"):
-        ends = sorted(int(pd.Timestamp(x).tz_localize("UTC").timestamp()) for x in boxes[0]["x"][:2])
+        ends = sorted(int(np.datetime64(x).astype("datetime64[s]").astype(np.int64)) for x in boxes[0]["x"][:2])
         step = st.session_state.candles_series.step
         if ends[1] - ends[0] >= 2 * step:
             show(ends[0] - ends[0] % step, ends[1] + -ends[1] % step)
@@ -704,29 +704,14 @@ def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, st
 
 def bars_table(view: ChartView, runs: dict[str, int]) -> None:
     own = view.size.name == view.series.timeframe
-    frame = view.bars.to_pandas().sort_values("timestamp", ascending=False)
-    frame.loc[frame["sources"] > 1, "volume"] = frame["volume"].map(summed)
-    if view.adjustment is not None:
-        frame["adjustment"] = view.adjustment.name
-    names = [
-        "timestamp",
-        *(["adjustment"] if view.adjustment is not None else []),
-        *VALUES,
-        *(["_extracted_at", "run", "_ingestion_id", "_dead_letter_id"] if own else ["sources"]),
-    ]
-    if own:
-        frame["run"] = frame["_ingestion_id"].map(runs).astype("Int64")
-    if view.as_known_at is not None and own:
-        names.append("since")
-        since = pd.to_datetime(view.restated_since, unit="s", utc=True)
-        frame["since"] = frame["timestamp"].isin(since)
+    table = rows_of(view, runs)
     picked = show_table(
-        frame[[*names, "restated"]],
+        table,
         key=f"candles_table_{view.start}_{view.end}_{view.size.name}_{view.as_known_at}_{adjustment_name(view)}",
         height=320,
         on_select="rerun" if own else "ignore",
         selection_mode="single-row",
-        column_config=columns_of(view, frame),
+        column_config=columns_of(view, table),
     )
     if not own:
         st.caption(f"Bars of {view.size.name} stand for several stored ones. Look closer to see each with its lineage.")
@@ -735,17 +720,35 @@ def bars_table(view: ChartView, runs: dict[str, int]) -> None:
     if rows and view.adjustment is not None:
         st.caption("Its versions are as they were traded and are stored; a correction is of those.")
     if rows:
-        one_bar(view.series, int(frame["timestamp"].iloc[rows[0]].timestamp()), view.as_known_at, known_as_of)
+        one_bar(view.series, int(epochs(table["timestamp"])[rows[0]]), view.as_known_at, known_as_of)
     else:
         st.caption("Tick a row to see all versions of the bar, fetch it again, correct it, or see its dead letters.")
 
 
-def columns_of(view: ChartView, frame: pd.DataFrame) -> dict[str, Any]:
+def rows_of(view: ChartView, runs: dict[str, int]) -> pa.Table:
+    """The bars of a view as its table shows them, the newest first; each with its lineage where it is a stored one."""
+    own = view.size.name == view.series.timeframe
+    bars = view.bars.sort_by([("timestamp", "descending")])
+    columns = {name: bars[name] for name in bars.column_names}
+    pairs = zip(bars["volume"].to_pylist(), bars["sources"].to_pylist(), strict=True)
+    columns["volume"] = [summed(volume) if sources > 1 else volume for volume, sources in pairs]
+    if view.adjustment is not None:
+        columns["adjustment"] = [view.adjustment.name] * bars.num_rows
+    if own:
+        columns["run"] = pa.array([runs.get(one) for one in bars["_ingestion_id"].to_pylist()], pa.int64())
+    if own and view.as_known_at is not None:
+        columns["since"] = np.isin(epochs(bars["timestamp"]), view.restated_since)
+    lineage = ("_extracted_at", "run", "_ingestion_id", "_dead_letter_id", "since") if own else ("sources",)
+    names = ("timestamp", "adjustment", *VALUES, *lineage, "restated")
+    return pa.table({name: columns[name] for name in names if name in columns})
+
+
+def columns_of(view: ChartView, table: pa.Table) -> dict[str, Any]:
     prices, unit = prices_of(view), unit_text(view.volume_unit)
     return {
         "timestamp": st.column_config.DatetimeColumn("Opens (UTC)", format="YYYY-MM-DD HH:mm"),
         "adjustment": st.column_config.TextColumn("Adjusted for", width="small"),
-        **value_columns(frame, prices, f"Unit: {unit}"),
+        **value_columns(table, prices, f"Unit: {unit}"),
         "_extracted_at": st.column_config.DatetimeColumn("Extracted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
         "run": st.column_config.NumberColumn("Run", width="small"),
         "_ingestion_id": st.column_config.TextColumn("Ingestion", width="small"),

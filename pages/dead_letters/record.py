@@ -157,7 +157,7 @@ def _figure(held: pa.Table, record: DeadLetterRecord, open_: int, series: Series
     mine = validate([record.value], series.grid).candles
     if mine.num_rows:
         drawn.add_trace(_candles(mine, "this record", "#6f42c1", "#6f42c1"))
-    decimals = prices_of(series).covering(*(table[name].to_pylist() for table in (held, mine) for name in PRICES))
+    decimals = prices_of(series).covering(*(table[name] for table in (held, mine) for name in PRICES))
     drawn.add_vline(x=np.datetime64(open_, "s").item(), line={"color": "#d98a1f", "width": 1, "dash": "dot"})
     drawn.update_layout(
         height=190,

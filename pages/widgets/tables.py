@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
@@ -38,13 +37,13 @@ def height_of(rows: int, most: int = 8) -> Any:
     return "content" if rows <= most else _ROW_HEIGHT * (most + 1) + _ROW_HEIGHT // 2
 
 
-def value_columns(frame: pd.DataFrame, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:
-    """How the five values of a frame of candles are shown: whole, prices with their decimals at least; `volume` is said
-    of that column."""
+def value_columns(table: Any, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:
+    """How the five values of a table or frame of candles are shown: whole, prices with their decimals at least;
+    `volume` is said of that column."""
     columns = {}
     for name in VALUES:
         least = NumberFormat() if name == "volume" else prices
-        format_ = f"%,.{least.covering(frame[name])}f"
+        format_ = f"%,.{least.covering(table[name])}f"
         hint = volume if name == "volume" else None
         columns[name] = st.column_config.NumberColumn(name.capitalize(), format=format_, help=hint)
     return columns

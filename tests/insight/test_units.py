@@ -65,6 +65,13 @@ def test_one_format_for_a_column_shows_each_of_its_prices_whole(values: list[flo
     assert [decimals_of(value) <= covering for value in values] == [True] * len(values)
 
 
+@given(st.lists(st.one_of(FLOATS, st.floats(-1e6, 1e6).map(lambda value: round(value, 3))), max_size=30))
+def test_a_column_is_covered_as_its_prices_are_one_by_one(values: list[float]) -> None:
+    needed = min(max(map(decimals_of, values), default=0), 20)
+    assert NumberFormat().covering(np.array(values), []) == needed
+    assert NumberFormat().covering([float("nan"), 0.25], values) == max(needed, 2)
+
+
 def test_prices_for_programs_have_no_thousands_and_the_same_decimals() -> None:
     assert NumberFormat(2).plain(np.array([64123.5, 1.0])).to_pylist() == ["64123.50", "1.00"]
     assert NumberFormat(2).plain(np.array([1.125, 1e300])).to_pylist() == ["1.125", "1e+300"]
