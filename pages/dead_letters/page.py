@@ -129,9 +129,10 @@ def filters(asked: Wanted) -> None:
     cells = st.columns([5, 6, 4, 4, 4, 3, 5, 5])
     with cells[0]:
         pick("status", "Status", [ANY, *STATUSES, PARTLY_REPLAYED], asked.status or ANY, lambda status: status)
+    offered = service().queue.largest([name for name in DIMENSIONS if name != "day"], Wanted(status=asked.status))
     for place, name in enumerate(DIMENSIONS, start=1):
         with cells[place]:
-            options(name, getattr(asked, name), asked.status)
+            day_field(asked.day) if name == "day" else options(name, getattr(asked, name), offered[name])
     with cells[7]:
         st.session_state.dl_q = in_field("q", asked.text)
         st.text_input(
@@ -143,15 +144,16 @@ def filters(asked: Wanted) -> None:
         is_short(st.session_state.dl_q, LONGEST_VALUE, "NaN")
 
 
-def options(name: str, value: str, status: str) -> None:
-    """A filter that offers the largest groups."""
+def day_field(value: str) -> None:
+    value = in_field("day", value)
+    st.session_state.dl_day = value
+    st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", on_change=day_typed)
+    say_of(value, day)
+
+
+def options(name: str, value: str, found: dict[str, int]) -> None:
+    """A filter that offers the largest groups, with the number of records of each."""
     value = in_field(name, value)
-    if name == "day":
-        st.session_state.dl_day = value
-        st.text_input("Day kept", key="dl_day", placeholder="2024-01-31", on_change=day_typed)
-        say_of(value, day)
-        return
-    found = {group.value: group.count for group in service().queue.groups(name, Wanted(status=status))}
     known = [text for text in found if text] + ([value] if value and value not in found else [])
     st.session_state[f"dl_{name}"] = value or None
     st.selectbox(

@@ -144,6 +144,12 @@ class DeadLetterQueue:
         """
         return self._ask(lambda index: search.group(index, dimension, wanted or Wanted(), most))
 
+    def largest(
+        self, dimensions: Sequence[str], wanted: Wanted | None = None, most: int = 50
+    ) -> dict[str, dict[str, int]]:
+        """How many matching records each of the largest groups has, by dimension and by value."""
+        return self._ask(lambda index: search.largest(index, dimensions, wanted or Wanted(), most))
+
     def names_of(self, pair: str) -> tuple[str, ...]:
         """The stored names that a typed pair means among the dead letters; InputError for what cannot be a name."""
         return self._ask(lambda index: search.names_of(index, pair))

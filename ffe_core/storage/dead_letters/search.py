@@ -234,14 +234,38 @@ def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tupl
 
 def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50) -> list[Group]:
     """Records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first."""
-    if dimension not in DIMENSIONS:
-        raise InputError(f"{dimension!r} is unknown; use one of {', '.join(DIMENSIONS)}", field="group")
+    _require_dimension(dimension)
     wanted = _resolved(index, wanted)
-    kept = set(wanted.given) <= {"status"} and wanted.status != files.PARTLY_REPLAYED
     with index.reading() as connection:
-        if kept:
+        if _is_kept(wanted):
             return _kept_groups(connection, dimension, wanted.record_status, most)
         return _counted_groups(connection, dimension, wanted, most)
+
+
+def largest(
+    index: DeadLetterIndex, dimensions: Sequence[str], wanted: Wanted, most: int = 50
+) -> dict[str, dict[str, int]]:
+    """The counts of `group` alone, by dimension and value, the largest first: what a filter offers."""
+    for one in dimensions:
+        _require_dimension(one)
+    if _is_kept(wanted):
+        asked = {"status": wanted.record_status, "most": most}
+        with index.reading() as connection:
+            return {
+                one: {row[0]: row[1] for row in connection.execute(_LARGEST, {**asked, "dimension": one})}
+                for one in dimensions
+            }
+    return {one: {found.value: found.count for found in group(index, one, wanted, most)} for one in dimensions}
+
+
+def _require_dimension(name: str) -> None:
+    if name not in DIMENSIONS:
+        raise InputError(f"{name!r} is unknown; use one of {', '.join(DIMENSIONS)}", field="group")
+
+
+def _is_kept(wanted: Wanted) -> bool:
+    """Whether the index keeps the counts of groups of what is wanted."""
+    return set(wanted.given) <= {"status"} and wanted.status != files.PARTLY_REPLAYED
 
 
 def select(index: DeadLetterIndex, wanted: Wanted, read: Read) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -472,6 +472,22 @@ class TestGroups:
             put(folder, f"r{number}", context={**BTC, "run_id": number + 1}, records=[upside_down(0)] * (number + 1))
         assert [group.value for group in queue.groups("run", most=2)] == ["5", "4"]
 
+    @pytest.mark.parametrize("given", [{}, {"status": "pending"}, {"status": "partly replayed"}, {"provider": "oanda"}])
+    def test_what_a_filter_offers_are_the_groups_without_their_days(
+        self, queue: DeadLetterQueue, folder: Path, given: dict[str, str]
+    ):
+        fill(folder)
+        wanted, names = Wanted(**given), ("reason", "asset_pair", "timeframe", "provider", "run", "day")
+        groups = {name: queue.groups(name, wanted, most=2) for name in names}
+        offered = queue.largest(names, wanted, most=2)
+        assert [(name, *found.items()) for name, found in offered.items()] == [
+            (name, *((group.value, group.count) for group in groups[name])) for name in names
+        ]
+
+    def test_a_filter_offers_nothing_of_a_dimension_that_there_is_not(self, queue: DeadLetterQueue):
+        with pytest.raises(InputError, match="'colour' is unknown"):
+            queue.largest(["run", "colour"])
+
 
 class TestWhatCountsAsDeadLettered:
     def test_pending_and_discarded_do_and_what_is_in_the_lake_does_not(self, queue: DeadLetterQueue, folder: Path):

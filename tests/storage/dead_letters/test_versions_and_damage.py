@@ -111,6 +111,7 @@ VERBS: dict[str, Callable[[DeadLetterQueue], object]] = {
     "count": lambda queue: queue.count(),
     "entries": lambda queue: queue.batches(),
     "groups": lambda queue: queue.groups("reason"),
+    "largest": lambda queue: queue.largest(["reason", "run"]),
     "select": lambda queue: queue.select(),
     "rows": lambda queue: queue.rows(list(queue.select())),
     "span": lambda queue: queue.span(queue.select()),
