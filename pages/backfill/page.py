@@ -33,7 +33,7 @@ from pages.widgets import (
 )
 from pages.widgets.alerts import say_wrong
 from pages.widgets.days import Days
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
@@ -325,8 +325,7 @@ def remove_dialog(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    answered()
-    with changing():
+    with answering():
         service().watchlists.delete(name)
         st.session_state.backfill_remove_name = None
         done(f"Removed {name}.")

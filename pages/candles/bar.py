@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ffe_core.candles import VALUES
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import InputError
 from ffe_core.insight.lineage import Origin, origins
 from ffe_core.insight.units import NumberFormat
 from ffe_core.insight.versions import versions
@@ -18,8 +18,9 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import actor, go, service, when
-from pages.widgets.alerts import alert
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.alerts import say_wrong
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.typed import decimal_number
 from pages.widgets.verbs import changing
@@ -172,24 +173,30 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
             least = 0 if name == "volume" else prices.decimals
             decimals = NumberFormat(least).covering([latest[name]])
             st.text_input(name.capitalize(), value=f"{latest[name]:.{decimals}f}", key=f"correct_{name}")
-    st.text_input("Reason", key="correct_reason", placeholder="for example: typo confirmed by the provider")
-    if refused := st.session_state.pop("correct_refused", None):
-        alert("error", "That was refused, and nothing was added:", refused.splitlines())
+            _say_value(name)
+    fits = words_fit("Reason", "correct_reason", 500, placeholder="for example: typo confirmed by the provider")
     with st.container(horizontal=True):
         st.button(
-            "Add this version", type="primary", key="correct_save", on_click=_save, args=(series, open_, extracted)
+            "Add this version",
+            type="primary",
+            key="correct_save",
+            on_click=_save,
+            args=(series, open_, extracted),
+            disabled=not fits,
         )
         st.button("Leave it as it is", key="correct_no", on_click=answered)
 
 
-def _save(series: Series, open_: int, began_from: int) -> None:
-    console, state = service(), st.session_state
-    stores, audit = console.run_service.stores, console.audit
+def _say_value(name: str) -> None:
+    """What is wrong with the typed value below its field, before anything is pressed."""
     try:
+        decimal_number(st.session_state[f"correct_{name}"], name.capitalize())
+    except InputError as error:
+        say_wrong(error.problem)
+
+
+def _save(series: Series, open_: int, began_from: int) -> None:
+    stores, audit, state = service().run_service.stores, service().audit, st.session_state
+    with answering():
         values = {name: decimal_number(state[f"correct_{name}"], name.capitalize()) for name in VALUES}
-        console.require_lead()
         correct(stores, audit, series, open_, values, actor(), state.correct_reason, began_from)
-    except (FFEError, InputError) as error:
-        state.correct_refused = str(error)
-        return
-    answered()

@@ -46,7 +46,7 @@ from pages.widgets import (
 )
 from pages.widgets.alerts import alert
 from pages.widgets.days import Days
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.squares import draw as draw_squares
@@ -478,9 +478,7 @@ def mark_dialog(gaps: list[Gap]) -> None:
 
 def mark(gaps: Sequence[Gap]) -> None:
     state, asked = st.session_state, [(gap.series, gap.start, gap.end) for gap in gaps]
-
-    answered()
-    with changing():
+    with answering():
         marked = service().gap_verbs.mark_each(asked, state.coverage_reason, actor(), state.coverage_note or "")
         state.coverage_left_out = marked.left_out
         done(f"Marked {many(marked.candles, 'bar')} in {many(marked.gaps, 'gap')}.")
@@ -501,8 +499,7 @@ def unmark_dialog(acknowledged: list[AcknowledgedGap]) -> None:
 
 def unmark(acknowledged: Sequence[AcknowledgedGap]) -> None:
     ids, reason = [gap.id for gap in acknowledged], st.session_state.coverage_unmark_reason
-    answered()
-    with changing():
+    with answering():
         done(f"Took {many(service().gap_verbs.unmark(ids, actor(), reason), 'mark')} back.")
 
 

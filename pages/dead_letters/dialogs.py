@@ -18,7 +18,7 @@ from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import Selection
 from pages.dead_letters.text import evaluated, several, verbs
 from pages.widgets.alerts import alert, say_wrong
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, service
 from pages.widgets.text import number
@@ -49,9 +49,8 @@ def open_dialog() -> None:
 
 
 def do(verb: Callable[..., Any], *arguments: Any, then: str | None = None, **options: Any) -> None:
-    """Call a verb that changes something; what came of it is told on the page."""
-    answered()
-    with changing():
+    """Call a verb that changes something; what came of it is told on the page, in the dialog if it was refused."""
+    with answering():
         try:
             result = verb(*arguments, **options)
         except StaleEdit as error:
@@ -161,6 +160,7 @@ def _replay(chosen: Chosen, edits: list[Edit]) -> None:
     def run() -> int:
         if edits:
             verbs().edit(edits, actor(), st.session_state.get("dl_why", ""))
+            answered()  # they are saved: the dialog could only save them again
         for name in ("dl_drafts", "dl_chosen"):
             st.session_state.pop(name, None)
         reason = st.session_state.get("dl_replay_reason", "")

@@ -21,7 +21,7 @@ from ffe_core.storage.state.findings import ACCEPTED, GONE, FindingRow
 from ffe_core.times import DAY
 from pages.findings.chart import figure
 from pages.widgets import actor, many, number, plain, section, service, when
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.tables import height_of, show_table
 from pages.widgets.verbs import changing, done
@@ -184,8 +184,7 @@ def _accept_dialog(row: FindingRow) -> None:
 
 
 def _accept(finding: int) -> None:
-    answered()
-    with changing():
+    with answering():
         service().checks.accept([finding], actor(), st.session_state.finding_reason)
         done("Accepted, until its bars change.")
 

@@ -32,7 +32,7 @@ from pages.widgets import (
     when,
     whole,
 )
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.looking import looking
 from pages.widgets.tables import show_table
@@ -164,8 +164,7 @@ def ask(run_id: int) -> None:
 
 
 def cancel(run_id: int) -> None:
-    answered()
-    with changing():
+    with answering():
         service().run_service.cancel(run_id, actor())
 
 

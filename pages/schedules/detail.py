@@ -13,7 +13,7 @@ from pages.schedules.form import MODES, coming
 from pages.schedules.text import local, series_of, state_of, told
 from pages.schedules.verbs import do, go, told_in_full
 from pages.widgets import travel
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, section, service
 from pages.widgets.states import state_badge, state_column
@@ -211,8 +211,8 @@ def pause_dialog(schedule: Schedule) -> None:
 
 
 def pause(schedule_id: int) -> None:
-    answered()
-    do(service().schedules.pause, schedule_id, st.session_state.sched_reason, actor())
+    with answering():
+        service().schedules.pause(schedule_id, st.session_state.sched_reason, actor())
 
 
 @dialog("Delete this schedule?")
@@ -234,8 +234,9 @@ def delete_dialog(schedule: Schedule) -> None:
 
 
 def delete(schedule_id: int) -> None:
-    answered()
-    do(service().schedules.delete, schedule_id, actor(), then="list")
+    with answering():
+        service().schedules.delete(schedule_id, actor())
+        go()
 
 
 def words(schedule: Schedule) -> str:

@@ -33,7 +33,8 @@ from pages.widgets import (
     when,
 )
 from pages.widgets.alerts import alert, say_wrong
-from pages.widgets.dialogs import answered, dialog, unanswered
+from pages.widgets.dialogs import answered, answering, dialog, unanswered
+from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
@@ -313,10 +314,9 @@ def rewind_dialog(row: Freshness) -> None:
         say_wrong(str(error))
     if seen is not None:
         diff(seen)
-    st.text_input(
-        "Reason", key="watermarks_reason", placeholder="For the record, for example: provider corrected its data"
-    )
-    ready = seen is not None and bool(st.session_state.watermarks_reason.strip())
+    words = "For the record, for example: provider corrected its data"
+    fits = words_fit("Reason", "watermarks_reason", 500, placeholder=words)
+    ready = seen is not None and fits and bool(st.session_state.watermarks_reason.strip())
     st.button(
         "Rewind",
         key="watermarks_rewind_yes",
@@ -352,8 +352,7 @@ def as_typed(instant: int) -> str:
 def rewind(series: Series, to: int | None, shown: str) -> None:
     """Rewind to what the dialog showed; it stays open where another bar was typed since."""
     if to is not None and st.session_state.watermarks_to == shown:
-        answered()
-        with changing():
+        with answering():
             service().watermark_verbs.rewind(series, to, actor(), st.session_state.watermarks_reason)
             done("The watermark is rewound.")
 
@@ -366,7 +365,7 @@ def forget_dialog(row: Freshness) -> None:
         f"{many(row.counts.stored + row.counts.extra, 'candle')} stay. The next backfill reads everything it is asked"
         " for again and finds repeats."
     )
-    st.text_input("Reason", key="watermarks_reason", placeholder="For the record")
+    fits = words_fit("Reason", "watermarks_reason", 500, placeholder="For the record")
     with st.container(horizontal=True):
         st.button(
             "Forget",
@@ -374,14 +373,13 @@ def forget_dialog(row: Freshness) -> None:
             type="primary",
             on_click=forget,
             args=(series,),
-            disabled=not st.session_state.watermarks_reason.strip(),
+            disabled=not fits or not st.session_state.watermarks_reason.strip(),
         )
         st.button("Keep it", key="watermarks_forget_no", on_click=answered)
 
 
 def forget(series: Series) -> None:
-    answered()
-    with changing():
+    with answering():
         service().watermark_verbs.forget(series, actor(), st.session_state.watermarks_reason)
         done("The marks are forgotten; the rows stay.")
 

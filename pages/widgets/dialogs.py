@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import streamlit as st
 
 from pages.widgets.frame import section
+from pages.widgets.verbs import changing, told
 
 Drawing = Callable[..., None]
 _ANSWERED = "_dialog_answered"
@@ -17,7 +19,7 @@ _ANSWERED = "_dialog_answered"
 def dialog(
     title: str, asked: str | None = None, **options: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """`st.dialog` that closes once answered, and tells its failure in itself, as it belongs to no section of a page.
+    """`st.dialog` that closes once answered, and tells in itself what failed or was refused: the page stands behind it.
 
     `asked` names what in the session has the page draw it for as long as it is open, through redraws of the page.
     """
@@ -35,6 +37,7 @@ def dialog(
             if st.session_state.pop(_ANSWERED, False):
                 closed()
                 st.rerun()
+            told()
 
         return guarded
 
@@ -49,3 +52,11 @@ def unanswered() -> None:
 def answered() -> None:
     """Called by what a dialog's button does."""
     st.session_state[_ANSWERED] = True
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Around what changes something from a dialog: done, it is answered; refused, it stays with all that was typed."""
+    with changing():
+        yield
+        answered()

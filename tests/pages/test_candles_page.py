@@ -265,11 +265,14 @@ def test_a_correction_that_breaks_a_rule_is_refused_in_its_dialog(stored: Consol
     at.text_input(key="correct_high").set_value("0.5")
     at.text_input(key="correct_reason").set_value("typo")
     at.button(key="correct_save").click().run()
-    assert "nothing was added" in words(at)
+    assert "That was refused" in words(at)
+    assert "correct them and save again" in words(at)
     assert versions(stored.lake, BTC, CHECKED).num_rows == 1
-    at.text_input(key="correct_high").set_value("a lot")
-    at.button(key="correct_save").click().run()
+    at.text_input(key="correct_high").set_value("a lot").run()
     assert "High: 'a lot' is not a number; for example 64250.5" in words(at)
+    assert (at.text_input(key="correct_high").value, at.text_input(key="correct_reason").value) == ("a lot", "typo")
+    at.button(key="correct_save").click().run()
+    assert versions(stored.lake, BTC, CHECKED).num_rows == 1
     at.text_input(key="correct_high").set_value("1,000,000,000.00")
     at.button(key="correct_save").click().run()
     assert versions(stored.lake, BTC, CHECKED).num_rows == 2

@@ -83,7 +83,6 @@ def test_a_finding_is_accepted_with_a_reason_and_opened_again(console: ConsoleSe
     at.button(key="finding_accept").click().run()
     at.button(key="finding_accept_yes").click().run()
     assert "reason: say why in 1 to 500 characters" in words(at)
-    at.button(key="finding_accept").click().run()
     at.text_input(key="finding_reason").set_value("seen on the tape")
     at.button(key="finding_accept_yes").click().run()
     assert "Accepted, until its bars change." in words(at)

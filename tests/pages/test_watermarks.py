@@ -102,6 +102,22 @@ def test_forget_restates_the_target_and_the_rows_stay(filled: ConsoleService, op
     assert (frame["Stored"][0], list(frame["Health"][0])) == (72, ["never read"])
 
 
+def test_a_refused_answer_keeps_its_dialog_and_what_was_typed(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("watermarks", series=KEY)
+    button(at, "watermarks_forget").click().run()
+    at.text_input(key="watermarks_reason").input("x" * 501).run()
+    assert "These are 501 characters, and 500 have room" in words(at)
+    assert button(at, "watermarks_forget_yes").disabled
+    at.text_input(key="watermarks_reason").input("start over").run()
+    with filled.run_service.stores.lease(BTC).acquire():
+        button(at, "watermarks_forget_yes").click().run()
+    assert "That was refused" in words(at)
+    assert at.text_input(key="watermarks_reason").value == "start over"
+    assert filled.lake.marks(BTC).watermark is not None
+    button(at, "watermarks_forget_yes").click().run()
+    assert filled.lake.marks(BTC).watermark is None
+
+
 def test_several_ticked_series_are_brought_up_to_date_together(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("watermarks")
     table = at.dataframe[0].proto.id.rsplit("-", 1)[-1]
