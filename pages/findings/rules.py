@@ -22,7 +22,9 @@ from pages.widgets.verbs import changing, done
 
 NEW = "A new rule"
 _FIELDS = ("name", "holds", "bounds", "series", "says", "severity")
-_KEPT, _LEFT = "rule_tried", "rule_left"
+_KEPT = "rule_tried"
+_KEEP: dict[str, Any] = {"persist_state": "session"}
+"""What is typed is there for who comes back to the page."""
 _MOST_WHOLE = 1e15
 """Larger numbers are shorter with an exponent."""
 
@@ -56,18 +58,18 @@ def _line(rule: Rule) -> dict[str, Any]:
 def _form(rules: dict[str, Rule]) -> None:
     state = st.session_state
     known = [NEW, *rules]
-    if "rule_which" not in state:  # Streamlit forgets fields with their page
-        state.update(state.get(_LEFT, {}))
     if state.get("rule_which") not in known:
         state.rule_which = NEW
     if state.get("rule_filled") != state.rule_which:
         _fill(rules.get(state.rule_which))
-    st.selectbox("Rule", known, key="rule_which", on_change=_forget)
+    st.selectbox("Rule", known, key="rule_which", **_KEEP, on_change=_forget)
     is_new = state.rule_which == NEW
-    st.text_input("Name", key="rule_name", placeholder="bars_are_narrow", disabled=not is_new, on_change=_unsay)
+    st.text_input(
+        "Name", key="rule_name", **_KEEP, placeholder="bars_are_narrow", disabled=not is_new, on_change=_unsay
+    )
     place = st.container()
     st.text_area(
-        "Holds", key="rule_holds", placeholder="high <= 1.5 * low AND volume >= 0", height=68, on_change=_unsay
+        "Holds", key="rule_holds", **_KEEP, placeholder="high <= 1.5 * low AND volume >= 0", height=68, on_change=_unsay
     )
     wrong = {**state.get("rule_wrong", {}), **_wrong_now()}
     with place:
@@ -77,29 +79,23 @@ def _form(rules: dict[str, Rule]) -> None:
         _said(wrong, "bounds")
     cells = st.columns([3, 4, 2])
     with cells[0]:
-        st.text_input("For", key="rule_series", placeholder="*, or BTCUSD/1h, */1d/oanda", on_change=_unsay)
+        st.text_input("For", key="rule_series", **_KEEP, placeholder="*, or BTCUSD/1h, */1d/oanda", on_change=_unsay)
         _said(wrong, "series")
     with cells[1]:
-        st.text_input("Says", key="rule_says", placeholder="a bar spans at most half its price", on_change=_unsay)
+        st.text_input(
+            "Says", key="rule_says", **_KEEP, placeholder="a bar spans at most half its price", on_change=_unsay
+        )
         _said(wrong, "says")
     with cells[2]:
-        st.selectbox("Severity of what it finds", SEVERITIES, key="rule_severity")
-    st.checkbox("On: part of every check", key="rule_on")
-    st.checkbox("Dead-letter new records that break it", key="rule_dead_letters", disabled=not state.rule_on)
+        st.selectbox("Severity of what it finds", SEVERITIES, key="rule_severity", **_KEEP)
+    st.checkbox("On: part of every check", key="rule_on", **_KEEP)
+    st.checkbox("Dead-letter new records that break it", key="rule_dead_letters", **_KEEP, disabled=not state.rule_on)
     if "dead_letters" in wrong:
         st.checkbox("That is meant", key="rule_meant")
     for name in wrong.keys() - set(_FIELDS):
         _said(wrong, name)
-    state[_LEFT] = {key: state[key] for key in _fields()}
     _buttons()
     _tried()
-
-
-def _fields() -> list[str]:
-    """The keys of all that is typed or chosen."""
-    edges = [f"{name}_{side}" for name in VALUES for side in ("from", "to")]
-    own = ("which", "name", "holds", "series", "says", "severity", "on", "dead_letters")
-    return [f"rule_{name}" for name in (*own, *edges)]
 
 
 def _wrong_now() -> dict[str, str]:
@@ -127,7 +123,7 @@ def _bounds() -> bool:
         with cell:
             for side in ("from", "to"):
                 key = f"rule_{name}_{side}"
-                st.text_input(f"{name.capitalize()} {side}", key=key, placeholder="any", on_change=_unsay)
+                st.text_input(f"{name.capitalize()} {side}", key=key, **_KEEP, placeholder="any", on_change=_unsay)
                 refused |= not _is_edge(name, side)
     return refused
 
