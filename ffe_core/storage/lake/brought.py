@@ -1,7 +1,7 @@
 """Brought rows: how many rows of a series one run or one stretch of time brought, by the log where that tells.
 
-A data file whose rows are all of one ingestion, or all of the time, is counted by its statistics; of others three
-columns are read, those of a period at a time.
+A data file whose rows are all of one commit, and all meant, is counted by its statistics; of others three columns are
+read, those of a period at a time.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def brought(snapshot: Snapshot, series: Series, which: Which) -> Brought:
     """How many rows of a series are of an which. StorageError if a file that has to be read cannot be."""
     files = snapshot.files(series)
     may, surely = which.files(snapshot, series, files)
-    surely &= files.rows > 0  # a file of another tool may lack statistics
+    # A file that is of several commits may hold a bar twice, and one of another tool may lack statistics.
+    surely &= files.of_one_commit & (files.rows > 0)
     rows = restated = 0
     for period in np.unique(files.periods[may]):  # bars of one period lie in no other's files
         here = files.periods == period
