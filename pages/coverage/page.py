@@ -646,7 +646,7 @@ def draw(known: KnownSeries) -> None:
 
 
 heading("Coverage")
-with section("The coverage"):
+with section("The coverage"), service().database.looking():
     stored = service().coverage.series()
     if stored:
         draw(stored)

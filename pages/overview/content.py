@@ -298,5 +298,5 @@ def page() -> None:
 
 def show() -> None:
     """The whole page."""
-    with section("The overview"):
+    with section("The overview"), service().database.looking():
         page()

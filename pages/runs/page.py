@@ -196,7 +196,7 @@ def telling(rows: Sequence[RunSummary], shown: Sequence[dict[str, Any]]) -> list
 @st.fragment(run_every=2)
 def table() -> None:
     """Redrawn every two seconds, so that what runs is seen to move."""
-    with section("The list of runs"):
+    with section("The list of runs"), service().database.looking():
         rows, total = found()
         st.session_state.runs_total = total
         if not rows:

@@ -52,9 +52,10 @@ def waiting() -> dict[str, int]:
     """How much waits on a page, by its address; nothing while that cannot be told, which the pages say themselves."""
     try:
         console = shared()
-        active = console.runs.count_active()
-        pending = console.queue.count(Wanted(status="pending"))
-        return {"runs": active, "dead_letters": pending, "findings": console.checks.count_open()}
+        with console.database.looking():
+            active = console.runs.count_active()
+            pending = console.queue.count(Wanted(status="pending"))
+            return {"runs": active, "dead_letters": pending, "findings": console.checks.count_open()}
     except (FFEError, InputError):
         return {}
 

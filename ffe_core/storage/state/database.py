@@ -7,6 +7,7 @@ Times are epoch seconds (float), what is nested is JSON. Every change is one tra
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ _AT_ONCE = "REPEATABLE READ"
 """Isolation in which all queries of a transaction see one state, as they do in a SQLite file."""
 _LOCK_SECONDS = 120
 """How long another process may take to open or upgrade the same file."""
+_IDLE_SECONDS = 1.0
+"""After which a transaction that only reads is given up; a server may end one that idles."""
 
 
 @contextmanager
@@ -53,6 +56,29 @@ def fenced(check: Callable[[sa.Connection], None] | None) -> Iterator[None]:
         fenced_by.reset(before)
 
 
+class _Look(threading.local):
+    """What a thread reads of a server in one transaction, while it looks at several things at once."""
+
+    depth = 0
+    """How many blocks of the thread look."""
+    connection: sa.Connection | None = None
+    used = 0.0
+
+    def end(self) -> None:
+        """Read what comes next in a transaction of its own."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        if self.is_stale:  # the server may have ended it
+            connection.invalidate()
+        connection.close()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nobody has read for a while, as when the lake is read in between."""
+        return time.monotonic() - self.used > _IDLE_SECONDS
+
+
 class Database:
     """A database with every table of `metadata`. Safe to use from any thread and from several processes.
 
@@ -63,6 +89,7 @@ class Database:
         self.writes = 0
         """Grows with every change made by this object, so that who keeps what it read knows when to read again."""
         self._closing: list[Callable[[], object]] = []
+        self._look = _Look()
         self.url = sqlite_url(url) if isinstance(url, Path) else sa.make_url(url)
         if isinstance(url, Path):
             _make_folder(url.parent)
@@ -105,12 +132,39 @@ class Database:
                 check(connection)
             yield connection
         self.writes += 1
+        self._look.end()  # what follows sees what was written
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection to read with, the same state in each query. StorageError if the database cannot be read."""
-        with self._guarded(), self._connected(self._reading) as connection:
-            yield connection
+        with self._guarded():
+            if not self._look.depth:
+                with self._connected(self._reading) as connection:
+                    yield connection
+                return
+            try:
+                yield self._looking()
+            except BaseException:
+                self._look.end()  # a transaction with a statement that failed reads nothing more
+                raise
+            self._look.used = time.monotonic()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Have all that this thread reads in a block, one thing after the other, read from one state of a server: a
+        transaction that is begun, ended and looked after costs three ways to it. For what takes no longer than a page:
+        where nothing is read for a second or something is written, the next state is read."""
+        if self.is_file:  # where a way costs nothing
+            yield
+            return
+        self._look.depth += 1
+        try:
+            yield
+        finally:
+            self._look.depth -= 1
+            if not self._look.depth:
+                with self._guarded():
+                    self._look.end()
 
     def size(self) -> tuple[int, int]:
         """Its bytes, and how many of a SQLite file's hold nothing; a server uses again by itself what is free."""
@@ -140,6 +194,14 @@ class Database:
         while self._closing:
             self._closing.pop()()
         self._engine.dispose()
+
+    def _looking(self) -> sa.Connection:
+        if self._look.is_stale:
+            self._look.end()
+        if self._look.connection is None:
+            self._look.connection = self._connected(self._reading)
+            self._look.used = time.monotonic()
+        return self._look.connection
 
     def _connected(self, engine: sa.Engine) -> sa.Connection:
         """A connection; a server that is gone is waited for as long as whoever asks wants to."""

@@ -181,6 +181,58 @@ class TestWhoWrites:
         assert len(Watchlists(database).all()) == 1
 
 
+class TestLooking:
+    """Several things that are read at once, in one transaction."""
+
+    @pytest.fixture
+    def begun(self, database: Database) -> list[str]:
+        found: list[str] = []
+        sa.event.listen(database._engine, "begin", lambda _: found.append("begin"))
+        return found
+
+    def test_takes_one_transaction_and_sees_one_state(self, url: str, database: Database, begun: list[str]):
+        lists, others = Watchlists(database), Database(url)
+        with database.looking():
+            assert lists.all() == []
+            Watchlists(others).save("mine", "coinbase", ["BTCUSD"], ["1h"], "ann")
+            assert lists.all() == []
+            with database.looking():
+                assert RunStore(database).count_active() == 0
+        assert begun == ["begin"]
+        assert [one.name for one in lists.all()] == ["mine"]
+        others.close()
+
+    def test_sees_what_it_has_written(self, database: Database):
+        lists = Watchlists(database)
+        with database.looking():
+            assert lists.all() == []
+            lists.save("mine", "coinbase", ["BTCUSD"], ["1h"], "ann")
+            assert [one.name for one in lists.all()] == ["mine"]
+
+    def test_goes_on_after_what_failed(self, database: Database):
+        with database.looking():
+            with pytest.raises(DatabaseError), database.read() as connection:
+                connection.execute(sa.text("SELECT nothing FROM nowhere"))
+            assert Watchlists(database).all() == []
+
+    def test_goes_on_after_the_server_ended_what_idled(
+        self, postgresql_server: Server, url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+    ):
+        with database.looking():
+            assert Watchlists(database).all() == []
+            postgresql_server.run(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name(url)}'"
+            )
+            monkeypatch.setattr(database._look, "used", 0.0)
+            assert Watchlists(database).all() == []
+
+    def test_leaves_other_threads_their_own_transaction(self, database: Database, begun: list[str]):
+        with database.looking(), ThreadPoolExecutor(1) as other:
+            assert Watchlists(database).all() == []
+            assert other.submit(Watchlists(database).all).result() == []
+        assert len(begun) == 2
+
+
 def test_a_text_with_nul_is_kept_without_it(database: Database):
     with Audit(database).act("an\0n", "look", "x\0y", "why\0", found=["a\0b"]):
         pass
