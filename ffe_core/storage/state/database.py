@@ -61,8 +61,12 @@ class _Look(threading.local):
 
     depth = 0
     """How many blocks of the thread look."""
+    readers = 0
+    """How many of its questions are being asked: one may lead to another."""
     connection: sa.Connection | None = None
     used = 0.0
+    writes = 0
+    """How much had been written when the transaction began."""
 
     def end(self) -> None:
         """Read what comes next in a transaction of its own."""
@@ -132,7 +136,6 @@ class Database:
                 check(connection)
             yield connection
         self.writes += 1
-        self._look.end()  # what follows sees what was written
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -142,18 +145,22 @@ class Database:
                 with self._connected(self._reading) as connection:
                     yield connection
                 return
+            connection = self._looking()
+            self._look.readers += 1
             try:
-                yield self._looking()
+                yield connection
             except BaseException:
                 self._look.end()  # a transaction with a statement that failed reads nothing more
                 raise
+            finally:
+                self._look.readers -= 1
             self._look.used = time.monotonic()
 
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Have all that this thread reads in a block, one thing after the other, read from one state of a server: a
         transaction that is begun, ended and looked after costs three ways to it. For what takes no longer than a page:
-        where nothing is read for a second or something is written, the next state is read."""
+        where nothing is read for a second or this object writes, from whatever thread, the next state is read."""
         if self.is_file:  # where a way costs nothing
             yield
             return
@@ -196,9 +203,11 @@ class Database:
         self._engine.dispose()
 
     def _looking(self) -> sa.Connection:
-        if self._look.is_stale:
+        # Who keeps what it reads by `writes` must not keep what was there before them.
+        if not self._look.readers and (self._look.is_stale or self._look.writes != self.writes):
             self._look.end()
         if self._look.connection is None:
+            self._look.writes = self.writes
             self._look.connection = self._connected(self._reading)
             self._look.used = time.monotonic()
         return self._look.connection

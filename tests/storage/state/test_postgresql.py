@@ -209,6 +209,21 @@ class TestLooking:
             lists.save("mine", "coinbase", ["BTCUSD"], ["1h"], "ann")
             assert [one.name for one in lists.all()] == ["mine"]
 
+    def test_sees_what_another_thread_of_the_process_has_written(self, database: Database):
+        """Who keeps an answer by how much was written would keep an old one for new."""
+        lists = Watchlists(database)
+        with database.looking(), ThreadPoolExecutor(1) as other:
+            assert lists.all() == []
+            other.submit(lists.save, "mine", "coinbase", ["BTCUSD"], ["1h"], "ann").result()
+            assert [one.name for one in lists.all()] == ["mine"]
+
+    def test_ends_no_transaction_that_is_being_read(self, database: Database):
+        lists = Watchlists(database)
+        with database.looking(), ThreadPoolExecutor(1) as other, database.read() as connection:
+            other.submit(lists.save, "mine", "coinbase", ["BTCUSD"], ["1h"], "ann").result()
+            lists.all()
+            assert connection.scalar(sa.text("SELECT 1")) == 1
+
     def test_goes_on_after_what_failed(self, database: Database):
         with database.looking():
             with pytest.raises(DatabaseError), database.read() as connection:
