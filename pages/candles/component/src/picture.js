@@ -113,16 +113,10 @@ export class Picture {
 
   // Draws a window; `ends` says whether its last bar is the series' last.
   show(all, ends) {
-    const { time, open, high, low, close, volume } = all.columns
     this.size = all.size
-    const there = (place) => Number.isFinite(close[place])
-    const rows = Array.from(time, (at, place) => place)
-    this.candles.setData(rows.map((n) => there(n)
-      ? { time: time[n], open: open[n], high: high[n], low: low[n], close: close[n] } : { time: time[n] }))
+    this.candles.setData(candlesOf(all))
     this.lastPrice(all, ends)
-    const [rise, fall] = [withAlpha(this.ink.up, 0.5), withAlpha(this.ink.down, 0.5)]
-    this.volume?.setData(rows.map((n) => there(n)
-      ? { time: time[n], value: volume[n], color: close[n] >= open[n] ? rise : fall } : { time: time[n] }))
+    this.volume?.setData(volumesOf(all, withAlpha(this.ink.up, 0.5), withAlpha(this.ink.down, 0.5)))
     for (const line of this.lines) line.series.setData(pointsOf(all, line))
     const spans = spansOf(all)
     const dead = [...new Set(all.dead.map((at) => slotAt(all, at)))].filter((slot) => slot >= 0)
@@ -163,6 +157,24 @@ function addBounds(series, ink) {
   for (const price of [30, 70]) {
     series.createPriceLine({ price, color: ink.grid, lineStyle: LineStyle.Dashed, lineWidth: 1, axisLabelVisible: false })
   }
+}
+
+function candlesOf({ rows, columns: { time, open, high, low, close } }) {
+  const items = new Array(rows)
+  for (let n = 0; n < rows; n += 1) {
+    items[n] = Number.isFinite(close[n])
+      ? { time: time[n], open: open[n], high: high[n], low: low[n], close: close[n] } : { time: time[n] }
+  }
+  return items
+}
+
+function volumesOf({ rows, columns: { time, open, close, volume } }, rise, fall) {
+  const items = new Array(rows)
+  for (let n = 0; n < rows; n += 1) {
+    items[n] = Number.isFinite(close[n])
+      ? { time: time[n], value: volume[n], color: close[n] >= open[n] ? rise : fall } : { time: time[n] }
+  }
+  return items
 }
 
 // A line is broken where a value is missing, never drawn across.

@@ -3,14 +3,20 @@ import { barTime, exact, few, priceText, rounded, signed, volumeText } from './t
 
 const DECIMALS = { own: 1, volume: 2 }
 
+// The same text again would be laid out again, at every move of the pointer.
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text
+}
+
 // Fills a row with parts [label, text, colour], using the elements that are there again.
 export function fill(row, parts) {
   while (row.children.length > parts.length) row.lastChild.remove()
   parts.forEach(([label, text, colour], place) => {
     const item = row.children[place] ?? row.appendChild(newItem())
-    if (item.firstChild.textContent !== label) item.firstChild.textContent = label
-    if (item.lastChild.textContent !== text) item.lastChild.textContent = text
-    item.lastChild.style.color = colour ?? ''
+    write(item.firstChild, label)
+    write(item.lastChild, text)
+    if (item.colour !== colour) item.lastChild.style.color = colour ?? ''
+    item.colour = colour
   })
 }
 

@@ -4,13 +4,15 @@ import { listen } from './hand.js'
 import { Margin } from './margin.js'
 import { measured } from './measure.js'
 import { Picture } from './picture.js'
-import { barParts, fill, origin, spoken } from './readout.js'
+import { barParts, fill, origin, spoken, write } from './readout.js'
 import { skeleton } from './skeleton.js'
 import { inkOf } from './theme.js'
 
 const MOST_SHOWN = 1500
-const MOST_LOADED = 12_000
+const MOST_LOADED = 7_500
 const AHEAD = 1.5
+// So many widths are kept on either side: the library takes its bars as a whole, which is what new ones cost.
+const BESIDE = 2
 const LOOK_MS = 50
 const REST_MS = 350
 
@@ -124,8 +126,8 @@ export class View {
     if (this.all.rows <= MOST_LOADED) return
     const { from, to } = this.standing()
     const width = to - from
-    const first = Math.max(0, Math.floor(from - 3 * width))
-    const last = Math.min(this.all.rows, Math.ceil(to + 3 * width))
+    const first = Math.max(0, Math.floor(from - BESIDE * width))
+    const last = Math.min(this.all.rows, Math.ceil(to + BESIDE * width))
     this.all = part(this.all, first, last)
     this.picture.show(this.all, this.all.end >= this.facts.extent[1])
     this.shift(from - first, to - first)
@@ -328,7 +330,7 @@ export class View {
     const shown = Math.min(Math.max(place, 0), this.all.rows - 1)
     fill(this.at.readout, barParts(this.all, shown, this.facts, this.ink))
     this.at.origin.hidden = !this.all.columns.extracted
-    this.at.origin.textContent = origin(this.all, shown, this.facts)
+    write(this.at.origin, origin(this.all, shown, this.facts))
   }
 
   // The crosshair on a slot by keys: what is there is spoken as well.
@@ -355,7 +357,7 @@ export class View {
   }
 
   say(words) {
-    if (this.at.status.textContent !== words) this.at.status.textContent = words
+    write(this.at.status, words)
   }
 
   showMeasure(box) {
@@ -419,6 +421,7 @@ export class View {
     clearTimeout(this.resting)
     clearTimeout(this.looking)
     this.stopListening()
+    this.margin.close()
     this.picture?.close()
   }
 }
