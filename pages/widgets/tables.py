@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import streamlit as st
 
 from ffe_core.candles import VALUES
 from ffe_core.insight.units import NumberFormat
+from pages.widgets.arrow_rows import table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ROW_HEIGHT = 31
 """Pixels."""
@@ -19,17 +24,11 @@ _ROW_HEIGHT = 31
 
 def show_table(rows: Any, **options: Any) -> Any:
     """`st.dataframe` without an index, with a dash for what there is none of; what it returns."""
-    shown = _in_columns(rows) if isinstance(rows, list) else rows
-    return st.dataframe(shown, hide_index=True, placeholder="–", **options)
-
-
-def _in_columns(rows: list[Mapping[str, Any]]) -> Any:
-    """Rows as Streamlit sends them without a detour: a list of dicts would go through pandas at every redraw."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    try:
-        return pa.table({name: [row.get(name) for row in rows] for name in names})
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several kinds in a column, which pandas writes as texts
-        return rows
+    if isinstance(rows, list):
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):  # of several kinds in a column, which pandas writes as texts
+            rows = table_of(rows)
+        options = {"lazy": False, **options}  # to choose, Streamlit would ask pandas what was given
+    return st.dataframe(rows, hide_index=True, placeholder="–", **options)
 
 
 def height_of(rows: int, most: int = 8) -> Any:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 import ffe_core
 from ffe_core.cli.parser import VERBS, parser
 from ffe_core.providers import PROVIDERS
+from tests.browser.driver import Server
 from tests.cli.test_backfill import backfill, command, environment
 
 HEAVY = {
@@ -56,6 +58,24 @@ def test_a_look_at_the_watermarks_loads_only_what_reads_the_lake(tmp_path: Path)
 
 def test_a_look_at_dead_letters_loads_neither_the_lake_nor_a_provider(tmp_path: Path) -> None:
     assert not imported(tmp_path, "dlq", "list", "--json") & {"deltalake", "pandas", "httpx", "exchange_calendars"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["", "runs", "watermarks", "coverage"])
+def test_a_server_that_has_drawn_a_page_does_without_pandas(tmp_path: Path, page: str) -> None:
+    backfill(tmp_path / "data")
+    server = Server(tmp_path / "data", {"PYTHONPROFILEIMPORTTIME": "1"}, "--server.enableAgentApi=true")
+    try:
+        address = f"{server.start().base}/_stcore/agent/interact"
+        body = json.dumps({"page": page} if page else {}).encode()
+        with urlopen(Request(address, body, {"Content-Type": "application/json"}), timeout=60) as answer:
+            assert b"BTCUSD" in answer.read() or page == "runs"
+    finally:
+        server.stop()
+    lines = [line for line in server.log.splitlines() if line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip() for line in lines}
+    assert {"streamlit", "pages.widgets"} <= loaded
+    assert not {"pandas", "ray", "duckdb", "alembic", "exchange_calendars"} & loaded
 
 
 def test_the_names_of_the_providers_load_none(tmp_path: Path) -> None:

@@ -397,8 +397,11 @@ def _files(actions: pa.Table) -> Files:
     def texts(name: str) -> npt.NDArray[np.object_]:
         return np.array(_column(actions, name, pa.string()).to_pylist(), dtype=object)
 
+    def numbers(name: str, missing: int) -> Ints:
+        return _ints(_column(actions, name, pa.int64()), missing)
+
     def moments(name: str, missing: int) -> Ints:
-        return np.asarray(_column(actions, name, TIMESTAMP).cast(pa.int64()).fill_null(missing))
+        return _ints(_column(actions, name, TIMESTAMP), missing)
 
     providers = np.column_stack(
         [
@@ -406,34 +409,46 @@ def _files(actions: pa.Table) -> Files:
             for edge, default in (("min", ""), ("max", "\U0010ffff"))
         ]
     )
+    oldest, newest = moments("min._extracted_at", _EARLIEST), moments("max._extracted_at", _LATEST)
+    ids = zip(texts("min._ingestion_id"), texts("max._ingestion_id"), strict=True)
+    of_one_id = np.array([low is not None and low == high for low, high in ids], dtype=bool)
     return Files(
         paths=np.array([unquote(path) for path in texts("path")], dtype=object),
         pairs=texts(_PAIR),
         periods=np.array(_column(actions, "partition.partition_date", pa.date32()).to_pylist(), dtype="datetime64[D]"),
-        rows=np.asarray(_column(actions, "num_records", pa.int64()).fill_null(0)),
-        sizes=np.asarray(_column(actions, "size_bytes", pa.int64()).fill_null(-1)),
+        rows=numbers("num_records", 0),
+        sizes=numbers("size_bytes", -1),
         first=moments("min.timestamp", _EARLIEST) // MICROS,
         last=moments("max.timestamp", _LATEST) // MICROS,
-        oldest=moments("min._extracted_at", _EARLIEST),
-        # Statistics are cut to milliseconds.
-        newest=moments("max._extracted_at", _LATEST) + 1000,
+        oldest=oldest,
+        newest=newest + 1000,  # statistics are cut to milliseconds
         providers=providers,
-        of_one_commit=_is_same(actions, "_ingestion_id") & _is_same(actions, "_extracted_at"),
+        of_one_commit=(oldest == newest) & of_one_id,
     )
-
-
-def _is_same(actions: pa.Table, name: str) -> npt.NDArray[np.bool_]:
-    """Whether a column's first and last value are known to be one."""
-    import pyarrow.compute as pc
-
-    low, high = (_column(actions, f"{edge}.{name}", SCHEMA.field(name).type) for edge in ("min", "max"))
-    same: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(low, high), False).to_numpy(zero_copy_only=False)
-    return same
 
 
 def _column(actions: pa.Table, name: str, kind: pa.DataType) -> Any:
     """A column of the log's statistics; a table without rows, or written without statistics, has none."""
-    return actions[name].cast(kind) if name in actions.column_names else pa.nulls(actions.num_rows, kind)
+    if name not in actions.column_names:
+        return pa.nulls(actions.num_rows, kind)
+    column = actions[name]
+    return column if column.type == kind else column.cast(kind)
+
+
+def _ints(column: pa.Array | pa.ChunkedArray, missing: int) -> Ints:
+    """Numbers or times of 64 bits, `missing` where there is none; the column's own memory where it is in one piece.
+
+    By hand, as Arrow's own ways load pandas to see whether they were given some of it: 30 MB in a server at rest.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        chunks = [_ints(chunk, missing) for chunk in column.chunks]
+        return chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.int64), *chunks])
+    validity, values = column.buffers()
+    found = np.frombuffer(values, np.int64, len(column), 8 * column.offset)
+    if column.null_count == 0:
+        return found
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+    return np.where(bits[column.offset : column.offset + len(column)], found, missing)
 
 
 def _rows_wanted(series: Series, start: int, end: int, files: Files) -> pc.Expression:
@@ -457,11 +472,8 @@ def epochs(column: Any) -> Ints:
 
 def micros(column: Any) -> Ints:
     """A timestamp[us] column as int64 epoch microseconds, its own memory where it is in one piece."""
-    if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
-        column = column.chunk(0)
-    if isinstance(column, pa.TimestampArray) and column.type == TIMESTAMP and column.null_count == 0:
-        held: Ints = column.view(pa.int64()).to_numpy()
-        return held
+    if column.type == TIMESTAMP and column.null_count == 0:
+        return _ints(column, 0)
     import pyarrow.compute as pc
 
     return np.asarray(pc.cast(column, pa.int64()))

@@ -27,7 +27,7 @@ _component = st.components.v2.component(
 def palette(pages: Sequence[tuple[str, str]]) -> None:
     """Called by the frame on every page with all of them: title and address. Others are found by `/find`."""
     _component(
-        data={"pages": [list(page) for page in pages]},
+        data={"pages": tuple(pages)},  # not a list: of one, Streamlit would ask pandas whether it is a table
         key=_KEY,
         height="content",
         on_chosen_change=lambda: _go({address for _, address in pages}),

@@ -77,8 +77,8 @@ def draw(key: str, table: Table, choose: Callable[[str, int], None], chosen: tup
         if row in table.rows and column in {one.key for one in table.columns}:
             choose(str(row), int(column))
 
-    data = {"table": sent(table), "chosen": list(chosen) if chosen else None}
-    _component(data=data, key=key, height="content", on_chosen_change=told)
+    # Not a dict: of what is in one, Streamlit would ask pandas whether it is a table.
+    _component(data=(sent(table), chosen), key=key, height="content", on_chosen_change=told)
 
 
 def sent(table: Table) -> dict[str, Any]:

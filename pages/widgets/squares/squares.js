@@ -145,7 +145,7 @@ function marked(place, { rows, columns }, chosen) {
 }
 
 export default function (component) {
-  const place = component.parentElement.querySelector(".squares"), { table, chosen } = component.data
+  const place = component.parentElement.querySelector(".squares"), [table, chosen] = component.data
   const said = JSON.stringify(table)
   if (place.said !== said) redrawn(place, table, (what) => component.setTriggerValue("chosen", what))
   place.said = said
