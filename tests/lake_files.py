@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from ffe_core import DeadLetterQueue
 from ffe_core.locations import local_folder
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.objects import Objects, objects_of
@@ -80,6 +82,13 @@ class StoredPath:
     def rglob(self, pattern: str) -> Iterator[StoredPath]:
         found = [StoredPath(PurePosixPath(one.key), self.objects) for one in self.objects.listed(str(self.key))]
         return (one for one in found if fnmatch(one.name, pattern))
+
+
+def dead_letters(folder: Path, **options: Any) -> dict[str, dict[str, Any]]:
+    """What a queue of this folder has kept, by id, as it was written; `options` as `json.loads` takes them."""
+    kept = DeadLetterQueue(folder)._files
+    ids = sorted(found.name.removesuffix(".json") for found in kept.listed() if found.is_batch)
+    return {one: json.loads(kept.text(one), **options) for one in ids}
 
 
 def lake_path(lake: DeltaLakeManager, table: str) -> Path | StoredPath:

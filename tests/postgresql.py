@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,6 +27,8 @@ import sqlalchemy as sa
 PASSWORD = "Zw9-plain-word"
 """Of the tests' own servers, which are gone with them."""
 _QUIET = ("fsync=off", "full_page_writes=off", "max_wal_size=64MB", "shared_buffers=16MB")
+_ENGINES = 30
+"""Each keeps a few connections, and a server has a hundred."""
 _WAIT = 60.0
 
 
@@ -117,7 +120,7 @@ class States:
     def __init__(self, server: Server, template: str) -> None:
         self._server, self._template = server, template
         self._urls: dict[Path, str] = {}
-        self._engines: list[sa.Engine] = []
+        self._engines: deque[sa.Engine] = deque()
 
     @property
     def number(self) -> int:
@@ -126,21 +129,28 @@ class States:
 
     def url_of(self, file: Path) -> sa.URL:
         """The address of the database in the place of a file."""
+        return sa.make_url(self.address_of(file))
+
+    def address_of(self, file: Path) -> str:
+        """The same as a setting names it."""
         if file not in self._urls:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()  # that there is a state is told by its file
             self._urls[file] = self._server.database(self._template)
-        return sa.make_url(self._urls[file])
+        return self._urls[file]
 
     def remember(self, engine: sa.Engine) -> sa.Engine:
-        """Close the connections of an engine at the end, also if nobody else does."""
+        """Keep the connections of the newest engines only: an older one connects anew if it is asked again.
+
+        A test of hypothesis opens databases with each example, and leaves them all open to its end.
+        """
         self._engines.append(engine)
+        if len(self._engines) > _ENGINES:
+            self._engines.popleft().dispose()
         return engine
 
     def remove(self) -> None:
         """Drop the databases."""
-        for engine in self._engines:
-            engine.dispose()
         for url in self._urls.values():
             self._server.drop(url)
 

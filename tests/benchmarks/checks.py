@@ -39,7 +39,7 @@ def fill(folder: Path, series: int) -> None:
     lake, rng = DeltaLakeManager(folder / "lake"), np.random.default_rng(1)
     for number in range(series):
         own = Series.of(f"C{number:03}USD", "1h", "coinbase")
-        store(lake, market(rng, own, _START, _DAYS, 400.0, 3, 0.03, 300.5))
+        store(lake, [market(rng, own, _START, _DAYS, 400.0, 3, 0.03, 300.5)])
 
 
 def measure(options: Options) -> Numbers:

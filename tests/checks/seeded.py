@@ -26,8 +26,10 @@ from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.ingestion.enrich import enrich
 from ffe_core.instruments.currencies import COINS
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.lake.commits import Batch
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.times import parse_instant
+from tests import children
 from tests.checks import faults
 from tests.checks.faults import Fault
 from tests.checks.markets import Made, another_book, coarser, crash, market, thin
@@ -128,19 +130,29 @@ def plant(rng: np.random.Generator, made: dict[str, list[Made]]) -> list[Fault]:
     return found
 
 
-def store(lake: DeltaLakeManager, made: Made) -> None:
-    """Commit a series as the pipeline does."""
+def store(lake: DeltaLakeManager, made: Sequence[Made]) -> None:
+    """Commit series as the pipeline does, those of a timeframe together."""
+    tables: dict[str, list[Batch]] = {}
+    for one in made:
+        tables.setdefault(one.series.timeframe, []).append(batch(one))
+    for batches in tables.values():
+        for outcome in lake.commit_all(batches):
+            assert not isinstance(outcome, Exception), outcome
+
+
+def batch(made: Made) -> Batch:
+    """A series as it is committed."""
     times = pa.array(made.open_times * 1_000_000).cast(TIMESTAMP)
     table = pa.table({"timestamp": times, **{name: pa.array(made.columns[name]) for name in VALUES}})
     rows = enrich(table, made.series, "seeded", is_mock=False)
     marks = Watermarks(int(made.open_times[-1]), int(made.open_times[0]))
-    lake.commit(made.series, rows, Watermarks(), marks)
+    return Batch(made.series, rows, Watermarks(), marks)
 
 
 def checked(folder: Path) -> list[dict[str, Any]]:
     """What `ffe check` says of a data folder."""
     command = [sys.executable, "-m", "ffe_core", "check", "--severity", "notice", "--json"]
-    env = {**os.environ, "FFE_DATA_DIR": str(folder)}
+    env = {**os.environ, **children.variables(folder), "FFE_DATA_DIR": str(folder)}
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     found: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
     return found
@@ -166,8 +178,7 @@ def report(seed: int, folder: Path) -> bool:
     made = series_of(rng)
     planted = plant(rng, made)
     lake, every = DeltaLakeManager(folder / "lake"), [one for some in made.values() for one in some]
-    for one in every:
-        store(lake, one)
+    store(lake, every)
     named, false, besides = compared(planted, checked(folder))
     print(
         f"seed {seed}: {len(every)} series, {sum(len(one.open_times) for one in every):,} bars, {len(planted)} faults"

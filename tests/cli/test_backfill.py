@@ -16,6 +16,7 @@ import pytest
 
 from ffe_core.cli import common
 from ffe_core.storage.state.runs import RunSeries
+from tests import children
 
 RANGE = ["--start", "2024-01-01", "--end", "2024-01-31"]
 SERIES = ["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1h"]
@@ -28,7 +29,7 @@ def command(*arguments: str) -> list[str]:
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FFE_")}
-    return {**kept, "FFE_DATA_DIR": str(folder), **QUIET, **more}
+    return {**kept, **children.variables(folder), "FFE_DATA_DIR": str(folder), **QUIET, **more}
 
 
 def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.storage.watermark_store import WatermarkStore
 from tests.fake_exchanges import CoinbaseExchange, Market
 from tests.ingestion.fakes import BTC, HOUR, START, FakeProvider, hours, ingester, open_times, record, records, stored
+from tests.lake_files import dead_letters
 
 DAY = "2024-01-01"
 
@@ -220,7 +220,7 @@ class TestMethodsAlone:
         single.save_dead_letter_queue([{"open": float("nan")}, "text"], error="by hand")
         single.save_dead_letter_queue([{"n": 1}])
         assert single.save_dead_letter_queue([]) is None
-        found = [json.loads(path.read_text()) for path in sorted((tmp_path / "dlq").glob("*.json"))]
+        found = dead_letters(tmp_path / "dlq").values()
         assert [(content["error"], content["records"]) for content in found] == [
             ("by hand", [{"open": "NaN"}, "text"]),
             ("unknown", [{"n": 1}]),
@@ -386,6 +386,7 @@ class TestStorageThatFails:
         assert [one["status"] for one in result["results"]] == ["error", "success"]
         assert "9999-12-31T23:59:59+00:00" in result["results"][0]["error"]
 
+    @pytest.mark.of_a_lake_folder("it cannot be made below a file")
     def test_a_lake_that_cannot_be_written_is_returned(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "file").write_text("")
         single = BatchDataIngester(DeltaLakeManager(tmp_path / "file" / "lake"), {"data_dir": str(tmp_path)})

@@ -22,6 +22,7 @@ from ffe_core.settings import Settings
 from ffe_core.times import DAY, parse_instant
 from ffe_core.validation import validate
 from tests.ingestion.fakes import FakeProvider, ingester, open_times, record, records, run
+from tests.lake_files import dead_letters
 
 SHARE = Series("AAPL", "1h", "alpha_vantage")
 NEW_YORK = ExchangeHours("XNYS")
@@ -67,7 +68,7 @@ def test_nothing_of_an_answer_on_the_other_grid_is_stored(tmp_path: Path, first:
         report.error_text
     )
     assert (open_times(tmp_path, SHARE), grid(tmp_path)) == (before, first)
-    assert list((tmp_path / "dlq").glob("*.json")) == []
+    assert dead_letters(tmp_path / "dlq") == {}
     assert report.marks.watermark == before[-1]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ffe_core.errors import CommitConflict, PermanentError, QuotaError, Retriabl
 from ffe_core.ingestion import chunk as chunk_module
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series, Watermarks
+from tests import lake_files
 from tests.ingestion.fakes import (
     BTC,
     HOUR,
@@ -41,11 +41,8 @@ def hour(number: int) -> int:
 
 def dead_letters(folder: Path) -> list[tuple[Any, list[str]]]:
     """Each kept record with its reasons."""
-    found = []
-    for path in sorted((folder / "dlq").glob("*.json")):
-        content = json.loads(path.read_text("utf-8"))
-        found += zip(content["records"], content["reasons"], strict=True)
-    return found
+    kept = lake_files.dead_letters(folder / "dlq").values()
+    return [one for content in kept for one in zip(content["records"], content["reasons"], strict=True)]
 
 
 class TestResume:
