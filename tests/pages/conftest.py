@@ -22,6 +22,7 @@ CONSOLE = Path(__file__).parents[2] / "pages" / "console.py"
 PAGES = sorted(path.parent.name for path in CONSOLE.parent.glob("*/page.py"))
 """Every page there is."""
 Open = Callable[..., AppTest]
+Fill = Callable[[Path], None]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,21 +65,48 @@ def console(data_dir: Path) -> ConsoleService:
 
 
 @pytest.fixture(scope="session")
-def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with one run: a series that is stored, and one that failed."""
-    folder = tmp_path_factory.mktemp("one") / "data"
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Fill], Path]:
+    """The data directory that `fill` has filled in this process."""
+
+    def filled(fill: Fill) -> Path:
+        folder = tmp_path_factory.mktemp("filled") / "data"
+        fill(folder)
+        return folder
+
+    return functools.cache(filled)
+
+
+@pytest.fixture
+def filled_by(
+    data_dir: Path, state_kind: str, store_kind: str, filled_once: Callable[[Fill], Path]
+) -> Callable[[Fill], ConsoleService]:
+    """`filled_by(fill)`: the service the pages will use, over a data directory as `fill` leaves it.
+
+    One is filled once a process, and each test gets a copy; where a server keeps a part of it, it is filled anew.
+    """
+
+    def filled(fill: Fill) -> ConsoleService:
+        if (state_kind, store_kind) == ("sqlite", "folder"):
+            shutil.copytree(filled_once(fill), data_dir)
+        else:
+            fill(data_dir)
+        return service.shared()
+
+    return filled
+
+
+def one_run(folder: Path) -> None:
+    """One run: a series that is stored, and one that failed."""
     console = ConsoleService({"data_dir": str(folder)})
     request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-10")
     console.run_service.wait(console.run_service.start(request, "ann"), 30)
     console.drain()
-    return folder
 
 
 @pytest.fixture
-def backfilled(one_run: Path, data_dir: Path) -> ConsoleService:
-    """The service the pages will use, over a copy of it."""
-    shutil.copytree(one_run, data_dir)
-    return service.shared()
+def backfilled(filled_by: Callable[[Fill], ConsoleService]) -> ConsoleService:
+    """The service the pages will use, after that run."""
+    return filled_by(one_run)
 
 
 @pytest.fixture

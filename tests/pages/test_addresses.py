@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ffe_core.operations import console as service
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
-from tests.pages.conftest import Open, words
+from tests.pages.conftest import Fill, Open, words
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def thirty_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with two days of two pairs at two timeframes, brought by 30 runs."""
-    folder = tmp_path_factory.mktemp("thirty") / "data"
+def thirty_runs(folder: Path) -> None:
+    """Two days of two pairs at two timeframes, brought by 30 runs."""
     console = ConsoleService({"data_dir": str(folder)})
     for _ in range(30):
         request = BackfillRequest.of("simulated", ["BTCUSD", "EURUSD"], ["1h", "4h"], "2024-01-01", "2024-01-02")
         console.run_service.wait(console.run_service.start(request, "ann"), 60)
     console.drain()
-    return folder
 
 
 @pytest.fixture
-def filled(thirty_runs: Path, data_dir: Path) -> ConsoleService:
-    """The console over a copy of it."""
-    shutil.copytree(thirty_runs, data_dir)
-    return service.shared()
+def filled(filled_by: Callable[[Fill], ConsoleService]) -> ConsoleService:
+    """The console after those."""
+    return filled_by(thirty_runs)
 
 
 def address(at: AppTest) -> dict[str, str]:

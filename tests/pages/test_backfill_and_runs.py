@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
@@ -31,14 +30,16 @@ def ran(console: ConsoleService, start: str, end: str) -> int:
     return run_id
 
 
-def left_in_the_middle(data_dir: Path, run_id: int) -> None:
+def left_in_the_middle(console: ConsoleService, run_id: int) -> None:
     """As a run is after its process was killed: a third of its pages, and nothing counted."""
-    with sqlite3.connect(data_dir / "console.db") as database:
-        database.execute("update runs set state = 'interrupted' where id = ?", (run_id,))
+    with console.database.write() as database:
+        database.execute(sa.text("update runs set state = 'interrupted' where id = :id"), {"id": run_id})
         database.execute(
-            "update run_series set state = 'interrupted', pages_done = 1, pages_planned = 3, expected = null,"
-            " stored = null, dead_lettered = null, marked = null, unexplained = null where run_id = ?",
-            (run_id,),
+            sa.text(
+                "update run_series set state = 'interrupted', pages_done = 1, pages_planned = 3, expected = null,"
+                " stored = null, dead_lettered = null, marked = null, unexplained = null where run_id = :id"
+            ),
+            {"id": run_id},
         )
 
 
@@ -92,11 +93,9 @@ def test_what_finding_the_first_bar_costs_is_part_of_the_preview(
     assert found.seconds == found.requests / 2 > found.first_bar_requests / 2 > 0
 
 
-def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(
-    console: ConsoleService, data_dir: Path, open_page: Open
-) -> None:
+def test_what_was_not_counted_reads_as_a_dash_and_not_as_done(console: ConsoleService, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
-    left_in_the_middle(data_dir, run_id)
+    left_in_the_middle(console, run_id)
     shown = {metric.label: metric.value for metric in open_page("run", id=str(run_id)).metric}
     assert shown["Unexplained"] == shown["Accounted for"] == "–"
     listed = open_page("runs").dataframe[0].value
@@ -116,11 +115,9 @@ def test_a_count_shows_how_whole_each_series_is(console: ConsoleService, open_pa
     assert open_page("runs", kind="coverage").dataframe[0].value["What"].tolist() == ["coverage"]
 
 
-def test_what_was_left_is_gone_on_with_once_and_the_run_says_by_which(
-    console: ConsoleService, data_dir: Path, open_page: Open
-) -> None:
+def test_what_was_left_is_gone_on_with_once_and_the_run_says_by_which(console: ConsoleService, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
-    left_in_the_middle(data_dir, run_id)
+    left_in_the_middle(console, run_id)
     at = open_page("run", id=str(run_id))
     at.button(key="run_continue").click().run()
     later = run_id + 1
@@ -131,11 +128,11 @@ def test_what_was_left_is_gone_on_with_once_and_the_run_says_by_which(
     assert "run_continue" not in [button.key for button in before.button]
 
 
-def test_a_run_with_gaps_leads_to_them(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
+def test_a_run_with_gaps_leads_to_them(console: ConsoleService, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
     assert "Look at the gaps" not in links(open_page("run", id=str(run_id)))
-    with sqlite3.connect(data_dir / "console.db") as database:
-        database.execute("update run_series set state = 'finished with gaps', unexplained = 3")
+    with console.database.write() as database:
+        database.exec_driver_sql("update run_series set state = 'finished with gaps', unexplained = 3")
     assert "Look at the gaps" in links(open_page("run", id=str(run_id)))
 
 
@@ -147,24 +144,22 @@ def test_a_clock_that_is_off_is_said_once_on_the_runs_page(console: ConsoleServi
     assert [as_read(warning.value) for warning in open_page("run", id=str(run_id)).warning] == [said]
 
 
-def test_a_series_that_got_nowhere_keeps_the_run_from_reading_as_done(
-    console: ConsoleService, data_dir: Path, open_page: Open
-) -> None:
+def test_a_series_that_got_nowhere_keeps_the_run_from_reading_as_done(console: ConsoleService, open_page: Open) -> None:
     request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h"], "2024-01-01", "2024-01-02")
     console.run_service.wait(console.run_service.start(request, "ann"), 30)
     assert list(open_page("runs").dataframe[0].value["Progress"]) == [0.5]
 
 
 def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
-    console: ConsoleService, data_dir: Path, open_page: Open
+    console: ConsoleService, open_page: Open
 ) -> None:
     request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h", "4h"], "2024-01-01", "2024-01-02")
     run_id = console.run_service.start(request, "ann")
     console.run_service.wait(run_id, 30)
     at = open_page("run", id=str(run_id))
     assert kinds(at) == {"Change the request": "primary", "Retry failed": "secondary"}
-    with sqlite3.connect(data_dir / "console.db") as database:
-        database.execute(
+    with console.database.write() as database:
+        database.exec_driver_sql(
             "update run_series set next_step_code = 'retry_failed' where asset_pair = 'NOPEUSD' and timeframe = '4h'"
         )
     at = open_page("run", id=str(run_id))
@@ -184,13 +179,14 @@ def test_what_failed_for_good_is_changed_first_and_other_failures_are_retried(
     ],
 )
 def test_the_next_step_is_said_from_its_code_and_an_old_sentence_as_it_stands(
-    console: ConsoleService, data_dir: Path, open_page: Open, code: str | None, text: str | None, shown: str
+    console: ConsoleService, open_page: Open, code: str | None, text: str | None, shown: str
 ) -> None:
     request = BackfillRequest.of("simulated", ["NOPEUSD"], ["1h"], "2024-01-01", "2024-01-02")
     run_id = console.run_service.start(request, "ann")
     console.run_service.wait(run_id, 30)
-    with sqlite3.connect(data_dir / "console.db") as database:
-        database.execute("update run_series set next_step_code = ?, next_step = ?", (code, text))
+    with console.database.write() as database:
+        step = sa.text("update run_series set next_step_code = :code, next_step = :text")
+        database.execute(step, {"code": code, "text": text})
     told = f"**NOPEUSD 1h** · {shown}".strip()
     assert any(as_read(one.value).strip().endswith(told) for one in open_page("run", id=str(run_id)).markdown)
 
@@ -199,11 +195,11 @@ def kinds(at: AppTest) -> dict[str, str]:
     return {button.label: button.proto.type for button in at.button}
 
 
-def test_only_a_backfill_is_retried_from_its_run(console: ConsoleService, data_dir: Path, open_page: Open) -> None:
+def test_only_a_backfill_is_retried_from_its_run(console: ConsoleService, open_page: Open) -> None:
     run_id = ran(console, "2024-01-01", "2024-01-02")
-    with sqlite3.connect(data_dir / "console.db") as database:
-        database.execute("update runs set kind = 'replay', state = 'failed'")
-        database.execute("update run_series set state = 'failed', error = 'no'")
+    with console.database.write() as database:
+        database.exec_driver_sql("update runs set kind = 'replay', state = 'failed'")
+        database.exec_driver_sql("update run_series set state = 'failed', error = 'no'")
     assert kinds(open_page("run", id=str(run_id))) == {}
 
 
@@ -374,14 +370,12 @@ def test_runs_say_their_pairs_and_are_found_by_what_started_them(console: Consol
     assert "No run matches these filters" in words(at)
 
 
-def test_failed_series_stand_first_and_equal_errors_once(
-    console: ConsoleService, data_dir: Path, open_page: Open
-) -> None:
+def test_failed_series_stand_first_and_equal_errors_once(console: ConsoleService, open_page: Open) -> None:
     request = BackfillRequest.of("simulated", ["BTCUSD", "NOPEUSD"], ["1h", "4h", "1d"], "2024-01-01", "2024-01-02")
     run_id = console.run_service.start(request, "ann")
     console.run_service.wait(run_id, 30)
-    with sqlite3.connect(data_dir / "console.db") as database:
-        database.execute("update run_series set error = 'it was refused' where state = 'failed'")
+    with console.database.write() as database:
+        database.exec_driver_sql("update run_series set error = 'it was refused' where state = 'failed'")
     at = open_page("run", id=str(run_id))
     assert list(at.dataframe[0].value["Pair"]) == ["NOPEUSD"] * 3 + ["BTCUSD"] * 3
     assert [one.value for one in at.code].count("it was refused") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
 from pages.overview.content import Item, of_series
+from tests.lake_files import lake_path
 from tests.pages.conftest import Open, words
 
 HOUR = 3600
@@ -114,10 +114,10 @@ def test_what_the_last_run_did_not_look_at_counts_too(console: ConsoleService, o
 
 
 def test_a_data_file_that_cannot_be_read_is_told_and_the_rest_of_the_page_goes_on(
-    console: ConsoleService, data_dir: Path, open_page: Open
+    console: ConsoleService, open_page: Open
 ) -> None:
     fetched(console, "2024-01-01", "2024-01-02")
-    next((data_dir / "lake").rglob("*.parquet")).unlink()
+    next(iter(lake_path(console.lake, "raw_market_data_1h").rglob("part-*.parquet"))).unlink()
     at = open_page()
     assert "Part of the lake cannot be read, so nothing is counted" in words(at)
     shown = figures(open_page)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from ffe_core.operations import console as service_module
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.state.runs import COMPLETE, NewRun
-from tests.pages.conftest import PAGES, Open, words
+from tests.lake_files import log_path
+from tests.pages.conftest import PAGES, Fill, Open, words
 
 STORED = {"provider": "simulated", "pair": "BTCUSD", "timeframe": "1h"}
 NONSENSE = ["", "-1", "99999999999999999999", "NaN", "<script>", "'; drop table runs; --", "2024-13-45", "🙂", "a,b,,c"]
@@ -88,6 +88,7 @@ def test_a_torn_watermarks_file(backfilled: ConsoleService, data_dir: Path, open
         calm(open_page(page, **STORED))
 
 
+@pytest.mark.of_a_lake_folder("nobody moves a bucket away")
 @pytest.mark.parametrize("page", PAGES)
 def test_a_lake_that_is_gone(backfilled: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
     (data_dir / "lake").rename(data_dir / "lake-moved-away")
@@ -95,8 +96,8 @@ def test_a_lake_that_is_gone(backfilled: ConsoleService, data_dir: Path, open_pa
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_table_whose_log_is_torn(backfilled: ConsoleService, data_dir: Path, open_page: Open, page: str) -> None:
-    for file in (data_dir / "lake" / "raw_market_data_1h" / "_delta_log").glob("*.json"):
+def test_a_table_whose_log_is_torn(backfilled: ConsoleService, open_page: Open, page: str) -> None:
+    for file in log_path(backfilled.lake, "raw_market_data_1h").glob("*.json"):
         file.write_text("{")
     calm(open_page(page, **STORED))
 
@@ -113,6 +114,7 @@ def locked(tmp_path: Path) -> Iterator[sa.Engine]:
     other.close()
 
 
+@pytest.mark.of_a_state_file("a server has no lock of the whole state")
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.usefixtures("failures_are_logged")
 def test_a_locked_ledger(
@@ -150,6 +152,7 @@ def test_a_provider_that_is_down(open_page: Open, monkeypatch: pytest.MonkeyPatc
 # --- Read-only
 
 
+@pytest.mark.of_a_state_file("which one leads is told by a file; by a row of a server: tests/cli")
 @pytest.mark.parametrize("page", PAGES)
 def test_a_standby_says_so_and_starts_nothing(data_dir: Path, open_page: Open, page: str) -> None:
     (data_dir / "locks").mkdir(parents=True)
@@ -181,10 +184,8 @@ def test_an_address_about_what_is_not_there(backfilled: ConsoleService, open_pag
 # --- Huge
 
 
-@pytest.fixture(scope="module")
-def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with one run of 500 series."""
-    folder = tmp_path_factory.mktemp("huge") / "data"
+def huge(folder: Path) -> None:
+    """One run of 500 series."""
     console = ConsoleService({"data_dir": str(folder)})
     series = [Series(f"A{number:03}USD", "1h", "simulated") for number in range(500)]
     run_id = console.runs.add(NewRun("backfill", "simulated", "resume", 0, 3600, series, "ann", "console", "1"))
@@ -194,10 +195,9 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     marks = Watermarks(1_706_745_600, 1_704_067_200)
     console.watermarks.heal(lambda: dict.fromkeys(series, marks))
     console.drain()
-    return folder
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_five_hundred_series(huge: Path, data_dir: Path, open_page: Open, page: str) -> None:
-    shutil.copytree(huge, data_dir)
+def test_five_hundred_series(filled_by: Callable[[Fill], ConsoleService], open_page: Open, page: str) -> None:
+    filled_by(huge)
     calm(open_page(page, id="1"))

@@ -8,7 +8,11 @@ from ffe_core.operations import console as service
 from tests.pages.conftest import PAGES, Open, words
 from tests.storage.state.releases import expected, unpacked
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.of_a_state_file("that release left one"),
+    pytest.mark.of_a_lake_folder("that release left one"),
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -15,6 +15,11 @@ from tests.cli.test_state_database import TROUBLES
 from tests.pages.conftest import Open, words
 from tests.storage.state.releases import unpacked
 
+pytestmark = [
+    pytest.mark.of_a_state_file("what is the matter with a file"),
+    pytest.mark.of_a_lake_folder("of a release"),
+]
+
 
 @pytest.fixture
 def release(data_dir: Path) -> Path:
