@@ -16,7 +16,7 @@ from ffe_core.storage.objects import Objects
 from ffe_core.storage.waiting import waits_on
 from tests.object_store import SECRET, Proxy, Store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.of_a_lake_folder("each names its store itself")]
 ODD = "dlq/2024-01-01T00-00-00.000000+00-00_a%41 b#?ü.json"
 
 

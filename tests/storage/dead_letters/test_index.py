@@ -26,6 +26,7 @@ from ffe_core.storage.dead_letters.search import Wanted
 from tests.processes import at_once
 from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, good, upside_down
 
+pytestmark = pytest.mark.of_a_lake_folder("files that other tools write and damage; those of a store: test_stored")
 ETH = {**BTC, "asset_pair": "ETHUSD"}
 TODAY = datetime.now(UTC)
 

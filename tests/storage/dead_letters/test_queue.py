@@ -17,6 +17,7 @@ from ffe_core import DeadLetterQueue
 from ffe_core.errors import StorageError
 from ffe_core.series import Series
 from tests.ingestion.strategies import json_values
+from tests.lake_files import dead_letters
 from tests.processes import at_once
 
 AT = 1_704_067_200
@@ -35,9 +36,7 @@ def refuse(name: str) -> float:
 
 def contents(queue: DeadLetterQueue) -> list[dict[str, Any]]:
     """Every file, read as strictly as the standard has it."""
-    return [
-        json.loads(path.read_text("utf-8"), parse_constant=refuse) for path in sorted(queue.storage_path.glob("*.json"))
-    ]
+    return [*dead_letters(queue.storage_path, parse_constant=refuse).values()]
 
 
 def kept(queue: DeadLetterQueue) -> list[Any]:
@@ -59,7 +58,7 @@ def test_a_batch_is_one_file_with_its_records_as_received(queue: DeadLetterQueue
 
 def test_the_name_is_the_time_and_a_uuid_of_series_and_content(queue: DeadLetterQueue, tmp_path: Path):
     batch = queue.save([RECORD], "e", BTC).batch_id
-    again = DeadLetterQueue(tmp_path / "other").save([RECORD], "e", BTC).batch_id
+    again = DeadLetterQueue(tmp_path / "other" / "dlq").save([RECORD], "e", BTC).batch_id
     assert batch
     assert again
     stamp, _, identity = batch.partition("_")
@@ -123,6 +122,7 @@ class TestOnce:
         assert other.save([{"n": 1}], "e", BTC).repeats == 1
 
     @pytest.mark.slow
+    @pytest.mark.of_a_lake_folder("the processes open a folder; machines at one store: test_stored")
     def test_processes_at_once_keep_each_record_once(self, queue: DeadLetterQueue):
         code = """
 import sys
@@ -138,20 +138,22 @@ print(sum(queue.save([{"n": n}, {"n": n + 1}], "e", {"asset_pair": "BTCUSD"}).sa
 class TestTheFilesAreTheTruth:
     def test_the_index_is_rebuilt_when_it_is_gone(self, queue: DeadLetterQueue):
         queue.save([RECORD], "e", BTC)
-        (queue.storage_path / ".index.sqlite").unlink()
+        queue._files.index_file.unlink()
         assert queue.save([RECORD], "e", BTC).repeats == 1
         assert DeadLetterQueue(queue.storage_path).save([RECORD], "e", BTC).repeats == 1
 
     def test_the_index_is_rebuilt_when_it_is_torn(self, queue: DeadLetterQueue):
         queue.save([RECORD], "e", BTC)
-        (queue.storage_path / ".index.sqlite").write_bytes(b"no database at all, only text " * 200)
+        queue._files.index_file.write_bytes(b"no database at all, only text " * 200)
         assert DeadLetterQueue(queue.storage_path).save([RECORD], "e", BTC).repeats == 1
 
+    @pytest.mark.of_a_lake_folder("nobody takes an object away by hand")
     def test_a_file_taken_away_is_forgotten(self, queue: DeadLetterQueue):
         queue.save([RECORD], "e", BTC)
         next(queue.storage_path.glob("*.json")).unlink()
         assert queue.save([RECORD], "e", BTC).saved == 1
 
+    @pytest.mark.of_a_lake_folder("files of others lie in folders")
     def test_other_files_in_the_folder_are_left_alone(self, queue: DeadLetterQueue):
         others = {"notes.json": "{", "list.json": "[1]", "half.json": '{"records": 5, "context": 1}', "x.txt": "x"}
         for name, text in others.items():
@@ -184,6 +186,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.of_a_lake_folder("a name is one of a file")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_stays_in_its_folder(queue: DeadLetterQueue, tmp_path: Path, name: Any):
     context = dict.fromkeys(("asset_pair", "timeframe", "provider", "run_id"), name)
@@ -205,6 +208,7 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path):
         DeadLetterQueue(tmp_path / "file" / "dlq")
 
 
+@pytest.mark.of_a_lake_folder("a store has no disk that fills up")
 def test_a_full_disk_is_a_storage_error_and_leaves_no_half_file(
     queue: DeadLetterQueue, monkeypatch: pytest.MonkeyPatch
 ):

@@ -19,7 +19,7 @@ from ffe_core.storage.objects import Objects, objects_of
 from tests.object_store import Proxy, Store
 from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, upside_down
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.of_a_lake_folder("each names its store itself")]
 
 
 class Machine:

@@ -20,6 +20,7 @@ from ffe_core.storage.dead_letters.file import step
 from tests.storage.dead_letters.harness import BTC, HOUR, START, SWAPPED, dead_lettered, upside_down
 from tests.storage.dead_letters.test_file import content, written
 
+pytestmark = pytest.mark.of_a_lake_folder("files of a folder and their times; those of a store: test_stored")
 INDEX = ".index.sqlite"
 
 

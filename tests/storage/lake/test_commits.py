@@ -25,6 +25,7 @@ from ffe_core.storage.lake.commits import Batch, Outcome
 from ffe_core.storage.lake.comparison import Committed
 from ffe_core.storage.lake.transactions import Transactions
 from tests.ingestion.fakes import HOUR, START, hours
+from tests.lake_files import StoredPath, lake_path, log_path
 from tests.storage.lake.test_delta_lake_manager import TABLE, marks, rows
 from tests.storage.lake.test_delta_lake_manager import lake as lake
 
@@ -119,6 +120,7 @@ class TestCommitAll:
             lake.commit_all([batch(ALL[0], 0, 3), batch(ALL[0], 3, 5)])
         assert version(lake) == -1
 
+    @pytest.mark.of_a_lake_folder("a file lies where a folder should be")
     def test_a_file_that_cannot_be_written_fails_its_series_alone(self, lake: DeltaLakeManager):
         lake.ensure_table("1h")
         table = Path(lake.table_uri(TABLE))
@@ -133,8 +135,9 @@ class TestCommitAll:
 
     def test_a_stored_file_that_cannot_be_read_fails_its_series_alone(self, lake: DeltaLakeManager):
         lake.commit_all([batch(series, 0, 3) for series in ALL])
-        for path in Path(lake.table_uri(TABLE)).glob(f"*/partition_asset_pair={ALL[3].asset_pair}/*"):
-            path.write_bytes(b"spoiled")
+        for path in lake_path(lake, TABLE).rglob("part-*"):
+            if path.parent.name == f"partition_asset_pair={ALL[3].asset_pair}":
+                path.write_bytes(b"spoiled")
         done = lake.commit_all([batch(series, 2, 4, marks(0, 2)) for series in ALL])
         assert isinstance(done[3], StorageError)
         assert [new(one) for one in done] == [1, 1, 1, None, 1, 1]
@@ -171,7 +174,7 @@ class TestCommitAll:
         done = lake.commit_all([batch(series, 0, 3) for series in ALL])
         assert [str(series) in str(one) for series, one in zip(ALL, done, strict=True)] == [True] * len(ALL)
         assert all(isinstance(one, StorageError) for one in done)
-        assert len(list(Path(lake.table_uri(TABLE)).rglob("part-*.parquet"))) == len(ALL)
+        assert len(list(lake_path(lake, TABLE).rglob("part-*.parquet"))) == len(ALL)
 
     def test_a_table_that_delta_rs_writes_gets_one_commit_too(self, lake: DeltaLakeManager):
         lake.ensure_table("1h").alter.add_constraint({"late": "timestamp > '2000-01-01T00:00:00Z'"})
@@ -322,12 +325,13 @@ class TestTransactions:
         return {name: at for name in names if (at := table.transaction_version(name)) is not None}
 
     def test_they_are_what_delta_rs_says_at_every_version(self, grown: DeltaLakeManager):
-        kept = Transactions()
+        kept = Transactions(grown.storage_options)
         for number in range(1, version(grown) + 1):
-            table = DeltaTable(grown.table_uri(TABLE), version=number)
+            table = DeltaTable(grown.table_uri(TABLE), number, grown.storage_options)
             found = kept.at(table)
             assert found is None or found == self.told(table)
-        assert Transactions().at(DeltaTable(grown.table_uri(TABLE))) == self.told(table)
+        newest = DeltaTable(grown.table_uri(TABLE), storage_options=grown.storage_options)
+        assert Transactions(grown.storage_options).at(newest) == self.told(table)
 
     @pytest.mark.parametrize(
         "spoil",
@@ -341,14 +345,14 @@ class TestTransactions:
         ids=["no checkpoint", "spoiled checkpoint", "spoiled hint", "no commit", "odd commit"],
     )
     def test_where_the_log_cannot_be_read_so_it_is_left_to_delta_rs(
-        self, grown: DeltaLakeManager, spoil: Callable[[Path], object]
+        self, grown: DeltaLakeManager, spoil: Callable[[Path | StoredPath], object]
     ):
-        table = DeltaTable(grown.table_uri(TABLE))
-        spoil(Path(grown.table_uri(TABLE)) / "_delta_log")
-        assert Transactions().at(table) is None
+        table = DeltaTable(grown.table_uri(TABLE), storage_options=grown.storage_options)
+        spoil(log_path(grown, TABLE))
+        assert Transactions(grown.storage_options).at(table) is None
 
     def test_a_kept_handle_whose_log_was_cleaned_up_is_opened_anew(self, grown: DeltaLakeManager):
-        log, seen = Path(grown.table_uri(TABLE)) / "_delta_log", grown.snapshot(TABLE)
+        log, seen = log_path(grown, TABLE), grown.snapshot(TABLE)
         assert seen is not None
         held = {series: DeltaLakeManager(grown.storage_path).marks(series) for series in ALL}
         grown.ensure_table("1h").create_checkpoint()
@@ -358,6 +362,7 @@ class TestTransactions:
         assert grown.marks(ALL[0]) == held[ALL[0]]
         assert [new(one) for one in grown.commit_all([_next(series, held[series]) for series in ALL])] == [1] * len(ALL)
 
+    @pytest.mark.of_a_lake_folder("a folder is renamed")
     def test_a_table_made_anew_is_read_anew(self, tmp_path: Path):
         kept, before, now = Transactions(), DeltaLakeManager(tmp_path / "a"), DeltaLakeManager(tmp_path / "b")
         before.commit_all([batch(series, 0, 3) for series in ALL[:3]])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,7 @@ from ffe_core.storage.lake.snapshot import MICROS, DamagedTable, Snapshot, epoch
 from ffe_core.storage.lake.upkeep.compaction import compact
 from ffe_core.storage.lake.upkeep.plan import plan_of
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
+from tests.lake_files import StoredPath, lake_path
 from tests.pace import examples
 
 BTC, ETH = Series("BTCUSD", "1h", "coinbase"), Series("ETHUSD", "1h", "coinbase")
@@ -42,10 +45,18 @@ def folder_of(snapshot: Snapshot) -> Path:
     return folder
 
 
+def write(rows: pa.Table, file: Path | StoredPath, **options: Any) -> None:
+    import pyarrow.parquet as pq
+
+    held = io.BytesIO()
+    pq.write_table(rows, held, **options)
+    file.write_bytes(held.getvalue())
+
+
 def tidied(lake: DeltaLakeManager) -> None:
     """The table compacted as upkeep does it."""
     snapshot = seen(lake)
-    compact(snapshot.uri, None, plan_of(snapshot, BTC.table).merges)
+    compact(snapshot.uri, lake.storage_options, plan_of(snapshot, BTC.table).merges)
 
 
 @pytest.fixture
@@ -117,8 +128,8 @@ def test_a_file_in_row_groups_is_read_where_the_range_lies(lake, monkeypatch) ->
 
     put(lake, BTC, flat([JANUARY + HOUR * hour for hour in range(1000)]))
     snapshot = seen(lake)
-    file = folder_of(snapshot) / snapshot.files(BTC).paths[0]
-    pq.write_table(pq.read_table(file, partitioning=None), file, row_group_size=100)
+    file = lake_path(lake, BTC.table) / snapshot.files(BTC).paths[0]
+    write(pq.read_table(pa.BufferReader(file.read_bytes())), file, row_group_size=100)
     read: list[list[int]] = []
     groups = module._groups
     monkeypatch.setattr(module, "_groups", lambda *given: read.append(groups(*given)) or read[-1])
@@ -132,10 +143,10 @@ def test_a_file_of_another_tool_without_a_column_reads_as_empty_cells(lake) -> N
 
     put(lake, BTC, flat([JANUARY + HOUR * hour for hour in range(10)]))
     snapshot = seen(lake)
-    file = folder_of(snapshot) / snapshot.files(BTC).paths[0]
-    held = pq.read_table(file, partitioning=None).drop_columns(["_dead_letter_id"])
+    file = lake_path(lake, BTC.table) / snapshot.files(BTC).paths[0]
+    held = pq.read_table(pa.BufferReader(file.read_bytes())).drop_columns(["_dead_letter_id"])
     place = held.schema.get_field_index("asset_pair")
-    pq.write_table(held.set_column(place, "asset_pair", held["asset_pair"].cast(pa.large_string())), file)
+    write(held.set_column(place, "asset_pair", held["asset_pair"].cast(pa.large_string())), file)
     [rows] = current_rows(snapshot, [BTC], JANUARY, JANUARY + DAY, ["asset_pair", "_dead_letter_id"])
     assert rows["_dead_letter_id"].null_count == 10
     assert rows.schema.field("asset_pair").type == pa.string()
@@ -147,12 +158,13 @@ def test_a_damaged_file_is_named(lake, monkeypatch, fewest: int) -> None:
     put(lake, BTC, flat([JANUARY + HOUR * hour for hour in range(10)]))
     snapshot = seen(lake)
     name = str(snapshot.files(BTC).paths[0])
-    (folder_of(snapshot) / name).write_bytes(b"no parquet at all")
+    (lake_path(lake, BTC.table) / name).write_bytes(b"no parquet at all")
     with pytest.raises(DamagedTable) as told:
         current_rows(snapshot, [BTC], JANUARY, JANUARY + DAY, VALUES)
     assert told.value.files == (name,)
 
 
+@pytest.mark.of_a_lake_folder("it is read both ways")
 def test_files_of_an_object_store_are_read_side_by_side(lake, monkeypatch) -> None:
     """As a local one would be, through the table's own file system."""
     import threading
@@ -172,6 +184,7 @@ def test_files_of_an_object_store_are_read_side_by_side(lake, monkeypatch) -> No
     assert threading.current_thread().name not in readers
 
 
+@pytest.mark.of_a_lake_folder("polars decodes files of a folder")
 def test_polars_is_done_without(lake, monkeypatch) -> None:
     import sys
 
@@ -190,6 +203,7 @@ def test_polars_is_done_without(lake, monkeypatch) -> None:
     assert (np.diff(micros(rows["timestamp"])) > 0).all()
 
 
+@pytest.mark.of_a_lake_folder("polars decodes files of a folder")
 def test_a_frame_at_once_is_of_files_that_hold_each_bar_once(lake, monkeypatch) -> None:
     """A file in no order, or with a bar twice, is left to the reader that looks for the latest version."""
     import pyarrow.parquet as pq
@@ -201,7 +215,7 @@ def test_a_frame_at_once_is_of_files_that_hold_each_bar_once(lake, monkeypatch) 
     found = module.current_frame(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES)
     assert found is not None
     assert found[1] == [10, 10]
-    file = folder_of(snapshot) / snapshot.files(BTC).paths[0]
+    file = lake_path(lake, BTC.table) / snapshot.files(BTC).paths[0]
     rows = pq.read_table(file, partitioning=None)
     pq.write_table(rows.take([1, 0, *range(2, 10)]), file)
     assert module.current_frame(snapshot, [ETH, BTC], JANUARY, JANUARY + DAY, VALUES) is None
@@ -222,6 +236,7 @@ def test_rising_times_are_told_however_series_and_chunks_lie(data: st.DataObject
     assert module._each_rises(column.to_frame(), [len(part) for part in series]) == rises
 
 
+@pytest.mark.of_a_lake_folder("polars decodes files of a folder")
 def test_a_few_rows_are_decoded_from_memory_and_read_the_same(lake, monkeypatch) -> None:
     put(lake, BTC, flat([JANUARY + HOUR * hour for hour in range(10)]))
     snapshot = seen(lake)

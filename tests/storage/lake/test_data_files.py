@@ -120,6 +120,7 @@ class TestAppend:
 
 
 class TestCommit:
+    @pytest.mark.of_a_lake_folder("a file lies where a folder should be")
     def test_a_file_that_cannot_be_written_is_said_in_words_alone(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from ffe_core.storage.lake.delta_lake_manager import conform
 from ffe_core.storage.lake.snapshot import Snapshot
 from ffe_core.validation import validate
 from tests.ingestion.fakes import BTC, HOUR, START, hours, open_times, record, records, stored
+from tests.lake_files import age, lake_path, log_path
 
 TABLE = "raw_market_data_1h"
 
@@ -105,6 +105,7 @@ class TestCreateOrUpdateTable:
             lake.create_or_update_table(frame(hours(0, 3)), name)
         assert not list(tmp_path.rglob("*.parquet"))
 
+    @pytest.mark.of_a_lake_folder("it cannot be made below a file")
     def test_where_nothing_can_be_written_is_a_storage_error(self, tmp_path: Path):
         (tmp_path / "file").write_text("")
         with pytest.raises(StorageError, match=TABLE):
@@ -205,7 +206,7 @@ class TestCommit:
         for number in range(25):
             lake.commit(BTC, rows(hours(number, number + 1)), held, marks(0, number))
             held = marks(0, number)
-        assert list((tmp_path / "lake" / TABLE / "_delta_log").glob("*.checkpoint.parquet"))
+        assert list(log_path(lake, TABLE).glob("*.checkpoint.parquet"))
         assert DeltaLakeManager(tmp_path / "lake").marks(BTC) == marks(0, 24)
         assert open_times(tmp_path) == list(hours(0, 25))
 
@@ -232,21 +233,22 @@ class TestCommit:
             found = lake.stored_open_times(BTC, START + first * HOUR, START + last * HOUR).tolist()
             assert found == list(hours(first, min(last, 50)))
 
-    def test_a_damaged_data_file_is_a_storage_error_that_names_the_series(self, lake: DeltaLakeManager, tmp_path: Path):
+    def test_a_damaged_data_file_is_a_storage_error_that_names_the_series(self, lake: DeltaLakeManager):
         lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
-        for path in (tmp_path / "lake").rglob("part-*.parquet"):
+        for path in lake_path(lake, TABLE).rglob("part-*.parquet"):
             path.write_bytes(b"torn")
         with pytest.raises(StorageError, match=TABLE):
             lake.stored_open_times(BTC, START, START + 5 * HOUR)
 
     def test_a_damaged_log_is_a_storage_error(self, lake: DeltaLakeManager, tmp_path: Path):
         lake.commit(BTC, rows(hours(0, 5)), Watermarks(), marks(0, 4))
-        for path in (tmp_path / "lake").rglob("0*.json"):
+        for path in lake_path(lake, TABLE).rglob("0*.json"):
             path.write_text("{torn")
         with pytest.raises(StorageError, match=TABLE):
             DeltaLakeManager(tmp_path / "lake").marks(BTC)
 
 
+@pytest.mark.of_a_lake_folder("it is a folder that is named")
 def test_the_lake_is_named_by_a_setting_when_no_path_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("FFE_DATA_DIR", str(tmp_path / "data"))
     assert DeltaLakeManager().storage_path == str(tmp_path / "data" / "lake")
@@ -288,14 +290,11 @@ class TestWhatOtherToolsDid:
         held = lake.read_table(TABLE)
         assert (len(held), held["reviewed_by"].isna().all()) == (6, True)
 
-    def test_as_of_goes_by_the_commits_and_not_by_the_times_of_their_files(
-        self, lake: DeltaLakeManager, tmp_path: Path
-    ):
+    def test_as_of_goes_by_the_commits_and_not_by_the_times_of_their_files(self, lake: DeltaLakeManager):
         for hour in range(12):
             lake.create_or_update_table(frame(hours(hour, hour + 1)), TABLE)
         kept = datetime.now(UTC)
-        for file in (tmp_path / "lake" / TABLE / "_delta_log").iterdir():
-            os.utime(file, (1e9, 1e9))  # as a copy by another tool leaves them
+        age(log_path(lake, TABLE).iterdir(), 1e9)  # as a copy by another tool leaves them
         assert len(lake.read_table(TABLE, as_of=kept)) == 12
         with pytest.raises(InputError, match=r"^as_of: the log reaches back to "):
             lake.read_table(TABLE, as_of=datetime(2001, 9, 10, tzinfo=UTC))

@@ -105,6 +105,7 @@ def test_a_host_that_never_answers_is_given_up_on_in_time() -> None:
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.of_a_lake_folder("a folder is compared with a store")
 def test_only_an_object_store_gets_time_outs_and_what_is_given_wins() -> None:
     assert DeltaLakeManager("/data/lake").storage_options is None
     given = DeltaLakeManager("s3://b/lake", {"timeout": "9s"}).storage_options

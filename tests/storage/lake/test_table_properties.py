@@ -15,6 +15,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.snapshot import file_sources
 from ffe_core.storage.lake.table_properties import set_properties
+from tests.lake_files import log_path
 
 MANY = 6
 
@@ -61,7 +62,7 @@ def test_any_table_that_several_begin_to_fill_is_made_once_and_holds_the_rows_of
         at_once([lambda lake=lake, own=own: lake.create_or_update_table(own, "notes", ["kind"])
                  for lake, own in zip(lakes, rows, strict=True)])  # fmt: skip
         assert sorted(lakes[0].read_table("notes")["word"]) == sorted(map(str, range(MANY)))
-        log = sorted((tmp_path / f"lake{place}" / "notes" / "_delta_log").glob("*.json"))
+        log = sorted(log_path(lakes[0], "notes").glob("*.json"))
         assert [('"metaData"' in file.read_text()) for file in log] == [True] + [False] * (MANY - 1)
 
 

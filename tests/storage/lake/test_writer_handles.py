@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake import writer_handles
 from ffe_core.storage.lake.writer_handles import WriterHandles
 from tests.ingestion.fakes import BTC, HOUR, START, hours
+from tests.lake_files import lake_path, log_path
 from tests.storage.lake.test_delta_lake_manager import rows
 
 
@@ -27,6 +27,7 @@ def stored(lake: DeltaLakeManager, series: Series = BTC) -> list[int]:
     return found
 
 
+@pytest.mark.of_a_lake_folder("a handle is kept of a table in a folder")
 def test_a_handle_goes_on_with_the_log_and_is_opened_anew_after_some_moves(tmp_path: Path, monkeypatch):
     opened = []
     original = writer_handles.DeltaTable
@@ -54,7 +55,9 @@ def test_a_table_made_anew_under_a_handle_is_taken_for_what_it_is(tmp_path: Path
     lake, other = DeltaLakeManager(tmp_path), DeltaLakeManager(tmp_path)
     for place in range(3):
         append(lake, place, place + 1)
-    shutil.rmtree(lake.table_uri(BTC.table))
+    for path in [*lake_path(lake, BTC.table).rglob("*")]:
+        if path.is_file():
+            path.unlink()
     append(other, 10, 11)
     append(other, 11, 12)
     append(lake, 12, 13)
@@ -66,7 +69,7 @@ def test_a_log_that_was_cleaned_up_under_a_handle_stops_nothing(tmp_path: Path):
     append(lake, 0, 1)
     for place in range(1, 25):
         append(other, place, place + 1)
-    log = Path(lake.table_uri(BTC.table)) / "_delta_log"
+    log = log_path(lake, BTC.table)
     checkpoints = sorted(log.glob("*.checkpoint.parquet"))
     for commit in log.glob("*.json"):
         if commit.name[:20] < checkpoints[-1].name[:20]:
@@ -88,6 +91,7 @@ def test_threads_do_not_share_a_handle(tmp_path: Path):
     assert [len(stored(lake, series)) for series in many] == [12] * 4
 
 
+@pytest.mark.of_a_lake_folder("a handle is kept of a table in a folder")
 def test_a_handle_is_one_commits_alone(tmp_path: Path):
     lake = DeltaLakeManager(tmp_path)
     append(lake, 0, 1)

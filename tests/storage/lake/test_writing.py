@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
@@ -15,12 +15,13 @@ from ffe_core.series import Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.writing import PROPERTIES, STATISTICS
 from tests.ingestion.fakes import BTC, HOUR, START, hours
+from tests.lake_files import StoredPath, age, lake_path, log_path
 from tests.storage.lake.test_delta_lake_manager import lake as lake
 from tests.storage.lake.test_delta_lake_manager import marks, rows
 
 
-def log_of(lake: DeltaLakeManager) -> Path:
-    return Path(lake.table_uri(BTC.table)) / "_delta_log"
+def log_of(lake: DeltaLakeManager) -> Path | StoredPath:
+    return log_path(lake, BTC.table)
 
 
 def added(lake: DeltaLakeManager) -> list[dict[str, Any]]:
@@ -63,16 +64,15 @@ def test_an_append_looks_for_no_expired_log_entries(lake: DeltaLakeManager):
     lake.open(BTC.table).alter.set_table_properties({"delta.logRetentionDuration": "interval 1 seconds"})
     for number in range(3, 25):
         lake.commit(BTC, rows(hours(number, number + 1)), marks(0, number - 1), marks(0, number))
-        for file in log_of(lake).iterdir():
-            os.utime(file, (0, 0))
+        age(log_of(lake).iterdir())
     assert list(log_of(lake).glob("*.checkpoint.parquet")), "the checkpoint is still the append's"
     assert (log_of(lake) / f"{0:020}.json").exists()
 
 
 def test_times_are_packed_and_no_dictionary_is_made_of_prices(lake: DeltaLakeManager):
     lake.commit(BTC, rows(hours(0, 300)), Watermarks(), marks(0, 299))
-    [path] = DeltaTable(lake.table_uri(BTC.table)).file_uris()
-    group = pq.ParquetFile(path).metadata.row_group(0)
+    [path] = lake_path(lake, BTC.table).rglob("part-*.parquet")
+    group = pq.ParquetFile(pa.BufferReader(path.read_bytes())).metadata.row_group(0)
     encodings = {group.column(i).path_in_schema: set(group.column(i).encodings) for i in range(group.num_columns)}
     assert "DELTA_BINARY_PACKED" in encodings["timestamp"]
     assert not {"RLE_DICTIONARY", "PLAIN_DICTIONARY"} & encodings["close"]

@@ -377,6 +377,8 @@ class TestTrouble:
         database.close()
 
 
+@pytest.mark.of_a_state_file("each names its server itself")
+@pytest.mark.of_a_lake_folder("each names its lake itself")
 class TestThePlaces:
     def test_are_noted_once_and_known_again(self, url: str, tmp_path: Path):
         settings = Settings.load({"data_dir": str(tmp_path), "database_url": url})

@@ -33,7 +33,22 @@ from ffe_core.storage.lake.upkeep.plan import plan_of
 from ffe_core.storage.lake.upkeep.vacuum import vacuum
 from tests.insight.lakes import DAY, HOUR, JANUARY, as_dict, put
 from tests.pace import examples
-from tests.storage.lake.upkeep.lakes import BTC, ETH, OANDA, age, bar, compacted, folder_of, live, rows, trickle, uri_of
+from tests.storage.lake.upkeep.lakes import (
+    BTC,
+    ETH,
+    OANDA,
+    age,
+    bar,
+    compacted,
+    everything,
+    folder_of,
+    handle,
+    live,
+    place_of,
+    rows,
+    trickle,
+    uri_of,
+)
 
 
 @pytest.fixture
@@ -55,7 +70,7 @@ def test_small_files_become_one_a_series_sorted_by_time_and_every_row_stays(lake
     assert rows(lake) == before
     assert lake.marks(BTC) == marks
     for path in live(lake):
-        stamps = pq.ParquetFile(path).read()["timestamp"].to_pylist()
+        stamps = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read()["timestamp"].to_pylist()
         assert stamps == sorted(stamps)
 
 
@@ -63,7 +78,7 @@ def test_files_have_the_encodings_of_appends_and_the_statistics_that_readers_cho
     trickle(lake, BTC, range(4))
     compacted(lake)
     [path] = live(lake)
-    group = pq.ParquetFile(path).metadata.row_group(0)
+    group = pq.ParquetFile(pa.BufferReader(path.read_bytes())).metadata.row_group(0)
     encodings = {group.column(i).path_in_schema: set(group.column(i).encodings) for i in range(group.num_columns)}
     assert "DELTA_BINARY_PACKED" in encodings["timestamp"]
     assert not {"RLE_DICTIONARY", "PLAIN_DICTIONARY"} & encodings["close"]
@@ -83,10 +98,10 @@ def test_each_provider_gets_a_file_of_its_own_even_where_another_tool_has_mixed_
     before = rows(lake)
     lake.open(BTC.table).optimize.compact()
     trickle(lake, BTC, range(4, 6))
-    DeltaTable(uri_of(lake)).optimize.compact()
+    handle(lake).optimize.compact()
     put(lake, BTC, {JANUARY + 9 * HOUR: bar(1)}, "x")
     put(lake, OANDA, {JANUARY + 9 * HOUR: bar(1)}, "y")
-    DeltaTable(uri_of(lake)).optimize.compact(target_size=1)
+    handle(lake).optimize.compact(target_size=1)
     compacted(lake)
     assert [row for row in rows(lake) if row in before] == before
     snapshot = lake.snapshot(BTC.table)
@@ -128,10 +143,10 @@ def test_every_moment_of_any_history_reads_back_after_upkeep_at_any_moments(tmp_
 def whole_upkeep(lake: DeltaLakeManager) -> None:
     """Compaction, checkpoint, clean-up and vacuum, as if days had passed."""
     compacted(lake)
-    checkpoint(uri_of(lake), None)
+    checkpoint(*place_of(lake))
     age(folder_of(lake))
-    clean_up(uri_of(lake), None, 1)
-    DeltaTable(uri_of(lake)).vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+    clean_up(*place_of(lake), 1)
+    handle(lake).vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
 
 
 def _answers(lake: DeltaLakeManager, history: Any) -> list[Any]:
@@ -179,14 +194,14 @@ def test_an_append_in_between_costs_another_try_and_nothing_else(lake, monkeypat
 
 def test_an_append_planned_before_and_committed_after_is_not_refused(lake: DeltaLakeManager):
     trickle(lake, BTC, range(3))
-    handle = lake.open(BTC.table)
+    before = lake.open(BTC.table)
     compacted(lake)
-    write_deltalake(handle, pa.Table.from_pylist(rows(lake)[:1], schema=_schema(lake)), mode="append")
+    write_deltalake(before, pa.Table.from_pylist(rows(lake)[:1], schema=_schema(lake)), mode="append")
     assert len(rows(lake)) == 4
 
 
 def _schema(lake: DeltaLakeManager) -> pa.Schema:
-    return pa.schema(DeltaTable(uri_of(lake)).schema().to_arrow())
+    return pa.schema(handle(lake).schema().to_arrow())
 
 
 @pytest.mark.parametrize("how", ["compacts", "overwrites", "sets a property", "vacuums"])
@@ -194,12 +209,12 @@ def test_another_tool_that_is_faster_leaves_the_table_as_it_made_it(lake, monkey
     trickle(lake, BTC, range(6))
     before = rows(lake)
     acts: dict[str, Callable[[], object]] = {
-        "compacts": lambda: DeltaTable(uri_of(lake)).optimize.compact(),
-        "overwrites": lambda: DeltaTable(uri_of(lake)).delete("open > 103"),
-        "sets a property": lambda: DeltaTable(uri_of(lake)).alter.set_table_properties(
-            {"delta.logRetentionDuration": "interval 9 hours"}
-        ),
-        "vacuums": lambda: DeltaTable(uri_of(lake)).vacuum(0, dry_run=False, enforce_retention_duration=False),
+        "compacts": lambda: handle(lake).optimize.compact(),
+        "overwrites": lambda: handle(lake).delete("open > 103"),
+        "sets a property": lambda: DeltaTable(
+            uri_of(lake), storage_options=lake.storage_options
+        ).alter.set_table_properties({"delta.logRetentionDuration": "interval 9 hours"}),
+        "vacuums": lambda: handle(lake).vacuum(0, dry_run=False, enforce_retention_duration=False),
     }
     meanwhile(monkeypatch, acts[how])
     done = compacted(lake)
@@ -207,7 +222,7 @@ def test_another_tool_that_is_faster_leaves_the_table_as_it_made_it(lake, monkey
     assert rows(lake) == wanted
     assert done.left == (1 if how in ("compacts", "overwrites") else 0)
     files = {path.name for path in folder_of(lake).rglob("*.parquet") if "_delta_log" not in path.parts}
-    named = {Path(path).name for path in live(lake)}
+    named = {path.name for path in live(lake)}
     if done.left:
         assert not {name for name in files - named if name.endswith(".zstd.parquet") and "c000" in name} & _ours(lake)
 
@@ -233,7 +248,10 @@ def test_rows_that_two_other_tools_have_doubled_are_there_once_again(lake: Delta
     trickle(lake, BTC, range(4))
     put(lake, BTC, {JANUARY: bar(7.0)}, "restated")
     before = rows(lake)
-    first, second = DeltaTable(uri_of(lake)), DeltaTable(uri_of(lake))
+    first, second = (
+        handle(lake),
+        handle(lake),
+    )
     first.optimize.compact()
     second.optimize.compact()
     assert len(rows(lake)) == 2 * len(before), "deltalake refuses it by now: say so in compaction.py"
@@ -267,7 +285,7 @@ def test_writers_and_upkeep_at_once_lose_and_double_nothing(lake: DeltaLakeManag
     swapped = 0
     while any(writer.is_alive() for writer in writers):
         swapped += compacted(lake).files_after
-        checkpoint(uri_of(lake), None)
+        checkpoint(*place_of(lake))
     compacted(lake)
     assert swapped
     assert len(rows(lake)) == 50
@@ -278,10 +296,10 @@ def test_writers_and_upkeep_at_once_lose_and_double_nothing(lake: DeltaLakeManag
 
 def test_a_column_that_another_tool_added_is_kept(lake: DeltaLakeManager):
     trickle(lake, BTC, range(2))
-    table = DeltaTable(uri_of(lake))
+    table = handle(lake)
     table.alter.add_columns([Field("note", PrimitiveType("string"), nullable=True)])
     noted = {**rows(lake)[0], "note": "by hand", "_ingestion_id": "other"}
-    write_deltalake(uri_of(lake), pa.Table.from_pylist([noted], schema=_schema(lake)), mode="append")
+    write_deltalake(table, pa.Table.from_pylist([noted], schema=_schema(lake)), mode="append")
     before = rows(lake)
     assert compacted(lake).files_before == 3
     assert rows(lake) == before
@@ -307,10 +325,7 @@ def test_a_pair_whose_folder_is_spelled_otherwise_in_the_log(lake: DeltaLakeMana
 # --- bad places ---
 
 
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
+@pytest.mark.of_a_lake_folder("a store has no disk that fills up")
 def test_a_disk_nearly_full_is_told_before_anything_is_written(lake, monkeypatch):
     trickle(lake, BTC, range(3))
     before = everything(folder_of(lake))
@@ -321,6 +336,7 @@ def test_a_disk_nearly_full_is_told_before_anything_is_written(lake, monkeypatch
     assert everything(folder_of(lake)) == before
 
 
+@pytest.mark.of_a_lake_folder("a store has no disk that fills up")
 def test_a_disk_that_fills_up_on_the_way_leaves_the_table_as_it_was(lake, monkeypatch):
     trickle(lake, BTC, range(3))
     trickle(lake, ETH, range(3))
@@ -342,7 +358,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_the_table_as_it_was(lake, monkey
 
 def test_a_file_that_is_gone_stops_compaction_and_loses_nothing_more(lake: DeltaLakeManager):
     trickle(lake, BTC, range(3))
-    Path(live(lake)[0]).unlink()
+    live(lake)[0].unlink()
     before = everything(folder_of(lake))
     with pytest.raises(StorageError, match="cannot be compacted"):
         compacted(lake)
@@ -363,10 +379,10 @@ def test_it_ends_between_two_commits_when_it_is_told_to(lake, monkeypatch):
 def test_nothing_to_do_writes_nothing(lake: DeltaLakeManager):
     trickle(lake, BTC, range(1))
     version = lake.open(BTC.table).version()
-    assert compact(uri_of(lake), None, ()).files_before == 0
+    assert compact(*place_of(lake), ()).files_before == 0
     assert lake.open(BTC.table).version() == version
     assert plan_of(lake.snapshot(BTC.table), BTC.table).merges == ()
-    assert vacuum(uri_of(lake), None, 1).paths == ()
+    assert vacuum(*place_of(lake), 1).paths == ()
 
 
 class TestACommitOfUnknownOutcome:
@@ -403,7 +419,7 @@ class TestACommitOfUnknownOutcome:
         with pytest.raises((KeyboardInterrupt, StorageError)):
             compacted(lake)
         assert rows(lake) == before
-        assert all(Path(path).exists() for path in live(lake))
+        assert all(path.exists() for path in live(lake))
 
     def test_the_last_try_is_looked_up_too(self, lake: DeltaLakeManager, monkeypatch: pytest.MonkeyPatch):
         trickle(lake, BTC, range(4))
