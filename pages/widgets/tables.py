@@ -16,7 +16,7 @@ from ffe_core.insight.units import NumberFormat
 from pages.widgets.arrow_rows import table_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _ROW_HEIGHT = 31
 """Pixels."""
