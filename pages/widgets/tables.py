@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import streamlit as st
@@ -14,9 +14,6 @@ import streamlit as st
 from ffe_core.candles import VALUES
 from ffe_core.insight.units import NumberFormat
 from pages.widgets.arrow_rows import table_of
-
-if TYPE_CHECKING:
-    pass
 
 _ROW_HEIGHT = 31
 """Pixels."""
