@@ -227,7 +227,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_half_file(
 @settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(st.lists(json_values(), max_size=6))
 def test_whatever_came_is_kept_once_and_never_again(tmp_path_factory: pytest.TempPathFactory, records: list[Any]):
-    queue = DeadLetterQueue(tmp_path_factory.mktemp("dlq"))
+    queue = DeadLetterQueue(tmp_path_factory.mktemp("kept") / "dlq")
     first = queue.save(records, "e", BTC)
     assert first.saved + first.repeats == len(records)
     assert len(kept(queue)) == first.saved
