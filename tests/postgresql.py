@@ -150,7 +150,9 @@ class States:
         return engine
 
     def remove(self) -> None:
-        """Drop the databases."""
+        """Drop the databases, and the connections that nobody closed."""
+        for engine in self._engines:
+            engine.dispose()
         for url in self._urls.values():
             self._server.drop(url)
 

@@ -23,7 +23,7 @@ SPLIT_DAY = "2014-06-09"
 @pytest.fixture
 def split(tmp_path: Path) -> Path:
     """Two years of days of a share at 700, and at 100 from a 7:1 split on, which is on record."""
-    first = at(SPLIT_DAY) - 400 * DAY
+    first = at(SPLIT_DAY) - 57 * 7 * DAY  # a Monday too, so that no bar is missing wherever the pointer rests
     days = [first + place * DAY for place in np.flatnonzero(np.arange(700) % 7 < 5).tolist()]
     prices = {day: 700.0 if day < at(SPLIT_DAY) else 100.0 for day in days}
     folder = tmp_path / "data"

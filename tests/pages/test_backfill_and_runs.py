@@ -49,7 +49,7 @@ def links(at: AppTest) -> list[str]:
 
 def test_an_interrupted_run_says_that_it_is_still_being_counted(console: ConsoleService, open_page: Open) -> None:
     run_id = ran(console, "2024-02-01", "2024-02-02")
-    left_in_the_middle(console.settings.data_dir, run_id)
+    left_in_the_middle(console, run_id)
     told = "What it stored of 1 series and did not live to tell is being counted."
     console.runs.update_series(run_id, {0: {"phase": "counting"}})
     assert told in [text.value for text in open_page("run", id=str(run_id)).caption]

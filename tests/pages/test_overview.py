@@ -167,11 +167,11 @@ def test_what_has_no_room_among_what_needs_attention_is_one_click_away(
 ) -> None:
     fetched(console, "2024-01-01", "2024-01-02")
     rows = [one(f"C{number:03}USD", state=run_states.FAILED, run=number) for number in range(60)]
-    monkeypatch.setattr("pages.overview.content.of_series", lambda _: of_series(rows[:8]))
+    monkeypatch.setattr("pages.overview.content.of_series", lambda _: of_series(Overview(tuple(rows[:8]))))
     at = open_page()
     [more] = [box for box in at.expander if "more" in box.label]
     assert more.label == "2 more things"
     assert [link.proto.query_string for link in more.get("page_link")] == ["id=6", "id=7"]
-    monkeypatch.setattr("pages.overview.content.of_series", lambda _: of_series(rows))
+    monkeypatch.setattr("pages.overview.content.of_series", lambda _: of_series(Overview(tuple(rows))))
     links = open_page().expander[0].get("page_link")
     assert (len(links), links[-1].proto.label) == (45, "The rest is told of each series")

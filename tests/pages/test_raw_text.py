@@ -51,7 +51,7 @@ FIXED = {
     *("NAMES[name]", "gave", "period", "health", "sentence", "SINCE[st.session_state.restated_since].lower()"),
     # Numbers, and names from lists of ours.
     *("run", "run.id", "later", "running[0].id", "run.parent_id", "record.number", "record.revision", "number_"),
-    *("started", "run_id", "done", "total", "planned", "open_", "run.series_total", "count", "size"),
+    *("started", "run_id", "side", "done", "total", "planned", "open_", "run.series_total", "count", "size"),
     *("series.timeframe", "one.series.timeframe", "worst.series.timeframe", "view.size.name", "name"),
 }
 """Parameters and names that hold texts of ours, by how they are written."""
