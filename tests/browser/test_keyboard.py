@@ -47,7 +47,12 @@ def tab_to(visitor: Visitor, name: str) -> None:
 
 
 def press(visitor: Visitor, name: str) -> None:
+    """Come to it once the page is whole: what is still drawn may take the focus with it, and Enter goes elsewhere."""
+    settled(visitor.page)
     tab_to(visitor, name)
+    settled(visitor.page)
+    if name not in visitor.page.evaluate(FOCUSED):
+        tab_to(visitor, name)
     visitor.page.keyboard.press("Enter")
     settled(visitor.page)
 
