@@ -432,7 +432,7 @@ def goes_on(run: Run, rows: list[RunSeries]) -> bool:
 
 def uncounted(rows: list[RunSeries]) -> int:
     """Series that have ended, of which it is still to be counted what they stored."""
-    return sum(row.phase == run_states.COUNTING and not row.is_active for row in rows)
+    return sum(row.is_uncounted for row in rows)
 
 
 def unknown(run_id: int | None) -> None:

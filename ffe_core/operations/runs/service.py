@@ -489,7 +489,7 @@ class RunService:
             None,
         )
         self.runs.update(run_id, state=worst or run_states.COMPLETE, ended_at=time.time())
-        if any(row.phase == run_states.COUNTING for row in rows):
+        if any(row.is_uncounted for row in rows):
             self._counting.wake()
 
     def _stop(self, run_id: int, state: str, error: str | None = None, code: str = FFEError.code) -> None:

@@ -76,7 +76,7 @@ class ByTime:
 
 
 def brought(snapshot: Snapshot, series: Series, which: Which) -> Brought:
-    """How many rows of a series are of an which. StorageError if a file that has to be read cannot be."""
+    """How many rows of a series are those meant. StorageError if a file that has to be read cannot be."""
     files = snapshot.files(series)
     may, surely = which.files(snapshot, series, files)
     # A file that is of several commits may hold a bar twice, and one of another tool may lack statistics.

@@ -229,6 +229,11 @@ class RunSeries:
         """Whether it has not ended."""
         return self.state in ACTIVE
 
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether it has ended, and what it stored is still to be counted."""
+        return self.phase == COUNTING and not self.is_active
+
 
 @dataclass(frozen=True, slots=True)
 class LastRun(RunSeries):
@@ -589,7 +594,7 @@ class RunStore:
 
     def uncounted_series(self, run_id: int) -> list[RunSeries]:
         """Those series of a run that has ended."""
-        return [row for row in self.series(run_id, with_results=False) if row.phase == COUNTING]
+        return [row for row in self.series(run_id, with_results=False) if row.is_uncounted]
 
     def counted(self, run_id: int, counts: Mapping[int, Mapping[str, Any]]) -> None:
         """Write what was counted of series of a run that has ended, as columns by their number."""
@@ -635,7 +640,7 @@ def _sums() -> sa.Select[Any]:
 _MOST_SUMS = 5_000
 _IS_ACTIVE = runs.c.state.in_(ACTIVE)
 _IS_UNCOUNTED = (run_series.c.phase == COUNTING) & run_series.c.state.not_in(ACTIVE)
-_UNCOUNTED = sa.func.sum(sa.case((run_series.c.phase == COUNTING, 1), else_=0))
+_UNCOUNTED = sa.func.sum(sa.case((_IS_UNCOUNTED, 1), else_=0))
 _ALL_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.created_at))
 """What changes whenever a run is added or pruned; its series are its own from then on."""
 _ENDED_RUNS = sa.select(sa.func.count(), sa.func.max(runs.c.id), sa.func.max(runs.c.ended_at)).where(~_IS_ACTIVE)
