@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Route, expect
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from tests.browser.conftest import Serve, Visit
-from tests.browser.driver import Visitor, settled
+from tests.browser.driver import Visitor, poll, settled
 from tests.browser.test_accessibility import looked_at
 
 
@@ -115,6 +115,26 @@ def test_a_key_pressed_before_there_is_a_page_is_not_lost(serve: Serve, visit: V
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_url(re.compile("/restatements"))
     assert visitor.page.evaluate("window.loadedOnce"), "the page was loaded anew"
+
+
+def test_enter_is_not_lost_to_a_page_that_comes_before_the_answer(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled))
+    pages, answers = [], []
+    visitor.page.route("**/BidiComponent.*.js", lambda route: pages.append(route))
+    visitor.page.route("**/find?*", lambda route: answers.append(route))
+    visitor.page.goto(visitor.base + "/runs", wait_until="commit")
+    visitor.page.wait_for_function("window.ffePalette")
+    opened(visitor)
+    visitor.page.keyboard.type("restate")
+    poll(lambda: visitor.page.evaluate("1") and pages and answers, "a page and an answer under way")
+    visitor.page.keyboard.press("Enter")
+    visitor.page.unroute("**/find?*")
+    for page in pages:
+        page.continue_()
+    visitor.page.wait_for_function("window.ffePalette.component")
+    for answer in answers:
+        answer.continue_()
+    visitor.page.wait_for_url(re.compile("/restatements"))
 
 
 def test_without_a_page_the_palette_leads_on_too(serve: Serve, visit: Visit, filled: Path) -> None:

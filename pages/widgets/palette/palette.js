@@ -57,7 +57,7 @@ class Palette {
     component.parentElement.querySelector("button").onclick = () => this.open()
     if (!isFirst || !this.dialog.open) return
     this.dress()
-    this.typed()
+    this.look()  // among its pages too; an Enter that waits for the answer stays
   }
 
   dress() {
@@ -68,10 +68,14 @@ class Palette {
   }
 
   typed() {
+    this.onAnswer = null
+    this.look()
+  }
+
+  look() {
     clearTimeout(this.waiting)
     this.asked = (this.asked ?? 0) + 1
     this.isAsking = true
-    this.onAnswer = null
     const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean)
     const pages = (this.component?.data.pages ?? [])
       .filter(([title]) => words.every((word) => title.toLowerCase().includes(word)))
