@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from ffe_core.errors import FFEError, InputError
 from ffe_core.ingestion.series_result import SeriesResult
-from ffe_core.operations.runs.series_work import failed
+from ffe_core.operations.runs.series_work import ended
 from ffe_core.operations.runs.work import Columns, Work
-from ffe_core.redaction import redact
 from ffe_core.series import Series
 from ffe_core.storage.state import runs as run_states
-
-log = logging.getLogger(__name__)
 
 
 class OneByOne:
@@ -35,13 +30,7 @@ class OneByOne:
         self._task = asyncio.current_task()
         for number, series in self._work.series.items():
             self.show(number, state=run_states.RUNNING, started_at=time.time(), phase="waiting")
-            try:
-                columns = await self._one(number, series, self)
-            except (FFEError, InputError) as error:
-                columns = failed(series, redact(str(error)), error.code)
-            except Exception as error:
-                log.exception("%s ended unexpectedly", series)
-                columns = failed(series, redact(f"{type(error).__name__}: {error}"), FFEError.code)
+            columns = await ended(series, self._one(number, series, self))
             self.show(number, **columns, phase=None, ended_at=time.time())
 
     def take(self) -> dict[int, Columns]:

@@ -35,14 +35,19 @@ async def one_by_one(
     """
     for number, item in enumerate(series[first:], first):
         await note(service, run_id, number, state=run_states.RUNNING, started_at=time.time(), phase="waiting")
-        try:
-            columns = await work(number, item)
-        except (FFEError, InputError) as error:
-            columns = failed(item, redact(str(error)), error.code)
-        except Exception as error:
-            log.exception("%s ended unexpectedly", item)
-            columns = failed(item, redact(f"{type(error).__name__}: {error}"), FFEError.code)
+        columns = await ended(item, work(number, item))
         await note(service, run_id, number, phase=None, ended_at=time.time(), **columns)
+
+
+async def ended(series: Series, work: Awaitable[Columns]) -> Columns:
+    """The columns that the work on a series came to, or those of its failure; a cancellation goes on."""
+    try:
+        return await work
+    except (FFEError, InputError) as error:
+        return _failed(series, redact(str(error)), error.code)
+    except Exception as error:
+        log.exception("%s ended unexpectedly", series)
+        return _failed(series, redact(f"{type(error).__name__}: {error}"), FFEError.code)
 
 
 async def note(service: RunService, run_id: int, number: int, **columns: Any) -> None:
@@ -61,7 +66,7 @@ def counted(service: RunService, series: Series, start: int, end: int) -> Comple
         return None
 
 
-def failed(series: Series, error: str, code: str) -> dict[str, Any]:
+def _failed(series: Series, error: str, code: str) -> dict[str, Any]:
     """The row of a series that has failed, as columns of the database."""
     return {
         "state": state_after(code),
