@@ -125,7 +125,7 @@ def _kept(one: Action, close: float) -> float:
     if not float(one.value) < close:
         raise InputError(
             f"the {DIVIDEND} of {one.pair} on {one.day_text}, {one.value_text}, is not less than the close before it,"
-            f" {close:g}; give the money for one share as it was that day, or adjust for {SPLIT}s only",
+            f" {close:,.15g}; give the money for one share as it was that day, or adjust for {SPLIT}s only",
             field="adjust",
         )
     return 1.0 - float(one.value) / close

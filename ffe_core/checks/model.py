@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ffe_core.candles import VALUES
 from ffe_core.checks.bars import Bars, Floats, Ints
 from ffe_core.errors import InputError
+from ffe_core.insight.units import NumberFormat
 from ffe_core.series import Series
 
 ERROR, WARNING, NOTICE = "error", "warning", "notice"
@@ -42,14 +43,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. `find` gives what it finds in a window of bars, `says` puts evidence into one sentence."""
+    """One check. `find` gives what it finds in a window of bars, `says` puts evidence into one sentence,
+    prices as those of its series are written."""
 
     name: str
     sentence: str
     """What it looks for and why that is odd, for people."""
     severity: str
     find: Callable[[Bars], Iterable[Found]]
-    says: Callable[[Evidence], str]
+    says: Callable[[Evidence, NumberFormat], str]
     join: int = 2
     """Finds so many bars apart or less are one finding."""
 

@@ -13,6 +13,7 @@ from ffe_core.checks.model import Check, Evidence, Found, grouped
 from ffe_core.checks.windows import Around, windows
 from ffe_core.counts import many
 from ffe_core.errors import InputError
+from ffe_core.insight.units import NumberFormat, in_digits, written
 from ffe_core.rules.expression import SECONDS, broken
 from ffe_core.rules.model import Rule
 from ffe_core.series import Series
@@ -59,7 +60,7 @@ def check_of(rule: Rule) -> Check:
     return Check(f"{PREFIX}{rule.name}", rule.says or rule.expression, rule.severity, find, says)
 
 
-def says(evidence: Evidence) -> str:
+def says(evidence: Evidence, _: NumberFormat) -> str:
     """What a finding of a rule says."""
     return f"does not hold: {evidence['says']}"
 
@@ -92,4 +93,4 @@ def _count(tried: Trial, rule: Rule, bars: Bars, begin: int, ends: float) -> Non
 
 def _percent(share: float) -> str:
     """A share, two digits of a small one."""
-    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"
+    return f"{100 * share:.1f} %" if share >= 0.01 else f"{written(in_digits(100 * share, 2))} %"

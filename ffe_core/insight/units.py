@@ -147,9 +147,19 @@ def volume_text(value: float, sources: int = 1) -> str:
     return written(value if sources == 1 else summed(value))
 
 
+def value_text(prices: NumberFormat, name: str, value: float) -> str:
+    """One of the five values of a candle."""
+    return volume_text(value) if name == "volume" else prices.text(value)
+
+
 def summed(value: float) -> float:
     """A sum without its noise."""
-    return float(f"{value:.{_SUM_DIGITS}g}")
+    return in_digits(value, _SUM_DIGITS)
+
+
+def in_digits(value: float, digits: int) -> float:
+    """A number rounded to so many significant digits."""
+    return float(f"{value:.{digits}g}")
 
 
 def volume_unit(series: Series) -> str | None:

@@ -65,7 +65,7 @@ class Rule(BaseModel):
             if name not in VALUES:
                 raise ValueError(f"{name!r} is no column; a bar has {', '.join(VALUES)}")
             if not low <= high:
-                raise ValueError(f"{name} lies between {low:g} and {high:g}, which is nothing; turn them round")
+                raise ValueError(f"{name} lies between {low:,.15g} and {high:,.15g}, which is nothing; turn them round")
         return bounds
 
     @field_validator("severity")

@@ -19,7 +19,7 @@ from ffe_core.insight.chart import ChartView
 from ffe_core.insight.gaps import KINDS
 from ffe_core.insight.indicators import Indicator
 from ffe_core.insight.stored import SeriesSummary
-from ffe_core.insight.units import NumberFormat
+from ffe_core.insight.units import NumberFormat, in_digits, written
 from ffe_core.insight.window import Over, Window, window, with_indicators
 from ffe_core.series import Series
 from ffe_core.times import DAY
@@ -160,7 +160,7 @@ def _overs(found: Window, laid: Sequence[Over]) -> list[dict[str, Any]]:
         column = f"over:{place}"
         factor = 1.0 if over.series.asset_pair == own.asset_pair else _factor(found, column)
         name = "as known now" if over.series == own else label(over.series)
-        scaled = f", times {factor:.6g}" if factor != 1 and len(laid) == 1 else ""
+        scaled = f", times {written(in_digits(factor, 6))}" if factor != 1 and len(laid) == 1 else ""
         line = {"column": column, "label": name, "legend": f"{name}{scaled}", "pane": "over", "ink": place}
         lines.append({**line, "factor": factor, "decimals": _rounded(prices_of(found.view, over.series))})
     if len(laid) == 1:

@@ -23,7 +23,7 @@ from ffe_core.insight.indicators import Indicator, indicator
 from ffe_core.insight.overlay import overlay
 from ffe_core.insight.snippets import snippets
 from ffe_core.insight.stored import SeriesSummary, stored_series
-from ffe_core.insight.units import summed, unit_text
+from ffe_core.insight.units import in_digits, summed, unit_text, written
 from ffe_core.instruments.matching import matching_names
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, epochs, micros
@@ -538,7 +538,7 @@ def beside(view: ChartView, other: Series, laid: pa.Table) -> tuple[str, pa.Tabl
     factor = common["close_a"][0].as_py() / common["close_b"][0].as_py()
     for name in VALUES[:4]:
         laid = laid.set_column(laid.schema.get_field_index(name), name, pc.multiply(laid[name], factor))
-    return f"{label(other)}, times {factor:.6g}", overlay(view.bars, laid)
+    return f"{label(other)}, times {written(in_digits(factor, 6))}", overlay(view.bars, laid)
 
 
 def what_differs(joined: pa.Table) -> None:

@@ -13,7 +13,7 @@ from ffe_core import times
 from ffe_core.candles import PRICES, VALUES
 from ffe_core.errors import InputError
 from ffe_core.insight.bars import bars
-from ffe_core.insight.units import NumberFormat
+from ffe_core.insight.units import NumberFormat, value_text
 from ffe_core.operations.dead_letters.edits import WORDS, in_words
 from ffe_core.operations.dead_letters.service import described
 from ffe_core.series import Series
@@ -27,7 +27,7 @@ from pages.dead_letters.editor import editor
 from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, verbs
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import show_table
-from pages.widgets.text import DATE_TICKS, plain, value_text, when
+from pages.widgets.text import DATE_TICKS, plain, when
 
 AROUND = 30
 _NEIGHBOURS = 2

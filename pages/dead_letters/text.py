@@ -10,7 +10,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.candles import PRICES
-from ffe_core.insight.units import NumberFormat
+from ffe_core.insight.units import NumberFormat, value_text
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import DeadLetters
@@ -18,7 +18,7 @@ from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
 from ffe_core.storage.dead_letters.index import FAILED_AGAIN, readable, storable
 from pages.widgets.frame import service
-from pages.widgets.text import number, plain, value_text
+from pages.widgets.text import number, plain
 
 FIELDS = ("date", "open", "high", "low", "close", "volume")
 _CONCERNS = {

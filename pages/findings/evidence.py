@@ -13,7 +13,7 @@ from ffe_core import times
 from ffe_core.candles import VALUES
 from ffe_core.checks.evidence import Side, shown_range, sides
 from ffe_core.checks.table import CHECKS
-from ffe_core.insight.units import NumberFormat, volume_text
+from ffe_core.insight.units import NumberFormat, value_text
 from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import epochs
@@ -36,7 +36,7 @@ def show(row: FindingRow) -> None:
         st.subheader(f"{plain(in_words(row.kind).capitalize())}: {plain(str(row.series))}", anchor=False)
         st.badge(plain(row.severity), color=_COLORS.get(row.severity, "gray"))  # type: ignore[arg-type]
         st.badge(plain(row.state), color="gray")
-    said = kind_sentence(row.kind, row.evidence)
+    said = sentence_of(row)
     st.text(f"{said[:1].upper()}{said[1:]}.")
     if row.kind in CHECKS:
         st.caption(plain(CHECKS[row.kind].sentence))
@@ -157,9 +157,7 @@ def _line(
         for name in VALUES:
             bar = side.get(at)
             label = name.capitalize() if place == 0 else f"{name.capitalize()}, other"
-            shown[label] = (
-                "" if bar is None else (volume_text(bar[name]) if name == "volume" else prices[place].text(bar[name]))
-            )
+            shown[label] = "" if bar is None else value_text(prices[place], name, bar[name])
     return shown
 
 
@@ -195,6 +193,11 @@ def _reopen(finding: int) -> None:
     done("It is open again.")
 
 
+def sentence_of(row: FindingRow) -> str:
+    """What a finding says, its prices as everywhere those of its instrument."""
+    return kind_sentence(row.kind, row.evidence, service().formats.of(row.series))
+
+
 def in_words(kind: str) -> str:
     """The name of a kind as one reads it."""
     return kind.replace("_", " ")
@@ -216,7 +219,7 @@ def table_of_rows(rows: Sequence[FindingRow]) -> pa.Table:
                 "end": times.iso(row.end),
                 "bars": row.bars,
                 "size": row.size,
-                "says": kind_sentence(row.kind, row.evidence),
+                "says": sentence_of(row),
                 "state": row.state,
                 "reason": row.reason or "",
                 "by": row.actor or "",

@@ -11,11 +11,10 @@ import streamlit as st
 from ffe_core.checks.model import SEVERITIES
 from ffe_core.checks.table import CHECKS
 from ffe_core.errors import StorageError
-from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.findings import FINDING_STATES, OPEN, FindingRow
 from pages.findings import rules
-from pages.findings.evidence import in_words, open_dialog, show, table_of_rows
+from pages.findings.evidence import in_words, open_dialog, sentence_of, show, table_of_rows
 from pages.widgets import (
     actor,
     arrived,
@@ -126,7 +125,7 @@ def line(row: FindingRow) -> dict[str, Any]:
         "Provider": row.provider,
         "From (UTC)": row.start * 1_000,
         "Bars": row.bars,
-        "What": kind_sentence(row.kind, row.evidence),
+        "What": sentence_of(row),
     }
 
 

@@ -13,13 +13,13 @@ from ffe_core.candles import BY_HAND, VALUES
 from ffe_core.insight.lineage import origins
 from ffe_core.insight.restatements import restatements
 from ffe_core.insight.stored import stored_series
+from ffe_core.insight.units import value_text
 from ffe_core.instruments.matching import meant
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table
-from pages.widgets.text import value_text
 
 SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year", "all": "Any time"}
 MOST = 2_000

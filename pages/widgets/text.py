@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ffe_core import times
 from ffe_core.counts import many as many
-from ffe_core.insight.units import NumberFormat, volume_text
 
 FIGURE_WIDTH = 150
 """Pixels of a figure with its name: several stand in a row, and wrap on a narrow screen."""
@@ -113,8 +112,3 @@ def few(lines: Sequence[str], most: int = 12) -> str:
     """The first lines, and how many more there are."""
     more = [f"and {number(len(lines) - most)} more"] if len(lines) > most else []
     return "\n".join([*lines[:most], *more])
-
-
-def value_text(prices: NumberFormat, name: str, value: float) -> str:
-    """One of the five values of a candle."""
-    return volume_text(value) if name == "volume" else prices.text(value)

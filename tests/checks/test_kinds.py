@@ -10,8 +10,10 @@ import pytest
 from ffe_core.calendars import calendar_for
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.chance import surprising_runs
-from ffe_core.checks.model import Found
+from ffe_core.checks.model import Evidence, Found
 from ffe_core.checks.table import CHECKS
+from ffe_core.insight.units import NumberFormat
+from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.series import Series
 from tests.checks import faults, markets
 from tests.checks.markets import Made
@@ -90,7 +92,7 @@ def test_a_fault_of_one_series_is_named_where_it_is(act: faults.Plant, kind: str
     assert len(named) == 1
     assert named[0].start < fault.end
     assert fault.start < named[0].end
-    assert CHECKS[kind].says(named[0].evidence)
+    assert CHECKS[kind].says(named[0].evidence, NumberFormat())
 
 
 @pytest.mark.parametrize(("act", "kind"), [(faults.edge, "session_edge"), (faults.weekend, "closed_market")])
@@ -148,7 +150,7 @@ def test_a_shift_says_by_how_many_bars_and_which_way() -> None:
         other.columns[name] = np.concatenate([column[:3], column[:-3]])
     [shift] = [item for item in found(one, other) if item.kind == "provider_shift"]
     assert (shift.evidence["bars"], shift.evidence["seconds"]) == (-3, -3 * 3600)
-    assert "3 whole bars earlier" in CHECKS["provider_shift"].says(shift.evidence)
+    assert "3 whole bars earlier" in CHECKS["provider_shift"].says(shift.evidence, NumberFormat())
 
 
 def test_what_another_source_shows_too_is_no_spike() -> None:
@@ -195,3 +197,23 @@ def test_runs_are_judged_by_the_habit_of_their_series() -> None:
     alone = np.zeros(20_000, dtype=bool)
     alone[100:107] = True
     assert surprising_runs(alone, 4).tolist() == [[100, 107]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "evidence", "prices", "told"),
+    [
+        ("spike", {"side": "high", "price": 1_234_567.5, "beyond": 0.1 + 0.2, "usual": 0, "sources": 0}, 2,
+         "high 1,234,567.50 is 0.30 outside its neighbours"),
+        ("stuck_price", {"bars": 2_000, "price": 64_250.25}, 1, "2,000 bars in a row stand at 64,250.25,"),
+        ("timeframes", {"column": "volume", "columns": [], "here": 12_345_678.5, "finer": "1h", "parts": 0.1 + 0.2}, 2,
+         "volume is 12,345,678.5 and its 1h bars come to 0.3"),
+        ("provider_differs", {"column": "close", "here": 1.0005, "there": 0.00001234}, 4,
+         "close 1.0005 here and 0.00001234 there"),
+        ("unit_break", {"factor": 12_345.6, "before": 1_000_000.0}, 0, "12,350 times those before (1,000,000)"),
+        ("split", {"new": 4, "old": 1, "before": 40_000.5, "open": 10_000.1}, 2, "40,000.50 before, 10,000.10 at the"),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_sentence_are_whole_and_written_as_those_of_the_instrument(
+    kind: str, evidence: Evidence, prices: int, told: str
+) -> None:
+    assert told in kind_sentence(kind, evidence, NumberFormat(prices))

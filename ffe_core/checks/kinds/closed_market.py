@@ -8,6 +8,7 @@ import numpy as np
 
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.model import WARNING, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat
 from ffe_core.intervals import open_times_in, without
 from ffe_core.times import iso
 
@@ -27,7 +28,7 @@ def find(bars: Bars) -> Iterator[Found]:
     yield from grouped("closed_market", bars, places, sizes, lambda at: evidence, join=CHECK.join)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, _: NumberFormat) -> str:
     return f"the first at {iso(evidence['at'])}, when {evidence['calendar']} is closed"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.kinds.timeframes import compared, differing, parts_of
 from ffe_core.checks.model import NOTICE, Check, Evidence, Found
+from ffe_core.insight.units import NumberFormat, summed, value_text
 
 
 def find(bars: Bars) -> Iterator[Found]:
@@ -21,11 +22,10 @@ def find(bars: Bars) -> Iterator[Found]:
     yield from compared("lost_parts", bars, parts, odd, {name: mask[odd] for name, mask in differ.items()})
 
 
-def _says(evidence: Evidence) -> str:
-    return (
-        f"{evidence['finer']} bars are missing: {evidence['column']} is {evidence['here']:g}, those there come to"
-        f" {evidence['parts']:g}"
-    )
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
+    name = evidence["column"]
+    here, parts = value_text(prices, name, evidence["here"]), value_text(prices, name, summed(evidence["parts"]))
+    return f"{evidence['finer']} bars are missing: {name} is {here}, those there come to {parts}"
 
 
 CHECK = Check(

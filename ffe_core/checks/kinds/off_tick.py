@@ -9,7 +9,7 @@ import numpy as np
 from ffe_core.candles import PRICES
 from ffe_core.checks.bars import Bars, is_on
 from ffe_core.checks.model import WARNING, Check, Evidence, Found, grouped
-from ffe_core.insight.units import written
+from ffe_core.insight.units import NumberFormat
 
 
 def find(bars: Bars) -> Iterator[Found]:
@@ -27,9 +27,9 @@ def find(bars: Bars) -> Iterator[Found]:
     yield from grouped("off_tick", bars, places, np.ones(len(places)), evidence, join=CHECK.join)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
     usual = f"{evidence['decimals']} decimals" if evidence["decimals"] else "whole numbers"
-    return f"{evidence['column']} {written(evidence['price'])}, where the prices of this series have {usual}"
+    return f"{evidence['column']} {prices.text(evidence['price'])}, where the prices of this series have {usual}"
 
 
 CHECK = Check(

@@ -10,6 +10,7 @@ from ffe_core.candles import PRICES
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.kinds.aligned import later_sources, level, shared
 from ffe_core.checks.model import WARNING, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat, value_text
 
 _BLOCK = 100
 _USUAL = 12.0
@@ -52,8 +53,10 @@ def find(bars: Bars) -> Iterator[Found]:
         yield from grouped("provider_differs", bars, here[odd], size[odd], evidence, other=series, beside=[beside])
 
 
-def _says(evidence: Evidence) -> str:
-    return f"{evidence['column']} {evidence['here']:g} here and {evidence['there']:g} there, far more apart than usual"
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
+    name = evidence["column"]
+    here, there = value_text(prices, name, evidence["here"]), value_text(prices, name, evidence["there"])
+    return f"{name} {here} here and {there} there, far more apart than usual"
 
 
 CHECK = Check(

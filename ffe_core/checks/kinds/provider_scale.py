@@ -9,6 +9,7 @@ import numpy as np
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.kinds.aligned import later_sources, level, shared
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat, in_digits, written
 
 _BLOCK = 50
 _OFF = 0.05
@@ -38,8 +39,8 @@ def find(bars: Bars) -> Iterator[Found]:
         yield from (one for one in found if one.bars >= _BLOCK // 2)
 
 
-def _says(evidence: Evidence) -> str:
-    return f"prices are {evidence['factor']:.4g} times those of the other source, bar after bar"
+def _says(evidence: Evidence, _: NumberFormat) -> str:
+    return f"prices are {written(in_digits(evidence['factor'], 4))} times those of the other source, bar after bar"
 
 
 CHECK = Check(

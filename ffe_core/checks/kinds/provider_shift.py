@@ -10,6 +10,7 @@ from ffe_core.checks.bars import Bars, Floats
 from ffe_core.checks.kinds.aligned import later_sources, shared
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
 from ffe_core.counts import many
+from ffe_core.insight.units import NumberFormat
 
 _BLOCK = 120
 """Bars that are correlated at a time."""
@@ -82,7 +83,7 @@ def _correlation(left: Floats, right: Floats) -> float:
     return float(left @ right) / scale if scale else 0.0
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, _: NumberFormat) -> str:
     bars = evidence["bars"]
     way = "later" if bars > 0 else "earlier"
     return f"bars stand {many(abs(bars), 'whole bar')} {way} than in the other source ({evidence['seconds']:+,} s)"

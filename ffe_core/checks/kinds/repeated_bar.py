@@ -11,6 +11,7 @@ from ffe_core.checks.bars import Bars, Mask
 from ffe_core.checks.chance import runs_of, surprising_runs
 from ffe_core.checks.model import WARNING, Check, Evidence, Found, grouped
 from ffe_core.counts import many
+from ffe_core.insight.units import NumberFormat
 
 _DISTINCT_TICKS = 5
 """A bar that spans so many ticks is not had twice by chance: open, high, low and close would have to agree."""
@@ -43,7 +44,7 @@ def find(bars: Bars) -> Iterator[Found]:
     yield from grouped("repeated_bar", bars, places, lengths[places], lambda at: {"repeats": int(lengths[at])}, join=1)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, _: NumberFormat) -> str:
     return f"the values of the bar before stand {many(evidence['repeats'], 'more time')}, volume and all"
 
 

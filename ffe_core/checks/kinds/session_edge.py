@@ -9,6 +9,7 @@ import numpy as np
 from ffe_core.checks.bars import Bars, Ints, Mask
 from ffe_core.checks.model import NOTICE, Check, Evidence, Found, missing
 from ffe_core.counts import many
+from ffe_core.insight.units import NumberFormat
 from ffe_core.intervals import minus, total
 from ffe_core.times import iso
 
@@ -55,7 +56,7 @@ def _together(bars: Bars, sessions: Ints, gone: Ints, begins: Mask) -> Iterator[
         yield missing("session_edge", bars, int(gone[own[0], 0]), int(gone[own[-1], 1]), int(count), evidence)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, _: NumberFormat) -> str:
     sessions = many(evidence["sessions"], "session")
     where = f"the {evidence['side']} of {sessions}, the first at {iso(evidence['at'])}"
     return f"{many(evidence['bars'], 'bar')} missing at {where}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ffe_core.checks.bars import Bars, Floats, Ints
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat, in_digits
 
 _WIDEST = 3
 """Bars that a spike may last."""
@@ -24,6 +25,8 @@ _TAIL, _BEYOND_TAIL = 0.999, 2.0
 """And so many times what the series reaches in one bar of a thousand: wicks are the habit of some markets."""
 _LEAST_SHARE = 0.002
 """A spike is at least this share of the price."""
+_DIGITS = 10
+"""Of a difference of prices: what floats leave behind them is noise."""
 _SEEN_ELSEWHERE = 0.5
 """Another source that reaches this share of it has seen it too."""
 
@@ -115,10 +118,11 @@ def _is_seen(bars: Bars, at: int, beyond: float, side: int) -> bool:
     )
 
 
-def _says(evidence: Evidence) -> str:
-    spans = f", {evidence['beyond'] / evidence['usual']:.0f} usual spans" if evidence["usual"] else ""
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
+    spans = f", {evidence['beyond'] / evidence['usual']:,.0f} usual spans" if evidence["usual"] else ""
     others = {0: "", 1: "; the other source has none"}.get(evidence["sources"], "; the other sources have none")
-    return f"{evidence['side']} {evidence['price']:g} is {evidence['beyond']:g} outside its neighbours{spans}{others}"
+    price, beyond = prices.text(evidence["price"]), prices.text(in_digits(evidence["beyond"], _DIGITS))
+    return f"{evidence['side']} {price} is {beyond} outside its neighbours{spans}{others}"
 
 
 CHECK = Check(

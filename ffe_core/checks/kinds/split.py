@@ -9,6 +9,7 @@ import numpy as np
 
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.model import NOTICE, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat
 from ffe_core.instruments.names import asset_class
 from ffe_core.times import DAY
 
@@ -86,9 +87,10 @@ def _is_ordinary(bars: Bars, at: int) -> bool:
     return not usual or bool(abs(np.log(max(money[at], 1e-12) / usual)) < _TURNOVER)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
     ratio = f"{evidence['new']}:{evidence['old']}"
-    return f"looks like a {ratio} split: {evidence['before']:g} before, {evidence['open']:g} at the open; not applied"
+    before, after = prices.text(evidence["before"]), prices.text(evidence["open"])
+    return f"looks like a {ratio} split: {before} before, {after} at the open; not applied"
 
 
 CHECK = Check(

@@ -10,6 +10,7 @@ from ffe_core.checks.bars import Bars
 from ffe_core.checks.chance import surprising_runs
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
 from ffe_core.counts import many
+from ffe_core.insight.units import NumberFormat
 
 _LEAST = 4
 
@@ -30,8 +31,9 @@ def _evidence(bars: int, price: float) -> Callable[[int], Evidence]:
     return lambda at: {"bars": bars, "price": price}
 
 
-def _says(evidence: Evidence) -> str:
-    return f"{many(evidence['bars'], 'bar')} in a row stand at {evidence['price']:g}, longer than this series is quiet"
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
+    bars, price = many(evidence["bars"], "bar"), prices.text(evidence["price"])
+    return f"{bars} in a row stand at {price}, longer than this series is quiet"
 
 
 CHECK = Check(

@@ -12,6 +12,7 @@ from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.candles import PRICES, VALUES
 from ffe_core.checks.bars import Bars, Floats, Ints, Mask
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat, summed, value_text
 from ffe_core.series import Series
 
 _RELATIVE = 1e-9
@@ -127,13 +128,12 @@ def _expected(bars: Bars, fine: Bars, places: Ints) -> Ints:
     return wanted.rank(ends) - wanted.rank(starts)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
     others = [name for name in evidence["columns"] if name != evidence["column"]]
     more = f"; {', '.join(others)} too" if others else ""
-    return (
-        f"{evidence['column']} is {evidence['here']:g} and its {evidence['finer']} bars come to {evidence['parts']:g}"
-        f"{more}"
-    )
+    name = evidence["column"]
+    here, parts = value_text(prices, name, evidence["here"]), value_text(prices, name, summed(evidence["parts"]))
+    return f"{name} is {here} and its {evidence['finer']} bars come to {parts}{more}"
 
 
 CHECK = Check(

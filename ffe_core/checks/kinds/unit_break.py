@@ -8,6 +8,7 @@ import numpy as np
 
 from ffe_core.checks.bars import Bars, Floats
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat, in_digits, written
 from ffe_core.instruments.names import asset_class
 from ffe_core.times import DAY
 
@@ -65,8 +66,9 @@ def _is_quiet(bars: Bars, at: int) -> bool:
     return bool(spans[at] <= max(_QUIET_SPANS * usual, 1e-3))
 
 
-def _says(evidence: Evidence) -> str:
-    return f"prices are {evidence['factor']:.4g} times those before ({evidence['before']:g}), and stay there"
+def _says(evidence: Evidence, prices: NumberFormat) -> str:
+    factor, before = written(in_digits(evidence["factor"], 4)), prices.text(evidence["before"])
+    return f"prices are {factor} times those before ({before}), and stay there"
 
 
 CHECK = Check(

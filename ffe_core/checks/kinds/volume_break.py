@@ -8,6 +8,7 @@ import numpy as np
 
 from ffe_core.checks.bars import Bars, Floats, Ints
 from ffe_core.checks.model import WARNING, Check, Evidence, Found, grouped
+from ffe_core.insight.units import NumberFormat, in_digits, written
 from ffe_core.times import DAY
 
 _HELD = 10
@@ -58,8 +59,8 @@ def _days(bars: Bars) -> tuple[Ints, Floats, Floats]:
     return first[whole], np.log(sums[whole] / count[whole]), np.log(bars.values["close"][first[whole]])
 
 
-def _says(evidence: Evidence) -> str:
-    return f"volumes are {evidence['factor']:.4g} times those of the days before, and stay there"
+def _says(evidence: Evidence, _: NumberFormat) -> str:
+    return f"volumes are {written(in_digits(evidence['factor'], 4))} times those of the days before, and stay there"
 
 
 CHECK = Check(

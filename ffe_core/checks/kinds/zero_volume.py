@@ -10,6 +10,7 @@ from ffe_core.checks.bars import Bars
 from ffe_core.checks.chance import surprising_runs
 from ffe_core.checks.model import WARNING, Check, Evidence, Found, grouped
 from ffe_core.counts import many
+from ffe_core.insight.units import NumberFormat
 
 _LEAST = 3
 _HABIT = 0.002
@@ -35,7 +36,7 @@ def find(bars: Bars) -> Iterator[Found]:
     yield from grouped("zero_volume", bars, places, length[places], evidence)
 
 
-def _says(evidence: Evidence) -> str:
+def _says(evidence: Evidence, _: NumberFormat) -> str:
     moved = ", though the price moved" if evidence["moved"] else ""
     return f"{many(evidence['bars'], 'bar')} in a row without volume{moved}"
 

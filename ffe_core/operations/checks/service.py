@@ -18,6 +18,7 @@ from ffe_core.counts import many
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.bars import Moment
 from ffe_core.insight.stored import stored_series
+from ffe_core.insight.units import NumberFormat
 from ffe_core.instruments.matching import matching_names
 from ffe_core.operations.checks.job import ALL_PROVIDERS, CheckJob, around, checked, wanted
 from ffe_core.operations.runs import log as run_log
@@ -199,10 +200,12 @@ def _require_narrow(rule: Rule, tried: Trial) -> None:
         )
 
 
-def kind_sentence(kind: str, evidence: Mapping[str, Any]) -> str:
-    """What a finding says, made of its evidence; of a kind that this release does not have, its name."""
+def kind_sentence(kind: str, evidence: Mapping[str, Any], prices: NumberFormat | None = None) -> str:
+    """What a finding says, made of its evidence, prices in the format of its series if that is given; of a kind that
+    this release does not have, its name."""
     check = CHECKS.get(kind)
     if check is None and not kind.startswith(PREFIX):
         return kind.replace("_", " ")
     more = f" ({evidence['stretches']:,} times)" if "stretches" in evidence else ""
-    return (says(evidence) if check is None else check.says(evidence)) + more
+    tell = says if check is None else check.says
+    return tell(evidence, prices or NumberFormat()) + more
