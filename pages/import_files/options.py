@@ -11,7 +11,7 @@ from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import checked_zone
 from ffe_core.files.questions import Question
-from ffe_core.operations.imports.options import DATES, ROLES, columns_named, option_of
+from ffe_core.operations.imports.options import DATES, ROLES, check_signs, columns_named, option_of
 from ffe_core.operations.imports.service import profiles_of
 from pages.widgets import from_url, one_of, plain, service
 from pages.widgets.alerts import say_wrong
@@ -79,16 +79,15 @@ def in_address() -> dict[str, str | None]:
 
 
 def given() -> dict[str, Any]:
-    """The options as a request takes them. InputError for a text that is too long, or cannot be."""
+    """The options as a request takes them. InputError for a text that is too long, or for what cannot be."""
     kept = options()
-    for name, (label, _) in TEXTS.items():
-        if len(kept.get(name) or "") > _LONGEST:
+    for name, (label, _) in {**CHOICES, **TEXTS}.items():
+        if name in TEXTS and len(kept.get(name) or "") > _LONGEST:
             raise InputError(f"{label}: use at most {_LONGEST} characters", field=name)
         if wrong := _wrong(name):
             raise InputError(f"{label}: {wrong}", field=name)
-    named = [name.strip() for name in (kept.get("columns") or "").split(",") if name.strip()]
     mapped = [f"{role}={kept[f'map_{role}']}" for role in ROLES if kept.get(f"map_{role}")]
-    return {**kept, "columns": columns_named(named), "map": mapped}
+    return {**kept, "columns": _named(), "map": mapped}
 
 
 def ask(plan: ImportPlan) -> None:
@@ -172,6 +171,8 @@ def _select(name: str, label: str, values: Sequence[str]) -> None:
     _kept(name, None)
     shown = [*values, *([kept] if kept and kept not in values else [])]
     st.selectbox(label, shown, index=None, key=_key(name), placeholder=FOUND_OUT, on_change=_keep, args=(name,))
+    if wrong := _wrong(name):
+        say_wrong(wrong)
 
 
 def _text(name: str, label: str, words: str) -> None:
@@ -182,13 +183,25 @@ def _text(name: str, label: str, words: str) -> None:
 
 
 def _wrong(name: str) -> str:
-    """What is wrong with the text of an option, whatever the files hold; empty if nothing is."""
+    """What is wrong with an option, whatever the files hold; empty if nothing is."""
+    kept = options()
     try:
-        if name == "zone" and (zone := options().get(name)):
+        if name == "zone" and (zone := kept.get(name)):
             checked_zone(zone)
+        elif name == "columns":
+            _named()
+        elif name == "thousands":
+            check_signs(kept.get("decimal"), kept.get(name))
+    except InputError as error:
+        return error.problem
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _named() -> tuple[str, ...]:
+    typed = (options().get("columns") or "").split(",")
+    return columns_named([name.strip() for name in typed if name.strip()])
 
 
 def _kept(name: str, empty: Any) -> None:

@@ -149,6 +149,19 @@ def test_without_a_header_the_columns_are_named(named: Named, tmp_path: Path) ->
     assert [radio.key for radio in at.radio] == ["import_ask_zone", "import_ask_stamp"]
 
 
+def test_options_that_cannot_be_are_told_at_their_fields_before_files_are_named(open_page: Open) -> None:
+    at = open_page("import_files")
+    at.text_input(key="import_option_columns").input("time,open,open,close").run()
+    assert "'open' stands twice" in words(at)
+    at.text_input(key="import_option_columns").input("time,open,-,-,close").run()
+    assert "stands twice" not in words(at)
+    at.selectbox(key="import_option_decimal").select(",").run()
+    at.selectbox(key="import_option_thousands").select(",").run()
+    assert "is the decimal sign too" in words(at)
+    at.selectbox(key="import_option_thousands").select(".").run()
+    assert "is the decimal sign too" not in words(at)
+
+
 def test_only_what_was_shown_is_started(console: ConsoleService, named: Named, tmp_path: Path) -> None:
     at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken")
     at.text_input(key="import_pair").input("ETHUSD")

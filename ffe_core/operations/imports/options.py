@@ -32,8 +32,23 @@ def request_of(files: Sequence[str], target: Target, options: Mapping[str, Any])
 
 
 def columns_named(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of the columns of a file without a header; `-` stands for one that is left out."""
+    """Names of the columns of a file without a header; `-` stands for one that is left out. InputError for a name that
+    stands twice."""
+    twice = next((name for name in names if name != "-" and names.count(name) > 1), None)
+    if twice is not None:
+        example = "time,open,high,low,close,-"
+        raise InputError(f"{twice!r} stands twice; name each column once, for example {example}", field="columns")
     return tuple(f"left out {place}" if name == "-" else name for place, name in enumerate(names, 1))
+
+
+def check_signs(decimal: str | None, thousands: str | None) -> None:
+    """InputError if both signs of numbers are the same: no number could be read."""
+    if decimal and decimal == thousands:
+        other = "." if decimal == "," else ","
+        problem = (
+            f"{decimal!r} is the decimal sign too; numbers as 1{other}234{decimal}5 have {other!r} between thousands"
+        )
+        raise InputError(problem, field="thousands")
 
 
 def option_of(choice: Choice) -> tuple[str, Any] | None:
@@ -69,6 +84,7 @@ def _name_says(path: Path, profiles: Sequence[Any]) -> tuple[str, str]:
 def _answers(options: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a profile from options."""
     answers: dict[str, Any] = {name: options.get(name) for name in _AS_THEY_ARE}
+    check_signs(answers["decimal"], answers["thousands"])
     answers["without_volume"] = bool(options.get("no_volume"))
     answers["time_format"] = DATES.get(options.get("dates") or "", "")
     if options.get("symbol"):
