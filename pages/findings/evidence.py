@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
 import streamlit as st
 
 from ffe_core import times
+from ffe_core.adjustments.actions import SPLIT, Action, Actions
 from ffe_core.candles import VALUES
 from ffe_core.checks.evidence import Side, shown_range, sides
 from ffe_core.checks.table import CHECKS
 from ffe_core.insight.units import NumberFormat, value_text
+from ffe_core.operations.adjustments import record
 from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import epochs
@@ -72,6 +75,15 @@ def _verbs(row: FindingRow) -> None:
                 type="primary",
                 on_click=_ask,
                 args=(row.id,),
+                disabled=not service().acts,
+            )
+        if row.kind == SPLIT and row.state != GONE:
+            st.button(
+                "Put it on record",
+                icon=":material/call_split:",
+                key="finding_split",
+                on_click=_ask,
+                args=(row.id, "split"),
                 disabled=not service().acts,
             )
         _links(row)
@@ -165,13 +177,14 @@ def open_dialog() -> None:
     """The question that a button has asked. It comes before what says how the last one was answered."""
     asked = st.session_state.get("finding_question")
     if asked is not None:
-        for row in service().checks.findings.get([asked]):
-            _accept_dialog(row)
+        finding, what = asked
+        for row in service().checks.findings.get([finding]):
+            (_split_dialog if what == "split" else _accept_dialog)(row)
 
 
-def _ask(finding: int) -> None:
+def _ask(finding: int, what: str = "accept") -> None:
     unanswered()
-    st.session_state.finding_question = finding
+    st.session_state.finding_question = finding, what
 
 
 @dialog("Accept this finding?", asked="finding_question")
@@ -185,6 +198,39 @@ def _accept(finding: int) -> None:
     with answering():
         service().checks.accept([finding], actor(), st.session_state.finding_reason)
         done("Accepted, until its bars change.")
+
+
+@dialog("Put this split on record?", asked="finding_question")
+def _split_dialog(row: FindingRow) -> None:
+    one = split_of(row, "")
+    st.write(
+        f"**{plain(one.pair)}**, **{plain(one.value_text)}** from {one.day_text} on. Stored bars stay as they are;"
+        " prices adjusted for splits follow it, and the next checks let go of this finding."
+    )
+    fits = words_fit("Who says so", "finding_split_reason", 500, placeholder="Announced by the company on 2024-05-22")
+    st.button(
+        "Put it on record",
+        type="primary",
+        key="finding_split_yes",
+        disabled=not fits,
+        on_click=_record,
+        args=(row,),
+    )
+    st.caption("Another day or factor, or one that is wrong on record: `ffe actions add` and `ffe actions remove`.")
+
+
+def _record(row: FindingRow) -> None:
+    with answering():
+        one = split_of(row, st.session_state.finding_split_reason)
+        record(Actions(service().settings.data_dir), service().audit, one, actor())
+        done(f"The {one.value_text} split of {one.pair} on {one.day_text} is on record.")
+
+
+def split_of(row: FindingRow, reason: str) -> Action:
+    """The split that a finding proposes."""
+    at = int(row.evidence["at"])
+    factor = Fraction(row.evidence["new"], row.evidence["old"])
+    return Action(SPLIT, row.series.asset_pair, at - at % DAY, factor, reason)
 
 
 @changing()

@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from ffe_core.adjustments.actions import SPLIT, Actions
 from ffe_core.check_settings import CheckSettings
 from ffe_core.checks.evidence import sides
 from ffe_core.operations.checks.keeper import CheckKeeper
@@ -93,6 +94,29 @@ def test_a_finding_is_accepted_with_a_reason_and_opened_again(console: ConsoleSe
     assert "seen on the tape" in words(again)
     again.button(key="finding_reopen").click().run()
     assert console.checks.findings.get([row.id])[0].state == "open"
+
+
+def test_a_split_is_put_on_record_with_who_says_so_and_let_go_of(console: ConsoleService, open_page: Open) -> None:
+    made = markets.market(
+        np.random.default_rng(7), Series("AAPL", "1d", "oanda"), MONDAY, 300, 40_000.0, 2, 0.03, 300.5
+    )
+    markets.split(made, len(made.open_times) // 2, 4)
+    put(console.lake, made)
+    check(console)
+    [row] = console.checks.findings.find(kinds=["split"])
+    at = open_page("findings", id=str(row.id))
+    at.button(key="finding_split").click().run()
+    at.button(key="finding_split_yes").click().run()
+    assert "reason: say" in words(at)
+    at.text_input(key="finding_split_reason").set_value("announced").run()
+    at.button(key="finding_split_yes").click().run()
+    assert not at.exception
+    assert "4:1 split of AAPL" in words(at)
+    [one] = Actions(console.settings.data_dir).all(SPLIT)
+    assert (one.pair, one.day, one.value, one.reason) == ("AAPL", row.start, 4, "announced")
+    assert [act.actor for act in console.audit.find(verb="add split")] != []
+    check(console)
+    assert console.checks.findings.find(kinds=["split"], states=["open"]) == []
 
 
 def test_bars_that_changed_since_are_said(console: ConsoleService, open_page: Open) -> None:
