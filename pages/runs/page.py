@@ -33,7 +33,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.states import kind_of
-from pages.widgets.tables import show_table
+from pages.widgets.tables import fitting, show_table
 
 PAGE_SIZE = 25
 FIRST_SERIES = 12
@@ -229,7 +229,7 @@ def table() -> None:
                 "Provider": st.column_config.TextColumn(width=84),
                 "Pairs": st.column_config.TextColumn(width=102 if under_way else 160),
                 "Range": st.column_config.TextColumn(width=144, help="Whole UTC days; its page has the times."),
-                "By": st.column_config.TextColumn(width=94),
+                "By": st.column_config.TextColumn(width=fitting([one["By"] for one in shown], 94, 240)),
                 "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
                 "Started": st.column_config.TextColumn(width=88),

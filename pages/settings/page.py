@@ -9,11 +9,12 @@ import streamlit as st
 from ffe_core.errors import CredentialsMissing, InputError
 from ffe_core.operations.runs.preview import quota_left
 from ffe_core.operations.settings.connection import Connection, Verdict, check_connection, opened
-from ffe_core.operations.settings.explained import Setting, Source, explained
+from ffe_core.operations.settings.explained import Setting, explained
 from ffe_core.providers import PROVIDERS
 from ffe_core.providers.base import Provider
 from ffe_core.storage.lake.upkeep.disk import size_text, space_left
 from pages.widgets import actor, arrived, from_url, keep_in_url, many, notes, number, plain, section, service
+from pages.widgets.alerts import alert
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.tables import height_of, show_table
@@ -123,6 +124,10 @@ def every_setting() -> None:
     st.subheader("All settings")
     if arrived("settings_find"):
         st.session_state.settings_find = from_url("q", short, "")
+    changed = [one.variable for one in explained(service().settings) if one.is_stale]
+    if changed:
+        sentence = "Changed since this console started; restart it to use the new value of"
+        alert("warning", sentence, changed, ":material/restart_alt:")
     fits = words_fit("Find", "settings_find", _LONGEST, "oanda", placeholder="Part of a name or its meaning")
     text = st.session_state.settings_find.strip()
     keep_in_url(q=text if fits else None)
@@ -156,11 +161,10 @@ def short(text: str) -> str:
 
 
 def row(one: Setting) -> dict[str, str]:
-    changed = " · changed since, restart" if one.is_stale else ""
     return {
         "Setting": one.variable,
         "Value": one.value or "–",
-        "From": f"{one.source}{changed}" if one.source is not Source.DEFAULT or changed else "default",
+        "From": str(one.source),
         "Meaning": one.meaning,
     }
 

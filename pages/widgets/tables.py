@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,8 +15,10 @@ from ffe_core.candles import VALUES
 from ffe_core.insight.units import NumberFormat
 from pages.widgets.arrow_rows import table_of
 
-_ROW_HEIGHT = 31
-"""Pixels."""
+_ROW_HEIGHT, _CELL_SIDES = 31, 18
+"""Pixels: of a row, and beside the text of a cell."""
+_LETTER = 7.2
+"""Pixels of a letter, of the wider ones: a name is rather not cut than tight."""
 
 
 def show_table(rows: Any, **options: Any) -> Any:
@@ -31,6 +33,11 @@ def show_table(rows: Any, **options: Any) -> Any:
 def height_of(rows: int, most: int = 8) -> Any:
     """The height of a list that shows so many rows at most, and half of the next where it scrolls: there are more."""
     return "content" if rows <= most else _ROW_HEIGHT * (most + 1) + _ROW_HEIGHT // 2
+
+
+def fitting(texts: Iterable[str], least: int, most: int) -> int:
+    """The width of a column in which the longest of these texts is whole, in pixels, within bounds."""
+    return min(max(least, _CELL_SIDES + math.ceil(_LETTER * max(map(len, texts), default=0))), most)
 
 
 def value_columns(table: Any, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ffe_core.operations.console import ConsoleService
@@ -49,3 +51,10 @@ def test_the_page_says_what_has_no_room_and_keeps_the_view(console: ConsoleServi
     at = open_page("runs", view="grid")
     assert "2 series more have no room; filter by pair." in words(at)
     assert "grid" in at.query_params["view"]
+
+
+def test_a_long_name_of_who_started_a_run_has_the_room_it_needs(console: ConsoleService, open_page: Open) -> None:
+    who, series = "katharina.hohenstein", [Series("BTCUSD", "1h", "simulated")]
+    console.runs.add(NewRun("backfill", "simulated", "resume", 0, 3600, series, who, "console", "1"))
+    columns = json.loads(open_page("runs").dataframe[0].proto.columns)
+    assert columns["By"]["width"] >= 7 * len(who)

@@ -37,6 +37,17 @@ def test_a_secret_is_not_on_the_page(data_dir: object, open_page: Open, monkeypa
     assert TOKEN not in str(at)
 
 
+def test_a_setting_that_changed_since_the_start_is_named_with_what_to_do(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFE_CLOSE_GRACE_SECONDS", "75")
+    at = open_page("settings", q="close_grace")
+    assert [warning.value for warning in at.warning] == [
+        r"Changed since this console started; restart it to use the new value of FFE\_CLOSE\_GRACE\_SECONDS"
+    ]
+    assert list(at.dataframe[0].value["From"]) == ["environment"]
+
+
 def test_a_backfill_without_a_key_leads_to_the_settings(console: ConsoleService, open_page: Open) -> None:
     at = open_page("backfill", provider="oanda", pairs="EURUSD")
     assert "Settings, and a test of the connection" in [link.proto.label for link in at.get("page_link")]
