@@ -38,6 +38,7 @@ from pages.widgets.alerts import alert
 from pages.widgets.days import Days
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
+from pages.widgets.text import moment_text
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import told
 
@@ -642,7 +643,7 @@ def what_is_shown(view: ChartView) -> None:
     other = " or on another hour grid" if view.series.has_hour_grid else ""
     parts += [f"{number(counts['extra'])} outside market hours{other}"] if counts["extra"] else []
     if view.as_known_at is not None:
-        parts.append(f"as known at {when(view.as_known_at / 1_000_000, hint=False)}")
+        parts.append(f"as known at {moment_text(view.as_known_at)}")
         parts.append(f"**{number(len(view.restated_since))} restated since**")
     mock = " :violet-badge[:material/science: simulated]" if view.is_mock else ""
     adjusted = f" :orange-badge[:material/call_split: {words_of(view.adjustment)}]" if view.adjustment else ""
@@ -666,9 +667,16 @@ def what_is_shown(view: ChartView) -> None:
 
 def nothing_here(view: ChartView) -> None:
     before, after = view.nearest or (None, None)
-    st.info("Nothing is stored in this range.", icon=":material/search_off:")
+    came_later = view.as_known_at is not None and view.counts.get("later", 0) > 0
+    if came_later:
+        moment = moment_text(view.as_known_at or 0)
+        st.info(f"Nothing of this range was known at {moment}: it was stored later.", icon=":material/history:")
+    else:
+        st.info("Nothing is stored in this range.", icon=":material/search_off:")
     width, step = view.end - view.start, view.series.step
     with st.container(horizontal=True):
+        if came_later:
+            st.button("As known now", icon=":material/update:", key="candles_now", on_click=known_as_of, args=(None,))
         if before is not None:
             st.button(
                 f"Go to the last candle before, {when(before, hint=False)}",
@@ -683,12 +691,13 @@ def nothing_here(view: ChartView) -> None:
                 args=(after, after + width),
                 key="candles_after",
             )
-        st.page_link(
-            "backfill/page.py",
-            label="Backfill this range",
-            icon=":material/download:",
-            query_params=backfill_of(view.series, view.start, view.end, "resume"),
-        )
+        if not came_later:
+            st.page_link(
+                "backfill/page.py",
+                label="Backfill this range",
+                icon=":material/download:",
+                query_params=backfill_of(view.series, view.start, view.end, "resume"),
+            )
 
 
 def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, str]:

@@ -222,8 +222,9 @@ def _split_dialog(row: FindingRow) -> None:
 def _record(row: FindingRow) -> None:
     with answering():
         one = split_of(row, st.session_state.finding_split_reason)
-        record(Actions(service().settings.data_dir), service().audit, one, actor())
-        done(f"The {one.value_text} split of {one.pair} on {one.day_text} is on record.")
+        added = record(Actions(service().settings.data_dir), service().audit, one, actor())
+        what = "is on record" if added else "was on record already"
+        done(f"The {one.value_text} split of {one.pair} on {one.day_text} {what}; checks let go of this finding.")
 
 
 def split_of(row: FindingRow, reason: str) -> Action:

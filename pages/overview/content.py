@@ -257,7 +257,7 @@ def table(shown: Overview) -> None:
             **numbers,
             "Score": score_column() if scores else None,
             "Last run": state_column("Last run", width="medium"),
-            "Behind": st.column_config.TextColumn(help="In market time since the last stored bar closed."),
+            "Behind": st.column_config.TextColumn(help="In market time since the bar at the watermark closed."),
         },
     )
     st.caption("Click a row to open its chart.")

@@ -153,11 +153,13 @@ def table(rows: list[Freshness]) -> list[Freshness]:
             "Oldest": st.column_config.TextColumn(
                 "Oldest (UTC)", help="The earliest instant asked to completion, or the first bar stored."
             ),
-            "Watermark": st.column_config.TextColumn("Watermark (UTC)", help="Open of the last stored bar."),
+            "Watermark": st.column_config.TextColumn(
+                "Watermark (UTC)", help="Open of the last bar read; earlier after a rewind."
+            ),
             "State": state_column("Last run", width=140),
             "Run": st.column_config.TextColumn(width=50),
             "Lag": st.column_config.TextColumn(
-                help="Open time of its market since the last stored bar closed: a closed weekend is none."
+                help="Open time of its market since the bar at the watermark closed: a closed weekend is none."
             ),
             "Explained": st.column_config.NumberColumn(
                 format="%.2f %%", help="Share of the expected bars that are stored, dead lettered or marked."
@@ -310,7 +312,9 @@ def rewind_dialog(row: Freshness) -> None:
     seen: Rewind | None = None
     try:
         seen = service().watermark_verbs.preview(series, in_utc(typed))
-    except (FFEError, InputError) as error:
+    except InputError as error:
+        say_wrong(error.problem)
+    except FFEError as error:
         say_wrong(str(error))
     if seen is not None:
         diff(seen)
@@ -354,7 +358,7 @@ def rewind(series: Series, to: int | None, shown: str) -> None:
     if to is not None and st.session_state.watermarks_to == shown:
         with answering():
             service().watermark_verbs.rewind(series, to, actor(), st.session_state.watermarks_reason)
-            done("The watermark is rewound.")
+            done(f"The watermark is rewound. Bring up to date reads on from {when(to, hint=False)}.")
 
 
 @dialog("Forget how far this series was read?", asked="watermarks_ask")
@@ -381,7 +385,7 @@ def forget_dialog(row: Freshness) -> None:
 def forget(series: Series) -> None:
     with answering():
         service().watermark_verbs.forget(series, actor(), st.session_state.watermarks_reason)
-        done("The marks are forgotten; the rows stay.")
+        done("The marks are forgotten; the rows stay. A backfill of a range reads it anew.")
 
 
 def empty() -> None:

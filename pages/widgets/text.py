@@ -58,6 +58,12 @@ def when(epoch: float | None, *, hint: bool = True) -> str:
     return f"{text} · {relative(epoch)}" if hint else text
 
 
+def moment_text(micros: int) -> str:
+    """A UTC moment, of epoch microseconds, whole: to the minute, or finer where it is."""
+    moment = times.utc(micros // 1_000_000).replace(microsecond=micros % 1_000_000, tzinfo=None)
+    return f"{moment.isoformat(' ', 'auto' if moment.second or moment.microsecond else 'minutes')} UTC"
+
+
 def dated(text: str) -> str:
     """A message of the core with its instants as the console writes them; those of another zone stay."""
     return _INSTANT.sub(r"\1 \2 UTC", text)

@@ -192,7 +192,7 @@ def rewind(visitor: Visitor) -> None:
     visitor.at("watermarks_reason").get_by_role("textbox").press("Enter")
     settled(visitor.page)
     visitor.click("watermarks_rewind_yes")
-    visitor.sees("The watermark is rewound")
+    visitor.sees("The watermark is rewound. Bring up to date reads on from")
 
 
 def test_a_mark_leaves_the_count_and_opens_again_when_the_data_arrives(serve: Serve, visit: Visit, holed: Path) -> None:

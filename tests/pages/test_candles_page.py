@@ -226,6 +226,16 @@ def test_a_single_candle_is_drawn(console: ConsoleService, open_page: Open) -> N
     assert "simulated" in words(at)
 
 
+def test_what_came_later_than_a_moment_is_not_told_as_nothing_stored(stored: ConsoleService, open_page: Open) -> None:
+    at = calm(open_page("candles", pair="BTCUSD", known="2024-01-01T00:00:42.5Z"))
+    said = words(at)
+    assert "Nothing of this range was known at 2024-01-01 00:00:42.500000 UTC: it was stored later." in said
+    assert "Nothing is stored" not in said
+    at.button(key="candles_now").click().run()
+    assert "known" not in at.query_params
+    assert "Nothing of this range" not in words(at)
+
+
 def test_as_known_at_a_moment_counts_what_was_restated_since(stored: ConsoleService, open_page: Open) -> None:
     moment = corrected(stored)
     at = calm(open_page("candles", pair="BTCUSD", known=datetime.fromtimestamp(moment / 1e6, UTC).isoformat(), now="1"))

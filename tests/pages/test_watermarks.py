@@ -86,6 +86,9 @@ def test_rewind_shows_the_difference_and_needs_a_reason_then_undo(filled: Consol
 def test_a_bar_that_cannot_be_is_told_with_the_nearest(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("watermarks", series=KEY)
     button(at, "watermarks_rewind").click().run()
+    at.text_input(key="watermarks_to").set_value("yesterday").run()
+    assert "'yesterday' is not a time; use" in words(at)
+    assert "to: " not in words(at)
     at.text_input(key="watermarks_to").set_value("2023-12-01").run()
     assert "the nearest that can are 2024-01-01T00:00:00+00:00" in words(at)
     assert button(at, "watermarks_rewind_yes").disabled
