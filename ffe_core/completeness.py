@@ -94,10 +94,11 @@ class Account:
 
     def by_period_where_any(self, edges: Times, ranks: Times) -> dict[str, Times]:
         """The same without the counts that are 0 in every period."""
-        found = {"expected": np.diff(ranks)}
-        for name in ("stored", *KINDS):
-            if len(intervals := getattr(self, name)):
-                found[name] = np.diff(total_before(intervals, ranks))
+        expected = np.diff(ranks)
+        missing = {k: np.diff(total_before(ranges, ranks)) for k in KINDS if len(ranges := getattr(self, k))}
+        found = {"expected": expected} | missing
+        if len(self.stored):
+            found["stored"] = expected - sum(missing.values())
         if self.extra:
             held = np.diff(_open_times_before(self.held, self.bars.step, edges))
             found["extra"] = held - found.get("stored", 0)

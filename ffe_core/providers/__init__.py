@@ -52,6 +52,8 @@ PROVIDERS: MutableMapping[str, type[Provider]] = _Table(
     }
 )
 """Name of each provider -> its class, as module:class; the order is the one that people are shown."""
+FLAG_COMPLETION = frozenset({"oanda"})
+"""Those with `flags_completion`: a look at coverage asks it of every series, and needs nothing else of a provider."""
 
 
 def has_volume(series: Series) -> bool:

@@ -20,7 +20,7 @@ from ffe_core.calendars import calendar_for
 from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableError, WrongAnswer
 from ffe_core.instruments.names import normalize_pair
 from ffe_core.provider_settings import SECTIONS
-from ffe_core.providers import PROVIDERS, provider_class
+from ffe_core.providers import FLAG_COMPLETION, PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
 from ffe_core.providers.http import RequestStats, request_stats
 from ffe_core.timeframes import TIMEFRAMES, ceil
@@ -121,6 +121,10 @@ def test_every_row_of_the_table_has_its_section_of_settings() -> None:
 
 def test_the_table_names_each_class_as_it_names_itself() -> None:
     assert all(row.name == name for name, row in PROVIDERS.items())
+
+
+def test_who_flags_completion_is_known_without_loading_a_provider() -> None:
+    assert {case.name for case in CASES if PROVIDERS[case.name].flags_completion} == FLAG_COMPLETION
 
 
 def test_only_the_simulated_provider_makes_candles_up() -> None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ffe_core.errors import StorageError, StoreUnreachable
+from ffe_core.locations import local_folder
 from ffe_core.storage import store_faults
 from ffe_core.storage.files import why
 from ffe_core.storage.lake.commit_stamps import Log, log_of
@@ -32,6 +35,9 @@ HINT = "_last_checkpoint"
 def opened(uri: str, storage_options: dict[str, str] | None) -> DeltaTable:
     """A fresh handle. TableNotFoundError, DeltaError, OSError as delta-rs; StorageError for a damaged checkpoint that
     is needed, or that cannot be set aside."""
+    folder = local_folder(uri)
+    if folder is not None and not _is_there(folder / "_delta_log"):
+        raise TableNotFoundError(uri)  # delta-rs takes a millisecond to say so, and most lakes lack some timeframes
     try:
         return DeltaTable(uri, storage_options=storage_options)
     except TableNotFoundError:
@@ -41,6 +47,14 @@ def opened(uri: str, storage_options: dict[str, str] | None) -> DeltaTable:
         if found is None or not _set_aside(uri, found):
             raise
     return DeltaTable(uri, storage_options=storage_options)
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        os.stat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _set_aside(uri: str, log_files: Log) -> bool:

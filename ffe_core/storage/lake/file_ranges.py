@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +50,7 @@ class FileRanges:
             if known is not None:
                 self._known.move_to_end(key)
         if known is None:
-            known = ranges_in(snapshot, files, place, series.timeframe)
+            known = ranges_in(snapshot, files, [place], series.timeframe)[0]
             self._keep(key, known)
         return known.get(series.provider)
 
@@ -60,27 +61,40 @@ class FileRanges:
                 self._known.popitem(last=False)
 
 
-def ranges_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
-    """Ranges of one file by provider; the provider's column is read only where the log does not name just one."""
-    return patiently(lambda: _ranges_in(snapshot, files, place, timeframe))
+def ranges_in(snapshot: Snapshot, files: Files, places: Iterable[int], timeframe: str) -> list[ByProvider]:
+    """Ranges of some files, each by provider; the providers' column is read only where the log does not name just one.
+
+    All are read before the first is gone through: done in turns, both take half as long again. DamagedTable.
+    """
+    rows = [_rows(snapshot, files, place, timeframe) for place in places]
+    step = seconds(timeframe)
+    return [_by_provider(table, provider, step) for table, provider in rows]
 
 
-def _ranges_in(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> ByProvider:
-    path, step = files.paths[place], seconds(timeframe)
+def _rows(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> tuple[pa.Table, str | None]:
+    """What is needed of one file, and its provider where it holds no other."""
+    path = files.paths[place]
     first, last = files.providers[place]
     columns = ["timestamp"] if first == last else ["timestamp", "source_provider"]
-    try:
-        rows = snapshot.read_file(path, columns)
-    except (OSError, pa.ArrowException) as error:
-        raise snapshot.damaged(Series(files.pairs[place], timeframe, first), [path], columns, error) from error
-    if first == last:
-        return {first: ranges_at(micros(rows["timestamp"]), step)}
+
+    def read() -> pa.Table:
+        try:
+            return snapshot.read_file(path, columns)
+        except (OSError, pa.ArrowException) as error:
+            raise snapshot.damaged(Series(files.pairs[place], timeframe, first), [path], columns, error) from error
+
+    return patiently(read), first if first == last else None
+
+
+def _by_provider(rows: pa.Table, provider: str | None, step: int) -> ByProvider:
+    if provider is not None:
+        return {provider: ranges_at(micros(rows["timestamp"]), step)}
     import pyarrow.compute as pc  # not at the top: files of one provider do without
 
     found = {}
-    for provider in pc.unique(rows["source_provider"]).to_pylist():
-        own = rows.filter(pc.equal(rows["source_provider"], pa.scalar(provider)))
-        found[str(provider)] = ranges_at(micros(own["timestamp"]), step)
+    for name in pc.unique(rows["source_provider"]).to_pylist():
+        own = rows.filter(pc.equal(rows["source_provider"], pa.scalar(name)))
+        found[str(name)] = ranges_at(micros(own["timestamp"]), step)
     return found
 
 
@@ -89,7 +103,7 @@ def ranges_at(times: Ints, step: int) -> Times:
     if len(times) == 0:
         return NONE
     breaks = _breaks(times, step)
-    if (times[breaks + 1] <= times[breaks]).any():
+    if len(breaks) and (times[breaks + 1] <= times[breaks]).any():
         times = np.unique(times)
         breaks = _breaks(times, step)
     if len(breaks) == 0:
@@ -104,4 +118,5 @@ def ranges_at(times: Ints, step: int) -> Times:
 
 def _breaks(times: Ints, step: int) -> Ints:
     """Places of the opens that the next one does not follow a step later."""
-    return np.flatnonzero(times[1:] - times[:-1] != step * MICROS)
+    breaks: Ints = (times[1:] - times[:-1] != step * MICROS).nonzero()[0]
+    return breaks

@@ -250,10 +250,9 @@ class Snapshot:
         """Columns of one data file, every row. OSError or ArrowException if it cannot be read."""
         import pyarrow.parquet as pq
 
-        # What a column takes of a local file in one read: from an object store the file system itself does that.
-        at_once = local_folder(self.uri) is not None
+        # To have Arrow's own threads read ahead costs more than it saves; from an object store the file system does it.
         with self.filesystem.open_input_file(path) as file:
-            return pq.ParquetFile(file, pre_buffer=at_once).read(columns=list(columns), use_threads=False)
+            return pq.ParquetFile(file, pre_buffer=False).read(columns=list(columns), use_threads=False)
 
     def damaged(self, series: Series, paths: Sequence[str], columns: Sequence[str], error: Exception) -> StorageError:
         """What to say after files of a series could not be read: which it was, and what is left of the series."""
@@ -441,8 +440,9 @@ def _ints(column: pa.Array | pa.ChunkedArray, missing: int) -> Ints:
     By hand, as Arrow's own ways load pandas to see whether they were given some of it: 30 MB in a server at rest.
     """
     if isinstance(column, pa.ChunkedArray):
-        chunks = [_ints(chunk, missing) for chunk in column.chunks]
-        return chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.int64), *chunks])
+        if column.num_chunks != 1:
+            return np.concatenate([np.empty(0, np.int64), *(_ints(chunk, missing) for chunk in column.chunks)])
+        column = column.chunk(0)
     validity, values = column.buffers()
     found = np.frombuffer(values, np.int64, len(column), 8 * column.offset)
     if column.null_count == 0:

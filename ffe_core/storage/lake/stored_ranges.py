@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -29,11 +30,10 @@ from ffe_core.timeframes import TIMEFRAMES, seconds
 
 ALWAYS = (-(2**60), 2**60)
 """A range that holds every open."""
-# More only wait for one another: half of a small file's time is spent in the interpreter. From an object store it is
-# spent waiting for answers.
-_READERS, _REMOTE_READERS = 2, 16
-_TASKS = 4
-"""Tasks a reader, of files one after the other."""
+_AT_A_TIME = 32
+"""Files that are read before the first of them is gone through: their times lie in memory until then."""
+_REMOTE_READERS = 16
+"""From an object store time is spent waiting for answers."""
 log = logging.getLogger(__name__)
 
 
@@ -144,15 +144,18 @@ class StoredRanges:
             return
 
         def some(places: range) -> list[ByProvider]:
-            return [ranges_in(table.snapshot, fresh, place, timeframe) for place in places]
+            return ranges_in(table.snapshot, fresh, places, timeframe)
 
-        most = _READERS if local_folder(table.snapshot.uri) else _REMOTE_READERS
-        # A task for each file would cost as much as half its reading; a few for each reader end at about one time.
-        size = max(1, len(fresh) // (most * _TASKS))
+        # Two threads read a folder no faster than one, for half as much cpu again: they wait for the interpreter.
+        is_local = local_folder(table.snapshot.uri) is not None
+        size = _AT_A_TIME if is_local else max(1, min(_AT_A_TIME, len(fresh) // (4 * _REMOTE_READERS)))
         tasks = [range(first, min(first + size, len(fresh))) for first in range(0, len(fresh), size)]
-        with ThreadPoolExecutor(most) as readers:
-            read = [one for part in readers.map(copied(some), tasks) for one in part]
-        found = dict(zip(fresh.paths.tolist(), read, strict=True))
+        if is_local:
+            read = [some(places) for places in tasks]
+        else:
+            with ThreadPoolExecutor(_REMOTE_READERS) as readers:
+                read = list(readers.map(copied(some), tasks))
+        found = dict(zip(fresh.paths.tolist(), chain.from_iterable(read), strict=True))
         table.runs.update(found)
         self._remember(table.snapshot, fresh, found)
 
