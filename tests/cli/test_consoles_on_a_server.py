@@ -80,8 +80,11 @@ class Console:
 @contextmanager
 def consoles(folder: Path, server: Server, template: str, **more: str) -> Iterator[tuple[Console, Console]]:
     url, lake, up = server.database(template), folder / "lake", []
+    (folder / "dlq").mkdir()
     try:
         for name in ("one", "two"):
+            (folder / name).mkdir()
+            (folder / name / "dlq").symlink_to(folder / "dlq")
             up.append(Console(folder / name, lake, url, **more))
         yield up[0], up[1]
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from ffe_core.cli import main
 from ffe_core.operations.settings.explained import explained
 from ffe_core.settings import Settings
-from tests.postgresql import PASSWORD, Server
+from tests.postgresql import PASSWORD, Server, programs
 from tests.processes import at_once, finish, start
 
 BACKFILL = "backfill --provider simulated --pairs BTCUSD --timeframes 1h --start 2024-01-01 --end 2024-01-02".split()
@@ -39,6 +40,25 @@ def test_one_after_the_other_they_know_what_the_other_did(data: Path, capsys: py
     assert main(["storage", "--json"]) == 0
     assert not (data / "console.db").exists()
     assert PASSWORD not in "".join(path.read_text(errors="replace") for path in data.rglob("*") if path.is_file())
+
+
+def test_the_servers_own_tools_move_it_to_another_database(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], postgresql_server: Server
+):
+    """As docs/cluster.md has it."""
+    assert main(BACKFILL) == 0
+    old, new, dump = Settings.load().database_url, postgresql_server.database(), str(data.parent / "state.dump")
+    tools, plain = programs(), [url.replace("+psycopg", "") for url in (old, new)]
+    assert tools is not None
+    to_file, into = ("--format=custom", "--no-owner", f"--file={dump}"), ("--no-owner", "--exit-on-error")
+    subprocess.run([tools / "pg_dump", *to_file, plain[0]], check=True)
+    subprocess.run([tools / "pg_restore", *into, "--single-transaction", f"--dbname={plain[1]}", dump], check=True)
+    monkeypatch.setenv("FFE_DATABASE_URL", new)
+    capsys.readouterr()
+    assert main([*BACKFILL, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"][0]["reason"] == "up_to_date"
+    ids = [postgresql_server.run("SELECT id FROM runs ORDER BY id", url.rpartition("/")[2]) for url in (old, new)]
+    assert ids == [[(1,)], [(1,), (2,)]]
 
 
 def test_a_server_that_is_not_there_is_one_sentence_and_exit_status_1(

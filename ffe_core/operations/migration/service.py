@@ -334,7 +334,7 @@ def _source_settings(source: str, lake: str | None) -> Settings:
     if not file.is_file():
         raise InputError(
             f"there is no {DATABASE_FILE} in {data}; name the data directory that is to be copied (a state that is on a"
-            " server already is not copied: use the server's own tools)",
+            " server already is moved by pg_dump and pg_restore, see docs/cluster.md)",
             field="--from",
         )
     address = lake_address(lake, "--from-lake") if lake else lake_address(data / "lake", "--from")

@@ -1,7 +1,9 @@
-"""Places that belong together: a state on a server knows its lake by an id kept in both.
+"""Places that belong together: a state on a server knows its lake by an id kept in both, and so does a folder of dead
+letters.
 
-Two lakes on one state would each count the other's series as lost. A file beside its lake needs no such guard; data
-directories may be several, as locks and paces lie in the state.
+Two lakes on one state would each count the other's series as lost. Two folders of dead letters beside one lake that is
+a folder would each miss the other's records, and one beside two lakes would explain gaps with records of the other. A
+file beside its lake needs no such guard; data directories may be several, as locks and paces lie in the state.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from ffe_core.storage.state import faults
 from ffe_core.storage.state.database import Database, metadata
 
 ID_FILE = ".ffe-id"
-"""The name of the file with the id, in a lake that is a folder."""
+"""The name of the file with the id: in a lake that is a folder, and in the folder of its dead letters the lake's id."""
+LAKE, LETTERS = "lake", "dead letters"
+"""What a state knows by an id; the second with a lake that is a folder, as a store has its dead letters in itself."""
 places = sa.Table(
     "places",
     metadata,
@@ -31,7 +35,6 @@ places = sa.Table(
     sa.Column("place", sa.String, nullable=False),
     sa.Column("noted_at", sa.Float, nullable=False),
 )
-_NAMES = {"lake": "FFE_LAKE_URI"}
 MIGRATION_FILE = ".migration.json"
 """The note of a migration, in a data directory or a lake that it fills; until it is over, `finished_at` is null."""
 MIGRATION, MIGRATED = "migration", "migrated"
@@ -39,7 +42,7 @@ MIGRATION, MIGRATED = "migration", "migrated"
 
 
 def check_places(database: Database, settings: Settings) -> None:
-    """Note the lake of these settings in a new state of a server.
+    """Note the lake of these settings in a new state of a server, and the folder of its dead letters.
 
     DatabaseError if the state belongs to others; StorageError if an id cannot be read or written.
     """
@@ -48,14 +51,20 @@ def check_places(database: Database, settings: Settings) -> None:
             return
     with database.write() as connection:  # alone, so that two processes do not give one folder two ids
         note_places(connection, settings)
+        _all_known(database, connection, settings)  # another process may have noted others a moment ago
 
 
 def note_places(connection: sa.Connection, settings: Settings) -> None:
-    """Note each place that a state does not know yet, in a transaction that writes. StorageError."""
-    noted = noted_places(connection)
-    for what, place in _mine(settings).items():
-        if what not in noted:
-            note_place(connection, what, _mark(place), place)
+    """Note each place that a state does not know yet, in a transaction that writes.
+
+    StorageError, also for a folder of dead letters that belongs to another lake.
+    """
+    noted, lake = noted_places(connection), _mark(settings.lake_uri)
+    if LAKE not in noted:
+        note_place(connection, LAKE, lake, settings.lake_uri)
+    if (folder := _letters(settings)) is not None and LETTERS not in noted:
+        _give(folder, lake)
+        note_place(connection, LETTERS, lake, str(folder))
 
 
 def note_place(connection: sa.Connection, what: str, mark: str, place: str) -> None:
@@ -65,10 +74,9 @@ def note_place(connection: sa.Connection, what: str, mark: str, place: str) -> N
 
 
 def knows_another(connection: sa.Connection, settings: Settings) -> str | None:
-    """The place that a state knows in the stead of one of these settings, if it does."""
-    noted = noted_places(connection)
-    mine = _mine(settings).items()
-    return next((noted[what].place for what, place in mine if what in noted and noted[what].mark != _mark(place)), None)
+    """The lake that a state knows in the stead of that of these settings, if it does."""
+    noted = noted_places(connection).get(LAKE)
+    return noted.place if noted is not None and noted.mark != _mark(settings.lake_uri) else None
 
 
 def require_whole(settings: Settings) -> None:
@@ -91,10 +99,12 @@ def _all_known(database: Database, connection: sa.Connection, settings: Settings
     noted = noted_places(connection)
     if MIGRATION in noted:
         raise faults.unfinished(f"the database {database.name}", noted[MIGRATION].place)
-    for what, place in _mine(settings).items():
-        if what in noted and noted[what].mark != _mark(place):
-            raise _another(database, what, place, noted[what].place)
-    return noted.keys() >= _mine(settings).keys()
+    folder = _letters(settings)
+    if (lake := noted.get(LAKE)) is not None and lake.mark != _mark(settings.lake_uri):
+        raise _another_lake(database, settings.lake_uri, lake.place)
+    if folder is not None and (letters := noted.get(LETTERS)) is not None and letters.mark != _read_id(folder):
+        raise _other_letters(database, folder, letters.place)
+    return lake is not None and (folder is None or LETTERS in noted)
 
 
 def noted_places(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
@@ -102,35 +112,68 @@ def noted_places(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
     return {row.what: row for row in connection.execute(sa.select(places))}
 
 
-def _mine(settings: Settings) -> dict[str, str]:
-    return {"lake": settings.lake_uri}
+def _letters(settings: Settings) -> Path | None:
+    """The folder of dead letters, which lie beside the tables where the lake is in a store."""
+    return None if local_folder(settings.lake_uri) is None else settings.data_dir / "dlq"
 
 
-def _another(database: Database, what: str, mine: str, noted: str) -> DatabaseError:
+def _another_lake(database: Database, mine: str, noted: str) -> DatabaseError:
     return DatabaseError(
-        f"the database {database.name} belongs to the {what} {noted}, not to {mine}; set {_NAMES[what]} to that one, or"
-        f" FFE_DATABASE_URL to a database of its own. If it was moved here, its row '{what}' of the table places has to"
-        " be deleted first",
+        f"the database {database.name} belongs to the lake {noted}, not to {mine}; set FFE_LAKE_URI to that one, or"
+        f" FFE_DATABASE_URL to a database of its own. If it was moved here, {_delete(LAKE)}",
         faults.OTHER_PLACE,
     )
+
+
+def _other_letters(database: Database, mine: Path, noted: str) -> DatabaseError:
+    return DatabaseError(
+        f"the database {database.name} belongs to the dead letters in {noted}, not to those in {mine}, and whoever"
+        f" misses some counts their records as unexplained; let {mine} be that very folder (a shared one, or a link to"
+        " it), or keep the lake in an object store, where dead letters lie beside it. If those are gone for good,"
+        f" {_delete(LETTERS)}",
+        faults.OTHER_PLACE,
+    )
+
+
+def _delete(what: str) -> str:
+    return f"its row '{what}' of the table places has to be deleted first"
 
 
 def _mark(place: str) -> str:
     """The id of a folder, made if it has none; a place in an object store is known by its address."""
     folder = local_folder(place)
-    return place if folder is None else _of_folder(folder)
+    return place if folder is None else _read_id(folder) or _write_id(folder, uuid4().hex)
 
 
-def _of_folder(folder: Path) -> str:
+def _give(letters: Path, lake: str) -> None:
+    """Have a folder of dead letters bear the id of its lake. StorageError if it bears another."""
+    if (found := _read_id(letters)) is None:
+        _write_id(letters, lake)
+    elif found != lake:
+        raise StorageError(
+            f"the dead letters in {letters} belong to another lake, whose gaps they explain; let FFE_DATA_DIR name a"
+            f" directory of its own. If they were moved here with the candles, delete {letters / ID_FILE} first"
+        )
+
+
+def _read_id(folder: Path) -> str | None:
+    """None for a folder without one."""
     file = folder / ID_FILE
     try:
-        if not file.exists():
-            make_folder(folder, "the folder")
-            write_atomically(file, f"{uuid4().hex}\n")
-        return file.read_text(encoding="ascii").strip()
+        return file.read_text(encoding="ascii").strip() if file.exists() else None
     except (OSError, ValueError) as error:
-        raise StorageError(f"the id of {folder} in {file} cannot be read or written: {_why(error)}") from error
+        raise _unusable(folder, error) from error
 
 
-def _why(error: OSError | ValueError) -> str:
-    return why(error) if isinstance(error, OSError) else "it is no id; delete it, if the state is of this folder"
+def _write_id(folder: Path, mark: str) -> str:
+    try:
+        make_folder(folder, "the folder")
+        write_atomically(folder / ID_FILE, f"{mark}\n")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return mark
+
+
+def _unusable(folder: Path, error: OSError | ValueError) -> StorageError:
+    reason = why(error) if isinstance(error, OSError) else "it is no id; delete it, if the state is of this folder"
+    return StorageError(f"the id of {folder} in {folder / ID_FILE} cannot be read or written: {reason}")

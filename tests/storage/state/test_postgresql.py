@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ffe_core.errors import DatabaseError, InputError
+from ffe_core.errors import DatabaseError, InputError, StorageError
 from ffe_core.series import Series
 from ffe_core.settings import Settings
-from ffe_core.storage.state import faults, migrations, postgresql
+from ffe_core.storage.state import faults, migrations, places, postgresql
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.opening import open_state, state_notice
@@ -377,6 +378,11 @@ class TestTrouble:
         database.close()
 
 
+def on_one_lake(folder: Path, url: str, name: str) -> Settings:
+    """Settings with a data directory of their own."""
+    return Settings.load({"data_dir": str(folder / name), "lake_uri": str(folder / "lake"), "database_url": url})
+
+
 @pytest.mark.of_a_state_file("each names its server itself")
 @pytest.mark.of_a_lake_folder("each names its lake itself")
 class TestThePlaces:
@@ -394,10 +400,52 @@ class TestThePlaces:
         assert caught.value.code == faults.OTHER_PLACE
         assert PASSWORD not in str(caught.value)
 
-    def test_a_second_data_directory_on_the_same_lake_is_welcome(self, url: str, tmp_path: Path):
-        lake = {"lake_uri": str(tmp_path / "lake"), "database_url": url}
-        for name_ in ("one", "two", "one"):
-            open_state(Settings.load({"data_dir": str(tmp_path / name_), **lake})).close()
+    def test_a_second_data_directory_on_the_same_lake_with_the_same_dead_letters_is_welcome(
+        self, url: str, tmp_path: Path
+    ):
+        open_state(on_one_lake(tmp_path, url, "one")).close()
+        (tmp_path / "two").mkdir()
+        (tmp_path / "two" / "dlq").symlink_to(tmp_path / "one" / "dlq")
+        for name_ in ("two", "one"):
+            open_state(on_one_lake(tmp_path, url, name_)).close()
+
+    def test_one_with_dead_letters_of_its_own_is_refused(self, url: str, tmp_path: Path):
+        open_state(on_one_lake(tmp_path, url, "one")).close()
+        for _ in range(2):
+            with pytest.raises(DatabaseError, match=r"dead letters in .*/one/dlq, not to .*/two/dlq") as caught:
+                open_state(on_one_lake(tmp_path, url, "two"))
+            assert caught.value.code == faults.OTHER_PLACE
+        open_state(on_one_lake(tmp_path, url, "one")).close()
+
+    def test_one_that_is_started_at_the_same_moment_is_refused_too(self, url: str, tmp_path: Path):
+        """It saw a state that knew nothing, and waited for the other one to note its places."""
+        first, database = on_one_lake(tmp_path, url, "one"), Database(url)
+        asked = places._all_known
+
+        def late(*given: Any) -> bool:
+            patch.undo()
+            known = asked(*given)
+            open_state(first).close()
+            return known
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(places, "_all_known", late)
+            with pytest.raises(DatabaseError, match="dead letters in"):
+                places.check_places(database, on_one_lake(tmp_path, url, "two"))
+        database.close()
+
+    def test_dead_letters_of_another_lake_are_refused(self, url: str, tmp_path: Path, postgresql_server: Server):
+        open_state(Settings.load({"data_dir": str(tmp_path / "one"), "database_url": url})).close()
+        (tmp_path / "two").mkdir()
+        (tmp_path / "two" / "dlq").symlink_to(tmp_path / "one" / "dlq")
+        other = {"data_dir": str(tmp_path / "two"), "database_url": postgresql_server.database()}
+        with pytest.raises(StorageError, match=r"dead letters in .*/two/dlq belong to another lake"):
+            open_state(Settings.load(other))
+
+    def test_a_lake_in_a_store_has_none_in_folders(self, url: str, tmp_path: Path):
+        for name_ in ("one", "two"):
+            given = {"data_dir": str(tmp_path / name_), "lake_uri": "s3://bucket/lake", "database_url": url}
+            open_state(Settings.load(given)).close()
 
     def test_a_state_that_noted_its_data_directory_forgets_it(self, url: str, tmp_path: Path):
         """The release before refused a second one, which shared no locks with the first."""
