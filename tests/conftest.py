@@ -41,6 +41,7 @@ _SLOW_FOLDERS = {"benchmarks", "cli", "integration"}
 
 _BOTH_STATES = {"checks", "operations"}
 """Their tests run once more with the state in PostgreSQL; so does any other test that is marked so."""
+_OF_FILES = ("of_a_state_file", "of_a_lake_folder")
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3
 """Bytes: several times what a whole run leaves there (three hundred megabytes)."""
@@ -55,12 +56,19 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whole folders as slow; `make fast` leaves out what is."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark whole folders as slow; `make fast` leaves out what is.
+
+    And with both at real servers leave out what is about files by nature: it would run as it does every time.
+    """
     here = Path(__file__).parent
     for item in items:
         if item.path.relative_to(here).parts[0] in _SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
+    if config.getoption("--state") == "postgresql" and config.getoption("--store"):
+        of_files = [one for one in items if all(one.get_closest_marker(name) for name in _OF_FILES)]
+        config.hook.pytest_deselected(items=of_files)
+        items[:] = [one for one in items if one not in set(of_files)]
 
 
 def pytest_runtest_setup() -> None:
@@ -103,7 +111,8 @@ def _tables_made_once(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have tests that are marked so run against both kinds of state, and those marked so with the lake and the dead
-    letters in an object store too, with the state in a file; or any in this process with what is named alone."""
+    letters in an object store too, with the state in a file, or with both at servers; or any in this process with what
+    is named alone."""
     marks, named = metafunc.definition.get_closest_marker, metafunc.config.getoption
     both = marks("both_states") or metafunc.definition.path.relative_to(Path(__file__).parent).parts[0] in _BOTH_STATES
     # Hypothesis takes a method that runs twice for a flaky one; such methods are about no state.
@@ -118,6 +127,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = [("sqlite", "folder")]
         cases += [("postgresql", "folder")] if both and moves_state else []
         cases += [("sqlite", "store")] if marks("both_stores") and moves_lake else []
+        cases += [("postgresql", "store")] if marks("both_servers") else []
     if cases != [("sqlite", "folder")]:
         metafunc.parametrize(("state_kind", "store_kind"), [_case(*one) for one in cases], indirect=True)
 

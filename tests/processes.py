@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests import children
+
 ROOT = Path(__file__).parent.parent
 
 
-def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Start Python code with `sys.argv[1:]` = arguments, the project importable, its output kept."""
+def start(code: str, *arguments: object, data_dir: Path | None = None) -> subprocess.Popen[str]:
+    """Start Python code with `sys.argv[1:]` = arguments, the project importable, its output kept.
+
+    Code that works on a data directory of the test is told where its state and its lake lie.
+    """
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = {} if data_dir is None else children.variables(data_dir)
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **told}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
@@ -23,9 +32,9 @@ def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
     return out
 
 
-def at_once(code: str, arguments: Sequence[Sequence[object]]) -> list[str]:
+def at_once(code: str, arguments: Sequence[Sequence[object]], *, data_dir: Path | None = None) -> list[str]:
     """Run the code once for each list of arguments, all at the same time; their outputs."""
-    processes = [start(code, *each) for each in arguments]
+    processes = [start(code, *each, data_dir=data_dir) for each in arguments]
     try:
         return [finish(process) for process in processes]
     finally:

@@ -113,6 +113,7 @@ def store(tmp_path: Path) -> FindingStore:
     return FindingStore(Database(tmp_path / "console.db"))
 
 
+@pytest.mark.both_servers
 def test_a_finding_is_found_again_accepted_until_its_bars_change_and_gone(tmp_path: Path, store: FindingStore) -> None:
     lake, made = DeltaLakeManager(tmp_path / "lake"), minutes(3)
     faults.spike(np.random.default_rng(2), made, 2_000)

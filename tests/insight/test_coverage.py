@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -201,7 +200,6 @@ def test_files_read_once_give_the_same_runs_as_a_look_at_every_row(batches: list
             }
 
 
-@pytest.mark.of_a_state_file
 def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,8 +219,8 @@ def test_a_new_process_remembers_what_the_files_hold_and_forgets_those_that_are_
     assert (counts(), len(read)) == ({"BTCUSD": 12, "ETHUSD": 6}, 3)
     ingester(tmp_path).delta_mgr.open(BTC.table).optimize.compact()
     assert counts() == {"BTCUSD": 12, "ETHUSD": 6}
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as database:
-        kept = {path for (path,) in database.execute("select path from file_runs")}
+    with Database(tmp_path / DATABASE_FILE).read() as connection:
+        kept = {path for (path,) in connection.exec_driver_sql("select path from file_runs")}
     assert len(kept) == 2, "of files that compaction replaced nothing is kept"
 
 

@@ -24,7 +24,8 @@ from ffe_core.storage.state.database import DATABASE_FILE, Database
 from tests.ingestion.fakes import FakeProvider, hours, records, stored
 
 DAY_1 = "2024-01-01"
-WAIT = 30
+WAIT = 90
+"""Seconds, for a machine with much else to do."""
 
 
 class Market(FakeProvider):

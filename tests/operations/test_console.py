@@ -45,7 +45,7 @@ def opened(folder: Path) -> ConsoleService:
 # --- Leader and standby
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a lock of a file; a row of a server: tests/cli")
 def test_the_second_stands_by_says_who_leads_and_takes_over_when_the_first_ends(tmp_path: Path) -> None:
     first, second = opened(tmp_path), opened(tmp_path)
     try:
@@ -63,7 +63,7 @@ def test_the_second_stands_by_says_who_leads_and_takes_over_when_the_first_ends(
 
 
 @pytest.mark.slow
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a lock of a file; a row of a server: tests/cli")
 def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Path) -> None:
     leader = start(LEAD, tmp_path)
     assert leader.stdout is not None
@@ -85,7 +85,7 @@ def test_a_killed_leader_is_replaced_and_its_run_reads_interrupted(tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a lock of a file; a row of a server: test_lock_rows")
 def test_the_leader_notices_that_another_process_died_with_its_run(tmp_path: Path) -> None:
     console = opened(tmp_path)
     try:
@@ -156,7 +156,7 @@ def shared_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("what is the matter with files")
 @pytest.mark.parametrize("what", ["the folder is a file", "the database is a folder", "locks is a file", "no setting"])
 def test_a_data_directory_that_cannot_be_used_is_told_and_tried_again(
     shared_here: Path, monkeypatch: pytest.MonkeyPatch, what: str
@@ -228,7 +228,7 @@ def test_a_torn_watermarks_file_is_healed_at_the_start(tmp_path: Path, market: M
 # --- The database
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a server has no lock of the whole state")
 def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.05)
     database = Database(tmp_path / DATABASE_FILE)
@@ -245,14 +245,14 @@ def test_a_locked_ledger_is_a_storage_error_with_the_next_step(tmp_path: Path, m
     database.close()
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("what is the matter with a file")
 def test_a_ledger_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / DATABASE_FILE).write_bytes(b"not a database, but long enough to look at" * 30)
     with pytest.raises(StorageError, match="not a database"):
         Database(tmp_path / DATABASE_FILE)
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a file is made; at a server: test_postgresql")
 @pytest.mark.slow
 def test_two_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
     code = (

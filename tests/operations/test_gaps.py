@@ -62,6 +62,7 @@ def test_it_opens_again_by_itself_when_the_data_appears_and_stays_visible(tmp_pa
     assert counts(verbs) == (0, 0)
 
 
+@pytest.mark.both_servers
 def test_gaps_mode_leaves_marked_holes_alone_and_unmarking_brings_them_back(tmp_path: Path, verbs: GapVerbs) -> None:
     run(tmp_path, lacking(5), START, END)
     done = verbs.mark(BTC, NO_TRADES, "ann")

@@ -126,6 +126,7 @@ def test_it_is_refused_while_a_run_holds_the_series(tmp_path: Path, market: Mark
         service.wait(run, 30)
 
 
+@pytest.mark.both_servers
 def test_undo_restores_it_but_not_after_another_commit(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
         done(service, asked())

@@ -64,7 +64,7 @@ def test_upkeep_is_started_watched_and_told_of(grown: ConsoleService, open_page:
     assert [link.proto.label for link in at.get("page_link")] == [f"Run {run_id}: complete"]
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("it is named")
 def test_its_run_names_tables_and_what_became_of_them(grown: ConsoleService, open_page: Open) -> None:
     run_id = grown.upkeep.start("ann")
     grown.run_service.wait(run_id, 60)

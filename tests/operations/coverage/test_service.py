@@ -37,6 +37,7 @@ def coverage_of(service: RunService) -> Coverage:
     return Coverage(service.stores, RangeCache(service.database))
 
 
+@pytest.mark.both_servers
 def test_every_series_is_counted_and_the_log_says_what_it_comes_to(service: RunService) -> None:
     run_id = CoverageRuns(service).start("ann")
     service.wait(run_id, WAIT)

@@ -68,6 +68,7 @@ def statuses(verbs: DeadLetters, batch_id: str) -> list[str]:
 
 
 class TestOneReplay:
+    @pytest.mark.both_servers
     def test_a_mended_record_lands_with_its_lineage_and_moves_no_mark(
         self, verbs: DeadLetters, service: RunService, tmp_path: Path
     ):
@@ -227,8 +228,8 @@ class TestExactlyOnce:
         assert ids(tmp_path) == {f"{batch_id}#0": 1, f"{batch_id}#1": 1}
         assert verbs.queue.read(batch_id).records[0].attempts == 1
 
-    @pytest.mark.of_a_state_file
-    @pytest.mark.of_a_lake_folder
+    @pytest.mark.of_a_state_file("the processes open a file")
+    @pytest.mark.of_a_lake_folder("the processes open a folder")
     @pytest.mark.slow
     def test_pressed_at_the_same_moment_from_two_processes(self, tmp_path: Path):
         replay_kills.prepare(tmp_path, 300)
@@ -270,15 +271,15 @@ class TestExactlyOnce:
         assert statuses(verbs, batch_id) == ["pending", "replayed", "pending", "pending"]
         assert "landed_otherwise" in verbs.queue.read(batch_id).records[2].reasons
 
-    @pytest.mark.of_a_state_file
-    @pytest.mark.of_a_lake_folder
+    @pytest.mark.of_a_state_file("each names its places itself")
+    @pytest.mark.of_a_lake_folder("each names its places itself")
     @pytest.mark.slow
     def test_killed_at_random_moments(self):
         for done_, found in replay_kills.trials(2, 200, random.Random(11)):
             assert found == [], f"after {done_} kills"
 
-    @pytest.mark.of_a_state_file
-    @pytest.mark.of_a_lake_folder
+    @pytest.mark.of_a_state_file("each names its places itself")
+    @pytest.mark.of_a_lake_folder("each names its places itself")
     @pytest.mark.slow
     def test_killed_at_random_moments_in_an_object_store(self, object_store: Store, monkeypatch: pytest.MonkeyPatch):
         for name in ("FFE_LAKE_URI", *object_store.variables()):

@@ -47,6 +47,7 @@ def records(verbs: DeadLetters, batch_id: str) -> list[Any]:
 
 
 class TestMending:
+    @pytest.mark.both_servers
     def test_an_edit_is_a_revision_with_author_and_time(self, verbs: DeadLetters, dlq: Path):
         batch_id = dead_lettered(dlq, 0, 1)
         verbs.edit([Edit(batch_id, 1, 0, good(1))], "ann", "they were swapped")
@@ -186,6 +187,7 @@ def market_candle(service: RunService) -> dict[str, float]:
 
 
 class TestDiscardAndRestore:
+    @pytest.mark.both_servers
     def test_a_mark_with_a_reason_that_can_be_taken_back(self, verbs: DeadLetters, dlq: Path):
         batch_id = dead_lettered(dlq, 0, 1, 2)
         assert verbs.discard({batch_id: (0, 1, 1)}, "ann", " noise ") == 2
@@ -218,7 +220,7 @@ class TestPurge:
         path.write_text(json.dumps(content, indent=3))
         verbs.queue._index._seen = None
 
-    @pytest.mark.of_a_lake_folder
+    @pytest.mark.of_a_lake_folder("files are written as old ones; those of a store: test_stored")
     def test_only_what_is_finished_and_old_goes_and_an_audit_row_stays(
         self, verbs: DeadLetters, service: RunService, dlq: Path
     ):

@@ -53,6 +53,7 @@ def state(console: ConsoleService, run_id: int) -> tuple[str, int]:
     return row.state, row.records
 
 
+@pytest.mark.both_servers
 def test_a_cancelled_import_is_continued_with_the_answers_it_had(console: ConsoleService, tmp_path: Path) -> None:
     path = candle_file(tmp_path)
     first = cancelled(console, ImportRequest((str(path),), TARGET, answers=ANSWERS))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ffe_core.operations.migration.tables import row_hashes, tables_of
 
-pytestmark = pytest.mark.of_a_state_file
+pytestmark = [pytest.mark.of_a_state_file("it opens none"), pytest.mark.of_a_lake_folder("it opens none")]
 SCHEMA = pa.schema(
     {
         "at": pa.timestamp("us", "UTC"),

@@ -23,7 +23,7 @@ from tests.ingestion.fakes import HOUR, START, stored
 from tests.operations.harness import WAIT, opened
 from tests.processes import start
 
-pytestmark = pytest.mark.of_a_state_file  # other processes open it
+pytestmark = pytest.mark.of_a_state_file("at a server the leases of who was killed end 15 s later: tests/workers")
 KILLS = int(os.environ.get("FFE_TEST_KILLS", "6"))
 END = START + 1_000 * HOUR
 BROKEN = {"BTC-USD": (50, 300, 301, 900), "ETH-USD": (10, 500)}
@@ -91,7 +91,7 @@ def killed(folder: Path, source: str) -> None:
     """Have a backfill or an import killed, and continued, some times."""
     moments = random.Random(3)
     for parent in range(KILLS):
-        process = start(BEGIN, folder, source, parent, moments.randint(1, 4))
+        process = start(BEGIN, folder, source, parent, moments.randint(1, 4), data_dir=folder)
         _, said = process.communicate(timeout=120)
         assert process.returncode in (0, -9), said[-4000:]
         if process.returncode == 0:

@@ -15,7 +15,7 @@ from tests.operations.harness import WAIT, Market, asked, done, kept, lines_of, 
 from tests.operations.runs.test_service import held_up, poll
 from tests.postgresql import Server, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.of_a_state_file]  # each test has a server of its own
+pytestmark = [pytest.mark.slow, pytest.mark.of_a_state_file("each has a server of its own")]
 
 
 @pytest.fixture

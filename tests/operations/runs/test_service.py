@@ -300,7 +300,7 @@ def test_a_closed_service_starts_nothing(tmp_path: Path, market: Market) -> None
         service.start(asked(), "ann")
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a lock of a file; a row of a server: test_lock_rows")
 def test_runs_of_a_dead_process_read_interrupted_and_those_of_a_living_one_do_not(
     tmp_path: Path, market: Market
 ) -> None:
@@ -593,7 +593,7 @@ def test_progress_is_in_the_ledger_while_the_run_goes_on(tmp_path: Path, market:
         service.wait(run_id, WAIT)
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a server has no lock of the whole state")
 def test_a_ledger_locked_for_a_while_loses_nothing(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -700,13 +700,14 @@ def test_a_service_closes_though_its_database_cannot_be_written(
     assert time.monotonic() - began < run_service._PATIENCE_SECONDS
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a server has no folder of locks")
 def test_a_folder_of_locks_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("not a folder")
     with pytest.raises(StorageError, match=r"the folder of locks .*locks cannot be made: there is a file where"):
         RunService(Settings.load({"data_dir": str(tmp_path)}), Database(tmp_path / DATABASE_FILE))
 
 
+@pytest.mark.of_a_lake_folder("a killed writer leaves files in folders")
 def test_temporary_files_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
     log = tmp_path / "lake" / "raw_market_data_1h" / "_delta_log"
     old = [

@@ -17,7 +17,11 @@ from tests.object_store import SECRET, Proxy, Store
 from tests.operations.harness import WAIT, Market, asked, done, lines_of, states_of
 from tests.operations.runs.test_service import held_up, poll
 
-pytestmark = [pytest.mark.slow, pytest.mark.of_a_state_file]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.of_a_state_file("each names its places itself"),
+    pytest.mark.of_a_lake_folder("each names its places itself"),
+]
 
 
 @pytest.fixture

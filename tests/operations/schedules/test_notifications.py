@@ -128,7 +128,7 @@ def test_a_final_answer_is_not_tried_again(tmp_path: Path, receiver: Receiver, c
     assert row.error == f"the webhook answered HTTP {status}; check its address"
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("its bytes are looked at")
 def test_the_address_shows_nowhere(
     tmp_path: Path, receiver: Receiver, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,7 +27,7 @@ def test_a_fault_in_the_record_is_found(tmp_path: Path) -> None:
     assert all("is not on record" in fault for fault in faults)
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("leaders of one directory; of a server: tests/cli and tests/workers")
 @pytest.mark.timeout(300)
 @pytest.mark.slow
 def test_leaders_die_and_every_fire_comes_to_one_end(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def files(service: RunService) -> int:
     return len(snapshot.all_files())
 
 
+@pytest.mark.both_servers
 def test_it_is_a_run_with_rows_results_and_lines(service: RunService, tmp_path: Path):
     before, count = {pair: kept(tmp_path, pair) for pair in PAIRS}, files(service)
     assert count > len(PAIRS)

@@ -11,7 +11,7 @@ from ffe_core.errors import DatabaseError, StorageError
 from ffe_core.storage.state.database import Database
 from tests.processes import at_once
 
-pytestmark = pytest.mark.of_a_state_file
+pytestmark = pytest.mark.of_a_state_file("what a file keeps to; servers: test_postgresql")
 _OPEN_MANY = """
 import sys, time
 from pathlib import Path

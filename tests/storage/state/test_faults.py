@@ -18,7 +18,7 @@ from ffe_core.storage.state import upgrade as upgrades
 from ffe_core.storage.state.database import Database
 from tests.storage.state.releases import REMADE, print_of, revision, unpacked
 
-pytestmark = pytest.mark.of_a_state_file
+pytestmark = pytest.mark.of_a_state_file("what is the matter with files; servers: test_postgresql")
 NEWEST = migrations.revisions()[-1]
 
 

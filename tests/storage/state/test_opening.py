@@ -14,7 +14,10 @@ from ffe_core.storage.state.database import Database
 from ffe_core.storage.state.opening import acknowledge, open_state, state_is_missing, state_notice
 from tests.ingestion.fakes import FakeProvider, hours, ingester, records, run
 
-pytestmark = [pytest.mark.of_a_state_file, pytest.mark.of_a_lake_folder("what lies beside the file is looked at")]
+pytestmark = [
+    pytest.mark.of_a_state_file("what lies beside the file is looked at"),
+    pytest.mark.of_a_lake_folder("what lies beside the file is looked at"),
+]
 DAY = hours(0, 24)
 
 

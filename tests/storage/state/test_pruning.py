@@ -139,7 +139,7 @@ def test_audit_rows_go_and_one_that_is_not_complete_stays(database: Database):
     assert left(database, audit_rows) == {2, 3}
 
 
-@pytest.mark.of_a_state_file
+@pytest.mark.of_a_state_file("a server gives its space back by itself")
 def test_space_that_holds_nothing_is_given_back(database: Database):
     for _ in range(40):
         run(database, run_states.COMPLETE, OLD)

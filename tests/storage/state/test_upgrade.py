@@ -26,7 +26,7 @@ from tests import once
 from tests.processes import at_once, finish, start
 from tests.storage.state.releases import CHILDREN, REMADE, expected, print_of, revision, rows, unpacked, version
 
-pytestmark = pytest.mark.of_a_state_file
+pytestmark = pytest.mark.of_a_state_file("how files are upgraded; servers: test_postgresql")
 NEWEST = migrations.revisions()[-1]
 Add = Callable[..., str]
 
