@@ -230,6 +230,19 @@ def test_everything_arrives_in_a_store_and_a_server(old: Path, new: dict[str, st
         open_state(settings_of(other))
 
 
+@pytest.mark.usefixtures("untouched")
+def test_a_server_beside_a_lake_in_a_folder_knows_its_dead_letters(
+    old: Path, new: dict[str, str], tmp_path: Path
+) -> None:
+    place = {name: new[name] for name in ("FFE_DATA_DIR", "FFE_DATABASE_URL")}
+    done = migrate(old, place)
+    assert done.returncode == 0, done.stderr
+    open_state(settings_of(place)).close()
+    lake = str(Path(place["FFE_DATA_DIR"]) / "lake")
+    with pytest.raises(DatabaseError, match=r"belongs to the dead letters in .*/new/dlq"):
+        open_state(settings_of({**place, "FFE_DATA_DIR": str(tmp_path / "other"), "FFE_LAKE_URI": lake}))
+
+
 def test_ids_go_on_after_the_largest(old: Path, new: dict[str, str]) -> None:
     assert migrate(old, new).returncode == 0
     before = held(place_of_folder(old))["state"]["runs"]

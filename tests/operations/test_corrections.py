@@ -61,6 +61,7 @@ def came_from(service: RunService) -> list[Origin | None]:
     return [found.get(ingestion) for ingestion in ids]
 
 
+@pytest.mark.both_servers
 @pytest.mark.usefixtures("market")
 def test_a_correction_is_a_new_version_and_the_old_one_stays(tmp_path: Path) -> None:
     with opened(tmp_path) as service:

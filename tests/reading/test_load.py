@@ -55,6 +55,7 @@ def test_pairs_come_in_the_order_given_each_once_however_they_are_written(filled
     assert not found.duplicated(["timestamp", "asset_pair"]).any()
 
 
+@pytest.mark.both_servers
 def test_the_current_view_and_each_moment_before_it(filled) -> None:
     def low(known: object) -> list[float]:
         found = load_candles("BTCUSD", "1h", "2024-01-01", "2024-01-01", as_known_at=known)

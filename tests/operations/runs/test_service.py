@@ -53,6 +53,7 @@ from tests.operations.harness import WAIT, Market, asked, done, kept, lines_of, 
 FIVE = ("BTCUSD", "ETHUSD", "NOPEUSD", "SOLUSD", "LTCUSD")
 
 
+@pytest.mark.both_servers
 def test_a_run_is_complete_only_when_the_lake_says_so(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
         run_id = done(service, asked("BTCUSD", "ETHUSD"))
@@ -216,6 +217,7 @@ def _version(service: RunService) -> int:
     return table.version()
 
 
+@pytest.mark.both_servers
 def test_continue_goes_on_where_the_marks_stand(tmp_path: Path, market: Market) -> None:
     with opened(tmp_path) as service:
         run_id = held_up(service, market)
