@@ -35,6 +35,7 @@ OURS = {
     "many",
     "several",
     "when",
+    "moment_text",
     "span",
     "duration",
     "relative",
@@ -52,7 +53,7 @@ FIXED = {
     # Numbers, and names from lists of ours.
     *("run", "run.id", "later", "running[0].id", "run.parent_id", "record.number", "record.revision", "number_"),
     *("started", "run_id", "side", "done", "total", "planned", "open_", "run.series_total", "count", "size"),
-    *("series.timeframe", "one.series.timeframe", "worst.series.timeframe", "view.size.name", "name"),
+    *("one.day_text", "series.timeframe", "one.series.timeframe", "worst.series.timeframe", "view.size.name", "name"),
 }
 """Parameters and names that hold texts of ours, by how they are written."""
 
