@@ -44,6 +44,10 @@ def merge(intervals: Times) -> Times:
 
 def intersect(left: Times, right: Times) -> Times:
     """The time that lies in both."""
+    if len(left) == 1 or len(right) == 1:
+        (only, others) = (left, right) if len(left) == 1 else (right, left)
+        start, end = only[0].tolist()
+        return overlapping(others, start, end).clip(start, end)
     first = np.searchsorted(right[:, 1], left[:, 0], side="right")
     shared = np.searchsorted(right[:, 0], left[:, 1], side="left") - first
     rows = np.repeat(np.arange(len(left)), shared)
@@ -72,8 +76,8 @@ def open_times_in(runs: Times, step: int) -> Times:
 def union(*sets: Times) -> Times:
     """The time that lies in any of the sets; each may be in any order and overlap itself."""
     intervals = sets[0] if len(sets) == 1 else np.concatenate((NONE, *sets))
-    if len(intervals) <= 1:
-        return intervals
+    if (intervals[1:, 0] > intervals[:-1, 1]).all():
+        return intervals  # in order and apart, as most are
     intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
     reach = np.maximum.accumulate(intervals[:, 1])
     breaks = np.flatnonzero(intervals[1:, 0] > reach[:-1])

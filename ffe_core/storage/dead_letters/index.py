@@ -270,7 +270,7 @@ class DeadLetterIndex:
 
     def open_times(self, series: str, start: int, end: int) -> np.ndarray:
         """Opens in [start, end) of a series' pending and discarded records: sorted unique int64 epoch seconds."""
-        if not self._has_any(series):
+        if series not in self._series():
             return np.empty(0, np.int64)
         query = (
             sa.select(records.c.open)
@@ -289,6 +289,8 @@ class DeadLetterIndex:
 
     def open_times_by_series(self, start: int, end: int) -> dict[str, np.ndarray]:
         """`open_times` of every series that has any in [start, end), by the series' key."""
+        if not self._series():
+            return {}
         query = (
             sa.select(batches.c.series, records.c.open)
             .join(batches, batches.c.key == records.c.entry)
@@ -318,13 +320,13 @@ class DeadLetterIndex:
         with self.reading() as connection:
             return {series: Kept(*counts) for series, *counts in connection.execute(query)}
 
-    def _has_any(self, series: str) -> bool:
-        """Whether a series has a batch at all; which have is asked once for each change of the folder."""
+    def _series(self) -> set[str]:
+        """Which series have a batch, by key; asked once for each change of the folder."""
         seen = self._seen and self._seen[:2]
         if seen is None or self._with_batches[0] != seen:
             with self.reading() as connection:
                 self._with_batches = seen, set(connection.scalars(sa.select(batches.c.series).distinct()))
-        return series in self._with_batches[1]
+        return self._with_batches[1]
 
     def _is_fresh(self) -> bool:
         """Whether the last look is as young as a reader wants it."""

@@ -21,6 +21,7 @@ from ffe_core.timeframes import seconds
 ByProvider = dict[str, Times]
 """Ranges [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
 _MOST_FILES = 50_000
+_NOWHERE: Ints = np.empty(0, np.int64)
 
 
 class FileRanges:
@@ -118,5 +119,5 @@ def ranges_at(times: Ints, step: int) -> Times:
 
 def _breaks(times: Ints, step: int) -> Ints:
     """Places of the opens that the next one does not follow a step later."""
-    breaks: Ints = (times[1:] - times[:-1] != step * MICROS).nonzero()[0]
-    return breaks
+    is_break = times[1:] - times[:-1] != step * MICROS
+    return np.flatnonzero(is_break) if is_break.any() else _NOWHERE
