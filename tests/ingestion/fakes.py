@@ -14,6 +14,7 @@ from ffe_core.candles import SCHEMA
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.providers.base import Fetched, Page, Provider, Record, windows
 from ffe_core.series import Series
+from ffe_core.settings import Settings
 
 HOUR = 3600
 START = 1_704_067_200
@@ -80,8 +81,9 @@ class FakeProvider(Provider):
 
 
 def ingester(folder: Path, **config: Any) -> BatchDataIngester:
-    """An ingester with its lake and data directory in `folder`."""
-    return BatchDataIngester(DeltaLakeManager(folder / "lake"), {"data_dir": str(folder), **config})
+    """An ingester with its data directory in `folder`, and its lake too unless this process is told of another."""
+    given = {"data_dir": str(folder), **config}
+    return BatchDataIngester(DeltaLakeManager.of(Settings.load(given)), given)
 
 
 def run(

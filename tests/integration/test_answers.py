@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from ffe_core import times
+from tests import lake_files
 from tests.fake_exchanges import Exchange, Fault
 from tests.integration.harness import ALPHA_VANTAGE, NOW, OANDA, WORLDS, World, expected, held
 
@@ -38,8 +38,8 @@ def backfill(world: World, exchange: Exchange, folder: Path, bars: int = 30, **m
 
 
 def dead_letters(folder: Path) -> list[tuple[Any, list[str]]]:
-    files = [json.loads(path.read_text("utf-8")) for path in sorted((folder / "dlq").glob("*.json"))]
-    return [pair for content in files for pair in zip(content["records"], content["reasons"], strict=True)]
+    kept = lake_files.dead_letters(folder / "dlq").values()
+    return [pair for content in kept for pair in zip(content["records"], content["reasons"], strict=True)]
 
 
 WRONG = [

@@ -23,6 +23,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.leases import SeriesLease
 from ffe_core.validation import validate
+from tests import lake_files
 from tests.fake_exchanges import CoinbaseExchange, Market, generated
 from tests.ingestion.fakes import BTC, HOUR, START, hours, open_times, records
 from tests.processes import at_once, finish, start
@@ -37,11 +38,12 @@ RUN = """
 import asyncio, json, sys
 from ffe_core import DeltaLakeManager, MultiAssetBatchIngester
 from ffe_core.ingestion import chunk
+from ffe_core.settings import Settings
 chunk._VALIDATE_RECORDS = chunk._COMMIT_ROWS = 300
 folder, url = sys.argv[1:]
 config = {"data_dir": folder, "coinbase": {"base_url": url, "requests_per_second": 300},
           "retry": {"attempts": 2, "base_delay_seconds": 0}}
-multi = MultiAssetBatchIngester(DeltaLakeManager(folder + "/lake"), config)
+multi = MultiAssetBatchIngester(DeltaLakeManager.of(Settings.load(config)), config)
 print("ready", flush=True)
 answer = asyncio.run(multi.ingest_all_assets(
     ["BTCUSD", "ETHUSD"], ["1h"], "2024-01-01T00:00:00Z", "2024-05-05T00:00:00Z", "coinbase"))
@@ -59,7 +61,7 @@ def exchange() -> Iterator[CoinbaseExchange]:
 
 
 def dead_letters(folder: Path) -> int:
-    return sum(len(json.loads(path.read_text())["records"]) for path in (folder / "dlq").glob("*.json"))
+    return sum(len(one["records"]) for one in lake_files.dead_letters(folder / "dlq").values())
 
 
 def assert_whole(folder: Path) -> None:
@@ -81,6 +83,7 @@ def _open_times_by_pair(folder: Path) -> dict[str, list[int]]:
     }
 
 
+@pytest.mark.of_a_state_file("at a server the leases of who was killed end 15 s later: tests/workers")
 @pytest.mark.timeout(120 + 20 * KILLS)
 def test_killed_at_any_moment_and_run_again_gives_the_same_rows(exchange: CoinbaseExchange, tmp_path: Path):
     moments, killed = random.Random(7), 0
@@ -88,7 +91,7 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_rows(exchange: Coinba
     for turn in range(KILLS):
         if turn % 4 == 0:
             folder = tmp_path / str(turn)  # a fresh lake: creating the table is a moment too
-        process = start(RUN, folder, exchange.url)
+        process = start(RUN, folder, exchange.url, data_dir=folder)
         assert process.stdout is not None
         process.stdout.readline()
         timer = threading.Timer(moments.uniform(0, 0.6), process.kill)
@@ -97,11 +100,13 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_rows(exchange: Coinba
         timer.cancel()
         killed += process.returncode == -9
         if turn % 4 == 3 or turn == KILLS - 1:
-            finish(start(RUN, folder, exchange.url))
+            finish(start(RUN, folder, exchange.url, data_dir=folder))
             assert_whole(folder)
     assert killed >= KILLS // 2, f"only {killed} of {KILLS} runs were still under way when killed"
 
 
+@pytest.mark.of_a_state_file("a lock of a file; a row of a server: test_lock_rows")
+@pytest.mark.of_a_lake_folder("it opens none")
 def test_a_killed_holder_frees_its_lease_at_once(tmp_path: Path):
     code = """
 import sys, time
@@ -126,7 +131,7 @@ time.sleep(60)
 
 
 def test_three_processes_on_the_same_series_give_the_same_rows(exchange: CoinbaseExchange, tmp_path: Path):
-    outputs = at_once(RUN, [(tmp_path, exchange.url)] * 3)
+    outputs = at_once(RUN, [(tmp_path, exchange.url)] * 3, data_dir=tmp_path)
     assert_whole(tmp_path)
     results = [result for out in outputs for result in json.loads(out.splitlines()[-1])]
     assert [result["error"] for result in results if result["status"] == "error"] == []
@@ -196,7 +201,7 @@ pipeline = SeriesPipeline(BTC, provider, calendar_for("coinbase", "BTCUSD"), sto
 report = asyncio.run(pipeline.run(START, START + 120 * HOUR, "resume"))
 print(report.status, report.counts.stored)
 """
-        outputs = [out.split() for out in at_once(code, [(tmp_path,)] * 3)]
+        outputs = [out.split() for out in at_once(code, [(tmp_path,)] * 3, data_dir=tmp_path)]
         assert open_times(tmp_path) == list(hours(0, 120))
         assert sum(int(count) for _, count in outputs) == 120
         assert {status for status, _ in outputs} <= {"success", "no_data"}

@@ -16,6 +16,7 @@ from ffe_core import times
 from ffe_core.series import Series
 from tests.fake_exchanges import REFUSALS, Exchange, Fault
 from tests.integration.harness import ALPHA_VANTAGE, NOW, PAGED, SECRET, WORLDS, World, expected, held
+from tests.lake_files import dead_letters
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ class TestWholeAndOnce:
         assert result["watermark"] == times.iso(max(wanted))
         assert result["expected"] == result["stored"] == len(wanted)
         assert (result["unexplained"], result["extra"], result["provider"]) == (0, 0, world.provider)
-        assert list((tmp_path / "dlq").glob("*.json")) == []
+        assert dead_letters(tmp_path / "dlq") == {}
 
     def test_a_second_run_asks_nothing_and_adds_nothing(self, world: World, exchange: Exchange, tmp_path: Path):
         backfill(world, exchange, tmp_path, world.start, world.at(0))
@@ -128,9 +129,10 @@ CASES += [
 ]
 
 
-def secret_files(folder: Path) -> list[Path]:
-    """Files below the folder in which the secret can be read."""
-    return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+def with_secrets(folder: Path) -> list[Any]:
+    """Files and dead letters of a data directory in which the secret can be read."""
+    files = [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+    return [*files, *(one for one in dead_letters(folder / "dlq").values() if SECRET in str(one))]
 
 
 @pytest.mark.parametrize(("world", "fault"), CASES)
@@ -170,7 +172,7 @@ def test_one_fault_is_survived_and_a_lasting_one_ends_its_series_alone(
     assert (last["status"], held(tmp_path, world.series)) == ("success", wanted)
     assert SECRET not in str((first, second, last))
     assert SECRET not in caplog.text
-    assert secret_files(tmp_path) == []
+    assert with_secrets(tmp_path) == []
 
 
 def _asks(seen: Any, world: World) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from ffe_core import times
 from ffe_core.providers import coinbase, oanda
 from ffe_core.providers.plain import NotPlain, RawRecords
 from tests.integration.harness import COINBASE, NOW, OANDA, World, held
+from tests.lake_files import dead_letters
 
 PLAIN = [(OANDA, oanda), (COINBASE, coinbase)]
 every_plain = pytest.mark.parametrize(("world", "module"), PLAIN, ids=[world.provider for world, _ in PLAIN])
@@ -44,8 +44,8 @@ def outcome(world: World, folder: Path, broken: tuple[str, ...]) -> dict[str, An
         asked = (times.iso(world.start), times.iso(end), world.provider)
         single = world.ingester(exchange, folder)
         result = asyncio.run(single.ingest_historical_data(world.pair, world.timeframe, *asked))
-    files = [json.loads(path.read_text("utf-8")) for path in (folder / "dlq").glob("*.json")]
-    letters = [pair for one in files for pair in zip(one["records"], one["reasons"], strict=True)]
+    kept = dead_letters(folder / "dlq").values()
+    letters = [pair for one in kept for pair in zip(one["records"], one["reasons"], strict=True)]
     said = {key: value for key, value in result.items() if key not in OF_THE_MACHINE}
     return {"result": said, "held": held(folder, world.series), "letters": sorted(map(repr, letters))}
 

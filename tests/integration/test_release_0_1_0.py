@@ -19,6 +19,10 @@ from ffe_core.series import Series
 from ffe_core.storage.state.database import Database
 from tests.storage.state.releases import expected, rows, unpacked
 
+pytestmark = [
+    pytest.mark.of_a_state_file("that release left one"),
+    pytest.mark.of_a_lake_folder("that release left one"),
+]
 BTC = Series("BTCUSD", "1h", "coinbase")
 TOLD = expected()
 (KILLED,) = [run["id"] for run in TOLD["tables"]["runs"] if run["state"] == "running"]

@@ -68,7 +68,7 @@ def stored_of(folder: Path) -> dict[str, list[int]]:
 
 
 def test_two_processes_with_series_in_common_store_each_bar_once(tmp_path: Path):
-    outputs = at_once(GROUP, [(tmp_path, HOURS, *PAIRS[:6]), (tmp_path, HOURS, *PAIRS[2:])])
+    outputs = at_once(GROUP, [(tmp_path, HOURS, *PAIRS[:6]), (tmp_path, HOURS, *PAIRS[2:])], data_dir=tmp_path)
     assert stored_of(tmp_path) == {pair: list(range(HOURS)) for pair in PAIRS}
     assert sum(int(out.splitlines()[-1]) for out in outputs) == HOURS * len(PAIRS)
 
@@ -76,7 +76,7 @@ def test_two_processes_with_series_in_common_store_each_bar_once(tmp_path: Path)
 def test_a_process_killed_inside_a_commit_of_many_series_leaves_nothing_half_done(tmp_path: Path):
     chance = random.Random(35)
     for _ in range(6):
-        process = start(GROUP, tmp_path, HOURS, *PAIRS)
+        process = start(GROUP, tmp_path, HOURS, *PAIRS, data_dir=tmp_path)
         assert process.stdout is not None
         for _ in range(chance.randrange(1, 4)):
             process.stdout.readline()
@@ -85,5 +85,5 @@ def test_a_process_killed_inside_a_commit_of_many_series_leaves_nothing_half_don
         process.communicate()
         for hours in stored_of(tmp_path).values():
             assert hours == list(range(len(hours)))
-    at_once(GROUP, [(tmp_path, HOURS, *PAIRS)])
+    at_once(GROUP, [(tmp_path, HOURS, *PAIRS)], data_dir=tmp_path)
     assert stored_of(tmp_path) == {pair: list(range(HOURS)) for pair in PAIRS}
