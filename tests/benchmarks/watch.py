@@ -15,8 +15,10 @@ _QUIET_MS = 400
 _PATIENCE_MS = 60_000
 _WATCH = """(() => {
     const roots = [document], attach = Element.prototype.attachShadow;
-    // Inside a canvas stands what a table says to who hears the page; it is written later, and nobody sees it.
-    const isSeen = change => !(change.target.nodeType === 1 && change.target.closest('canvas'));
+    // Nobody sees what a table says inside its canvas to who hears the page, written later, nor what a chart notes of the
+    // bars that it has loaded beside those it shows.
+    const isSeen = change => !(change.target.nodeType === 1 && change.target.closest('canvas'))
+        && change.attributeName !== 'data-drawn' && change.attributeName !== 'data-loads';
     const seen = new MutationObserver(changes => { if (changes.some(isSeen)) window.timed.last = performance.now() });
     const watch = root => seen.observe(root, {subtree: true, childList: true, attributes: true, characterData: true});
     window.timed = {from: 0, last: 0, shown: 0, wanted: null};

@@ -378,12 +378,15 @@ export class View {
     if (restated.some((count, n) => count > 0 && time[n] >= from && time[n] <= to)) marks.push(['▼', 'restated', ink.restated])
     if (this.all.dead.some((at) => at >= from && at <= to)) marks.push(['▮', 'dead letter', ink.dead])
     const lines = facts.lines.filter((line) => line.legend && !(facts.percent && line.pane === 'price'))
-    this.at.legend.replaceChildren(
-      ...parts.map(([name, shade]) => chip('■', name, shade, true)),
-      ...marks.map(([sign, name, colour]) => chip(sign, name, colour)),
-      ...lines.map((line) => chip('━', line.legend, ink.lines[line.ink % ink.lines.length])),
-      ...facts.notes.map((note) => chip('', note, '')),
-    )
+    const chips = [
+      ...parts.map(([name, shade]) => ['■', name, solid(shade)]),
+      ...marks,
+      ...lines.map((line) => ['━', line.legend, ink.lines[line.ink % ink.lines.length]]),
+      ...facts.notes.map((note) => ['', note, '']),
+    ]
+    const said = JSON.stringify(chips)
+    if (said !== this.legendSaid) this.at.legend.replaceChildren(...chips.map((one) => chip(...one)))
+    this.legendSaid = said
   }
 
   async askTicks() {
@@ -437,11 +440,11 @@ function within(all, after, before) {
 
 const solid = (shade) => shade.replace(/rgba\(([^,]+,[^,]+,[^,]+),[^)]+\)/, 'rgb($1)')
 
-function chip(sign, name, colour, isShade = false) {
+function chip(sign, name, colour) {
   const item = document.createElement('span')
   const mark = document.createElement('i')
   mark.textContent = sign
-  mark.style.color = isShade ? solid(colour) : colour
+  mark.style.color = colour
   item.append(mark, name)
   return item
 }
