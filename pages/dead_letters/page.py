@@ -468,7 +468,7 @@ def work_view() -> None:
         st.info("The list of records to edit is gone; choose them again.", icon=":material/checklist:")
         return
     count = sum(map(len, chosen.values()))
-    st.subheader(f"Edit {several(count, 'record')}")
+    st.subheader(f"Edit {several(count, 'record')}", anchor=False)
     if count > MOST:
         st.warning(
             f"The first {number(MOST)} are shown. Edit and replay them, then choose again.",
@@ -479,7 +479,7 @@ def work_view() -> None:
 
 
 def back() -> None:
-    st.title("Dead letters", width="content")
+    st.title("Dead letters", width="content", anchor=False)
     st.button("Back to the list", key="dl_back", icon=":material/arrow_back:", type="tertiary", on_click=leave)
 
 

@@ -45,7 +45,7 @@ def draw_record(batch: DeadLetterBatch, number: int) -> None:
         _around(batch.series, record)
     if record.status == PENDING and batch.series is not None:
         with section("The editor"):
-            st.subheader("Edit")
+            st.subheader("Edit", anchor=False)
             editor({batch.id: (number,)})
     with section("The history"):
         _history(batch, record)
@@ -203,7 +203,7 @@ def _neighbour(at: int, row: dict[str, Any] | None, prices: NumberFormat, is_thi
 
 
 def _history(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
-    st.subheader("History")
+    st.subheader("History", anchor=False)
     steps = described(batch, record)["history"]
     if not steps:
         st.caption("Nothing was done about it yet.")

@@ -45,7 +45,7 @@ def show_looks(plan: ImportPlan) -> None:
 
 
 def _show(look: Seen) -> None:
-    st.subheader(plain(look.name))
+    st.subheader(plain(look.name), anchor=False)
     if look.why:
         show_table(
             [{"What": what, "Taken for it": column, "Why": why} for what, (column, why) in look.why.items()],
@@ -72,7 +72,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def show_imported(files: list[ImportedFile]) -> None:
     """Draw what the last files brought."""
-    st.subheader("Imported last")
+    st.subheader("Imported last", anchor=False)
     if not files:
         st.caption("No file was imported yet.")
         return

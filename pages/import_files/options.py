@@ -92,7 +92,7 @@ def given() -> dict[str, Any]:
 
 def ask(plan: ImportPlan) -> None:
     """Draw what has to be answered first, each with its readings."""
-    st.subheader("To be answered first")
+    st.subheader("To be answered first", anchor=False)
     st.caption("The files do not tell it, so nothing is guessed. An answer counts for all files of this import.")
     for name, question in plan.questions:
         with st.container(border=True):

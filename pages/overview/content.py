@@ -96,7 +96,7 @@ def to_the_chart(rows: list[RunSeries]) -> None:
 
 def attention(shown: Overview) -> None:
     """What needs a person, each with its action; nothing when there is nothing."""
-    st.subheader("Needs attention")
+    st.subheader("Needs attention", anchor=False)
     items = [*of_schedules(), *of_dead_letters(), *of_findings(), *of_series(shown)]
     items.sort(key=lambda item: not item[0].startswith(":red"))  # failures first
     if not items and not shown.trouble:
@@ -198,7 +198,7 @@ def open_run() -> None:
 
 
 def recent_runs() -> None:
-    st.subheader("Recent runs")
+    st.subheader("Recent runs", anchor=False)
     runs, total = service().runs.find(limit=MOST)
     st.session_state.overview_run_ids = [run.id for run in runs]
     show_table(
@@ -242,7 +242,7 @@ def open_series() -> None:
 
 
 def table(shown: Overview) -> None:
-    st.subheader("Series")
+    st.subheader("Series", anchor=False)
     rows = shown.there if len(shown.there) <= MOST_SERIES else shown.by_need[:MOST_SERIES]
     st.session_state.overview_series = [row.series for row in rows]
     scores = {series: one.score for series, one in service().checks.scores().items()}

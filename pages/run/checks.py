@@ -28,7 +28,7 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
 
 def table(rows: list[RunSeries]) -> None:
     """A line a pair."""
-    st.subheader("Pairs")
+    st.subheader("Pairs", anchor=False)
     shown = [_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)]
     show_table(shown, key="run_pairs", column_config={"State": state_column(width=130)})
 

@@ -29,7 +29,7 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
 
 def table(rows: list[RunSeries]) -> None:
     """A line a series, those with the most unexplained bars first."""
-    st.subheader("Series")
+    st.subheader("Series", anchor=False)
     cells = zip(rows, machines(rows), strict=True)
     shown = [_line(*one) for one in sorted(cells, key=lambda one: -(one[0].unexplained or 0))]
     numbers = {label: st.column_config.NumberColumn(format="localized") for label in NAMES.values()}

@@ -17,7 +17,7 @@ def table(rows: list[RunSeries]) -> None:
     found = [(row, one) for row in rows for one in (row.result or {}).get("files", ())]
     if not found:
         return
-    st.subheader("Files")
+    st.subheader("Files", anchor=False)
     total = sum((row.result or {}).get("files_total", 0) for row in rows)
     if total > len(found):
         st.caption(f"{many(len(found), 'file')} of {total:,} are listed; the counts of the series are of all.")

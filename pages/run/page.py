@@ -239,7 +239,7 @@ def series_row(row: RunSeries, told: bool) -> dict[str, Any]:
 
 
 def series_table(rows: list[RunSeries]) -> None:
-    st.subheader("Series")
+    st.subheader("Series", anchor=False)
     numbers = {
         name: st.column_config.NumberColumn(format="localized", width=width)
         for name, width in (
@@ -330,7 +330,7 @@ def asked_again(run: Run, rows: list[RunSeries]) -> None:
 
 
 def log_lines(run: Run) -> None:
-    st.subheader("Log")
+    st.subheader("Log", anchor=False)
     lines = service().runs.lines(run.id)
     if not lines:
         st.caption("No lines yet." if run.is_active else "No lines.")

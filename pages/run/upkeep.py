@@ -37,7 +37,7 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
 
 def table(rows: list[RunSeries]) -> None:
     """A line a table."""
-    st.subheader("Tables")
+    st.subheader("Tables", anchor=False)
     show_table(
         [_line(row, machine) for row, machine in zip(rows, machines(rows), strict=True)],
         key="run_tables",

@@ -25,19 +25,19 @@ PAGE_SIZE = 50
 
 def detail_view(schedule: Schedule) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title("Schedules", width="content")
+        st.title("Schedules", width="content", anchor=False)
         st.button("All schedules", key="sched_back", icon=":material/arrow_back:", type="tertiary", on_click=go)
     told_in_full()
     with section("The schedule"):
         head(schedule)
     left, right = st.columns(2, gap="large")
     with left, section("The next ticks"):
-        st.subheader("Next five ticks")
+        st.subheader("Next five ticks", anchor=False)
         if schedule.paused:
             st.caption("If it were resumed now:")
         coming(schedule, schedule.zone)
     with right, section("The settings"):
-        st.subheader("Settings")
+        st.subheader("Settings", anchor=False)
         settings(schedule)
     history(schedule)
     if st.session_state.pop("sched_pausing", False):
@@ -152,7 +152,7 @@ def settings(schedule: Schedule) -> None:
 def history(schedule: Schedule) -> None:
     """Every tick and what became of it, newest first."""
     with section("The history"):
-        st.subheader("History")
+        st.subheader("History", anchor=False)
         page = st.session_state.get("sched_page", 1)
         ticks, total = service().schedules.store.ticks(schedule.id, limit=PAGE_SIZE, offset=PAGE_SIZE * (page - 1))
         if not ticks:

@@ -307,7 +307,7 @@ def as_shown() -> Draft:
 
 def preview(problems: dict[str, str]) -> None:
     """What the draft would do, live."""
-    st.subheader("Next five ticks")
+    st.subheader("Next five ticks", anchor=False)
     st.session_state.pop("sched_shown", None)
     missing = [labelled(name) for name in problems if name != "name"]
     if missing:

@@ -167,7 +167,7 @@ def missed_panel(locked: bool) -> None:
         return
     every = {one.id: one for one in service().schedules.store.all()}
     with st.container(border=True, key="sched_missed"):
-        st.subheader("Missed")
+        st.subheader("Missed", anchor=False)
         for schedule_id, ticks in missed.items():
             if schedule_id not in every:
                 continue
@@ -243,7 +243,7 @@ def send_test() -> None:
 def form_view(schedule: Schedule | None) -> None:
     heading("Schedules")
     notes()
-    st.subheader("New schedule" if schedule is None else "Edit schedule")
+    st.subheader("New schedule" if schedule is None else "Edit schedule", anchor=False)
     if fill_in(prefilled() if schedule is None else Draft.of(schedule), "new" if schedule is None else schedule.id):
         st.session_state.sched_version = schedule.version if schedule else None
     left, right = st.columns([3, 2], gap="large")

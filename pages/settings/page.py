@@ -36,7 +36,7 @@ _LONGEST = 60
 
 def providers() -> None:
     """One line a provider: its key, its quota, and what a test came to."""
-    st.subheader("Providers")
+    st.subheader("Providers", anchor=False)
     keys = {one.section: one.value for one in explained(service().settings) if one.is_secret}
     for name in PROVIDERS:
         found: Connection | None = st.session_state.get("settings_tests", {}).get(name)
@@ -89,7 +89,7 @@ def tell(found: Connection) -> None:
 
 
 def webhook() -> None:
-    st.subheader("Webhook")
+    st.subheader("Webhook", anchor=False)
     address = service().notices.address
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
         st.text(f"Messages of the scheduler go to {address}." if address else "No webhook is set: FFE_WEBHOOK__URL.")
@@ -111,7 +111,7 @@ def send_test() -> None:
 
 
 def disk() -> None:
-    st.subheader("Disk")
+    st.subheader("Disk", anchor=False)
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
         folder = service().settings.data_dir
         left = space_left(str(folder))
@@ -121,7 +121,7 @@ def disk() -> None:
 
 
 def every_setting() -> None:
-    st.subheader("All settings")
+    st.subheader("All settings", anchor=False)
     if arrived("settings_find"):
         st.session_state.settings_find = from_url("q", short, "")
     changed = [one.variable for one in explained(service().settings) if one.is_stale]

@@ -92,7 +92,7 @@ def table_row(one: TableStorage, size: float, to_delete: float) -> dict[str, Any
 
 
 def tables(shown: Storage) -> None:
-    st.subheader("Tables")
+    st.subheader("Tables", anchor=False)
     counts = ("Rows", "Files", "Small", "Since checkpoint", "Log entries", "Next merges", "Into")
     sizes, size = size_column([one.plan.bytes for one in shown.tables], width=86)
     gone, to_delete = size_column([one.unused.bytes for one in shown.tables], width=86)
@@ -123,7 +123,7 @@ def series_row(one: SeriesStorage, size: float) -> dict[str, Any]:
 
 
 def series(shown: Storage) -> None:
-    st.subheader("Series")
+    st.subheader("Series", anchor=False)
     sizes, size = size_column([one.bytes for one in shown.series])
     show_table(
         list(map(series_row, shown.series, sizes)),
@@ -136,7 +136,7 @@ def series(shown: Storage) -> None:
 def kept(shown: Storage) -> None:
     """What is kept for how long."""
     own, history = service().settings.upkeep, shown.history
-    st.subheader("Kept")
+    st.subheader("Kept", anchor=False)
     old = sum(history.old.values())
     by_itself = f"every {many(own.every_minutes, 'minute')}" if own.every_minutes else "never by itself"
     st.caption(

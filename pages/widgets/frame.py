@@ -28,7 +28,7 @@ def service() -> ConsoleService:
         return shared()
     except (FFEError, InputError) as error:
         what = "state database" if isinstance(error, DatabaseError) else "data directory"
-        st.title(f"The {what} cannot be used", icon=":material/error:")
+        st.title(f"The {what} cannot be used", icon=":material/error:", anchor=False)
         st.code(str(error), language=None, wrap_lines=True)
         if not isinstance(error, DatabaseError | NewerFormatError):  # they say themselves what to do
             st.write("Check the settings and the rights on the folder, then try again.")
@@ -72,14 +72,14 @@ def actor() -> str:
 def heading(title: str) -> None:
     """The title of a page that has nothing beside it, as high as one that has."""
     with st.container(height=_HEADING_HEIGHT, border=False, horizontal=True, vertical_alignment="center"):
-        st.title(plain(title), width="content")
+        st.title(plain(title), width="content", anchor=False)
 
 
 @contextmanager
 def heading_row(title: str, state: str | None = None) -> Iterator[None]:
     """The title of a page and a state after it; what is drawn inside stands to the right."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(plain(title), width="content")
+        st.title(plain(title), width="content", anchor=False)
         if state is not None:
             state_badge(state)
         st.space("stretch")

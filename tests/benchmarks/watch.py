@@ -15,8 +15,8 @@ _QUIET_MS = 400
 _PATIENCE_MS = 60_000
 _WATCH = """(() => {
     const roots = [document], attach = Element.prototype.attachShadow;
-    // Nobody sees what a table says inside its canvas to who hears the page, written later, nor what a chart notes of the
-    // bars that it has loaded beside those it shows.
+    // Nobody sees what a table says inside its canvas to who hears the page, written later, nor what a chart notes of
+    // the bars that it has loaded beside those it shows.
     const isSeen = change => !(change.target.nodeType === 1 && change.target.closest('canvas'))
         && change.attributeName !== 'data-drawn' && change.attributeName !== 'data-loads';
     const seen = new MutationObserver(changes => { if (changes.some(isSeen)) window.timed.last = performance.now() });
