@@ -339,7 +339,7 @@ with section("The form"):
     mode_form()
     remember()
     shown: Preview | None = None
-    st.session_state.pop("backfill_shown", None)
+    previewed: BackfillRequest | None = None
     if not problems:
         try:
             asked_for = request()
@@ -350,7 +350,8 @@ with section("The form"):
             with section("The preview"):
                 shown = preview(asked_for, service().run_service)
                 show_preview(shown)
-                st.session_state.backfill_shown = asked_for
+                previewed = asked_for
+    st.session_state.backfill_shown = previewed  # a drawing that is cut short leaves what is still to be seen
     start_button(problems, shown)
 if (removing := st.session_state.pop("backfill_removing", None)) is not None:
     remove_dialog(removing)

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ffe_core import times
 from ffe_core.errors import StorageError
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.coverage.service import CoverageRuns
+from ffe_core.operations.runs import preview as preview_of_runs
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.outcome import NEXT_STEPS
 from ffe_core.operations.runs.preview import preview
@@ -271,6 +273,18 @@ def test_what_was_not_previewed_is_not_started(console: ConsoleService, open_pag
     assert "nothing was started: what you ask for has changed" in words(at)
     assert "78,936 candles" in words(at)
     at.button(key="backfill_start").click().run()
+    assert console.runs.find()[1] == 1
+
+
+def test_what_was_previewed_is_started_though_a_drawing_after_it_was_cut_short(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page("backfill", provider="simulated", pairs="BTCUSD", start="2024-01-01", end="2024-01-02")
+    button = at.button(key="backfill_start")  # still to be seen, as an answer that is cut short takes nothing away
+    with monkeypatch.context() as patch:
+        patch.setattr(preview_of_runs, "preview", lambda *_: st.stop())
+        at.run()
+    button.click().run()
     assert console.runs.find()[1] == 1
 
 
