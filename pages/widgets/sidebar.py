@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,19 @@ def head(console: ConsoleService) -> None:
     with st.container(key="sidebar_head", gap="xsmall"):
         shown = short_path(folder)
         st.caption(plain(shown), help=plain(folder) if shown.startswith("…") else None)
-        st.markdown(_badges(console))
+        st.markdown(" ".join(_badges(console)))
         st.html(_FIND)
 
 
-def _badges(console: ConsoleService) -> str:
+def _badges(console: ConsoleService) -> Iterator[str]:
     if console.leads:
-        role = ":green-badge[:material/verified: leads]"
+        yield ":green-badge[:material/verified: leads]"
     elif console.acts:
-        role = ":green-badge[:material/check: works]"
+        yield ":green-badge[:material/check: works]"
     else:
-        role = ":orange-badge[:material/visibility: standby]"
-    account = environment(console)
-    colour = "orange" if "live" in account else "gray"
-    return f"{role} :{colour}-badge[:material/key: {plain(account)}]" if account else role
+        yield ":orange-badge[:material/visibility: standby]"
+    if account := environment(console):
+        yield f":{'orange' if 'live' in account else 'gray'}-badge[:material/key: {plain(account)}]"
 
 
 def environment(console: ConsoleService) -> str:
