@@ -13,8 +13,8 @@ from pages.server.chunks import needed
 from pages.widgets.assets import script_route
 
 CHART_ROUTES = [script_route(FOLDER, lambda: [bundle()]), Route("/bars", bars), Route("/bars/ticks", ticks)]
-PARTS = ("BidiComponent", "Selectbox", "ButtonGroup", "Button")
-"""Parts of Streamlit that the page draws with."""
+PARTS = ("Selectbox", "ButtonGroup", "Button")
+"""Parts of Streamlit that the page draws with, beside its chart."""
 
 
 @cache
