@@ -6,13 +6,12 @@ import streamlit as st
 
 from pages.widgets.frame import banner, service
 from pages.widgets.palette import palette
-from pages.widgets.sidebar import ICON, counted, head, named, waiting
+from pages.widgets.sidebar import ICON, counted, head, named, style, waiting
 from pages.widgets.travel import follow
 from pages.widgets.url import as_left, bound_address
 
-if "_is_framed" not in st.session_state:  # a tab keeps icon and width, and each setting costs it a drawing
-    st.set_page_config(page_title="FFE console", page_icon=ICON, layout="wide")
-    st.session_state["_is_framed"] = True
+st.set_page_config(page_title="FFE console", page_icon=ICON, layout="wide")
+style()
 waits = waiting()
 front = st.Page(
     "overview/page.py",
