@@ -72,8 +72,8 @@ def prefill() -> None:
     frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_timeframes = frames or ["1h"]
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
+    state.backfill_preset = state.get("backfill_preset", "Last 30 days")
     prefill_range()
-    state.setdefault("backfill_preset", "Last 30 days")
 
 
 def prefill_range() -> None:

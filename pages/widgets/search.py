@@ -17,6 +17,7 @@ from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.text import duration, number, plain
+from pages.widgets.url import redraw
 from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
@@ -190,7 +191,7 @@ def wait_for_list(provider: str, form: str) -> None:
 def _wait(provider: str, form: str) -> None:
     is_fresh = st.session_state.pop(f"{form}_fresh", False)  # drawn with the page, whose notes are to be seen
     if not is_fresh and not service().instruments.catalogues.is_reading(provider):
-        st.rerun()
+        redraw()
 
 
 @changing()

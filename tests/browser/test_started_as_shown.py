@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import pytest
+from playwright.sync_api import Route
+
+from ffe_core.operations.console import ConsoleService
+from ffe_core.operations.schedules.service import Draft
 from tests.browser.conftest import Serve, Visit
-from tests.browser.driver import settled
+from tests.browser.driver import poll, settled
+from tests.fake_exchanges import CoinbaseExchange, Market
 
-JANUARY = "provider=simulated&pairs=BTCUSD&timeframes=1h&start=2024-01-01&end=2024-01-31"
+FIELDS = ("Selectbox", "Multiselect", "TextInput")
+"""Parts of Streamlit that draw fields of a form."""
+RANGE = "pairs=BTCUSD&timeframes=1h&start=2024-01-01&end=2024-01-31"
+JANUARY = f"provider=simulated&{RANGE}"
+FORMS = {
+    f"backfill?provider=coinbase&{RANGE}": {"backfill_provider": "coinbase", "backfill_from": "2024-01-01"},
+    "schedules?edit=1": {"sched_provider": "coinbase", "sched_name": "mine", "sched_minutes": "30"},
+}
+"""What fields of a form hold, by its address."""
 
 
 def test_a_start_right_after_typing_shows_what_it_would_fetch_and_asks_again(serve: Serve, visit: Visit) -> None:
@@ -35,3 +50,25 @@ def test_a_calendar_fills_in_what_may_be_typed(serve: Serve, visit: Visit) -> No
     settled(visitor.page)
     visitor.sees("48 candles")
     assert visitor.at("backfill_from").get_by_role("textbox").input_value() == "2024-01-05"
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_a_form_that_is_drawn_anew_before_the_browser_shows_it_keeps_what_fills_it_in(
+    serve: Serve, visit: Visit, tmp_path: Path, address: str
+) -> None:
+    console = ConsoleService({"data_dir": str(tmp_path / "data")}).open()
+    console.schedules.create(Draft("mine", "coinbase", ("BTCUSD",), ("4h",), trigger="every 30"), "ann")
+    console.drain()
+    with CoinbaseExchange(Market({}), rate=None) as exchange:
+        visitor = visit(serve(tmp_path / "data", env={"FFE_COINBASE__BASE_URL": exchange.url}))
+        held: list[Route] = []
+        for field in FIELDS:  # as on a busy machine: they come after the second drawing
+            visitor.page.route(f"**/{field}.*.js", lambda route: held.append(route))
+        visitor.page.goto(f"{visitor.base}/{address}")
+        visitor.sees("instruments, read")
+        poll(lambda: visitor.page.evaluate("1") and len(held) == len(FIELDS), "fields that are waited for")
+        for route in held:
+            route.continue_()
+        settled(visitor.page)
+        assert {key: visitor.at(key).locator("input").first.input_value() for key in FORMS[address]} == FORMS[address]
+        assert visitor.page.locator("[class*=_pairs]").get_by_text("BTCUSD").first.is_visible()
