@@ -322,19 +322,20 @@ class DeadLetterIndex:
 
     def _series(self) -> set[str]:
         """Which series have a batch, by key; asked once for each change of the folder."""
-        seen = self._seen and self._seen[:2]
-        if seen is None or self._with_batches[0] != seen:
+        seen, (known_at, known) = self._seen, self._with_batches  # read once: other threads look too
+        if seen is None or known_at != seen[:2]:
             with self.reading() as connection:
-                self._with_batches = seen, set(connection.scalars(sa.select(batches.c.series).distinct()))
-        return self._with_batches[1]
+                known = set(connection.scalars(sa.select(batches.c.series).distinct()))
+            self._with_batches = seen and seen[:2], known
+        return known
 
     def _is_fresh(self) -> bool:
         """Whether the last look is as young as a reader wants it."""
         return time.monotonic() - self._looked_at < self._files.fresh_seconds and self._inode() != 0
 
     def _is_current(self) -> bool:
-        now = time.monotonic()
-        if self._seen is None or now - self._seen[2] > self._files.look_seconds or self._stamp() != self._seen[:2]:
+        now, seen = time.monotonic(), self._seen  # read once: other threads look too
+        if seen is None or now - seen[2] > self._files.look_seconds or self._stamp() != seen[:2]:
             return False
         self._looked_at = now
         return True

@@ -296,12 +296,14 @@ class _RowLock:
     @property
     def is_held(self) -> bool:
         """Whether this object took it, and it is surely held now."""
-        return self._row is not None and not self._row.is_lost and _seconds() < self._row.until
+        row = self._row  # read once: another thread may release it
+        return row is not None and not row.is_lost and _seconds() < row.until
 
     @property
     def was_lost(self) -> bool:
         """Whether this object took it, and another has taken it over."""
-        return self._row is not None and self._row.is_lost
+        row = self._row
+        return row is not None and row.is_lost
 
     def take(self, doing: str = "") -> bool:
         """Take it at once; False if somebody has it. DatabaseError."""
@@ -326,7 +328,8 @@ class _RowLock:
 
     def fence(self) -> Fence:
         """What lets a write happen only while nobody has taken the row over; the row stays so until it is done."""
-        token = self._row.token if self._row is not None else 0
+        row = self._row
+        token = row.token if row is not None else 0
         asked = {"name": self._key, "token": token}
 
         def check(connection: sa.Connection) -> None:

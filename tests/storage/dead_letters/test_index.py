@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -564,3 +565,17 @@ def test_a_series_gets_its_first_dead_letter_while_others_are_asked_for(tmp_path
     assert saved.batch_id is not None
     another.remove([saved.batch_id], lambda _: True)
     assert len(mine.open_times(series, 0, 2**40)) == 0
+
+
+def test_another_thread_finds_the_folder_changed_in_the_middle_of_a_question(
+    queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was seen last is gone from one reading of it to the next, as when another thread just looked."""
+    dead_lettered(folder, 0)
+    said = cycle([("mark", 1, 0.0), None])
+    flickering = property(lambda _: next(said), lambda _, seen: None)
+    monkeypatch.setattr(dead_letter_index.DeadLetterIndex, "_seen", flickering, raising=False)
+    for _ in range(4):  # whichever of the two comes first
+        assert len(queue.open_times(Series("BTCUSD", "1h", "coinbase"), START, START + HOUR)) == 1
+        next(said)
+        assert queue.find().total == 1
