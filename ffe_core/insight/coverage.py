@@ -26,7 +26,7 @@ from ffe_core.insight.answers import Answers, same
 from ffe_core.insight.former_grid import FormerGrid, former_grid
 from ffe_core.insight.known import KnownSeries
 from ffe_core.intervals import NONE, Times, intersect, minus, union
-from ffe_core.providers import FLAG_COMPLETION
+from ffe_core.providers import flags_completion
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.range_cache import RangeCache
@@ -307,7 +307,7 @@ def hour_grid(series: Series, calendar: MarketCalendar) -> str | None:
 
 def closed_before(series: Series, settings: Settings, now: int) -> int:
     """Bars of the series that open before this instant are closed at `now`, as its provider judges."""
-    grace = 0 if series.provider in FLAG_COMPLETION else settings.close_grace_seconds
+    grace = 0 if flags_completion(series.provider) else settings.close_grace_seconds
     return floor(now - grace, series.grid) - series.step + series.grid
 
 

@@ -27,6 +27,11 @@ class _Table(MutableMapping[str, "type[Provider]"]):
             home = self._homes[name] = getattr(import_module(f"{__name__}.{module}"), kind)
         return home
 
+    def loaded(self, name: str) -> type[Provider] | None:
+        """The class, if it was imported or put here; None for one that is only named, or unknown."""
+        home = self._homes.get(name)
+        return None if isinstance(home, str) else home
+
     def __setitem__(self, name: str, kind: type[Provider]) -> None:
         self._homes[name] = kind
 
@@ -43,7 +48,7 @@ class _Table(MutableMapping[str, "type[Provider]"]):
         return len(self._homes)
 
 
-PROVIDERS: MutableMapping[str, type[Provider]] = _Table(
+PROVIDERS = _Table(
     {
         "simulated": "simulated:SimulatedProvider",
         "coinbase": "coinbase:CoinbaseDataProvider",
@@ -53,7 +58,7 @@ PROVIDERS: MutableMapping[str, type[Provider]] = _Table(
 )
 """Name of each provider -> its class, as module:class; the order is the one that people are shown."""
 FLAG_COMPLETION = frozenset({"oanda"})
-"""Those with `flags_completion`: a look at coverage asks it of every series, and needs nothing else of a provider."""
+"""Those of the table with `flags_completion`, so that it is known of them without importing any."""
 
 
 def has_volume(series: Series) -> bool:
@@ -64,6 +69,15 @@ def has_volume(series: Series) -> bool:
     if is_file_source(series.provider):
         return True
     return series.provider in PROVIDERS and PROVIDERS[series.provider].has_volume(series.asset_pair)
+
+
+def flags_completion(provider: str) -> bool:
+    """Whether each record of a provider says if its bar is closed; False for one that is not in the table.
+
+    Imports none: a look at coverage asks it of every series, and needs nothing else of a provider.
+    """
+    kind = PROVIDERS.loaded(provider)
+    return provider in FLAG_COMPLETION if kind is None else kind.flags_completion
 
 
 def provider_class(name: str) -> type[Provider]:

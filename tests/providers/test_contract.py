@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 from ffe_core import times
 from ffe_core.calendars import calendar_for
 from ffe_core.errors import InputError, PermanentError, QuotaError, RetriableError, WrongAnswer
+from ffe_core.insight.coverage import closed_before
 from ffe_core.instruments.names import normalize_pair
 from ffe_core.provider_settings import SECTIONS
 from ffe_core.providers import FLAG_COMPLETION, PROVIDERS, provider_class
 from ffe_core.providers.base import Page, Provider, Record
 from ffe_core.providers.http import RequestStats, request_stats
+from ffe_core.providers.simulated import SimulatedProvider
+from ffe_core.series import Series
+from ffe_core.settings import Settings
 from ffe_core.timeframes import TIMEFRAMES, ceil
 from tests.fake_exchanges import Exchange, Fault, Market, generated
 from tests.fake_exchanges.__main__ import EXCHANGES
@@ -124,7 +128,19 @@ def test_the_table_names_each_class_as_it_names_itself() -> None:
 
 
 def test_who_flags_completion_is_known_without_loading_a_provider() -> None:
-    assert {case.name for case in CASES if PROVIDERS[case.name].flags_completion} == FLAG_COMPLETION
+    flagging = {name for name, row in PROVIDERS.items() if row.flags_completion}
+    assert flagging == FLAG_COMPLETION, "ffe_core/providers/__init__.py: FLAG_COMPLETION names those that do"
+
+
+@pytest.mark.parametrize("flags", [True, False])
+def test_a_provider_that_joins_the_table_says_itself_whether_it_flags_completion(
+    flags: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Joined(SimulatedProvider):
+        flags_completion = flags
+
+    monkeypatch.setitem(PROVIDERS, "joined", Joined)
+    assert closed_before(Series("BTCUSD", "1h", "joined"), Settings(), now=7_200) == (7_200 if flags else 3_600)
 
 
 def test_only_the_simulated_provider_makes_candles_up() -> None:
