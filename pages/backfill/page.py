@@ -72,8 +72,8 @@ def prefill() -> None:
     frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_timeframes = frames or ["1h"]
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
-    state.backfill_preset = state.get("backfill_preset", "Last 30 days")
     prefill_range()
+    state.setdefault("backfill_preset", "Last 30 days")
 
 
 def prefill_range() -> None:
@@ -355,4 +355,6 @@ with section("The form"):
     start_button(problems, shown)
 if (removing := st.session_state.pop("backfill_removing", None)) is not None:
     remove_dialog(removing)
-wait_for_list(st.session_state.backfill_provider, "backfill")
+wait_for_list(
+    st.session_state.backfill_provider, "backfill", ("backfill_provider", "backfill_pairs", "backfill_timeframes")
+)

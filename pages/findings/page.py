@@ -35,7 +35,6 @@ from pages.widgets import (
 from pages.widgets.frame import heading_row
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.tables import digest, height_of, show_table
-from pages.widgets.url import redraw
 from pages.widgets.verbs import changing, told
 
 MOST = 1_000
@@ -178,7 +177,7 @@ def progress(run_id: int) -> None:
     with section("The checks"):
         run, rows = service().runs.get(run_id), service().runs.series(run_id)
         if run is None or not run.is_active or is_leaving():
-            redraw()
+            st.rerun()
         done = sum(not row.is_active for row in rows)
         st.progress(
             done / len(rows) if rows else 0.0, text=f"Run {run_id}: {number(done)} of {many(len(rows), 'pair')}"

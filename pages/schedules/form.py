@@ -24,7 +24,6 @@ from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
 from pages.widgets.text import number, plain, relative, when
 from pages.widgets.typed import time_of_day, whole_number
-from pages.widgets.url import filled_in, is_to_be_filled_in
 from pages.widgets.verbs import NotAsShown
 
 WHENS = {
@@ -51,12 +50,11 @@ _PREFIX = "sched_"
 
 
 def fill_in(draft: Draft, marker: object) -> bool:
-    """Put a draft into the fields, once for each marker; again when the page was left meanwhile, or the browser has
-    not shown it. Whether it was done."""
+    """Put a draft into the fields, once for each marker; again when the page was left meanwhile. Whether it was
+    done."""
     state = st.session_state
-    if state.get("sched_marker") == marker and not is_to_be_filled_in("sched_name"):
+    if state.get("sched_marker") == marker and "sched_name" in state:
         return False
-    filled_in()
     state.sched_marker = marker
     state.sched_from_list = draft.watchlist is not None
     state.sched_from_beginning = is_beginning(draft.since)

@@ -265,7 +265,9 @@ def form_view(schedule: Schedule | None) -> None:
         told_in_full()
     with right, section("The preview"):
         preview(problems)
-    wait_for_list(st.session_state.sched_provider, "sched")
+    wait_for_list(
+        st.session_state.sched_provider, "sched", ("sched_name", "sched_provider", "sched_pairs", "sched_when")
+    )
 
 
 def prefilled() -> Draft:

@@ -16,7 +16,6 @@ from ffe_core.redaction import redact
 from pages.widgets.alerts import alert
 from pages.widgets.states import state_badge
 from pages.widgets.text import plain
-from pages.widgets.url import redraw
 
 _HEADING_HEIGHT = 36
 """Pixels of a button."""
@@ -52,7 +51,7 @@ def _standby() -> None:
     """Looked at again every two seconds: an open page sees that its server took over."""
     console = service()
     if console.acts:
-        redraw()
+        st.rerun()
     st.warning(
         f"This console is a standby: it shows everything and starts nothing. The leader is {plain(console.leader)}.",
         icon=":material/visibility:",

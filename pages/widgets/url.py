@@ -14,7 +14,6 @@ Value = TypeVar("Value")
 _NOTES = "_url_notes"
 _ADDRESS = "_url_address"
 _PAGE, _LEFT = "_url_page", "_url_left"
-_AGAIN, _UNANSWERED = "_url_again", "_url_unanswered"
 _OF_ONE_LOOK = {"entry", "record", "place", "rows", "schedule", "edit", "new", "id"}
 """Parameters that name one thing to look at, and not how a page is filtered or filled in."""
 _LATE_SECONDS = 3.0
@@ -36,25 +35,10 @@ def arrived(widget: str) -> bool:
     known, replaced, at = st.session_state.get(_ADDRESS, (None, None, 0.0))
     # A click may be on its way before the browser knows what the page has just written.
     is_late = here == replaced and time.monotonic() - at < _LATE_SECONDS
-    is_new = is_to_be_filled_in(widget) or (here != known and not is_late)
+    is_new = widget not in st.session_state or (here != known and not is_late)
     if is_new:
         st.session_state[_ADDRESS] = here, None, 0.0
-        filled_in()
     return is_new
-
-
-def is_to_be_filled_in(widget: str) -> bool:
-    """Whether widgets are without what fills them in: there is no `widget` yet, or the browser may not have it.
-
-    A widget is told what it holds with one drawing only. A page that draws itself anew before the browser has shown
-    that, and answered, would come up empty.
-    """
-    return widget not in st.session_state or st.session_state.get(_UNANSWERED, False)
-
-
-def filled_in() -> None:
-    """Widgets were just filled in, which the browser has not answered."""
-    st.session_state[_UNANSWERED] = True
 
 
 def as_left(page: str) -> None:
@@ -63,18 +47,11 @@ def as_left(page: str) -> None:
     Forms, filters and the chosen series are parameters of the address, so these are what is kept.
     """
     state = st.session_state
-    state[_UNANSWERED] = state.pop(_AGAIN, False) and state.get(_UNANSWERED, False)
     if state.get(_PAGE) != page:
         state[_PAGE] = page
         if not st.query_params and (left := state.setdefault(_LEFT, {}).get(page)):
             st.query_params.from_dict(left)
     _remember()
-
-
-def redraw() -> None:
-    """Draw the whole page anew, called by a fragment of its own accord and not for something that a person did."""
-    st.session_state[_AGAIN] = True
-    st.rerun()
 
 
 def _remember() -> None:

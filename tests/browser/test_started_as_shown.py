@@ -12,7 +12,7 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.schedules.service import Draft
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import poll, settled
-from tests.fake_exchanges import CoinbaseExchange, Market
+from tests.fake_exchanges import CoinbaseExchange, Fault, Market
 
 FIELDS = ("Selectbox", "Multiselect", "TextInput")
 """Parts of Streamlit that draw fields of a form."""
@@ -53,7 +53,7 @@ def test_a_calendar_fills_in_what_may_be_typed(serve: Serve, visit: Visit) -> No
 
 
 @pytest.mark.parametrize("address", FORMS)
-def test_a_form_that_is_drawn_anew_before_the_browser_shows_it_keeps_what_fills_it_in(
+def test_a_form_whose_list_comes_before_the_browser_shows_it_keeps_what_fills_it_in(
     serve: Serve, visit: Visit, tmp_path: Path, address: str
 ) -> None:
     console = ConsoleService({"data_dir": str(tmp_path / "data")}).open()
@@ -61,14 +61,31 @@ def test_a_form_that_is_drawn_anew_before_the_browser_shows_it_keeps_what_fills_
     console.drain()
     with CoinbaseExchange(Market({}), rate=None) as exchange:
         visitor = visit(serve(tmp_path / "data", env={"FFE_COINBASE__BASE_URL": exchange.url}))
-        held: list[Route] = []
-        for field in FIELDS:  # as on a busy machine: they come after the second drawing
+        held, asked = list[Route](), list[object]()
+        for field in FIELDS:  # as on a busy machine: they come after the list, and after the page has asked for it
             visitor.page.route(f"**/{field}.*.js", lambda route: held.append(route))
+        visitor.page.on("websocket", lambda socket: socket.on("framesent", lambda frame: asked.append(frame)))
         visitor.page.goto(f"{visitor.base}/{address}")
-        visitor.sees("instruments, read")
         poll(lambda: visitor.page.evaluate("1") and len(held) == len(FIELDS), "fields that are waited for")
+        exchange.wait_for_requests(1)
+        before = len(asked)
+        poll(lambda: visitor.page.evaluate("1") and len(asked) > before + 2, "the page to look for the list")
         for route in held:
             route.continue_()
+        visitor.sees("instruments, read")
         settled(visitor.page)
         assert {key: visitor.at(key).locator("input").first.input_value() for key in FORMS[address]} == FORMS[address]
         assert visitor.page.locator("[class*=_pairs]").get_by_text("BTCUSD").first.is_visible()
+
+
+def test_what_is_being_typed_stays_when_the_list_comes(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    """Text that was not left yet is known to the browser alone."""
+    with CoinbaseExchange(Market({}), rate=None) as exchange:
+        exchange.fault(Fault.slow(6.0))
+        visitor = visit(serve(tmp_path / "data", env={"FFE_COINBASE__BASE_URL": exchange.url}))
+        visitor.page.goto(f"{visitor.base}/schedules?new=1&provider=coinbase&pairs=BTCUSD")
+        visitor.sees("Asking coinbase for its instruments")
+        visitor.at("sched_name").get_by_role("textbox").fill("mine")
+        visitor.sees("instruments, read")
+        settled(visitor.page)
+        assert visitor.at("sched_name").get_by_role("textbox").input_value() == "mine"

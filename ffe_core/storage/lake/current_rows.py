@@ -104,7 +104,7 @@ class _PlainFiles(NamedTuple):
 
 
 def _plain_files(asked: _Asked, series: Sequence[Series]) -> _PlainFiles | None:
-    """The files of many series, judged at once, which costs less than half of one by one; None unless every one is plain."""
+    """The files of many series, judged at once for half of what one by one costs; None unless all are plain."""
     held = [asked.snapshot.files(one) for one in series]
     first, last, oldest, newest, paths, rows, providers = (
         np.concatenate([getattr(files, name) for files in held])
