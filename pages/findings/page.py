@@ -35,6 +35,7 @@ from pages.widgets import (
 from pages.widgets.frame import heading_row
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.tables import digest, height_of, show_table
+from pages.widgets.url import are_shown
 from pages.widgets.verbs import changing, told
 
 MOST = 1_000
@@ -176,7 +177,8 @@ def progress(run_id: int) -> None:
     """Checks that are under way."""
     with section("The checks"):
         run, rows = service().runs.get(run_id), service().runs.series(run_id)
-        if run is None or not run.is_active or is_leaving():
+        is_over = run is None or not run.is_active
+        if is_leaving() or (is_over and are_shown(("findings_state", "findings_pair"))):
             st.rerun()
         done = sum(not row.is_active for row in rows)
         st.progress(

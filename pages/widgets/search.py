@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ffe_core.instruments.model import Instrument
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import digest, height_of, show_table
 from pages.widgets.text import duration, number, plain
+from pages.widgets.url import are_shown
 from pages.widgets.verbs import changing
 
 MOST_FOUND = 50
@@ -191,18 +191,8 @@ def wait_for_list(provider: str, form: str, fields: Collection[str]) -> None:
 @st.fragment(run_every=1)
 def _wait(provider: str, form: str, fields: Collection[str]) -> None:
     is_fresh = st.session_state.pop(f"{form}_fresh", False)  # drawn with the page, whose notes are to be seen
-    if not is_fresh and not service().instruments.catalogues.is_reading(provider) and _are_shown(fields):
+    if not is_fresh and not service().instruments.catalogues.is_reading(provider) and are_shown(fields):
         st.rerun()
-
-
-def _are_shown(fields: Collection[str]) -> bool:
-    """Whether the browser has told what these fields hold, as each does once it is shown.
-
-    Streamlit tells a field what fills it in with one drawing only: drawn anew before it is shown, it would be empty.
-    """
-    context = get_script_run_ctx()
-    told = () if context is None else [one.id for one in context.session_state.get_widget_states()]
-    return all(any(id_.endswith(f"-{field}") for id_ in told) for field in fields)
 
 
 @changing()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ffe_core.errors import InputError
 
@@ -39,6 +40,16 @@ def arrived(widget: str) -> bool:
     if is_new:
         st.session_state[_ADDRESS] = here, None, 0.0
     return is_new
+
+
+def are_shown(fields: Collection[str]) -> bool:
+    """Whether the browser has told what these fields hold, as each does once it is shown.
+
+    Streamlit tells a field what fills it in with one drawing only: drawn anew before it is shown, it would be empty.
+    """
+    context = get_script_run_ctx()
+    told = () if context is None else [one.id for one in context.session_state.get_widget_states()]
+    return all(any(id_.endswith(f"-{field}") for id_ in told) for field in fields)
 
 
 def as_left(page: str) -> None:
