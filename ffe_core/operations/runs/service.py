@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -106,7 +107,7 @@ class RunService:
         self._work: dict[int, asyncio.Task[None]] = {}
         self._stopping: dict[int, str] = {}
         self._unwritten: dict[int, str] = {}
-        self._failing_since: float | None = None
+        self._failing_since = self._failed_at = -math.inf
         self._closing = False
         self.on_end: Callable[[int], object] | None = None
         """Told the number of each run that has ended, unless the service closes; it must not take long."""
@@ -437,16 +438,21 @@ class RunService:
         """
         began: float | None = None
         while True:
+            tried_at = time.monotonic()
             try:
                 await asyncio.to_thread(change)
-                self._failing_since = None
+                # What never failed says nothing: on a full disk a change that needs no more room goes through.
+                if began is not None:
+                    self._failed_at = -math.inf
                 return
             except StorageError as error:
                 log.warning("the database could not be written: %s", error)
-                # What succeeds beside it, as a log without a new line does, ends no patience with this one.
-                began = began or self._failing_since or time.monotonic()
-                self._failing_since = began
-                if self._closing or time.monotonic() - began > self._patience(error):
+                now, before = time.monotonic(), self._failed_at
+                self._failed_at = now
+                if tried_at - before > _PATIENCE_SECONDS:
+                    self._failing_since = now
+                began = began or self._failing_since
+                if self._closing or now - began > self._patience(error):
                     raise
             await asyncio.sleep(_WRITE_SECONDS)
 

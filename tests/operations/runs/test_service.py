@@ -652,6 +652,47 @@ def test_what_cannot_be_written_is_given_up_while_other_writes_succeed_beside_it
         asyncio.run(both(service))
 
 
+def test_what_is_written_later_shares_the_patience_though_other_writes_succeed_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, where a change that needs no more room goes through."""
+    monkeypatch.setattr(run_service, "_PATIENCE_SECONDS", 3)
+
+    def fails() -> None:
+        raise StorageError("the database cannot be written")
+
+    async def seconds(service: RunService) -> float:
+        began = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(StorageError):
+                await service.persist(fails)
+            await service.persist(lambda: None)
+        return time.monotonic() - began
+
+    with opened(tmp_path) as service:
+        assert 3 < asyncio.run(seconds(service)) < 2 * 3
+
+
+def test_a_change_that_got_through_after_all_ends_the_patience_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_service, "_PATIENCE_SECONDS", 2)
+    began, outages = time.monotonic(), [(0.0, 1.2), (1.8, 3.2)]
+
+    def change() -> None:
+        if any(first <= time.monotonic() - began < end for first, end in outages):
+            raise StorageError("the database cannot be written")
+
+    async def both(service: RunService) -> None:
+        await service.persist(change)
+        await asyncio.sleep(max(0.0, began + 2.0 - time.monotonic()))
+        await service.persist(change)
+
+    with opened(tmp_path) as service:
+        began = time.monotonic()
+        asyncio.run(both(service))
+
+
 def test_who_follows_a_run_whose_end_cannot_be_written_is_told_within_one_patience(
     tmp_path: Path, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
