@@ -23,7 +23,8 @@ DATE_TICKS = [
 """How Plotly writes times on an axis: as everywhere else in the console, the day before its month."""
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00)?(?:\+00:00|Z)(?!\d)")
 _LONGEST_SENTENCE = 400
-_WORD_JOINER = "\u2060"
+_NOTHING = ":color{}"
+"""Of Streamlit's markdown: an element with nothing in it, which parts a text and is not in what one copies or finds."""
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 """Of ASCII: before any other character a backslash stays."""
 # Where an address, a mail address, ":streamlit:" or an arrow, a dash, a "not equal" would be found.
@@ -39,10 +40,10 @@ def plain(text: object) -> str:
     """Somebody's own words on one line, for a place that would take them for markdown.
 
     What markdown reads before it looks for links, arrows and logos is escaped. Those it finds in the text afterwards,
-    escaped or not, so a word joiner, which nobody sees, parts them.
+    escaped or not, so an empty element parts them.
     """
-    parted = _FOUND_LATER.sub(_WORD_JOINER, " ".join(str(text).split()))
-    return _PUNCTUATION.sub(r"\\\g<0>", parted)
+    parts = _FOUND_LATER.split(" ".join(str(text).split()))
+    return _NOTHING.join(_PUNCTUATION.sub(r"\\\g<0>", part) for part in parts)
 
 
 def plotted(text: object) -> str:

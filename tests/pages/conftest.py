@@ -163,4 +163,4 @@ def words(at: AppTest) -> str:
 
 def as_read(markdown: str) -> str:
     """A text of a page as it is read: without the escapes of what is plain."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown).replace("\u2060", "")
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.replace(":color{}", ""))

@@ -197,8 +197,8 @@ def test_a_schedule_whose_list_is_gone_takes_no_other_away(open_page: Open, cons
 def test_a_name_is_text(open_page: Open, console: ConsoleService) -> None:
     made = console.schedules.create(Draft("![x](http://a/b.png) **b**", "simulated", ("BTCUSD",), ("1h",)), "ann")
     written = open_page("schedules", schedule=str(made.id)).header[0].value
-    assert written.replace("\u2060", "") == r"\!\[x\]\(http\:\/\/a\/b\.png\) \*\*b\*\*"
-    assert "http\\:\u2060" in written, "an address that is only escaped becomes a link"
+    assert written.replace(":color{}", "") == r"\!\[x\]\(http\:\/\/a\/b\.png\) \*\*b\*\*"
+    assert "http\\::color{}" in written, "an address that is only escaped becomes a link"
 
 
 def test_a_pause_asks_for_a_reason(open_page: Open, console: ConsoleService, daily: Schedule) -> None:
