@@ -344,7 +344,7 @@ with section("The form"):
         try:
             asked_for = request()
         except InputError as error:
-            say_wrong(str(error))
+            say_wrong(f"Range: {error.problem}" if error.field in ("start", "end") else str(error))
             problems = ["the range cannot be"]
         else:
             with section("The preview"):

@@ -402,3 +402,15 @@ def test_the_machine_of_each_series_is_named_where_a_cluster_works(console: Cons
     console.run_service.runs.update_series(run_id, {0: {"machine": "north"}})
     assert "Machine" in open_page("run", id=str(run_id)).dataframe[0].proto.column_order
     assert list(open_page("run", id=str(run_id)).dataframe[0].value["Machine"]) == ["north"]
+
+
+def test_a_range_before_all_candles_is_refused_by_the_label_of_its_field(
+    console: ConsoleService, open_page: Open
+) -> None:
+    said = words(
+        open_page(
+            "backfill", provider="coinbase", pairs="BTCUSD", timeframes="1h", start="1990-01-01", end="1990-01-02"
+        )
+    )
+    assert "Range: " in said
+    assert "start: " not in said
