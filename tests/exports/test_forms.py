@@ -181,7 +181,7 @@ def test_what_cannot_be_is_told_and_nothing_written(
 ) -> None:
     with pytest.raises(InputError, match=said.replace("(", r"\(")):
         export(form, series, **more)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "data"] == []
 
 
 def test_a_number_that_a_nautilus_catalog_has_no_room_for_is_told(lake: DeltaLakeManager, export: Export) -> None:
