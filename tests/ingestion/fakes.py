@@ -15,6 +15,9 @@ from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.providers.base import Fetched, Page, Provider, Record, windows
 from ffe_core.series import Series
 from ffe_core.settings import Settings
+from ffe_core.storage.locks import Locks
+from ffe_core.storage.state.database import DATABASE_FILE, Database
+from ffe_core.storage.stores import Stores
 
 HOUR = 3600
 START = 1_704_067_200
@@ -84,6 +87,12 @@ def ingester(folder: Path, **config: Any) -> BatchDataIngester:
     """An ingester with its data directory in `folder`, and its lake too unless this process is told of another."""
     given = {"data_dir": str(folder), **config}
     return BatchDataIngester(DeltaLakeManager.of(Settings.load(given)), given)
+
+
+def locks_of(folder: Path) -> Locks:
+    """Those that every process with its data directory there heeds."""
+    settings = Settings.load({"data_dir": str(folder)})
+    return Stores(settings, DeltaLakeManager.of(settings), Database(folder / DATABASE_FILE)).locks
 
 
 def run(
