@@ -1,10 +1,13 @@
-"""What does a process that a test starts have to be told? Where its state and its lake lie, if on real servers."""
+"""What is a process that a test starts told of its state and lake, and what has it written into its state?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 Variables = Callable[[Path], Mapping[str, str]]
 _told: list[Variables] = []
@@ -23,3 +26,14 @@ def told(one: Variables) -> Iterator[None]:
         yield
     finally:
         _told.remove(one)
+
+
+def rows(data_dir: Path, query: str) -> list[sa.Row[Any]]:
+    """What its state answers, asked beside whoever writes it; nothing while it is still being made."""
+    url = variables(data_dir).get("FFE_DATABASE_URL", f"sqlite:///file:{data_dir}/console.db?mode=ro&uri=true")
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        with engine.connect() as connection:
+            return list(connection.execute(sa.text(query)).all())
+    except sa.exc.OperationalError:
+        return []

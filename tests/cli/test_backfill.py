@@ -157,7 +157,11 @@ def test_interrupted_it_says_how_to_go_on_and_the_same_command_completes_it(tmp_
         # A shell that started the tests in the background has them ignore it, and the command would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    wait_for(tmp_path / "locks", "*.lease")
+    deadline = time.monotonic() + 60
+    while children.rows(tmp_path, "select 1 from run_series where state = 'running'") == []:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -187,13 +191,6 @@ def test_watermarks_of_nothing_says_what_to_do(tmp_path: Path) -> None:
     done = run(tmp_path, "watermarks")
     assert done.returncode == 0
     assert "backfill" in done.stdout
-
-
-def wait_for(folder: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 60
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline, f"no {pattern} in {folder}"
-        time.sleep(0.05)
 
 
 def test_a_series_that_its_run_never_reported_on_is_an_error_with_the_reason() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import children
 from tests.cli.test_backfill import environment
 from tests.cli.test_signals import heard, pages_done, until
 
@@ -48,8 +48,7 @@ def test_runs_end_as_interrupted_with_what_they_fetched(tmp_path: Path, number: 
         process.kill()
     assert process.returncode == -number, said
     assert "Traceback" not in said
-    with sqlite3.connect(folder / "console.db") as database:
-        [(state, records, watermark)] = database.execute("select state, records, watermark from run_series").fetchall()
+    [(state, records, watermark)] = children.rows(folder, "select state, records, watermark from run_series")
     assert (state, records >= 3 * 5_000, watermark is not None) == ("interrupted", True, True)
 
 
