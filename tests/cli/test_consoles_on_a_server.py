@@ -21,6 +21,11 @@ from tests.browser.driver import poll
 from tests.postgresql import PASSWORD, Server
 from tests.processes import ROOT
 
+pytestmark = [
+    pytest.mark.of_a_state_file("each names its places itself"),
+    pytest.mark.of_a_lake_folder("each names its places itself"),
+]
+
 HELD = 4.0
 """Seconds that these consoles hold what they hold, so as not to wait for fifteen."""
 _SERVES = f"""

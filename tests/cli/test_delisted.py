@@ -66,6 +66,7 @@ def test_it_is_up_to_date_with_its_last_bar_and_nothing_after_it_is_missing(fold
     assert "GONEUSD 1h from coinbase: it was delisted" in run(folder, "coverage", *LATER).stdout
 
 
+@pytest.mark.of_a_state_file("what is the matter with a file")
 def test_a_state_database_that_cannot_be_read_is_said_and_the_marks_are_shown(folder: Path) -> None:
     delist(folder)
     for file in folder.glob(f"{DATABASE_FILE}*"):
@@ -76,6 +77,7 @@ def test_a_state_database_that_cannot_be_read_is_said_and_the_marks_are_shown(fo
     assert "what was delisted may look late" in done.stderr
 
 
+@pytest.mark.of_a_state_file("what is the matter with a file")
 def test_a_database_of_a_release_without_instruments_says_nothing(folder: Path) -> None:
     for file in folder.glob(f"{DATABASE_FILE}*"):
         file.unlink()

@@ -101,6 +101,7 @@ class TestList:
         assert dlq("list", "--json").json == []
         assert "no dead letters match" in dlq("list").out
 
+    @pytest.mark.of_a_lake_folder("files of others lie in folders")
     def test_what_is_set_aside_is_named_on_stderr(self, dlq: Any, tmp_path: Path):
         dead_letter(tmp_path, 0)
         (tmp_path / "dlq" / "torn\x1b[31m.json").write_text("{")
@@ -268,6 +269,8 @@ class TestReplay:
         said = dlq("replay", batch_id, "--json")
         assert (said.status, said.json) == (0, {"replayed": 0, "failed": 0, "collided": 0})
 
+    @pytest.mark.of_a_state_file("a state at a server looks up its lake first, and the command ends there")
+    @pytest.mark.of_a_lake_folder("it cannot be made below a file")
     def test_a_series_that_fails_exits_1(self, dlq: Any, tmp_path: Path):
         batch_id = DeadLetterQueue(tmp_path / "dlq").save([good(0)], "e", BTC).batch_id
         (tmp_path / "lake").write_text("in the way")
@@ -340,6 +343,7 @@ class TestPurge:
         assert len(dlq("list", "--json").json) == 1
 
 
+@pytest.mark.of_a_lake_folder("files of others lie in folders")
 def test_as_a_process_one_document_on_stdout_and_the_rest_on_stderr(tmp_path: Path):
     batch_id = dead_letter(tmp_path, 0)
     (tmp_path / "dlq" / "torn.json").write_text("{")

@@ -78,6 +78,7 @@ def test_bars_outside_market_hours_stand_on_no_former_grid(folder: Path) -> None
     assert "former_grid" not in row
 
 
+@pytest.mark.of_a_state_file("a file is removed")
 def test_what_a_release_before_stored_is_learned_when_coverage_looks(folder: Path) -> None:
     for file in folder.glob(f"{DATABASE_FILE}*"):
         file.unlink()

@@ -126,6 +126,8 @@ def test_every_verb_with_json_meets_damage() -> None:
     assert tried == set(parser.VERBS) - {"console", "worker"}, "tests/cli/test_json.py: a line in VERBS for each verb"
 
 
+@pytest.mark.of_a_state_file("what is the matter with files")
+@pytest.mark.of_a_lake_folder("what is the matter with files")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_a_document_in_words(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     folder = tmp_path / "data"
@@ -186,6 +188,7 @@ def test_what_ends_a_thread_or_cannot_be_raised_shows_no_traceback(tmp_path: Pat
 class TestWarnings:
     """What a command warns of is in its document as well as on stderr."""
 
+    @pytest.mark.of_a_lake_folder("files of others lie in folders")
     def test_of_an_object_they_are_a_member(self, tmp_path: Path) -> None:
         batch_id = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", BTC).batch_id
         (tmp_path / "dlq" / "torn.json").write_text("{")
@@ -194,6 +197,7 @@ class TestWarnings:
         assert warning.startswith("quarantined: torn.json: it is not whole JSON")
         assert f"warning: {warning}" in done.stderr
 
+    @pytest.mark.of_a_lake_folder("files of others lie in folders")
     def test_of_a_list_they_are_a_member_of_each_row(self, tmp_path: Path) -> None:
         backfill(tmp_path)
         (tmp_path / "dlq").mkdir(exist_ok=True)
@@ -204,6 +208,7 @@ class TestWarnings:
         [row] = json.loads(run(tmp_path, "coverage", "--json").stdout)
         assert "warnings" not in row
 
+    @pytest.mark.of_a_lake_folder("files of others lie in folders")
     def test_a_broken_dead_letter_file_is_a_row_of_the_list(self, tmp_path: Path) -> None:
         batch_id = DeadLetterQueue(tmp_path / "dlq").save([{"a": 1}], "e", BTC).batch_id
         (tmp_path / "dlq" / "torn.json").write_text("{")

@@ -36,6 +36,11 @@ from tests.object_store import SECRET, Store
 from tests.postgresql import PASSWORD, Server
 from tests.storage.state import releases
 
+pytestmark = [
+    pytest.mark.of_a_state_file("each names its places itself"),
+    pytest.mark.of_a_lake_folder("each names its places itself"),
+]
+
 PAIRS = ["--provider", "simulated", "--pairs", "BTCUSD,EURUSD", "--timeframes", "1h,1d"]
 DAYS = ["--start", "2024-01-01", "--end", "2024-02-29"]
 TABLES = ("raw_market_data_1d", "raw_market_data_1h", "raw_market_data_1m")

@@ -15,6 +15,11 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from tests.cli.test_backfill import RANGE, SERIES, backfill, command, environment, run
 from tests.object_store import SECRET, Proxy, Store
 
+pytestmark = [
+    pytest.mark.of_a_state_file("each names its places itself"),
+    pytest.mark.of_a_lake_folder("each names its places itself"),
+]
+
 BROKEN = {"FFE_SIMULATED__BROKEN_RECORDS": "0.02"}
 
 

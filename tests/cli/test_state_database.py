@@ -14,6 +14,8 @@ from ffe_core.storage.state import database as databases
 from ffe_core.storage.state import faults
 from tests.storage.state.releases import unpacked
 
+pytestmark = [pytest.mark.of_a_state_file("of a release"), pytest.mark.of_a_lake_folder("of a release")]
+
 BACKFILL = "backfill --provider simulated --pairs BTCUSD --timeframes 1h --start 2024-01-01 --end 2024-01-01".split()
 
 

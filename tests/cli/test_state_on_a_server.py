@@ -15,6 +15,11 @@ from ffe_core.settings import Settings
 from tests.postgresql import PASSWORD, Server, programs
 from tests.processes import at_once, finish, start
 
+pytestmark = [
+    pytest.mark.of_a_state_file("each names its places itself"),
+    pytest.mark.of_a_lake_folder("each names its places itself"),
+]
+
 BACKFILL = "backfill --provider simulated --pairs BTCUSD --timeframes 1h --start 2024-01-01 --end 2024-01-02".split()
 
 
