@@ -14,6 +14,7 @@ from ffe_core import times
 from ffe_core.adjustments.actions import SPLIT, Action, Actions
 from ffe_core.candles import VALUES
 from ffe_core.checks.evidence import Side, shown_range, sides
+from ffe_core.checks.kinds.split import is_same_split
 from ffe_core.checks.table import CHECKS
 from ffe_core.insight.units import NumberFormat, value_text
 from ffe_core.operations.adjustments import record
@@ -44,7 +45,16 @@ def show(row: FindingRow) -> None:
     if row.kind in CHECKS:
         st.caption(plain(CHECKS[row.kind].sentence))
     _decided(row)
-    _verbs(row)
+    known = None
+    with section("What is on record"):
+        known = on_record(row)
+        if known is not None:
+            st.caption(
+                f"The {plain(known.value_text)} split on {plain(known.day_text)} is on record, as:"
+                f" {plain(known.reason)}. The next check lets go of this finding; *Check everything now*"
+                " starts one."
+            )
+    _verbs(row, is_known=known is not None)
     with section("The evidence"):
         at = int(row.evidence.get("at", row.start))
         found = sides(service().lake, row.series, row.other_series, row.start, row.end, at)
@@ -63,7 +73,18 @@ def _decided(row: FindingRow) -> None:
         st.caption(f"The checks of {when(row.last_at)} did not find it any more.")
 
 
-def _verbs(row: FindingRow) -> None:
+def on_record(row: FindingRow) -> Action | None:
+    """The split on record for which the next check lets go of a finding. InputError and StorageError for records that
+    cannot be read."""
+    if row.kind != SPLIT or row.state == GONE:
+        return None
+    proposed = split_of(row, "")
+    recorded = Actions(service().settings.data_dir).of(proposed.pair, SPLIT)
+    same = (one for one in recorded if is_same_split(one.day, float(one.value), proposed.day, float(proposed.value)))
+    return next(same, None)
+
+
+def _verbs(row: FindingRow, *, is_known: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if row.state == ACCEPTED:
             st.button("Open it again", icon=":material/undo:", key="finding_reopen", on_click=_reopen, args=(row.id,))
@@ -77,7 +98,7 @@ def _verbs(row: FindingRow) -> None:
                 args=(row.id,),
                 disabled=not service().acts,
             )
-        if row.kind == SPLIT and row.state != GONE:
+        if row.kind == SPLIT and row.state != GONE and not is_known:
             st.button(
                 "Put it on record",
                 icon=":material/call_split:",

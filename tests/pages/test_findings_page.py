@@ -115,6 +115,10 @@ def test_a_split_is_put_on_record_with_who_says_so_and_let_go_of(console: Consol
     [one] = Actions(console.settings.data_dir).all(SPLIT)
     assert (one.pair, one.day, one.value, one.reason) == ("AAPL", row.start, 4, "announced")
     assert [act.actor for act in console.audit.find(verb="add split")] != []
+    again = open_page("findings", id=str(row.id))  # open until the next check
+    assert "The 4:1 split on" in words(again)
+    assert "is on record, as: announced. The next check lets go of this finding" in words(again)
+    assert "finding_split" not in [button.key for button in again.button]
     check(console)
     assert console.checks.findings.find(kinds=["split"], states=["open"]) == []
 

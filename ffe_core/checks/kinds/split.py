@@ -64,11 +64,14 @@ def _simple(gap: float, usual: float) -> Fraction | None:
 
 
 def _is_known(bars: Bars, at: int, factor: Fraction) -> bool:
-    day = int(bars.open_times[at]) // DAY
-    return any(
-        abs(known // DAY - day) <= 1 and abs(np.log(value / float(factor))) < _SAME
-        for known, value in bars.factors.items()
-    )
+    opened = int(bars.open_times[at])
+    return any(is_same_split(day, value, opened, float(factor)) for day, value in bars.factors.items())
+
+
+def is_same_split(day: int, value: float, at: int, factor: float) -> bool:
+    """Whether a split on record explains a jump: from its ex-day on `value` new shares for an old one, a bar that opens
+    `at` with `factor`; times in epoch seconds. It is so within a day and a tenth, as sources date and round apart."""
+    return abs(day // DAY - at // DAY) <= 1 and bool(abs(np.log(value / factor)) < _SAME)
 
 
 def _is_ordinary(bars: Bars, at: int) -> bool:
