@@ -190,6 +190,14 @@ def progress(run_id: int) -> None:
 
 def nothing() -> None:
     last = service().checks.last_at()
+    if last is None and not service().coverage.series():
+        st.info(
+            "Nothing is stored yet, so there is nothing to check. A backfill brings candles into the lake.",
+            icon=":material/fact_check:",
+        )
+        st.button("New backfill", type="primary", icon=":material/download:", key="findings_backfill", on_click=go,
+                  args=("backfill",))  # fmt: skip
+        return
     if last is None:
         st.info(
             "Nothing was checked yet. Checks ask of stored bars whether they are true: whether timeframes and sources"
