@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from ffe_core.candles import SCHEMA
@@ -86,43 +85,15 @@ def current_frame(
     """
     folder = local_folder(snapshot.uri)
     names = ["timestamp", *(name for name in columns if name != "timestamp")]
-    plain = None if folder is None else _plain_files(_Asked(snapshot, start, end, names, known_at), series)
-    if folder is None or plain is None:
+    asked = _Asked(snapshot, start, end, names, known_at)
+    by_series = [_clusters(one, snapshot.files(one), start, end, known_at) for one in series]
+    clusters = [cluster for some in by_series for cluster in some]
+    if folder is None or not all(_is_plain(asked, cluster) for cluster in clusters):
         return None
-    frame = scanned(folder, plain.paths.tolist(), plain.rows.tolist(), names)
-    sizes = np.bincount(plain.owners, plain.rows, len(series)).astype(np.int64).tolist()
+    rows = [int(cluster.files.rows[0]) for cluster in clusters]
+    frame = scanned(folder, [cluster.files.paths[0] for cluster in clusters], rows, names)
+    sizes = [sum(int(cluster.files.rows[0]) for cluster in some) for some in by_series]
     return None if frame is None or not _each_rises(frame, sizes) else (frame, sizes)
-
-
-class _PlainFiles(NamedTuple):
-    """Files whose rows are all wanted and in their place, series after series and by time."""
-
-    paths: npt.NDArray[np.object_]
-    rows: npt.NDArray[np.int64]
-    owners: npt.NDArray[np.int64]
-    """The place of each file's series."""
-
-
-def _plain_files(asked: _Asked, series: Sequence[Series]) -> _PlainFiles | None:
-    """The files of many series, judged at once for half of what one by one costs; None unless all are plain."""
-    held = [asked.snapshot.files(one) for one in series]
-    first, last, oldest, newest, paths, rows, providers = (
-        np.concatenate([getattr(files, name) for files in held])
-        for name in ("first", "last", "oldest", "newest", "paths", "rows", "providers")
-    )
-    owners = np.repeat(np.arange(len(held)), [len(files) for files in held])
-    matters = (first < asked.end) & (last >= asked.start)
-    if asked.known_at is not None:
-        matters &= oldest <= asked.known_at
-    places = np.flatnonzero(matters)
-    places = places[np.lexsort((first[places], owners[places]))]
-    first, last, newest, owners = first[places], last[places], newest[places], owners[places]
-    own = np.array([one.provider for one in series], dtype=object)[owners]
-    is_plain = (first >= asked.start) & (last < asked.end) & (providers[places] == own[:, None]).all(axis=1)
-    if asked.known_at is not None:
-        is_plain &= newest <= asked.known_at
-    is_plain[1:] &= (owners[1:] != owners[:-1]) | (first[1:] > last[:-1])
-    return _PlainFiles(paths[places], rows[places], owners) if is_plain.all() else None
 
 
 def _each_rises(frame: Any, sizes: Sequence[int]) -> bool:
