@@ -137,6 +137,29 @@ def test_enter_is_not_lost_to_a_page_that_comes_before_the_answer(serve: Serve, 
     visitor.page.wait_for_url(re.compile("/restatements"))
 
 
+def test_its_button_opens_it_and_a_page_is_left_by_back(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled), "/runs")
+    visitor.page.get_by_role("button", name="Find anything").click()
+    dialog = visitor.page.get_by_role("dialog", name="Find anything")
+    expect(dialog).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    chosen(visitor, "eth", r"/candles\?.*pair=ETHUSD")
+    visitor.page.go_back()
+    visitor.page.wait_for_url(re.compile("/runs$"))
+    visitor.sees("1 run.")
+
+
+def test_the_overview_opens_in_a_tab_of_its_own(serve: Serve, visit: Visit, filled: Path) -> None:
+    """Its address is that of the console itself, not of the page one is on."""
+    visitor = visit(serve(filled), "/runs")
+    opened(visitor)
+    visitor.page.keyboard.type("overview")
+    expect(visitor.page.get_by_role("option").first).to_contain_text("Overview")
+    with visitor.page.expect_popup() as beside:
+        visitor.page.keyboard.press("Control+Enter")
+    assert beside.value.url == f"{visitor.base}/"
+
+
 def test_without_a_page_the_palette_leads_on_too(serve: Serve, visit: Visit, filled: Path) -> None:
     visitor = visit(serve(filled))
     visitor.page.route("**/static/js/index.*.js", lambda route: None)

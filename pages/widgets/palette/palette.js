@@ -135,7 +135,7 @@ class Palette {
   choose(place, apart) {
     const chosen = this.found[place]
     if (!chosen) return
-    const address = new URL(chosen.page === "overview" ? "" : chosen.page, document.baseURI)
+    const address = new URL(chosen.page === "overview" ? "." : chosen.page, document.baseURI)
     for (const [name, value] of Object.entries(chosen.params)) address.searchParams.set(name, value)
     if (apart) return window.open(address, "_blank", "noopener")
     this.dialog.close()
