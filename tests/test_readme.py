@@ -1,7 +1,6 @@
 """README tests: every verb, setting, page, state and provider stands there."""
 
 import argparse
-import ast
 import re
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from ffe_core.provider_settings import SECTIONS
 from ffe_core.providers import PROVIDERS
 from ffe_core.settings import Settings, variable
 from ffe_core.storage.state.runs import STATES
+from pages.widgets.contents import LISTED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NAVIGATION = (ROOT / "pages" / "console.py").read_text(encoding="utf-8")
 
 
 def settings_of(model: type[BaseModel], *path: str) -> list[str]:
@@ -83,26 +82,9 @@ def test_every_state_is_in_the_readme(state: str) -> None:
     assert says(f"`{state}`"), f"README.md, The console: the state {state}"
 
 
-def literal(value: ast.expr) -> object:
-    """A value as written; of a call, such as a title with its count, that of its first argument."""
-    return ast.literal_eval(value.args[0] if isinstance(value, ast.Call) else value)
-
-
-def pages() -> list[str]:
-    """Titles of all pages in the navigation that people can choose."""
-    calls = [node for node in ast.walk(ast.parse(NAVIGATION)) if isinstance(node, ast.Call)]
-    added = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "Page"]
-    named = [{word.arg: literal(word.value) for word in call.keywords} for call in added]
-    return [words["title"] for words in named if words.get("visibility") != "hidden"]
-
-
-@pytest.mark.parametrize("title", pages())
+@pytest.mark.parametrize("title", [page.title for page in LISTED])
 def test_every_page_is_in_the_readme(title: str) -> None:
     assert says(f"| {title} |"), f"README.md, The console: a row for {title}"
-
-
-def test_pages_are_found_in_the_navigation() -> None:
-    assert {"Overview", "Backfill", "Candles"} <= set(pages())
 
 
 def test_a_setting_that_the_readme_lacks_would_be_found() -> None:
