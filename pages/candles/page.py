@@ -39,6 +39,7 @@ from pages.widgets.days import Days
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.text import moment_text
+from pages.widgets.travel import new_backfill
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import told
 
@@ -902,8 +903,7 @@ def as_traded() -> None:
 
 def empty() -> None:
     st.info("Nothing is stored yet. A backfill brings candles into the lake.", icon=":material/candlestick_chart:")
-    if st.button("New backfill", type="primary", icon=":material/download:", key="candles_backfill"):
-        st.switch_page("backfill/page.py")
+    new_backfill("candles_backfill")
 
 
 def page() -> None:

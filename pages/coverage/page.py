@@ -52,6 +52,7 @@ from pages.widgets.frame import heading
 from pages.widgets.squares import draw as draw_squares
 from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
 from pages.widgets.text import FIGURE_WIDTH, few, plain
+from pages.widgets.travel import new_backfill
 from pages.widgets.verbs import changing, done, told
 
 ALL = "All"
@@ -610,9 +611,7 @@ def marks_list(known: KnownSeries) -> None:
 
 def empty() -> None:
     st.info("Nothing is stored yet, so nothing can be missing. Start with a backfill.", icon=":material/grid_on:")
-    st.button(
-        "New backfill", key="coverage_new", type="primary", icon=":material/download:", on_click=go, args=("backfill",)
-    )
+    new_backfill("coverage_new")
 
 
 def draw(known: KnownSeries) -> None:

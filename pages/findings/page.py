@@ -35,6 +35,7 @@ from pages.widgets import (
 from pages.widgets.frame import heading_row
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.tables import digest, height_of, show_table
+from pages.widgets.travel import new_backfill
 from pages.widgets.url import are_shown
 from pages.widgets.verbs import changing, told
 
@@ -195,8 +196,7 @@ def nothing() -> None:
             "Nothing is stored yet, so there is nothing to check. A backfill brings candles into the lake.",
             icon=":material/fact_check:",
         )
-        st.button("New backfill", type="primary", icon=":material/download:", key="findings_backfill", on_click=go,
-                  args=("backfill",))  # fmt: skip
+        new_backfill("findings_backfill")
         return
     if last is None:
         st.info(

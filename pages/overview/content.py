@@ -29,6 +29,7 @@ from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.states import kind_of
 from pages.widgets.tables import score_cell, score_column, show_table
+from pages.widgets.travel import new_backfill
 from pages.widgets.verbs import changing, told
 
 MOST, MOST_ITEMS, MOST_SERIES = 6, 50, 300
@@ -279,8 +280,7 @@ def page() -> None:
         welcome()
         return
     with heading_row("Overview"):
-        if st.button("New backfill", key="overview_new", type="primary", icon=":material/download:"):
-            st.switch_page("backfill/page.py")
+        new_backfill("overview_new")
     told()
     if shown.trouble:
         sentence = "Part of the lake cannot be read, so nothing is counted:"

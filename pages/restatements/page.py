@@ -20,6 +20,7 @@ from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table
+from pages.widgets.travel import new_backfill
 
 SINCE = {"1": "Last day", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year", "all": "Any time"}
 MOST = 2_000
@@ -181,8 +182,7 @@ def page() -> None:
     known = [item.series for item in stored_series(service().lake)]
     if not known:
         st.info("Nothing is stored yet, so nothing can have been restated.", icon=":material/history:")
-        if st.button("New backfill", type="primary", icon=":material/download:"):
-            st.switch_page("backfill/page.py")
+        new_backfill("restated_new")
         return
     filters(known)
     notes()

@@ -34,6 +34,7 @@ from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.states import kind_of
 from pages.widgets.tables import fitting, show_table
+from pages.widgets.travel import new_backfill
 
 PAGE_SIZE = 25
 FIRST_SERIES = 12
@@ -201,6 +202,7 @@ def table() -> None:
         st.session_state.runs_total = total
         if not rows:
             empty(total)
+            leave()
             return
         if st.session_state.runs_view == "grid":
             squares(rows, total)
@@ -260,8 +262,7 @@ def empty(total: int) -> None:
         st.button("Clear filters", on_click=clear)
     else:
         st.info("Nothing has run yet. A backfill brings candles into the lake.", icon=":material/play_circle:")
-        if st.button("New backfill", type="primary", icon=":material/download:"):
-            st.switch_page("backfill/page.py")
+        new_backfill("runs_new")
 
 
 def clear() -> None:

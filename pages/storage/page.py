@@ -12,6 +12,7 @@ from pages.widgets import actor, go, is_leaving, many, number, plain, relative, 
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import show_table, size_column
 from pages.widgets.text import FIGURE_WIDTH
+from pages.widgets.travel import new_backfill
 from pages.widgets.verbs import changing, told
 
 COUNT = st.column_config.NumberColumn(format="localized", width=80)
@@ -187,8 +188,7 @@ def came_to() -> None:
 
 def empty() -> None:
     st.info("Nothing is stored yet.", icon=":material/database:")
-    if st.button("New backfill", type="primary", icon=":material/download:"):
-        st.switch_page("backfill/page.py")
+    new_backfill("storage_new")
 
 
 def page() -> None:

@@ -39,6 +39,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.tables import digest, show_table
+from pages.widgets.travel import new_backfill
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import changing, done, told
 
@@ -390,14 +391,7 @@ def forget(series: Series) -> None:
 
 def empty() -> None:
     st.info("Nothing has been read yet. A backfill brings candles into the lake.", icon=":material/water:")
-    st.button(
-        "New backfill",
-        key="watermarks_new",
-        type="primary",
-        icon=":material/download:",
-        on_click=go,
-        args=("backfill",),
-    )
+    new_backfill("watermarks_new")
 
 
 def clear() -> None:

@@ -16,6 +16,11 @@ def go(page: str, **params: str) -> None:
     st.session_state[_GOAL] = page, params
 
 
+def new_backfill(key: str) -> None:
+    """The button to a backfill, on a page that has nothing to show without one. In a fragment, see `is_leaving`."""
+    st.button("New backfill", key=key, type="primary", icon=":material/download:", on_click=go, args=("backfill",))
+
+
 def is_leaving() -> bool:
     """Whether a goal is set: a fragment then asks for a full run."""
     return _GOAL in st.session_state

@@ -148,6 +148,15 @@ def test_a_run_has_a_title_of_its_own_and_one_style_of_dates(server: Server, vis
     assert "T00:00" not in visitor.text()
 
 
+def test_a_page_with_nothing_to_show_leads_to_a_backfill(serve: Serve, visit: Visit) -> None:
+    visitor = visit(serve())
+    for page in ("runs", "watermarks", "coverage", "candles", "findings", "restatements", "storage"):
+        visitor.open(f"/{page}")
+        visitor.page.get_by_role("button", name="New backfill").click()
+        visitor.page.wait_for_url(re.compile(r"/backfill(\?|$)"))
+        visitor.page.get_by_role("heading", name="Backfill").wait_for()
+
+
 def test_a_table_that_goes_on_to_the_right_says_so(server: Server, visit: Visit) -> None:
     visitor = visit(server, "/watermarks")
     visitor.page.set_viewport_size({"width": 390, "height": 844})
