@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests import children
@@ -30,6 +31,15 @@ def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
     out, err = process.communicate(timeout=timeout)
     assert process.returncode == 0, err[-4000:]
     return out
+
+
+def until(is_so: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for what a process that goes on brings about; AssertionError with what it said if it has ended."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def at_once(code: str, arguments: Sequence[Sequence[object]], *, data_dir: Path | None = None) -> list[str]:

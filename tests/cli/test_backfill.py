@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from ffe_core.cli import common
 from ffe_core.storage.state.runs import RunSeries
 from tests import children
+from tests.processes import until
 
 RANGE = ["--start", "2024-01-01", "--end", "2024-01-31"]
 SERIES = ["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1h"]
@@ -157,11 +157,7 @@ def test_interrupted_it_says_how_to_go_on_and_the_same_command_completes_it(tmp_
         # A shell that started the tests in the background has them ignore it, and the command would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
-    while children.rows(tmp_path, "select 1 from run_series where state = 'running'") == []:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: children.rows(tmp_path, "select 1 from run_series where state = 'running'") != [], process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

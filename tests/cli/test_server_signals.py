@@ -13,7 +13,8 @@ import pytest
 
 from tests import children
 from tests.cli.test_backfill import environment
-from tests.cli.test_signals import heard, pages_done, until
+from tests.cli.test_signals import heard, pages_done
+from tests.processes import until
 
 ROOT = Path(__file__).parents[2]
 SERVED = f"""

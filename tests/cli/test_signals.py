@@ -20,6 +20,7 @@ from ffe_core.storage.leases import SeriesLease
 from tests import children
 from tests.cli.test_backfill import command, environment, run
 from tests.ingestion.fakes import locks_of
+from tests.processes import until
 
 LONG = ["--provider", "simulated", "--pairs", "BTCUSD", "--timeframes", "1m", "--start", "2023-01-01"]
 BACKFILL = ["backfill", *LONG, "--end", "2023-12-31", "--json"]
@@ -59,14 +60,6 @@ def heard() -> None:
     """Signals as a terminal has them: whoever started the tests may ignore some."""
     for number, _ in ENDED:
         signal.signal(number, signal.SIG_DFL)
-
-
-def until(is_so: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def pages_done(folder: Path) -> int:
