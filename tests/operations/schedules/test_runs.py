@@ -105,7 +105,7 @@ def test_credentials_that_are_refused_pause_the_schedule(tmp_path: Path, market:
     with OandaExchange(market, token="the-right-token") as exchange:
         console = Console(tmp_path, oanda=_at(exchange, api_token="the-wrong-token-1234"))
         try:
-            one = console.add("one", "oanda", "EURUSD", pause_after=0)
+            one = console.add("one", "oanda", "EURUSD", pause_after=0, since="5d")  # longer than a weekend is closed
             console.tick()
             assert console.wait(one) == run_states.FAILED
             console.service.scheduler.poll()
@@ -247,8 +247,9 @@ def test_everything_due_in_one_minute_runs_within_the_rate(tmp_path: Path, marke
 def test_the_service_fires_by_itself_when_it_leads(tmp_path: Path) -> None:
     service = ConsoleService({"data_dir": str(tmp_path), "simulated": {"broken_records": 0}})
     one = service.schedules.create(Draft("one", "simulated", ("BTCUSD",), ("1d",), trigger="every 1"), "ann")
-    begin, real = time.time(), time.monotonic()
-    service.scheduler._clock = lambda: begin + 61 + (time.monotonic() - real)
+    due, real = service.schedules.store.next_due(), time.monotonic()
+    assert due is not None
+    service.scheduler._clock = lambda: due + 1 + (time.monotonic() - real)  # the next one is a minute away
     service.open()
     try:
         deadline = time.monotonic() + 60
