@@ -24,7 +24,6 @@ from ffe_core.providers import PROVIDERS, check_source
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
-from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.acknowledged_gaps import REASONS
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.stores import Stores
@@ -147,7 +146,7 @@ class _Looked:
     def __init__(self, arguments: argparse.Namespace) -> None:
         settings = Settings.load()
         self._stores = stores = Stores(settings, DeltaLakeManager.of(settings), state(settings))
-        self.coverage = Coverage(stores, RangeCache(stores.database))
+        self.coverage = Coverage(stores, stores.range_cache)
         self.start = None if arguments.start is None else times.parse_instant(arguments.start, "start")
         self.end = None if arguments.end is None else times.parse_instant(arguments.end, "end", end=True)
         if self.start is not None and self.end is not None and self.end <= self.start:

@@ -78,7 +78,7 @@ class SeriesPipeline:
         With a `member`, which has a turn, small batches are committed together with those of its group.
         """
         self._series, self._provider, self._stores = series, provider, stores
-        self._committer = committer or Committer(stores.lake, stores.watermarks)
+        self._committer = committer or Committer(stores.lake, stores.watermarks, stores.remember_written)
         self._member = member
         self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing

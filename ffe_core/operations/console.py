@@ -35,7 +35,6 @@ from ffe_core.providers import PROVIDERS
 from ffe_core.redaction import redact
 from ffe_core.settings import Config, Settings, unknown_settings
 from ffe_core.storage.files import why
-from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state.audit import Audit
 from ffe_core.storage.state.opening import acknowledge, open_state, state_notice
 from ffe_core.storage.state.schedules import ScheduleStore
@@ -66,8 +65,7 @@ class ConsoleService:
         stores = self.run_service.stores
         self.queue, self.watermarks, self.acknowledged = stores.queue, stores.watermarks, stores.acknowledged
         self.audit = Audit(self.database)
-        remembered = RangeCache(self.database)
-        self.coverage = Coverage(stores, remembered)
+        self.coverage = Coverage(stores, stores.range_cache)
         self.overviews = Overviews(self.coverage, self.watermarks, self.runs, self.settings)
         self.watermark_verbs = WatermarkVerbs(self.run_service, self.audit)
         self.gap_verbs = GapVerbs(self.coverage, self.acknowledged, self.audit)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 
-from ffe_core.errors import StorageError
+from ffe_core.errors import FFEError, StorageError
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.opening import queue_of
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.leases import SeriesLease, name_of
 from ffe_core.storage.locks import FileLocks, Locks
 from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
@@ -18,7 +20,10 @@ from ffe_core.storage.state.instruments import InstrumentStore
 from ffe_core.storage.state.known_series import KnownSeries
 from ffe_core.storage.state.lock_rows import locks_in
 from ffe_core.storage.state.opening import open_state, state_is_missing
+from ffe_core.storage.waiting import waits_on
 from ffe_core.storage.watermark_store import WatermarkStore
+
+log = logging.getLogger(__name__)
 
 
 class Stores:
@@ -55,6 +60,24 @@ class Stores:
     def instruments(self) -> InstrumentStore:
         """What is known of instruments and series. DatabaseError as `database`."""
         return InstrumentStore(self.database)
+
+    @cached_property
+    def range_cache(self) -> RangeCache:
+        """What is remembered of the lake's files. DatabaseError as `database`."""
+        return RangeCache(self.database)
+
+    def remember_written(self) -> None:
+        """Remember what the files hold that were committed since; where that fails, whoever looks reads them."""
+        written = self.lake.file_ranges.take_written()
+        if not written:
+            return
+        patience = waits_on.set(lambda waited: False)
+        try:
+            self.range_cache.remember(written)
+        except FFEError as error:  # what was committed stays committed
+            log.info("what was written could not be remembered, it is read when it is looked at: %s", error)
+        finally:
+            waits_on.reset(patience)
 
     @property
     def known_version(self) -> int:

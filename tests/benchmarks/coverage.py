@@ -4,6 +4,7 @@ Five years of hourly candles of each pair, every count of every pair and day: ex
 unexplained, extra. Cold is the first look of a process, warm the next one; both see the lake, the dead letters, the
 marked gaps and the watermarks. The floor opens the table and reads its one column, file by file, and keeps nothing.
 Either side loads what it reads with, which is most of the floor; "loaded" is the same in a process that has it already.
+What the product writes it remembers the bars of; "foreign" is the first look ever at files that another tool wrote.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def fill(folder: Path, pairs: int) -> None:
         series = _series(number)
         marks = Watermarks(int(kept[-1]), _START)
         lake.commit(series, enrich(candles, series, "made", is_mock=False), Watermarks(), marks)
+        ingester.stores.remember_written()
         ingester.watermark_store.put(series, marks)
 
 
@@ -59,7 +61,7 @@ def measure(options: Options) -> Numbers:
     if options["loaded"]:
         importlib.import_module("pandas")  # with pyarrow's first array
         importlib.import_module("pyarrow.parquet")
-    return _floor(folder) if options["side"] == "floor" else _looks(folder, options["pairs"])
+    return _floor(folder) if options["side"] == "floor" else _looks(folder, options["pairs"], options["side"])
 
 
 def _floor(folder: Path) -> Numbers:
@@ -71,9 +73,9 @@ def _floor(folder: Path) -> Numbers:
     return {"seconds": time.perf_counter() - began, "rows": rows}
 
 
-def _looks(folder: Path, pairs: int) -> Numbers:
-    single = BatchDataIngester(DeltaLakeManager(folder / "lake"), {"data_dir": str(folder)})
-    coverage = Coverage(single.stores)
+def _looks(folder: Path, pairs: int, side: str) -> Numbers:
+    stores = BatchDataIngester(DeltaLakeManager(folder / "lake"), {"data_dir": str(folder)}).stores
+    coverage = Coverage(stores, None if side == "foreign" else stores.range_cache)
     series = [_series(number) for number in range(pairs)]
     began = time.perf_counter()
     found = _cells(coverage, series)
@@ -100,9 +102,9 @@ def compare(size: int, repetitions: int) -> Verdict:
         for pairs in (size // _FEWER, size):
             folder = Path(name) / str(pairs)
             fill(folder, pairs)
-            for side in ("floor", "coverage"):
+            for side in ("floor", "coverage", "foreign"):
                 sides[f"{side}, {pairs} pairs"] = {"side": side, "pairs": pairs, "folder": str(folder), "loaded": False}
-        for side in ("floor", "coverage"):
+        for side in ("floor", "coverage", "foreign"):
             sides[f"{side}, loaded"] = {**sides[f"{side}, {size} pairs"], "loaded": True}
         found = sample("tests.benchmarks.coverage", sides, repetitions)
     few, many = f"coverage, {size // _FEWER} pairs", f"coverage, {size} pairs"
@@ -115,6 +117,7 @@ def compare(size: int, repetitions: int) -> Verdict:
     ]
     ratios = [
         Ratio("cold, against the floor", median(found[many], "cold") / floor, GOAL_COLD),
+        Ratio("of files of another tool", median(found[f"foreign, {size} pairs"], "cold") / floor, GOAL_COLD),
         Ratio("warm, against the floor", median(found[many], "warm") / floor, GOAL_WARM),
         Ratio("growth of cold, a pair", _growth(found[few], found[many], "cold"), GOAL_GROWTH),
         Ratio("growth of warm, a pair", _growth(found[few], found[many], "warm"), GOAL_GROWTH),

@@ -17,7 +17,6 @@ from ffe_core.operations.runs.outcome import how_whole
 from ffe_core.operations.runs.work import Tools, Work
 from ffe_core.results import result_of
 from ffe_core.series import Series
-from ffe_core.storage.lake.range_cache import RangeCache
 from ffe_core.storage.state import runs as run_states
 from ffe_core.threads import run_to_completion
 
@@ -39,7 +38,7 @@ class CoverageJob:
     def begin(self, work: Work, tools: Tools) -> OneByOne:
         """The work on its series."""
         stores = tools.ingester.stores
-        counting = _Counting(Coverage(stores, RangeCache(stores.database)), self.series)
+        counting = _Counting(Coverage(stores, stores.range_cache), self.series)
 
         async def one(number: int, series: Series, doing: OneByOne) -> Mapping[str, Any]:
             return _ended(await run_to_completion(counting.of, series))

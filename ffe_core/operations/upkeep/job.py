@@ -57,7 +57,7 @@ class UpkeepJob:
                 doing.show(number, phase=phase, pages_done=done, pages_planned=total)
 
             upkeep = TableUpkeep(
-                stores.lake,
+                stores,
                 self.kept,
                 row.table,
                 self.steps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -13,7 +13,9 @@ from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.lake.upkeep.compaction import Compacted, compact
 from ffe_core.storage.lake.upkeep.log import checkpoint, clean_up, log_state
 from ffe_core.storage.lake.upkeep.plan import Merge, TablePlan, plan_of
+from ffe_core.storage.lake.upkeep.rewrite import Rewritten
 from ffe_core.storage.lake.upkeep.vacuum import set_retention, vacuum
+from ffe_core.storage.stores import Stores
 from ffe_core.upkeep_settings import UpkeepSettings
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class TableUpkeep:
     """The upkeep of a table, or of a share of it, in a thread. `file_hours` is what its vacuum goes by, `is_stopped`
     says when to begin nothing more."""
 
-    lake: DeltaLakeManager
+    stores: Stores
     kept: UpkeepSettings
     table: str
     steps: Collection[str]
@@ -82,6 +84,11 @@ class TableUpkeep:
         return self.result
 
     @property
+    def lake(self) -> DeltaLakeManager:
+        """The lake of the table."""
+        return self.stores.lake
+
+    @property
     def _uri(self) -> str:
         return self.lake.table_uri(self.table)
 
@@ -106,8 +113,16 @@ class TableUpkeep:
             merges,
             lambda count: self.progress("compacting", count, total),
             self.is_stopped,
+            lambda swapped: self._remember(snapshot.uri, swapped),
         )
         self.result |= _of_compaction(done, plan.files if self.share.files is None else self.share.files)
+
+    def _remember(self, uri: str, swapped: Sequence[Rewritten]) -> None:
+        for one in swapped:
+            for action, held in zip(one.added, one.held, strict=True):
+                if held is not None:
+                    self.lake.file_ranges.wrote(uri, action.path, action.size, held)
+        self.stores.remember_written()
 
     def _tidy_log(self) -> None:
         """A checkpoint where an open would read commits one by one, and old entries gone."""
@@ -119,6 +134,12 @@ class TableUpkeep:
         if state.since_checkpoint != 0:
             checkpoint(self._uri, self.lake.storage_options)
         self.result["log_entries_deleted"] = clean_up(self._uri, self.lake.storage_options, self._log_hours)
+        if snapshot is not None:
+            self.stores.range_cache.tidy(snapshot.uri, self._files)
+
+    def _files(self) -> list[str]:
+        snapshot = self.lake.snapshot(self.table)
+        return [] if snapshot is None else snapshot.all_files().paths.tolist()
 
     def _vacuum(self) -> None:
         self.progress("deleting unused files", 0, 1)

@@ -20,7 +20,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction
 
 from ffe_core.errors import CommitConflict, StorageError
 from ffe_core.series import NO_MARK, Series, Watermarks
@@ -65,8 +64,8 @@ class Table(Protocol):
     def opened(self) -> Snapshot:
         """The table as it is now, through a new handle."""
 
-    def wrote(self, table: DeltaTable, path: str, series: Series, rows: pa.Table) -> None:
-        """Told what a committed file of ours holds."""
+    def wrote(self, table: DeltaTable, series: Series, files: Sequence[data_files.Written]) -> None:
+        """Told of the files of a series that were committed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +75,7 @@ class _Ready:
     batch: Batch
     fresh: pa.Table
     done: Committed
-    files: list[AddAction] | None = None
+    files: list[data_files.Written] | None = None
 
 
 def commit_all(table: Table, batches: Sequence[Batch]) -> list[Outcome]:
@@ -181,8 +180,7 @@ class _GroupCommit:
         else:
             self._outcomes.update({place: _done(table, one) for place, one in ready.items()})
             for one in ready.values():
-                if one.files is not None and len(one.files) == 1:
-                    self._table.wrote(table, one.files[0].path, one.batch.series, one.fresh)
+                self._table.wrote(table, one.batch.series, one.files or ())
         return True
 
     def _refused(self, series: Series, error: Exception) -> StorageError:
@@ -233,7 +231,7 @@ def _append(table: DeltaTable, ready: Sequence[_Ready]) -> None:
         app_transactions=[transaction for one in ready for transaction in _transactions(one.batch)],
         max_commit_retries=COMMIT_RETRIES,
     )
-    files = [action for one in ready for action in one.files or ()]
+    files = [file for one in ready for file in one.files or ()]
     if files:
         data_files.commit(table, files, carried)
     else:

@@ -56,6 +56,14 @@ _ASKING = ("delta.constraints.", "delta.columnMapping.mode")
 Part = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """A data file that no commit names yet, and the opens of its rows."""
+
+    action: AddAction
+    open_times: pa.ChunkedArray
+
+
 def fit(table: DeltaTable) -> bool:
     """Whether files written here are what the table asks for: it is partitioned and typed as a Bronze table is, without
     features that check or change what is written."""
@@ -71,14 +79,14 @@ def fit(table: DeltaTable) -> bool:
     )
 
 
-def write(table: DeltaTable, rows: pa.Table) -> list[AddAction]:
+def write(table: DeltaTable, rows: pa.Table) -> list[Written]:
     """Write the files of these rows, in the table's own columns; nothing of them counts before `commit`.
 
     OSError, StorageError or pa.ArrowException if one cannot be written: then none is left.
     """
     place = place_of(table)
     rows = _typed(rows, pa.schema(table.schema().to_arrow()))
-    written: list[AddAction] = []
+    written: list[Written] = []
     try:
         for part, held in _parts(rows):
             written.append(_write(place, part, held))
@@ -88,21 +96,21 @@ def write(table: DeltaTable, rows: pa.Table) -> list[AddAction]:
     return written
 
 
-def discard(table: DeltaTable, written: Sequence[AddAction]) -> None:
+def discard(table: DeltaTable, written: Sequence[Written]) -> None:
     """Delete files that no commit was tried with."""
     place = place_of(table)
-    for action in written:
+    for one in written:
         with suppress(OSError, StorageError):
-            place.delete(action.path)
+            place.delete(one.action.path)
 
 
-def commit(table: DeltaTable, written: Sequence[AddAction], properties: CommitProperties) -> None:
+def commit(table: DeltaTable, written: Sequence[Written], properties: CommitProperties) -> None:
     """Commit files that were written; the handle stays at the version it had.
 
     DeltaError or OSError if it fails: the files stay then, as it is not known what came of the commit.
     """
     table.create_write_transaction(
-        list(written),
+        [one.action for one in written],
         "append",
         table.schema(),
         partition_by=list(PARTITION_COLUMNS),
@@ -189,13 +197,15 @@ def _partition_codes(rows: pa.Table) -> np.ndarray:
     return codes
 
 
-def _write(place: Place, part: Part, rows: pa.Table) -> AddAction:
+def _write(place: Place, part: Part, rows: pa.Table) -> Written:
     """One data file, under the names that delta-rs gives."""
     values = {name: str(value) for name, value in part.items()}
     below = "/".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
     path = f"{below}/part-00000-{uuid4()}-c000.zstd.parquet"
     size = place.write(path, rows)
-    return AddAction(path, size, values, int(time.time() * 1000), data_change=True, stats=json.dumps(statistics(rows)))
+    told = json.dumps(statistics(rows))
+    action = AddAction(path, size, values, int(time.time() * 1000), data_change=True, stats=told)
+    return Written(action, rows["timestamp"])
 
 
 def write_rows(rows: pa.Table, file: Any, group_rows: int | None = None) -> None:

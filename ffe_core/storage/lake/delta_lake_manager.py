@@ -30,8 +30,9 @@ from ffe_core.storage.lake.checkpoints import opened
 from ffe_core.storage.lake.commit_stamps import commit_stamp
 from ffe_core.storage.lake.commits import Batch, Outcome, commit_all
 from ffe_core.storage.lake.comparison import Committed, latest
-from ffe_core.storage.lake.file_ranges import FileRanges
-from ffe_core.storage.lake.snapshot import SOURCE_PROPERTY, Snapshot, Snapshots, epochs, file_sources
+from ffe_core.storage.lake.data_files import Written
+from ffe_core.storage.lake.file_ranges import FileRanges, ranges_at
+from ffe_core.storage.lake.snapshot import SOURCE_PROPERTY, Snapshot, Snapshots, epochs, file_sources, micros
 from ffe_core.storage.lake.table_properties import set_properties
 from ffe_core.storage.lake.writing import APPEND_HOOKS, PROPERTIES, lacks_properties
 from ffe_core.storage.objects import objects_of
@@ -418,8 +419,10 @@ class _BronzeTable:
     def opened(self) -> Snapshot:
         return self._lake.seen_through(self._lake.ensure_table(self._timeframe))
 
-    def wrote(self, table: DeltaTable, path: str, series: Series, rows: pa.Table) -> None:
-        self._lake.file_ranges.wrote(table.table_uri, path, series, epochs(rows["timestamp"]))
+    def wrote(self, table: DeltaTable, series: Series, files: Sequence[Written]) -> None:
+        for one in files:
+            held = {series.provider: ranges_at(micros(one.open_times), series.step)}
+            self._lake.file_ranges.wrote(table.table_uri, one.action.path, one.action.size, held)
 
 
 def _changed(folder: Path) -> int | None:

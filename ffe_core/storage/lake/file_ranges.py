@@ -1,13 +1,15 @@
 """File ranges: the bars of each data file as ranges of opens, known from when it was written or read: it never changes.
 
-What a run stored is counted after every one; only files that others wrote meanwhile are read for it.
+What a run stored is counted after every one; only files that others wrote meanwhile are read for it. What was written
+waits to be remembered in the state, so that other processes read it no more.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,17 @@ from ffe_core.timeframes import seconds
 ByProvider = dict[str, Times]
 """Ranges [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
 _MOST_FILES = 50_000
+
+
+class WrittenFile(NamedTuple):
+    """A data file that was committed: the table, its path and bytes by the log, and what it holds."""
+
+    table_uri: str
+    path: str
+    size: int
+    held: ByProvider
+
+
 _NOWHERE: Ints = np.empty(0, np.int64)
 
 
@@ -29,6 +42,7 @@ class FileRanges:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], ByProvider] = OrderedDict()
+        self._written: deque[WrittenFile] = deque(maxlen=_MOST_FILES)
         self._lock = threading.Lock()
 
     def of(self, snapshot: Snapshot, series: Series, start: int, end: int) -> Times:
@@ -40,9 +54,18 @@ class FileRanges:
         found = [self._one(snapshot, files, place, series) for place in range(len(files))]
         return join_ranges([ranges for ranges in found if ranges is not None], series.step)
 
-    def wrote(self, uri: str, path: str, series: Series, open_times: Ints) -> None:
-        """Remember the opens (epoch seconds) of a file that was just written."""
-        self._keep((uri, path), {series.provider: ranges_at(open_times * MICROS, series.step)})
+    def wrote(self, table_uri: str, path: str, size: int, held: ByProvider) -> None:
+        """Keep what a file holds that was just committed, also for `take_written`."""
+        self._keep((table_uri, path), held)
+        with self._lock:
+            self._written.append(WrittenFile(table_uri, path, size, held))
+
+    def take_written(self) -> list[WrittenFile]:
+        """The files that were committed since this was asked last, the last of very many."""
+        with self._lock:
+            written = list(self._written)
+            self._written.clear()
+        return written
 
     def _one(self, snapshot: Snapshot, files: Files, place: int, series: Series) -> Times | None:
         key = snapshot.uri, str(files.paths[place])
@@ -69,7 +92,7 @@ def ranges_in(snapshot: Snapshot, files: Files, places: Iterable[int], timeframe
     """
     rows = [_rows(snapshot, files, place, timeframe) for place in places]
     step = seconds(timeframe)
-    return [_by_provider(table, provider, step) for table, provider in rows]
+    return [by_provider(table, provider, step) for table, provider in rows]
 
 
 def _rows(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> tuple[pa.Table, str | None]:
@@ -87,7 +110,8 @@ def _rows(snapshot: Snapshot, files: Files, place: int, timeframe: str) -> tuple
     return patiently(read), first if first == last else None
 
 
-def _by_provider(rows: pa.Table, provider: str | None, step: int) -> ByProvider:
+def by_provider(rows: pa.Table, provider: str | None, step: int) -> ByProvider:
+    """Ranges of rows with a timestamp each, and a source_provider unless all are of one `provider`."""
     if provider is not None:
         return {provider: ranges_at(micros(rows["timestamp"]), step)}
     import pyarrow.compute as pc  # not at the top: files of one provider do without

@@ -1,4 +1,4 @@
-"""Range cache: the bars of each data file, kept across restarts. A data file never changes, nor does this.
+"""Range cache: the bars of each data file, by who wrote or read it first. A data file never changes, nor does this.
 
 It counts only for a file that the table's log names at the very size it had when it was read, and can be deleted at any
 time: it costs one reading of the lake.
@@ -6,13 +6,13 @@ time: it costs one reading of the lake.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import sqlalchemy as sa
 
 from ffe_core.intervals import Times
-from ffe_core.storage.lake.file_ranges import ByProvider
+from ffe_core.storage.lake.file_ranges import ByProvider, WrittenFile
 from ffe_core.storage.rows import portions
 from ffe_core.storage.state.database import Database, metadata
 
@@ -32,6 +32,23 @@ class RangeCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def remember(self, written: Sequence[WrittenFile]) -> None:
+        """Remember what files hold that were written, so that nobody has to read them."""
+        by_table: dict[str, list[WrittenFile]] = {}
+        for file in written:
+            by_table.setdefault(file.table_uri, []).append(file)
+        for uri, files in by_table.items():
+            self.save(uri, {file.path: file.size for file in files}, {file.path: file.held for file in files})
+
+    def tidy(self, table_uri: str, live: Callable[[], Collection[str]]) -> None:
+        """Forget the files of a table that are not `live` any more."""
+        with self._database.read() as connection:
+            known = set(connection.scalars(sa.select(_table.c.path).where(_table.c.lake == table_uri)))
+        stale = known.difference(live())  # asked last: what is committed meanwhile stays
+        if stale:
+            with self._database.write() as connection:
+                _forget(connection, table_uri, stale)
 
     def load(self, table_uri: str, sizes: Mapping[str, int]) -> dict[str, ByProvider]:
         """What is known of a table's files, given path -> bytes. What is remembered of others is forgotten."""

@@ -89,6 +89,8 @@ def test_nothing_stored_is_nothing_to_count(tmp_path: Path, market: Market) -> N
 def test_by_itself_it_counts_where_workers_spare_reading_once_a_run(
     service: RunService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with service.database.write() as connection:
+        connection.exec_driver_sql("delete from file_runs")  # as if another tool had written the files
     keeper = CoverageKeeper(CoverageRuns(service), coverage_of(service))
     assert keeper.look() is None, "there are no workers: a page reads as fast"
     service.settings = service.settings.model_copy(update={"ray_address": "head.example:6379"})

@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from ffe_core.errors import InputError, StorageError, UpkeepHeld
+from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.storage import storage
 from ffe_core.operations.runs.service import RunService
 from ffe_core.operations.upkeep import service as upkeep_service
@@ -96,6 +97,16 @@ def test_with_workers_a_table_with_much_to_rewrite_is_shared_out_by_pairs(
     assert sum(row.result["files_after"] for row in parts) == files(service) == len(PAIRS)
     assert {pair: kept(tmp_path, pair) for pair in PAIRS} == before
     assert ["log_entries_deleted" in row.result for row in parts] == [True, False, False]
+
+
+def test_of_what_it_swaps_in_nothing_is_left_to_read_and_what_it_replaced_is_forgotten(service: RunService):
+    ended(service, Upkeep(service).start("ann", steps=(COMPACT,)))
+    snapshot = service.lake.snapshot(TABLE)
+    assert snapshot is not None
+    with service.database.read() as connection:
+        known = {path for (path,) in connection.exec_driver_sql("select path from file_runs")}
+    assert known == set(snapshot.all_files().paths.tolist())
+    assert not Coverage(service.stores, service.stores.range_cache).unread()
 
 
 def test_it_sets_the_retention_and_leaves_a_checkpoint(service: RunService):

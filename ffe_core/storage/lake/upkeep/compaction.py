@@ -65,8 +65,9 @@ def compact(
     merges: Sequence[Merge],
     progress: Callable[[int], None] = lambda done: None,
     is_stopped: Callable[[], bool] = lambda: False,
+    swapped_in: Callable[[Sequence[Rewritten]], None] = lambda swapped: None,
 ) -> Compacted:
-    """Make the merges of a table, some a commit; `progress` is told how many are done.
+    """Make the merges of a table, some a commit; `progress` is told how many are done, `swapped_in` what each did.
 
     Stops between two commits once `is_stopped`. NearlyFullError before anything is written, StorageError if files
     cannot be read or written: the table is as it was, apart from commits made before.
@@ -79,6 +80,7 @@ def compact(
             break
         swapped = _swap_in(uri, options, batch)
         done.add(swapped)
+        swapped_in(swapped)
         done.left += len(batch) - len(swapped)
         finished += len(batch)
         progress(finished)

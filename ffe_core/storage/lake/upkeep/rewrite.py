@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
-from ffe_core.candles import PARTITION_COLUMNS, TIMESTAMP
+from ffe_core.candles import PARTITION_COLUMNS, TIMESTAMP, timeframe_of
 from ffe_core.storage.lake import data_files
+from ffe_core.storage.lake.file_ranges import ByProvider, by_provider
 from ffe_core.storage.lake.upkeep.plan import Merge
+from ffe_core.timeframes import seconds
 
 _GROUP_ROWS = 16_384
 """Rows of a row group: a reader of some days of a year of 5m bars decodes just those."""
@@ -36,6 +38,8 @@ class Rewritten:
 
     merge: Merge
     added: tuple[AddAction, ...]
+    held: tuple[ByProvider | None, ...]
+    """What each of the new files holds; None where another tool left bars without a time or a provider."""
     repeats: int
     """Rows left out as they were there twice, equal in every column: what two tools that compact at once leave."""
 
@@ -76,6 +80,7 @@ class Rewriter:
         self._schema = pa.schema([field for field in held if field.name not in PARTITION_COLUMNS])
         self._filesystem = filesystem
         self._place = data_files.place_of(table)
+        self._step = seconds(timeframe_of(table.table_uri.rstrip("/").rpartition("/")[2]))
 
     def rewrite(self, merge: Merge, now: int) -> Rewritten:
         """Read the files of a merge and write what replaces them; `now` in epoch milliseconds.
@@ -85,13 +90,16 @@ class Rewriter:
         rows = self._rows(merge)
         ordered, repeats = _ordered(rows)
         added: list[AddAction] = []
+        held: list[ByProvider | None] = []
         try:
             for part in _by_provider(ordered):
                 added.append(self._write(merge, part, now))
+                is_known = not any(part[name].null_count for name in ("timestamp", "source_provider"))
+                held.append(by_provider(part, None, self._step) if is_known else None)
         except BaseException:
             self.discard(added)
             raise
-        return Rewritten(merge, tuple(added), repeats)
+        return Rewritten(merge, tuple(added), tuple(held), repeats)
 
     def discard(self, added: Sequence[AddAction]) -> None:
         """Delete new files that the log does not name."""
