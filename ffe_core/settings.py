@@ -113,7 +113,8 @@ class CalendarSettings(BaseModel):
         return self._market(provider, pair, self._known(provider, pair))
 
     def _known(self, provider: str, pair: str) -> Mapping[str, SeriesFacts]:
-        return {} if self._facts is None else self._facts(provider, normalize_pair(pair, provider))
+        facts = self._facts  # asked once: pydantic takes long to find what is private
+        return {} if facts is None else facts(provider, normalize_pair(pair, provider))
 
     def _market(self, provider: str, pair: str, known: Mapping[str, SeriesFacts]) -> MarketCalendar:
         """The market's hours, on the hourly grid that was learned of a share."""
