@@ -26,6 +26,7 @@ from pages.server.shell import Shell
 from pages.server.sockets import send_at_once
 from pages.widgets.palette.routes import PALETTE_ROUTES
 from pages.widgets.scripts import SCRIPT_ROUTES, addresses
+from pages.widgets.sidebar import STYLE
 
 
 @asynccontextmanager
@@ -55,5 +56,8 @@ app = st.App(
     "pages/console.py",
     lifespan=lifespan,
     routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES, *PALETTE_ROUTES, *SCRIPT_ROUTES],
-    middleware=[Middleware(Guard, read=surface), Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead})],
+    middleware=[
+        Middleware(Guard, read=surface),
+        Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead}, style=STYLE),
+    ],
 )

@@ -7,12 +7,13 @@ import streamlit as st
 from pages.widgets.contents import FRONT, LISTED, SECTIONS, Listed
 from pages.widgets.frame import banner, service
 from pages.widgets.palette import palette
-from pages.widgets.sidebar import ICON, counted, head, named, style, waiting
+from pages.widgets.sidebar import ICON, counted, head, named, waiting
 from pages.widgets.travel import follow
 from pages.widgets.url import as_left, bound_address
 
-st.set_page_config(page_title="FFE console", page_icon=ICON, layout="wide")
-style()
+if "_is_framed" not in st.session_state:  # a tab keeps icon and width, and each setting costs it a drawing
+    st.set_page_config(page_title="FFE console", page_icon=ICON, layout="wide")
+    st.session_state["_is_framed"] = True
 waits = waiting()
 
 

@@ -1,8 +1,8 @@
 """Shell: what stands in the head of every page before Streamlit draws anything.
 
 Streamlit's own page learns where its server is, so that a deep link does not first look for it below the page; begins
-to load what the page is going to need while it waits for it; and runs the console's own scripts, which a visitor may
-use before there is a page.
+to load what the page is going to need while it waits for it; runs the console's own scripts, which a visitor may use
+before there is a page; and brings the console's style, which no drawing of a page then has to bring again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pages.server.chunks import FOLDER, needed
 
 Addresses = Callable[[], list[str]]
-_FIRST, _LAST = b"<script", b"</head>"
-"""Before these stand the console's scripts, which run first, and what is loaded ahead, which comes last."""
+_FIRST, _LAST, _END = b"<script", b"</head>", b"</body>"
+"""Before these stand the console's scripts, which run first; what is loaded ahead, which comes last; and the style, as
+Streamlit writes its own into the head."""
 _OWN = "<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href }</script>"
 OF_ALL = ("BidiComponent", "Html")
 """Parts of Streamlit that every page draws."""
@@ -31,11 +32,11 @@ class Shell:
     """ASGI middleware: puts its own lines into the head of every page that is answered.
 
     `scripts` gives the addresses of scripts to run on every page, `ahead` those to load for a page, by its address such
-    as "candles"; all relative to the console's own.
+    as "candles"; all relative to the console's own. `style` is the text of a style sheet.
     """
 
-    def __init__(self, app: ASGIApp, scripts: Addresses, ahead: Mapping[str, Addresses]) -> None:
-        self._app, self._scripts, self._ahead = app, scripts, ahead
+    def __init__(self, app: ASGIApp, scripts: Addresses, ahead: Mapping[str, Addresses], style: str) -> None:
+        self._app, self._scripts, self._ahead, self._style = app, scripts, ahead, style
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on all but the page itself as it is."""
@@ -50,7 +51,8 @@ class Shell:
         own = self._ahead[page]() if page in self._ahead else []
         ahead = "".join(f'<link rel="modulepreload" href="./{one}">' for one in (*_of_all(), *own))
         body = body.replace(_FIRST, f"{_OWN}{scripts}".encode() + _FIRST, 1)
-        return body.replace(_LAST, ahead.encode() + _LAST, 1)
+        body = body.replace(_LAST, ahead.encode() + _LAST, 1)
+        return body.replace(_END, f"<style>{self._style}</style>".encode() + _END, 1)
 
 
 @cache

@@ -16,12 +16,8 @@ from pages.widgets.text import number, plain, short_path
 _HERE = Path(__file__).parent
 # Material icons as the page's own, and fonts, would be fetched from the web.
 ICON, _WORDMARK = str(_HERE / "icon.svg"), str(_HERE / "wordmark.svg")
-_STYLE = f"<style>{(_HERE / 'style.css').read_text(encoding='utf-8')}</style>"
-
-
-def style() -> None:
-    """Draw what the theme cannot say, on every page."""
-    st.html(_STYLE)
+STYLE = (_HERE / "style.css").read_text(encoding="utf-8")
+"""What the theme cannot say, on every page."""
 
 
 def head(console: ConsoleService) -> None:

@@ -20,6 +20,7 @@ from pages.server import chunks
 from pages.server.shell import OF_ALL, Shell
 from pages.widgets.assets import Script, script_route
 from pages.widgets.scripts import SCRIPT_ROUTES, addresses
+from pages.widgets.sidebar import STYLE
 
 _PAGE = chunks.index()
 _BROWSER = {"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip"}
@@ -37,7 +38,10 @@ async def _answer(request: Request) -> Response:
 
 _APP = Starlette(
     routes=[*SCRIPT_ROUTES, Route("/{name:path}", _answer, methods=["GET", "POST"])],
-    middleware=[Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead}), Middleware(GZipMiddleware)],
+    middleware=[
+        Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead}, style=STYLE),
+        Middleware(GZipMiddleware),
+    ],
 )
 
 
@@ -56,6 +60,11 @@ async def test_the_page_knows_its_server_runs_the_consoles_scripts_and_loads_ahe
     assert any("/BidiComponent." in one for one in ahead)
     assert len(ahead) == len(set(ahead))
     assert "chart/chart-" not in (await _got("/runs")).text
+
+
+async def test_the_page_has_the_consoles_style_after_what_streamlit_writes_into_the_head() -> None:
+    text = (await _got("/runs")).text
+    assert text.index("</head>") < text.index(f"<style>{STYLE}</style>") < text.index("</body>")
 
 
 async def test_a_kept_page_of_another_release_is_not_shown_again() -> None:
