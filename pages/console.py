@@ -4,9 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from pages.widgets.contents import FRONT, LISTED, SECTIONS, Listed
+from pages.widgets.contents import FRONT, SECTIONS, Listed
 from pages.widgets.frame import banner, service
-from pages.widgets.palette import palette
 from pages.widgets.sidebar import ICON, counted, head, named, waiting
 from pages.widgets.travel import follow
 from pages.widgets.url import as_left, bound_address
@@ -42,7 +41,6 @@ sections: dict[str, list[Any]] = {
 page = st.navigation(sections, expanded=True)
 with st.sidebar:
     head(service())
-    palette([(one.title, one.address) for one in LISTED])
 st.set_page_config(page_title=f"{named(page)} · FFE console")
 banner()
 bound_address()

@@ -13,8 +13,8 @@ from pages.server.chunks import needed
 from pages.widgets.assets import script_route
 
 CHART_ROUTES = [script_route(FOLDER, lambda: [bundle()]), Route("/bars", bars), Route("/bars/ticks", ticks)]
-PARTS = ("Selectbox", "ButtonGroup", "Button")
-"""Parts of Streamlit that the page draws with, beside its chart."""
+PARTS = ("BidiComponent", "Selectbox", "ButtonGroup", "Button")
+"""Parts of Streamlit that the page draws with."""
 
 
 @cache

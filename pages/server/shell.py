@@ -21,7 +21,7 @@ _FIRST, _LAST, _END = b"<script", b"</head>", b"</body>"
 """Before these stand the console's scripts, which run first; what is loaded ahead, which comes last; and the style, as
 Streamlit writes its own into the head."""
 _OWN = "<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href }</script>"
-OF_ALL = ("BidiComponent", "Html")
+OF_ALL = ("Html",)
 """Parts of Streamlit that every page draws."""
 _OF_A_FILE = ("etag", "last-modified", "accept-ranges", "content-encoding")
 """Headers of the file as it is without the lines."""

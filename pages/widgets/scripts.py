@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from pages.widgets.assets import Script, script_route
+from pages.widgets.palette import script
 
 _HERE = Path(__file__).parent
 _FOLDER = "shell"
@@ -13,11 +14,10 @@ _FOLDER = "shell"
 
 @cache
 def _scripts() -> tuple[Script, ...]:
-    palette, style = ((_HERE / "palette" / name).read_text(encoding="utf-8") for name in ("palette.js", "dialog.css"))
     return (
         Script.of("history", (_HERE / "history.js").read_bytes()),
         Script.of("range_keys", (_HERE / "range_keys.js").read_bytes()),
-        Script.of("palette", palette.replace("STYLE", style).encode()),
+        Script.of("palette", script().encode()),
     )
 
 

@@ -16,26 +16,34 @@ from pages.widgets.text import number, plain, short_path
 _HERE = Path(__file__).parent
 # Material icons as the page's own, and fonts, would be fetched from the web.
 ICON, _WORDMARK = str(_HERE / "icon.svg"), str(_HERE / "wordmark.svg")
+_FIND = '<button type="button" class="ffe-find">Find anything <kbd>/</kbd></button>'
+"""Opens the palette, whose script hears it."""
 STYLE = (_HERE / "style.css").read_text(encoding="utf-8")
 """What the theme cannot say, on every page."""
 
 
 def head(console: ConsoleService) -> None:
-    """The mark, a link to the Overview; below it the data directory, the environment, and whether this one leads."""
+    """The mark, a link to the Overview; below it the data directory, who leads, and the button of the palette."""
     st.logo(_WORDMARK, size="large", icon_image=ICON)
     folder = console.settings.data_dir
+    # Few elements: all of this is drawn with every page.
     with st.container(key="sidebar_head", gap="xsmall"):
         shown = short_path(folder)
         st.caption(plain(shown), help=plain(folder) if shown.startswith("…") else None)
-        with st.container(horizontal=True, gap="xsmall"):
-            if console.leads:
-                st.badge("leads", icon=":material/verified:", color="green")
-            elif console.acts:
-                st.badge("works", icon=":material/check:", color="green")
-            else:
-                st.badge("standby", icon=":material/visibility:", color="orange")
-            if account := environment(console):
-                st.badge(plain(account), icon=":material/key:", color="orange" if "live" in account else "gray")
+        st.markdown(_badges(console))
+        st.html(_FIND)
+
+
+def _badges(console: ConsoleService) -> str:
+    if console.leads:
+        role = ":green-badge[:material/verified: leads]"
+    elif console.acts:
+        role = ":green-badge[:material/check: works]"
+    else:
+        role = ":orange-badge[:material/visibility: standby]"
+    account = environment(console)
+    colour = "orange" if "live" in account else "gray"
+    return f"{role} :{colour}-badge[:material/key: {plain(account)}]" if account else role
 
 
 def environment(console: ConsoleService) -> str:

@@ -110,7 +110,7 @@ def test_a_key_pressed_before_there_is_a_page_is_not_lost(serve: Serve, visit: V
     expect(dialog.get_by_role("combobox")).to_have_value("eth gaps")
     visitor.page.keyboard.press("Control+a")
     visitor.page.keyboard.type("restate")
-    expect(dialog.get_by_role("option").first).to_contain_text("Restatements")  # pages come with the page
+    expect(dialog.get_by_role("option").first).to_contain_text("Restatements")
     visitor.page.evaluate("window.loadedOnce = true")
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_url(re.compile("/restatements"))
@@ -119,8 +119,9 @@ def test_a_key_pressed_before_there_is_a_page_is_not_lost(serve: Serve, visit: V
 
 def test_enter_is_not_lost_to_a_page_that_comes_before_the_answer(serve: Serve, visit: Visit, filled: Path) -> None:
     visitor = visit(serve(filled))
-    pages, answers = [], []
-    visitor.page.route("**/BidiComponent.*.js", lambda route: pages.append(route))
+    pages: list[Route] = []
+    answers: list[Route] = []
+    visitor.page.route("**/static/js/index.*.js", lambda route: pages.append(route))
     visitor.page.route("**/find?*", lambda route: answers.append(route))
     visitor.page.goto(visitor.base + "/runs", wait_until="commit")
     visitor.page.wait_for_function("window.ffePalette")
@@ -128,12 +129,13 @@ def test_enter_is_not_lost_to_a_page_that_comes_before_the_answer(serve: Serve, 
     visitor.page.keyboard.type("restate")
     poll(lambda: visitor.page.evaluate("1") and pages and answers, "a page and an answer under way")
     visitor.page.keyboard.press("Enter")
-    visitor.page.unroute("**/find?*")
-    for page in pages:
-        page.continue_()
-    visitor.page.wait_for_function("window.ffePalette.component")
-    for answer in answers:
-        answer.continue_()
+    visitor.page.route("**/find?*", lambda route: route.continue_())
+    visitor.page.route("**/static/js/index.*.js", lambda route: route.continue_())
+    for one in pages:
+        one.continue_()
+    settled(visitor.page)
+    for one in answers:
+        one.continue_()
     visitor.page.wait_for_url(re.compile("/restatements"))
 
 

@@ -43,6 +43,7 @@ OURS = {
     "bar",
     "evaluated",
     "as_markdown",
+    "_badges",
 }
 """Functions whose text holds nothing from outside, or is escaped."""
 FIXED = {

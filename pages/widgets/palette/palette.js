@@ -1,8 +1,10 @@
-// Opens by "/" or Ctrl+K, before there is a page too; what was typed is looked for among the pages, which the component
-// brings, and by the server in the rest.
+// Opens by "/", Ctrl+K or the button of the sidebar, before there is a page too; what was typed is looked for among the
+// pages, and by the server in the rest.
 const QUIET_MS = 80
 const HINT = "Arrows choose, Enter opens, Ctrl+Enter opens a new tab, Esc closes."
-const THEME = { ink: "text-color", paper: "background-color", line: "border-color", face: "font" }
+const PAGES = ALL_PAGES
+const BUTTON = ".ffe-find", APP = "[data-testid=stApp]"
+const DRAWN = `${APP}[data-test-connection-state=CONNECTED] [data-testid=stElementContainer]`
 
 const made = (tag, attributes = {}, ...inside) => {
   const one = document.createElement(tag)
@@ -14,6 +16,12 @@ const made = (tag, attributes = {}, ...inside) => {
 const isTyping = (event) => {
   const at = event.composedPath()[0]
   return at instanceof HTMLElement && (at.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName))
+}
+
+// Within the session, as Back and Forward do: the browser loads nothing anew.
+const travel = (address) => {
+  history.pushState({}, "", address)
+  dispatchEvent(new PopStateEvent("popstate"))
 }
 
 class Palette {
@@ -32,6 +40,7 @@ class Palette {
     this.dialog.addEventListener("keydown", (event) => this.pressed(event))
     this.dialog.addEventListener("click", (event) => { if (event.target === this.dialog) this.dialog.close() })
     document.addEventListener("keydown", (event) => this.called(event), true)
+    document.addEventListener("click", (event) => { if (event.target.closest?.(BUTTON)) this.open() })
   }
 
   called(event) {
@@ -50,21 +59,13 @@ class Palette {
     this.typed()
   }
 
-  // What the page says of itself, at every drawing of it.
-  attach(component) {
-    const isFirst = !this.component
-    this.component = component
-    component.parentElement.querySelector("button").onclick = () => this.open()
-    if (!isFirst || !this.dialog.open) return
-    this.dress()
-    this.look()  // among its pages too; an Enter that waits for the answer stays
-  }
-
+  // In the colours of the page, if there is one.
   dress() {
-    const at = this.component?.parentElement
-    if (!at) return
-    const style = getComputedStyle(at.host ?? at)
-    for (const [name, of] of Object.entries(THEME)) this.dialog.style.setProperty(`--${name}`, style.getPropertyValue(`--st-${of}`))
+    const app = document.querySelector(APP)
+    if (!app) return
+    const { color, backgroundColor, fontFamily } = getComputedStyle(app)
+    const theme = { ink: color, paper: backgroundColor, face: fontFamily }
+    for (const [name, value] of Object.entries(theme)) this.dialog.style.setProperty(`--${name}`, value)
   }
 
   typed() {
@@ -77,7 +78,7 @@ class Palette {
     this.asked = (this.asked ?? 0) + 1
     this.isAsking = true
     const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean)
-    const pages = (this.component?.data.pages ?? [])
+    const pages = PAGES
       .filter(([title]) => words.every((word) => title.toLowerCase().includes(word)))
       .map(([title, page]) => ({ label: title, detail: "Page", page, params: {} }))
     this.show(pages)
@@ -140,7 +141,7 @@ class Palette {
     if (apart) return window.open(address, "_blank", "noopener")
     this.dialog.close()
     this.input.value = ""
-    if (this.component?.parentElement.isConnected) this.component.setTriggerValue("chosen", { page: chosen.page, params: chosen.params })
+    if (document.querySelector(DRAWN)) travel(address)
     else location.assign(address)
   }
 }

@@ -58,6 +58,7 @@ async def test_the_page_knows_its_server_runs_the_consoles_scripts_and_loads_ahe
     ahead = re.findall(r'<link rel="modulepreload" href="\./([^"]+)">', text)
     assert any(re.fullmatch(r"chart/chart-\w+\.js", one) for one in ahead)
     assert any("/BidiComponent." in one for one in ahead)
+    assert "/BidiComponent." not in (await _got("/runs")).text
     assert len(ahead) == len(set(ahead))
     assert "chart/chart-" not in (await _got("/runs")).text
 
