@@ -1,9 +1,11 @@
-"""How much sooner is an import of files over with two workers than with one, each worker with one core of its own?
+"""How much sooner is an import of files over with two workers than with one, each worker with as much of a machine?
 
 The files are those of `import_files`: a zip a day and pair of 1m klines. PostgreSQL, the head of the cluster, a console
-and the workers are real and on this host; a worker and all its processes may use one core, the others any. So with two
-cores everything else takes from one of two workers, and from none of one: a host with more cores says more. The clock
-runs from the start of a run that is planned to its end, with all workers joined before.
+and the workers are real and on this host. Workers of a cluster have machines of their own: with `half` a worker and all
+its processes get half a core's time from the kernel (a cgroup's quota, which root may set), so that on two cores one is
+left for everything else, however many work. With `core` each is pinned to a core; then on two cores everything else
+takes from one of two workers, and from none of one. The clock runs from the start of a run that is planned to its end,
+with all workers joined before.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 from unittest.mock import patch
@@ -28,9 +30,13 @@ from ffe_core.storage.state.runs import COMPLETE
 from tests import postgresql
 from tests.benchmarks import import_files
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
+from tests.browser.driver import poll
 from tests.workers.cluster import Cluster
 
 GOAL = 1.8
+HOW = ("half", "core")
+_GROUPS = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
+_PERIOD_MICROS = 100_000
 NAMES = ("north", "south")
 _JOIN_SECONDS = 240.0
 
@@ -42,7 +48,7 @@ def measure(options: Options) -> Numbers:
         return import_files.make(files, options["days"])
     with tempfile.TemporaryDirectory() as folder, postgresql.running() as server:
         place = {"FFE_DATA_DIR": folder, "FFE_DATABASE_URL": server.database()}
-        with _cluster(place, NAMES[: options["workers"]]) as cluster:
+        with _cluster(place, NAMES[: options["workers"]], options["how"]) as cluster:
             whole = {**cluster.environment, "FFE_RAY_ADDRESS": cluster.address}
             with patch.dict(os.environ, whole), _service() as service:
                 _wait_for(service, set(NAMES[: options["workers"]]))
@@ -50,18 +56,56 @@ def measure(options: Options) -> Numbers:
 
 
 @contextmanager
-def _cluster(place: dict[str, str], names: Sequence[str]) -> Iterator[Cluster]:
+def _cluster(place: dict[str, str], names: Sequence[str], how: str) -> Iterator[Cluster]:
     cluster = Cluster(place)
-    everywhere = os.sched_getaffinity(0)
+    everywhere = sorted(os.sched_getaffinity(0))
+    with ExitStack() as groups:
+        try:
+            cluster.start_head()
+            for name, core in zip(names, everywhere, strict=False):
+                with groups.enter_context(_half_a_core()) if how == HOW[0] else _pinned(core, everywhere):
+                    cluster.start_worker(name)
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def _pinned(core: int, everywhere: Sequence[int]) -> Iterator[None]:
+    """Whatever is started in the block has this core alone."""
+    os.sched_setaffinity(0, {core})
     try:
-        cluster.start_head()
-        for name, core in zip(names, sorted(everywhere), strict=False):
-            os.sched_setaffinity(0, {core})  # whatever is started from here inherits it
-            cluster.start_worker(name)
-            os.sched_setaffinity(0, everywhere)
-        yield cluster
+        yield
     finally:
-        cluster.stop()
+        os.sched_setaffinity(0, everywhere)
+
+
+@contextmanager
+def _half_a_core() -> Iterator[AbstractContextManager[None]]:
+    """A group of processes that have half a core's time together; what is started in the inner block is in it."""
+    first, second = _GROUPS
+    group = Path(tempfile.mkdtemp(prefix="ffe-", dir=first if first.is_dir() else second))
+    half = str(_PERIOD_MICROS // 2)
+    try:
+        if group.parent == first:
+            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROS))
+            (group / "cpu.cfs_quota_us").write_text(half)
+        else:
+            (group / "cpu.max").write_text(f"{half} {_PERIOD_MICROS}")
+        yield _inside(group)
+    finally:
+        poll(lambda: not (group / "cgroup.procs").read_text(), f"the processes in {group} to end")
+        group.rmdir()
+
+
+@contextmanager
+def _inside(group: Path) -> Iterator[None]:
+    own = str(os.getpid())
+    (group / "cgroup.procs").write_text(own)
+    try:
+        yield
+    finally:
+        (group.parent / "cgroup.procs").write_text(own)
 
 
 @contextmanager
@@ -104,13 +148,17 @@ def _imported(service: RunService, files: Path) -> Numbers:
     return {"seconds": took, "rows": sum(row.records for row in rows), "share": most / len(rows)}
 
 
-def compare(days: int, repetitions: int) -> Verdict:
+def compare(days: int, repetitions: int, hows: Sequence[str]) -> Verdict:
     """One worker against two."""
     module = "tests.benchmarks.workers"
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         made = sample(module, {"make": {"side": "make", "files": folder, "days": days}}, 1)["make"][0]
-        sides = {str(count): {"side": "import", "files": folder, "workers": count} for count in (1, 2)}
+        sides = {
+            f"{count}, {how}": {"side": "import", "files": folder, "workers": count, "how": how}
+            for how in hows
+            for count in (1, 2)
+        }
         found = sample(module, sides, repetitions)
     took = {name: median(numbers, "seconds") for name, numbers in found.items()}
     table = [["workers", "seconds", "rows a second", "most series on one", "each run"]]
@@ -126,14 +174,17 @@ def compare(days: int, repetitions: int) -> Verdict:
     ]
     faults = [f"{name} workers stored {one['rows']:,.0f} of {made['rows']:,.0f} rows"
               for name, numbers in found.items() for one in numbers if one["rows"] != made["rows"]]  # fmt: skip
-    ratio = Ratio("times as fast with two workers as with one", took["1"] / took["2"], GOAL, at_least=True)
+    ratios = [
+        Ratio(f"times as fast with two workers as with one, {how}", took[f"1, {how}"] / took[f"2, {how}"], GOAL, True)
+        for how in hows
+    ]
     title = f"{import_files.PAIRS * days:,} files, {made['rows']:,.0f} rows; load {load:.1f} at the start"
-    return Verdict(title, table, [ratio], faults)
+    return Verdict(title, table, ratios, faults)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The command line; ends the process."""
-    run(__doc__, measure, compare, arguments, full=(365, 5), quick=(20, 1))
+    run(__doc__, measure, compare, arguments, full=(365, 5), quick=(20, 1), parts=HOW)
 
 
 if __name__ == "__main__":
