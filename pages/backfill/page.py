@@ -39,6 +39,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
 from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets.tables import show_table
+from pages.widgets.text import dated
 from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
 MODES = {
@@ -223,7 +224,7 @@ def show_preview(found: Preview) -> None:
             "Stored": item.stored,
             "To fetch": item.to_fetch,
             "Requests": item.requests,
-            "Note": "; ".join(filter(None, (item.skipped or beyond_the_range(item), *item.notes))),
+            "Note": dated("; ".join(filter(None, (item.skipped or beyond_the_range(item), *item.notes)))),
         }
         for item in found.series
     ]

@@ -376,7 +376,8 @@ def _stale() -> None:
         st.error("Not saved: somebody else has edited it meanwhile.", icon=":material/sync_problem:")
         for conflict in error.conflicts[:5]:
             st.text(
-                f"Record {conflict.edit.number}, revision {conflict.revision} by {cell(conflict.by)} at {conflict.at}"
+                f"Record {conflict.edit.number}, revision {conflict.revision} by {cell(conflict.by)},"
+                f" {conflict.at[:19].replace('T', ' ')} UTC"
             )
             theirs, yours = st.columns(2)
             with theirs:

@@ -28,6 +28,7 @@ from pages.widgets import actor, many, number, plain, section, service, when
 from pages.widgets.dialogs import answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.tables import height_of, show_table
+from pages.widgets.text import dated
 from pages.widgets.verbs import changing, done
 
 _MOST_BARS = 60
@@ -262,8 +263,8 @@ def _reopen(finding: int) -> None:
 
 
 def sentence_of(row: FindingRow) -> str:
-    """What a finding says, its prices as everywhere those of its instrument."""
-    return kind_sentence(row.kind, row.evidence, service().formats.of(row.series))
+    """What a finding says, its prices as everywhere those of its instrument, its times as everywhere here."""
+    return dated(kind_sentence(row.kind, row.evidence, service().formats.of(row.series)))
 
 
 def in_words(kind: str) -> str:

@@ -306,7 +306,7 @@ def names_of(rows: Sequence[RunSeries]) -> str:
 def notices(rows: list[RunSeries]) -> None:
     """What the series say of the run's surroundings, such as a clock that is off: each once."""
     for text in sorted({text for row in rows for text in (row.result or {}).get("notices", ())}):
-        st.warning(plain(text), icon=":material/schedule:")
+        st.warning(plain(dated(text)), icon=":material/schedule:")
 
 
 def asked_again(run: Run, rows: list[RunSeries]) -> None:

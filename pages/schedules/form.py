@@ -22,7 +22,7 @@ from pages.widgets.frame import section, service
 from pages.widgets.pairs import check_pairs, pairs_field
 from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
-from pages.widgets.text import number, plain, relative, when
+from pages.widgets.text import dated, number, plain, relative, when
 from pages.widgets.typed import time_of_day, whole_number
 from pages.widgets.verbs import NotAsShown
 
@@ -269,7 +269,7 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
         costs = expected_ticks(chosen, dues, console.schedules.plans, Stored(console.run_service))
     except (FFEError, InputError) as error:
         st.caption(":orange[:material/info: What they would fetch cannot be said:]")
-        st.text(str(error))
+        st.text(dated(str(error)))
         costs = []
     rows = [
         {

@@ -39,6 +39,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.tables import digest, show_table
+from pages.widgets.text import dated
 from pages.widgets.travel import new_backfill
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import changing, done, told
@@ -347,7 +348,7 @@ def diff(seen: Rewind) -> None:
     cells[3].metric("At least", "–" if seen.trouble else duration(seen.seconds))
     if seen.trouble:
         st.caption("The cost is not known:")
-        st.code(seen.trouble, language=None, wrap_lines=True)
+        st.code(dated(seen.trouble), language=None, wrap_lines=True)
 
 
 def as_typed(instant: int) -> str:

@@ -15,7 +15,7 @@ from ffe_core.operations.console import ConsoleService, shared
 from ffe_core.redaction import redact
 from pages.widgets.alerts import alert
 from pages.widgets.states import state_badge
-from pages.widgets.text import plain
+from pages.widgets.text import dated, plain
 
 _HEADING_HEIGHT = 36
 """Pixels of a button."""
@@ -29,7 +29,7 @@ def service() -> ConsoleService:
     except (FFEError, InputError) as error:
         what = "state database" if isinstance(error, DatabaseError) else "data directory"
         st.title(f"The {what} cannot be used", icon=":material/error:", anchor=False)
-        st.code(str(error), language=None, wrap_lines=True)
+        st.code(dated(str(error)), language=None, wrap_lines=True)
         if not isinstance(error, DatabaseError | NewerFormatError):  # they say themselves what to do
             st.write("Check the settings and the rights on the folder, then try again.")
         st.button("Try again", icon=":material/refresh:")
@@ -103,4 +103,4 @@ def section(what: str) -> Iterator[None]:
 def _tell(what: str, why: str) -> None:
     with st.container(border=True):
         st.write(f":red[:material/error:] **{plain(what)} cannot be shown.** Reload to try again.")
-        st.code(redact(why), language=None, wrap_lines=True)
+        st.code(dated(redact(why)), language=None, wrap_lines=True)

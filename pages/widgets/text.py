@@ -21,7 +21,7 @@ DATE_TICKS = [
     {"dtickrange": ["M12", None], "value": "%Y"},
 ]
 """How Plotly writes times on an axis: as everywhere else in the console, the day before its month."""
-_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00)?(?:\+00:00|Z)(?!\d)")
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00)?((?::\d\d)?(?:\.\d+)?)\+00:00(?!\d)")
 _LONGEST_SENTENCE = 400
 _NOTHING = ":color{}"
 """Of Streamlit's markdown: an element with nothing in it, which parts a text and is not in what one copies or finds."""
@@ -66,8 +66,8 @@ def moment_text(micros: int) -> str:
 
 
 def dated(text: str) -> str:
-    """A message of the core with its instants as the console writes them; those of another zone stay."""
-    return _INSTANT.sub(r"\1 \2 UTC", text)
+    """A message of the core with its instants as the console writes them; what was typed, with a Z, stays."""
+    return _INSTANT.sub(r"\1 \2\3 UTC", text)
 
 
 def relative(epoch: float, now: float | None = None) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
-from pages.widgets.text import bounded, short_path
+from pages.widgets.text import bounded, dated, short_path
 from pages.widgets.typed import day, in_utc, time_of_day, whole_number
 
 
@@ -54,6 +54,14 @@ def test_a_path_is_shown_as_short_as_a_line() -> None:
     assert short_path(Path.home() / "ffe") == "~/ffe"
     assert short_path(Path("/srv/data")) == "/srv/data"
     assert short_path(Path("/srv/a/folder/of/many/parts/candles/data")) == "…/candles/data"
+
+
+def test_instants_of_the_core_are_written_as_the_console_writes_them_and_typed_ones_stay() -> None:
+    said = (
+        "'2024-01-01T00:00:00Z' to 2024-01-31T12:00:00+00:00 and 2024-01-31T12:00:05.25+00:00, 2024-01-31T12:00+02:00"
+    )
+    told = "'2024-01-01T00:00:00Z' to 2024-01-31 12:00 UTC and 2024-01-31 12:00:05.25 UTC, 2024-01-31T12:00+02:00"
+    assert dated(said) == told
 
 
 def test_a_sentence_that_quotes_too_much_keeps_what_is_wrong_and_what_would_be_right() -> None:
