@@ -119,11 +119,17 @@ class WatermarkVerbs:
 
         return self._move(series, FORGET, after, actor, why)
 
-    def undo(self, series: Series, actor: str, reason: str = "undone") -> Watermarks:
-        """Put the marks back as they were before the last move. InputError if anything was committed since."""
+    def undo(self, series: Series, actor: str, reason: str = "undone", shown: Move | None = None) -> Watermarks:
+        """Put the marks back as they were before the last move, which is `shown` if that is given.
+
+        InputError if anything was committed since.
+        """
 
         def after(before: Watermarks) -> Watermarks:
             move = self.last_move(series)
+            if move is not None and shown is not None and move.version != shown.version:
+                what = f"{series} has a {move.verb} by {move.actor} since"
+                raise InputError(f"{what}; look at it again, then undo that one", field="undo")
             if move is None or move.after != before:
                 raise InputError(
                     f"the last commit of {series} is no rewind and no forget; rewind it to where you want it",

@@ -10,7 +10,7 @@ from ffe_core import times
 from ffe_core.errors import FFEError, InputError
 from ffe_core.file_sources import is_file_source
 from ffe_core.insight.freshness import Freshness, Health, freshness
-from ffe_core.operations.watermarks import Rewind
+from ffe_core.operations.watermarks import Move, Rewind
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES
 from pages.widgets import (
@@ -203,9 +203,10 @@ def several(rows: Sequence[Freshness]) -> None:
 
 
 @changing()
-def undo(series: Series, what: str) -> None:
-    service().watermark_verbs.undo(series, actor())
-    done(f"The {what} is undone.")
+def undo(series: Series, move: Move) -> None:
+    """Undo the move that the button named, and no other that came since from another window."""
+    service().watermark_verbs.undo(series, actor(), shown=move)
+    done(f"The {move.verb} is undone.")
 
 
 def to_gaps(series: Series) -> None:
@@ -277,6 +278,17 @@ def actions(row: Freshness) -> None:
                 disabled=blocked,
             )
             undo_button(series)
+            if row.marks.watermark is None and not is_file_source(series.provider):
+                st.page_link(
+                    "backfill/page.py",
+                    label="Backfill a range",
+                    icon=":material/download:",
+                    query_params={
+                        "provider": series.provider,
+                        "pairs": series.asset_pair,
+                        "timeframes": series.timeframe,
+                    },
+                )
 
 
 def undo_button(series: Series) -> None:
@@ -287,7 +299,7 @@ def undo_button(series: Series) -> None:
             key="watermarks_undo",
             icon=":material/undo:",
             on_click=undo,
-            args=(series, move.verb),
+            args=(series, move),
             disabled=not service().acts,
             help=f"By {plain(move.actor)} on {when(move.at, hint=False)}. Possible until something is committed.",
         )

@@ -83,6 +83,20 @@ def test_rewind_shows_the_difference_and_needs_a_reason_then_undo(filled: Consol
     assert filled.lake.marks(BTC).watermark == LAST
 
 
+def test_undo_undoes_what_its_button_names(filled: ConsoleService, open_page: Open) -> None:
+    filled.watermark_verbs.rewind(BTC, "2024-01-02", "ann", "look again")
+    at = open_page("watermarks", series=KEY)
+    assert button(at, "watermarks_undo").label == "Undo rewind"
+    filled.watermark_verbs.forget(BTC, "ben", "start over")
+    button(at, "watermarks_undo").click().run()
+    assert "has a forget by ben since" in words(at)
+    assert filled.lake.marks(BTC).watermark is None
+    assert button(at, "watermarks_undo").label == "Undo forget"
+    button(at, "watermarks_undo").click().run()
+    assert "The forget is undone" in words(at)
+    assert filled.lake.marks(BTC).watermark == START + 24 * HOUR
+
+
 def test_a_bar_that_cannot_be_is_told_with_the_nearest(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("watermarks", series=KEY)
     button(at, "watermarks_rewind").click().run()
@@ -103,6 +117,9 @@ def test_forget_restates_the_target_and_the_rows_stay(filled: ConsoleService, op
     assert filled.lake.marks(BTC).watermark is None
     frame = open_page("watermarks").dataframe[0].value
     assert (frame["Stored"][0], list(frame["Health"][0])) == (72, ["never read"])
+    at = open_page("watermarks", series=KEY)
+    assert button(at, "watermarks_update").disabled
+    assert "Backfill a range" in [link.proto.label for link in at.get("page_link")]
 
 
 def test_a_refused_answer_keeps_its_dialog_and_what_was_typed(filled: ConsoleService, open_page: Open) -> None:
