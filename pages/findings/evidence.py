@@ -218,8 +218,10 @@ def _accept_dialog(row: FindingRow) -> None:
 
 def _accept(finding: int) -> None:
     with answering():
-        service().checks.accept([finding], actor(), st.session_state.finding_reason)
-        done("Accepted, until its bars change.")
+        if service().checks.accept([finding], actor(), st.session_state.finding_reason):
+            done("Accepted, until its bars change.")
+        else:
+            done("It was accepted already, or is gone: that stands, and your reason was not kept.")
 
 
 @dialog("Put this split on record?", asked="finding_question")
@@ -258,8 +260,8 @@ def split_of(row: FindingRow, reason: str) -> Action:
 
 @changing()
 def _reopen(finding: int) -> None:
-    service().checks.reopen([finding], actor())
-    done("It is open again.")
+    is_changed = service().checks.reopen([finding], actor())
+    done("It is open again." if is_changed else "It was open already, or is gone.")
 
 
 def sentence_of(row: FindingRow) -> str:

@@ -34,7 +34,7 @@ from pages.widgets import (
 )
 from pages.widgets.frame import heading_row
 from pages.widgets.pairs import pair_filter, pairs_meant
-from pages.widgets.tables import digest, height_of, show_table
+from pages.widgets.tables import OF_SENTENCES, digest, fitting, height_of, show_table
 from pages.widgets.travel import new_backfill
 from pages.widgets.url import are_shown
 from pages.widgets.verbs import changing, told
@@ -135,17 +135,28 @@ def listed_rows(rows: Sequence[FindingRow]) -> None:
     shown = rows[:MOST]
     ids = [row.id for row in shown]
     key = f"findings_table_{digest(ids)}"
+    lines = [line(row) for row in shown]
+
+    def width(name: str, least: int, most: int, letter: float = OF_SENTENCES) -> Any:
+        return st.column_config.TextColumn(width=fitting([one[name] for one in lines], least, most, letter))
+
     show_table(
-        [line(row) for row in shown],
+        lines,
         key=key,
         height=height_of(len(shown)),
         on_select=lambda: choose(key, ids),
         selection_mode="single-row",
         column_config={
             "Finding": st.column_config.NumberColumn(width=60),
-            "From (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=130),
-            "Bars": st.column_config.NumberColumn(format="localized", width=60),
-            "What": st.column_config.TextColumn(width="large"),
+            "Severity": st.column_config.TextColumn(width=66),
+            "Kind": width("Kind", 60, 160),
+            "Pair": width("Pair", 62, 160),
+            "Timeframe": st.column_config.TextColumn(width=76),
+            "Provider": width("Provider", 66, 160),
+            "From (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=118),
+            "Bars": st.column_config.NumberColumn(format="localized", width=56),
+            # Whole, and what has no room then is scrolled to.
+            "What": width("What", 300, 1_200),
         },
     )
     kinds = Counter(in_words(row.kind) for row in rows)

@@ -19,6 +19,8 @@ _ROW_HEIGHT, _CELL_SIDES = 31, 18
 """Pixels: of a row, and beside the text of a cell."""
 _LETTER = 7.2
 """Pixels of a letter, of the wider ones: a name is rather not cut than tight."""
+OF_SENTENCES = 5.5
+"""Pixels of a letter of many, narrow and wide."""
 
 
 def show_table(rows: Any, **options: Any) -> Any:
@@ -35,9 +37,9 @@ def height_of(rows: int, most: int = 8) -> Any:
     return "content" if rows <= most else _ROW_HEIGHT * (most + 1) + _ROW_HEIGHT // 2
 
 
-def fitting(texts: Iterable[str], least: int, most: int) -> int:
+def fitting(texts: Iterable[str], least: int, most: int, letter: float = _LETTER) -> int:
     """The width of a column in which the longest of these texts is whole, in pixels, within bounds."""
-    return min(max(least, _CELL_SIDES + math.ceil(_LETTER * max(map(len, texts), default=0))), most)
+    return min(max(least, _CELL_SIDES + math.ceil(letter * max(map(len, texts), default=0))), most)
 
 
 def value_columns(table: Any, prices: NumberFormat, volume: str | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,6 +129,31 @@ def test_a_split_is_put_on_record_with_who_says_so_and_let_go_of(console: Consol
     assert "finding_split" not in [button.key for button in again.button]
     check(console)
     assert console.checks.findings.find(kinds=["split"], states=["open"]) == []
+
+
+def test_the_whole_sentence_of_a_finding_has_room_beside_the_other_columns(
+    console: ConsoleService, open_page: Open
+) -> None:
+    spiked(console)
+    check(console)
+    table = open_page("findings").dataframe[0]
+    columns = json.loads(table.proto.columns)
+    widths = {name: columns[name]["width"] for name in table.value.columns}
+    assert widths["What"] >= 5.4 * max(map(len, table.value["What"]))
+    assert sum(widths.values()) - widths["What"] <= 660, "a sentence of 80 letters has room at 1440 pixels"
+
+
+def test_what_another_window_has_accepted_stands(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    check(console)
+    [row] = console.checks.findings.find(kinds=["spike"])
+    at = open_page("findings", id=str(row.id))
+    at.button(key="finding_accept").click().run()
+    console.checks.accept([row.id], "ben", "a halt")
+    at.text_input(key="finding_reason").input("seen on the tape").run()
+    at.button(key="finding_accept_yes").click().run()
+    assert "your reason was not kept" in words(at)
+    assert [one.reason for one in console.checks.findings.get([row.id])] == ["a halt"]
 
 
 def test_bars_that_changed_since_are_said(console: ConsoleService, open_page: Open) -> None:
