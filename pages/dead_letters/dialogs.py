@@ -112,10 +112,14 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
     if not size:
         _nothing("No pending record was chosen.")
         return
+    checks = None if size > MOST_PREVIEWED else list(verbs().preview(chosen, edits))
+    if checks == []:
+        _nothing("Somebody else has replayed or discarded them meanwhile: none is pending any more.")
+        return
     series = _restate(chosen)
     if edits:
         st.write(f"{several(len(edits), 'edited record')} will be saved first.")
-    checks = _foreseen(chosen, edits)
+    _say_foreseen(checks)
     _collision(checks)
     st.write("Those that pass are stored, each exactly once. What still fails stays pending, with one more attempt.")
     _held(series)
@@ -132,14 +136,12 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
         st.button("Leave them", key="dl_replay_no", on_click=answered)
 
 
-def _foreseen(chosen: Chosen, edits: list[Edit]) -> list[ReplayCheck] | None:
-    """The preview of a list that is not too long for it."""
-    if _size(chosen) > MOST_PREVIEWED:
+def _say_foreseen(checks: list[ReplayCheck] | None) -> None:
+    """The preview; None stands for that of a list too long for one."""
+    if checks is None:
         st.caption(f"Lists of more than {number(MOST_PREVIEWED)} records are evaluated during the replay.")
-        return None
-    checks = list(verbs().preview(chosen, edits))
-    st.write(f"**{evaluated(checks)}**")
-    return checks
+    else:
+        st.write(f"**{evaluated(checks)}**")
 
 
 _RESTATE = "Append the edited one as a restatement"

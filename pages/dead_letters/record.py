@@ -26,7 +26,7 @@ from pages.dead_letters.dialogs import ask, do
 from pages.dead_letters.editor import editor
 from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, verbs
 from pages.widgets.frame import actor, section, service
-from pages.widgets.tables import show_table
+from pages.widgets.tables import fitting, show_table
 from pages.widgets.text import DATE_TICKS, plain, when
 
 AROUND = 30
@@ -54,8 +54,9 @@ def draw_record(batch: DeadLetterBatch, number: int) -> None:
 def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
     locked = not service().acts
     with st.container(horizontal=True, vertical_alignment="center"):
-        counted = f"Record {record.number} of {len(batch.records)}"
-        st.subheader(counted, width="content", anchor=False, help="Counted from 0, as on the command line.")
+        # Not "2 of 12": beside its place on the list, which counts from 1, that reads as another one.
+        counted = f"Its number among the {len(batch.records)} of its batch, from 0 on, as on the command line."
+        st.subheader(f"Record {record.number}", width="content", anchor=False, help=counted)
         status_badge(status_of(record.status, record.attempts))
         st.space("stretch")
         chosen = {batch.id: (record.number,)}
@@ -103,8 +104,8 @@ def _why(record: DeadLetterRecord) -> None:
         rows,
         height="content",
         column_config={
-            "Rule": st.column_config.TextColumn(width=190),
-            "In words": st.column_config.TextColumn(width="large"),
+            "Rule": st.column_config.TextColumn(width=fitting([row["Rule"] for row in rows], 100, 190)),
+            "In words": st.column_config.TextColumn(width="medium"),
         },
     )
 
@@ -213,7 +214,7 @@ def _history(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
             {
                 "When (UTC)": str(step["at"])[:19].replace("T", " "),
                 "By": cell(step["by"]),
-                "What": step["verb"],
+                "What": "edit" if step["verb"] == "mend" else step["verb"],
                 "Outcome": step["outcome"],
                 "Why": cell(step.get("why")),
                 "Run": str(step.get("run", "")),
