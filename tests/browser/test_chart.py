@@ -248,6 +248,23 @@ def test_what_is_laid_over_it_is_named(serve: Serve, visit: Visit, tmp_path: Pat
     assert "difference" not in legend(visitor)
 
 
+INKED = """canvas => {
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    let inked = 0; for (let n = 3; n < pixels.length; n += 4) inked += pixels[n] > 0;
+    return inked / (pixels.length / 4); }"""
+
+
+def test_volumes_are_drawn_alike_whatever_the_scale_of_prices(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    ingest(tmp_path / "data", ["BTCUSD"], "1h", "2024-01-01", "2024-01-20", "simulated")
+    visitor, shares = visit(serve()), []
+    for scale in ("", "&log=1", "&percent=1"):
+        visitor.open(f"/candles?pair=BTCUSD{scale}")
+        drawn(visitor)
+        volumes = visitor.page.locator(".chart .plot tr").nth(2).locator("canvas").first
+        shares.append(poll(lambda pane=volumes: pane.evaluate(INKED), "the volumes"))
+    assert shares == pytest.approx([shares[0]] * 3, rel=0.1)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_every_width(serve: Serve, visit: Visit, tmp_path: Path, scheme: str) -> None:
     ingest(tmp_path / "data", ["BTCUSD"], "1h", "2024-01-01", "2024-01-20", "simulated")

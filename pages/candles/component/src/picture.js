@@ -22,6 +22,8 @@ export class Picture {
     this.addCandles()
     if (facts.unit) this.addVolume()
     for (const line of facts.lines) this.addLine(line)
+    // Of the pane of prices alone, and last: a pane made later would take it over, that of volumes and of RSI too.
+    this.candles.priceScale().applyOptions({ mode: this.mode() })
     this.share(element)
     this.markers = createSeriesMarkers(this.candles, [])
     this.candles.attachPrimitive(this.measure)
@@ -51,7 +53,7 @@ export class Picture {
       },
       grid: { vertLines: { color: withAlpha(ink.grid, 0.6) }, horzLines: { color: withAlpha(ink.grid, 0.6) } },
       crosshair: { mode: CrosshairMode.Normal, vertLine: hair, horzLine: hair },
-      rightPriceScale: { borderColor: ink.grid, mode: this.mode(), scaleMargins: { top: 0.06, bottom: 0.06 } },
+      rightPriceScale: { borderColor: ink.grid, scaleMargins: { top: 0.06, bottom: 0.06 } },
       timeScale: {
         borderColor: ink.grid, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05, rightOffset: 0,
         lockVisibleTimeRangeOnResize: true,
