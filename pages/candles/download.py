@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ffe_core import times
 from ffe_core.adjustments.actions import Actions
 from ffe_core.errors import FFEError, InputError
 from ffe_core.insight.adjusted import Adjustment, adjustment_of
@@ -78,16 +79,16 @@ def _written(request: Request) -> tuple[Path, str, str]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    label = "" if adjustment is None else f".{file_label(adjustment)}"
-    names = "_".join(one.key.replace("/", "-") for one in series)[:120] + label
+    names = ".".join(["_".join(one.key.replace("/", "-") for one in series)[:120], *file_labels(adjustment, known)])
     if form:
         return path, "application/zip", f"{names}.{form}.zip"
     return path, _KINDS[format_], f"{names}.{'data-sheet.json' if format_ == 'sheet' else format_}"
 
 
-def file_label(adjustment: Adjustment) -> str:
-    """What the name of a file of adjusted bars says of them."""
-    return f"adjusted-{adjustment.name}"
+def file_labels(adjustment: Adjustment | None, known: int | None) -> list[str]:
+    """What the name of a file says of bars that are adjusted, or as known at a moment (epoch microseconds)."""
+    adjusted = [] if adjustment is None else [f"adjusted-{adjustment.name}"]
+    return [*adjusted, *([] if known is None else [f"known-{times.utc(known // MICROS):%Y-%m-%dT%H%M%SZ}"])]
 
 
 def _write(

@@ -29,7 +29,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import DamagedTable, epochs, micros
 from pages.candles.bar import correction, dead_letters_of, one_bar, run_of
 from pages.candles.bars import EARLIEST, LATEST, MOST_INDICATORS, MOST_OVERS
-from pages.candles.download import file_label
+from pages.candles.download import file_labels
 from pages.candles.gaps import GAPS, MOST_SHADES
 from pages.candles.live import chart_first, draw, draws_live, label, prices_of, shown_by_hand, words_of
 from pages.candles.tools import tool_files
@@ -624,8 +624,8 @@ def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa
 
 def picture_file(view: ChartView) -> dict[str, Any]:
     """The name of a picture that is downloaded says what it is of."""
-    label = [] if view.adjustment is None else [file_label(view.adjustment)]
-    return {"filename": ".".join([view.series.key.replace("/", "-"), *label])}
+    labels = file_labels(view.adjustment, view.as_known_at)
+    return {"filename": ".".join([view.series.key.replace("/", "-"), *labels])}
 
 
 def what_is_shown(view: ChartView) -> None:

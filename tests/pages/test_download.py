@@ -90,6 +90,13 @@ def test_all_of_time_can_be_asked_for(get: Get, kind: str) -> None:
     assert len(answer.content) > 1000
 
 
+def test_the_name_of_a_file_says_as_of_when_its_bars_were_known(get: Get) -> None:
+    known = 1_893_456_000
+    answer = get(f"{BTC}{RANGE}&format=csv&known={known}000000")
+    assert 'filename="BTCUSD-1h-simulated.known-2030-01-01T000000Z.csv"' in answer.headers["content-disposition"]
+    assert ".known-" not in get(f"{BTC}{RANGE}&format=csv").headers["content-disposition"]
+
+
 @pytest.mark.parametrize(
     "query",
     ["", "series=", "series=a/b", "series=NOPE/1h/simulated", "series=BTCUSD/2h/x", "series=../../x/1h/simulated"],
