@@ -43,7 +43,7 @@ def one_bar(series: Series, open_: int, known_at: int | None, show_as_of: Callab
     frame = table.to_pandas()
     prices = service().formats.of(series)
     _versions(frame, prices, came, [known_at is None or moment <= known_at for moment in moments])
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         _verbs(series, open_, {name: float(frame[name].iloc[-1]) for name in VALUES}, moments[-1])
         _dead_letters(series, frame["_dead_letter_id"].dropna().tolist())
         if len(moments) > 1:

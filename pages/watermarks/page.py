@@ -237,7 +237,7 @@ def actions(row: Freshness) -> None:
         if row.trouble:
             sentence = "Its calendar does not know this range, so nothing is counted:"
             alert("warning", sentence, [row.trouble], ":material/event_busy:")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Bring up to date",
                 key="watermarks_update",
