@@ -251,7 +251,7 @@ def test_of_several_gaps_those_left_are_marked_and_the_others_told(holed: Consol
     at.button(key="coverage_mark_yes").click().run()
     said = words(at)
     assert "Marked 2 bars in 1 gap" in said
-    assert "nothing is missing without a reason in BTCUSD 1h from simulated, 2024-01-02T16:00" in said
+    assert "nothing is missing without a reason in BTCUSD 1h from simulated, 2024-01-02 16:00" in said
     assert "That was refused" not in said
     assert sorted(state.gap.reason for state in holed.gap_verbs.states([BTC])) == [NO_TRADES, VENUE_OUTAGE]
 
