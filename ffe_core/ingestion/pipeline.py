@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +36,7 @@ from ffe_core.providers.clock import NOTICEABLE, ticks
 from ffe_core.providers.http import request_stats
 from ffe_core.rules.sift import rules_of
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.dead_letters.index import fingerprint
 from ffe_core.storage.lake.commits import Batch
 from ffe_core.storage.lake.comparison import Committed
 from ffe_core.storage.stores import Stores
@@ -96,6 +97,8 @@ class SeriesPipeline:
         self._newest = 0
         self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
         self._cancelled: asyncio.CancelledError | None = None
+        self._kept: list[Any] = []  # dead letters of the chunk under way
+        self._uncounted: set[bytes] = set()  # those of chunks that another writer was faster than
 
     @property
     def _calendar(self) -> MarketCalendar:
@@ -174,6 +177,7 @@ class SeriesPipeline:
             except CommitConflict:
                 if attempt == _REPLANS - 1:
                     raise
+                self._uncounted |= {fingerprint(record) for record in self._kept}
         return None
 
     async def _planned(self, report: SeriesResult, mode: plan.Mode) -> None:
@@ -422,6 +426,7 @@ class SeriesPipeline:
         chunk.counts.duplicates += done.repeats
         self._held = report.marks = batch.after
         report.counts.add(chunk.counts)
+        self._kept = []
         self._unfinished += chunk.unfinished
 
     def _note_oldest(self, candles: pa.Table) -> None:
@@ -443,9 +448,20 @@ class SeriesPipeline:
         saved = self._stores.queue.save(
             [failure.record for failure in chunk.failures], "validation_failed", context, reasons
         )
-        chunk.counts.dead_lettered += saved.saved
-        chunk.counts.duplicates += saved.repeats
-        chunk.counts.superseded += sum(chunk.failures[place].superseded for place in saved.places)
+        new = [chunk.failures[place] for place in self._new(chunk, saved.places)]
+        self._kept = [failure.record for failure in new]
+        chunk.counts.dead_lettered += len(new)
+        chunk.counts.duplicates += len(chunk.failures) - len(new)
+        chunk.counts.superseded += sum(failure.superseded for failure in new)
+
+    def _new(self, chunk: Chunk, saved: Sequence[int]) -> list[int]:
+        """Places of the failures that are this run's: saved just now, or with a chunk whose commit was refused."""
+        new = set(saved)
+        for place, failure in enumerate(chunk.failures if self._uncounted else ()):
+            if place not in new and (own := fingerprint(failure.record)) in self._uncounted:
+                self._uncounted.remove(own)
+                new.add(place)
+        return sorted(new)
 
     def _enriched(self, candles: pa.Table) -> pa.Table:
         mock, skew = self._provider.is_mock, self._provider.clock_skew

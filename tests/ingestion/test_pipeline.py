@@ -405,6 +405,29 @@ class TestFailures:
         assert (open_times(tmp_path), report.counts.stored, report.status) == (list(hours(0, 30)), 18, "success")
         assert adds_up(report)
 
+    def test_what_it_had_dead_lettered_before_is_its_own_still(self, tmp_path: Path):
+        """It was kept by this run and by none before: no repeat."""
+        held = records(hours(0, 30))
+        held[hour(20)]["high"] = "1.00"
+        single, provider = ingester(tmp_path), FakeProvider(held)
+        provider.extra = [{"date": "never"}, {"date": "never"}]
+        faster, commit, tries = ingester(tmp_path), single.delta_mgr.commit_all, list[int]()
+
+        def late(batches: Any) -> Any:
+            tries.append(1)
+            if len(tries) < 3:
+                before = faster.delta_mgr.marks(BTC)
+                moved = Watermarks(hour(len(tries)), before.low or hour(0))
+                faster.delta_mgr.commit(BTC, batches[0].rows.slice(0, len(tries)), before, moved)
+            return commit(batches)
+
+        single.delta_mgr.commit_all = late  # type: ignore[method-assign]
+        report = run(single, provider, hour(0), hour(30), mode="refetch")
+        assert (len(tries), report.counts.dead_lettered, report.status) == (3, 2, "success")
+        assert adds_up(report)
+        again = run(ingester(tmp_path), provider, hour(0), hour(30), mode="refetch")
+        assert (again.counts.dead_lettered, again.counts.stored) == (0, 0)
+
     async def test_a_cancelled_run_keeps_what_was_committed_and_stops_asking(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
