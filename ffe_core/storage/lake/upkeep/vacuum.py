@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from deltalake import DeltaTable
+from pyarrow.fs import FileType
 
 from ffe_core.storage.lake import faults
 from ffe_core.storage.lake.checkpoints import opened
@@ -79,4 +80,6 @@ def _unused(table: DeltaTable, snapshot: Snapshot, file_hours: int) -> Unused:
         infos = snapshot.filesystem.get_file_info(list(paths))
     except (OSError, pa.ArrowException):
         return Unused(paths, 0)
-    return Unused(paths, sum(info.size or 0 for info in infos))
+    # In a store the library names what is deleted already, too.
+    there = {path: info.size or 0 for path, info in zip(paths, infos, strict=True) if info.type != FileType.NotFound}
+    return Unused(tuple(there), sum(there.values()))
