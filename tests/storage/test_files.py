@@ -127,6 +127,7 @@ class TestLeftOvers:
 
 
 class TestLocks:
+    @pytest.mark.of_a_lake_folder("a lock of a folder")
     def test_a_folder_whose_holder_is_stopped_is_waited_for_a_bounded_time(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):

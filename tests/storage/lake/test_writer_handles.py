@@ -51,6 +51,7 @@ def test_commits_of_others_are_seen_before_the_next(tmp_path: Path):
     assert len(stored(ours)) == 4
 
 
+@pytest.mark.of_a_lake_folder("nobody deletes the folder of a table in a store")
 def test_a_table_made_anew_under_a_handle_is_taken_for_what_it_is(tmp_path: Path):
     lake, other = DeltaLakeManager(tmp_path), DeltaLakeManager(tmp_path)
     for place in range(3):
