@@ -19,6 +19,8 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, sync_playwright
 
+from tests import children
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = {"width": 1440, "height": 900}
 """The reference size: a 13-inch laptop."""
@@ -72,12 +74,13 @@ class Server:
         """Start it, with more variables if given, and wait until it answers (also when it says "unavailable")."""
         self._env.update(env)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("FFE_")}
+        told = children.variables(self.data_dir)
         command = [sys.executable, "-m", "streamlit", "run", self._script, "--server.port", str(self.port)]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._arguments],
                 cwd=self._cwd,
-                env={**inherited, "FFE_DATA_DIR": str(self.data_dir), **self._env},
+                env={**inherited, **told, "FFE_DATA_DIR": str(self.data_dir), **self._env},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from tests.cli import test_backfill
 from tests.exports.conftest import BTC, values_of
 from tests.insight.lakes import put
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a data directory that holds fifty hours."""
     made = tmp_path_factory.mktemp("export")
@@ -24,10 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FFE_")}
-    command = [sys.executable, "-m", "ffe_core", "export", *map(str, words)]
-    environment = {**kept, "FFE_DATA_DIR": str(folder / "data")}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return test_backfill.run(folder / "data", "export", *map(str, words))
 
 
 def test_files_are_written_and_never_over_others(folder: Path, tmp_path: Path) -> None:

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from tests.cli import test_backfill
+from tests.cli.test_backfill import command, environment
 from tests.files.making import FORMS, candles, kline, text
 
 KLINES = text(kline(1000, 60))
 
 
-def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FFE_")}
-    return {**kept, "FFE_DATA_DIR": str(folder / "data")}
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "ffe_core", *map(str, arguments)]
-
-
 def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), env=environment(folder), capture_output=True, text=True, timeout=120)
+    return test_backfill.run(folder / "data", *map(str, arguments))
 
 
 def document(folder: Path, *arguments: object) -> Any:
     return json.loads(run(folder, *arguments, "--json").stdout)
+
+
+def is_empty(folder: Path) -> bool:
+    """Nothing was stored, not even an empty table."""
+    return set(DeltaLakeManager(folder / "data" / "lake").versions()) == {None}
 
 
 def form(profile: str) -> Any:
@@ -59,7 +56,7 @@ def test_what_cannot_be_told_is_asked_with_both_readings_and_nothing_is_stored(t
     assert "--zone UTC " in asked.stdout
     assert "2024.01.15 17:00 is 2024-01-15T17:00:00+00:00" in asked.stdout
     assert "2024.01.15 17:00 is 2024-01-15T15:00:00+00:00" in asked.stdout
-    assert not (tmp_path / "data" / "lake").exists()
+    assert is_empty(tmp_path)
     questions = document(tmp_path, "import", path, "--as", "files:mt4/EURUSD/1h")["questions"]
     assert [one["code"] for one in questions] == ["zone"]
     done = run(tmp_path, "import", path, "--as", "files:mt4/EURUSD/1h", "--zone", "UTC+2")
@@ -73,7 +70,7 @@ def test_a_dry_run_shows_the_rows_beside_their_text_and_why(tmp_path: Path) -> N
     assert shown.returncode == 0
     assert "open 100.0  high 103.5  low 97.25  close 101.5" in shown.stdout
     assert "2024-01-15,101.5,103.5,97.25,100.0" in shown.stdout
-    assert not (tmp_path / "data" / "lake").exists()
+    assert is_empty(tmp_path)
     [found] = document(tmp_path, "import", path, "--as", "files:tiingo/GOOGL/1d", "--dry-run")["forms"]
     assert found["columns"]["close"] == {"column": "close", "why": "as the profile says"}
 
@@ -113,7 +110,7 @@ def test_wrong_usage_says_what_and_stores_nothing(arguments: tuple[str, ...], sa
     done = run(tmp_path, "import", path, *arguments)
     assert done.returncode == 2
     assert says in done.stderr
-    assert not (tmp_path / "data" / "lake").exists()
+    assert is_empty(tmp_path)
 
 
 def test_what_needs_a_provider_says_why_it_cannot_be(tmp_path: Path) -> None:
@@ -136,6 +133,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_go_in(tmp_path: Path
     assert "stored 24" in done.stdout
 
 
+@pytest.mark.of_a_state_file("at a server the leases of who was killed end 15 s later: tests/workers")
 def test_killed_anywhere_it_comes_to_the_same_rows(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -143,15 +141,15 @@ def test_killed_anywhere_it_comes_to_the_same_rows(tmp_path: Path) -> None:
     for number in range(days):
         name = f"BTCUSDT-1m-2024-{number // 28 + 1:02}-{number % 28 + 1:02}.csv"
         (folder / name).write_bytes(KLINES(candles("1m", 1704067200 + number * 86_400, day)))
-    arguments = command("import", folder, "--as", "files:binance/BTCUSDT/1m", "--any-name", "--json")
+    arguments = command("import", str(folder), "--as", "files:binance/BTCUSDT/1m", "--any-name", "--json")
     for attempt in range(4):
         process = subprocess.Popen(
-            arguments, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            arguments, env=environment(tmp_path / "data"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         time.sleep(1.0 + attempt * 0.4)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    last = subprocess.run(arguments, env=environment(tmp_path), capture_output=True, text=True, timeout=120)
+    last = subprocess.run(arguments, env=environment(tmp_path / "data"), capture_output=True, text=True, timeout=120)
     assert last.returncode == 0, last.stderr
     [result] = json.loads(last.stdout)["results"]
     assert result["received"] == day * days == result["records"] + result["repeats"]

@@ -14,6 +14,7 @@ import pytest
 from ffe_core.cli import main
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from tests.cli.test_backfill import environment
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
 
 BTC = Series("BTCUSD", "1h", "coinbase")
@@ -92,6 +93,7 @@ def test_a_moment_can_be_asked_for(capsys) -> None:
     assert capsys.readouterr().out.split() == ["bars", "0"]
 
 
+@pytest.mark.of_a_lake_folder("views can be written of a local lake only")
 def test_a_file_of_views_is_written(capsys, tmp_path: Path) -> None:
     assert main(["sql", "--views", str(tmp_path / "lake.duckdb"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["views"] == ["candles", "candles_1h", "series", "lake_versions"]
@@ -102,6 +104,6 @@ def test_a_file_of_views_is_written(capsys, tmp_path: Path) -> None:
 def test_one_long_text_is_bounded_too(tmp_path: Path) -> None:
     """DuckDB does not count it, so the process is bounded: the answer would be four gigabytes."""
     words = [sys.executable, "-m", "ffe_core", "sql", "SELECT length(repeat('x', 2000000000))", "--memory-mb", "64"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, env=environment(tmp_path), capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "needs more than 64 MiB" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from ffe_core.cli import main
 from ffe_core.descriptors import ENOUGH, raise_descriptor_limit
+from tests.cli.test_backfill import environment
 
 BACKFILL = "backfill --provider simulated --pairs BTCUSD --timeframes 1h --start 2024-01-01 --end 2024-01-01 --json"
 
@@ -87,7 +87,7 @@ def test_too_few_open_files_are_said_before_there_is_work(tmp_path: Path) -> Non
 
     done = subprocess.run(
         [sys.executable, "-m", "ffe_core", "watermarks", "--json"],
-        env={**os.environ, "FFE_DATA_DIR": str(tmp_path / "data")},
+        env=environment(tmp_path / "data"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)),
         capture_output=True,
         text=True,

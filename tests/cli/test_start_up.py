@@ -51,6 +51,7 @@ def test_help_loads_no_library(tmp_path: Path, arguments: list[str]) -> None:
     assert imported(tmp_path, *arguments) == set()
 
 
+@pytest.mark.of_a_state_file("what asks a server is loaded too")
 def test_a_look_at_the_watermarks_loads_only_what_reads_the_lake(tmp_path: Path) -> None:
     backfill(tmp_path)
     assert imported(tmp_path, "watermarks", "--json") <= {"numpy", "pyarrow", "deltalake", "pydantic"}
