@@ -18,7 +18,7 @@ peers: ## The tools that exports are for, each in an environment of its own, for
 	  python3 -m venv .peers/$$peer && .peers/$$peer/bin/pip install -q --no-compile -r tests/exports/peers/$$peer.txt || exit 1; done
 
 servers: ## Tests of what has a state or a lake, with both on real servers: PostgreSQL and an object store
-	$(PYTHON) -m pytest -n 2 --dist worksteal --state=postgresql --store --hypothesis-profile=quick tests/storage tests/ingestion tests/operations tests/checks tests/files tests/exports tests/reading tests/insight tests/integration tests/pages
+	$(PYTHON) -m pytest -n 2 --dist worksteal --state=postgresql --store --hypothesis-profile=quick tests/storage tests/ingestion tests/operations tests/rules tests/adjustments tests/checks tests/files tests/exports tests/reading tests/insight tests/integration tests/cli tests/pages
 
 test: check ## Everything that has to pass before a change lands
 	$(PYTHON) -m pytest -n 2 --dist loadfile
