@@ -49,7 +49,7 @@ class BatchDataIngester:
         self.settings = Settings.load(config)
         self.stores = Stores(self.settings, delta_mgr, database)
         self.watermark_store, self.dlq = self.stores.watermarks, self.stores.queue
-        self._committer = Committer(delta_mgr, self.stores.watermarks, self.stores.remember_written)
+        self._committer = Committer(delta_mgr, self.stores.watermarks)
 
     async def ingest_historical_data(
         self,

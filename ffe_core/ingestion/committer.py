@@ -58,11 +58,8 @@ class Pending:
 class Committer:
     """The one way of pipelines into a lake's tables, for any number of event loops."""
 
-    def __init__(
-        self, lake: DeltaLakeManager, watermarks: WatermarkStore, committed: Callable[[], None] = lambda: None
-    ) -> None:
-        """`committed` is called after each commit, in its thread."""
-        self._lake, self._watermarks, self._committed = lake, watermarks, committed
+    def __init__(self, lake: DeltaLakeManager, watermarks: WatermarkStore) -> None:
+        self._lake, self._watermarks = lake, watermarks
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _TableCommitter]] = WeakKeyDictionary()
 
     def begin(self, batch: Batch, settled: int | None, member: Member | None, *, waits: bool) -> Pending:
@@ -72,19 +69,15 @@ class Committer:
         """
         tables = self._loops.setdefault(asyncio.get_running_loop(), {})
         if batch.series.table not in tables:
-            tables[batch.series.table] = _TableCommitter(
-                self._lake, self._watermarks, batch.series.table, self._committed
-            )
+            tables[batch.series.table] = _TableCommitter(self._lake, self._watermarks, batch.series.table)
         return tables[batch.series.table].begin(batch, settled, member, waits=waits)
 
 
 class _TableCommitter:
     """One table in one event loop: at most one commit is under way, and a task works while a batch waits."""
 
-    def __init__(
-        self, lake: DeltaLakeManager, watermarks: WatermarkStore, table: str, after: Callable[[], None]
-    ) -> None:
-        self._lake, self._watermarks, self._name, self._after = lake, watermarks, table, after
+    def __init__(self, lake: DeltaLakeManager, watermarks: WatermarkStore, table: str) -> None:
+        self._lake, self._watermarks, self._name = lake, watermarks, table
         self._waiting: list[Pending] = []
         self._worker: asyncio.Task[None] | None = None
         self._changed: asyncio.Event | None = None  # only while somebody waits: it would keep a loop that has ended
@@ -200,7 +193,6 @@ class _TableCommitter:
         outcomes = self._lake.commit_all([pending.batch for pending in group])
         done = [pending for pending, outcome in zip(group, outcomes, strict=True) if isinstance(outcome, Committed)]
         self._copy([one for one in done if one.settled is not None or one.batch.after != one.batch.before])
-        self._after()
         return outcomes
 
     def _copy(self, moved: Sequence[Pending]) -> None:

@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +27,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.ingestion.fetch import confirmed, is_empty
 from ffe_core.ingestion.hour_grid import HourGrid
 from ffe_core.ingestion.listing import Listing
-from ffe_core.ingestion.series_result import Progress, SeriesResult
+from ffe_core.ingestion.series_result import Counts, Progress, SeriesResult
 from ffe_core.ingestion.turns import Member
 from ffe_core.ingestion.young import first_young
 from ffe_core.intervals import ranges
@@ -41,7 +41,7 @@ from ffe_core.storage.lake.commits import Batch
 from ffe_core.storage.lake.comparison import Committed
 from ffe_core.storage.stores import Stores
 from ffe_core.threads import in_thread, run_to_completion
-from ffe_core.validation import read_open_times
+from ffe_core.validation import Failure, read_open_times
 
 log = logging.getLogger(__name__)
 _REPLANS = 20
@@ -79,7 +79,7 @@ class SeriesPipeline:
         With a `member`, which has a turn, small batches are committed together with those of its group.
         """
         self._series, self._provider, self._stores = series, provider, stores
-        self._committer = committer or Committer(stores.lake, stores.watermarks, stores.remember_written)
+        self._committer = committer or Committer(stores.lake, stores.watermarks)
         self._member = member
         self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing
@@ -97,7 +97,7 @@ class SeriesPipeline:
         self._newest = 0
         self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
         self._cancelled: asyncio.CancelledError | None = None
-        self._kept: list[Any] = []  # dead letters of the chunk under way
+        self._kept: list[Failure] = []  # dead letters of the chunk under way
         self._uncounted: set[bytes] = set()  # those of chunks that another writer was faster than
 
     @property
@@ -176,8 +176,9 @@ class SeriesPipeline:
                 return await self._planned(report, mode)
             except CommitConflict:
                 if attempt == _REPLANS - 1:
+                    self._count_kept(report)
                     raise
-                self._uncounted |= {fingerprint(record) for record in self._kept}
+                self._uncounted |= {fingerprint(failure.record) for failure in self._kept}
         return None
 
     async def _planned(self, report: SeriesResult, mode: plan.Mode) -> None:
@@ -377,6 +378,11 @@ class SeriesPipeline:
             ready = await self._in_thread(self._prepared, span, chunk)
             if ready is not None:
                 await self._commit(report, chunk, ready, last)
+        except CommitConflict:
+            raise
+        except BaseException:
+            self._count_kept(report)
+            raise
         finally:  # what is committed counts, whatever came of the run meanwhile
             report.phase = "fetching"
             self._progress(report)
@@ -429,6 +435,13 @@ class SeriesPipeline:
         self._kept = []
         self._unfinished += chunk.unfinished
 
+    def _count_kept(self, report: SeriesResult) -> None:
+        """Count the dead letters of a chunk that was not committed: they were kept all the same."""
+        kept = Counts(received=len(self._kept), dead_lettered=len(self._kept))
+        kept.superseded = sum(failure.superseded for failure in self._kept)
+        report.counts.add(kept)
+        self._kept = []
+
     def _note_oldest(self, candles: pa.Table) -> None:
         if candles.num_rows:
             oldest = int(pc.min(pc.cast(candles["timestamp"], pa.int64())).as_py()) // 1_000_000
@@ -449,7 +462,7 @@ class SeriesPipeline:
             [failure.record for failure in chunk.failures], "validation_failed", context, reasons
         )
         new = [chunk.failures[place] for place in self._new(chunk, saved.places)]
-        self._kept = [failure.record for failure in new]
+        self._kept = new
         chunk.counts.dead_lettered += len(new)
         chunk.counts.duplicates += len(chunk.failures) - len(new)
         chunk.counts.superseded += sum(failure.superseded for failure in new)

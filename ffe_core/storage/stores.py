@@ -42,6 +42,7 @@ class Stores:
         if self._has_rows:
             # No commit of a series once its lease was lost; the guard in the log stays the last word.
             lake.check_writer = lambda series: self.locks.check(name_of(series), waits=True)
+        lake.after_commit = self.remember_written
         settings.calendars.learn_from(lambda provider, pair: self._known(provider, pair))
         versions = lake.versions if self._has_rows else None  # elsewhere nobody commits who does not copy here
         self.watermarks.follow(lake.log_changed, lambda: lake.all_marks(list(PROVIDERS)), PROVIDERS, versions)
@@ -74,7 +75,7 @@ class Stores:
         patience = waits_on.set(lambda waited: False)
         try:
             self.range_cache.remember(written)
-        except FFEError as error:  # what was committed stays committed
+        except (FFEError, OSError) as error:  # what was committed stays committed
             log.info("what was written could not be remembered, it is read when it is looked at: %s", error)
         finally:
             waits_on.reset(patience)

@@ -47,7 +47,6 @@ def fill(folder: Path, pairs: int) -> None:
         series = _series(number)
         marks = Watermarks(int(kept[-1]), _START)
         lake.commit(series, enrich(candles, series, "made", is_mock=False), Watermarks(), marks)
-        ingester.stores.remember_written()
         ingester.watermark_store.put(series, marks)
 
 

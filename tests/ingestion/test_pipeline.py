@@ -321,7 +321,9 @@ class TestFailures:
 
         with monkeypatch.context() as patch:
             patch.setattr("ffe_core.storage.lake.data_files.commit", full)
-            assert run(tmp_path, provider, hour(0), hour(10)).status == "error"
+            failed = run(tmp_path, provider, hour(0), hour(10))
+        assert (failed.status, failed.counts.stored, failed.counts.dead_lettered) == ("error", 0, 1)
+        assert adds_up(failed)
         report = run(tmp_path, provider, hour(0), hour(10))
         assert (report.counts.stored, report.counts.dead_lettered, report.counts.duplicates) == (10, 0, 1)
         assert (len(dead_letters(tmp_path)), adds_up(report)) == (1, True)

@@ -57,8 +57,9 @@ def one(folder: Path, series: Series = BTC, start: int | None = None, end: int |
 
 
 def put(folder: Path, series: Series, at: list[int]) -> None:
-    """Commit candles as a run would, without moving marks backwards."""
+    """Commit candles as a run of an older release would, without moving marks backwards: nobody remembers the file."""
     lake = ingester(folder).delta_mgr
+    lake.after_commit = lambda: None
     before = lake.marks(series)
     rows = enrich(validate([record(epoch) for epoch in at], series.grid).candles, series, "test", is_mock=False)
     marks = Watermarks(max([*at, before.watermark or 0]), min([*at, before.low or 2**40]))

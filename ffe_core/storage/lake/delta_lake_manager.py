@@ -69,6 +69,8 @@ class DeltaLakeManager:
         self.file_ranges = FileRanges()
         self.check_writer: Callable[[Series], object] | None = None
         """Called before rows of a series are committed: LeaseLost if they must not be any more."""
+        self.after_commit: Callable[[], object] = lambda: None
+        """Called after each try of a commit, in its thread; it raises nothing."""
 
     @classmethod
     def of(cls, settings: Settings) -> DeltaLakeManager:
@@ -340,6 +342,7 @@ class DeltaLakeManager:
         except StoreUnreachable:
             if len(outcomes) < len(batches):
                 raise
+        self.after_commit()
         return [outcomes[place] for place in range(len(batches))]
 
     def _commit_allowed(self, timeframe: str, batches: Sequence[Batch]) -> list[Outcome]:

@@ -67,7 +67,6 @@ def test_commits_and_compaction_are_remembered_as_they_would_be_read(commits: li
         for place, some in enumerate(commits):
             at = sorted(START + hour * HOUR for hour in some)
             put(stores.lake, Series("BTCUSD", "1h", "oanda") if is_shared and place else BTC, at)
-        stores.remember_written()
         assert remembered(stores) == read(stores)
         snapshot = stores.lake.snapshot(BTC.table)
         assert snapshot is not None
@@ -86,7 +85,6 @@ def test_commits_and_compaction_are_remembered_as_they_would_be_read(commits: li
 def test_a_file_is_known_under_the_name_that_the_log_gives_it(tmp_path: Path, pair: str) -> None:
     stores = ingester(tmp_path).stores
     put(stores.lake, Series(pair, "1h", "coinbase"), list(hours(0, 3)))
-    stores.remember_written()
     assert remembered(stores) == read(stores)
 
 
@@ -115,12 +113,10 @@ def test_files_that_are_gone_are_forgotten_and_those_committed_meanwhile_are_not
     stores = ingester(tmp_path).stores
     put(stores.lake, BTC, list(hours(0, 3)))
     put(stores.lake, BTC, list(hours(3, 6)))
-    stores.remember_written()
     uri, [first, _] = DeltaTable(stores.lake.table_uri(BTC.table)).table_uri, list(read(stores))
 
     def live() -> list[str]:
         put(stores.lake, ETH, list(hours(0, 3)))
-        stores.remember_written()
         return [first]
 
     stores.range_cache.tidy(uri, live)
