@@ -173,10 +173,13 @@ def test_everything_goes_by_keys_and_is_spoken(serve: Serve, visit: Visit, minut
     assert address(visitor) == before  # the page's own arrow keys did not act
     press(visitor, *["+"] * 8)
     follows(visitor, before)
+    settled(visitor.page)
     press(visitor, "Home")
     poll(lambda: "start=2024-01-01" in address(visitor), "the first bar")
+    settled(visitor.page)
     press(visitor, "End")
     poll(lambda: "end=2024-03-01" in address(visitor), "the last bar")
+    settled(visitor.page)
     press(visitor, "m", "ArrowLeft", "ArrowLeft", "ArrowLeft")
     poll(lambda: "3 bars" in visitor.page.locator(".chart .measured").inner_text(), "what was measured")
     press(visitor, "Escape")

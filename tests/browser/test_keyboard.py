@@ -41,7 +41,7 @@ def tab_to(visitor: Visitor, name: str) -> None:
         visitor.page.keyboard.press("Tab")
         met.append(visitor.page.evaluate(FOCUSED))
         if name in met[-1]:
-            assert visitor.page.evaluate(RING), f"one does not see that {name} has the focus"
+            poll(lambda: visitor.page.evaluate(RING), f"one to see that {name} has the focus", 5.0)
             return
     raise AssertionError(f"Tab never came to {name}, but to {met}")
 

@@ -74,7 +74,7 @@ class Catalogues:
     def refresh_in_background(self, provider: str) -> None:
         """Read a catalogue that is old or missing, behind the scenes, at most once an hour."""
         if self._is_due(provider):
-            self.start_reading(provider, self.try_to_refresh)
+            self.start_reading(provider, self._refresh_if_due)
 
     def read_again(self, provider: str, audit: Audit, actor: str) -> None:
         """Read a catalogue behind the scenes because somebody asks for it; `copy_of` tells what came of it.
@@ -134,6 +134,11 @@ class Catalogues:
             self.refresh(provider)
         except (FFEError, InputError) as error:
             log.warning("the catalogue of %s could not be read: %s", provider, error)
+
+    def _refresh_if_due(self, provider: str) -> None:
+        """The same where no other reading has ended since it was looked whether one is due."""
+        if self._is_due(provider):
+            self.try_to_refresh(provider)
 
     def _quietly(self, provider: str, read: Callable[[str], None]) -> None:
         try:
