@@ -98,7 +98,7 @@ class SeriesPipeline:
         self._dropped_until = _NEVER  # end of the last bar of the span that was dropped as unfinished
         self._cancelled: asyncio.CancelledError | None = None
         self._kept: list[Failure] = []  # dead letters of the chunk under way
-        self._uncounted: set[bytes] = set()  # those of chunks that another writer was faster than
+        self._uncounted: dict[bytes, Failure] = {}  # those of chunks that another writer was faster than
 
     @property
     def _calendar(self) -> MarketCalendar:
@@ -128,6 +128,8 @@ class SeriesPipeline:
         except Exception as error:
             log.exception("%s ended unexpectedly", self._series)
             await self._fail(report, FFEError(f"{type(error).__name__}: {error}"))
+        finally:
+            self._count_kept(report)
         self._say_skew(report)
         report.phase = "done"
         self._progress(report)
@@ -176,9 +178,9 @@ class SeriesPipeline:
                 return await self._planned(report, mode)
             except CommitConflict:
                 if attempt == _REPLANS - 1:
-                    self._count_kept(report)
                     raise
-                self._uncounted |= {fingerprint(failure.record) for failure in self._kept}
+                self._uncounted |= {fingerprint(failure.record): failure for failure in self._kept}
+                self._kept = []
         return None
 
     async def _planned(self, report: SeriesResult, mode: plan.Mode) -> None:
@@ -378,11 +380,6 @@ class SeriesPipeline:
             ready = await self._in_thread(self._prepared, span, chunk)
             if ready is not None:
                 await self._commit(report, chunk, ready, last)
-        except CommitConflict:
-            raise
-        except BaseException:
-            self._count_kept(report)
-            raise
         finally:  # what is committed counts, whatever came of the run meanwhile
             report.phase = "fetching"
             self._progress(report)
@@ -436,11 +433,10 @@ class SeriesPipeline:
         self._unfinished += chunk.unfinished
 
     def _count_kept(self, report: SeriesResult) -> None:
-        """Count the dead letters of a chunk that was not committed: they were kept all the same."""
-        kept = Counts(received=len(self._kept), dead_lettered=len(self._kept))
-        kept.superseded = sum(failure.superseded for failure in self._kept)
-        report.counts.add(kept)
-        self._kept = []
+        """Count the dead letters of chunks that were neither committed nor received again: they are kept, too."""
+        left = [*self._kept, *self._uncounted.values()]
+        superseded = sum(failure.superseded for failure in left)
+        report.counts.add(Counts(received=len(left), dead_lettered=len(left), superseded=superseded))
 
     def _note_oldest(self, candles: pa.Table) -> None:
         if candles.num_rows:
@@ -471,8 +467,7 @@ class SeriesPipeline:
         """Places of the failures that are this run's: saved just now, or with a chunk whose commit was refused."""
         new = set(saved)
         for place, failure in enumerate(chunk.failures if self._uncounted else ()):
-            if place not in new and (own := fingerprint(failure.record)) in self._uncounted:
-                self._uncounted.remove(own)
+            if place not in new and self._uncounted.pop(fingerprint(failure.record), None) is not None:
                 new.add(place)
         return sorted(new)
 

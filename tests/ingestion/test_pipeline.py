@@ -430,6 +430,20 @@ class TestFailures:
         again = run(ingester(tmp_path), provider, hour(0), hour(30), mode="refetch")
         assert (again.counts.dead_lettered, again.counts.stored) == (0, 0)
 
+    def test_what_it_had_dead_lettered_counts_though_the_other_writer_leaves_it_nothing_to_do(self, tmp_path: Path):
+        single, provider = ingester(tmp_path), FakeProvider(records(hours(0, 10)))
+        provider.extra = [{"date": "never"}]
+        faster, commit = ingester(tmp_path), single.delta_mgr.commit_all
+
+        def late(batches: Any) -> Any:
+            faster.delta_mgr.commit(BTC, batches[0].rows, Watermarks(), batches[0].after)
+            return commit(batches)
+
+        single.delta_mgr.commit_all = late  # type: ignore[method-assign]
+        report = run(single, provider, hour(0), hour(10))
+        assert (report.counts.dead_lettered, report.counts.received, report.error) == (1, 1, None)
+        assert len(dead_letters(tmp_path)) == 1
+
     async def test_a_cancelled_run_keeps_what_was_committed_and_stops_asking(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
