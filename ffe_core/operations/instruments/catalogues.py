@@ -74,7 +74,7 @@ class Catalogues:
     def refresh_in_background(self, provider: str) -> None:
         """Read a catalogue that is old or missing, behind the scenes, at most once an hour."""
         if self._is_due(provider):
-            self.start_reading(provider, self._refresh_if_due)
+            self.try_in_background(provider)
 
     def read_again(self, provider: str, audit: Audit, actor: str) -> None:
         """Read a catalogue behind the scenes because somebody asks for it; `copy_of` tells what came of it.
@@ -110,7 +110,7 @@ class Catalogues:
     def may_help(self, provider: str, name: str) -> bool:
         """Whether reading the catalogue may tell what a name is: one it lacks, or one whose form says too little."""
         copy = self._store.copy_of(provider)
-        if copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN:
+        if _was_tried(copy):
             return False
         if copy.read_at is not None:
             return copy.age > _DAY
@@ -124,9 +124,7 @@ class Catalogues:
 
     def _is_due(self, provider: str) -> bool:
         copy = self._store.copy_of(provider)
-        if copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN:
-            return False
-        return copy.age > provider_class(provider).catalogue_days * _DAY
+        return not _was_tried(copy) and copy.age > provider_class(provider).catalogue_days * _DAY
 
     def try_to_refresh(self, provider: str) -> None:
         """Read a catalogue now; what fails is logged and kept beside the copy."""
@@ -135,9 +133,12 @@ class Catalogues:
         except (FFEError, InputError) as error:
             log.warning("the catalogue of %s could not be read: %s", provider, error)
 
-    def _refresh_if_due(self, provider: str) -> None:
-        """The same where no other reading has ended since it was looked whether one is due."""
-        if self._is_due(provider):
+    def try_in_background(self, provider: str) -> None:
+        """Read a catalogue behind the scenes, unless another reading of it has ended since it was looked at."""
+        self.start_reading(provider, self._unless_tried)
+
+    def _unless_tried(self, provider: str) -> None:
+        if not _was_tried(self._store.copy_of(provider)):
             self.try_to_refresh(provider)
 
     def _quietly(self, provider: str, read: Callable[[str], None]) -> None:
@@ -179,3 +180,8 @@ class Catalogues:
                 f"{provider} did not send its catalogue, or what was searched for, within {_REFRESH_SECONDS:.0f} s;"
                 " try again later"
             ) from None
+
+
+def _was_tried(copy: CatalogueCopy) -> bool:
+    """Whether it was asked for so lately that it is not asked for again unasked."""
+    return copy.tried_at is not None and time.time() - copy.tried_at < _TRY_AGAIN

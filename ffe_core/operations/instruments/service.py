@@ -159,7 +159,7 @@ class Instruments:
             has_copy = self.catalogues.copy_of(provider).read_at is not None
             pool = self._candidates(provider, text, name)
         elif may_help:
-            self.catalogues.start_reading(provider, self.catalogues.try_to_refresh)
+            self.catalogues.try_in_background(provider)
         if not pool and not has_copy:  # as it was before it was looked up: a list may come at any moment
             return Resolved(text, name, is_awaited=may_help and not refresh)
         if len(pool) > 1:
