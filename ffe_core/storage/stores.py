@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from ffe_core.errors import FFEError, StorageError
@@ -69,14 +71,23 @@ class Stores:
 
     def remember_written(self) -> None:
         """Remember what the files hold that were committed since; where that fails, whoever looks reads them."""
-        written = self.lake.file_ranges.take_written()
-        if not written:
-            return
+        if written := self.lake.file_ranges.take_written():
+            with self._spared():
+                self.range_cache.remember(written)
+
+    def forget_gone(self, table_uri: str, live: Callable[[], Collection[str]]) -> None:
+        """Forget the files of a table that are not `live` any more; where that fails, until the next time."""
+        with self._spared():
+            self.range_cache.tidy(table_uri, live)
+
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """What is remembered can be done without: nothing waits for it, and nothing fails with it."""
         patience = waits_on.set(lambda waited: False)
         try:
-            self.range_cache.remember(written)
-        except (FFEError, OSError) as error:  # what was committed stays committed
-            log.info("what was written could not be remembered, it is read when it is looked at: %s", error)
+            yield
+        except (FFEError, OSError) as error:
+            log.info("what is remembered of the lake's files could not be renewed, they are read instead: %s", error)
         finally:
             waits_on.reset(patience)
 

@@ -159,7 +159,8 @@ def _imported(service: RunService, files: Path) -> Numbers:
 
 def compare(days: int, repetitions: int, hows: Sequence[str]) -> Verdict:
     """One worker against two."""
-    hows = [how for how in hows if how in possible()]
+    here = possible()
+    hows = [how for how in hows if how in here]
     if not hows:
         raise SystemExit("half a core each needs the right to set a quota for a cgroup; measure with --only core")
     module = "tests.benchmarks.workers"

@@ -135,7 +135,7 @@ class TableUpkeep:
             checkpoint(self._uri, self.lake.storage_options)
         self.result["log_entries_deleted"] = clean_up(self._uri, self.lake.storage_options, self._log_hours)
         if snapshot is not None:
-            self.stores.range_cache.tidy(snapshot.uri, self._files)
+            self.stores.forget_gone(snapshot.uri, self._files)
 
     def _files(self) -> list[str]:
         snapshot = self.lake.snapshot(self.table)

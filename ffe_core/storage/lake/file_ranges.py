@@ -23,6 +23,7 @@ from ffe_core.timeframes import seconds
 ByProvider = dict[str, Times]
 """Ranges [first open, last open + step) in epoch seconds, shape (n, 2), of each provider in a file."""
 _MOST_FILES = 50_000
+_NOWHERE: Ints = np.empty(0, np.int64)
 
 
 class WrittenFile(NamedTuple):
@@ -32,9 +33,6 @@ class WrittenFile(NamedTuple):
     path: str
     size: int
     held: ByProvider
-
-
-_NOWHERE: Ints = np.empty(0, np.int64)
 
 
 class FileRanges:
