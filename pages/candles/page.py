@@ -39,7 +39,7 @@ from pages.widgets.days import Days
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.text import moment_text
-from pages.widgets.travel import new_backfill
+from pages.widgets.travel import backfill_form, new_backfill
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import told
 
@@ -702,14 +702,7 @@ def nothing_here(view: ChartView) -> None:
 
 
 def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, str]:
-    return {
-        "provider": series.provider,
-        "pairs": series.asset_pair,
-        "timeframes": series.timeframe,
-        "start": times.iso(start),
-        "end": times.iso(end),
-        "mode": mode,
-    }
+    return backfill_form(series, start=times.iso(start), end=times.iso(end), mode=mode)
 
 
 def bars_table(view: ChartView, runs: dict[str, int]) -> None:

@@ -41,6 +41,7 @@ from pages.dead_letters.text import (
     payload,
     reasons,
     several,
+    to_the_second,
     verbs,
 )
 from pages.widgets.alerts import say_wrong
@@ -377,7 +378,7 @@ def _stale() -> None:
         for conflict in error.conflicts[:5]:
             st.text(
                 f"Record {conflict.edit.number}, revision {conflict.revision} by {cell(conflict.by)},"
-                f" {conflict.at[:19].replace('T', ' ')} UTC"
+                f" {to_the_second(conflict.at)} UTC"
             )
             theirs, yours = st.columns(2)
             with theirs:

@@ -24,7 +24,17 @@ from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.validation import UNREADABLE, read_open_times, validate
 from pages.dead_letters.dialogs import ask, do
 from pages.dead_letters.editor import editor
-from pages.dead_letters.text import bar, cell, payload, prices_of, several, status_badge, status_of, verbs
+from pages.dead_letters.text import (
+    bar,
+    cell,
+    payload,
+    prices_of,
+    several,
+    status_badge,
+    status_of,
+    to_the_second,
+    verbs,
+)
 from pages.widgets.frame import actor, section, service
 from pages.widgets.tables import fitting, show_table
 from pages.widgets.text import DATE_TICKS, plain, when
@@ -212,7 +222,7 @@ def _history(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
     show_table(
         [
             {
-                "When (UTC)": str(step["at"])[:19].replace("T", " "),
+                "When (UTC)": to_the_second(str(step["at"])),
                 "By": cell(step["by"]),
                 "What": "edit" if step["verb"] == "mend" else step["verb"],
                 "Outcome": step["outcome"],

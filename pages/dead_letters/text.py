@@ -118,6 +118,11 @@ def bar(open_: int | None) -> str:
         return "–"
 
 
+def to_the_second(at: str) -> str:
+    """When something was done to a record, as its history has it."""
+    return at[:19].replace("T", " ")
+
+
 def evaluated(checks: list[ReplayCheck]) -> str:
     """How many records have which outcome, in one line."""
     counts = {outcome: sum(check.outcome == outcome for check in checks) for outcome in REPLAY_CHECKS}

@@ -29,6 +29,7 @@ from pages.widgets.dialogs import answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.tables import height_of, show_table
 from pages.widgets.text import dated
+from pages.widgets.travel import backfill_form
 from pages.widgets.verbs import changing, done
 
 _MOST_BARS = 60
@@ -148,14 +149,7 @@ def _query(series: Series, start: int, end: int) -> dict[str, str]:
 
 
 def _refetch(series: Series, start: int, end: int) -> dict[str, str]:
-    return {
-        "provider": series.provider,
-        "pairs": series.asset_pair,
-        "timeframes": series.timeframe,
-        "start": times.iso(start),
-        "end": times.iso(end),
-        "mode": "refetch",
-    }
+    return backfill_form(series, start=times.iso(start), end=times.iso(end), mode="refetch")
 
 
 def _bars(row: FindingRow, found: Sequence[Side]) -> None:

@@ -40,7 +40,7 @@ from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.tables import digest, show_table
 from pages.widgets.text import dated
-from pages.widgets.travel import new_backfill
+from pages.widgets.travel import backfill_form, new_backfill
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import changing, done, told
 
@@ -283,11 +283,7 @@ def actions(row: Freshness) -> None:
                     "backfill/page.py",
                     label="Backfill a range",
                     icon=":material/download:",
-                    query_params={
-                        "provider": series.provider,
-                        "pairs": series.asset_pair,
-                        "timeframes": series.timeframe,
-                    },
+                    query_params=backfill_form(series),
                 )
 
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ffe_core.series import Series
+
 _GOAL = "_goal"
 
 
 def go(page: str, **params: str) -> None:
     """Go to a page (its address, such as "run") with these parameters, at the next full run of the script."""
     st.session_state[_GOAL] = page, params
+
+
+def backfill_form(series: Series, **more: str) -> dict[str, str]:
+    """Parameters of the form of a backfill that fill it in with a series."""
+    return {"provider": series.provider, "pairs": series.asset_pair, "timeframes": series.timeframe, **more}
 
 
 def new_backfill(key: str) -> None:

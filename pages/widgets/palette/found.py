@@ -12,6 +12,7 @@ from ffe_core.instruments.names import compact
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from ffe_core.storage.state.runs import Run, RunSummary
+from pages.widgets.travel import backfill_form
 
 MOST_FOUND, MOST_RUNS = 20, 50
 _OF_CHARTS = "candles open show"
@@ -121,8 +122,7 @@ def _gaps(one: Series) -> Entry:
 
 
 def _update(one: Series) -> Entry:
-    form = {"provider": one.provider, "pairs": one.asset_pair, "timeframes": one.timeframe}
-    return Entry(str(one), "Backfill", "backfill", form, "bring up to date fetch update")
+    return Entry(str(one), "Backfill", "backfill", backfill_form(one), "bring up to date fetch update")
 
 
 def _watermark(one: Series) -> Entry:

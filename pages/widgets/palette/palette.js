@@ -63,7 +63,8 @@ class Palette {
   dress() {
     const app = document.querySelector(APP)
     if (!app) return
-    const { color, backgroundColor, fontFamily } = getComputedStyle(app)
+    const { color, backgroundColor, fontFamily, colorScheme } = getComputedStyle(app)
+    this.dialog.style.colorScheme = colorScheme
     const theme = { ink: color, paper: backgroundColor, face: fontFamily }
     for (const [name, value] of Object.entries(theme)) this.dialog.style.setProperty(`--${name}`, value)
   }
