@@ -45,7 +45,7 @@ class InputError(ValueError):
     """A bad argument or setting: names the field, its value and an example of a good one.
 
     `field` is the argument, form field or setting at fault, None where it is not one; `problem` says what is wrong with
-    it. The text is both: "field: problem".
+    it, as a sentence of its own. The text is both: "field: problem".
     """
 
     code: str = "bad_input"
@@ -53,6 +53,15 @@ class InputError(ValueError):
     def __init__(self, problem: str, *, field: str | None = None) -> None:
         super().__init__(problem if field is None else f"{field}: {problem}")
         self.problem, self.field = problem, field
+
+
+def sentence(error: Exception) -> str:
+    """What failed or was refused, for who never typed the argument at fault: without its name in the code.
+
+    That of a setting stays: it is what people set.
+    """
+    names_setting = isinstance(error, InputError) and error.field is not None and error.field.isupper()
+    return error.problem if isinstance(error, InputError) and not names_setting else str(error)
 
 
 class CredentialsMissing(InputError):

@@ -157,4 +157,6 @@ def _stored(pair: str, provider: str) -> str:
     try:
         return normalize_pair(pair, provider)
     except InputError:
-        raise InputError(f"pair: {pair!r} names nothing; use a name like EURUSD, EUR_USD, AAPL or TSCO.LON") from None
+        raise InputError(
+            f"{pair!r} names nothing; use a name like EURUSD, EUR_USD, AAPL or TSCO.LON", field="pair"
+        ) from None

@@ -19,7 +19,7 @@ from ffe_core.calendars import MarketCalendar
 from ffe_core.calendars.expected import ExpectedBars
 from ffe_core.calendars.hour_grid import in_words
 from ffe_core.completeness import COUNTS, KINDS, Account, Completeness, Kind, account
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, sentence
 from ffe_core.ingestion import plan
 from ffe_core.ingestion.listing import notes
 from ffe_core.insight.answers import Answers, same
@@ -208,7 +208,7 @@ class Coverage:
             calendar = calendar_of(series, self._settings)
             bars = self._expected(calendar, series.timeframe, start, end)
         except InputError as error:
-            return SeriesCoverage(series, start, end, trouble=str(error))
+            return SeriesCoverage(series, start, end, trouble=sentence(error))
         key = (series, start, end)
         known = self._accounts.get(key)
         given = (bars, held, dead.tobytes(), marked.tobytes())

@@ -62,14 +62,14 @@ def _require_change(
 ) -> None:
     found = versions(lake, series, open_)
     if not found.num_rows:
-        raise InputError(f"{series} has none at {times.iso(open_)}; only a stored bar can be corrected", field="bar")
+        raise InputError(f"{series} has no bar at {times.iso(open_)}; only a stored bar can be corrected", field="bar")
     stored, moments = found.select(VALUES).to_pylist(), micros(found["_extracted_at"]).tolist()
     if moments[-1] != began_from:
         before = stored[moments.index(began_from)] if began_from in moments else None
         what = _changes(before, stored[-1])
         raise InputError(f"{series} at {times.iso(open_)} {what}; look at it again, then correct it", field="bar")
     if stored[-1] == {name: values.get(name) for name in VALUES}:
-        raise InputError("they are the ones stored already; change at least one and save again", field="values")
+        raise InputError("these values are stored already; change at least one and save again", field="values")
 
 
 def _changes(before: Mapping[str, float] | None, now: Mapping[str, float]) -> str:

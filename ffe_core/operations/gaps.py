@@ -88,7 +88,7 @@ class GapVerbs:
         found = {series: self._unexplained(series, of_it) for series, of_it in ranges.items()}
         left_out = tuple(why for _, whys in found.values() for why in whys)
         if not any(gaps for gaps, _ in found.values()):
-            raise InputError("\n".join(left_out) or "series: none given; name at least one")
+            raise InputError("\n".join(left_out) or "no series is given; name at least one", field="range")
         done = [self._mark(one, gaps, reason, actor, note) for one, (gaps, _) in found.items() if gaps]
         return _together(done, left_out)
 
@@ -125,7 +125,7 @@ class GapVerbs:
         known = self._acknowledged.get(ids)
         if not known:
             raise InputError(
-                f"there is none of id {', '.join(map(str, ids))}; the coverage page lists them", field="gap"
+                f"there is no marked gap of id {', '.join(map(str, ids))}; the coverage page lists them", field="gap"
             )
         for series in sorted({gap.series for gap in known}):
             own = [gap for gap in known if gap.series == series]
@@ -195,7 +195,7 @@ def _outermost(edges: Sequence[int | None], pick: Callable[[list[int]], int]) ->
 def _nothing_left(series: Series, start: int | None, end: int | None) -> str:
     edges = ["its beginning" if start is None else times.iso(start), "its end" if end is None else times.iso(end)]
     where = "" if start is None and end is None else f", {edges[0]} to {edges[1]}"
-    return f"range: nothing is missing without a reason in {series}{where}; see the coverage for its gaps"
+    return f"nothing is missing without a reason in {series}{where}; see the coverage for its gaps"
 
 
 def _checked_note(reason: str, note: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ffe_core import times
 from ffe_core.candles import SCHEMA
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.intervals import Times, join_ranges
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -114,7 +114,7 @@ class WatermarkVerbs:
 
         def after(before: Watermarks) -> Watermarks:
             if before == Watermarks():
-                raise InputError(f"{series} has none; there is nothing to forget", field="watermark")
+                raise InputError(f"{series} has no watermark; there is nothing to forget", field="watermark")
             return Watermarks()
 
         return self._move(series, FORGET, after, actor, why)
@@ -173,7 +173,7 @@ class WatermarkVerbs:
         marks = {one: self._lake.marks(one).watermark for one in series}
         if missing := [str(one) for one, mark in marks.items() if mark is None]:
             told = ", ".join(missing[:_MOST_NAMED])
-            raise InputError(f"{told} has none; start a backfill and choose from when", field="watermark")
+            raise InputError(f"{told} has no watermark; start a backfill and choose from when", field="watermark")
         start = max(mark for mark in marks.values() if mark is not None)
         return BackfillRequest(series[0].provider, tuple(series), start, times.now())
 
@@ -198,7 +198,7 @@ class WatermarkVerbs:
     def _valid(self, series: Series, marks: Watermarks, to: int) -> int:
         """`to`, if a bar that opens then is expected or stored, at or after the first and before the watermark."""
         if marks.watermark is None or marks.low is None:
-            raise InputError(f"{series} has none; there is nothing to rewind", field="watermark")
+            raise InputError(f"{series} has no watermark; there is nothing to rewind", field="watermark")
         bars = self._candidates(series, marks.low, marks.watermark)
         earlier, later = _around(bars, series.step, to)
         if earlier < to < later and _holds(bars, series.step, to):
@@ -222,7 +222,7 @@ class WatermarkVerbs:
             provider.check(series.asset_pair, series.timeframe)
             requests = len(provider.pages(series.asset_pair, series.timeframe, start, end))
         except (FFEError, InputError) as error:
-            return 0, 0.0, str(error)
+            return 0, 0.0, sentence(error)
         rate = provider.requests_per_second
         return requests, requests / rate if rate else 0.0, None
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, sentence
 from ffe_core.instruments.names import likely_name
 from ffe_core.operations.instruments.resolved import names_of
 from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
@@ -345,7 +345,7 @@ with section("The form"):
         try:
             asked_for = request()
         except InputError as error:
-            say_wrong(f"Range: {error.problem}" if error.field in ("start", "end") else str(error))
+            say_wrong(f"Range: {error.problem}" if error.field in ("start", "end") else sentence(error))
             problems = ["the range cannot be"]
         else:
             with section("The preview"):

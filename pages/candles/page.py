@@ -14,7 +14,7 @@ from ffe_core import times
 from ffe_core.adjustments.actions import Actions
 from ffe_core.adjustments.factors import ADJUSTMENTS, WORDS
 from ffe_core.candles import VALUES
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, sentence
 from ffe_core.insight.adjusted import Adjustment, adjustment_of
 from ffe_core.insight.aggregate import SIZES, BarSize, choices
 from ffe_core.insight.chart import ChartView, bars_in, chart_view
@@ -873,7 +873,7 @@ def details(view: ChartView, known: list[SeriesSummary], runs: dict[str, int]) -
 
 def damaged(error: DamagedTable, series: Series) -> None:
     """Which file is gone, and the ranges that can still be read."""
-    alert("error", "A data file of this series is missing or damaged:", [str(error)], ":material/broken_image:")
+    alert("error", "A data file of this series is missing or damaged:", [sentence(error)], ":material/broken_image:")
     with st.container(horizontal=True):
         for start, end in error.readable[-_MOST_BUTTONS:]:
             st.button(

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import InputError, SeriesHeld
+from ffe_core.errors import InputError, SeriesHeld, sentence
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
@@ -96,7 +96,7 @@ def _held(series: list[Series]) -> None:
     try:
         service().run_service.check_free(series)
     except SeriesHeld as error:
-        alert("warning", "A run works on a series of the list:", [str(error)], ":material/lock:")
+        alert("warning", "A run works on a series of the list:", [sentence(error)], ":material/lock:")
         st.checkbox("Start when it has ended", key="dl_queue")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, sentence
 from ffe_core.operations.dead_letters.edits import (
     FieldError,
     Fix,
@@ -170,7 +170,7 @@ def _fix(fix: Fix, where: str = "row") -> None:
     try:
         drafts = [replace(draft, value=apply([fix], draft.value)) for draft in _as_they_stand()]
     except InputError as error:
-        st.session_state.dl_fix_refused = where, str(error)
+        st.session_state.dl_fix_refused = where, sentence(error)
         return
     _begin_anew(drafts)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, sentence
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.storage.dead_letters.file import DISCARDED, PARTLY_REPLAYED, PENDING
 from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
@@ -500,7 +500,7 @@ def record_view(batch_id: str) -> None:
     try:
         batch = service().queue.read(batch_id)
     except InputError as error:
-        alert("info", "There is no such dead letter:", [storable(str(error))], ":material/search_off:")
+        alert("info", "There is no such dead letter:", [storable(sentence(error))], ":material/search_off:")
         return
     last = len(batch.records) - 1
     shown_ = min(max(0, from_url("record", whole, 0)), last)

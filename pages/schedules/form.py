@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.operations.runs.backfill import BEGINNING, is_beginning
 from ffe_core.operations.schedules.forecast import ExpectedTick, Stored, expected_ticks
 from ffe_core.operations.schedules.service import MOST_FAILURES, Draft
@@ -269,7 +269,7 @@ def coming(chosen: Draft | Schedule, zone: str) -> None:
         costs = expected_ticks(chosen, dues, console.schedules.plans, Stored(console.run_service))
     except (FFEError, InputError) as error:
         st.caption(":orange[:material/info: What they would fetch cannot be said:]")
-        st.text(dated(str(error)))
+        st.text(dated(sentence(error)))
         costs = []
     rows = [
         {

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.instruments.matching import is_part_of
 from ffe_core.instruments.names import compact, likely_name
 from ffe_core.operations.schedules.service import Draft
@@ -146,7 +146,7 @@ def coming_up(schedule: Schedule) -> tuple[str, list[int], str]:
         try:
             dues, trouble = [] if schedule.paused else service().schedules.next_dues(schedule), ""
         except InputError as error:  # its watchlist is gone, say
-            dues, trouble = [], str(error)
+            dues, trouble = [], sentence(error)
         known[schedule.id] = (key, words(schedule), dues, trouble)
     _, words_, dues, trouble = known[schedule.id]
     return words_, dues, trouble
@@ -234,7 +234,7 @@ def send_test() -> None:
         service().notices.send_test(actor())
         st.session_state.sched_test_said = "The webhook took the test message."
     except (FFEError, InputError) as error:
-        st.session_state.sched_test_said = str(error)
+        st.session_state.sched_test_said = sentence(error)
 
 
 # -- the form

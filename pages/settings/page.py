@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from ffe_core.errors import CredentialsMissing, InputError
+from ffe_core.errors import CredentialsMissing, InputError, sentence
 from ffe_core.operations.runs.preview import quota_left
 from ffe_core.operations.settings.connection import Connection, Verdict, check_connection, opened
 from ffe_core.operations.settings.explained import Setting, explained
@@ -62,7 +62,7 @@ def line_of(name: str, keys: Mapping[str, str]) -> str | None:
         st.space("stretch")
         icon = ":material/network_check:"
         st.button("Test connection", key=f"settings_test_{name}", icon=icon, on_click=test, args=(name,))
-    return str(provider) if isinstance(provider, InputError) else None
+    return sentence(provider) if isinstance(provider, InputError) else None
 
 
 def limits(provider: Provider) -> str:

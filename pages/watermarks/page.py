@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.file_sources import is_file_source
 from ffe_core.insight.freshness import Freshness, Health, freshness
 from ffe_core.operations.watermarks import Move, Rewind
@@ -322,10 +322,8 @@ def rewind_dialog(row: Freshness) -> None:
     seen: Rewind | None = None
     try:
         seen = service().watermark_verbs.preview(series, in_utc(typed))
-    except InputError as error:
-        say_wrong(error.problem)
-    except FFEError as error:
-        say_wrong(str(error))
+    except (FFEError, InputError) as error:
+        say_wrong(sentence(error))
     if seen is not None:
         diff(seen)
     words = "For the record, for example: provider corrected its data"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 from streamlit.runtime.scriptrunner import RerunException, StopException
 
-from ffe_core.errors import DatabaseError, FFEError, InputError, NewerFormatError
+from ffe_core.errors import DatabaseError, FFEError, InputError, NewerFormatError, sentence
 from ffe_core.operations.console import ConsoleService, shared
 from ffe_core.redaction import redact
 from pages.widgets.alerts import alert
@@ -29,7 +29,7 @@ def service() -> ConsoleService:
     except (FFEError, InputError) as error:
         what = "state database" if isinstance(error, DatabaseError) else "data directory"
         st.title(f"The {what} cannot be used", icon=":material/error:", anchor=False)
-        st.code(dated(str(error)), language=None, wrap_lines=True)
+        st.code(dated(sentence(error)), language=None, wrap_lines=True)
         if not isinstance(error, DatabaseError | NewerFormatError):  # they say themselves what to do
             st.write("Check the settings and the rights on the folder, then try again.")
         st.button("Try again", icon=":material/refresh:")
@@ -94,7 +94,7 @@ def section(what: str) -> Iterator[None]:
     except (RerunException, StopException):
         raise
     except (FFEError, InputError) as error:
-        _tell(what, str(error))
+        _tell(what, sentence(error))
     except Exception as error:
         log.exception("%s could not be shown", what)
         _tell(what, f"{type(error).__name__}; the server's log has the details")

@@ -9,7 +9,7 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ffe_core.errors import InputError
+from ffe_core.errors import InputError, sentence
 
 Value = TypeVar("Value")
 _NOTES = "_url_notes"
@@ -145,7 +145,7 @@ def _here() -> tuple[tuple[str, str], ...]:
 
 def note(name: str, text: str, error: Exception) -> None:
     """Remember that a parameter was left out, for `notes` to say."""
-    why = f" ({error})" if isinstance(error, InputError) else ""
+    why = f" ({sentence(error)})" if isinstance(error, InputError) else ""
     known = st.session_state.setdefault(_NOTES, {})
     if len(known) < _MOST_SHOWN:
         known[f"{_short(name)}={_short(text)}{_short(why, 4 * _LONGEST)}"] = None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from pages.widgets.alerts import alert
 from pages.widgets.frame import service
 from pages.widgets.text import few, plain
@@ -35,7 +35,7 @@ def refusable() -> Iterator[None]:
     except NotAsShown as error:
         st.session_state[_CHANGED] = error.problem
     except (FFEError, InputError) as error:
-        st.session_state[_REFUSED] = few(str(error).splitlines())
+        st.session_state[_REFUSED] = few(sentence(error).splitlines())
 
 
 def done(what: str) -> None:

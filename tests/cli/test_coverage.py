@@ -145,7 +145,7 @@ def test_a_refused_series_stops_no_other(tmp_path: Path) -> None:
     done = run(tmp_path, "watermarks", "forget", *ones, "--reason", "x", "--json")
     assert done.returncode == 2
     assert [row["asset_pair"] for row in json.loads(done.stdout)] == ["BTCUSD"]
-    assert "ETHUSD 1h from simulated has none" in done.stderr
+    assert "ETHUSD 1h from simulated has no watermark" in done.stderr
 
 
 @pytest.fixture

@@ -238,7 +238,7 @@ class TestWarnings:
         done = run(tmp_path, "watermarks", "forget", *both, "--json")
         [row] = json.loads(done.stdout)
         assert (done.returncode, row["asset_pair"]) == (2, "BTCUSD")
-        assert "ETHUSD 1h from simulated has none" in row["warnings"][0]
+        assert "ETHUSD 1h from simulated has no watermark" in row["warnings"][0]
 
 
 class TestStreams:

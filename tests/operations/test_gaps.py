@@ -71,7 +71,7 @@ def test_gaps_mode_leaves_marked_holes_alone_and_unmarking_brings_them_back(tmp_
     assert provider.asked == []
     assert verbs.unmark(done.ids, "ben", "it is there after all") == 1
     assert counts(verbs) == (0, 1)
-    with pytest.raises(InputError, match="none of id"):
+    with pytest.raises(InputError, match="no marked gap of id"):
         verbs.unmark(done.ids, "ben")
 
 

@@ -175,7 +175,7 @@ def test_bring_up_to_date_reads_on_from_the_watermark(
         [run] = verbs_of(service).bring_up_to_date([BTC], "ann")
         service.wait(run, 30)
         assert kept(tmp_path) == list(hours(0, 100))
-        with pytest.raises(InputError, match=r"ETHUSD.* has none"):
+        with pytest.raises(InputError, match=r"ETHUSD.* has no watermark"):
             verbs_of(service).bring_up_to_date([BTC, ETH], "ann")
         assert service.runs.find()[1] == 2
 

@@ -218,7 +218,7 @@ def test_an_address_that_cannot_be_says_why_and_keeps_what_can(open_page: Open, 
     at = open_page("backfill", provider="nobody", pairs="BTCUSD,///", start="2024-02-01", end="2024-01-01")
     said = words(at)
     assert "provider=nobody (use simulated, " in said
-    assert "pairs=/// (pair: '///' cannot be a pair" in said
+    assert "pairs=/// ('///' cannot be a pair" in said
     assert "end=2024-01-01 (lies before the start, 2024-02-01)" in said
     assert at.session_state.backfill_pairs == ["BTCUSD"]
     assert (at.session_state.backfill_from, at.session_state.backfill_to) == ("2024-02-01", "")

@@ -91,7 +91,7 @@ def test_a_finding_is_accepted_with_a_reason_and_opened_again(console: ConsoleSe
     assert "outside its neighbours" in words(at)
     at.button(key="finding_accept").click().run()
     at.button(key="finding_accept_yes").click().run()
-    assert "reason: say why in 1 to 500 characters" in words(at)
+    assert "That was refused: say why in 1 to 500 characters" in words(at)
     at.text_input(key="finding_reason").set_value("seen on the tape")
     at.button(key="finding_accept_yes").click().run()
     assert "Accepted, until its bars change." in words(at)
@@ -115,7 +115,7 @@ def test_a_split_is_put_on_record_with_who_says_so_and_let_go_of(console: Consol
     at = open_page("findings", id=str(row.id))
     at.button(key="finding_split").click().run()
     at.button(key="finding_split_yes").click().run()
-    assert "reason: say" in words(at)
+    assert "refused: say why" in words(at)
     at.text_input(key="finding_split_reason").set_value("announced").run()
     at.button(key="finding_split_yes").click().run()
     assert not at.exception

@@ -63,7 +63,9 @@ def swap_high_low(record: Record) -> Record:
     """Exchange high and low."""
     missing = [name for name in ("high", "low") if name not in record]
     if missing:
-        raise InputError("the record has none, so high and low cannot be swapped; set it instead", field=missing[0])
+        raise InputError(
+            f"the record has no {missing[0]}, so high and low cannot be swapped; set it instead", field=missing[0]
+        )
     return {**record, "high": record["low"], "low": record["high"]}
 
 
@@ -123,7 +125,7 @@ def check_edit(where: str, before: Any, after: Any, grid: int, closed_before: in
 def apply(fixes: Sequence[Fix], value: Any) -> Any:
     """One fix after the other. InputError for a record that is no object, or that a fix does not fit."""
     if not isinstance(value, dict):
-        raise InputError("it has no named fields; give it as a whole, as JSON", field="record")
+        raise InputError("the record has no named fields; give it as a whole, as JSON", field="record")
     for fix in fixes:
         value = fix(value)
     return value

@@ -131,7 +131,7 @@ class DeadLetters:
             try:
                 value = apply(fixes, record.value)
             except InputError as error:
-                raise InputError(f"{dead_letter_id(batch_id, record.number)}: {error}") from None
+                raise InputError(f"{dead_letter_id(batch_id, record.number)}: {error.problem}") from None
             edits.append(Edit(batch_id, record.number, record.revision, value))
         return edits
 
@@ -312,7 +312,7 @@ class DeadLetters:
     def _by_series(self, selection: Selection) -> dict[Series, dict[str, tuple[int, ...]]]:
         """The list split by series; InputError for a batch without one, or a record that there is not."""
         if not any(selection.values()):
-            raise InputError("the list is empty; choose at least one", field="records")
+            raise InputError("the list is empty; choose at least one record", field="records")
         found: dict[Series, dict[str, tuple[int, ...]]] = {}
         for row in self.queue.rows(list(selection)):
             if row.series is None:

@@ -50,5 +50,7 @@ def kept_request(parameters: Mapping[str, Any]) -> ImportRequest:
     """The request of a run from its parameters. InputError where none was kept."""
     tree = parameters.get("request")
     if not tree:
-        raise InputError("what was asked for was not kept with it; start it again from where it came from", field="run")
+        raise InputError(
+            "what was asked for was not kept with the run; start it again from where it came from", field="run"
+        )
     return ImportRequest(**{**tree, "files": tuple(tree["files"]), "target": Target(**tree["target"])})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ffe_core import times
 from ffe_core.completeness import Completeness, completeness
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.ingestion import listing, plan
 from ffe_core.ingestion.young import first_young
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -99,7 +99,7 @@ def _one(series: Series, request: BackfillRequest, provider: Provider, service: 
         calendar = service.settings.calendars.of(series.provider, series.asset_pair)
         counted = completeness(series, start, end, calendar, service.lake, stores.queue, stores.acknowledged)
     except (FFEError, InputError) as error:
-        return SeriesPreview(series, start, end, skipped=str(error))
+        return SeriesPreview(series, start, end, skipped=sentence(error))
     marks = service.lake.marks(series)
     listed = calendar.listed(series.timeframe, start, end)
     settle = provider.settle_seconds if request.mode == "resume" else 0

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ffe_core.completeness import Completeness, completeness
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.insight.coverage import calendar_of
 from ffe_core.operations.runs.outcome import state_after
 from ffe_core.operations.runs.service import RunService
@@ -44,7 +44,7 @@ async def ended(series: Series, work: Awaitable[Columns]) -> Columns:
     try:
         return await work
     except (FFEError, InputError) as error:
-        return _failed(series, redact(str(error)), error.code)
+        return _failed(series, redact(sentence(error)), error.code)
     except Exception as error:
         log.exception("%s ended unexpectedly", series)
         return _failed(series, redact(f"{type(error).__name__}: {error}"), FFEError.code)

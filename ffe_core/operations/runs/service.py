@@ -180,14 +180,14 @@ class RunService:
                 self.runs.log(run_id, "info", f"{actor} cancelled it, but its process had ended before")
                 return
         if not self.runs.move(run_id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING):
-            raise InputError(f"{run_id} is {self._existing(run_id).state}, there is nothing to cancel", field="run")
+            raise InputError(f"run {run_id} is {self._existing(run_id).state}, there is nothing to cancel", field="run")
         self.runs.log(run_id, "info", f"cancelled by {actor}")
         self._loop.call_soon_threadsafe(self._stop_work, run_id, run_states.CANCELLED)
 
     def _cancel_elsewhere(self, run: Run, actor: str) -> None:
         """Have the live process that works on a run cancel it: it looks every second at what it is asked to stop."""
         if not self.locks.are_for_many:
-            raise InputError(f"{run.id} belongs to process {run.owner}; stop it there", field="run")
+            raise InputError(f"run {run.id} belongs to process {run.owner}; stop it there", field="run")
         self.runs.move(run.id, (run_states.QUEUED, run_states.RUNNING), state=run_states.CANCELLING)
         self.runs.log(run.id, "info", f"cancelled by {actor}")
 
@@ -203,7 +203,7 @@ class RunService:
         """The series of a run in one of these states that no later run took up; InputError if there are none."""
         found = [row.series for row in self.runs.series(run_id, with_results=False) if row.state in which]
         if not found:
-            raise InputError(f"{run_id} has no series that is {' or '.join(which)}", field="run")
+            raise InputError(f"run {run_id} has no series that is {' or '.join(which)}", field="run")
         taken = self.runs.taken_up(run_id)
         left = tuple(one for one in found if one not in taken)
         if not left:
@@ -518,7 +518,7 @@ class RunService:
         run = self._existing(run_id)
         series = self.left_of(run_id, which)
         if run.kind != "backfill":
-            raise InputError(f"{run_id} is a {run.kind}; start it again from where it came from", field="run")
+            raise InputError(f"run {run_id} is a {run.kind}; start it again from where it came from", field="run")
         request = BackfillRequest(run.provider, series, run.start, run.end, plan.check_mode(run.mode))
         return self.start(request, actor, source, parent_id=run_id, lease_wait=lease_wait_after(run))
 

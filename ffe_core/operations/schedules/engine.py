@@ -22,7 +22,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from ffe_core import times
-from ffe_core.errors import FFEError, InputError, SeriesHeld
+from ffe_core.errors import FFEError, InputError, SeriesHeld, sentence
 from ffe_core.operations.schedules.due import due_ticks, outcome_of
 from ffe_core.operations.schedules.requests import Plans, without
 from ffe_core.operations.schedules.runs import SCHEDULER, Runs
@@ -186,7 +186,7 @@ class Scheduler:
         try:
             return due_ticks(schedule, self._plans.trigger(schedule), int(now), now, self._why_missed)
         except InputError as error:
-            self._pause(schedule.id, str(error))
+            self._pause(schedule.id, sentence(error))
             return None
 
     # -- starting
@@ -232,8 +232,8 @@ class Scheduler:
         except SeriesHeld as error:
             return _ended(tick, schedule_states.SKIPPED, str(error))
         except InputError as error:
-            self._pause(schedule.id, str(error))
-            return _ended(tick, schedule_states.PAUSED, str(error), SCHEDULER)
+            self._pause(schedule.id, sentence(error))
+            return _ended(tick, schedule_states.PAUSED, sentence(error), SCHEDULER)
         except FFEError as error:
             log.error("%s cannot start, it is tried again: %s", schedule.name, error)
             return None

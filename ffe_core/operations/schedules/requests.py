@@ -63,7 +63,9 @@ class Plans:
     def _watchlist(self, name: str) -> Watchlist:
         found = self._watchlists.get(name)
         if found is None:
-            raise InputError(f"there is none named {name!r}; choose another or name the pairs", field="watchlist")
+            raise InputError(
+                f"there is no watchlist named {name!r}; choose another or name the pairs", field="watchlist"
+            )
         return found
 
     def trigger(self, chosen: Chosen) -> Trigger:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.ingestion import plan
 from ffe_core.operations.instruments.resolved import Resolved, names_of
 from ffe_core.operations.instruments.service import Instruments
@@ -228,9 +228,7 @@ class Schedules:
         """A schedule. InputError if there is none of this id."""
         found = self.store.get(schedule_id)
         if found is None:
-            raise InputError(
-                f"there is none with number {schedule_id}; the list shows which there are", field="schedule"
-            )
+            raise InputError(f"there is no schedule {schedule_id}; the list shows which there are", field="schedule")
         return found
 
     def named(self, name: str) -> Schedule:
@@ -239,7 +237,7 @@ class Schedules:
         found = next((one for one in every if one.name == name or str(one.id) == name), None)
         if found is None:
             known = ", ".join(one.name for one in every[:10]) or "none yet"
-            raise InputError(f"there is none named {name!r}; there are: {known}", field="schedule")
+            raise InputError(f"there is no schedule named {name!r}; there are: {known}", field="schedule")
         return found
 
     def attention(self) -> list[Attention]:
@@ -299,7 +297,9 @@ class Schedules:
                     self._wake()
                     return
                 schedule = self.get(schedule_id)
-            raise InputError("it is being changed by somebody else at this moment; try again", field="schedule")
+            raise InputError(
+                "the schedule is being changed by somebody else at this moment; try again", field="schedule"
+            )
 
     def _closing(self, schedule: Schedule, then: Draft | Schedule) -> DueTicks:
         """The account of a schedule until now; from now on it is due as `then` says."""
@@ -347,12 +347,12 @@ class Schedules:
         try:
             provider = provider_class(series[0].provider)(config=self.plans.settings)
         except InputError as error:
-            raise InputError(str(error), field="provider") from None
+            raise InputError(sentence(error), field="provider") from None
         for one in series:
             try:
                 provider.check(one.asset_pair, one.timeframe)
             except FFEError as error:
-                raise InputError(str(error), field=field) from None
+                raise InputError(sentence(error), field=field) from None
             if not provider.is_mock and self._is_listed(one.provider, one.asset_pair) is False:
                 raise InputError(f"{one.provider} has no pair {one.asset_pair}; choose one that it lists", field=field)
 

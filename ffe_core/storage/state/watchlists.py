@@ -51,7 +51,7 @@ class Watchlists:
         """Save under a name, replacing the list of that name. InputError for an empty or bad list."""
         clean = name.strip()
         if not clean or len(clean) > _LONGEST_NAME:
-            raise InputError(f"give 1 to {_LONGEST_NAME} characters, for example 'Majors'", field="name")
+            raise InputError(f"give a name of 1 to {_LONGEST_NAME} characters, for example 'Majors'", field="name")
         if not pairs or not timeframes:
             raise InputError("choose at least one pair and one timeframe", field="watchlist")
         for timeframe in timeframes:

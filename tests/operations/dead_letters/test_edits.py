@@ -31,7 +31,7 @@ FAR = 2**40
 class TestFixes:
     def test_high_and_low_are_exchanged(self):
         assert swap_high_low(upside_down(0)) == good(0)
-        with pytest.raises(InputError, match="low: the record has none"):
+        with pytest.raises(InputError, match="low: the record has no low"):
             swap_high_low({"high": 1})
 
     @pytest.mark.parametrize(

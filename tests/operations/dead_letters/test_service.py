@@ -69,7 +69,7 @@ class TestMending:
     def test_a_fix_that_does_not_fit_names_the_record(self, verbs: DeadLetters, dlq: Path):
         batch_id = verbs.queue.save([upside_down(0), "text"], "e", BTC).batch_id
         assert batch_id
-        with pytest.raises(InputError, match=f"{batch_id[:10]}.*#1: record: it has no named fields"):
+        with pytest.raises(InputError, match=f"{batch_id[:10]}.*#1: the record has no named fields"):
             verbs.edits({batch_id: (0, 1)}, [swap_high_low])
 
     def test_a_stale_edit_is_refused_with_both_versions(self, verbs: DeadLetters, dlq: Path):

@@ -322,7 +322,7 @@ def test_a_watchlist_that_is_gone_pauses_its_schedule_and_no_other(world: World)
     gone, other = world.add("gone", watchlist="Majors", trigger="bar close"), world.add("other", pairs=("ETHUSD",))
     world.watchlists.delete("Majors")
     world.run_until(world.clock.at + 2 * 3600)
-    assert "there is none named 'Majors'" in (world.verbs.get(gone.id).paused_reason or "")
+    assert "there is no watchlist named 'Majors'" in (world.verbs.get(gone.id).paused_reason or "")
     assert set(_what(world, other.id)) == {schedule_states.RAN}
 
 

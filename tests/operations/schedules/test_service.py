@@ -38,7 +38,7 @@ def world(tmp_path: Path) -> World:
         ({"pairs": ("???",)}, "pairs", "cannot be a pair"),
         ({"pairs": ("NOPEUSD",)}, "pairs", "has no pair NOPEUSD"),
         ({"timeframes": ("2h",)}, "timeframes", "is unknown"),
-        ({"watchlist": "Gone"}, "watchlist", "there is none named 'Gone'"),
+        ({"watchlist": "Gone"}, "watchlist", "there is no watchlist named 'Gone'"),
         ({"trigger": "cron 0 0 30 2 *"}, "trigger", "never comes"),
         ({"zone": "Mars"}, "zone", "does not exist"),
         ({"mode": "all"}, "mode", "is unknown"),
@@ -234,7 +234,7 @@ def test_a_deleted_schedule_does_not_fire_and_its_record_stays(world: World) -> 
         (schedule_states.RAN, 1),
         (schedule_states.MISSED, 2),
     ]
-    with pytest.raises(InputError, match="there is none with number"):
+    with pytest.raises(InputError, match=r"there is no schedule \d+;"):
         world.verbs.get(one.id)
     assert world.verbs.attention() == []
 
@@ -418,5 +418,5 @@ def test_a_watchlist_stands_for_its_series(world: World) -> None:
     one = world.add(watchlist="Majors")
     assert len(world.plans.series(one)) == 4
     assert world.verbs.named("one").id == world.verbs.named(str(one.id)).id == one.id
-    with pytest.raises(InputError, match="there is none named 'two'; there are: one"):
+    with pytest.raises(InputError, match="there is no schedule named 'two'; there are: one"):
         world.verbs.named("two")
