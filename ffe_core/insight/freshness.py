@@ -2,7 +2,8 @@
 
 Health has one definition, the first of these that holds:
 
-    never read    nothing has been committed for it, or its marks were forgotten
+    never read    nothing has been committed for it
+    no watermark  bars are stored and nothing says how far it was read: its marks were forgotten, or only gaps filled
     failing       its last run failed or was interrupted
     gaps          bars are missing that nothing explains, between the first asked for or stored and the last
     behind        it lags by more than three bars, and more than an hour, of open market
@@ -28,9 +29,10 @@ BEHIND_BARS, BEHIND_SECONDS = 3, 3_600
 
 
 class Health(StrEnum):
-    """How a series is, worst first but for those nobody has read."""
+    """How a series is, worst first but for those without a mark of how far they were read."""
 
     NEVER_READ = "never read"
+    NO_WATERMARK = "no watermark"
     FAILING = "failing"
     GAPS = "gaps"
     BEHIND = "behind"
@@ -72,13 +74,13 @@ def is_behind(series: Series, lag: int | None) -> bool:
     return lag is not None and lag > max(BEHIND_SECONDS, BEHIND_BARS * series.step)
 
 
-def health(series: Series, marks: Watermarks, lag: int | None, unexplained: int, last_state: str | None) -> Health:
+def health(series: Series, marks: Watermarks, lag: int | None, counts: Completeness, last_state: str | None) -> Health:
     """The one definition of health, as this file's first lines say it."""
     if marks.watermark is None:
-        return Health.NEVER_READ
+        return Health.NO_WATERMARK if counts.stored or counts.extra else Health.NEVER_READ
     if last_state in (run_states.FAILED, run_states.INTERRUPTED):
         return Health.FAILING
-    if unexplained:
+    if counts.unexplained:
         return Health.GAPS
     return Health.BEHIND if is_behind(series, lag) else Health.HEALTHY
 
@@ -113,5 +115,5 @@ def _row(found: SeriesCoverage, marks: Watermarks, last: LastRun | None, lags: L
         last_run=last.run_id if last else None,
         last_state=state,
         last_run_at=last.created_at if last else None,
-        health=health(found.series, marks, behind, counts.unexplained, state),
+        health=health(found.series, marks, behind, counts, state),
     )

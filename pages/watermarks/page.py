@@ -189,7 +189,9 @@ def several(rows: Sequence[Freshness]) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{many(len(rows), 'series', 'series')} ticked**")
         if len(able) < len(rows):
-            st.caption(f"{many(len(rows) - len(able), 'series', 'series')} of them come from files or were never read.")
+            st.caption(
+                f"{many(len(rows) - len(able), 'series', 'series')} of them come from files or have no watermark."
+            )
         st.space("stretch")
         st.button(
             f"Bring {number(len(able))} up to date",

@@ -29,6 +29,7 @@ _LOOKS: dict[str, tuple[str, str]] = {
 }
 _HEALTH: dict[str, tuple[str, str]] = {
     Health.NEVER_READ: ("gray", ":material/visibility_off:"),
+    Health.NO_WATERMARK: ("gray", ":material/water:"),
     Health.FAILING: ("red", ":material/error:"),
     Health.GAPS: ("yellow", ":material/rule:"),
     Health.BEHIND: ("orange", ":material/history_toggle_off:"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ffe_core import times
+from ffe_core.completeness import Completeness
 from ffe_core.insight.coverage import Coverage
 from ffe_core.insight.freshness import Health, freshness, health, is_behind
 from ffe_core.insight.lag import lag
@@ -54,7 +55,7 @@ def test_without_a_watermark_or_a_calendar_that_knows_there_is_no_lag() -> None:
 @pytest.mark.parametrize(
     ("marks", "seconds", "unexplained", "state", "expected"),
     [
-        (Watermarks(), None, 5, run_states.FAILED, Health.NEVER_READ),
+        (Watermarks(), None, 5, run_states.FAILED, Health.NO_WATERMARK),
         (Watermarks(1, 0), 10**9, 5, run_states.FAILED, Health.FAILING),
         (Watermarks(1, 0), 10**9, 5, run_states.INTERRUPTED, Health.FAILING),
         (Watermarks(1, 0), 10**9, 5, run_states.COMPLETE, Health.GAPS),
@@ -66,7 +67,12 @@ def test_without_a_watermark_or_a_calendar_that_knows_there_is_no_lag() -> None:
 def test_health_is_the_first_that_holds(
     marks: Watermarks, seconds: int | None, unexplained: int, state: str | None, expected: Health
 ) -> None:
-    assert health(BTC, marks, seconds, unexplained, state) is expected
+    assert health(BTC, marks, seconds, Completeness(stored=1, unexplained=unexplained), state) is expected
+
+
+def test_only_what_has_no_row_was_never_read() -> None:
+    assert health(BTC, Watermarks(), None, Completeness(unexplained=5), run_states.FAILED) is Health.NEVER_READ
+    assert health(BTC, Watermarks(), None, Completeness(extra=1), None) is Health.NO_WATERMARK
 
 
 def test_a_minute_series_is_behind_after_an_hour_and_a_daily_one_after_three_days() -> None:

@@ -116,7 +116,7 @@ def test_forget_restates_the_target_and_the_rows_stay(filled: ConsoleService, op
     button(at, "watermarks_forget_yes").click().run()
     assert filled.lake.marks(BTC).watermark is None
     frame = open_page("watermarks").dataframe[0].value
-    assert (frame["Stored"][0], list(frame["Health"][0])) == (72, ["never read"])
+    assert (frame["Stored"][0], list(frame["Health"][0])) == (72, ["no watermark"])
     at = open_page("watermarks", series=KEY)
     assert button(at, "watermarks_update").disabled
     assert "Backfill a range" in [link.proto.label for link in at.get("page_link")]
