@@ -38,18 +38,19 @@ from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
 from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
+from pages.widgets.states import MODE_NAMES
 from pages.widgets.tables import show_table
 from pages.widgets.text import dated
 from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
 MODES = {
     "resume": (
-        "Continue",
+        MODE_NAMES["resume"],
         "Fetch what is newer than what you have, and what is older if you start earlier. Never leaves a gap.",
     ),
-    "gaps": ("Fill gaps", "Fetch only bars of the range that are missing and not explained."),
+    "gaps": (MODE_NAMES["gaps"], "Fetch only bars of the range that are missing and not explained."),
     "refetch": (
-        "Fetch again",
+        MODE_NAMES["refetch"],
         "Fetch everything again. Only new or changed candles are added; nothing is overwritten.",
     ),
 }

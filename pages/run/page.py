@@ -35,6 +35,7 @@ from pages.widgets import (
 from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.looking import looking
+from pages.widgets.states import MODE_NAMES, kind_name
 from pages.widgets.tables import show_table
 from pages.widgets.text import FIGURE_WIDTH, dated
 from pages.widgets.verbs import changing, told
@@ -66,8 +67,8 @@ def head(run: Run, rows: list[RunSeries]) -> None:
 def origin(run: Run) -> None:
     """What, how, of when and by whom, as chips."""
     chips = [
-        (":material/download:", f"{plain(run.kind)} from {plain(run.provider)}"),
-        *([(":material/tune:", plain(run.mode))] if run.kind == "backfill" else []),
+        (":material/download:", f"{plain(kind_name(run.kind))} from {plain(run.provider)}"),
+        *([(":material/tune:", plain(MODE_NAMES.get(run.mode, run.mode)))] if run.kind == "backfill" else []),
         *([(":material/date_range:", plain(span(run.start, run.end)))] if run.has_range else []),
         (":material/schedule:", plain(when(run.created_at))),
         (":material/person:", f"{plain(run.actor)} ({plain(run.source)})"),

@@ -32,7 +32,7 @@ from pages.widgets import (
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
-from pages.widgets.states import kind_of
+from pages.widgets.states import kind_name, kind_of
 from pages.widgets.tables import fitting, show_table
 from pages.widgets.travel import new_backfill
 
@@ -87,7 +87,15 @@ def filters() -> None:
     with cells[0]:
         st.multiselect("State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
     with cells[1]:
-        st.selectbox("Kind", KINDS, index=None, key="runs_kind", placeholder="Any", on_change=first_page)
+        st.selectbox(
+            "Kind",
+            KINDS,
+            index=None,
+            key="runs_kind",
+            format_func=kind_name,
+            placeholder="Any",
+            on_change=first_page,
+        )
     with cells[2]:
         st.selectbox(
             "Provider", source_names(), index=None, key="runs_provider", placeholder="Any", on_change=first_page
@@ -227,7 +235,7 @@ def table() -> None:
                 **numbers,
                 "Run": st.column_config.NumberColumn(format="%d", width=34),
                 "State": state_column(width=120),
-                "What": st.column_config.TextColumn(width=56),
+                "What": st.column_config.TextColumn(width=fitting([one["What"] for one in shown], 56, 90)),
                 "Provider": st.column_config.TextColumn(width=84),
                 "Pairs": st.column_config.TextColumn(width=102 if under_way else 160),
                 "Range": st.column_config.TextColumn(width=144, help="Whole UTC days; its page has the times."),

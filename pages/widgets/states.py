@@ -64,6 +64,19 @@ def health_column(label: str = "Health", width: Any = "small") -> Any:
     )
 
 
-def kind_of(run: runs.RunSummary) -> str:
+MODE_NAMES = {"resume": "Continue", "gaps": "Fill gaps", "refetch": "Fetch again"}
+"""Modes of a backfill, by the words that people choose in its form."""
+_KIND_NAMES = {"refetch": "ask again"}
+"""Kinds of runs whose button is not called like them."""
+
+
+def kind_name(kind: str) -> str:
+    """A kind of run, by the words of the button that starts one."""
+    return _KIND_NAMES.get(kind, kind)
+
+
+def kind_of(run: runs.Run | runs.RunSummary) -> str:
     """What a run does, in a word: its kind, or the mode of a backfill that does not just continue."""
-    return run.kind if run.kind != "backfill" or run.mode == "resume" else run.mode
+    if run.kind == "backfill" and run.mode != "resume":
+        return MODE_NAMES.get(run.mode, run.mode).lower()
+    return kind_name(run.kind)

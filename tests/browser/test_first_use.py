@@ -284,4 +284,4 @@ def test_restated_bars_are_not_new(serve: Serve, visit: Visit, tmp_path: Path) -
     row = cells(found, 0)
     assert "6" in row  # restated
     assert "0" in row  # new
-    assert "refetch" in row
+    assert "fetch again" in row

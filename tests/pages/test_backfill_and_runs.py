@@ -20,6 +20,7 @@ from ffe_core.operations.runs.preview import preview
 from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series
+from ffe_core.storage.state.runs import NewRun
 from ffe_core.storage.state.watchlists import Watchlists
 from pages.widgets import duration
 from tests.pages.conftest import Open, as_read, words
@@ -262,6 +263,20 @@ def test_times_of_a_range_may_be_typed_and_are_in_utc(open_page: Open) -> None:
     at.text_input(key="backfill_to").set_value("2024-01-01 06:00").run()
     assert "6 candles" in words(at)
     assert at.query_params["end"] == "2024-01-01 06:00Z"
+
+
+def test_a_run_is_named_by_the_words_that_started_it(console: ConsoleService, open_page: Open) -> None:
+    for kind, mode in (("backfill", "resume"), ("backfill", "gaps"), ("backfill", "refetch"), ("refetch", "refetch")):
+        console.runs.add(
+            NewRun(kind, "simulated", mode, 0, 3600, [Series("BTCUSD", "1h", "simulated")], "ann", "console", "1")
+        )
+    named = open_page("runs").dataframe[0].value["What"].tolist()
+    assert named == ["ask again", "fetch again", "fill gaps", "backfill"]
+    chips = [words(open_page("run", id=str(number))) for number in (1, 2, 3, 4)]
+    for said, told in zip(chips, ("Continue]", "Fill gaps]", "Fetch again]", "ask again from simulated]"), strict=True):
+        assert told in said
+        assert "refetch" not in said
+    assert open_page("runs").selectbox(key="runs_kind").options[3] == "ask again"
 
 
 def test_what_was_not_previewed_is_not_started(console: ConsoleService, open_page: Open) -> None:

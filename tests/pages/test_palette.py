@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.state.runs import NewRun
 from pages.widgets.palette.found import MOST_FOUND, VERBS, found
 from pages.widgets.palette.routes import LONGEST, PALETTE_ROUTES
 
@@ -55,6 +56,17 @@ def test_a_number_beside_other_words_is_a_run_only_if_they_fit(
 ) -> None:
     entries = [entry for entry in found(backfilled, text) if entry.page == "run"]
     assert [entry.params["id"] for entry in entries] == numbers
+
+
+def test_a_run_is_told_by_the_words_that_started_it(console: ConsoleService) -> None:
+    btc = Series("BTCUSD", "1h", "simulated")
+    for kind, mode in (("backfill", "gaps"), ("refetch", "refetch"), ("backfill", "resume")):
+        console.runs.add(NewRun(kind, "simulated", mode, 0, 1, [btc], "ann", "console", "1"))
+    assert labels(console, "run simulated") == [
+        ("Run 3", "backfill, queued"),
+        ("Run 2", "ask again, queued"),
+        ("Run 1", "fill gaps, queued"),
+    ]
 
 
 @pytest.mark.parametrize(("text", "page"), [("check", "findings"), ("rule", "findings"), ("export", "candles")])

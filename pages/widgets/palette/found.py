@@ -12,6 +12,7 @@ from ffe_core.instruments.names import compact
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from ffe_core.storage.state.runs import Run, RunSummary
+from pages.widgets.states import kind_of
 from pages.widgets.travel import backfill_form
 
 MOST_FOUND, MOST_RUNS = 20, 50
@@ -79,8 +80,8 @@ def _runs(console: ConsoleService, typed: Sequence[str], named: Sequence[str]) -
 
 
 def _run(run: Run | RunSummary) -> Entry:
-    words = f"runs {run.provider} {run.actor}"
-    return Entry(f"Run {run.id}", f"{run.kind}, {run.state}", "run", {"id": str(run.id)}, words)
+    words = f"runs {run.kind} {run.provider} {run.actor}"
+    return Entry(f"Run {run.id}", f"{kind_of(run)}, {run.state}", "run", {"id": str(run.id)}, words)
 
 
 def _series(series: Iterable[Series], typed: Sequence[str]) -> Iterator[Entry]:
