@@ -9,7 +9,8 @@ import streamlit as st
 from ffe_core.errors import InputError
 from ffe_core.operations.runs.backfill import is_beginning
 from ffe_core.storage.state.schedules import Schedule, Tick
-from pages.schedules.form import MODES, coming
+from pages.schedules.filling import MODES
+from pages.schedules.form import coming
 from pages.schedules.text import local, series_of, state_of, told
 from pages.schedules.verbs import do, go, told_in_full
 from pages.widgets import travel

@@ -10,12 +10,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ffe_core.errors import FFEError, InputError, sentence
-from ffe_core.operations.runs.backfill import BEGINNING, is_beginning
 from ffe_core.operations.schedules.forecast import ExpectedTick, Stored, expected_ticks
-from ffe_core.operations.schedules.service import MOST_FAILURES, Draft
+from ffe_core.operations.schedules.service import Draft
 from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule
 from ffe_core.timeframes import TIMEFRAMES
+from pages.schedules.filling import CATCH_UPS, MODES, OVERLAPS, PREFIX, WEEKDAYS, WHENS, draft
 from pages.schedules.text import local
 from pages.widgets.alerts import say_wrong
 from pages.widgets.frame import section, service
@@ -23,95 +23,10 @@ from pages.widgets.pairs import check_pairs, pairs_field
 from pages.widgets.search import catalogue_age, find_instruments
 from pages.widgets.tables import show_table
 from pages.widgets.text import dated, number, plain, relative, when
-from pages.widgets.typed import time_of_day, whole_number
 from pages.widgets.verbs import NotAsShown
 
-WHENS = {
-    "bar": "After each bar closes",
-    "time": "At a time of day",
-    "every": "Every so many minutes",
-    "cron": "Cron",
-}
-MODES = {
-    "resume": ("Continue", "What is newer than what you have. Never leaves a gap, so a missed tick loses nothing."),
-    "gaps": ("Fill gaps", "Only bars that are missing and not explained, as far back as given."),
-    "refetch": ("Fetch again", "Everything as far back as given; only new or changed candles are added."),
-}
-OVERLAPS = {"skip": "Skip this one", "queue": "Let one wait"}
-CATCH_UPS = {
-    "none": ("Nothing", "It is on record as missed; the next tick goes on from where the data ends."),
-    "latest": ("The latest, once", "As if it had only been late."),
-    "fill": ("One run for all", "Asks once for everything that all missed ones would have."),
-}
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LABELS = {"since": "as far back as", "trigger": "when", "zone": "shown in", "catch_up": "missed ticks"}
 """Fields whose name is not their label."""
-_PREFIX = "sched_"
-
-
-def fill_in(draft: Draft, marker: object) -> bool:
-    """Put a draft into the fields, once for each marker; again when the page was left meanwhile. Whether it was
-    done."""
-    state = st.session_state
-    if state.get("sched_marker") == marker and "sched_name" in state:
-        return False
-    state.sched_marker = marker
-    state.sched_from_list = draft.watchlist is not None
-    state.sched_from_beginning = is_beginning(draft.since)
-    state.sched_since = Draft("").since if state.sched_from_beginning else draft.since
-    for name in ("name", "watchlist", "zone", "mode", "overlap", "catch_up", "priority"):
-        state[_PREFIX + name] = getattr(draft, name)
-    state.sched_pause_after = str(draft.pause_after)
-    state.sched_provider = draft.provider or "simulated"
-    state.sched_pairs, state.sched_timeframes = list(draft.pairs), list(draft.timeframes)
-    _fill_in_trigger(draft.trigger)
-    return True
-
-
-def _fill_in_trigger(trigger: str) -> None:
-    state = st.session_state
-    kind, _, rest = trigger.partition(" ")
-    state.sched_when = {"bar": "bar", "every": "every"}.get(kind, "cron")
-    state.sched_minutes = rest.split()[0] if kind == "every" else "15"
-    state.sched_cron = rest if kind == "cron" else "30 2 * * mon-fri"
-    state.sched_time, state.sched_days = "02:30", []
-
-
-def draft() -> Draft:
-    """What the fields say. InputError, of its field, for a number or a time that cannot be read."""
-    state = st.session_state
-    from_list = state.sched_from_list
-    return Draft(
-        name=state.sched_name,
-        provider="" if from_list else state.sched_provider,
-        pairs=() if from_list else tuple(state.sched_pairs),
-        timeframes=() if from_list else tuple(state.sched_timeframes or ()),
-        watchlist=(state.sched_watchlist or "") if from_list else None,
-        trigger=_trigger(),
-        mode=state.sched_mode,
-        since=BEGINNING if state.sched_from_beginning else state.sched_since,
-        zone=state.sched_zone or "",
-        overlap=state.sched_overlap,
-        catch_up=state.sched_catch_up,
-        priority=state.sched_priority,
-        pause_after=whole_number(state.sched_pause_after, 0, MOST_FAILURES, 5, "pause_after"),
-        same_book=bool(state.get("sched_pairs_same_book")),
-    )
-
-
-def _trigger() -> str:
-    state = st.session_state
-    match state.sched_when:
-        case "every":
-            return f"every {state.sched_minutes}"
-        case "time":
-            days = ",".join(state.sched_days) if 0 < len(state.sched_days) < len(WEEKDAYS) else "*"
-            at = time_of_day(state.sched_time, "trigger")
-            return f"cron {at.minute} {at.hour} * * {days}"
-        case "cron":
-            return f"cron {state.sched_cron}"
-        case _:
-            return "bar close"
 
 
 def fields(own_id: int | None) -> dict[str, str]:
@@ -147,7 +62,7 @@ def labelled(field: str) -> str:
 
 def _is_blank(field: str) -> bool:
     """A field that nobody has filled in yet: the button says so, a red mark would scold."""
-    return field in ("name", "pairs", "watchlist", "timeframes") and not st.session_state[_PREFIX + field]
+    return field in ("name", "pairs", "watchlist", "timeframes") and not st.session_state[PREFIX + field]
 
 
 def _notes() -> None:

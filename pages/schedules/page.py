@@ -8,16 +8,15 @@ import streamlit as st
 
 from ffe_core.errors import FFEError, InputError, sentence
 from ffe_core.instruments.matching import is_part_of
-from ffe_core.instruments.names import compact, likely_name
+from ffe_core.instruments.names import compact
 from ffe_core.operations.schedules.service import Draft
-from ffe_core.providers import PROVIDERS
 from ffe_core.storage.state.schedules import Schedule, Tick
-from ffe_core.timeframes import TIMEFRAMES
 from pages.schedules.detail import detail_view, words
-from pages.schedules.form import as_shown, fields, fill_in, labelled, preview
+from pages.schedules.filling import fill_in, remember
+from pages.schedules.form import as_shown, fields, labelled, preview
 from pages.schedules.text import LEGEND, series_of, short, signs, state_of
 from pages.schedules.verbs import do, go, told_in_full
-from pages.widgets import actor, from_url, listed, notes, number, one_of, plain, section, service, when, whole
+from pages.widgets import actor, from_url, notes, number, plain, section, service, when, whole
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.search import wait_for_list
 from pages.widgets.states import state_column
@@ -242,13 +241,16 @@ def send_test() -> None:
 
 def form_view(schedule: Schedule | None) -> None:
     heading("Schedules")
+    if schedule is None:
+        fill_in()
+    else:
+        fill_in(Draft.of(schedule), schedule.version)
     notes()
     st.subheader("New schedule" if schedule is None else "Edit schedule", anchor=False)
-    if fill_in(prefilled() if schedule is None else Draft.of(schedule), "new" if schedule is None else schedule.id):
-        st.session_state.sched_version = schedule.version if schedule else None
     left, right = st.columns([3, 2], gap="large")
     with left, section("The form"):
         problems = fields(schedule.id if schedule else None)
+        remember()
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Create schedule" if schedule is None else "Save changes",
@@ -270,22 +272,11 @@ def form_view(schedule: Schedule | None) -> None:
     )
 
 
-def prefilled() -> Draft:
-    """A new draft with the series that a link named, if it did."""
-    return Draft(
-        "",
-        from_url("provider", one_of(PROVIDERS), "simulated"),
-        tuple(listed("pairs", likely_name)),
-        tuple(listed("timeframes", one_of(TIMEFRAMES), ["1h"])),
-    )
-
-
 def save(schedule: Schedule | None) -> None:
     verbs = service().schedules
     if schedule is None:
         do(lambda who: verbs.create(as_shown(), who), actor(), then="open")
     else:
-        # As it was when the fields were filled in: what somebody else has changed since is not written over.
         version = st.session_state.sched_version
         do(lambda who: verbs.edit(schedule.id, as_shown(), who, version), actor(), then="open")
 

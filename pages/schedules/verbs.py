@@ -23,8 +23,7 @@ def do(verb: Any, *arguments: Any, then: str | None = None) -> None:
 
 
 def go(**address: Any) -> None:
-    """Another view of this page; the form begins anew."""
-    st.session_state.pop("sched_marker", None)
+    """Another view of this page."""
     st.query_params.clear()
     keep_in_url(**address)
 

@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 _NOTES = "_url_notes"
 _ADDRESS = "_url_address"
 _PAGE, _LEFT = "_url_page", "_url_left"
-_OF_ONE_LOOK = {"entry", "record", "place", "rows", "schedule", "edit", "new", "id"}
+_OF_ONE_LOOK = {"entry", "record", "place", "rows", "schedule", "edit", "id"}
 """Parameters that name one thing to look at, and not how a page is filtered or filled in."""
 _LATE_SECONDS = 3.0
 _MOST_SHOWN = 12
@@ -67,6 +67,8 @@ def as_left(page: str) -> None:
 
 def _remember() -> None:
     here = {name: text for name, text in st.query_params.items() if name not in _OF_ONE_LOOK and text != "mend"}
+    if "edit" in st.query_params or here.keys() == {"new"}:  # fields of one thing, and a form that holds nothing yet
+        here = {}
     if (page := st.session_state.get(_PAGE)) is not None:
         st.session_state.setdefault(_LEFT, {})[page] = here
 

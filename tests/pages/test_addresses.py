@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
+from ffe_core.operations.schedules.service import Draft
 from tests.pages.conftest import Fill, Open, words
 
 pytestmark = pytest.mark.slow
@@ -128,6 +130,65 @@ def test_the_backfill_form_of_a_link_can_be_changed(filled: ConsoleService, open
     assert len(at.dataframe[0].value) == 2
 
 
+def test_the_form_of_a_schedule_opens_from_its_address_as_it_was_left(filled: ConsoleService, open_page: Open) -> None:
+    filled.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
+    at = open_page("schedules", new="1")
+    assert address(at) == {"new": "1"}
+    at.multiselect(key="sched_pairs").set_value(["BTCUSD", "EURUSD"]).run()
+    at.text_input(key="sched_name").set_value("Majors, every day").run()
+    at.segmented_control(key="sched_when").set_value("time").run()
+    at.text_input(key="sched_time").set_value("5 o'clock").run()
+    at.session_state.sched_days = ["mon", "tue"]
+    at.radio(key="sched_mode").set_value("gaps").run()
+    at.toggle(key="sched_from_beginning").set_value(True).run()
+    at.toggle(key="sched_priority").set_value(False).run()
+    at.text_input(key="sched_pause_after").set_value("0").run()
+    kept = address(at)
+    assert kept == {
+        "new": "1",
+        "name": "Majors, every day",
+        "pairs": "BTCUSD,EURUSD",
+        "when": "time",
+        "time": "5 o'clock",
+        "days": "mon,tue",
+        "mode": "gaps",
+        "from_beginning": "1",
+        "priority": "0",
+        "pause_after": "0",
+    }
+    again = open_page("schedules", **kept)
+    assert again.text_input(key="sched_name").value == "Majors, every day"
+    assert again.multiselect(key="sched_pairs").value == ["BTCUSD", "EURUSD"]
+    assert "'5 o'clock' is not a time of day" in words(again).replace('"', "'")
+    assert (again.radio(key="sched_mode").value, again.session_state.sched_days) == ("gaps", ["mon", "tue"])
+    assert again.toggle(key="sched_from_beginning").value
+    assert not again.toggle(key="sched_priority").value
+    assert address(again) == kept
+    again.toggle(key="sched_from_list").set_value(True).run()
+    again.selectbox(key="sched_watchlist").set_value("Majors").run()
+    listed = open_page("schedules", **address(again))
+    assert listed.selectbox(key="sched_watchlist").value == "Majors"
+    listed.button(key="sched_discard").click().run()
+    assert address(listed) == {}
+
+
+def test_what_is_changed_of_a_schedule_opens_from_its_address_and_writes_over_nobody(
+    filled: ConsoleService, open_page: Open
+) -> None:
+    made = filled.schedules.create(Draft("mine", "simulated", ("BTCUSD",), ("1h",), trigger="every 30"), "ann")
+    at = open_page("schedules", edit=str(made.id))
+    assert address(at) == {"edit": str(made.id)}
+    at.text_input(key="sched_minutes").set_value("45").run()
+    kept = address(at)
+    assert kept == {"edit": str(made.id), "minutes": "45", "version": str(made.version)}
+    filled.schedules.edit(made.id, replace(Draft.of(made), name="ours"), "ben")
+    again = open_page("schedules", **kept)
+    assert again.text_input(key="sched_minutes").value == "45"
+    again.button(key="sched_save").click().run()
+    assert "ours was changed by somebody else meanwhile" in words(again)
+    assert filled.schedules.get(made.id).trigger == "every 30 minutes"
+
+
 ABSURD = ["x" * 9_000, "9" * 5_000, "-1", "1e300", "nan", "٣", "0x10", "9999999999", " ", "\u202e", "%00", "../../x"]
 """No page has a parameter that this could be; each is harmless."""
 NAMED = {
@@ -139,7 +200,11 @@ NAMED = {
     "candles": ("pair", "timeframe", "provider", "start", "end", "log", "known", "now", "tab", "over"),
     "restatements": ("series", "provider", "since"),
     "dead_letters": ("status", "q", "by", "page", "record", "entry", "view", "pair", "reason", "day", "run"),
-    "schedules": ("schedule", "edit", "new", "provider", "pairs", "timeframes"),
+    "schedules": (
+        *("schedule", "edit", "new", "version", "name", "from_list", "watchlist", "provider", "pairs", "timeframes"),
+        *("when", "minutes", "time", "days", "cron", "zone", "mode", "from_beginning", "since", "overlap", "catch_up"),
+        *("pause_after", "priority"),
+    ),
 }
 
 
