@@ -15,6 +15,7 @@ from ffe_core.storage.state.imported_files import ImportedFile
 from pages.widgets import many, number, plain, section, when
 from pages.widgets.alerts import alert
 from pages.widgets.tables import show_table
+from pages.widgets.text import dated
 
 MOST_FORMS, MOST_NAMED = 5, 12
 
@@ -64,7 +65,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     values = {name.capitalize(): "" if row.get(name) is None else str(row[name]) for name in VALUES}
     return {
         "Text": row.get("text", ""),
-        "Opens (UTC)": row.get("date"),
+        "Opens (UTC)": dated(row.get("date") or "").removesuffix(" UTC"),
         **values,
         "Wrong": ", ".join(row["reasons"]),
     }

@@ -16,6 +16,7 @@ from ffe_core.operations.imports.service import profiles_of
 from pages.widgets import from_url, one_of, plain, service
 from pages.widgets.alerts import say_wrong
 from pages.widgets.fields import words_fit
+from pages.widgets.text import dated
 
 FOUND_OUT = "Found out"
 _LONGEST = 500
@@ -96,7 +97,7 @@ def ask(plan: ImportPlan) -> None:
     st.caption("The files do not tell it, so nothing is guessed. An answer counts for all files of this import.")
     for name, question in plan.questions:
         with st.container(border=True):
-            st.markdown(f"**{plain(name)}**: {plain(question.text)}")
+            st.markdown(f"**{plain(name)}**: {plain(dated(question.text))}")
             _answers(question)
 
 
@@ -108,7 +109,7 @@ def _answers(question: Question) -> None:
             range(len(choices)),
             index=None,
             key=f"import_ask_{question.code}",
-            format_func=lambda place: plain(choices[place].reading),
+            format_func=lambda place: plain(dated(choices[place].reading)),
             captions=[plain(choice.option) for choice in choices],
             label_visibility="collapsed",
             on_change=_answer,
@@ -116,7 +117,7 @@ def _answers(question: Question) -> None:
         )
     for choice in question.choices:
         if option_of(choice) is None:
-            st.text(choice.reading)
+            st.text(dated(choice.reading))
     if len(choices) < len(question.choices):
         where = "in the fields above" if question.code in TYPED_ABOVE else 'under "How the files are read"'
         st.caption(f"Fill it in {where}.")
