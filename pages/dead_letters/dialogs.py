@@ -34,9 +34,13 @@ _MOST_SERIES = 12
 
 
 def ask(which: str, chosen: Chosen | Callable[[], Chosen], edits: Sequence[Edit] = ()) -> None:
-    """Open a dialog over a list that is frozen now."""
+    """Open a dialog over a list that is frozen now, with what of it is still pending: a page may be older."""
     with changing():
-        st.session_state.dl_asking = which, chosen() if callable(chosen) else chosen, list(edits)
+        listed = chosen() if callable(chosen) else chosen
+        pending = service().queue.pending(listed)
+        still = [edit for edit in edits if edit.number in pending.get(edit.batch_id, ())]
+        st.session_state.dl_asking = which, pending, still
+        st.session_state.dl_ended = _size(listed) - _size(pending)
         unanswered()
 
 
@@ -82,12 +86,14 @@ def _by_series(chosen: Chosen) -> Counter[Series | None]:
 
 
 def _restate(chosen: Chosen) -> list[Series]:
-    """Say what it is about; the series concerned."""
+    """Say what it is about, and what is not pending any more; the series concerned."""
     counts = _by_series(chosen)
     lines = [f"{several(count, 'record')} of {series or 'no series'}" for series, count in counts.most_common()]
     if len(lines) > _MOST_SERIES:
         lines = [*lines[:_MOST_SERIES], f"and {number(len(lines) - _MOST_SERIES)} series more"]
     st.text("\n".join(lines))
+    if ended := st.session_state.dl_ended:
+        st.caption(f"{several(ended, 'record')} left out: replayed or discarded meanwhile.")
     return [series for series in counts if series is not None]
 
 
@@ -110,11 +116,11 @@ def _replay_dialog(everything: Chosen, edits: list[Edit]) -> None:
     chosen = _belonging(everything)
     size = _size(chosen)
     if not size:
-        _nothing("No pending record was chosen.")
+        _nothing()
         return
     checks = None if size > MOST_PREVIEWED else list(verbs().preview(chosen, edits))
     if checks == []:
-        _nothing("Somebody else has replayed or discarded them meanwhile: none is pending any more.")
+        _nothing(ended=True)
         return
     series = _restate(chosen)
     if edits:
@@ -177,7 +183,7 @@ def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
     chosen = _belonging(everything)
     size = _size(chosen)
     if not size:
-        _nothing("No pending record was chosen.")
+        _nothing()
         return
     series = _restate(chosen)
     st.write(
@@ -199,7 +205,7 @@ def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
 def _discard_dialog(chosen: Chosen, _: list[Edit]) -> None:
     size = _size(chosen)
     if not size:
-        _nothing("No pending record was chosen.")
+        _nothing()
         return
     _restate(chosen)
     st.write("They are marked with your reason and not replayed any more. Nothing is deleted: restore takes it back.")
@@ -260,8 +266,11 @@ def _purge(batch_ids: list[str], days: int, shown: str) -> None:
         do(verbs().purge, batch_ids, days, actor(), st.session_state.dl_purge_reason, then="{:,} deleted for good.")
 
 
-def _nothing(words: str) -> None:
-    st.write(words)
+def _nothing(ended: bool = False) -> None:
+    if ended or st.session_state.dl_ended:
+        st.write("Somebody else has replayed or discarded them meanwhile: none is pending any more.")
+    else:
+        st.write("No pending record was chosen.")
     st.button("Close", key="dl_nothing", on_click=answered)
 
 

@@ -307,6 +307,24 @@ class TestVerbs:
         (row,) = console.queue.find(Wanted(status="discarded")).rows
         assert row.number == 2
 
+    @pytest.mark.parametrize("button", ["dl_discard", "dl_refetch", "dl_replay"])
+    def test_what_another_window_has_discarded_is_not_counted(
+        self, console: ConsoleService, open_page: Open, button: str
+    ):
+        batch_id = dead_letter(console, 0, 1, 2)
+        at = open_page("dead_letters")
+        at.session_state[table(at, "dl_records")] = {"selection": {"rows": [0, 1, 2], "columns": [], "cells": []}}
+        at.run()
+        other = DeadLetters(console.run_service)
+        other.discard({batch_id: (1,)}, "ben", "test data")
+        press(at, button)
+        assert "2 records of BTCUSD 1h from coinbase" in words(at)
+        assert "1 record left out: replayed or discarded meanwhile" in words(at)
+        assert any(" 2 " in one.label for one in at.button if str(one.key).endswith("_yes"))
+        other.discard({batch_id: (0, 2)}, "ben", "test data")
+        at = press(open_page("dead_letters", entry=batch_id), "dl_back")
+        assert not at.exception
+
     def test_the_list_is_frozen_when_the_button_is_pressed(
         self, console: ConsoleService, open_page: Open, data_dir: Path
     ):

@@ -168,6 +168,10 @@ class DeadLetterQueue:
         """First and last bar open among these records, epoch seconds; None if no time can be read."""
         return self._ask(lambda index: search.span(index, selection))
 
+    def pending(self, selection: Selection) -> dict[str, tuple[int, ...]]:
+        """The records of a list that are pending now: others may have replayed or discarded some since it was made."""
+        return self._ask(lambda index: search.pending_of(index, selection))
+
     def select(self, wanted: Wanted | None = None) -> dict[str, tuple[int, ...]]:
         """Every matching record, as a list that does not change any more: batch id -> numbers, the oldest first."""
         wanted = wanted or Wanted()

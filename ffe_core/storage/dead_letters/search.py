@@ -232,6 +232,25 @@ def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tupl
     return (min(edges), max(edges)) if edges else None
 
 
+def pending_of(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The part of a list that is pending now, in its order."""
+    there: dict[str, set[int]] = {}
+    with index.reading() as connection:
+        for some in portions(list(selection)):
+            query = (
+                sa.select(batches.c.id, records.c.number)
+                .join(batches, batches.c.key == records.c.entry)
+                .where(batches.c.id.in_(some), records.c.status.in_((NEW, FAILED_AGAIN)))
+            )
+            for id_, number in connection.execute(query):
+                there.setdefault(id_, set()).add(number)
+    return {
+        id_: tuple(number for number in numbers if number in there[id_])
+        for id_, numbers in selection.items()
+        if not there.get(id_, set()).isdisjoint(numbers)
+    }
+
+
 def group(index: DeadLetterIndex, dimension: str, wanted: Wanted, most: int = 50) -> list[Group]:
     """Records counted by reason, asset_pair, timeframe, provider, run or day, the largest groups first."""
     _require_dimension(dimension)
