@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -55,6 +56,7 @@ from ffe_core.validation import UNREADABLE, read_open_times
 
 _ENTRIES_AT_ONCE = 100
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _starting = threading.Lock()
 COLUMNS = ("entry", "record", "asset_pair", "timeframe", "provider", "run", "saved_at", "status", "reasons", "attempts")
 _FIELDS = ("date", "open", "high", "low", "close", "volume")
@@ -453,4 +455,4 @@ def _days_ago(days: float) -> float:
 
 def _cell(value: Any) -> str:
     text = " ".join(value) if isinstance(value, list) else "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

@@ -267,7 +267,7 @@ class TestExport:
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
     def test_a_cell_that_could_be_a_formula_is_text(self, verbs: DeadLetters, start: str):
         record = good(0, open=f"{start}cmd|' /C calc'!A0")
-        batch_id = verbs.queue.save([record], "e", {**BTC, "run_id": f"{start}1"}).batch_id
+        batch_id = verbs.queue.save([record], "e", {**BTC, "run_id": f"{start}x"}).batch_id
         assert batch_id
         head, cells = csv.reader(io.StringIO(verbs.export_csv({batch_id: (0,)}), newline=""))
         row = dict(zip(head, cells, strict=True))
@@ -275,6 +275,14 @@ class TestExport:
         assert row["run"].startswith("'")
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
         assert json.loads(row["received"])["open"] == record["open"]
+
+    def test_a_negative_number_stays_a_number(self, verbs: DeadLetters):
+        record = good(0, low="-98.5", volume=-1e-7)
+        batch_id = verbs.queue.save([record], "e", BTC).batch_id
+        assert batch_id
+        head, cells = csv.reader(io.StringIO(verbs.export_csv({batch_id: (0,)}), newline=""))
+        row = dict(zip(head, cells, strict=True))
+        assert (float(row["low"]), float(row["volume"])) == (-98.5, -1e-7)
 
     def test_hostile_content_is_exported_as_text(self, verbs: DeadLetters):
         hostile = {"date": "\ud800", "open": "<script>", "x": "y" * 1_000_000, "deep": json.loads("[" * 90 + "]" * 90)}
