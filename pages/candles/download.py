@@ -119,4 +119,5 @@ def _write(
             adjustment=adjustment,
         )
     if format_ == "sheet":
+        del data["format"]  # it stands beside a file of either
         path.write_text(json.dumps(data, indent=2), encoding="utf-8")

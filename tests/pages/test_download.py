@@ -53,6 +53,12 @@ def test_an_export_leaves_no_file_and_no_descriptor_behind(get: Get, tmp_path: P
     assert not left_behind(tmp_path)
 
 
+def test_a_data_sheet_by_itself_claims_no_format(get: Get) -> None:
+    sheet = get(f"{BTC}{RANGE}&format=sheet").json()
+    assert sheet["rows"] == get(f"{BTC}{RANGE}&format=csv").text.count("\n") - 1
+    assert "format" not in sheet
+
+
 def test_a_pair_is_found_however_it_is_written(get: Get) -> None:
     stored = get(f"{BTC}{RANGE}&format=csv").text
     assert get(f"series=btc-usd/1h/simulated{RANGE}&format=csv").text == stored
