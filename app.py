@@ -21,6 +21,7 @@ from pages.candles.download import download
 from pages.candles.routes import CHART_ROUTES, loaded_ahead
 from pages.server.ending import Ending
 from pages.server.guard import Guard
+from pages.server.hashed import Hashed
 from pages.server.settings import let_streamlit_know, surface
 from pages.server.shell import Shell
 from pages.server.sockets import send_at_once
@@ -58,6 +59,7 @@ app = st.App(
     routes=[Route("/healthz", healthz), Route("/export", download), *CHART_ROUTES, *PALETTE_ROUTES, *SCRIPT_ROUTES],
     middleware=[
         Middleware(Guard, read=surface),
-        Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead}, style=STYLE),
+        Middleware(Hashed),
+        Middleware(Shell, scripts=addresses, own={"candles": loaded_ahead}, style=STYLE),
     ],
 )

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
-from functools import cache
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pages.server.chunks import FOLDER, needed
+from pages.server.ahead import ahead
 
 Addresses = Callable[[], list[str]]
 _FIRST, _LAST, _END = b"<script", b"</head>", b"</body>"
 """Before these stand the console's scripts, which run first; what is loaded ahead, which comes last; and the style, as
 Streamlit writes its own into the head."""
 _OWN = "<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href }</script>"
-OF_ALL = ("Html",)
-"""Parts of Streamlit that every page draws."""
 _OF_A_FILE = ("etag", "last-modified", "accept-ranges", "content-encoding")
 """Headers of the file as it is without the lines."""
 _KEPT = (b"if-none-match", b"if-modified-since")
@@ -31,12 +28,12 @@ _KEPT = (b"if-none-match", b"if-modified-since")
 class Shell:
     """ASGI middleware: puts its own lines into the head of every page that is answered.
 
-    `scripts` gives the addresses of scripts to run on every page, `ahead` those to load for a page, by its address such
-    as "candles"; all relative to the console's own. `style` is the text of a style sheet.
+    `scripts` gives the addresses of scripts to run on every page, `own` those to load for a page beside Streamlit's, by
+    its address such as "candles"; all relative to the console's own. `style` is the text of a style sheet.
     """
 
-    def __init__(self, app: ASGIApp, scripts: Addresses, ahead: Mapping[str, Addresses], style: str) -> None:
-        self._app, self._scripts, self._ahead, self._style = app, scripts, ahead, style
+    def __init__(self, app: ASGIApp, scripts: Addresses, own: Mapping[str, Addresses], style: str) -> None:
+        self._app, self._scripts, self._own, self._style = app, scripts, own, style
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on all but the page itself as it is."""
@@ -48,16 +45,11 @@ class Shell:
 
     def _filled(self, body: bytes, page: str) -> bytes:
         scripts = "".join(f'<script type="module" src="./{one}"></script>' for one in self._scripts())
-        own = self._ahead[page]() if page in self._ahead else []
-        ahead = "".join(f'<link rel="modulepreload" href="./{one}">' for one in (*_of_all(), *own))
+        own = self._own[page]() if page in self._own else []
+        early = "".join(f'<link rel="modulepreload" href="./{one}">' for one in (*own, *ahead(page)))
         body = body.replace(_FIRST, f"{_OWN}{scripts}".encode() + _FIRST, 1)
-        body = body.replace(_LAST, ahead.encode() + _LAST, 1)
+        body = body.replace(_LAST, early.encode() + _LAST, 1)
         return body.replace(_END, f"<style>{self._style}</style>".encode() + _END, 1)
-
-
-@cache
-def _of_all() -> list[str]:
-    return [f"{FOLDER}/{name}" for name in needed(OF_ALL)]
 
 
 def _whole(scope: Scope) -> Scope:

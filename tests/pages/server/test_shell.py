@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pages.candles.routes import PARTS, loaded_ahead
+from pages.candles.routes import loaded_ahead
 from pages.server import chunks
-from pages.server.shell import OF_ALL, Shell
+from pages.server.ahead import OF_ALL, PARTS
+from pages.server.shell import Shell
 from pages.widgets.assets import Script, script_route
+from pages.widgets.contents import LISTED
 from pages.widgets.scripts import SCRIPT_ROUTES, addresses
 from pages.widgets.sidebar import STYLE
 
@@ -39,7 +41,7 @@ async def _answer(request: Request) -> Response:
 _APP = Starlette(
     routes=[*SCRIPT_ROUTES, Route("/{name:path}", _answer, methods=["GET", "POST"])],
     middleware=[
-        Middleware(Shell, scripts=addresses, ahead={"candles": loaded_ahead}, style=STYLE),
+        Middleware(Shell, scripts=addresses, own={"candles": loaded_ahead}, style=STYLE),
         Middleware(GZipMiddleware),
     ],
 )
@@ -55,11 +57,11 @@ async def test_the_page_knows_its_server_runs_the_consoles_scripts_and_loads_ahe
     server, palette, streamlit = (text.index(words) for words in ("BACKEND_BASE_URL", "shell/palette-", "js/index."))
     assert server < streamlit
     assert palette < streamlit  # modules run in this order
-    ahead = re.findall(r'<link rel="modulepreload" href="\./([^"]+)">', text)
-    assert any(re.fullmatch(r"chart/chart-\w+\.js", one) for one in ahead)
-    assert any("/BidiComponent." in one for one in ahead)
+    loaded = re.findall(r'<link rel="modulepreload" href="\./([^"]+)">', text)
+    assert any(re.fullmatch(r"chart/chart-\w+\.js", one) for one in loaded)
+    assert any("/BidiComponent." in one for one in loaded)
     assert "/BidiComponent." not in (await _got("/runs")).text
-    assert len(ahead) == len(set(ahead))
+    assert len(loaded) == len(set(loaded))
     assert "chart/chart-" not in (await _got("/runs")).text
 
 
@@ -114,5 +116,9 @@ def test_a_part_that_streamlit_does_not_know_needs_nothing() -> None:
 
 def test_streamlit_has_the_parts_that_are_loaded_ahead() -> None:
     """A new release of Streamlit may call them otherwise; then nothing is loaded ahead, and pages are slower."""
-    for part in (*PARTS, *OF_ALL):
+    for part in {*OF_ALL, *(part for parts in PARTS.values() for part in parts)}:
         assert chunks.needed([part]), part
+
+
+def test_what_is_loaded_ahead_is_of_pages_that_there_are() -> None:
+    assert PARTS.keys() <= {"", "run", *(one.address for one in LISTED)}
