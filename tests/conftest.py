@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, settings
 from ffe_core import redaction
 from ffe_core.storage.dead_letters.stored import StoredFiles
 from ffe_core.storage.state import database, postgresql
+from tests import copies, once
 from tests import object_store as object_store_server
-from tests import once
 from tests.children import told
 from tests.postgresql import Server, States, programs, running
 
@@ -163,6 +163,7 @@ def state_kind(request: pytest.FixtureRequest) -> Iterator[str]:
         patch.setattr(database.Database, "__init__", remembered)
         patch.setattr(database, "sqlite_url", states.url_of)
         patch.setattr(postgresql, "connect", lambda *given, **options: states.remember(connect(*given, **options)))
+        request.node.stash[copies.STATES] = states
         with told(lambda data_dir: {"FFE_DATABASE_URL": states.address_of(data_dir / database.DATABASE_FILE)}):
             yield kind
     _opened(request, states.number, kind)
@@ -188,6 +189,7 @@ def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
             patch.setattr(f"{module}.lake_address", lakes.lake_address)
         patch.setattr(StoredFiles, "fresh_seconds", 0.0)
         patch.setattr("ffe_core.storage.dead_letters.queue.LocalFiles", lakes.dead_letters)
+        request.node.stash[copies.LAKES] = lakes
         where = {**store.variables(), **store.own_variables()}
         with told(lambda data_dir: {"FFE_LAKE_URI": lakes.lake_address(data_dir / "lake"), **where}):
             yield kind

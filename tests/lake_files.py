@@ -13,6 +13,7 @@ from typing import Any
 
 from ffe_core import DeadLetterQueue
 from ffe_core.locations import local_folder
+from ffe_core.storage.dead_letters.stored import FOLDER, StoredFiles
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.objects import Objects, objects_of
 
@@ -89,6 +90,14 @@ def dead_letters(folder: Path, **options: Any) -> dict[str, dict[str, Any]]:
     kept = DeadLetterQueue(folder)._files
     ids = sorted(found.name.removesuffix(".json") for found in kept.listed() if found.is_batch)
     return {one: json.loads(kept.text(one), **options) for one in ids}
+
+
+def dead_letter_path(queue: DeadLetterQueue, name: str) -> Path | StoredPath:
+    """Where a file of this name lies among those of a queue, as another tool would lay it there."""
+    kept = queue._files
+    if isinstance(kept, StoredFiles):
+        return StoredPath(PurePosixPath(FOLDER, name), kept._objects)
+    return queue.storage_path / name
 
 
 def lake_path(lake: DeltaLakeManager, table: str) -> Path | StoredPath:

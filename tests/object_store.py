@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import http.client
+import json
 import os
 import signal
 import socket
@@ -72,6 +73,14 @@ class Store:
     def address(self) -> str:
         """The address of a new lake."""
         return f"s3://{BUCKET}/{uuid4().hex[:16]}"
+
+    def copied(self, address: str, to: str) -> str:
+        """`to`, with every object of another lake."""
+        told = {"bucket": BUCKET, "from": address, "to": to}
+        for name in ("from", "to"):
+            told[name] = told[name].removeprefix(f"s3://{BUCKET}/")
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_copied", json.dumps(told).encode())):
+            return to
 
     def settings(self, url: str | None = None) -> dict[str, Any]:
         """The section `store` of settings by which it is reached, at its own address or a proxy's."""
@@ -223,6 +232,14 @@ class Lakes:
         address = lake_address(place, name)
         folder = local_folder(address)
         return address if folder is None else self._addresses.setdefault(folder, self._store.address())
+
+    def copied(self, address: str) -> str:
+        """The address of a new lake that is like another."""
+        return self._store.copied(address, self._store.address())
+
+    def laid(self, folder: Path, address: str) -> str:
+        """The address of a lake in the place of a folder, which is from then on like another."""
+        return self._store.copied(address, self.lake_address(folder))
 
     def dead_letters(self, folder: Path) -> StoredFiles:
         """In the place of `LocalFiles`: those beside the lake of the data directory that the folder is of."""

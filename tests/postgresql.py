@@ -134,10 +134,23 @@ class States:
     def address_of(self, file: Path) -> str:
         """The same as a setting names it."""
         if file not in self._urls:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()  # that there is a state is told by its file
+            with suppress(FileExistsError, NotADirectoryError):  # a server is there whatever lies there
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()  # that there is a state is told by its file
             self._urls[file] = self._server.database(self._template)
         return self._urls[file]
+
+    def kept(self, file: Path) -> str:
+        """A database like that in the place of a file, for others to be made like it; nobody has that one open."""
+        for engine in self._engines:
+            engine.dispose()
+        return str(sa.make_url(self._server.database(str(self.url_of(file).database))).database)
+
+    def lay(self, file: Path, kept: str, statements: list[str]) -> None:
+        """Put one like that in the place of a file, changed by these."""
+        self._urls[file] = self._server.database(kept)
+        for statement in statements:
+            self._server.run(statement, str(self.url_of(file).database))
 
     def remember(self, engine: sa.Engine) -> sa.Engine:
         """Keep the connections of the newest engines only: an older one connects anew if it is asked again.

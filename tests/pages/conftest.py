@@ -17,6 +17,7 @@ from streamlit.util import calc_hash
 from ffe_core.operations import console as service
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
+from tests import copies
 
 CONSOLE = Path(__file__).parents[2] / "pages" / "console.py"
 PAGES = sorted(path.parent.name for path in CONSOLE.parent.glob("*/page.py"))
@@ -76,18 +77,38 @@ def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Fill], Pa
     return functools.cache(filled)
 
 
+@pytest.fixture(scope="session")
+def filled_at_servers() -> dict[Fill, copies.Filled]:
+    """Those that tests of this process have filled there."""
+    return {}
+
+
 @pytest.fixture
 def filled_by(
-    data_dir: Path, state_kind: str, store_kind: str, filled_once: Callable[[Fill], Path]
+    data_dir: Path,
+    state_kind: str,
+    store_kind: str,
+    filled_once: Callable[[Fill], Path],
+    filled_at_servers: dict[Fill, copies.Filled],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Callable[[Fill], ConsoleService]:
     """`filled_by(fill)`: the service the pages will use, over a data directory as `fill` leaves it.
 
-    One is filled once a process, and each test gets a copy; where a server keeps a part of it, it is filled anew.
+    One is filled once a process, and each test gets a copy; where a server keeps but a part of it, it is filled anew.
     """
 
     def filled(fill: Fill) -> ConsoleService:
         if (state_kind, store_kind) == ("sqlite", "folder"):
             shutil.copytree(filled_once(fill), data_dir)
+        elif (state_kind, store_kind) == ("postgresql", "store"):
+            states, lakes = request.node.stash[copies.STATES], request.node.stash[copies.LAKES]
+            if fill in filled_at_servers:
+                copies.lay(filled_at_servers[fill], data_dir, states, lakes)
+            else:
+                fill(data_dir)
+                folder = tmp_path_factory.mktemp("filled") / "data"
+                filled_at_servers[fill] = copies.kept(data_dir, folder, states, lakes)
         else:
             fill(data_dir)
         return service.shared()

@@ -354,6 +354,7 @@ def test_saving_under_a_name_that_is_taken_says_that_it_replaces(console: Consol
     assert "Saved Majors: 1 series" in words(at)
 
 
+@pytest.mark.of_a_state_file("at a server every console acts: test_consoles_on_a_server")
 def test_a_standby_saves_and_removes_no_watchlist(
     console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

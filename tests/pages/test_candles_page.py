@@ -23,6 +23,7 @@ from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.candles.live import KEY, shown_by_hand
 from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
+from tests.lake_files import StoredPath, lake_path
 from tests.pages.conftest import Open, words
 
 BTC = Series("BTCUSD", "1h", "simulated")
@@ -301,6 +302,7 @@ def test_a_correction_does_not_undo_one_that_came_while_its_dialog_was_open(
     assert versions(stored.lake, BTC, CHECKED).num_rows == 2
 
 
+@pytest.mark.of_a_state_file("at a server every console acts: test_consoles_on_a_server")
 def test_a_standby_fetches_and_corrects_nothing(
     stored: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,12 +312,12 @@ def test_a_standby_fetches_and_corrects_nothing(
     assert at.button(key="candles_correct").disabled
 
 
-def lose(console: ConsoleService, series: Series, day: int) -> Path:
+def lose(console: ConsoleService, series: Series, day: int) -> Path | StoredPath:
     """Delete the data file that holds the partition of a day; its path."""
     snapshot = console.lake.snapshot(series.table)
     assert snapshot is not None
     files = snapshot.files(series)
-    path = Path(console.lake.table_uri(series.table)) / str(files.paths[int((files.first >= day).argmax())])
+    path = lake_path(console.lake, series.table) / str(files.paths[int((files.first >= day).argmax())])
     path.unlink()
     return path
 

@@ -14,6 +14,7 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.dead_letters.service import DeadLetters, Edit
 from ffe_core.storage.dead_letters.search import Wanted
 from tests.ingestion.fakes import stored
+from tests.lake_files import dead_letter_path
 from tests.pages.conftest import Open, words
 from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, good, upside_down
 
@@ -127,7 +128,7 @@ class TestTheList:
 
     def test_files_set_aside_are_named_with_the_reason(self, console: ConsoleService, open_page: Open):
         dead_letter(console, 0)
-        (console.queue.storage_path / "torn.json").write_text("{")
+        dead_letter_path(console.queue, "torn.json").write_text("{")
         at = open_page("dead_letters")
         assert at.expander[0].label == "1 file quarantined"
         files = holding(at, "File")
@@ -380,7 +381,7 @@ class TestVerbs:
         long_ago = "2020-01-01T00:00:00+00:00"
         step = {"verb": "discard", "at": long_ago, "by": "ann", "why": "noise", "records": [0, 1]}
         content = {"timestamp": long_ago, "error": "e", "context": BTC, "records": [1, 2], "history": [step]}
-        (console.queue.storage_path / "old.json").write_text(json.dumps(content))
+        dead_letter_path(console.queue, "old.json").write_text(json.dumps(content))
         dead_letter(console, 0)
         at = press(open_page("dead_letters"), "dl_purge")
         assert "1 batch with 2 records" in words(at)

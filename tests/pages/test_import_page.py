@@ -171,6 +171,7 @@ def test_only_what_was_shown_is_started(console: ConsoleService, named: Named, t
     assert "is said" in words(at)
 
 
+@pytest.mark.of_a_state_file("at a server every console acts: test_consoles_on_a_server")
 def test_a_standby_looks_and_starts_nothing(
     console: ConsoleService, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

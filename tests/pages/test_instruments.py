@@ -218,6 +218,7 @@ def test_a_provider_that_cannot_be_searched_offers_no_button(listed: ConsoleServ
     assert not [one for one in at.button if one.key == "backfill_ask"]
 
 
+@pytest.mark.of_a_state_file("at a server every console acts: test_consoles_on_a_server")
 def test_a_standby_reads_no_list(listed: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConsoleService, "leads", False)
     assert typed(open_page, "BTCUSD").button(key="backfill_read_again").disabled

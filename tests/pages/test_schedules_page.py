@@ -283,6 +283,7 @@ def test_a_schedule_that_is_not_there_is_said(open_page: Open) -> None:
     assert "Not understood in the address" in words(open_page("schedules", schedule="seven"))
 
 
+@pytest.mark.of_a_state_file("at a server every console acts: test_consoles_on_a_server")
 def test_a_standby_shows_everything_and_changes_nothing(
     open_page: Open, console: ConsoleService, daily: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.storage.leases import UpkeepLease
 from ffe_core.storage.state.runs import UPKEEP
 from pages.widgets.tables import size_column
+from tests.ingestion.fakes import locks_of
 from tests.pages.conftest import Open, words
 
 
@@ -96,7 +97,7 @@ def test_while_it_runs_there_is_progress_and_no_second_start(grown: ConsoleServi
 
 def test_one_that_another_process_does_is_said(grown: ConsoleService, open_page: Open) -> None:
     at = open_page("storage")
-    with UpkeepLease(grown.settings.data_dir / "locks", "raw_market_data_1h", "run 9 elsewhere").acquire():
+    with UpkeepLease(locks_of(grown.settings.data_dir), "raw_market_data_1h", "run 9 elsewhere").acquire():
         at.button(key="storage_run_now").click().run()
     assert "run 9 elsewhere" in words(at)
     assert grown.runs.find(kinds=[UPKEEP])[1] == 0
