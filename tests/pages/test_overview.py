@@ -10,12 +10,12 @@ from ffe_core.insight.overview import Overview, SeriesOverview
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state import runs as run_states
 from pages.overview.content import Item, of_series
+from tests.insight.lakes import DAY, HOUR, JANUARY, flat, put
 from tests.lake_files import lake_path
 from tests.pages.conftest import Open, words
-
-HOUR = 3600
 
 
 def one(
@@ -117,7 +117,13 @@ def test_a_data_file_that_cannot_be_read_is_told_and_the_rest_of_the_page_goes_o
     console: ConsoleService, open_page: Open
 ) -> None:
     fetched(console, "2024-01-01", "2024-01-02")
-    next(iter(lake_path(console.lake, "raw_market_data_1h").rglob("part-*.parquet"))).unlink()
+    files = lake_path(console.lake, "raw_market_data_1h")
+    known = set(files.rglob("part-*.parquet"))
+    # By somebody else: what a run wrote is not read again, and a store is believed to have it.
+    other = DeltaLakeManager.of(console.settings)
+    put(other, Series("BTCUSD", "1h", "simulated"), flat(range(JANUARY + 5 * DAY, JANUARY + 6 * DAY, HOUR)))
+    [file] = set(files.rglob("part-*.parquet")) - known
+    file.unlink()
     at = open_page()
     assert "Part of the lake cannot be read, so nothing is counted" in words(at)
     shown = figures(open_page)
