@@ -43,6 +43,7 @@ from pages.widgets.verbs import changing, told
 LEVELS = {"error": "E", "warning": "W", "info": "I"}
 MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
+FEW_LINES = 8
 STOPPED = (run_states.INTERRUPTED, run_states.CANCELLED)
 OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks, run_states.COVERAGE: coverage}
 """Runs that fetch nothing: what is drawn in the place of series and candles."""
@@ -339,8 +340,8 @@ def log_lines(run: Run) -> None:
     text = "\n".join(
         f"{time.strftime('%H:%M:%S', time.gmtime(line.at))} {LEVELS.get(line.level, '?')} {line.text}" for line in lines
     )
-    with st.container(height=min(260, 40 + 24 * len(lines)), border=False):
-        st.code(dated(text), language=None, wrap_lines=True)
+    with st.container(height="content" if len(lines) <= FEW_LINES else 260, border=False, key="run_log"):
+        st.text(dated(text))  # as code it would need the largest of Streamlit's scripts, for colours that it has not
 
 
 def links(run: Run, rows: list[RunSeries]) -> None:
