@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.driver import Server, Visitor, chromium, chromium_path
+from tests.browser.screenshots import fill
 
 Serve = Callable[..., Server]
 Visit = Callable[..., Visitor]
@@ -51,6 +52,14 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         assert not server.tracebacks
         # The server's own way to end: it drains, then lets the signal end it.
         assert code in (0, -signal.SIGTERM), f"the server ended with {code}: {server.log[-2000:]}"
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with something to show on every page."""
+    folder = tmp_path_factory.mktemp("full") / "data"
+    fill(folder)
+    return folder
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, settled
-from tests.browser.screenshots import SCHEMES, address_of, fill, pages
+from tests.browser.screenshots import SCHEMES, address_of, pages
 
 GRAVE = ("serious", "critical")
 KNOWN = {
@@ -29,13 +29,6 @@ KNOWN = {
 
 NAMELESS = re.compile(r'- (button|link|textbox|combobox|checkbox|radio|slider|spinbutton)\b(?! "(?!\w+ icon\b)[^"])')
 """A line of Playwright's picture of what a screen reader gets: a control with no name, or that of an icon's font."""
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("full") / "data"
-    fill(folder)
-    return folder
 
 
 def found(page: Page) -> Iterator[str]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, poll, settled
-from tests.browser.screenshots import fill
 from tests.browser.test_palette import chosen
 
 FOCUSED = r"""() => {
@@ -25,13 +22,6 @@ RING = """() => {
     return look.outlineStyle !== "none" || look.boxShadow !== "none"
 }"""
 MOST_STOPS = 80
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("full") / "data"
-    fill(folder)
-    return folder
 
 
 def tab_to(visitor: Visitor, name: str) -> None:

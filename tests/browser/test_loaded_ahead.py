@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import settled
-from tests.browser.screenshots import address_of, fill, pages
+from tests.browser.screenshots import address_of, pages
 
 TABLE_LAST = "candles"
 """Its chart comes first, and the table below it when that is there."""
@@ -19,13 +17,6 @@ _LATE = """async () => {
     const asked = performance.getEntriesByType('resource').map(({name}) => name.split('/static/js/')[1]);
     return asked.filter(name => name && !head.includes(name)).map(name => name.split('.')[0]);
 }"""
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("full") / "data"
-    fill(folder)
-    return folder
 
 
 def test_a_page_asks_for_no_file_of_streamlits_once_it_is_sent(serve: Serve, visit: Visit, full: Path) -> None:
