@@ -31,5 +31,11 @@ def needed(parts: Iterable[str]) -> list[str]:
         name = waiting.pop(0)
         if name not in found and name not in index() and (folder / name).is_file():
             found[name] = None
-            waiting += _IMPORTED.findall((folder / name).read_text(encoding="utf-8"))
+            waiting += _imports(folder / name)
     return list(found)
+
+
+@cache
+def _imports(file: Path) -> list[str]:
+    """What a file imports; kept, as most pages share the largest of them."""
+    return _IMPORTED.findall(file.read_text(encoding="utf-8"))
