@@ -96,7 +96,7 @@ def export(
     if format not in get_args(Format):
         raise InputError(f"{format!r} is unknown; use one of {', '.join(get_args(Format))}", field="format")
     if not series:
-        raise InputError("choose at least one to export", field="series")
+        raise InputError("choose at least one series to export", field="series")
     snapshots = {one: require_stored(lake, one) for one in series}
     moment, counted = moment_micros(as_known_at), {}
     for one, snapshot in snapshots.items():

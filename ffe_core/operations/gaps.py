@@ -84,11 +84,13 @@ class GapVerbs:
         ranges: dict[Series, list[tuple[int | None, int | None]]] = {}
         for series, start, end in asked:
             ranges.setdefault(series, []).append((start, end))
+        if not ranges:
+            raise InputError("no series is given; name at least one", field="series")
         # All are looked at first, so that what cannot be read is known before anything is marked.
         found = {series: self._unexplained(series, of_it) for series, of_it in ranges.items()}
         left_out = tuple(why for _, whys in found.values() for why in whys)
         if not any(gaps for gaps, _ in found.values()):
-            raise InputError("\n".join(left_out) or "no series is given; name at least one", field="range")
+            raise InputError("\n".join(left_out), field="range")
         done = [self._mark(one, gaps, reason, actor, note) for one, (gaps, _) in found.items() if gaps]
         return _together(done, left_out)
 

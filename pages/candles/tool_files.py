@@ -45,7 +45,7 @@ def write_zip(
 def _asked(series: Sequence[Series], span: tuple[int, int], known: int | None, size: str) -> Asked:
     start, end = span
     if not series:
-        raise InputError("choose at least one to export", field="series")
+        raise InputError("choose at least one series to export", field="series")
     if end <= start:
         raise InputError("the end is not after the start; give a range of some length", field="end")
     if len({one.timeframe for one in series}) > 1:

@@ -172,7 +172,7 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_beside_it(lake, queue, 
     ("series", "more", "message"),
     [
         ([BTC], {"format": "xlsx"}, "format: 'xlsx' is unknown; use one of parquet, csv"),
-        ([], {}, "series: choose at least one to export"),
+        ([], {}, "series: choose at least one series to export"),
         ([Series("XRPUSD", "1h", "coinbase")], {}, "XRPUSD 1h from coinbase is not stored"),
     ],
 )

@@ -118,6 +118,9 @@ def test_bad_reasons_and_empty_ranges_are_refused(tmp_path: Path, verbs: GapVerb
         verbs.mark(BTC, OTHER, "ann")
     with pytest.raises(InputError, match="nothing is missing"):
         verbs.mark(BTC, NO_TRADES, "ann", start=START + 10 * HOUR, end=START + 12 * HOUR)
+    with pytest.raises(InputError) as refused:
+        verbs.mark_each([], NO_TRADES, "ann")
+    assert (refused.value.field, refused.value.problem) == ("series", "no series is given; name at least one")
 
 
 def test_of_several_ranges_each_is_marked_on_its_own(tmp_path: Path, verbs: GapVerbs) -> None:
