@@ -15,6 +15,7 @@ from ffe_core import times
 from ffe_core.errors import InputError
 from pages.widgets.alerts import say_wrong
 from pages.widgets.typed import in_utc
+from pages.widgets.url import holds_text
 
 _FORMAT = "YYYY-MM-DD"
 
@@ -54,7 +55,8 @@ class Days:
         """The fields, what is wrong with each below it, and a calendar that fills both in."""
         state = st.session_state
         for key in (self._start, self._end):  # fields of a popover take what they show from the last run only
-            state[key] = state[key]
+            if not holds_text(key, state[key]):
+                state[key] = state[key]
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.text_input("From (UTC)", key=self._start, placeholder="2024-01-31", width=170)
             st.text_input("To (UTC), day included", key=self._end, placeholder="2024-01-31", width=170)

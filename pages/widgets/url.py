@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ffe_core.errors import InputError, sentence
@@ -47,9 +48,21 @@ def are_shown(fields: Collection[str]) -> bool:
 
     Streamlit tells a field what fills it in with one drawing only: drawn anew before it is shown, it would be empty.
     """
-    context = get_script_run_ctx()
-    told = () if context is None else [one.id for one in context.session_state.get_widget_states()]
+    told = [one.id for one in _told()]
     return all(any(id_.endswith(f"-{field}") for id_ in told) for field in fields)
+
+
+def holds_text(field: str, text: str) -> bool:
+    """Whether the browser has told that this text field holds this text.
+
+    Filled in once more with what it holds, it would lose what is being typed in it just then.
+    """
+    return any(one.id.endswith(f"-{field}") and one.string_value == text for one in _told())
+
+
+def _told() -> list[WidgetState]:
+    context = get_script_run_ctx()
+    return [] if context is None else context.session_state.get_widget_states()
 
 
 def as_left(page: str) -> None:

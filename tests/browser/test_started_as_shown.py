@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Route, WebSocketRoute
 
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.schedules.service import Draft
@@ -23,6 +23,15 @@ FORMS = {
     "schedules?edit=1": {"sched_provider": "coinbase", "sched_name": "mine", "sched_minutes": "30"},
 }
 """What fields of a form hold, by its address."""
+WATCH = """field => {
+    window.shown = [];
+    const look = () => {
+        if (window.shown.at(-1) !== field.value) window.shown.push(field.value);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+"""Note in `window.shown` each value that a field shows from now on."""
 
 
 def test_a_start_right_after_typing_shows_what_it_would_fetch_and_asks_again(serve: Serve, visit: Visit) -> None:
@@ -39,6 +48,32 @@ def test_a_start_right_after_typing_shows_what_it_would_fetch_and_asks_again(ser
     assert visitor.at("backfill_to").get_by_role("textbox").input_value() == "2016-01-32"
     visitor.open("/runs")
     visitor.sees("Nothing has run yet")
+
+
+def test_what_is_typed_stays_while_an_earlier_drawing_comes(serve: Serve, visit: Visit) -> None:
+    visitor = visit(serve())
+    late: list[tuple[WebSocketRoute, str | bytes]] = []
+    is_slow = False
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda said: late.append((socket, said)) if is_slow else socket.send(said))
+
+    visitor.page.route_web_socket("**/_stcore/stream", between)
+    visitor.open(f"/backfill?{JANUARY}")
+    visitor.sees("744 candles")
+    is_slow = True
+    visitor.page.get_by_role("radiogroup").get_by_text("Fill gaps").click()
+    poll(lambda: visitor.page.evaluate("1") and len(late) > 20, "a drawing that is on its way")
+    field = visitor.at("backfill_from").get_by_role("textbox")
+    field.fill("2024-01-15")
+    field.press("Tab")
+    field.evaluate(WATCH)
+    is_slow = False
+    for socket, said in late:
+        socket.send(said)
+    visitor.sees("408 candles")
+    assert visitor.page.evaluate("window.shown") == ["2024-01-15"]
 
 
 def test_a_calendar_fills_in_what_may_be_typed(serve: Serve, visit: Visit) -> None:
