@@ -50,13 +50,18 @@ class Listing:
         """A market's calendar within what is known of the series by now."""
         return self._calendars.within(market, self._series.provider, self._series.asset_pair)
 
+    @property
+    def is_to_be_found(self) -> bool:
+        """Whether there is a way to find the first bar of the series."""
+        return self._provider.first_bar_by(self._series.asset_pair, self._series.timeframe) is not None
+
     async def look_up(self, start: int, end: int, mode: Mode, fetch: FetchOf) -> bool:
         """Find the first bar if it may lie after `start` of a range that would be asked for; whether it was learned.
 
         Raises as the provider does.
         """
         self._anew = mode == "refetch"
-        if self._provider.first_bar_by(self._series.asset_pair, self._series.timeframe) is None or start >= end:
+        if not self.is_to_be_found or start >= end:
             return False  # as `is_worth_it` says, whatever is known
         known = await run_to_completion(self._known)
         if not is_worth_it(self._provider, self._series, known, start, end, mode):

@@ -40,7 +40,7 @@ from ffe_core.storage.dead_letters.index import fingerprint
 from ffe_core.storage.lake.commits import Batch
 from ffe_core.storage.lake.comparison import Committed
 from ffe_core.storage.stores import Stores
-from ffe_core.threads import in_thread, run_to_completion
+from ffe_core.threads import FEW, in_pool, seen_through
 from ffe_core.validation import Failure, read_open_times
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ class SeriesPipeline:
         self._series, self._provider, self._stores = series, provider, stores
         self._committer = committer or Committer(stores.lake, stores.watermarks)
         self._member = member
+        self._pool = FEW if stores.lake.is_local else None
         self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing
         self._oldest: int | None = None  # open of the first bar that this run stored
@@ -114,15 +115,13 @@ class SeriesPipeline:
         self._calendar.expected_ranges(self._series.timeframe, report.start, report.end)
         try:
             if self._series.has_hour_grid:
-                await run_to_completion(self._hours.read, self._stores.lake)
+                await self._step(self._hours.read, self._stores.lake)
             self._provider.check(self._series.asset_pair, self._series.timeframe)
             await self._look_up(report, mode)
             await self._replanning(report, mode)
             if mode == "resume" and self._reaches_further(report):
                 await self._replanning(report, mode)
-            await self._note_listing(report, mode)
-            report.completeness = await self._measure(report)
-            await self._remember_empty_responses(report)
+            await self._conclude(report, mode)
         except (FFEError, InputError) as error:
             await self._fail(report, error)
         except Exception as error:
@@ -158,18 +157,12 @@ class SeriesPipeline:
         """Find where the series begins, before a part of it is asked for that may lie earlier."""
         if self._listing is None or mode == "gaps":
             return
-        low = (await run_to_completion(self._stores.lake.marks, self._series)).low if mode == "resume" else None
         if mode == "refetch":
-            await run_to_completion(self._listing.forget_last)
+            await self._step(self._listing.forget_last)
+        low = None
+        if mode == "resume" and self._listing.is_to_be_found:
+            low = (await self._step(self._stores.lake.marks, self._series)).low
         await self._listing.look_up(report.start, report.end if low is None else low, mode, self._fetch_of)
-
-    async def _note_listing(self, report: SeriesResult, mode: plan.Mode) -> None:
-        """Keep what the run has learned of the first and the last bar, and say what of its range lies outside."""
-        if self._listing is None:
-            return
-        reached_end = mode != "gaps" and report.end >= self._closed_before(self._provider.now())
-        await run_to_completion(self._listing.saw_ends, self._oldest, report.marks if reached_end else None)
-        report.notes = self._listing.notes(report.start, report.end)
 
     async def _replanning(self, report: SeriesResult, mode: plan.Mode) -> None:
         """Run the plan, and plan anew whenever another writer was faster."""
@@ -184,7 +177,7 @@ class SeriesPipeline:
         return None
 
     async def _planned(self, report: SeriesResult, mode: plan.Mode) -> None:
-        self._held = report.marks = await run_to_completion(self._read_marks)
+        self._held = report.marks = await self._step(self._read_marks)
         for span in await self._plan(report, mode):
             if self._calendar.expected_count(self._series.timeframe, span.start, span.end):
                 await self._span(report, span)
@@ -198,7 +191,7 @@ class SeriesPipeline:
     async def _plan(self, report: SeriesResult, mode: plan.Mode) -> list[plan.Span]:
         missing = await self._missing(report) if mode == "gaps" else []
         settles = mode == "resume" and self._provider.settle_seconds
-        young = await run_to_completion(self._first_young) if settles else None
+        young = await self._step(self._first_young) if settles else None
         start, end = self._calendar.listed(self._series.timeframe, report.start, report.end)
         return plan.spans(mode, self._held, start, end, self._series.grid, missing, young)
 
@@ -267,7 +260,11 @@ class SeriesPipeline:
 
     async def _in_thread(self, work: Callable[..., Result], *args: object) -> Result:
         """Do work in a thread, as `_before_cancelled` says."""
-        return await self._before_cancelled(in_thread(work, *args))
+        return await self._before_cancelled(in_pool(self._pool, work, *args))
+
+    async def _step(self, work: Callable[..., Result], *args: object) -> Result:
+        """Do work in a thread and see it through; a cancellation meanwhile ends the run then."""
+        return await seen_through(in_pool(self._pool, work, *args))
 
     async def _before_cancelled(self, done: asyncio.Future[Result], hurry: Callable[[], None] = lambda: None) -> Result:
         """See something through. A cancellation meanwhile is kept for when all that was fetched is committed, and
@@ -312,7 +309,7 @@ class SeriesPipeline:
             if self._provider.clock_skew:  # the answer itself may have told
                 answer.closed = self._closed_before(self._provider.now() - int(ticks() - began))
             if answer.first_bar is not None and self._listing is not None:
-                await run_to_completion(self._listing.told, timeframe, answer.first_bar)
+                await self._step(self._listing.told, timeframe, answer.first_bar)
             return answer
         except FFEError:
             raise
@@ -504,31 +501,41 @@ class SeriesPipeline:
     def _note(self) -> dict[str, str]:
         return {"ingestion_id": self._ingestion_id, **({"run_id": self._run_id} if self._run_id else {})}
 
+    async def _conclude(self, report: SeriesResult, mode: plan.Mode) -> None:
+        """Keep what the run has learned, and measure how whole its range is: in one step, as a thread each costs more
+        than what a run of one bar has to do in it."""
+        reached_end = mode != "gaps" and report.end >= self._closed_before(self._provider.now())
+        asked = report.start, report.end
+        self._begin_counting(report)
+        report.completeness = await self._step(self._concluded, report, asked, reached_end)
+
+    def _concluded(self, report: SeriesResult, asked: tuple[int, int], reached_end: bool) -> Completeness:
+        """Keep the first and the last bar and say what of the range `asked` for lies outside; what was asked for and is
+        still missing is kept too: asked twice, it is offered for marking."""
+        if self._listing is not None:
+            self._listing.saw_ends(self._oldest, report.marks if reached_end else None)
+            report.notes = self._listing.notes(*asked)
+        found = self._measured(report)
+        self._stores.acknowledged.note_asked(self._series, *self._responses.among(found.missing))
+        return found
+
     async def _measure(self, report: SeriesResult) -> Completeness:
+        self._begin_counting(report)
+        return await self._step(self._measured, report)
+
+    def _begin_counting(self, report: SeriesResult) -> None:
         report.phase = "counting"
         self._cut_unfinished(report)
         self._progress(report)
-        return await run_to_completion(
-            completeness,
-            self._series,
-            report.start,
-            report.end,
-            self._calendar,
-            self._stores.lake,
-            self._stores.queue,
-            self._stores.acknowledged,
-        )
 
-    async def _remember_empty_responses(self, report: SeriesResult) -> None:
-        """What was asked for and is still missing: asked twice, it is offered for marking."""
-        if report.completeness is not None:
-            once, twice, answered = self._responses.among(report.completeness.missing)
-            await run_to_completion(self._stores.acknowledged.note_asked, self._series, once, twice, answered)
+    def _measured(self, report: SeriesResult) -> Completeness:
+        lake, queue, acknowledged = self._stores.lake, self._stores.queue, self._stores.acknowledged
+        return completeness(self._series, report.start, report.end, self._calendar, lake, queue, acknowledged)
 
     async def _fail(self, report: SeriesResult, error: FFEError | InputError) -> None:
         report.error = error
         try:
-            report.marks = await run_to_completion(self._stores.lake.marks, self._series)
+            report.marks = await self._step(self._stores.lake.marks, self._series)
             report.completeness = await self._measure(report)
         except Exception as another:
             log.info("%s: how whole it is cannot be told: %s", self._series, another)

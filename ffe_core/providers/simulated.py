@@ -33,6 +33,7 @@ from ffe_core.providers.http import request_stats
 from ffe_core.providers.paging import Pages
 from ffe_core.providers.rate import pacer_of
 from ffe_core.settings import Config, Settings
+from ffe_core.threads import FEW, in_pool
 from ffe_core.timeframes import seconds
 from ffe_core.times import DAY
 
@@ -120,7 +121,7 @@ class SimulatedProvider(Provider):
             counter.requests += 1
         await asyncio.sleep(self._own.latency_seconds)
         # A daily page is half a million minutes of arithmetic, most of it outside the interpreter lock.
-        return await asyncio.to_thread(self._answer, pair, timeframe, page)
+        return await in_pool(FEW, self._answer, pair, timeframe, page)
 
     async def catalogue(self) -> list[Instrument]:
         """Well-known names; any other pair is offered just the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from ffe_core import times
 from ffe_core.errors import CommitConflict, PermanentError, QuotaError, RetriableError, SeriesHeld, StorageError
 from ffe_core.ingestion import chunk as chunk_module
+from ffe_core.ingestion.chunk import Chunk
 from ffe_core.providers.base import Fetched, Page
 from ffe_core.series import Series, Watermarks
+from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
+from ffe_core.storage.state.acknowledged_gaps import AcknowledgedGaps
 from tests import lake_files
 from tests.ingestion.fakes import (
     BTC,
@@ -130,6 +134,26 @@ class TestResume:
         earlier = run(tmp_path, provider, hour(-50), hour(40))
         assert (earlier.status, earlier.reason) == ("no_data", "not_covered")
         assert (earlier.not_covered, earlier.marks.low) == ((hour(-50), hour(27)), hour(27))
+
+
+@pytest.mark.of_a_lake_folder
+def test_steps_of_a_series_on_this_machine_are_taken_in_few_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread more takes the interpreter from the others; where a store answers, more of them wait for it."""
+    seen: list[str] = []
+
+    def noting(method: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(self: object, *args: Any, **kwargs: Any) -> Any:
+            seen.append(threading.current_thread().name.rpartition("_")[0])
+            return method(self, *args, **kwargs)
+
+        return noted
+
+    for owner, name in ((DeltaLakeManager, "marks"), (Chunk, "candles"), (AcknowledgedGaps, "note_asked")):
+        monkeypatch.setattr(owner, name, noting(getattr(owner, name)))
+    run(tmp_path, FakeProvider(records(hours(0, 5))), hour(0), hour(5))
+    assert seen == ["few"] * 3
 
 
 class TestEmptyPages:

@@ -146,6 +146,8 @@ class AcknowledgedGaps:
 
         What was asked for once before and is now again counts as twice; `answered` ranges are forgotten.
         """
+        if not any(map(len, (once, twice, answered))):
+            return
         with self._database.read() as connection:
             before = {times: _stored_asks(connection, series, times) for times in (1, 2)}
         again = union(before[2], twice, intersect(before[1], once))
