@@ -5,11 +5,13 @@ and the workers are real and on this host. Workers of a cluster have machines of
 its processes get half a core's time from the kernel (a cgroup's quota, which root may set), so that on two cores one is
 left for everything else, however many work. With `core` each is pinned to a core; then on two cores everything else
 takes from one of two workers, and from none of one. The clock runs from the start of a run that is planned to its end,
-with all workers joined before.
+with all workers joined before, each after a share of a small import: what a worker loads for its first files it loads
+once in its life.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import time
@@ -22,11 +24,10 @@ from unittest.mock import patch
 from ffe_core.files.plan import Target
 from ffe_core.operations.imports.request import ImportRequest
 from ffe_core.operations.imports.service import Imports, planned
-from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.operations.runs.service import RunService
 from ffe_core.settings import Settings
 from ffe_core.storage.state.opening import open_state
-from ffe_core.storage.state.runs import COMPLETE
+from ffe_core.storage.state.runs import COMPLETE, RunSeries
 from tests import postgresql
 from tests.benchmarks import import_files
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
@@ -45,14 +46,15 @@ def measure(options: Options) -> Numbers:
     """Seconds of an import of a folder by so many workers, and what was stored."""
     files = Path(options["files"])
     if options["side"] == "make":
+        import_files.make(Path(options["small"]), days=1)
         return import_files.make(files, options["days"])
     with tempfile.TemporaryDirectory() as folder, postgresql.running() as server:
         place = {"FFE_DATA_DIR": folder, "FFE_DATABASE_URL": server.database()}
         with _cluster(place, NAMES[: options["workers"]], options["how"]) as cluster:
             whole = {**cluster.environment, "FFE_RAY_ADDRESS": cluster.address}
             with patch.dict(os.environ, whole), _service() as service:
-                _wait_for(service, set(NAMES[: options["workers"]]))
-                return _imported(service, files)
+                _wait_for(service, set(NAMES[: options["workers"]]), Path(options["small"]))
+                return _measured(service, files)
 
 
 @contextmanager
@@ -129,22 +131,21 @@ def _service() -> Iterator[RunService]:
         database.close()
 
 
-def _wait_for(service: RunService, names: set[str]) -> None:
-    """Have small runs worked off until each worker has had a share of one."""
+def _wait_for(service: RunService, names: set[str], files: Path) -> None:
+    """Have a few files imported, each time as another provider's, until each worker has had a share of one run."""
     until = time.monotonic() + _JOIN_SECONDS
     found: set[str | None] = set()
-    while found != names:
+    for attempt in itertools.count():
+        found = {row.machine for row in _imported(service, files, f"files:small{attempt}")[1]}
+        if found == names:
+            return
         if time.monotonic() > until:
             raise SystemExit(f"of {sorted(names)} only {sorted(map(str, found))} work after {_JOIN_SECONDS:g} s")
-        pairs = [f"W{time.monotonic_ns() % 10**9}{place}USD" for place in range(4)]
-        request = BackfillRequest.of("simulated", pairs, ["1h"], "2024-01-01", "2024-01-02")
-        number = service.start(request, "bench")
-        service.wait(number)
-        found = {row.machine for row in service.runs.series(number)}
 
 
-def _imported(service: RunService, files: Path) -> Numbers:
-    request = ImportRequest((str(files),), Target.of("files:binance"))
+def _imported(service: RunService, files: Path, provider: str) -> tuple[float, list[RunSeries]]:
+    """Seconds from the start of the planned run to its end, and its series."""
+    request = ImportRequest((str(files),), Target.of(provider))
     plan = planned(request, service.settings)
     began = time.monotonic()
     number = Imports(service).start(plan, request, "bench")
@@ -153,6 +154,11 @@ def _imported(service: RunService, files: Path) -> Numbers:
     rows = service.runs.series(number)
     if {row.state for row in rows} != {COMPLETE}:
         raise SystemExit(f"the import ended as {sorted({f'{row.state} {row.error or str()}' for row in rows})}")
+    return took, rows
+
+
+def _measured(service: RunService, files: Path) -> Numbers:
+    took, rows = _imported(service, files, "files:binance")
     most = max(sum(row.machine == name for row in rows) for name in NAMES)
     return {"seconds": took, "rows": sum(row.records for row in rows), "share": most / len(rows)}
 
@@ -165,10 +171,11 @@ def compare(days: int, repetitions: int, hows: Sequence[str]) -> Verdict:
         raise SystemExit("half a core each needs the right to set a quota for a cgroup; measure with --only core")
     module = "tests.benchmarks.workers"
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        made = sample(module, {"make": {"side": "make", "files": folder, "days": days}}, 1)["make"][0]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as small:
+        files = {"files": folder, "small": small}
+        made = sample(module, {"make": {"side": "make", "days": days, **files}}, 1)["make"][0]
         sides = {
-            f"{count}, {how}": {"side": "import", "files": folder, "workers": count, "how": how}
+            f"{count}, {how}": {"side": "import", "workers": count, "how": how, **files}
             for how in hows
             for count in (1, 2)
         }
