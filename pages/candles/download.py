@@ -79,16 +79,27 @@ def _written(request: Request) -> tuple[Path, str, str]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    names = ".".join(["_".join(one.key.replace("/", "-") for one in series)[:120], *file_labels(adjustment, known)])
+    keys = "_".join(one.key.replace("/", "-") for one in series)[:120]
+    names = ".".join([keys, *file_labels((start, end), adjustment, known)])
     if form:
         return path, "application/zip", f"{names}.{form}.zip"
     return path, _KINDS[format_], f"{names}.{'data-sheet.json' if format_ == 'sheet' else format_}"
 
 
-def file_labels(adjustment: Adjustment | None, known: int | None) -> list[str]:
-    """What the name of a file says of bars that are adjusted, or as known at a moment (epoch microseconds)."""
+def file_labels(range_: tuple[int, int], adjustment: Adjustment | None, known: int | None) -> list[str]:
+    """What the name of a file says beside its series: the range [start, end) of its bars in epoch seconds, as one would
+    type it; that they are adjusted; that they are as known at a moment, in epoch microseconds."""
     adjusted = [] if adjustment is None else [f"adjusted-{adjustment.name}"]
-    return [*adjusted, *([] if known is None else [f"known-{times.utc(known // MICROS):%Y-%m-%dT%H%M%SZ}"])]
+    as_known = [] if known is None else [f"known-{times.utc(known // MICROS):%Y-%m-%dT%H%M%SZ}"]
+    return [_range_label(*range_), *adjusted, *as_known]
+
+
+def _range_label(start: int, end: int) -> str:
+    """Days with the last one included, or times."""
+    if start % times.DAY == 0 and end % times.DAY == 0:
+        days = [f"{times.utc(at):%Y-%m-%d}" for at in (start, end - times.DAY)]
+        return "_".join(dict.fromkeys(days))
+    return "_".join(f"{times.utc(at):%Y-%m-%dT%H%MZ}" for at in (start, end))
 
 
 def _write(

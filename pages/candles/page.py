@@ -624,7 +624,7 @@ def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa
 
 def picture_file(view: ChartView) -> dict[str, Any]:
     """The name of a picture that is downloaded says what it is of."""
-    labels = file_labels(view.adjustment, view.as_known_at)
+    labels = file_labels((view.start, view.end), view.adjustment, view.as_known_at)
     return {"filename": ".".join([view.series.key.replace("/", "-"), *labels])}
 
 

@@ -96,10 +96,24 @@ def test_all_of_time_can_be_asked_for(get: Get, kind: str) -> None:
     assert len(answer.content) > 1000
 
 
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (1704153600, "2024-01-01"),
+        (1704240000, "2024-01-01_2024-01-02"),
+        (1704157200, "2024-01-01T0000Z_2024-01-02T0100Z"),
+    ],
+)
+def test_the_name_of_a_file_says_its_range(get: Get, end: int, said: str) -> None:
+    answer = get(f"{BTC}&start=1704067200&end={end}&format=csv")
+    assert f'filename="BTCUSD-1h-simulated.{said}.csv"' in answer.headers["content-disposition"]
+
+
 def test_the_name_of_a_file_says_as_of_when_its_bars_were_known(get: Get) -> None:
     known = 1_893_456_000
     answer = get(f"{BTC}{RANGE}&format=csv&known={known}000000")
-    assert 'filename="BTCUSD-1h-simulated.known-2030-01-01T000000Z.csv"' in answer.headers["content-disposition"]
+    name = "BTCUSD-1h-simulated.2024-01-01_2024-01-03.known-2030-01-01T000000Z.csv"
+    assert f'filename="{name}"' in answer.headers["content-disposition"]
     assert ".known-" not in get(f"{BTC}{RANGE}&format=csv").headers["content-disposition"]
 
 
