@@ -95,3 +95,18 @@ def test_the_grid_of_runs_is_one_stop_and_arrows_move_in_it(serve: Serve, visit:
     assert visitor.page.evaluate(FOCUSED) == first
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
+
+
+def test_a_series_of_a_list_is_ticked(serve: Serve, visit: Visit, full: Path) -> None:
+    visitor = visit(serve(full), "/watermarks")
+    settled(visitor.page)
+    is_in_list = "() => document.activeElement.matches('.stDataFrame canvas')"
+    for _ in range(MOST_STOPS):
+        visitor.page.keyboard.press("Tab")
+        if visitor.page.evaluate(is_in_list):
+            break
+    visitor.page.keyboard.press("ArrowDown")
+    visitor.page.keyboard.press("Shift+Space")
+    visitor.page.wait_for_url(re.compile(r"series="))
+    press(visitor, "Bring up to date")
+    visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
