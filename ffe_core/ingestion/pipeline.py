@@ -81,7 +81,7 @@ class SeriesPipeline:
         self._series, self._provider, self._stores = series, provider, stores
         self._committer = committer or Committer(stores.lake, stores.watermarks)
         self._member = member
-        self._pool = FEW if stores.lake.is_local else None
+        self._pool = FEW if stores.lake.is_local and not stores.locks.are_for_many else None
         self._hours = HourGrid(series, calendar, stores.instruments)
         self._listing = listing
         self._oldest: int | None = None  # open of the first bar that this run stored

@@ -137,10 +137,11 @@ class TestResume:
 
 
 @pytest.mark.of_a_lake_folder
+@pytest.mark.of_a_state_file
 def test_steps_of_a_series_on_this_machine_are_taken_in_few_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each thread more takes the interpreter from the others; where a store answers, more of them wait for it."""
+    """Each thread more takes the interpreter from the others; where a server answers, more of them wait for it."""
     seen: list[str] = []
 
     def noting(method: Callable[..., Any]) -> Callable[..., Any]:
