@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -249,6 +250,6 @@ def _ends(column: pa.ChunkedArray) -> dict[str, Any]:
 
 
 def _spelled(value: Any) -> Any:
-    if hasattr(value, "isoformat"):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
+    if isinstance(value, datetime):  # as delta-rs: without a fraction where the time itself has none
+        return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds").replace("+00:00", "Z")
     return value

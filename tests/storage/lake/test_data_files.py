@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,16 @@ class TestAppend:
         write_deltalake(theirs, held, mode="append", writer_properties=data_files.FOR_DELTA_RS)
         assert added(tmp_path / "ours", 1) == added(tmp_path / "theirs", 1)
         assert len(added(tmp_path / "ours", 1)) == 12
+
+    @pytest.mark.parametrize("micros", [0, 1, 999, 1_000, 500_000, 999_999])
+    def test_a_time_of_any_fraction_is_spelled_as_delta_rs_spells_it(self, tmp_path: Path, micros: int):
+        held = candles(["BTCUSD"]).slice(0, 1)
+        at = pa.array([datetime(2026, 11, 30, 10, 49, 17, micros, UTC)], SCHEMA.field("_extracted_at").type)
+        held = held.set_column(held.schema.get_field_index("_extracted_at"), SCHEMA.field("_extracted_at"), at)
+        ours, theirs = table(tmp_path / "ours"), table(tmp_path / "theirs")
+        append(ours, held, CommitProperties())
+        write_deltalake(theirs, held, mode="append", writer_properties=data_files.FOR_DELTA_RS)
+        assert added(tmp_path / "ours", 1) == added(tmp_path / "theirs", 1)
 
     def test_the_files_hold_what_delta_rs_would_have_written(self, tmp_path: Path):
         held = candles(["BTCUSD"])
