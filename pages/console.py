@@ -16,10 +16,17 @@ if "_is_framed" not in st.session_state:  # a tab keeps icon and width, and each
 waits = waiting()
 
 
+made: dict[Any, Any] = st.session_state.setdefault("_pages", {})
+"""The pages of this tab: to make them all anew takes as long as to draw a small one."""
+
+
 def listed(one: Listed, **options: Any) -> Any:
     """A page as Streamlit lists it, with what waits on it."""
-    options = {"url_path": one.address, "title": counted(one.title, waits.get(one.address)), **options}
-    return st.Page(f"{one.address}/page.py", icon=f":material/{one.icon}:", help=one.help, **options)
+    title = counted(one.title, waits.get(one.address))
+    if (kept := made.get(one.address)) is None or kept.title != title:
+        options = {"url_path": one.address, "title": title, "icon": f":material/{one.icon}:", **options}
+        kept = made[one.address] = st.Page(f"{one.address}/page.py", help=one.help, **options)
+    return kept
 
 
 front = listed(FRONT, url_path="front", default=True)

@@ -63,19 +63,18 @@ def origins(lake: DeltaLakeManager, database: Database, series: Series, rows: Ma
 
 
 def _of_commits(lake: DeltaLakeManager, table_name: str) -> dict[str, Origin]:
-    table = lake.open(table_name)
-    if table is None:
+    snapshot = lake.snapshot(table_name)
+    if snapshot is None:
         return {}
-    tables = _read.setdefault(lake, {})
-    read = tables.get(f"{table_name} {table.metadata().id}", _Read())
-    new = table.version() - read.version
+    tables, name = _read.setdefault(lake, {}), f"{table_name} {snapshot.table.metadata().id}"
+    read = tables.get(name, _Read())
+    new = snapshot.version - read.version
     if new > 0:
         try:
-            commits = table.history(min(new, _MOST_COMMITS))
+            commits = snapshot.table.history(min(new, _MOST_COMMITS))
         except Exception as error:
             raise StorageError(f"the log of {table_name} cannot be read: {error}") from error
-        read = _Read(table.version(), read.origins | _named(commits))
-        tables[f"{table_name} {table.metadata().id}"] = read
+        read = tables[name] = _Read(snapshot.version, read.origins | _named(commits))
     return read.origins
 
 

@@ -337,7 +337,8 @@ heading("Backfill")
 prefill()
 notes()
 with section("The form"):
-    problems = series_form() + range_form()
+    with service().database.looking():
+        problems = series_form() + range_form()
     mode_form()
     remember()
     shown: Preview | None = None

@@ -298,7 +298,7 @@ def asked(name: str) -> Schedule | None:
 if (opened := st.session_state.pop("sched_open", None)) is not None:
     go(schedule=opened)
 
-with section("The schedules"):
+with section("The schedules"), service().database.looking():
     if "new" in st.query_params:
         form_view(None)
     elif (edited := asked("edit")) is not None:

@@ -412,7 +412,7 @@ def clear() -> None:
 heading("Watermarks")
 prefill()
 notes()
-with section("The watermarks"):
+with section("The watermarks"), service().database.looking():
     console = service()
     everything = freshness(console.coverage, console.watermarks, console.runs, console.settings)
     if not everything:

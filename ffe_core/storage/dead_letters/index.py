@@ -53,6 +53,8 @@ Progress = Callable[[int, int], None]
 
 # Raised also whenever the version of the files is, so that those an older release could not read are looked at again.
 _VERSION = 2
+_MOST_KNOWN = 1_000
+"""Answers kept; what is asked for may be typed."""
 _BUSY_SECONDS = 60
 _BATCH_RECORDS, _BATCH_FILES = 20_000, 500
 _LONGEST_NAME = 200
@@ -212,7 +214,7 @@ class DeadLetterIndex:
         sa.event.listen(self._engine, "connect", _tune)
         self._seen: tuple[Any, int, float] | None = None
         self._looked_at = -math.inf
-        self._with_batches: tuple[tuple[Any, int] | None, set[str]] = None, set()
+        self._known: tuple[tuple[Any, int] | None, dict[object, Any]] = None, {}
 
     def refresh(self, progress: Progress = lambda done, total: None, *, is_reader: bool = False) -> None:
         """Read what is new or changed in the folder, forget what is gone; cheap when nothing was touched.
@@ -248,6 +250,8 @@ class DeadLetterIndex:
                 _replace(connection, self._files, [f"{batch_id}.json" for batch_id in batch_ids])
         except sa.exc.DatabaseError as error:
             self._remove_if_damaged(error, before)  # the next look reads these files too
+        finally:
+            self._known = None, {}
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -322,12 +326,30 @@ class DeadLetterIndex:
 
     def _series(self) -> set[str]:
         """Which series have a batch, by key; asked once for each change of the folder."""
-        seen, (known_at, known) = self._seen, self._with_batches  # read once: other threads look too
-        if seen is None or known_at != seen[:2]:
+
+        def asked(connection: sa.Connection) -> set[str]:
+            return set(connection.scalars(sa.select(batches.c.series).distinct()))
+
+        return self._once("series", asked)
+
+    def in_group(self, dimension: str, value: str, status: str) -> int:
+        """How many records a group has of a status; asked once for each change of the folder."""
+        query = sa.select(groups.c["count"]).where(
+            groups.c.dimension == dimension, groups.c.value == value, groups.c.status == status
+        )
+        return self._once((dimension, value, status), lambda connection: int(connection.scalar(query) or 0))
+
+    def _once(self, what: object, ask: Callable[[sa.Connection], Answer]) -> Answer:
+        """An answer that stays the same until the folder changes."""
+        seen, (known_at, known) = self._seen, self._known  # read once: other threads look and write too
+        if seen is None or known_at != seen[:2] or len(known) >= _MOST_KNOWN:
+            known = {}
+            self._known = seen and seen[:2], known
+        if what not in known:
             with self.reading() as connection:
-                known = set(connection.scalars(sa.select(batches.c.series).distinct()))
-            self._with_batches = seen and seen[:2], known
-        return known
+                known[what] = ask(connection)
+        answer: Answer = known[what]
+        return answer
 
     def _is_fresh(self) -> bool:
         """Whether the last look is as young as a reader wants it."""

@@ -186,15 +186,12 @@ def count(index: DeadLetterIndex, wanted: Wanted) -> int:
     """How many records match, a text aside."""
     wanted = _resolved(index, wanted)
     given = {name: value for name, value in wanted.given.items() if name not in ("status", "text")}
-    with index.reading() as connection:
-        if len(given) > 1 or len(wanted.pairs) > 1 or "batch" in given or wanted.status == files.PARTLY_REPLAYED:
-            query = sa.select(sa.func.coalesce(sa.func.sum(cells.c["count"]), 0))
+    if len(given) > 1 or len(wanted.pairs) > 1 or "batch" in given or wanted.status == files.PARTLY_REPLAYED:
+        query = sa.select(sa.func.coalesce(sa.func.sum(cells.c["count"]), 0))
+        with index.reading() as connection:
             return int(connection.scalar(_matching(query, wanted)) or 0)
-        dimension, value = next(iter(given.items()), (TOTAL, ""))
-        query = sa.select(groups.c["count"]).where(
-            groups.c.dimension == dimension, groups.c.value == value, groups.c.status == wanted.record_status
-        )
-        return int(connection.scalar(query) or 0)
+    dimension, value = next(iter(given.items()), (TOTAL, ""))
+    return index.in_group(dimension, value, wanted.record_status)
 
 
 def batch_rows(

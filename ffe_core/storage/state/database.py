@@ -57,7 +57,7 @@ def fenced(check: Callable[[sa.Connection], None] | None) -> Iterator[None]:
 
 
 class _Look(threading.local):
-    """What a thread reads of a server in one transaction, while it looks at several things at once."""
+    """What a thread reads in one transaction, while it looks at several things at once."""
 
     depth = 0
     """How many blocks of the thread look."""
@@ -127,6 +127,8 @@ class Database:
         It is the only one that writes from its beginning on: what it reads first stays true. LeaseLost if another
         process took over what it is about.
         """
+        if not self._look.readers:
+            self._look.end()  # a file that has no WAL, as on a network drive, takes no change while it is read
         with (
             self._guarded(),
             self._connected(self._engine) as connection,
@@ -158,12 +160,10 @@ class Database:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Have all that this thread reads in a block, one thing after the other, read from one state of a server: a
-        transaction that is begun, ended and looked after costs three ways to it. For what takes no longer than a page:
-        where nothing is read for a second or this object writes, from whatever thread, the next state is read."""
-        if self.is_file:  # where a way costs nothing
-            yield
-            return
+        """Have all that this thread reads in a block, one thing after the other, read from one state: a transaction
+        that is begun, ended and looked after costs three ways to a server, and of a file as much as a question. For
+        what takes no longer than a page: where nothing is read for a second or this object writes, from whatever
+        thread, the next state is read."""
         self._look.depth += 1
         try:
             yield

@@ -10,6 +10,7 @@ import pytest
 
 from ffe_core import DeadLetterQueue
 from ffe_core.errors import InputError, StorageError, StoreUnfit
+from ffe_core.series import Series
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, Step, step
 from ffe_core.storage.dead_letters.opening import MOVED, queue_of
@@ -17,7 +18,7 @@ from ffe_core.storage.dead_letters.search import Wanted
 from ffe_core.storage.dead_letters.stored import StoredFiles
 from ffe_core.storage.objects import Objects, objects_of
 from tests.object_store import Proxy, Store
-from tests.storage.dead_letters.harness import BTC, SWAPPED, dead_lettered, upside_down
+from tests.storage.dead_letters.harness import BTC, START, SWAPPED, dead_lettered, upside_down
 
 pytestmark = [pytest.mark.slow, pytest.mark.of_a_lake_folder("each names its store itself")]
 
@@ -82,6 +83,20 @@ def test_what_a_machine_keeps_another_finds_and_does_not_double(one: Machine, ot
     assert (saved.saved, saved.repeats) == (1, 1)
     assert counts(one.queue) == (3, 3)
     assert one.queue.read(batch_id).records[0].raw == upside_down(0)
+
+
+def test_a_machine_sees_at_once_what_it_keeps(one: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what others keep may be seen a little later."""
+    monkeypatch.setattr(StoredFiles, "fresh_seconds", 60.0)
+    monkeypatch.setattr("ffe_core.storage.dead_letters.stored._UNSURE_SECONDS", -1.0)
+    series, day = Series(BTC["asset_pair"], BTC["timeframe"], BTC["provider"]), (START, START + 86_400)
+    assert counts(one.queue) == (0, 0)
+    assert one.queue.open_times(series, *day).tolist() == []
+    batch_id = one.keep(0)
+    assert counts(one.queue) == (1, 1)
+    assert one.queue.open_times(series, *day).tolist() == [START]
+    one.discard(batch_id, 0)
+    assert counts(one.queue) == (1, 0)
 
 
 def test_both_machines_add_to_one_batch_and_neither_is_lost(one: Machine, other: Machine) -> None:
