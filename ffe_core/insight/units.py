@@ -31,6 +31,8 @@ _MOST_SAMPLED = 10
 _SAMPLE_SECONDS = 600.0
 _MOST_DECIMALS, _MOST_WHOLE = 20, 1e16
 """Beyond these a number is written with an exponent."""
+_MOST_SHIFTED, _SURE_BELOW = 15, 2.0**50
+"""Decimals looked for by arithmetic, and the size below which a product is off by less than half of one."""
 _SUM_DIGITS = 15
 """Digits of a float that survive being added up."""
 
@@ -115,7 +117,22 @@ class NumberFormats:
 
 def _most_decimals(column: ArrayLike) -> int:
     """The most that any of these numbers needs, as `decimals_of` says of each; of nothing 0."""
-    texts = pc.cast(pa.array(np.unique(np.asarray(column, dtype=np.float64))), pa.string())
+    values = np.asarray(column, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        for decimals in range(_MOST_SHIFTED + 1):
+            # A whole number by a power of ten, both exact: that division is the float nearest to this decimal number.
+            whole = np.rint(values * 10.0**decimals)
+            if (np.abs(whole) >= _SURE_BELOW).any():
+                break
+            if (whole / 10.0**decimals == values).all():
+                return decimals
+    return _by_text(values)
+
+
+def _by_text(values: np.ndarray) -> int:
+    """The same by the shortest text of each."""
+    texts = pc.cast(pa.array(np.unique(values)), pa.string())
     odd = pc.match_substring(texts, "e")
     broken = pc.utf8_rtrim(texts.filter(pc.and_(pc.match_substring(texts, "."), pc.invert(odd))), "0")
     behind = pc.subtract(pc.utf8_length(broken), pc.add(pc.find_substring(broken, "."), 1))

@@ -330,17 +330,17 @@ class DeadLetterIndex:
         def asked(connection: sa.Connection) -> set[str]:
             return set(connection.scalars(sa.select(batches.c.series).distinct()))
 
-        return self._once("series", asked)
+        return self.once("series", asked)
 
     def in_group(self, dimension: str, value: str, status: str) -> int:
         """How many records a group has of a status; asked once for each change of the folder."""
         query = sa.select(groups.c["count"]).where(
             groups.c.dimension == dimension, groups.c.value == value, groups.c.status == status
         )
-        return self._once((dimension, value, status), lambda connection: int(connection.scalar(query) or 0))
+        return self.once((dimension, value, status), lambda connection: int(connection.scalar(query) or 0))
 
-    def _once(self, what: object, ask: Callable[[sa.Connection], Answer]) -> Answer:
-        """An answer that stays the same until the folder changes."""
+    def once(self, what: object, ask: Callable[[sa.Connection], Answer]) -> Answer:
+        """An answer that stays the same until the folder changes; `what` is its key, and nobody changes it."""
         seen, (known_at, known) = self._seen, self._known  # read once: other threads look and write too
         if seen is None or known_at != seen[:2] or len(known) >= _MOST_KNOWN:
             known = {}

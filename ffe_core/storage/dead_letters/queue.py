@@ -306,6 +306,6 @@ class DeadLetterQueue:
 
 
 def _quarantined(index: DeadLetterIndex) -> list[Quarantined]:
-    with index.reading() as connection:
-        found = connection.execute(sa.select(quarantined.c.name, quarantined.c.reason).order_by(quarantined.c.name))
-        return [Quarantined(*row) for row in found]
+    query = sa.select(quarantined.c.name, quarantined.c.reason).order_by(quarantined.c.name)
+    found = index.once("quarantined", lambda connection: [Quarantined(*row) for row in connection.execute(query)])
+    return [*found]

@@ -266,11 +266,14 @@ def largest(
         _require_dimension(one)
     if _is_kept(wanted):
         asked = {"status": wanted.record_status, "most": most}
-        with index.reading() as connection:
+
+        def ask(connection: sa.Connection) -> dict[str, dict[str, int]]:
             return {
                 one: {row[0]: row[1] for row in connection.execute(_LARGEST, {**asked, "dimension": one})}
                 for one in dimensions
             }
+
+        return index.once(("largest", *dimensions, wanted.record_status, most), ask)
     return {one: {found.value: found.count for found in group(index, one, wanted, most)} for one in dimensions}
 
 
