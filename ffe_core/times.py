@@ -93,6 +93,17 @@ def parse_range(start: Instant, end: Instant, now_: int | None = None) -> tuple[
     return first, last
 
 
+def range_texts(start: int, end: int) -> tuple[str, str]:
+    """[start, end) in UTC as one types it: whole days with the last one included, else times to the minute or second.
+
+    What `parse_range` reads of days, and of times with a Z behind them, is the same range.
+    """
+    if start % DAY == 0 and end % DAY == 0:
+        return f"{utc(start):%Y-%m-%d}", f"{utc(end - DAY):%Y-%m-%d}"
+    seconds = ":%S" if start % 60 or end % 60 else ""
+    return f"{utc(start):%Y-%m-%d %H:%M{seconds}}", f"{utc(end):%Y-%m-%d %H:%M{seconds}}"
+
+
 def _parse_text(text: str, field: str) -> date | datetime:
     stripped = text.strip()
     try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core.errors import InputError
-from ffe_core.times import DAY, iso, parse_instant, parse_range, utc
+from ffe_core.times import DAY, iso, parse_instant, parse_range, range_texts, utc
 
 AT = 1_704_067_200
 NOON = AT + DAY // 2
@@ -93,6 +93,12 @@ class TestRanges:
     def test_what_a_zone_shifts_out_of_the_years_is_cut_to_what_can_be_written(self):
         first, last = parse_range("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
         assert (iso(first), iso(last)) == ("0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00")
+
+    @given(st.integers(0, 4_000_000_000), st.integers(1, 1_000), st.sampled_from([1, 60, 3600, DAY]))
+    def test_what_is_written_of_a_range_reads_as_the_same_range(self, about: int, width: int, grain: int):
+        start = about // grain * grain
+        texts = [text if len(text) == 10 else f"{text}Z" for text in range_texts(start, start + width * grain)]
+        assert parse_range(*texts, now_=start) == (start, start + width * grain)
 
     @pytest.mark.parametrize("end", ["2023-12-31", "2024-01-01T00:00:00Z", AT - 1])
     def test_an_end_that_is_not_after_the_start_is_refused(self, end: Any):

@@ -95,11 +95,10 @@ def file_labels(range_: tuple[int, int], adjustment: Adjustment | None, known: i
 
 
 def _range_label(start: int, end: int) -> str:
-    """Days with the last one included, or times."""
-    if start % times.DAY == 0 and end % times.DAY == 0:
-        days = [f"{times.utc(at):%Y-%m-%d}" for at in (start, end - times.DAY)]
-        return "_".join(dict.fromkeys(days))
-    return "_".join(f"{times.utc(at):%Y-%m-%dT%H%MZ}" for at in (start, end))
+    """Days with the last one included, or times, as a part of a file's name."""
+    texts = times.range_texts(start, end)
+    stamps = (f"{text.replace(' ', 'T').replace(':', '')}Z" if " " in text else text for text in texts)
+    return "_".join(dict.fromkeys(stamps))
 
 
 def _write(

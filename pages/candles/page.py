@@ -325,8 +325,8 @@ def days_shown() -> None:
     state, fields = st.session_state, range_fields()
     if state.get("candles_days_of") != state.candles_range:
         state.candles_days_of = state.candles_range
-        fields.fill(*typed_range(*state.candles_range))
-    fields.default(*typed_range(*state.candles_range))
+        fields.fill(*times.range_texts(*state.candles_range))
+    fields.default(*times.range_texts(*state.candles_range))
     fields.draw()
     st.button(
         "Show this range",
@@ -335,13 +335,6 @@ def days_shown() -> None:
         on_click=days_typed,
         disabled=fields.read() is None,
     )
-
-
-def typed_range(start: int, end: int) -> tuple[str, str]:
-    """[start, end) as one types it: whole days with the last one included, or times."""
-    if start % times.DAY == 0 and end % times.DAY == 0:
-        return f"{times.utc(start):%Y-%m-%d}", f"{times.utc(end - times.DAY):%Y-%m-%d}"
-    return f"{times.utc(start):%Y-%m-%d %H:%M}", f"{times.utc(end):%Y-%m-%d %H:%M}"
 
 
 def laid_over() -> list[Series]:
