@@ -182,71 +182,14 @@ class TestWhoWrites:
         assert len(Watchlists(database).all()) == 1
 
 
-class TestLooking:
-    """Several things that are read at once, in one transaction."""
-
-    @pytest.fixture
-    def begun(self, database: Database) -> list[str]:
-        found: list[str] = []
-        sa.event.listen(database._engine, "begin", lambda _: found.append("begin"))
-        return found
-
-    def test_takes_one_transaction_and_sees_one_state(self, url: str, database: Database, begun: list[str]):
-        lists, others = Watchlists(database), Database(url)
-        with database.looking():
-            assert lists.all() == []
-            Watchlists(others).save("mine", "coinbase", ["BTCUSD"], ["1h"], "ann")
-            assert lists.all() == []
-            with database.looking():
-                assert RunStore(database).count_active() == 0
-        assert begun == ["begin"]
-        assert [one.name for one in lists.all()] == ["mine"]
-        others.close()
-
-    def test_sees_what_it_has_written(self, database: Database):
-        lists = Watchlists(database)
-        with database.looking():
-            assert lists.all() == []
-            lists.save("mine", "coinbase", ["BTCUSD"], ["1h"], "ann")
-            assert [one.name for one in lists.all()] == ["mine"]
-
-    def test_sees_what_another_thread_of_the_process_has_written(self, database: Database):
-        """Who keeps an answer by how much was written would keep an old one for new."""
-        lists = Watchlists(database)
-        with database.looking(), ThreadPoolExecutor(1) as other:
-            assert lists.all() == []
-            other.submit(lists.save, "mine", "coinbase", ["BTCUSD"], ["1h"], "ann").result()
-            assert [one.name for one in lists.all()] == ["mine"]
-
-    def test_ends_no_transaction_that_is_being_read(self, database: Database):
-        lists = Watchlists(database)
-        with database.looking(), ThreadPoolExecutor(1) as other, database.read() as connection:
-            other.submit(lists.save, "mine", "coinbase", ["BTCUSD"], ["1h"], "ann").result()
-            lists.all()
-            assert connection.scalar(sa.text("SELECT 1")) == 1
-
-    def test_goes_on_after_what_failed(self, database: Database):
-        with database.looking():
-            with pytest.raises(DatabaseError), database.read() as connection:
-                connection.execute(sa.text("SELECT nothing FROM nowhere"))
-            assert Watchlists(database).all() == []
-
-    def test_goes_on_after_the_server_ended_what_idled(
-        self, postgresql_server: Server, url: str, database: Database, monkeypatch: pytest.MonkeyPatch
-    ):
-        with database.looking():
-            assert Watchlists(database).all() == []
-            postgresql_server.run(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name(url)}'"
-            )
-            monkeypatch.setattr(database._look, "used", 0.0)
-            assert Watchlists(database).all() == []
-
-    def test_leaves_other_threads_their_own_transaction(self, database: Database, begun: list[str]):
-        with database.looking(), ThreadPoolExecutor(1) as other:
-            assert Watchlists(database).all() == []
-            assert other.submit(Watchlists(database).all).result() == []
-        assert len(begun) == 2
+def test_looking_goes_on_after_the_server_ended_what_idled(
+    postgresql_server: Server, url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    with database.looking():
+        assert Watchlists(database).all() == []
+        postgresql_server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name(url)}'")
+        monkeypatch.setattr(database._look, "used", 0.0)
+        assert Watchlists(database).all() == []
 
 
 def test_a_text_with_nul_is_kept_without_it(database: Database):
