@@ -1,6 +1,8 @@
 // One entry of the browser's history for each view: Streamlit makes one for each change of a parameter.
 // What only filters a page replaces its entry; another page, or one of these parameters, begins a new one.
 const VIEWS = ["entry", "view", "schedule", "edit", "new", "id"];
+// Parameters that name one thing to look at on a page, without which it shows its list; beside these, a form's own.
+const OF_ONE_LOOK = ["entry", "record", "place", "rows", "schedule"], OF_A_FORM = ["edit", "new"];
 const IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]';
 const SETTLED_MS = 200;
 
@@ -33,3 +35,18 @@ history.pushState = (state, title, address) => {
   if (left.pathname === here.pathname && here.search === there.search) replace(history.state, "", left.href);
   return push(state, title, address);
 };
+
+// The name of the page that one is on leads to its list: Streamlit would draw the same form or record again.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.('[data-testid="stSidebarNavLink"]');
+  if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const list = new URL(location.href);
+  const has = (name) => list.searchParams.has(name);
+  if (new URL(link.href).pathname !== list.pathname || ![...OF_ONE_LOOK, ...OF_A_FORM].some(has)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (OF_A_FORM.some(has)) list.search = "";
+  for (const name of OF_ONE_LOOK) list.searchParams.delete(name);
+  push(history.state, "", list.href);
+  dispatchEvent(new PopStateEvent("popstate", { state: history.state }));
+}, true);

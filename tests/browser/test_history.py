@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ffe_core import DeadLetterQueue
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from tests.browser.conftest import Serve, Visit
 from tests.browser.driver import Visitor, poll, settled
-from tests.browser.test_dead_letters import dead_letter
+from tests.browser.test_dead_letters import dead_letter, record
 
 NARROW, WIDE = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
@@ -78,3 +79,21 @@ def test_a_filter_makes_no_entry_and_a_record_makes_one(serve: Serve, visit: Vis
     visitor.page.wait_for_url("**/dead_letters?q=1")
     settled(visitor.page)
     visitor.sees("Click a row to open it")
+
+
+def test_the_name_of_the_page_one_is_on_leads_to_its_list(serve: Serve, visit: Visit, filled: Path) -> None:
+    visitor = visit(serve(filled), "/schedules?new=1&provider=simulated&pairs=BTCUSD&timeframes=1h")
+    visitor.sees("Create schedule")
+    go_to(visitor, "Schedules")
+    visitor.sees("Nothing runs by itself yet")
+    assert "?" not in visitor.page.url
+    visitor.page.go_back()
+    visitor.sees("Create schedule")
+    assert "pairs=BTCUSD" in visitor.page.url
+
+    queue = DeadLetterQueue(filled / "dlq")
+    visitor.open(f"{record(queue.find().rows[0].batch_id)}&status=pending")
+    visitor.sees("Ask the provider again")
+    go_to(visitor, "Dead letters")
+    visitor.sees("Click a row to open it")
+    assert visitor.page.url.endswith("/dead_letters?status=pending")
