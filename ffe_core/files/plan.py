@@ -249,9 +249,7 @@ class Planner:
         chosen, timeframe = target.pair or pair, target.timeframe or named.timeframe
         if not chosen or not timeframe:
             if not plan.questions:
-                text = "neither --as nor its path says " + (
-                    "of which pair it is" if not chosen else "of which timeframe it is"
-                )
+                text = f"its path does not say of which {'timeframe' if chosen else 'pair'} it is"
                 plan.questions.append(
                     (
                         planned.part.name,

@@ -103,6 +103,7 @@ def ask(plan: ImportPlan) -> None:
 
 def _answers(question: Question) -> None:
     choices = [choice for choice in question.choices if option_of(choice) is not None]
+    answers = [given for choice in choices if (given := option_of(choice)) is not None]
     if choices:
         st.radio(
             "Answer",
@@ -110,10 +111,10 @@ def _answers(question: Question) -> None:
             index=None,
             key=f"import_ask_{question.code}",
             format_func=lambda place: plain(dated(choices[place].reading)),
-            captions=[plain(choice.option) for choice in choices],
+            captions=[plain(_fills(*given)) for given in answers],
             label_visibility="collapsed",
             on_change=_answer,
-            args=(question.code, [option_of(choice) for choice in choices]),
+            args=(question.code, answers),
         )
     for choice in question.choices:
         if option_of(choice) is None:
@@ -121,6 +122,17 @@ def _answers(question: Question) -> None:
     if len(choices) < len(question.choices):
         where = "in the fields above" if question.code in TYPED_ABOVE else 'under "How the files are read"'
         st.caption(f"Fill it in {where}.")
+
+
+def _fills(name: str, value: Any) -> str:
+    """Which field an answer fills in, and with what."""
+    if name in FLAGS:
+        return FLAGS[name]
+    if name == "as":
+        told = Target.of(value)
+        return f"Pair and timeframe: {' '.join(filter(None, (told.pair, told.timeframe))) or 'those of its name'}"
+    label, _ = {"profile": ("Profile", ""), **CHOICES, **TEXTS}[name]
+    return f"{label}: {value}"
 
 
 def _answer(code: str, answers: Sequence[tuple[str, Any]]) -> None:

@@ -110,6 +110,7 @@ def test_what_no_file_tells_is_asked_with_its_readings(named: Named, tmp_path: P
     assert button(at).disabled
     zone = at.radio(key="import_ask_zone")
     assert any("2024\\-01\\-15 15\\:00 is 2024\\-01\\-15 15\\:00 UTC" in one for one in zone.options)
+    assert zone.proto.captions[0] == "Zone of the clock\\: UTC"
     zone.set_value(0).run()
     assert at.session_state.import_options["zone"] == "UTC"
     at.radio(key="import_ask_stamp").set_value(1).run()
@@ -202,6 +203,8 @@ def test_an_archive_of_several_kinds_is_read_as_chosen(named: Named, tmp_path: P
 
 def test_a_name_that_says_another_pair_is_asked_about_and_can_win(named: Named, tmp_path: Path) -> None:
     at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken", "ETHUSD", "1h")
+    captions = at.radio(key="import_ask_name").proto.captions
+    assert list(captions) == ["Take files whatever pair their names say", "Pair and timeframe\\: those of its name"]
     at.radio(key="import_ask_name").set_value(1).run()
     assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("", None)
     assert list(at.dataframe[0].value["Pair"]) == ["BTCUSD"]
