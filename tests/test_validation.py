@@ -88,6 +88,8 @@ BROKEN = [
     ([1, 2], {"not_a_record"}),
     ({"raw": 7}, {"not_a_record"}),
     ({"date": GOOD["date"], "incomplete_sources": True, "sources": []}, {"incomplete_sources"}),
+    (changed(incomplete_sources=True), {"incomplete_sources"}),
+    (changed(incomplete_sources=True, volume=MISSING), {"incomplete_sources"}),
     ({}, {f"missing_field:{name}" for name in ("date", "open", "high", "low", "close")}),
 ]
 
