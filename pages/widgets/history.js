@@ -1,7 +1,7 @@
 // One entry of the browser's history for each view: Streamlit makes one for each change of a parameter.
 // What only filters a page replaces its entry; another page, or one of these parameters, begins a new one.
 const VIEWS = ["entry", "view", "schedule", "edit", "new", "id"];
-// Parameters that name one thing to look at on a page, without which it shows its list; beside these, a form's own.
+// Parameters that name one thing to look at on a page, as `_OF_ONE_LOOK` of url.py; beside a form's, all are its own.
 const OF_ONE_LOOK = ["entry", "record", "place", "rows", "schedule"], OF_A_FORM = ["edit", "new"];
 const IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]';
 const SETTLED_MS = 200;
@@ -41,12 +41,13 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest?.('[data-testid="stSidebarNavLink"]');
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const list = new URL(location.href);
-  const has = (name) => list.searchParams.has(name);
-  if (new URL(link.href).pathname !== list.pathname || ![...OF_ONE_LOOK, ...OF_A_FORM].some(has)) return;
+  const given = [...list.searchParams], isForm = OF_A_FORM.some((name) => list.searchParams.has(name));
+  const isOfOneLook = ([name, text]) => OF_ONE_LOOK.includes(name) || (name === "view" && text === "mend");
+  const kept = isForm ? [] : given.filter((one) => !isOfOneLook(one));
+  if (new URL(link.href).pathname !== list.pathname || kept.length === given.length) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  if (OF_A_FORM.some(has)) list.search = "";
-  for (const name of OF_ONE_LOOK) list.searchParams.delete(name);
+  list.search = new URLSearchParams(kept);
   push(history.state, "", list.href);
   dispatchEvent(new PopStateEvent("popstate", { state: history.state }));
 }, true);

@@ -79,7 +79,11 @@ def as_left(page: str) -> None:
 
 
 def _remember() -> None:
-    here = {name: text for name, text in st.query_params.items() if name not in _OF_ONE_LOOK and text != "mend"}
+    here = {
+        name: text
+        for name, text in st.query_params.items()
+        if name not in _OF_ONE_LOOK and (name, text) != ("view", "mend")
+    }
     if "edit" in st.query_params or here.keys() == {"new"}:  # fields of one thing, and a form that holds nothing yet
         here = {}
     if (page := st.session_state.get(_PAGE)) is not None:

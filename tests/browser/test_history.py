@@ -97,3 +97,10 @@ def test_the_name_of_the_page_one_is_on_leads_to_its_list(serve: Serve, visit: V
     go_to(visitor, "Dead letters")
     visitor.sees("Click a row to open it")
     assert visitor.page.url.endswith("/dead_letters?status=pending")
+
+    visitor.click("dl_mend")
+    visitor.page.wait_for_url(re.compile("view=mend"))
+    visitor.sees("Back to the list")
+    go_to(visitor, "Dead letters")
+    visitor.sees("Click a row to open it")
+    assert visitor.page.url.endswith("/dead_letters?status=pending")

@@ -119,6 +119,14 @@ def test_coming_back_to_the_same_address_shows_the_same(
     assert address(at) == there
 
 
+def test_a_search_for_a_word_of_the_address_is_as_one_left_it(filled: ConsoleService, open_page: Open) -> None:
+    at = open_page("dead_letters", q="mend")
+    at.switch_page("overview/page.py").run()
+    at.query_params.clear()
+    at.switch_page("dead_letters/page.py").run()
+    assert address(at) == {"q": "mend"}
+
+
 def test_the_backfill_form_of_a_link_can_be_changed(filled: ConsoleService, open_page: Open) -> None:
     at = open_page("backfill", pairs="BTCUSD", timeframes="1h", mode="gaps", start="2024-01-01", end="2024-01-31")
     at.radio(key="backfill_mode").set_value("refetch").run()
