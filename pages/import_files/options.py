@@ -102,8 +102,8 @@ def ask(plan: ImportPlan) -> None:
 
 
 def _answers(question: Question) -> None:
-    choices = [choice for choice in question.choices if option_of(choice) is not None]
-    answers = [given for choice in choices if (given := option_of(choice)) is not None]
+    told = [(choice, given) for choice in question.choices if (given := option_of(choice)) is not None]
+    choices, answers = [choice for choice, _ in told], [given for _, given in told]
     if choices:
         st.radio(
             "Answer",

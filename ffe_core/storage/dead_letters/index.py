@@ -214,7 +214,7 @@ class DeadLetterIndex:
         sa.event.listen(self._engine, "connect", _tune)
         self._seen: tuple[Any, int, float] | None = None
         self._looked_at = -math.inf
-        self._known: tuple[tuple[Any, int] | None, dict[object, Any]] = None, {}
+        self._known: dict[object, Any] = {}
 
     def refresh(self, progress: Progress = lambda done, total: None, *, is_reader: bool = False) -> None:
         """Read what is new or changed in the folder, forget what is gone; cheap when nothing was touched.
@@ -251,7 +251,7 @@ class DeadLetterIndex:
         except sa.exc.DatabaseError as error:
             self._remove_if_damaged(error, before)  # the next look reads these files too
         finally:
-            self._known = None, {}
+            self._known = {}
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -341,10 +341,10 @@ class DeadLetterIndex:
 
     def once(self, what: object, ask: Callable[[sa.Connection], Answer]) -> Answer:
         """An answer that stays the same until the folder changes; `what` is its key, and nobody changes it."""
-        seen, (known_at, known) = self._seen, self._known  # read once: other threads look and write too
-        if seen is None or known_at != seen[:2] or len(known) >= _MOST_KNOWN:
-            known = {}
-            self._known = seen and seen[:2], known
+        # Held before it is asked: what changes the index puts another in its place, and an older answer is lost.
+        known = self._known
+        if self._seen is None or len(known) >= _MOST_KNOWN:
+            known = self._known = {}
         if what not in known:
             with self.reading() as connection:
                 known[what] = ask(connection)
@@ -395,7 +395,7 @@ class DeadLetterIndex:
             done += len(names)
             progress(done, len(changed))
         settled = self._files.is_settled(mark, started) and not changed
-        self._seen, self._looked_at = (mark, inode, time.monotonic()) if settled else None, began
+        self._seen, self._looked_at, self._known = (mark, inode, time.monotonic()) if settled else None, began, {}
 
     def _prepare(self) -> None:
         """Make the tables where they are missing or an older version's; NewerFormatError for a newer one's."""

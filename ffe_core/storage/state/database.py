@@ -127,16 +127,16 @@ class Database:
         It is the only one that writes from its beginning on: what it reads first stays true. LeaseLost if another
         process took over what it is about.
         """
-        if not self._look.readers:
-            self._look.end()  # a file that has no WAL, as on a network drive, takes no change while it is read
-        with (
-            self._guarded(),
-            self._connected(self._engine) as connection,
-            connection.execution_options(ffe_writes=True).begin(),
-        ):
-            if (check := fenced_by.get()) is not None and not self.is_file:
-                check(connection)
-            yield connection
+        with self._guarded():
+            if not self._look.readers:
+                self._look.end()  # a file that has no WAL, as on a network drive, takes no change while it is read
+            with (
+                self._connected(self._engine) as connection,
+                connection.execution_options(ffe_writes=True).begin(),
+            ):
+                if (check := fenced_by.get()) is not None and not self.is_file:
+                    check(connection)
+                yield connection
         self.writes += 1
 
     @contextmanager

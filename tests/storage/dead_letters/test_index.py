@@ -185,6 +185,16 @@ class TestTheFilesAreTheTruth:
         put(folder, "another")
         assert queue.count() == 2
 
+    def test_an_answer_that_was_kept_ends_with_a_file_changed_in_place(self, queue: DeadLetterQueue, folder: Path):
+        """The folder's own time stays, so that what was seen of it is the same again at the next look."""
+        path = put(folder, "one")
+        queue.refresh()
+        os.utime(folder, (1, 1))
+        assert (queue.count(), queue.largest(["asset_pair"])) == (1, {"asset_pair": {"BTCUSD": 1}})
+        path.write_text(json.dumps({**json.loads(path.read_text()), "records": [upside_down(0), upside_down(1)]}))
+        assert [row.records for row in queue.batches()] == [2]
+        assert (queue.count(), queue.largest(["asset_pair"])) == (2, {"asset_pair": {"BTCUSD": 2}})
+
     def test_a_rebuild_tells_of_its_progress_and_takes_few_files_at_a_time(
         self, queue: DeadLetterQueue, folder: Path, monkeypatch: pytest.MonkeyPatch
     ):
