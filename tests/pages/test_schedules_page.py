@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -251,7 +250,8 @@ def test_what_was_missed_is_filled_with_one_button(open_page: Open, console: Con
         Draft("gaps", "simulated", ("BTCUSD",), ("1d",), catch_up="none", mode="gaps"), "ann"
     )
     console.scheduler.stop()
-    ahead = time.time() + 30 * 86_400
+    assert one.next_due is not None
+    ahead = one.next_due + 29 * 86_400 + 43_200  # between two instants, or the last would fire
     console.scheduler._clock = lambda: ahead
     console.scheduler.poll()
     at = open_page("schedules")
