@@ -67,12 +67,12 @@ class MadeProvider(Provider):
         return Fetched(made if made is not None else records(page.start, page.end, seconds(timeframe)))
 
 
-async def ingest(provider: Provider, end: int, folder: str) -> SeriesResult:
-    """Run the whole pipeline over [START, end) into a new lake below `folder`; RuntimeError unless all of it came."""
+async def ingest(provider: Provider, end: int, folder: str, start: int = START) -> SeriesResult:
+    """Run the whole pipeline over [start, end) into the lake below `folder`; RuntimeError unless all of it came."""
     ingester = BatchDataIngester(DeltaLakeManager(Path(folder) / "lake"), {"data_dir": folder})
     async with provider:
-        report = await ingester.run_series(Series.of(PAIR, TIMEFRAME, provider.name), provider, START, end)
-    wanted = (end - START) // seconds(TIMEFRAME)
+        report = await ingester.run_series(Series.of(PAIR, TIMEFRAME, provider.name), provider, start, end)
+    wanted = (end - start) // seconds(TIMEFRAME)
     if report.error is not None or report.completeness is None or report.completeness.stored != wanted:
         raise RuntimeError(f"not all {wanted} candles came in: {report.error_text or report.completeness}")
     return report
