@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ffe_core.checks.bars import Bars
 from ffe_core.checks.model import Check, Found
 from ffe_core.checks.windows import Around, windows
+from ffe_core.errors import InputError
 from ffe_core.insight.bars import Moment
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -63,6 +64,10 @@ class _Gathering:
             elif not _is_known(stretches, one):
                 stretches.append(_Stretch(one))
 
+    def drop(self, kinds: Collection[str]) -> None:
+        """Let go of what was found of some kinds."""
+        self._stretches = {key: found for key, found in self._stretches.items() if key[0] not in kinds}
+
     def of(self, series: Series) -> list[Finding]:
         """The findings of a series, by kind and time."""
         found: list[Finding] = []
@@ -97,9 +102,11 @@ def check_pair(
 ) -> list[Checked]:
     """Run checks over all series of one pair; what became of each of them, up to the window in which it `is_stopped`.
 
-    InputError for a series that is not stored, StorageError if a table cannot be read.
+    A rule of one's own that fails, as one that takes too long, keeps no other check from its finds. InputError for a
+    series that is not stored, StorageError if a table cannot be read.
     """
-    done = {one: Checked(one) for one in series}
+    failed: dict[str, str] = {}
+    done = {one: Checked(one, failed=failed) for one in series}
     gathering = _Gathering(checks)
     for shown, begins in windows(lake, series, around, as_known_at):
         if is_stopped():
@@ -109,7 +116,13 @@ def check_pair(
             if len(bars) > begins[one]:
                 again = int(bars.open_times[begins[one]])
                 for check in checks:
-                    gathering.add(check.find(bars), again)
+                    if check.name in failed:
+                        continue
+                    try:
+                        gathering.add(check.find(bars), again)
+                    except InputError as error:
+                        failed[check.name] = error.problem
+    gathering.drop(failed)
     for one in series:
         done[one].findings = gathering.of(one)
     return list(done.values())

@@ -14,7 +14,7 @@ from ffe_core.checks.windows import Around, windows
 from ffe_core.counts import many
 from ffe_core.errors import InputError
 from ffe_core.insight.units import NumberFormat, in_digits, written
-from ffe_core.rules.expression import SECONDS, broken
+from ffe_core.rules.expression import broken, judge
 from ffe_core.rules.model import Rule
 from ffe_core.series import Series
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
@@ -35,7 +35,9 @@ class Trial:
     examples: list[tuple[Series, int]] = field(default_factory=list)
     """The first bars found: series, and open in epoch seconds."""
     left: int = 0
-    """Series that there was no time for."""
+    """Series that there was no time for, or not for all of their bars."""
+    untold: int = 0
+    """Bars that it can tell nothing of, such as a bound of a volume that is missing, or an overflow: they hold."""
 
     @property
     def said(self) -> str:
@@ -43,7 +45,8 @@ class Trial:
         share = f" ({_percent(self.found / self.bars)})" if self.found else ""
         more = f"; there was no time for {many(self.left, 'more series', 'more series')}" if self.left else ""
         where = many(self.series, "series", "series")
-        return f"would find {many(self.found, 'bar')} of {self.bars:,}{share} in {where}{more}"
+        untold = f"; of {many(self.untold, 'bar')} it can tell nothing, so they hold" if self.untold else ""
+        return f"would find {many(self.found, 'bar')} of {self.bars:,}{share} in {where}{untold}{more}"
 
 
 def check_of(rule: Rule) -> Check:
@@ -55,9 +58,9 @@ def check_of(rule: Rule) -> Check:
             yield from grouped(f"{PREFIX}{rule.name}", bars, places, np.ones(len(places)), evidence)
 
     def evidence(at: int) -> Evidence:
-        return {"says": rule.says or rule.expression, "rule": rule.name}
+        return {"says": rule.in_words, "rule": rule.name}
 
-    return Check(f"{PREFIX}{rule.name}", rule.says or rule.expression, rule.severity, find, says)
+    return Check(f"{PREFIX}{rule.name}", rule.in_words, rule.severity, find, says)
 
 
 def says(evidence: Evidence, _: NumberFormat) -> str:
@@ -73,20 +76,21 @@ def trial(lake: DeltaLakeManager, series: Sequence[Series], rule: Rule, around: 
         raise InputError(f"nothing that is stored fits {', '.join(rule.series)}", field="series")
     for place, one in enumerate(about):
         for shown, begins in windows(lake, [one], around):
-            _count(tried, rule, shown[one], begins[one], ends)
+            if time.monotonic() > ends:
+                tried.left = len(about) - place
+                return tried
+            _count(tried, rule, shown[one], begins[one])
         tried.series += 1
-        if time.monotonic() > ends:
-            tried.left = len(about) - place - 1
-            break
     return tried
 
 
-def _count(tried: Trial, rule: Rule, bars: Bars, begin: int, ends: float) -> None:
-    seconds = max(0.1, min(SECONDS, ends - time.monotonic()))
+def _count(tried: Trial, rule: Rule, bars: Bars, begin: int) -> None:
     new = {name: column[begin:] for name, column in bars.values.items()}
-    places = np.flatnonzero(broken(rule, bars.open_times[begin:], new, seconds))
+    judged = judge(rule, bars.open_times[begin:], new)
+    places = np.flatnonzero(judged.broken)
     tried.bars += len(bars) - begin
     tried.found += len(places)
+    tried.untold += int(judged.untold.sum())
     shown = places[: _MOST_SHOWN - len(tried.examples)] + begin
     tried.examples += [(bars.series, int(bars.open_times[at])) for at in shown.tolist()]
 

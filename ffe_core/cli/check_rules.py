@@ -21,9 +21,7 @@ def listed(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"rules": [rule.model_dump() for rule in rules]})
     elif rules:
-        rows = [
-            [one.name, "on" if one.on else "off", one.severity, ", ".join(one.series), one.expression] for one in rules
-        ]
+        rows = [[one.name, "on" if one.on else "off", one.severity, ", ".join(one.series), one.asks] for one in rules]
         print_table(["name", "", "severity", "for", "holds"], rows)
     else:
         print("no rule yet: try one with python -m ffe_core check try NAME --holds 'high <= 2 * low'")
@@ -37,7 +35,8 @@ def try_one(arguments: argparse.Namespace) -> int:
         tried = checks.try_rule(_given(arguments) or _kept(checks.rules, arguments.name))
     examples = [{"series": one.key, "open": times.iso(at)} for one, at in tried.examples]
     if arguments.json:
-        counts = {"series": tried.series, "bars": tried.bars, "found": tried.found, "left": tried.left}
+        names = ("series", "bars", "found", "untold", "left")
+        counts = {name: getattr(tried, name) for name in names}
         print_json({**counts, "examples": examples})
         return 0
     print(f"{arguments.name} {tried.said}")

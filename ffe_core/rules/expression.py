@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,49 @@ limit is looked at between steps only, so a function that makes much of little c
 Broken = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a rule says of each bar: whether it does not hold, and whether it cannot tell, which holds."""
+
+    broken: Broken
+    untold: Broken
+
+
 def broken(
     rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, Any], seconds: float = SECONDS
 ) -> Broken:
-    """Which bars a rule does not hold for; what it cannot tell (NULL, as a volume that is NaN is) holds.
+    """Which bars a rule does not hold for; arguments and errors as `judge`."""
+    return judge(rule, open_times, values, seconds).broken
+
+
+def judge(rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, Any], seconds: float = SECONDS) -> Judged:
+    """What a rule says of each bar. What it cannot tell holds: NULL, as a volume that is NaN is, and what DuckDB
+    raises for a bar, as a number that does not fit its type; one odd bar must not stop the others.
 
     `open_times` in epoch seconds, `values` the five columns. InputError, with the field `holds`, for an expression that
     cannot be read, asks for more than one bar, or takes too long or too much memory; PackageMissing without DuckDB.
     """
+    found = _evaluated(rule, f"TRY(NOT ({rule.expression}))", open_times, values, seconds)
+    broken, untold = np.zeros(len(open_times), dtype=bool), np.zeros(len(open_times), dtype=bool)
+    place, is_broken = found["_place"].to_numpy(), found["_broken"]
+    untold[place] = is_broken.is_null().to_numpy()
+    broken[place] = is_broken.fill_null(False).to_numpy()
+    return Judged(broken, untold)
+
+
+def check(rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, Any]) -> None:
+    """InputError, as `judge`, for a rule too that raises for every one of these bars: it would never tell anything."""
+    try:
+        _evaluated(rule, f"NOT ({rule.expression})", open_times, values, SECONDS)
+    except InputError:
+        if judge(rule, open_times, values).untold.all():
+            raise
+
+
+def _evaluated(
+    rule: Rule, breaks: str, open_times: npt.NDArray[np.int64], values: Mapping[str, Any], seconds: float
+) -> pa.Table:
+    """The places of the bars for which `breaks` is true or NULL, and which of both."""
     package = duckdb()
     _require_one_bar(package, rule)
     columns = {"timestamp": pa.array(open_times * _MICROS).cast(TIMESTAMP)}
@@ -49,21 +85,18 @@ def broken(
     table = pa.table(columns | {"_place": pa.array(np.arange(len(open_times)))})
     with closed_connection(MEMORY_MB, threads=1) as connection:
         connection.register("bars", table)
-        query = _query(package, rule)
-        _require_plain(connection, rule, query)
+        _require_plain(connection, rule, _query(package, rule))
         lock(connection)
+        query = f"SELECT * FROM (SELECT _place, {breaks} AS _broken FROM bars) WHERE _broken IS DISTINCT FROM FALSE"
         try:
             with stopped_after(connection, seconds):
-                found = connection.sql(query).to_arrow_table()
+                return connection.sql(query).to_arrow_table()
         except (package.InterruptException, package.OutOfMemoryException, MemoryError):
             what = f"more than {seconds:g} s or {MEMORY_MB} MiB for {len(open_times):,} bars"
             raise InputError(f"rule {rule.name} takes {what}; make it simpler", field="holds") from None
         except package.Error as error:
             said = str(error).splitlines()[0]
             raise InputError(f"rule {rule.name} cannot be evaluated: {said}", field="holds") from None
-    mask = np.zeros(len(open_times), dtype=bool)
-    mask[found["_place"].to_numpy()] = True
-    return mask
 
 
 def _query(package: Any, rule: Rule) -> str:

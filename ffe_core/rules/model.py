@@ -88,6 +88,19 @@ class Rule(BaseModel):
         parts += [f"(\n{self.holds}\n)"] if self.holds else []
         return " AND ".join(parts)
 
+    @property
+    def in_words(self) -> str:
+        """What it means, or all it asks for in one line."""
+        return self.says or self.asks
+
+    @property
+    def asks(self) -> str:
+        """All it asks for in one line, for people."""
+        parts = [_asked(name, low, high) for name, (low, high) in self.bounds.items()]
+        holds = " ".join(self.holds.split())
+        parts += [f"({holds})" if parts else holds] if holds else []
+        return " AND ".join(parts)
+
     def is_about(self, series: Series) -> bool:
         """Whether a series is one of those it is for."""
         return any(fnmatchcase(series.key, _whole(pattern)) for pattern in self.series)
@@ -203,6 +216,14 @@ def _text(text: str) -> str:
 def _sql(value: float) -> str:
     """A bound in SQL, which has no word for the infinite one of a side that is left open."""
     return repr(value) if isfinite(value) else f"'{value!r}'::DOUBLE"
+
+
+def _asked(name: str, low: float, high: float) -> str:
+    """A bound in one line; a side that is left open is not named unless both are."""
+    sides = [f"{low:.15g} <= "] if isfinite(low) or not isfinite(high) else []
+    sides += [name]
+    sides += [f" <= {high:.15g}"] if isfinite(high) or not isfinite(low) else []
+    return "".join(sides)
 
 
 def _number(value: float) -> str:

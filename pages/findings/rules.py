@@ -23,6 +23,8 @@ from pages.widgets.verbs import changing, done
 NEW = "A new rule"
 _FIELDS = ("name", "holds", "bounds", "series", "says", "severity")
 _KEPT = "rule_tried"
+_OPEN = "rule_open"
+"""There once a button was pressed: what is answered stands in the form, which closed would hide it."""
 _KEEP: dict[str, Any] = {"persist_state": "session"}
 """What is typed is there for who comes back to the page."""
 _MOST_WHOLE = 1e15
@@ -31,7 +33,7 @@ _MOST_WHOLE = 1e15
 
 def show() -> None:
     """The rules, and the form of one."""
-    with st.expander("Rules of your own", icon=":material/rule:", expanded=_KEPT in st.session_state):
+    with st.expander("Rules of your own", icon=":material/rule:", expanded=_OPEN in st.session_state):
         st.caption(
             "What every bar has to hold: bounds of its columns, and SQL over them (open, high, low, close, volume and"
             f" timestamp). They are kept in {plain(str(service().checks.rules.path))}."
@@ -50,7 +52,7 @@ def _line(rule: Rule) -> dict[str, Any]:
         "Dead-letters": rule.dead_letters,
         "Severity": rule.severity,
         "For": ", ".join(rule.series),
-        "Holds": rule.expression,
+        "Holds": rule.asks,
         "Says": rule.says,
     }
 
@@ -239,6 +241,7 @@ def _refuse(error: InputError) -> None:
 
 
 def _try() -> None:
+    st.session_state[_OPEN] = True
     rule = _read()
     if rule is None:
         return
@@ -252,6 +255,7 @@ def _try() -> None:
 def _save() -> None:
     state = st.session_state
     is_meant, former = bool(state.get("rule_meant")), state.get(_KEPT)
+    state[_OPEN] = True
     rule = _read()
     if rule is None:
         return
@@ -262,7 +266,8 @@ def _save() -> None:
         _refuse(error)
         return
     state.rule_which = rule.name
-    state.pop("rule_filled", None)
+    for name in ("rule_filled", _OPEN):
+        state.pop(name, None)
     what = "and part of every check from now on" if rule.on else "and off"
     done(f"{rule.name} is kept, {what}.{f' It {tried.said}.' if tried else ''}")
 

@@ -14,10 +14,12 @@ from ffe_core.calendars import calendar_for
 from ffe_core.candles import TIMESTAMP, VALUES
 from ffe_core.checks import windows
 from ffe_core.checks.engine import MOST, check_pair
+from ffe_core.checks.own import check_of
 from ffe_core.checks.table import CHECKS, chosen
 from ffe_core.checks.windows import Around
 from ffe_core.errors import InputError
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.rules.model import rule_of
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.database import Database
@@ -179,3 +181,23 @@ def test_a_score_is_the_share_of_bars_in_no_open_finding(tmp_path: Path, store: 
 def test_a_number_that_no_finding_has_is_refused(store: FindingStore) -> None:
     with pytest.raises(InputError, match="there is no finding 7"):
         store.decide([7], ACCEPTED, "ann", "why")
+
+
+def test_a_rule_that_fails_keeps_no_other_check_from_its_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, store = DeltaLakeManager(tmp_path), FindingStore(Database(tmp_path / "console.db"))
+    made = minutes()
+    made.columns["volume"][700:720] = 0.0
+    put(lake, made)
+    checks = [*chosen(["zero_volume"]), check_of(rule_of(name="one", holds="close < 0"))]
+    [done] = check_pair(lake, [MINUTES], checks, AROUND)
+    store.record(done)
+    assert {one.kind for one in store.find(states=[OPEN])} == {"zero_volume", "rule:one"}
+
+    def too_slow(*_: object) -> object:
+        raise InputError("rule one takes more than 10 s", field="holds")
+
+    monkeypatch.setattr("ffe_core.checks.own.broken", too_slow)
+    [done] = check_pair(lake, [MINUTES], checks, AROUND)
+    assert ({one.kind for one in done.findings}, list(done.failed)) == ({"zero_volume"}, ["rule:one"])
+    assert store.record(done) == {"new": 0, "again": 0, "gone": 0}
+    assert {one.kind for one in store.find(states=[OPEN])} == {"zero_volume", "rule:one"}

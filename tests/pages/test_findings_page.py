@@ -7,14 +7,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from ffe_core.adjustments.actions import SPLIT, Actions
 from ffe_core.check_settings import CheckSettings
 from ffe_core.checks.evidence import sides
+from ffe_core.errors import InputError
 from ffe_core.operations.checks.keeper import CheckKeeper
 from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
@@ -250,6 +253,12 @@ def test_checks_run_after_backfills_where_that_is_wanted(console: ConsoleService
 # -- rules of one's own
 
 
+def form(at: AppTest) -> Any:
+    """What the form of a rule is in."""
+    [found] = [one for one in at.expander if one.label == "Rules of your own"]
+    return found
+
+
 def test_a_rule_is_tried_kept_and_finds(console: ConsoleService, open_page: Open) -> None:
     spiked(console)
     at = open_page("findings")
@@ -428,9 +437,25 @@ def test_bounds_that_would_dead_letter_much_ask_first(console: ConsoleService, o
     at.button(key="rule_save").click().run()
     assert "records like them would be dead-lettered from now on" in words(at)
     assert console.checks.rules.all() == []
+    # Where the question stands: closed, the form hides it, and nothing says that nothing was kept.
+    assert form(at).proto.expanded
     at.checkbox(key="rule_meant").check().run()
     at.button(key="rule_save").click().run()
-    assert console.checks.rules.all()[0].dead_letters
+    assert [rule.name for rule in console.checks.rules.all()] == ["in_range"]
+
+
+def test_what_could_not_be_tried_on_all_asks_first(
+    console: ConsoleService, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spiked(console)
+    monkeypatch.setattr("ffe_core.checks.own._TRIAL_SECONDS", -1.0)
+    with pytest.raises(
+        InputError, match=r"dead_letters: in_range would find 0 bars of 0 in 0 series; there was no time"
+    ):
+        console.checks.save_rule(rule_of(name="in_range", holds="close > 1", dead_letters=True), "ann")
+    assert console.checks.rules.all() == []
+    console.checks.save_rule(rule_of(name="in_range", holds="close > 1", dead_letters=True), "ann", is_meant=True)
+    assert [rule.name for rule in console.checks.rules.all()] == ["in_range"]
 
 
 def test_neighbours_are_the_bars_beside_it_however_long_the_market_was_closed(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
-from ffe_core.rules.expression import broken
+from ffe_core.rules.expression import broken, check, judge
 from ffe_core.rules.model import FILE, Rule, Rules, as_toml, rule_of
 from ffe_core.series import Series
 
@@ -40,6 +40,33 @@ def test_an_expression_is_sql_over_the_columns_of_one_bar() -> None:
 
 def test_what_it_cannot_tell_holds() -> None:
     assert places(holds="volume > 0") == [1]
+
+
+@pytest.mark.parametrize(
+    ("holds", "broken", "untold"),
+    [
+        ("(5 // volume) >= 1", [0], [1, 2]),
+        ("volume != (high * 1000000000)::INTEGER OR high = 2", [], [1, 2, 3]),
+        ("volume BETWEEN 1 AND 5", [0, 1], [2]),
+    ],
+)
+def test_what_one_bar_raises_is_no_matter_of_the_others(holds: str, broken: list[int], untold: list[int]) -> None:
+    judged = judge(rule_of(name="one", holds=holds), OPENS, COLUMNS)
+    assert (np.flatnonzero(judged.broken).tolist(), np.flatnonzero(judged.untold).tolist()) == (broken, untold)
+
+
+def test_one_that_raises_for_every_bar_is_refused_before_it_is_kept() -> None:
+    check(rule_of(name="one", holds="(5 // volume) >= 0"), OPENS, COLUMNS)
+    for holds in ("'abc'", "close > 'much'", "(5 // (volume - volume)) > 0"):
+        with pytest.raises(InputError, match="holds: rule one cannot be evaluated"):
+            check(rule_of(name="one", holds=holds), OPENS[:2], {name: values[:2] for name, values in COLUMNS.items()})
+
+
+def test_what_it_asks_for_is_told_in_one_line() -> None:
+    asked = rule_of(name="one", holds="high\n<= 2", bounds={"volume": (0, np.inf), "close": (1, 1e6)})
+    assert asked.in_words == "0 <= volume AND 1 <= close <= 1000000 AND (high <= 2)"
+    assert rule_of(name="one", holds=" close < 9500 ").in_words == "close < 9500"
+    assert rule_of(name="one", holds="true", says="anything goes").in_words == "anything goes"
 
 
 def test_bounds_are_both_ends_and_go_with_an_expression() -> None:

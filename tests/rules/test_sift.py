@@ -56,6 +56,14 @@ def test_records_that_break_a_rule_are_dead_letters_and_nothing_is_lost_or_doubl
     assert len(open_times(tmp_path)) == 19
 
 
+def test_a_rule_that_raises_for_a_record_keeps_none_from_the_lake(tmp_path: Path) -> None:
+    ruled(tmp_path, "(5 // volume) >= 1")
+    held = {at: {**record(at), "volume": place} for place, at in enumerate(hours(0, 8))}
+    report = run(tmp_path, FakeProvider(held), START, START + 8 * HOUR)
+    assert adds_up(report)
+    assert (report.error, report.counts.stored, report.counts.dead_lettered) == (None, 6, 2)
+
+
 def test_a_rule_about_other_series_or_one_that_is_off_touches_nothing(tmp_path: Path) -> None:
     rules = Rules(tmp_path)
     rules.save(rule_of(name="other", holds="false", series=("EURUSD",), dead_letters=True))

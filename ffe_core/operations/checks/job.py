@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -79,7 +79,15 @@ class CheckJob:
             own = {"series": 1, "bars": one.bars, "findings": len(one.findings), **counts}
             total = {name: total[name] + own[name] for name in total}
         run_log.say(f"{pair}: {in_words(total)}")
+        require_told(done)
         return {**total, "seconds": round(time.monotonic() - began, 3)}
+
+
+def require_told(done: Iterable[Checked]) -> None:
+    """InputError, with the field `holds`, where a rule of one's own could not be evaluated to its end."""
+    for one in done:
+        for problem in one.failed.values():
+            raise InputError(problem, field="holds")
 
 
 def wanted(kinds: Sequence[str] | None, rules: Sequence[Rule]) -> list[Check]:

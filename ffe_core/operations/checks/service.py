@@ -20,10 +20,10 @@ from ffe_core.insight.bars import Moment
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormat
 from ffe_core.instruments.matching import matching_names
-from ffe_core.operations.checks.job import ALL_PROVIDERS, CheckJob, around, checked, wanted
+from ffe_core.operations.checks.job import ALL_PROVIDERS, CheckJob, around, checked, require_told, wanted
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.service import RunService
-from ffe_core.rules.expression import broken
+from ffe_core.rules.expression import check
 from ffe_core.rules.model import Rule, Rules
 from ffe_core.series import Series
 from ffe_core.storage.state.audit import Audit, required_reason
@@ -34,6 +34,8 @@ from ffe_core.threads import run_to_completion
 log = logging.getLogger(__name__)
 ITSELF = "checks"
 """The source of runs that nobody started by hand."""
+_SAMPLE = 8
+"""Bars that a rule is looked at with before anything stored is."""
 _MOST_DEAD_LETTERS = 0.01
 """A rule that would dead-letter a larger share of what is stored asks first."""
 
@@ -86,7 +88,8 @@ class Checks:
 
     def check_rule(self, rule: Rule) -> None:
         """InputError, with the field `holds`, for a rule whose expression cannot be evaluated."""
-        broken(rule, np.zeros(1, np.int64), {name: np.ones(1) for name in VALUES})
+        steps = np.arange(1, _SAMPLE + 1)
+        check(rule, steps * 86_400 * 40, {name: steps * place + 0.5 for place, name in enumerate(VALUES, 1)})
 
     def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False, tried: Trial | None = None) -> Trial | None:
         """Write a rule into the file, tried first unless what it was `tried` with is given; the trial, None where
@@ -100,7 +103,7 @@ class Checks:
             tried = self.try_rule(rule)
         if tried is not None and rule.dead_letters and not is_meant:
             _require_narrow(rule, tried)
-        with self._audit.act(actor, "save rule", rule.name, rule.says, holds=rule.expression, on=rule.on):
+        with self._audit.act(actor, "save rule", rule.name, rule.says, holds=rule.asks, on=rule.on):
             self.rules.save(rule)
         return tried
 
@@ -116,6 +119,7 @@ class Checks:
         stores, checks = self._service.stores, self.wanted(kinds)
         pairs = sorted({one.asset_pair for one in series})
         found = [done for pair in pairs for done in checked(stores, pair, checks, as_known_at)]
+        require_told(found)
         return [done for done in found if done.series in set(series)]
 
     def after_runs(self, run_ids: Sequence[int]) -> int | None:
@@ -194,10 +198,12 @@ class Checks:
 
 def _require_narrow(rule: Rule, tried: Trial) -> None:
     if tried.found > _MOST_DEAD_LETTERS * tried.bars:
-        raise InputError(
-            f"{rule.name} {tried.said}: records like them would be dead-lettered from now on; say that it is meant",
-            field="dead_letters",
-        )
+        what = "records like them would be dead-lettered from now on"
+    elif tried.left:
+        what = "records of those would be dead-lettered, too, and nobody knows how many"
+    else:
+        return
+    raise InputError(f"{rule.name} {tried.said}: {what}; say that it is meant", field="dead_letters")
 
 
 def kind_sentence(kind: str, evidence: Mapping[str, Any], prices: NumberFormat | None = None) -> str:

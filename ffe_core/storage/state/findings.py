@@ -85,6 +85,8 @@ class Checked:
     start: int = 0
     end: int = 0
     findings: list[Finding] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Kinds that could not be told, and why: what is on record of them stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class FindingStore:
         """Take in what all checks found of a series, or those of some kinds; how many are new, open again, and gone."""
         moment = time.time() if at is None else at
         with self._database.write() as connection:
-            known = self._known(connection, done.series, kinds)
+            known = [row for row in self._known(connection, done.series, kinds) if row.kind not in done.failed]
             counts = {"new": 0, "again": 0, "gone": 0}
             for found in done.findings:
                 before = _same(known, found)
