@@ -57,7 +57,9 @@ def judge(rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, An
     `open_times` in epoch seconds, `values` the five columns. InputError, with the field `holds`, for an expression that
     cannot be read, asks for more than one bar, or takes too long or too much memory; PackageMissing without DuckDB.
     """
-    found = _evaluated(rule, f"TRY(NOT ({rule.expression}))", open_times, values, seconds)
+    each = f"SELECT _place, TRY(NOT ({rule.expression})) AS _broken FROM bars"
+    query = f"SELECT * FROM ({each}) WHERE _broken IS DISTINCT FROM FALSE"
+    found = _evaluated(rule, query, open_times, values, seconds)
     broken, untold = np.zeros(len(open_times), dtype=bool), np.zeros(len(open_times), dtype=bool)
     place, is_broken = found["_place"].to_numpy(), found["_broken"]
     untold[place] = is_broken.is_null().to_numpy()
@@ -66,18 +68,22 @@ def judge(rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, An
 
 
 def check(rule: Rule, open_times: npt.NDArray[np.int64], values: Mapping[str, Any]) -> None:
-    """InputError, as `judge`, for a rule too that raises for every one of these bars: it would never tell anything."""
-    try:
-        _evaluated(rule, f"NOT ({rule.expression})", open_times, values, SECONDS)
-    except InputError:
-        if judge(rule, open_times, values).untold.all():
-            raise
+    """InputError, as `judge`, for a rule too that is no condition, or that raises for every one of these bars."""
+    own = rule.model_copy(update={"bounds": {}}) if rule.holds else rule
+    told = _evaluated(own, f"SELECT TRY({own.expression}) AS told FROM bars", open_times, values, SECONDS)["told"]
+    if told.null_count == len(told):
+        _evaluated(own, f"SELECT {own.expression} FROM bars", open_times, values, SECONDS)
+    elif not pa.types.is_boolean(told.type):
+        raise InputError(
+            f"rule {rule.name} is no condition, which is true or false for a bar; for example high <= 2 * low",
+            field="holds",
+        )
 
 
 def _evaluated(
-    rule: Rule, breaks: str, open_times: npt.NDArray[np.int64], values: Mapping[str, Any], seconds: float
+    rule: Rule, query: str, open_times: npt.NDArray[np.int64], values: Mapping[str, Any], seconds: float
 ) -> pa.Table:
-    """The places of the bars for which `breaks` is true or NULL, and which of both."""
+    """The answer to a query of `bars`, which has the columns and `_place`, that is made of a rule's expression."""
     package = duckdb()
     _require_one_bar(package, rule)
     columns = {"timestamp": pa.array(open_times * _MICROS).cast(TIMESTAMP)}
@@ -87,7 +93,6 @@ def _evaluated(
         connection.register("bars", table)
         _require_plain(connection, rule, _query(package, rule))
         lock(connection)
-        query = f"SELECT * FROM (SELECT _place, {breaks} AS _broken FROM bars) WHERE _broken IS DISTINCT FROM FALSE"
         try:
             with stopped_after(connection, seconds):
                 return connection.sql(query).to_arrow_table()
@@ -105,13 +110,23 @@ def _query(package: Any, rule: Rule) -> str:
     try:
         statements = package.extract_statements(text)
     except package.Error as error:
-        said = str(error).splitlines()[0]
+        said = _what_is_wrong(package, rule.holds) or str(error)
+        said = said.splitlines()[0].removeprefix("Parser Error: ")
         raise InputError(
             f"rule {rule.name} cannot be read: {said}; for example high <= 2 * low", field="holds"
         ) from None
     if len(statements) != 1 or statements[0].type != package.StatementType.SELECT:
         raise InputError(f"rule {rule.name} is more than one expression; for example high <= 2 * low", field="holds")
     return text
+
+
+def _what_is_wrong(package: Any, holds: str) -> str:
+    """What DuckDB says of the words as they were typed, without the brackets that they are put into; "" for nothing."""
+    try:
+        package.extract_statements(f"SELECT {holds}")
+    except package.Error as error:
+        return str(error)
+    return ""
 
 
 def _require_one_bar(package: Any, rule: Rule) -> None:

@@ -103,13 +103,13 @@ class Rule(BaseModel):
 
     def is_about(self, series: Series) -> bool:
         """Whether a series is one of those it is for."""
-        return any(fnmatchcase(series.key, _whole(pattern)) for pattern in self.series)
+        return any(fnmatchcase(series.key, "/".join(parts_of(pattern))) for pattern in self.series)
 
 
-def _whole(pattern: str) -> str:
-    """A pattern of pair, timeframe and provider; what is not given is any."""
+def parts_of(pattern: str) -> list[str]:
+    """The patterns of pair, timeframe and provider; what is not given is any."""
     parts = pattern.split("/", 2)
-    return "/".join([*parts, *["*"] * (3 - len(parts))])
+    return [*parts, *["*"] * (3 - len(parts))]
 
 
 def rule_of(**fields: Any) -> Rule:

@@ -104,13 +104,14 @@ def _wrong_now() -> dict[str, str]:
     """What is wrong with the words of the form before anything is pressed, by field; an empty field waits."""
     state = st.session_state
     named, wrong = "it", {}
-    for field in ("name", "says", "holds"):
+    for field in ("name", "says", "holds", "series"):
         text = (state.get(f"rule_{field}") or "").strip()
+        value = tuple(split_names(text)) if field == "series" else text
         try:
-            rule = rule_of(**{"name": "it", "holds": "true", field: text}) if text else None
+            rule = rule_of(**{"name": "it", "holds": "true", field: value}) if text else None
             if rule and field == "name":
                 named = rule.name
-            elif rule and field == "holds":
+            elif rule and field in ("holds", "series"):
                 service().checks.check_rule(rule.model_copy(update={"name": named}))
         except InputError as error:
             wrong[field] = error.problem
@@ -212,8 +213,8 @@ def _forget() -> None:
 
 
 def _unsay() -> None:
-    """What was refused when a button was pressed has changed since."""
-    st.session_state.pop("rule_wrong", None)
+    """What was refused, or tried, when a button was pressed has changed since."""
+    _forget()
 
 
 def _read() -> Rule | None:
@@ -269,7 +270,8 @@ def _save() -> None:
     for name in ("rule_filled", _OPEN):
         state.pop(name, None)
     what = "and part of every check from now on" if rule.on else "and off"
-    done(f"{rule.name} is kept, {what}.{f' It {tried.said}.' if tried else ''}")
+    found = f"It {tried.said}" if tried else "Nothing that is stored fits it yet"
+    done(f"{rule.name} is kept, {what}. {found}.")
 
 
 @changing()

@@ -297,6 +297,9 @@ def test_a_rule_that_cannot_be_is_said_at_its_field(console: ConsoleService, ope
     [
         ("name", "Not A Name", "use 1 to 40 of a-z, 0-9 and _, a letter first, for example close_in_range"),
         ("holds", "high <=", "cannot be read"),
+        ("holds", "high", "no condition, which is true or false for a bar; for example high"),
+        ("series", "*/2h", "nothing can fit */2h: '2h' is unknown; there is 1m, 5m, 15m, 1h, 4h, 1d"),
+        ("series", "BTCUSD/1h/nobody", "'nobody' is unknown; there is alpha_vantage, coinbase, oanda, simulated"),
         ("says", "x" * 501, "it has 501 characters; use 500 at most"),
         ("open_from", "ten", "Open from: 'ten' is not a number; for example 64250.5"),
         ("close_to", "1e999", "Close to: '1e999' is not a number"),
@@ -442,6 +445,21 @@ def test_bounds_that_would_dead_letter_much_ask_first(console: ConsoleService, o
     at.checkbox(key="rule_meant").check().run()
     at.button(key="rule_save").click().run()
     assert [rule.name for rule in console.checks.rules.all()] == ["in_range"]
+
+
+def test_a_trial_is_of_the_rule_that_stands_there(console: ConsoleService, open_page: Open) -> None:
+    spiked(console)
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value("narrow")
+    at.text_area(key="rule_holds").set_value("high <= 1.2 * low")
+    at.button(key="rule_try").click().run()
+    assert "narrow would find" in words(at)
+    at.text_area(key="rule_holds").set_value("high <= 1.3 * low").run()
+    assert "narrow would find" not in words(at)
+    assert form(at).proto.expanded
+    at.text_input(key="rule_series").set_value("files:mine, EURUSD/1h/files:mine").run()
+    at.button(key="rule_save").click().run()
+    assert "Nothing that is stored fits it yet." in words(at)
 
 
 def test_what_could_not_be_tried_on_all_asks_first(

@@ -57,9 +57,16 @@ def test_what_one_bar_raises_is_no_matter_of_the_others(holds: str, broken: list
 
 def test_one_that_raises_for_every_bar_is_refused_before_it_is_kept() -> None:
     check(rule_of(name="one", holds="(5 // volume) >= 0"), OPENS, COLUMNS)
-    for holds in ("'abc'", "close > 'much'", "(5 // (volume - volume)) > 0"):
+    for holds in ("'abc'::DOUBLE > 1", "close > 'much'", "(5 // (volume - volume)) > 0"):
         with pytest.raises(InputError, match="holds: rule one cannot be evaluated"):
             check(rule_of(name="one", holds=holds), OPENS[:2], {name: values[:2] for name, values in COLUMNS.items()})
+
+
+@pytest.mark.parametrize("holds", ["high", "'abc'", "timestamp", "low + 1"])
+def test_what_is_no_condition_is_refused_before_it_is_kept(holds: str) -> None:
+    for bounds in ({}, {"close": (0, 1)}):
+        with pytest.raises(InputError, match="holds: rule one is no condition"):
+            check(rule_of(name="one", holds=holds, bounds=bounds), OPENS, COLUMNS)
 
 
 def test_what_it_asks_for_is_told_in_one_line() -> None:
@@ -82,7 +89,7 @@ def test_a_side_of_a_bound_may_be_left_open() -> None:
 @pytest.mark.parametrize(
     ("holds", "said"),
     [
-        ("high <=", "cannot be read"),
+        ("high <=", 'cannot be read: syntax error at or near "<="; for example'),
         ("nope > 1", 'Referenced column "nope" not found'),
         ("high > (SELECT max(low) FROM bars)", "a rule is about one bar"),
         ("high > lag(high) OVER (ORDER BY timestamp)", "uses OVER"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from ffe_core.checks.own import PREFIX, Trial, says, trial
 from ffe_core.checks.table import CHECKS
 from ffe_core.counts import many
 from ffe_core.errors import FFEError, InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.insight.bars import Moment
 from ffe_core.insight.stored import stored_series
 from ffe_core.insight.units import NumberFormat
@@ -23,13 +25,15 @@ from ffe_core.instruments.matching import matching_names
 from ffe_core.operations.checks.job import ALL_PROVIDERS, CheckJob, around, checked, require_told, wanted
 from ffe_core.operations.runs import log as run_log
 from ffe_core.operations.runs.service import RunService
+from ffe_core.providers import PROVIDERS
 from ffe_core.rules.expression import check
-from ffe_core.rules.model import Rule, Rules
+from ffe_core.rules.model import Rule, Rules, parts_of
 from ffe_core.series import Series
 from ffe_core.storage.state.audit import Audit, required_reason
 from ffe_core.storage.state.findings import ACCEPTED, OPEN, Checked, FindingRow, FindingStore, SeriesScore
 from ffe_core.storage.state.runs import CHECK, UPKEEP, NewRun
 from ffe_core.threads import run_to_completion
+from ffe_core.timeframes import TIMEFRAMES
 
 log = logging.getLogger(__name__)
 ITSELF = "checks"
@@ -87,7 +91,14 @@ class Checks:
         return trial(self._service.lake, series, rule, around(self._service.stores))
 
     def check_rule(self, rule: Rule) -> None:
-        """InputError, with the field `holds`, for a rule whose expression cannot be evaluated."""
+        """InputError, naming the field, for a rule whose expression cannot be evaluated, or one that can be about no
+        series, whatever is stored."""
+        stored = {found.series.provider for found in stored_series(self._service.lake)}
+        for pattern in rule.series:
+            _, timeframe, provider = parts_of(pattern)
+            _require_known(pattern, timeframe, TIMEFRAMES)
+            if not is_file_source(provider):
+                _require_known(pattern, provider, sorted({*PROVIDERS, *stored}))
         steps = np.arange(1, _SAMPLE + 1)
         check(rule, steps * 86_400 * 40, {name: steps * place + 0.5 for place, name in enumerate(VALUES, 1)})
 
@@ -194,6 +205,12 @@ class Checks:
         gone = self.findings.let_go({summary.series for summary in stored_series(self._service.lake)})
         if gone:
             run_log.say(f"{many(gone, 'finding')} of series that are not stored any more: gone")
+
+
+def _require_known(pattern: str, text: str, known: Iterable[str]) -> None:
+    if not any(fnmatchcase(one, text) for one in known):
+        there = ", ".join(known)
+        raise InputError(f"nothing can fit {pattern}: {text!r} is unknown; there is {there}", field="series")
 
 
 def _require_narrow(rule: Rule, tried: Trial) -> None:
