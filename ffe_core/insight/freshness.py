@@ -6,7 +6,7 @@ Health has one definition, the first of these that holds:
     no watermark  bars are stored and nothing says how far it was read: its marks were forgotten, or only gaps filled
     failing       its last run failed or was interrupted
     gaps          bars are missing that nothing explains, between the first asked for or stored and the last
-    behind        it lags by more than three bars, and more than an hour, of open market
+    behind        more than three bars are due after its watermark, for more than an hour of open market
     healthy       none of these
 """
 
@@ -24,8 +24,6 @@ from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
 from ffe_core.storage.state.runs import LastRun, RunStore
 from ffe_core.storage.watermark_store import WatermarkStore
-
-BEHIND_BARS, BEHIND_SECONDS = 3, 3_600
 
 
 class Health(StrEnum):
@@ -69,12 +67,7 @@ class Freshness:
         return (counts.expected - counts.unexplained) / counts.expected if counts.expected else None
 
 
-def is_behind(series: Series, lag: int | None) -> bool:
-    """Whether a lag (market-open seconds) is more than the wait for the next bar or two."""
-    return lag is not None and lag > max(BEHIND_SECONDS, BEHIND_BARS * series.step)
-
-
-def health(series: Series, marks: Watermarks, lag: int | None, counts: Completeness, last_state: str | None) -> Health:
+def health(marks: Watermarks, is_behind: bool, counts: Completeness, last_state: str | None) -> Health:
     """The one definition of health, as this file's first lines say it."""
     if marks.watermark is None:
         return Health.NO_WATERMARK if counts.stored or counts.extra else Health.NEVER_READ
@@ -82,7 +75,7 @@ def health(series: Series, marks: Watermarks, lag: int | None, counts: Completen
         return Health.FAILING
     if counts.unexplained:
         return Health.GAPS
-    return Health.BEHIND if is_behind(series, lag) else Health.HEALTHY
+    return Health.BEHIND if is_behind else Health.HEALTHY
 
 
 def freshness(
@@ -115,5 +108,5 @@ def _row(found: SeriesCoverage, marks: Watermarks, last: LastRun | None, lags: L
         last_run=last.run_id if last else None,
         last_state=state,
         last_run_at=last.created_at if last else None,
-        health=health(found.series, marks, behind, counts, state),
+        health=health(marks, lags.behind(found.series, marks), counts, state),
     )

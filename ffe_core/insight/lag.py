@@ -12,6 +12,8 @@ from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.timeframes import seconds
 
+BEHIND_BARS, BEHIND_SECONDS = 3, 3_600
+
 
 def lag(series: Series, marks: Watermarks, settings: Settings, now: int | None = None) -> int | None:
     """Market-open seconds from the close of the bar at the watermark; 0 until the next bar is due, None without one.
@@ -29,7 +31,7 @@ class Lags:
     def __init__(self, settings: Settings, now: int | None = None) -> None:
         self._settings = settings
         self._at = times.now() if now is None else now
-        self._known = cache(self._lag)
+        self._known, self._due = cache(self._lag), cache(self._bars)
 
     def of(self, series: Series, marks: Watermarks) -> int | None:
         """What `lag` says of one of them."""
@@ -41,8 +43,19 @@ class Lags:
         except InputError:
             return None
 
+    def behind(self, series: Series, marks: Watermarks) -> bool:
+        """Whether more bars are due after the watermark than the next one or two, and for more than an hour of open
+        market. Bars are counted: a share's day has six and a half hours, and three of its bars are three days."""
+        behind = self.of(series, marks)
+        if behind is None or behind <= BEHIND_SECONDS or marks.watermark is None:
+            return False
+        calendar = self._settings.calendars.of(series.provider, series.asset_pair)
+        return self._due(calendar, series.timeframe, marks.watermark + series.step) > BEHIND_BARS
+
     def _lag(self, calendar: MarketCalendar, timeframe: str, closed: int) -> int:
+        return calendar.open_seconds(closed, self._at) if self._due(calendar, timeframe, closed) else 0
+
+    def _bars(self, calendar: MarketCalendar, timeframe: str, closed: int) -> int:
+        """How many bars are due that open at `closed` or later."""
         due = self._at - self._settings.close_grace_seconds - seconds(timeframe) + 1
-        if closed >= due or calendar.expected_count(timeframe, closed, due) == 0:
-            return 0
-        return calendar.open_seconds(closed, self._at)
+        return calendar.expected_count(timeframe, closed, due) if closed < due else 0

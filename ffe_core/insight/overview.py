@@ -13,7 +13,6 @@ from typing import NamedTuple
 from ffe_core import times
 from ffe_core.insight.answers import Answers, same
 from ffe_core.insight.coverage import Coverage, SeriesCoverage, SeriesCoverages
-from ffe_core.insight.freshness import is_behind
 from ffe_core.insight.lag import Lags
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
@@ -36,13 +35,10 @@ class SeriesOverview:
     """Between the first bar asked for or stored and the last; None where nothing can be counted."""
     last_run: int | None
     last_state: str | None
+    is_stale: bool = False
+    """Behind by more than a few bars."""
     is_stored: bool = True
     """False for one that was only asked for."""
-
-    @property
-    def is_stale(self) -> bool:
-        """Behind by more than a few bars of market time."""
-        return is_behind(self.series, self.lag)
 
 
 @dataclass(frozen=True)
@@ -186,5 +182,6 @@ def _row(
         counts.unexplained if counts else None,
         last.run_id if last else None,
         last.state if last else None,
+        lags.behind(series, marks),
         found is not None or marks != Watermarks(),
     )

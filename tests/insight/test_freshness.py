@@ -9,8 +9,8 @@ import pytest
 from ffe_core import times
 from ffe_core.completeness import Completeness
 from ffe_core.insight.coverage import Coverage
-from ffe_core.insight.freshness import Health, freshness, health, is_behind
-from ffe_core.insight.lag import lag
+from ffe_core.insight.freshness import Health, freshness, health
+from ffe_core.insight.lag import Lags, lag
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
 from ffe_core.storage.state import runs as run_states
@@ -53,32 +53,50 @@ def test_without_a_watermark_or_a_calendar_that_knows_there_is_no_lag() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "seconds", "unexplained", "state", "expected"),
+    ("marks", "is_behind", "unexplained", "state", "expected"),
     [
-        (Watermarks(), None, 5, run_states.FAILED, Health.NO_WATERMARK),
-        (Watermarks(1, 0), 10**9, 5, run_states.FAILED, Health.FAILING),
-        (Watermarks(1, 0), 10**9, 5, run_states.INTERRUPTED, Health.FAILING),
-        (Watermarks(1, 0), 10**9, 5, run_states.COMPLETE, Health.GAPS),
-        (Watermarks(1, 0), 3 * HOUR + 1, 0, run_states.GAPS, Health.BEHIND),
-        (Watermarks(1, 0), 3 * HOUR, 0, run_states.CANCELLED, Health.HEALTHY),
-        (Watermarks(1, 0), None, 0, None, Health.HEALTHY),
+        (Watermarks(), False, 5, run_states.FAILED, Health.NO_WATERMARK),
+        (Watermarks(1, 0), True, 5, run_states.FAILED, Health.FAILING),
+        (Watermarks(1, 0), True, 5, run_states.INTERRUPTED, Health.FAILING),
+        (Watermarks(1, 0), True, 5, run_states.COMPLETE, Health.GAPS),
+        (Watermarks(1, 0), True, 0, run_states.GAPS, Health.BEHIND),
+        (Watermarks(1, 0), False, 0, run_states.CANCELLED, Health.HEALTHY),
+        (Watermarks(1, 0), False, 0, None, Health.HEALTHY),
     ],
 )
 def test_health_is_the_first_that_holds(
-    marks: Watermarks, seconds: int | None, unexplained: int, state: str | None, expected: Health
+    marks: Watermarks, is_behind: bool, unexplained: int, state: str | None, expected: Health
 ) -> None:
-    assert health(BTC, marks, seconds, Completeness(stored=1, unexplained=unexplained), state) is expected
+    assert health(marks, is_behind, Completeness(stored=1, unexplained=unexplained), state) is expected
 
 
 def test_only_what_has_no_row_was_never_read() -> None:
-    assert health(BTC, Watermarks(), None, Completeness(unexplained=5), run_states.FAILED) is Health.NEVER_READ
-    assert health(BTC, Watermarks(), None, Completeness(extra=1), None) is Health.NO_WATERMARK
+    assert health(Watermarks(), False, Completeness(unexplained=5), run_states.FAILED) is Health.NEVER_READ
+    assert health(Watermarks(), False, Completeness(extra=1), None) is Health.NO_WATERMARK
 
 
-def test_a_minute_series_is_behind_after_an_hour_and_a_daily_one_after_three_days() -> None:
-    assert is_behind(Series("BTCUSD", "1m", "coinbase"), HOUR + 1)
-    assert not is_behind(Series("BTCUSD", "1m", "coinbase"), HOUR)
-    assert not is_behind(Series("BTCUSD", "1d", "coinbase"), 3 * 86_400)
+@pytest.mark.parametrize(
+    ("series", "watermark", "now", "behind"),
+    [
+        (Series("BTCUSD", "1m", "coinbase"), "2024-01-10T10:00Z", "2024-01-10T11:00Z", False),
+        (Series("BTCUSD", "1m", "coinbase"), "2024-01-10T10:00Z", "2024-01-10T11:03Z", True),
+        (BTC, "2024-01-10T10:00Z", "2024-01-10T14:30Z", False),
+        (BTC, "2024-01-10T10:00Z", "2024-01-10T15:02Z", True),
+        # A share's day is six and a half hours of its market: four of its bars are due, and a day and two hours of it.
+        (SHARE, "2024-01-19", "2024-01-26T10:00Z", True),
+        (SHARE, "2024-01-19", "2024-01-25T10:00Z", False),
+        (SHARE, "2024-01-12", "2024-01-19T10:00Z", False),
+        (EURO, "2024-01-12T21:00Z", "2024-01-14T22:30Z", False),
+        (EURO, "2024-01-12T18:00Z", "2024-01-14T22:30Z", False),
+        (EURO, "2024-01-12T17:00Z", "2024-01-14T22:30Z", True),
+        (Series("BTCUSD", "1d", "files:mine"), "2024-01-01", "2024-03-01", False),
+    ],
+)
+def test_behind_is_what_lacks_more_bars_than_the_next_two_or_three(
+    series: Series, watermark: str, now: str, behind: bool
+) -> None:
+    """Monday 2024-01-15 was a holiday of the New York exchange."""
+    assert Lags(Settings.load({}), at(now)).behind(series, Watermarks(at(watermark), 0)) is behind
 
 
 def test_a_row_holds_marks_counts_and_the_last_run(tmp_path: Path) -> None:

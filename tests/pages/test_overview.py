@@ -27,7 +27,8 @@ def one(
     run: int = 1,
     timeframe: str = "1h",
 ) -> SeriesOverview:
-    return SeriesOverview(Series(pair, timeframe, "coinbase"), 10, 0, 36_000, lag, unexplained, run, state)
+    is_stale = lag is not None and lag > 3 * 3600
+    return SeriesOverview(Series(pair, timeframe, "coinbase"), 10, 0, 36_000, lag, unexplained, run, state, is_stale)
 
 
 def said(rows: list[SeriesOverview]) -> list[Item]:
