@@ -96,11 +96,13 @@ def editor(chosen: Chosen) -> None:
 
 
 def _load(chosen: Chosen) -> None:
-    """Begin with the latest revisions, unless drafts of this very list are under way."""
+    """Begin with the latest revisions, unless drafts of this very list are under way, or were put by."""
     state = st.session_state
     if state.get("dl_chosen") == chosen and "dl_drafts" in state:
         return
-    state.dl_chosen, state.dl_drafts = chosen, _latest(chosen)
+    put_by()
+    drafts, why = state.get("dl_put_by", {}).pop(_list_key(chosen), None) or (_latest(chosen), "")
+    state.dl_chosen, state.dl_drafts, state.dl_why = chosen, drafts, why
     state.dl_round = state.get("dl_round", 0) + 1
 
 
@@ -117,10 +119,30 @@ def _latest(chosen: Chosen) -> list[Draft]:
     return drafts[:MOST]
 
 
+def put_by() -> None:
+    """Leave the list for another: what is typed and not saved waits for whoever comes back to it in this session."""
+    state = st.session_state
+    if "dl_drafts" in state:
+        drafts, why = _as_they_stand(), state.get("dl_why") or ""
+        if why or any(draft.is_changed for draft in drafts):
+            state.setdefault("dl_put_by", {})[_list_key(state.dl_chosen)] = drafts, why
+    forget()
+
+
 def forget() -> None:
     """Begin anew with the latest revisions at the next drawing."""
     for name in ("dl_drafts", "dl_chosen", "dl_stale"):
         st.session_state.pop(name, None)
+
+
+def waiting() -> int:
+    """How many records of other lists have edits that are not saved."""
+    kept: dict[Any, tuple[list[Draft], str]] = st.session_state.get("dl_put_by", {})
+    return sum(draft.is_changed for drafts, _ in kept.values() for draft in drafts)
+
+
+def _list_key(chosen: Chosen) -> tuple[Any, ...]:
+    return tuple((batch_id, tuple(numbers)) for batch_id, numbers in chosen.items())
 
 
 def _begin_anew(drafts: Sequence[Draft]) -> None:

@@ -13,7 +13,7 @@ from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, S
 from ffe_core.storage.dead_letters.search import Group, Page, Row, Wanted
 from pages.dead_letters.addresses import as_address, listed_rows
 from pages.dead_letters.dialogs import Chosen, ask, do, open_dialog
-from pages.dead_letters.editor import MOST, editor, forget
+from pages.dead_letters.editor import MOST, editor, put_by, waiting
 from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
 from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, whole
@@ -441,7 +441,7 @@ def work(chosen: Callable[[], Chosen], ticked: bool) -> None:
     """
     with refusable():
         frozen = chosen()
-        forget()
+        put_by()
         rows = as_address(frozen) if ticked else None
         st.session_state.dl_work = rows, frozen
         keep_in_url(view="mend", rows=rows)
@@ -468,6 +468,7 @@ def work_view() -> None:
         st.info("The list of records to edit is gone; choose them again.", icon=":material/checklist:")
         return
     count = sum(map(len, chosen.values()))
+    place = st.container()
     st.subheader(f"Edit {several(count, 'record')}", anchor=False)
     if count > MOST:
         st.warning(
@@ -476,6 +477,8 @@ def work_view() -> None:
         )
     with section("The editor"):
         editor(chosen)
+    with place:
+        unsaved()
 
 
 def back() -> None:
@@ -483,8 +486,17 @@ def back() -> None:
     st.button("Back to the list", key="dl_back", icon=":material/arrow_back:", type="tertiary", on_click=leave)
 
 
+def unsaved() -> None:
+    """That edits wait on other records than those shown."""
+    if count := waiting():
+        st.caption(
+            f":material/edit_note: {several(count, 'record')} left with edits that are not saved: open"
+            f" {'it' if count == 1 else 'them'} again to go on."
+        )
+
+
 def leave() -> None:
-    forget()
+    put_by()
     keep_in_url(view=None, rows=None, entry=None, record=None, place=None)
 
 
@@ -497,6 +509,7 @@ def record_view(batch_id: str) -> None:
         back()
     notes()
     told()
+    place = st.container()
     try:
         batch = service().queue.read(batch_id)
     except InputError as error:
@@ -507,6 +520,8 @@ def record_view(batch_id: str) -> None:
     with head, section("The list it is from"):
         walk(batch_id, shown_)
     draw_record(batch, shown_)
+    with place:
+        unsaved()
 
 
 def walk(batch_id: str, number_: int) -> None:
@@ -539,7 +554,7 @@ def step(label: str, key: str, icon: str, rows: list[Row], to: int, first: int) 
 
 
 def open_step(**address: str | int) -> None:
-    forget()
+    put_by()
     keep_in_url(**address)
 
 

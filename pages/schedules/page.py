@@ -291,8 +291,13 @@ def asked(name: str) -> Schedule | None:
         return None
     found = service().schedules.store.get(number_) if 0 < number_ < 2**31 else None
     if found is None:
-        st.info(f"There is no schedule {number_}; these are all there are.", icon=":material/search_off:")
+        st.info(f"There is no schedule {number_}.", icon=":material/search_off:")
     return found
+
+
+def is_typed() -> bool:
+    """Whether the address holds what somebody has changed in the form of a schedule."""
+    return "edit" in st.query_params and "version" in st.query_params
 
 
 if (opened := st.session_state.pop("sched_open", None)) is not None:
@@ -303,6 +308,13 @@ with section("The schedules"), service().database.looking():
         form_view(None)
     elif (edited := asked("edit")) is not None:
         form_view(edited)
+    elif is_typed():
+        st.warning(
+            "It was deleted meanwhile, so nothing was saved. What you have typed stands here: create it anew, or"
+            " discard it.",
+            icon=":material/sync_problem:",
+        )
+        form_view(None)
     elif (shown := asked("schedule")) is not None:
         detail_view(shown)
     else:

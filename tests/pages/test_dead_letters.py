@@ -422,6 +422,24 @@ class TestSteps:
         press(at, "dl_previous")
         assert at.query_params["record"] == "0"
 
+    def test_what_is_typed_waits_at_its_record_and_goes_with_no_other(self, console: ConsoleService, open_page: Open):
+        batch_id = dead_letter(console, 0, 1)
+        at = open_page("dead_letters", entry=batch_id, record="0", place="1")
+        press(at, "dl_drop")
+        at.text_input(key="dl_why").set_value("for record 0").run()
+        assert at.button(key="dl_save").label == "Save 1 edited record"
+        press(at, "dl_following")
+        assert (at.text_input(key="dl_why").value, at.button(key="dl_save").disabled) == ("", True)
+        assert "1 record left with edits that are not saved" in words(at)
+        press(at, "dl_back")
+        at.query_params["entry"], at.query_params["record"], at.query_params["place"] = batch_id, "0", "1"
+        at.run()
+        assert at.text_input(key="dl_why").value == "for record 0"
+        assert "not saved" not in words(at)
+        press(at, "dl_save")
+        assert "1 saved as new revisions" in words(at)
+        assert at.text_input(key="dl_why").value == ""
+
     def test_a_link_to_a_record_walks_its_batch(self, console: ConsoleService, open_page: Open):
         batch_id = dead_letter(console, 0, 1)
         dead_letter(console, 2)

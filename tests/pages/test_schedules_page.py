@@ -170,6 +170,22 @@ def test_what_somebody_else_changes_meanwhile_takes_no_typed_field_away(
     assert console.schedules.get(daily.id).name == "FX daily"
 
 
+def test_what_is_typed_of_a_schedule_that_is_deleted_meanwhile_can_be_made_anew(
+    open_page: Open, console: ConsoleService, daily: Schedule
+) -> None:
+    at = open_page("schedules", edit=str(daily.id))
+    at.text_input(key="sched_name").set_value("Mine").run()
+    console.schedules.delete(daily.id, "ben")
+    at.button(key="sched_save").click().run()
+    assert "It was deleted meanwhile, so nothing was saved" in words(at)
+    assert at.text_input(key="sched_name").value == "Mine"
+    assert at.button(key="sched_save").label == "Create schedule"
+    at.button(key="sched_save").click().run()
+    [made] = console.schedules.store.all()
+    assert (made.name, made.pairs, made.trigger) == ("Mine", daily.pairs, daily.trigger)
+    assert at.query_params["schedule"] == str(made.id)
+
+
 def test_from_a_list_and_back_the_chosen_series_are_still_there(open_page: Open, console: ConsoleService) -> None:
     console.watchlists.save("Majors", "simulated", ["BTCUSD"], ["1h"], "ann")
     at = open_page("schedules", new="1", pairs="ETHUSD", timeframes="1d")
