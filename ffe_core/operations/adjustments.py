@@ -11,7 +11,7 @@ from ffe_core.storage.state.audit import Audit, required_reason
 def record(actions: Actions, audit: Audit, one: Action, actor: str) -> bool:
     """Put an action on record; False where it is on record already. InputError without a reason and for one that
     contradicts what is there, StorageError."""
-    why = required_reason(one.reason)
+    why = required_reason(one.reason, "announced by the company on 2014-04-23")
     with audit.act(actor, f"add {one.kind}", one.pair, why, day=one.day_text, value=one.value_text) as act:
         added = actions.add([Action(one.kind, one.pair, one.day, one.value, why)])
         act.note(added=added)
@@ -22,5 +22,5 @@ def take_out(actions: Actions, audit: Audit, kind: str, pair: str, day: int, act
     """Take an action out of the record. InputError without a reason and for one that is not there, StorageError."""
     if kind not in (SPLIT, DIVIDEND):
         raise InputError(f"{kind!r} is unknown; use {SPLIT} or {DIVIDEND}", field="kind")
-    with audit.act(actor, f"remove {kind}", pair, required_reason(reason), day=times.iso(day)):
+    with audit.act(actor, f"remove {kind}", pair, required_reason(reason, "entered twice"), day=times.iso(day)):
         actions.remove(kind, pair, day)

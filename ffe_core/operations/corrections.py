@@ -39,7 +39,7 @@ def correct(
     has a newer version, or for no reason; SeriesHeld while a run works on the series; StorageError if it cannot be
     written.
     """
-    why = required_reason(reason)
+    why = required_reason(reason, "a misprint, by the exchange's own tape")
     checked = validate([{"date": times.iso(open_), **values}], series.grid)
     if checked.failures:
         broken = "; ".join(REASONS[code.split(":")[0]] for code in checked.failures[0].reasons)

@@ -204,8 +204,9 @@ class WatermarkVerbs:
         if earlier < to < later and _holds(bars, series.step, to):
             return to
         why = _why_not(series, marks.watermark, bars, to)
-        near = " and ".join(times.iso(at) for at in (earlier, later) if at in range(*_LIMITS))
-        nearest = f"the nearest that can are {near}" if near else "no other bar can"
+        near = [times.iso(at) for at in (earlier, later) if at in range(*_LIMITS)]
+        are = "is" if len(near) == 1 else "are"
+        nearest = f"the nearest that can {are} {' and '.join(near)}" if near else "no other bar can"
         raise InputError(f"{_told(to)} cannot be the watermark of {series}: {why}; {nearest}", field="to")
 
     def _candidates(self, series: Series, low: int, watermark: int) -> Times:

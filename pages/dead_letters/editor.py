@@ -300,7 +300,8 @@ def _wrong_json() -> str | None:
 def _preview(drafts: list[Draft]) -> None:
     chosen = _as_chosen(drafts)
     checks = list(verbs().preview(chosen, [draft.edit for draft in drafts if draft.is_changed]))
-    st.write(f"**If they were replayed now:** {evaluated(checks) or 'nothing'}")
+    who = "it" if len(drafts) == 1 else "they"
+    st.write(f"**If {who} were replayed now:** {evaluated(checks) or 'nothing'}")
     places = {(draft.batch_id, draft.number): place for place, draft in enumerate(drafts, start=1)}
     order = list(REPLAY_CHECKS)
     checks.sort(key=lambda check: order.index(check.outcome))

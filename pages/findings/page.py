@@ -3,12 +3,13 @@
 import io
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.csv as pacsv
 import streamlit as st
 
-from ffe_core.checks.model import SEVERITIES
+from ffe_core.checks.model import NOTICE, SEVERITIES
 from ffe_core.checks.table import CHECKS
 from ffe_core.errors import StorageError
 from ffe_core.storage.state import runs as run_states
@@ -113,8 +114,8 @@ def found() -> list[FindingRow]:
 
 def choose(key: str, ids: Sequence[int]) -> None:
     """A click on a row shows its evidence."""
-    cells = st.session_state[key]["selection"]["rows"]
-    st.session_state.findings_chosen = ids[cells[0]] if cells else None
+    cells = st.session_state[key]["selection"]["cells"]
+    st.session_state.findings_chosen = ids[cells[0][0]] if cells else None
 
 
 def line(row: FindingRow) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def listed_rows(rows: Sequence[FindingRow]) -> None:
         key=key,
         height=height_of(len(shown)),
         on_select=lambda: choose(key, ids),
-        selection_mode="single-row",
+        selection_mode="single-cell",
         column_config={
             "Finding": st.column_config.NumberColumn(width=60),
             "Severity": st.column_config.TextColumn(width=66),
@@ -162,10 +163,21 @@ def listed_rows(rows: Sequence[FindingRow]) -> None:
     kinds = Counter(in_words(row.kind) for row in rows)
     said = ", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common())
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{many(len(rows), 'finding')}: {plain(said)}. Click a row for its evidence.", width="stretch")
+        notices = " The count beside the page's name leaves notices out." if has_notices(rows) else ""
+        said = f"{many(len(rows), 'finding')}: {plain(said)}. Click a row for its evidence.{notices}"
+        st.caption(said, width="stretch")
         st.download_button(
-            "Download", csv_of(rows), "findings.csv", "text/csv", icon=":material/download:", key="findings_download"
+            "Download",
+            csv_of(rows),
+            f"findings-{datetime.now(UTC):%Y-%m-%dT%H-%M}.csv",
+            "text/csv",
+            icon=":material/download:",
+            key="findings_download",
         )
+
+
+def has_notices(rows: Sequence[FindingRow]) -> bool:
+    return any(row.severity == NOTICE and row.state == OPEN for row in rows)
 
 
 def csv_of(rows: Sequence[FindingRow]) -> bytes:

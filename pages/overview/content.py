@@ -258,6 +258,9 @@ def table(shown: Overview) -> None:
             **numbers,
             "Score": score_column() if scores else None,
             "Last run": state_column("Last run", width="medium"),
+            "Oldest (UTC)": st.column_config.TextColumn(
+                help="The earliest instant asked to completion, or the first bar stored."
+            ),
             "Behind": st.column_config.TextColumn(help="In market time since the bar at the watermark closed."),
         },
     )

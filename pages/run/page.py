@@ -340,6 +340,16 @@ def log_lines(run: Run) -> None:
     text = "\n".join(
         f"{time.strftime('%H:%M:%S', time.gmtime(line.at))} {LEVELS.get(line.level, '?')} {line.text}" for line in lines
     )
+    if not run.is_active:
+        st.download_button(
+            "Download the log",
+            dated(text),
+            f"run-{run.id}.log",
+            "text/plain",
+            key="run_log_download",
+            icon=":material/download:",
+            type="tertiary",
+        )
     with st.container(height="content" if len(lines) <= FEW_LINES else 260, border=False, key="run_log"):
         st.text(dated(text))  # as code it would need the largest of Streamlit's scripts, for colours that it has not
 

@@ -311,8 +311,12 @@ def as_markdown(series: Series) -> str:
 @dialog("Rewind the watermark", asked="watermarks_ask", width="medium")
 def rewind_dialog(row: Freshness) -> None:
     """A new watermark, what it costs, and a reason."""
-    series, before = row.series, row.marks.watermark
-    assert before is not None
+    series = row.series
+    # The dialog is drawn anew alone: another window may have moved it since the page was.
+    before = service().lake.marks(series).watermark
+    if before is None:
+        st.warning("It has no watermark any more: somebody has forgotten it.", icon=":material/sync_problem:")
+        return
     suggested = service().watermark_verbs.suggestion(series) if "watermarks_to" not in st.session_state else None
     read_to = when(before, hint=False)
     st.write(
@@ -328,7 +332,7 @@ def rewind_dialog(row: Freshness) -> None:
         say_wrong(sentence(error))
     if seen is not None:
         diff(seen)
-    words = "For the record, for example: provider corrected its data"
+    words = "For the record, for example: the provider corrected its data"
     fits = words_fit("Reason", "watermarks_reason", 500, placeholder=words)
     ready = seen is not None and fits and bool(st.session_state.watermarks_reason.strip())
     st.button(

@@ -95,7 +95,7 @@ def test_a_record_typed_as_json_is_what_is_replayed(server: Server, visit: Visit
     swapped = good.replace(high[1], "HIGH").replace(low[1], high[1]).replace("HIGH", low[1])
     field.fill(swapped)
     field.press("Control+Enter")
-    visitor.sees("If they were replayed now: 1 would be stored")
+    visitor.sees("If it were replayed now: 1 would be stored")
     visitor.click("dl_save_replay")
     visitor.sees_dialog("1 would be stored")
 

@@ -108,7 +108,7 @@ def test_wrong_usage_of_coverage_exits_2_and_says_what_to_do(folder: Path) -> No
         (["coverage", "mark", *ONE, "--reason", "because"], "use one of 'no trades'"),
         (["coverage", "mark", *ONE, "--asked-twice", "--reason", "no trades"], "nothing was asked for twice"),
         (["watermarks", "rewind", *ONE, "--to", "2024-01-01"], "--reason"),
-        (["watermarks", "rewind", *ONE, "--to", "2999-01-01", "--reason", "x"], "the nearest that can are"),
+        (["watermarks", "rewind", *ONE, "--to", "2999-01-01", "--reason", "x"], "the nearest that can is"),
     ):
         done = run(folder, *arguments)
         assert (done.returncode, done.stdout) == (2, ""), arguments

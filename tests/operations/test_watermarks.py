@@ -70,9 +70,9 @@ def test_it_moves_no_other_series_and_no_row(tmp_path: Path, market: Market) -> 
 @pytest.mark.parametrize(
     ("to", "why", "nearest"),
     [
-        ("2999-01-01T00:00:00Z", "future", f"the nearest that can are {at(70)}$"),
-        (at(71), "a rewind goes back", f"the nearest that can are {at(70)}$"),
-        ("2023-12-31T23:00:00Z", "before the first candle", f"the nearest that can are {at(0)}$"),
+        ("2999-01-01T00:00:00Z", "future", f"the nearest that can is {at(70)}$"),
+        (at(71), "a rewind goes back", f"the nearest that can is {at(70)}$"),
+        ("2023-12-31T23:00:00Z", "before the first candle", f"the nearest that can is {at(0)}$"),
         ("2024-01-02T00:30:00Z", "off the grid", f"the nearest that can are {at(24)} and {at(25)}"),
     ],
 )

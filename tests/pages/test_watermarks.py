@@ -104,7 +104,7 @@ def test_a_bar_that_cannot_be_is_told_with_the_nearest(filled: ConsoleService, o
     assert "'yesterday' is not a time; use" in words(at)
     assert "to: " not in words(at)
     at.text_input(key="watermarks_to").set_value("2023-12-01").run()
-    assert "the nearest that can are 2024-01-01 00:00 UTC" in words(at)
+    assert "the nearest that can is 2024-01-01 00:00 UTC" in words(at)
     assert button(at, "watermarks_rewind_yes").disabled
 
 

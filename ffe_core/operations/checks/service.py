@@ -160,7 +160,7 @@ class Checks:
 
     def accept(self, ids: Sequence[int], actor: str, reason: str) -> int:
         """Accept findings until their bars change; how many. InputError without a reason and for one not known."""
-        return self._decide("accept finding", ids, ACCEPTED, actor, required_reason(reason))
+        return self._decide("accept finding", ids, ACCEPTED, actor, required_reason(reason, "a halt, seen on the tape"))
 
     def reopen(self, ids: Sequence[int], actor: str, reason: str = "") -> int:
         """Open accepted findings again; how many. InputError for one not known."""

@@ -203,7 +203,7 @@ class DeadLetters:
 
     def discard(self, selection: Selection, actor: str, reason: str) -> int:
         """Mark pending records as discarded; returns how many there were. `restore` takes it back."""
-        why = required_reason(reason)
+        why = required_reason(reason, "a test record of the provider")
         with self._named(actor, "discard dead letters", selection, why) as act:
             discarded = self._mark(selection, PENDING, "discard", actor, why=why)
             act.note(records=discarded)
@@ -225,7 +225,7 @@ class DeadLetters:
 
     def purge(self, batch_ids: Sequence[str], days: float, actor: str, reason: str) -> list[str]:
         """Delete these batches for good, those that may still go; returns their ids. An audit row names them first."""
-        why, before = required_reason(reason), _days_ago(days)
+        why, before = required_reason(reason, "older than anyone needs"), _days_ago(days)
         rows = [row for row in self.queue.rows(batch_ids) if row.status in _ENDED and row.touched_at < before]
         records = {row.id: row.records for row in rows}
         named = {"untouched_days": days, "entries": list(records)}

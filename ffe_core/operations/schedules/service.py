@@ -163,7 +163,7 @@ class Schedules:
 
     def pause(self, schedule_id: int, reason: str, actor: str) -> Schedule:
         """Let it rest, saying why. InputError without a reason, or if it rests already."""
-        why = required_reason(reason)
+        why = required_reason(reason, "maintenance until Monday")
 
         def change(schedule: Schedule) -> bool:
             if schedule.paused:

@@ -112,11 +112,9 @@ class Audit:
             return read_rows(connection, AuditRow, query)
 
 
-def required_reason(reason: str) -> str:
-    """The reason without blanks around it; InputError if there is none, or a very long one."""
+def required_reason(reason: str, example: str = "the provider corrected its data") -> str:
+    """The reason without blanks around it; InputError, with an example, if there is none, or a very long one."""
     clean = reason.strip()
     if not clean or len(clean) > _LONGEST_REASON:
-        raise InputError(
-            f"say why in 1 to {_LONGEST_REASON} characters, for example 'provider corrected its data'", field="reason"
-        )
+        raise InputError(f"say why in 1 to {_LONGEST_REASON} characters, for example {example!r}", field="reason")
     return clean
