@@ -176,6 +176,7 @@ def test_a_score_is_the_share_of_bars_in_no_open_finding(tmp_path: Path, store: 
     assert store.scores("notice")[MINUTES].score == 1.0
 
 
-def test_a_number_that_no_finding_has_is_refused(store: FindingStore) -> None:
-    with pytest.raises(InputError, match="there is no finding 7"):
-        store.decide([7], ACCEPTED, "ann", "why")
+@pytest.mark.parametrize("number", [7, 0, -1, 2**31, 2**63, -(2**63) - 1, 10**23])
+def test_a_number_that_no_finding_has_is_refused(store: FindingStore, number: int) -> None:
+    with pytest.raises(InputError, match=f"there is no finding {number};"):
+        store.decide([number], ACCEPTED, "ann", "why")

@@ -17,7 +17,7 @@ from ffe_core.errors import InputError
 from ffe_core.series import Series
 from ffe_core.storage.files import strict
 from ffe_core.storage.rows import columns_of, portions, read_rows
-from ffe_core.storage.state.database import ID, Database, metadata
+from ffe_core.storage.state.database import ID, LARGEST_ID, Database, metadata
 
 OPEN, ACCEPTED, GONE = "open", "accepted", "gone"
 FINDING_STATES = (OPEN, ACCEPTED, GONE)
@@ -197,7 +197,8 @@ class FindingStore:
 
     def get(self, ids: Sequence[int]) -> list[FindingRow]:
         """The findings of these numbers; those that there are not are left out."""
-        return [row for some in portions(ids) for row in self._select(findings.c.id.in_(some))]
+        known = [one for one in ids if 0 < one <= LARGEST_ID]  # a database refuses to compare with a larger one
+        return [row for some in portions(known) for row in self._select(findings.c.id.in_(some))]
 
     def find(
         self,
