@@ -75,6 +75,13 @@ class Checks:
         """
         return wanted(kinds, self.rules.all())
 
+    def require_known(self, kinds: Sequence[str]) -> None:
+        """InputError for a kind that no check, no rule of one's own and no finding on record has."""
+        known = [*CHECKS, *(PREFIX + rule.name for rule in self.rules.all())]
+        known += sorted(set(self.findings.kinds()) - set(known))  # of rules that were taken out since
+        if unknown := [kind for kind in kinds if kind not in known]:
+            raise InputError(f"{unknown[0]!r} is unknown; use one of {', '.join(known)}", field="kind")
+
     def compare(self, one: Series, other: Series, as_known_at: Moment | None = None) -> Comparison:
         """What two stored series have in common, and what differs; nothing goes on record. Errors as `compare`."""
         return compare(self._service.lake, one, other, around(self._service.stores), as_known_at)
