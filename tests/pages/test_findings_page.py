@@ -20,7 +20,7 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.rules.model import rule_of
 from ffe_core.series import Series
-from ffe_core.storage.state.runs import CHECK
+from ffe_core.storage.state.runs import CHECK, NewRun
 from tests.checks import faults, markets
 from tests.checks.markets import Made
 from tests.checks.test_engine import put
@@ -245,6 +245,54 @@ def test_checks_run_after_backfills_where_that_is_wanted(console: ConsoleService
     console.run_service.wait(run_id, 60)
     keeper.note_end(run_id)
     assert keeper.look() is None, "checks bring no checks"
+
+
+def test_what_ended_while_others_were_checked_is_checked_after_them(
+    console: ConsoleService, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-10")
+    done = console.run_service.start(asked, "ann")
+    console.run_service.wait(done, 60)
+    busy = console.runs.add(NewRun(CHECK, "all providers", "", 0, 0, [BTC], "ben", "console", "elsewhere"))
+    keeper = CheckKeeper(console.checks, CheckSettings(every_minutes=0, after_backfills=True))
+    keeper.note_end(done)
+    with caplog.at_level("INFO"):
+        assert [keeper.look(), keeper.look()] == [None, None]
+    assert [one for one in caplog.messages if "left for later" in one] == [
+        f"checks are left for later: run {busy} checks already"
+    ], "said once"
+    console.runs.interrupt(busy, "it is over")
+    run_id = keeper.look()
+    assert run_id is not None
+    console.run_service.wait(run_id, 60)
+    assert [one.asset_pair for one in console.runs.series(run_id)] == ["BTCUSD"]
+    assert keeper.look() is None
+
+
+@pytest.mark.parametrize(
+    "some", [{"pairs": ["BTCUSD"]}, {"kinds": ["spike"]}, {"pairs": ["EURUSD"], "kinds": ["spike"]}]
+)
+def test_checks_of_some_put_those_of_everything_not_off(
+    console: ConsoleService, later: float, some: dict[str, list[str]]
+) -> None:
+    spiked(console)
+    put(console.lake, markets.market(np.random.default_rng(5), EURO, MONDAY, 60, 1.1, 5, 0.006, 900.0))
+    at = [0.0]
+    keeper = CheckKeeper(console.checks, CheckSettings(every_minutes=10_080), lambda: at[0])
+    console.run_service.wait(console.checks.start("ann", pairs=some.get("pairs"), kinds=some.get("kinds")), 60)
+    at[0] = (console.checks.last_at() or 0.0) + 1
+    run_id = keeper.look()
+    assert run_id is not None
+    console.run_service.wait(run_id, 60)
+    assert console.checks.everything_at() == console.checks.last_at()
+    assert keeper.look() is None
+
+
+def test_checks_of_everything_by_hand_put_the_next_ones_off(console: ConsoleService) -> None:
+    spiked(console)
+    for pairs in (["BTCUSD"], None):
+        console.run_service.wait(console.checks.start("ann", pairs=pairs), 60)
+        assert console.checks.everything_at() == console.checks.last_at()
 
 
 # -- rules of one's own
