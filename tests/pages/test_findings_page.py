@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 
 import duckdb
 import numpy as np
 import pytest
 
-from ffe_core.adjustments.actions import SPLIT, Actions
+from ffe_core.adjustments.actions import SPLIT, Action, Actions
 from ffe_core.check_settings import CheckSettings
 from ffe_core.checks.evidence import sides
 from ffe_core.operations.checks.keeper import CheckKeeper
@@ -129,6 +130,32 @@ def test_a_split_is_put_on_record_with_who_says_so_and_let_go_of(console: Consol
     assert "finding_split" not in [button.key for button in again.button]
     check(console)
     assert console.checks.findings.find(kinds=["split"], states=["open"]) == []
+
+
+def test_a_split_on_another_day_is_said_and_another_goes_beside_it_only_if_that_is_meant(
+    console: ConsoleService, open_page: Open
+) -> None:
+    share = Series("AAPL", "1d", "oanda")
+    made = markets.market(np.random.default_rng(7), share, MONDAY, 300, 40_000.0, 2, 0.03, 300.5)
+    at = len(made.open_times) // 2
+    markets.split(made, at, 4)
+    put(console.lake, made)
+    actions = Actions(console.settings.data_dir)
+    late = int(made.open_times[at + 1]) // 86_400 * 86_400
+    actions.add([Action(SPLIT, "AAPL", late, Fraction(4), "a typing error")])
+    check(console)
+    [row] = console.checks.findings.find(kinds=["split"], states=["open"])
+    page = open_page("findings", id=str(row.id))
+    assert "on record, which does not remove it" in words(page)
+    page.button(key="finding_split").click().run()
+    assert "With both, prices before are adjusted twice" in words(page)
+    page.text_input(key="finding_split_reason").set_value("announced").run()
+    page.button(key="finding_split_yes").click().run()
+    assert "AAPL has a split of 4:1 on" in words(page)
+    assert len(actions.all(SPLIT)) == 1
+    page.checkbox(key="finding_split_meant").check().run()
+    page.button(key="finding_split_yes").click().run()
+    assert len(actions.all(SPLIT)) == 2
 
 
 def test_the_whole_sentence_of_a_finding_has_room_beside_the_other_columns(
