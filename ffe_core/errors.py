@@ -22,6 +22,7 @@
     ├── WorkersLost                 workers_lost: nobody is left who works off a run: the cluster's head, or all workers
     ├── SeriesHeld                  series_held: another run or process holds the lease of this series
     ├── UpkeepHeld                  upkeep_held: another run or process does the upkeep of this table
+    ├── ChecksHeld                  checks_held: another run checks what is stored
     └── LeaseLost                   lease_lost: another process took over what this one held, as it seemed dead
 
 Bad arguments are `InputError` (bad_input), a ValueError, raised before any request. Kinds of it: `CredentialsMissing`
@@ -226,6 +227,12 @@ class UpkeepHeld(FFEError):
     """Another run or process does the upkeep of the table; the message says which."""
 
     code = "upkeep_held"
+
+
+class ChecksHeld(FFEError):
+    """Another run checks what is stored; the message says which."""
+
+    code = "checks_held"
 
 
 class LeaseLost(FFEError):

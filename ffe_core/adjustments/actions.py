@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -15,8 +16,12 @@ from typing import Any
 from ffe_core import times
 from ffe_core.errors import InputError, StorageError
 from ffe_core.storage.files import folder_lock, make_folder, why, write_atomically
+from ffe_core.times import DAY
 
 SPLIT, DIVIDEND = "split", "dividend"
+_NEAR_DAYS, _NEARLY = 10, 0.1
+"""Splits so few days and, in logarithms, so little apart are taken for one that two sources date or round differently:
+no exchange is closed for longer, and a share is hardly split so twice."""
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 _Row = dict[str, Any]
 
@@ -109,10 +114,11 @@ class Actions:
             found.setdefault(one.pair, []).append(one)
         return found
 
-    def add(self, actions: list[Action]) -> int:
+    def add(self, actions: list[Action], *, is_meant: bool = False) -> int:
         """Add those that are not there yet; how many. Other columns of the file stay.
 
-        InputError, and nothing of its kind is written, for one that contradicts one that is there; StorageError.
+        InputError, and nothing of its kind is written, for one that contradicts one that is there, that the file could
+        not give back, and, unless it `is_meant`, for a split that is nearly one that is there; StorageError.
         """
         added = 0
         for kind in dict.fromkeys(one.kind for one in actions):
@@ -120,6 +126,8 @@ class Actions:
                 columns, rows = _rows(self.path(kind), kind)
                 there = {(one.pair, one.day): one for one in _checked(kind, self.path(kind), rows)}
                 new = [one for one in actions if one.kind == kind and not _is_there(one, there)]
+                for one in () if is_meant else new:
+                    _require_no_other(one, there.values())
                 if new:
                     self._write(kind, columns, [*rows, *(_cells(one) for one in new)])
                 added += len(new)
@@ -166,6 +174,23 @@ def action(kind: str, pair: str, day: str, value: Fraction, reason: str) -> Acti
     return Action(kind, pair, at, value, reason)
 
 
+def nearly_same(one: Action, others: Iterable[Action]) -> Action | None:
+    """The split of some that this one seems to be, on another day; both together would adjust twice."""
+    if one.kind != SPLIT:
+        return None
+    near = (other for other in others if other.pair == one.pair and 0 < abs(other.day - one.day) <= _NEAR_DAYS * DAY)
+    return next((other for other in near if abs(math.log(other.value / one.value)) < _NEARLY), None)
+
+
+def is_writable(kind: str, value: Fraction) -> bool:
+    """Whether the file of a kind can give a value back."""
+    form = _FORMS[kind]
+    try:
+        return form.value(form.cells(value)) == value
+    except ValueError:
+        return False
+
+
 def epoch_of(day: str) -> int:
     """The start of a day such as 2014-06-09 in UTC, epoch seconds. ValueError for anything else."""
     read = date.fromisoformat(day.strip())
@@ -180,7 +205,9 @@ def positive(text: Any) -> Fraction:
 
 
 def _is_there(one: Action, there: dict[tuple[str, int], Action]) -> bool:
-    """Whether it is on record; it is from now on. InputError for another value on that day."""
+    """Whether it is on record; it is from now on. InputError for another value on that day, and for one too long."""
+    if not is_writable(one.kind, one.value):
+        raise InputError(f"{one.value_text} has more than twelve digits or decimals; give fewer", field=one.kind)
     found = there.setdefault((one.pair, one.day), one)
     if found.value != one.value:
         raise InputError(
@@ -189,6 +216,16 @@ def _is_there(one: Action, there: dict[tuple[str, int], Action]) -> bool:
             field=one.kind,
         )
     return found is not one
+
+
+def _require_no_other(one: Action, there: Iterable[Action]) -> None:
+    if (other := nearly_same(one, there)) is not None:
+        raise InputError(
+            f"{one.pair} has a {one.kind} of {other.value_text} on {other.day_text} on record ({other.reason}); with"
+            f" {one.value_text} on {one.day_text} prices before would be adjusted for both. Remove that one first if it"
+            " is wrong, or say that both are meant",
+            field=one.kind,
+        )
 
 
 def _rows(path: Path, kind: str) -> tuple[list[str], list[_Row]]:
@@ -218,7 +255,7 @@ def _checked(kind: str, path: Path, rows: list[_Row]) -> list[Action]:
         one = _read(kind, row, f"{path}, line {line}")
         first = lines.setdefault((one.pair, one.day), line)
         if first != line:
-            more = "; give their sum" if kind == DIVIDEND else ""
+            more = "; give their sum" if kind == DIVIDEND else ", or give their product"
             raise InputError(
                 f"{path}, line {line}: line {first} has a {kind} of {one.pair} on {one.day_text} already; take one"
                 f" out{more}",

@@ -26,7 +26,8 @@ def register(verbs: Any) -> None:
     listed.add_argument("--pairs", type=names, metavar="A,B", help="only of these")
     add_json(listed)
     listed.set_defaults(run=_list)
-    _change(acts, "add", "put a split or a dividend on record", _add)
+    added = _change(acts, "add", "put a split or a dividend on record", _add)
+    added.add_argument("--yes", action="store_true", help="also a split beside nearly the same one some days apart")
     _change(acts, "remove", "take a split or a dividend out of the record", _remove)
     text = "ask Alpha Vantage for all splits and dividends of shares: two requests each"
     fetched = acts.add_parser("fetch", help=text, description=f"{text.capitalize()}. What is on record stays.")
@@ -35,8 +36,8 @@ def register(verbs: Any) -> None:
     fetched.set_defaults(run=_fetch)
 
 
-def _change(acts: Any, name: str, does: str, run: Any) -> None:
-    parser = acts.add_parser(name, help=does, description=f"{does.capitalize()}.")
+def _change(acts: Any, name: str, does: str, run: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = acts.add_parser(name, help=does, description=f"{does.capitalize()}.")
     parser.add_argument("pair", metavar="PAIR", help="the share as it is stored, for example AAPL")
     parser.add_argument("day", metavar="DAY", help="the ex-day, the first day at the new price, as 2014-06-09")
     values = parser.add_mutually_exclusive_group(required=True)
@@ -49,6 +50,7 @@ def _change(acts: Any, name: str, does: str, run: Any) -> None:
     parser.add_argument("--reason", required=True, metavar="TEXT", help="who says so, or why, for the record")
     add_json(parser)
     parser.set_defaults(run=run)
+    return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -76,7 +78,7 @@ def _add(arguments: argparse.Namespace) -> int:
     one = action(kind, normalize_pair(arguments.pair), arguments.day, value, arguments.reason)
     settings = Settings.load()
     actions = Actions(settings.data_dir)
-    added = record(actions, Audit(state(settings)), one, actor())
+    added = record(actions, Audit(state(settings)), one, actor(), is_meant=arguments.yes)
     if arguments.json:
         print_json({**_document(one), "added": added, "file": str(actions.path(kind))})
     else:

@@ -132,8 +132,10 @@ def _list(arguments: argparse.Namespace) -> int:
 
         raise InputError(f"{unknown[0]!r} is unknown; use one of {', '.join(FINDING_STATES)}", field="state")
     with run_service(Settings.load()) as service:
+        checks = Checks(service)
+        checks.require_known(arguments.kind or ())
         wanted = set(chosen_series(service.lake, arguments.series)) if arguments.series else None
-        found = Checks(service).findings.find(
+        found = checks.findings.find(
             kinds=arguments.kind, states=arguments.state, severities=_levels(arguments, "notice")
         )
     _told(None, [row for row in found if wanted is None or row.series in wanted], arguments.json)

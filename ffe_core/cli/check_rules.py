@@ -93,10 +93,12 @@ def _given(arguments: argparse.Namespace) -> Rule | None:
 
 
 def _bounds(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for text in texts:
         name, _, edges = text.partition("=")
         low, colon, high = edges.partition(":")
+        if name.strip() in found:
+            raise InputError(f"there are two bounds of {name.strip()}; give both its ends in one", field="bound")
         try:
             found[name.strip()] = (float(low), float(high))
         except ValueError:

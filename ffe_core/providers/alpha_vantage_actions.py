@@ -10,6 +10,7 @@ from typing import Any
 
 from ffe_core.providers import alpha_vantage_notices as notices
 from ffe_core.providers.echo import check_echo
+from ffe_core.providers.http_provider import unknown_pair
 
 SPLITS, DIVIDENDS = "SPLITS", "DIVIDENDS"
 _FIELDS = {SPLITS: ("effective_date", "split_factor"), DIVIDENDS: ("ex_dividend_date", "amount")}
@@ -20,8 +21,11 @@ Entry = tuple[str, str]
 def entries(body: Any, function: str, symbol: str) -> list[Entry]:
     """The entries of an answer as sent, a missing field as an empty text.
 
-    WrongAnswer for one about another symbol; what a body without a list means is raised as for candles.
+    PermanentError for a symbol that it does not know, which it answers with an empty object, WrongAnswer for one about
+    another symbol; what another body without a list means is raised as for candles.
     """
+    if body == {}:
+        raise unknown_pair(notices.NAME, symbol, "its answer was {}")
     sent = body.get("data") if isinstance(body, dict) else None
     if not isinstance(sent, list):
         raise notices.error_in(body, function, symbol)

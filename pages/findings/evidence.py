@@ -11,10 +11,10 @@ import pyarrow as pa
 import streamlit as st
 
 from ffe_core import times
-from ffe_core.adjustments.actions import SPLIT, Action, Actions
+from ffe_core.adjustments.actions import SPLIT, Action, Actions, nearly_same
 from ffe_core.candles import VALUES
 from ffe_core.checks.evidence import Side, shown_range, sides
-from ffe_core.checks.kinds.split import is_same_split
+from ffe_core.checks.kinds.split import explaining
 from ffe_core.checks.table import CHECKS
 from ffe_core.insight.units import NumberFormat, value_text
 from ffe_core.operations.adjustments import record
@@ -80,10 +80,13 @@ def on_record(row: FindingRow) -> Action | None:
     cannot be read."""
     if row.kind != SPLIT or row.state == GONE:
         return None
-    proposed = split_of(row, "")
-    recorded = Actions(service().settings.data_dir).of(proposed.pair, SPLIT)
-    same = (one for one in recorded if is_same_split(one.day, float(one.value), proposed.day, float(proposed.value)))
-    return next(same, None)
+    recorded = {one.day: one for one in _splits_of(row)}
+    days = explaining({day: float(one.value) for day, one in recorded.items()}, row.evidence)
+    return recorded[days[0]] if days else None
+
+
+def _splits_of(row: FindingRow) -> list[Action]:
+    return Actions(service().settings.data_dir).of(row.series.asset_pair, SPLIT)
 
 
 def _verbs(row: FindingRow, *, is_known: bool) -> None:
@@ -225,6 +228,13 @@ def _split_dialog(row: FindingRow) -> None:
         f"**{plain(one.pair)}**, **{plain(one.value_text)}** from {one.day_text} on. Stored bars stay as they are;"
         " prices adjusted for splits follow it, and the next checks let go of this finding."
     )
+    other = nearly_same(one, _splits_of(row))
+    if other is not None:
+        st.warning(
+            f"A split of {plain(other.value_text)} on {plain(other.day_text)} is on record, as: {plain(other.reason)}."
+            " With both, prices before are adjusted twice: take that one out first if it is wrong."
+        )
+        st.checkbox("Both are meant", key="finding_split_meant")
     fits = words_fit("Who says so", "finding_split_reason", 500, placeholder="Announced by the company on 2024-05-22")
     st.button(
         "Put it on record",
@@ -240,7 +250,8 @@ def _split_dialog(row: FindingRow) -> None:
 def _record(row: FindingRow) -> None:
     with answering():
         one = split_of(row, st.session_state.finding_split_reason)
-        added = record(Actions(service().settings.data_dir), service().audit, one, actor())
+        is_meant = bool(st.session_state.get("finding_split_meant"))
+        added = record(Actions(service().settings.data_dir), service().audit, one, actor(), is_meant=is_meant)
         what = "is on record" if added else "was on record already"
         done(f"The {one.value_text} split of {one.pair} on {one.day_text} {what}; checks let go of this finding.")
 

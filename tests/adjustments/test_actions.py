@@ -41,6 +41,46 @@ def test_another_value_on_a_day_is_refused_and_nothing_is_written(tmp_path: Path
     assert actions.all(SPLIT) == [SEVEN]
 
 
+@pytest.mark.parametrize(
+    ("day", "value", "is_other"),
+    [
+        ("2014-06-07", Fraction(7), False),
+        ("2014-06-10", Fraction(13, 2), False),
+        ("2014-06-19", Fraction(7), False),
+        ("2014-06-20", Fraction(7), True),
+        ("2014-06-10", Fraction(2), True),
+        ("2014-06-10", Fraction(1, 7), True),
+    ],
+)
+def test_nearly_the_same_split_some_days_apart_is_refused_unless_it_is_meant(
+    tmp_path: Path, day: str, value: Fraction, is_other: bool
+) -> None:
+    actions, other = Actions(tmp_path), action(SPLIT, "AAPL", day, value, "as found")
+    actions.add([SEVEN])
+    if is_other:
+        assert actions.add([other]) == 1
+        return
+    with pytest.raises(InputError, match=r"has a split of 7:1 on 2014-06-09 on record \(announced 2014-04-23\)"):
+        actions.add([other])
+    assert actions.all(SPLIT) == [SEVEN]
+    assert actions.add([action(SPLIT, "MSFT", day, value, "another share")]) == 1
+    assert actions.add([action(DIVIDEND, "AAPL", day, value, "no split")]) == 1
+    assert actions.add([other], is_meant=True) == 1
+    assert actions.add([other, SEVEN]) == 0, "both are there already"
+
+
+def test_what_the_file_could_not_give_back_is_refused(tmp_path: Path) -> None:
+    actions = Actions(tmp_path)
+    for one in (
+        action(SPLIT, "AAPL", "2014-06-09", Fraction(10) ** 24, "x"),
+        action(SPLIT, "AAPL", "2014-06-09", Fraction(1, 10**12), "x"),
+        action(DIVIDEND, "AAPL", "2014-06-09", Fraction(1, 3), "x"),
+    ):
+        with pytest.raises(InputError, match="has more than twelve digits or decimals"):
+            actions.add([one])
+    assert not actions.is_kept
+
+
 def test_columns_and_lines_of_people_stay(tmp_path: Path) -> None:
     path = tmp_path / "splits.csv"
     path.write_text("\ufeffday,pair,new,old,reason,seen\n2020-08-31,tsla,5,1,news,ann\n", encoding="utf-8")

@@ -19,11 +19,12 @@ from ffe_core.checks.table import CHECKS, chosen
 from ffe_core.checks.windows import Around
 from ffe_core.errors import InputError
 from ffe_core.ingestion.enrich import enrich
+from ffe_core.operations.checks.job import is_all_that_counts
 from ffe_core.rules.model import rule_of
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.findings import ACCEPTED, GONE, OPEN, Checked, FindingStore
+from ffe_core.storage.state.findings import ACCEPTED, GONE, OPEN, Checked, Finding, FindingStore
 from tests.checks import faults, markets
 from tests.checks.markets import Made
 from tests.pace import examples
@@ -178,11 +179,6 @@ def test_a_score_is_the_share_of_bars_in_no_open_finding(tmp_path: Path, store: 
     assert store.scores("notice")[MINUTES].score == 1.0
 
 
-def test_a_number_that_no_finding_has_is_refused(store: FindingStore) -> None:
-    with pytest.raises(InputError, match="there is no finding 7"):
-        store.decide([7], ACCEPTED, "ann", "why")
-
-
 def test_a_rule_that_fails_keeps_no_other_check_from_its_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, store = DeltaLakeManager(tmp_path), FindingStore(Database(tmp_path / "console.db"))
     made = minutes()
@@ -201,3 +197,56 @@ def test_a_rule_that_fails_keeps_no_other_check_from_its_finds(tmp_path: Path, m
     assert ({one.kind for one in done.findings}, list(done.failed)) == ({"zero_volume"}, ["rule:one"])
     assert store.record(done) == {"new": 0, "again": 0, "gone": 0}
     assert {one.kind for one in store.find(states=[OPEN])} == {"zero_volume", "rule:one"}
+
+
+@pytest.mark.parametrize(
+    ("places", "faulty"),
+    [
+        ([(0, 500, 500), (200, 201, 1)], 500),  # one inside the other, every bar
+        ([(0, 500, 500), (0, 500, 500), (0, 1000, 150)], 575),  # twice the same, and a habit of the whole series
+        ([(0, 500, 500), (400, 900, 500)], 900),
+        ([(0, 300, 300), (300, 400, 100), (600, 610, 2)], 402),  # beside each other
+        ([(0, 1000, 1000), (100, 200, 100), (1000, 1100, 100)], 1000),  # more than there were
+        ([(0, 1000, 3)], 3),
+    ],
+)
+def test_a_bar_in_several_findings_counts_once(
+    store: FindingStore, places: list[tuple[int, int, int]], faulty: int
+) -> None:
+    done = Checked(MINUTES, 1000, 0, 60_000)
+    for number, (start, end, bars) in enumerate(places):
+        found = Finding(f"kind {number}", "error", MINUTES, None, start * 60, end * 60, bars, 1.0, {}, "0")
+        done.findings.append(found)
+    store.record(done)
+    [score] = store.scores("notice").values()
+    assert (score.faulty, score.open) == (faulty, len(places))
+    assert score.score == pytest.approx(1 - faulty / 1000)
+
+
+def test_only_what_was_looked_at_whole_has_a_score(store: FindingStore) -> None:
+    done = Checked(MINUTES, 1000, 0, 60_000)
+    store.record(done, ["split"], is_whole=False)
+    assert store.scores("notice") == {}
+    store.record(done)
+    done.findings.append(Finding("spike", "error", MINUTES, None, 0, 60, 1, 1.0, {}, "0"))
+    done.bars = 2000
+    store.record(done, ["spike"], is_whole=False)
+    assert store.scores("notice")[MINUTES].score == pytest.approx(0.999), "of the bars that all kinds have looked at"
+
+
+def test_what_counts_is_every_kind_but_notices_and_every_rule_that_is_on() -> None:
+    counted = [check.name for check in CHECKS.values() if check.severity != "notice"]
+    narrow = rule_of(name="narrow", holds="high <= 2 * low", severity="warning")
+    assert is_all_that_counts(None, [narrow])
+    assert is_all_that_counts(counted, [])
+    assert is_all_that_counts(counted, [rule_of(name="narrow", holds="high <= 2 * low", on=False)])
+    assert not is_all_that_counts(counted[1:], [])
+    assert not is_all_that_counts(counted, [narrow])
+    assert is_all_that_counts([*counted, "rule:narrow"], [narrow])
+    assert not is_all_that_counts(["split"], [])
+
+
+@pytest.mark.parametrize("number", [7, 0, -1, 2**31, 2**63, -(2**63) - 1, 10**23])
+def test_a_number_that_no_finding_has_is_refused(store: FindingStore, number: int) -> None:
+    with pytest.raises(InputError, match=f"there is no finding {number};"):
+        store.decide([number], ACCEPTED, "ann", "why")

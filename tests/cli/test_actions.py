@@ -31,10 +31,22 @@ def test_bad_input_is_one_sentence_and_status_2(tmp_path: Path) -> None:
         (["2014-06-09", "--split", "7"], "split: '7' is no split; write new shares for old ones, as 7:1"),
         (["2014-06-09", "--split", "7:0"], "split: '7:0' is no split"),
         (["2014-06-09", "--dividend", "-3"], "dividend"),
+        (["2014-06-09", "--split", "999999999999:0.000000000001"], "has more than twelve digits or decimals"),
         (["9 June", "--split", "7:1"], "day: '9 June' is no day; write it as 2014-06-09"),
     ):
         done = run(tmp_path, "actions", "add", "AAPL", *words, *WHY)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_nearly_the_same_split_is_put_beside_another_only_if_it_is_meant(tmp_path: Path) -> None:
+    words = ["actions", "add", "AAPL", "2014-06-09", "--split", "7:1", *WHY]
+    assert run(tmp_path, "actions", "add", "AAPL", "2014-06-07", "--split", "7:1", *WHY).returncode == 0
+    refused = run(tmp_path, *words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "AAPL has a split of 7:1 on 2014-06-07 on record (announced)" in refused.stderr
+    assert "say that both are meant" in refused.stderr
+    assert run(tmp_path, *words, "--yes").returncode == 0
+    assert run(tmp_path, "actions", "list").stdout.count("7:1") == 2
 
 
 def test_splits_and_dividends_are_fetched_and_what_differs_is_status_1(tmp_path: Path) -> None:

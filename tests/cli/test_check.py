@@ -52,6 +52,11 @@ def test_bad_input_is_one_sentence_and_status_2(folder: Path) -> None:
         (["--kind", "nope"], "kind: 'nope' is unknown; use one of timeframes"),
         (["--severity", "bad"], "severity: 'bad' is unknown; use one of error, warning, notice"),
         (["accept", "99", "--reason", "x"], "finding: there is no finding 99"),
+        (["accept", "9" * 23, "--reason", "x"], f"finding: there is no finding {'9' * 23}"),
+        (["reopen", str(2**63)], f"finding: there is no finding {2**63}"),
+        (["list", "--kind", "nope"], "kind: 'nope' is unknown; use one of timeframes"),
+        (["list", "--series", "NOPE"], "series: 'NOPE' is not stored"),
+        (["list", "--severity", "bad"], "severity: 'bad' is unknown"),
         (["list", "--state", "closed"], "state: 'closed' is unknown; use one of open, accepted, gone"),
     ):
         done = run(folder, "check", *words)
@@ -84,6 +89,7 @@ def test_a_rule_of_ones_own_is_tried_kept_checked_and_let_go(folder: Path) -> No
     printed(folder, "check", status=1)
     gone = printed(folder, "check", "list", "--state", "gone", status=0)["findings"]
     assert {one["kind"] for one in gone} == {"rule:narrow"}
+    assert printed(folder, "check", "list", "--kind", "rule:narrow", "--state", "gone", status=0)["findings"] == gone
 
 
 def test_a_rule_that_cannot_be_is_said_at_its_field(folder: Path) -> None:
@@ -92,6 +98,8 @@ def test_a_rule_that_cannot_be_is_said_at_its_field(folder: Path) -> None:
         (["save", "narrow", "--holds", "nope > 1"], "holds: rule narrow cannot be evaluated"),
         (["try", "narrow"], "name: 'narrow' is unknown"),
         (["try", "narrow", "--bound", "close=1"], "bound: 'close=1' is no bound"),
+        (["save", "narrow", "--bound", "close=1:", "--bound", "close=:2"], "bound: 'close=1:' is no bound"),
+        (["save", "narrow", "--bound", "close=1:2", "--bound", "close=1:3"], "bound: there are two bounds of close"),
         (["try", "narrow", "--holds", "true", "--for", "EURUSD"], "series: nothing that is stored fits EURUSD"),
         (["forget", "narrow"], "name: 'narrow' is unknown"),
         (["--kind", "rule:narrow"], "kind: 'rule:narrow' is unknown"),

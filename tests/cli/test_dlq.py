@@ -101,6 +101,13 @@ class TestList:
         assert dlq("list", "--json").json == []
         assert "no dead letters match" in dlq("list").out
 
+    @pytest.mark.parametrize("number", ["²", "-1", "9" * 23, "9" * 5000])
+    @pytest.mark.parametrize("option", ["--limit", "--offset"])
+    def test_a_number_that_counts_nothing_is_refused(self, dlq: Any, option: str, number: str):
+        said = dlq("list", f"{option}={number}")
+        assert said.status == 2
+        assert "is not a number from 0 to 999999999" in said.err
+
     @pytest.mark.of_a_lake_folder("files of others lie in folders")
     def test_what_is_set_aside_is_named_on_stderr(self, dlq: Any, tmp_path: Path):
         dead_letter(tmp_path, 0)
@@ -173,6 +180,7 @@ class TestMend:
             (["--set", "open=abc"], "open: 'abc': a field does not read as a number"),
             (["--set", "date=2024-01-01T00:30:00Z"], "not on the timeframe's grid"),
             (["--set", "open"], "--set high=43000.5"),
+            (["--set", "open=1", "--set", "open=2"], "'open' is given twice; say which of 1 and 2 it is"),
             (["--value", "{"], "not JSON"),
             (["--value", "[]"], "an object"),
             (["--scale", "date=2"], "cannot be scaled"),
@@ -241,7 +249,8 @@ class TestReplay:
         assert dlq("show", first, "--json").json["records"][0]["status"] == "pending"
 
     @pytest.mark.parametrize(
-        "arguments", [[], ["nope"], ["../x"], ["--status", "lost"], ["--pair", "../x"], ["nope#0"]]
+        "arguments",
+        [[], ["nope"], ["../x"], ["--status", "lost"], ["--pair", "../x"], ["nope#0"], ["x#²"], ["x#" + "9" * 5000]],
     )
     def test_what_cannot_be_chosen_exits_2(self, dlq: Any, tmp_path: Path, arguments: list[str]):
         dead_letter(tmp_path, 0)

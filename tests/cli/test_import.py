@@ -100,6 +100,7 @@ def test_a_reading_that_was_corrected_is_kept_and_used_again(tmp_path: Path) -> 
         ((), "as: say where the candles go"),
         (("--as", "coinbase/BTCUSD/1h"), "names no source of files"),
         (("--as", "files:x/BTCUSD/1h", "--map", "open"), "map: 'open' maps nothing"),
+        (("--as", "files:x/BTCUSD/1h", "--map", "open=a", "--map", "open=b"), "map: open is mapped twice"),
         (("--as", "files:x/BTCUSD/1h", "--zone", "Mars"), "is no zone"),
         (("--as", "files:x/BTCUSD/1h", "--profile", "nope"), "profile: 'nope' is unknown"),
         (("--as", "files:kraken/BTCUSD/1m", "--any-name"), "its bars lie 1h apart"),

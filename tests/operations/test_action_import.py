@@ -14,7 +14,6 @@ from ffe_core.errors import (
     CredentialsMissing,
     PermanentError,
     QuotaError,
-    RetriableError,
     WrongAnswer,
 )
 from ffe_core.operations.action_import import import_actions, simple
@@ -48,9 +47,9 @@ def audit(tmp_path: Path) -> Iterator[Audit]:
     database.close()
 
 
-def settings(folder: Path, exchange: AlphaVantageExchange, key: str | None = KEY) -> Settings:
+def settings(folder: Path, exchange: AlphaVantageExchange, key: str | None = KEY, attempts: int = 1) -> Settings:
     section = {"base_url": exchange.url, "requests_per_second": 1000} | ({"api_key": key} if key else {})
-    return Settings.load({"data_dir": folder, AV: section, "retry": {"attempts": 1, "base_delay_seconds": 0}})
+    return Settings.load({"data_dir": folder, AV: section, "retry": {"attempts": attempts, "base_delay_seconds": 0}})
 
 
 def test_all_of_a_share_go_on_record_once(tmp_path: Path, exchange: AlphaVantageExchange, audit: Audit) -> None:
@@ -108,9 +107,60 @@ def test_an_answer_about_another_symbol_is_refused(
     assert row.outcome == FAILED
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_share_that_it_does_not_know_is_asked_for_once_and_named(
+    tmp_path: Path, exchange: AlphaVantageExchange, audit: Audit, attempts: int
+) -> None:
+    with pytest.raises(PermanentError, match="alpha_vantage has no pair NOPE"):
+        import_actions(settings(tmp_path, exchange, attempts=attempts), audit, "NOPE", "ann")
+    assert exchange.used_today == 1
+    assert not Actions(tmp_path).is_kept
+
+
+def test_splits_of_one_day_are_their_product_and_one_sent_twice_counts_once(
+    tmp_path: Path, exchange: AlphaVantageExchange, audit: Audit
+) -> None:
+    def sent(*factors: str) -> list[dict[str, str]]:
+        return [{"effective_date": "2020-08-31", "split_factor": factor} for factor in factors]
+
+    exchange.actions["SPLITS", "AAPL"] = sent("4", "2.0000")
+    exchange.actions["DIVIDENDS", "AAPL"] = []
+    done = import_actions(settings(tmp_path, exchange), audit, "AAPL", "ann")
+    assert (done.received, done.added, done.problems) == (2, 1, ())
+    assert [one.value for one in Actions(tmp_path).of("AAPL", SPLIT)] == [8]
+    Actions(tmp_path).remove(SPLIT, "AAPL", Actions(tmp_path).of("AAPL", SPLIT)[0].day)
+    exchange.actions["SPLITS", "AAPL"] = sent("0.0100", "100", "4.0000", "4")
+    done = import_actions(settings(tmp_path, exchange), audit, "AAPL", "ann")
+    assert (done.received, done.added) == (4, 1)
+    assert done.problems == ("a split of AAPL on 2020-08-31 with 4 was sent twice; it counts once",)
+    assert [one.value for one in Actions(tmp_path).of("AAPL", SPLIT)] == [4]
+
+
+@pytest.mark.parametrize("day", ["2014-06-06", "2014-06-10", "2014-06-07"])
+def test_a_split_that_is_on_record_some_days_apart_does_not_apply_twice(
+    tmp_path: Path, exchange: AlphaVantageExchange, audit: Audit, day: str
+) -> None:
+    actions = Actions(tmp_path)
+    actions.add([action(SPLIT, "AAPL", day, Fraction(7), "as found")])
+    exchange.actions["DIVIDENDS", "AAPL"].append({"ex_dividend_date": day, "amount": "0.5"})
+    exchange.actions["DIVIDENDS", "AAPL"].append({"ex_dividend_date": "2014-06-09", "amount": "0.5"})
+    done = import_actions(settings(tmp_path, exchange), audit, "AAPL", "ann")
+    assert (done.received, done.added) == (6, 5), "no dividend is lost"
+    assert done.problems == (
+        f"the split of AAPL on {day} is 7:1 on record (as found) and stays so; alpha_vantage says 7:1 on 2014-06-09",
+    )
+    assert [one.day_text for one in actions.of("AAPL", SPLIT)] == [day, "2020-08-31"]
+
+
+def test_a_factor_that_no_file_holds_is_a_problem(tmp_path: Path, exchange: AlphaVantageExchange, audit: Audit) -> None:
+    exchange.actions["SPLITS", "AAPL"].append({"effective_date": "2000-01-03", "split_factor": "0.000000000001"})
+    done = import_actions(settings(tmp_path, exchange), audit, "AAPL", "ann")
+    assert (done.received, done.added) == (5, 4)
+    assert "has too many digits" in done.problems[0]
+    assert len(Actions(tmp_path).all(SPLIT)) == 2
+
+
 def test_errors_are_those_of_candles(tmp_path: Path, exchange: AlphaVantageExchange, audit: Audit) -> None:
-    with pytest.raises(RetriableError):
-        import_actions(settings(tmp_path, exchange), audit, "NOPE", "ann")
     with pytest.raises(PermanentError, match="EURUSD, which is no share"):
         import_actions(settings(tmp_path, exchange), audit, "EURUSD", "ann")
     with pytest.raises(CredentialsError):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ffe_core.adjustments.actions import SPLIT, Actions
+from ffe_core.adjustments.actions import SPLIT, Action, Actions
 from ffe_core.check_settings import CheckSettings
 from ffe_core.checks.evidence import sides
 from ffe_core.errors import InputError
@@ -23,7 +24,7 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.rules.model import rule_of
 from ffe_core.series import Series
-from ffe_core.storage.state.runs import CHECK
+from ffe_core.storage.state.runs import CHECK, NewRun
 from tests.checks import faults, markets
 from tests.checks.markets import Made
 from tests.checks.test_engine import put
@@ -132,6 +133,32 @@ def test_a_split_is_put_on_record_with_who_says_so_and_let_go_of(console: Consol
     assert "finding_split" not in [button.key for button in again.button]
     check(console)
     assert console.checks.findings.find(kinds=["split"], states=["open"]) == []
+
+
+def test_a_split_on_another_day_is_said_and_another_goes_beside_it_only_if_that_is_meant(
+    console: ConsoleService, open_page: Open
+) -> None:
+    share = Series("AAPL", "1d", "oanda")
+    made = markets.market(np.random.default_rng(7), share, MONDAY, 300, 40_000.0, 2, 0.03, 300.5)
+    at = len(made.open_times) // 2
+    markets.split(made, at, 4)
+    put(console.lake, made)
+    actions = Actions(console.settings.data_dir)
+    late = int(made.open_times[at + 1]) // 86_400 * 86_400
+    actions.add([Action(SPLIT, "AAPL", late, Fraction(4), "a typing error")])
+    check(console)
+    [row] = console.checks.findings.find(kinds=["split"], states=["open"])
+    page = open_page("findings", id=str(row.id))
+    assert "on record, which does not remove it" in words(page)
+    page.button(key="finding_split").click().run()
+    assert "With both, prices before are adjusted twice" in words(page)
+    page.text_input(key="finding_split_reason").set_value("announced").run()
+    page.button(key="finding_split_yes").click().run()
+    assert "AAPL has a split of 4:1 on" in words(page)
+    assert len(actions.all(SPLIT)) == 1
+    page.checkbox(key="finding_split_meant").check().run()
+    page.button(key="finding_split_yes").click().run()
+    assert len(actions.all(SPLIT)) == 2
 
 
 def test_the_whole_sentence_of_a_finding_has_room_beside_the_other_columns(
@@ -248,6 +275,54 @@ def test_checks_run_after_backfills_where_that_is_wanted(console: ConsoleService
     console.run_service.wait(run_id, 60)
     keeper.note_end(run_id)
     assert keeper.look() is None, "checks bring no checks"
+
+
+def test_what_ended_while_others_were_checked_is_checked_after_them(
+    console: ConsoleService, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = BackfillRequest.of("simulated", ["BTCUSD"], ["1h"], "2024-01-01", "2024-01-10")
+    done = console.run_service.start(asked, "ann")
+    console.run_service.wait(done, 60)
+    busy = console.runs.add(NewRun(CHECK, "all providers", "", 0, 0, [BTC], "ben", "console", "elsewhere"))
+    keeper = CheckKeeper(console.checks, CheckSettings(every_minutes=0, after_backfills=True))
+    keeper.note_end(done)
+    with caplog.at_level("INFO"):
+        assert [keeper.look(), keeper.look()] == [None, None]
+    assert [one for one in caplog.messages if "left for later" in one] == [
+        f"checks are left for later: run {busy} checks already"
+    ], "said once"
+    console.runs.interrupt(busy, "it is over")
+    run_id = keeper.look()
+    assert run_id is not None
+    console.run_service.wait(run_id, 60)
+    assert [one.asset_pair for one in console.runs.series(run_id)] == ["BTCUSD"]
+    assert keeper.look() is None
+
+
+@pytest.mark.parametrize(
+    "some", [{"pairs": ["BTCUSD"]}, {"kinds": ["spike"]}, {"pairs": ["EURUSD"], "kinds": ["spike"]}]
+)
+def test_checks_of_some_put_those_of_everything_not_off(
+    console: ConsoleService, later: float, some: dict[str, list[str]]
+) -> None:
+    spiked(console)
+    put(console.lake, markets.market(np.random.default_rng(5), EURO, MONDAY, 60, 1.1, 5, 0.006, 900.0))
+    at = [0.0]
+    keeper = CheckKeeper(console.checks, CheckSettings(every_minutes=10_080), lambda: at[0])
+    console.run_service.wait(console.checks.start("ann", pairs=some.get("pairs"), kinds=some.get("kinds")), 60)
+    at[0] = (console.checks.last_at() or 0.0) + 1
+    run_id = keeper.look()
+    assert run_id is not None
+    console.run_service.wait(run_id, 60)
+    assert console.checks.everything_at() == console.checks.last_at()
+    assert keeper.look() is None
+
+
+def test_checks_of_everything_by_hand_put_the_next_ones_off(console: ConsoleService) -> None:
+    spiked(console)
+    for pairs in (["BTCUSD"], None):
+        console.run_service.wait(console.checks.start("ann", pairs=pairs), 60)
+        assert console.checks.everything_at() == console.checks.last_at()
 
 
 # -- rules of one's own

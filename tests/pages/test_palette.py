@@ -58,6 +58,11 @@ def test_a_number_beside_other_words_is_a_run_only_if_they_fit(
     assert [entry.params["id"] for entry in entries] == numbers
 
 
+@pytest.mark.parametrize("text", ["²", "run ٣", "9" * 5000])
+def test_what_only_looks_like_a_number_names_no_run(console: ConsoleService, text: str) -> None:
+    assert found(console, text) == []
+
+
 def test_a_run_is_told_by_the_words_that_started_it(console: ConsoleService) -> None:
     btc = Series("BTCUSD", "1h", "simulated")
     for kind, mode in (("backfill", "gaps"), ("refetch", "refetch"), ("backfill", "resume")):

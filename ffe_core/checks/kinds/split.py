@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +11,7 @@ from ffe_core.checks.bars import Bars
 from ffe_core.checks.model import NOTICE, Check, Evidence, Found, grouped
 from ffe_core.insight.units import NumberFormat
 from ffe_core.instruments.names import asset_class
-from ffe_core.times import DAY
+from ffe_core.times import DAY, utc
 
 _FACTORS = sorted(
     {Fraction(new, old) for new in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50) for old in (1, 2)}
@@ -23,8 +23,8 @@ _AROUND = 40
 _TURNOVER = np.log(4.0)
 """Money traded may differ so much from the days around; a crash trades many times as much, a split does not."""
 _SPANS = 3.5
-_SAME = 0.1
-"""A known factor explains a jump that differs so little from it, in logarithms."""
+_NEAR_DAYS = 10
+"""Splits on record so near to a jump that they do not explain are named beside it."""
 
 
 def find(bars: Bars) -> Iterator[Found]:
@@ -34,44 +34,68 @@ def find(bars: Bars) -> Iterator[Found]:
     gap = np.zeros(len(bars))
     gap[1:] = np.log(bars.values["close"][:-1] / bars.values["open"][1:])
     usual = float(np.median(np.abs(gap[1:])))
-    places, factors = [], {}
+    places: list[int] = []
+    found: dict[int, Evidence] = {}
     for at in np.flatnonzero(np.abs(gap) > _AT_LEAST).tolist():
         factor = _simple(float(gap[at]), usual)
-        if factor and not _is_known(bars, at, factor) and _is_ordinary(bars, at):
-            places.append(at)
-            factors[at] = factor
-    chosen = np.array(places, np.int64)
-
-    def evidence(at: int) -> Evidence:
-        factor = factors[at]
-        return {
+        if factor is None:
+            continue
+        jump = {
+            "at": int(bars.open_times[at]),
+            "bar_before": int(bars.open_times[at - 1]),
             "new": factor.numerator,
             "old": factor.denominator,
             "before": float(bars.values["close"][at - 1]),
             "open": float(bars.values["open"][at]),
+            "tolerance": _tolerance(usual),
         }
-
-    yield from grouped("split", bars, chosen, gap[chosen], evidence, join=0)
+        if not explaining(bars.factors, jump) and _is_ordinary(bars, at):
+            places.append(at)
+            found[at] = {**jump, "recorded": _recorded(bars.factors, jump)}
+    chosen = np.array(places, np.int64)
+    yield from grouped("split", bars, chosen, gap[chosen], found.__getitem__, join=0)
 
 
 def _simple(gap: float, usual: float) -> Fraction | None:
     """The simple factor nearest to a jump, if it is near for a market that opens elsewhere than it closed."""
-    tolerance = min(max(0.025, 4 * usual), 0.06)
     nearest = min(_FACTORS, key=lambda factor: abs(np.log(float(factor)) - abs(gap)))
-    if abs(np.log(float(nearest)) - abs(gap)) > tolerance:
+    if abs(np.log(float(nearest)) - abs(gap)) > _tolerance(usual):
         return None
     return nearest if gap > 0 else 1 / nearest
 
 
-def _is_known(bars: Bars, at: int, factor: Fraction) -> bool:
-    opened = int(bars.open_times[at])
-    return any(is_same_split(day, value, opened, float(factor)) for day, value in bars.factors.items())
+def _tolerance(usual: float) -> float:
+    """How far, in logarithms, a jump may lie from its factor, in a market with such gaps between bars."""
+    return min(max(0.025, 4 * usual), 0.06)
 
 
-def is_same_split(day: int, value: float, at: int, factor: float) -> bool:
-    """Whether a split on record explains a jump: from its ex-day on `value` new shares for an old one, a bar that opens
-    `at` with `factor`; times in epoch seconds. It is so within a day and a tenth, as sources date and round apart."""
-    return abs(day // DAY - at // DAY) <= 1 and bool(abs(np.log(value / factor)) < _SAME)
+def explaining(factors: Mapping[int, float], jump: Evidence) -> list[int]:
+    """The days on record whose splits remove a jump as backward adjustment applies them; none if they do not.
+
+    `factors` are new shares for old ones by ex-day (epoch seconds); `jump` is the evidence of a finding. A split is
+    applied to bars that open before its day: one on a day without trading before the jump removes it, one a day late
+    does not. Both the jump and the simple ratio next to it must be within the jump's tolerance of what is on record,
+    and that ratio must not leave less by a usual move: so 13:2 never explains 7:1.
+    """
+    at = int(jump["at"])
+    before = int(jump.get("bar_before", at - DAY))  # findings of earlier checks do not have it
+    days = sorted(day for day in factors if before < day <= at)
+    if not days:
+        return []
+    gap, simple = np.log(jump["before"] / jump["open"]), np.log(jump["new"] / jump["old"])
+    known = sum(np.log(factors[day]) for day in days)
+    tolerance = float(jump.get("tolerance", _tolerance(0.0)))
+    is_near = max(abs(gap - known), abs(simple - known)) <= tolerance
+    return days if is_near and abs(gap - known) - abs(gap - simple) <= tolerance / 4 else []
+
+
+def _recorded(factors: Mapping[int, float], jump: Evidence) -> list[str]:
+    """The splits on record around a jump that they do not remove, as 7:1 on 2014-06-10."""
+    near = sorted(day for day in factors if abs(day - jump["at"]) <= _NEAR_DAYS * DAY)
+    ratios = [Fraction(factors[day]).limit_denominator(10_000) for day in near]
+    return [
+        f"{ratio.numerator}:{ratio.denominator} on {utc(day).date()}" for day, ratio in zip(near, ratios, strict=True)
+    ]
 
 
 def _is_ordinary(bars: Bars, at: int) -> bool:
@@ -93,7 +117,9 @@ def _is_ordinary(bars: Bars, at: int) -> bool:
 def _says(evidence: Evidence, prices: NumberFormat) -> str:
     ratio = f"{evidence['new']}:{evidence['old']}"
     before, after = prices.text(evidence["before"]), prices.text(evidence["open"])
-    return f"looks like a {ratio} split: {before} before, {after} at the open; not applied"
+    recorded = ", ".join(evidence.get("recorded", ()))
+    told = f"{recorded} on record, which does not remove it" if recorded else "not applied"
+    return f"looks like a {ratio} split: {before} before, {after} at the open; {told}"
 
 
 CHECK = Check(

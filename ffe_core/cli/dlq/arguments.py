@@ -26,10 +26,15 @@ def add_filters(parser: argparse.ArgumentParser, reason: Sequence[str] = ("--rea
 
 
 def count(text: str) -> int:
-    """A number of a command line, from 0 on."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    """A number of a command line, from 0 to 999,999,999."""
+    if not is_count(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999999")
     return int(text)
+
+
+def is_count(text: str) -> bool:
+    """Whether a text is a number that anything here can be counted by."""
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 def add_edits(parser: argparse.ArgumentParser) -> None:

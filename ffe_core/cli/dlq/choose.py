@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ffe_core.cli import output
 from ffe_core.cli.common import run_service
-from ffe_core.cli.dlq.arguments import FILTERS
+from ffe_core.cli.dlq.arguments import FILTERS, is_count
 from ffe_core.errors import InputError
 from ffe_core.settings import Settings
 from ffe_core.storage.dead_letters.file import PENDING
@@ -106,4 +106,4 @@ def _named(ids: Sequence[str], queue: DeadLetterQueue) -> dict[str, list[int]]:
 
 def _parsed(text: str, queue: DeadLetterQueue) -> tuple[str, int | None]:
     batch_id, mark, number = text.rpartition("#")
-    return (batch_id, int(number)) if mark and number.isdigit() else (text, None)
+    return (batch_id, int(number)) if mark and is_count(number) else (text, None)

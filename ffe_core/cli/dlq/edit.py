@@ -83,10 +83,15 @@ def _edits(arguments: argparse.Namespace, dead_letters: DeadLetters) -> list[Edi
 
 
 def _pairs(texts: Sequence[str], example: str) -> dict[str, str]:
+    found: dict[str, str] = {}
     for text in texts:
-        if "=" not in text:
+        name, mark, value = text.partition("=")
+        if not mark:
             raise InputError(f"edit: {text!r} names no value; write it like {example}")
-    return dict(text.split("=", 1) for text in texts)
+        if name in found:
+            raise InputError(f"edit: {name!r} is given twice; say which of {found[name]} and {value} it is")
+        found[name] = value
+    return found
 
 
 def _evaluated(dead_letters: DeadLetters, selection: Selection, edits: Sequence[Edit]) -> list[ReplayCheck]:

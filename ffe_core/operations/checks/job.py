@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ffe_core.candles import table_name
 from ffe_core.checks.engine import check_pair
 from ffe_core.checks.known_splits import known_splits
-from ffe_core.checks.model import Check
+from ffe_core.checks.model import NOTICE, Check
 from ffe_core.checks.own import PREFIX, check_of
 from ffe_core.checks.table import CHECKS, chosen
 from ffe_core.checks.windows import Around
@@ -73,9 +73,9 @@ class CheckJob:
         if is_stopped():
             return {}
         total = {"series": 0, "bars": 0, "findings": 0, "new": 0, "again": 0, "gone": 0}
-        findings = FindingStore(stores.database)
+        findings, is_whole = FindingStore(stores.database), is_all_that_counts(self.kinds, self.rules)
         for one in done:
-            counts = findings.record(one, self.kinds)
+            counts = findings.record(one, self.kinds, is_whole=is_whole and not one.failed)
             own = {"series": 1, "bars": one.bars, "findings": len(one.findings), **counts}
             total = {name: total[name] + own[name] for name in total}
         run_log.say(f"{pair}: {in_words(total)}")
@@ -104,6 +104,11 @@ def wanted(kinds: Sequence[str] | None, rules: Sequence[Rule]) -> list[Check]:
         raise InputError(f"{unknown[0]!r} is unknown; there is {known}", field="kind")
     built_in = [kind for kind in kinds if not kind.startswith(PREFIX)]
     return [*(chosen(built_in) if built_in else []), *(own[kind] for kind in kinds if kind in own)]
+
+
+def is_all_that_counts(kinds: Sequence[str] | None, rules: Sequence[Rule]) -> bool:
+    """Whether every check is among these kinds whose findings are more than notices; so it is without any."""
+    return kinds is None or {check.name for check in wanted(None, rules) if check.severity != NOTICE} <= set(kinds)
 
 
 def checked(

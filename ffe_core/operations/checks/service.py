@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from ffe_core.checks.model import NOTICE, Check
 from ffe_core.checks.own import PREFIX, Trial, says, trial
 from ffe_core.checks.table import CHECKS
 from ffe_core.counts import many
-from ffe_core.errors import FFEError, InputError
+from ffe_core.errors import ChecksHeld, InputError
 from ffe_core.file_sources import is_file_source
 from ffe_core.insight.bars import Moment
 from ffe_core.insight.stored import stored_series
@@ -35,11 +34,12 @@ from ffe_core.storage.state.runs import CHECK, UPKEEP, NewRun
 from ffe_core.threads import run_to_completion
 from ffe_core.timeframes import TIMEFRAMES
 
-log = logging.getLogger(__name__)
 ITSELF = "checks"
 """The source of runs that nobody started by hand."""
 _SAMPLE = 8
 """Bars that a rule is looked at with before anything stored is."""
+EVERYTHING = "everything"
+"""The parameter of a run that says whether it is of all kinds and all that was stored."""
 _MOST_DEAD_LETTERS = 0.01
 """A rule that would dead-letter a larger share of what is stored asks first."""
 
@@ -69,8 +69,10 @@ class Checks:
         """
         rules = tuple(self.rules.all())
         wanted(kinds, rules)
-        job = CheckJob(tuple(self._pairs(pairs)), kinds, rules)
-        kept = {"kinds": list(kinds or ())}
+        stored = self._stored_pairs()
+        job = CheckJob(tuple(_meant(pairs, stored)), kinds, rules)
+        is_everything = list(job.pairs) == stored and kinds is None
+        kept = {"kinds": list(kinds or ()), EVERYTHING: is_everything}
         run = NewRun(CHECK, ALL_PROVIDERS, "", 0, 0, job.series, actor, source, "", None, kept)
         return self._service.submit(run, partial(self._work, job))
 
@@ -80,6 +82,13 @@ class Checks:
         InputError for a kind that there is not, and for a rule that cannot be.
         """
         return wanted(kinds, self.rules.all())
+
+    def require_known(self, kinds: Sequence[str]) -> None:
+        """InputError for a kind that no check, no rule of one's own and no finding on record has."""
+        known = [*CHECKS, *(PREFIX + rule.name for rule in self.rules.all())]
+        known += sorted(set(self.findings.kinds()) - set(known))  # of rules that were taken out since
+        if unknown := [kind for kind in kinds if kind not in known]:
+            raise InputError(f"{unknown[0]!r} is unknown; use one of {', '.join(known)}", field="kind")
 
     def compare(self, one: Series, other: Series, as_known_at: Moment | None = None) -> Comparison:
         """What two stored series have in common, and what differs; nothing goes on record. Errors as `compare`."""
@@ -134,29 +143,35 @@ class Checks:
         return [done for done in found if done.series in set(series)]
 
     def after_runs(self, run_ids: Sequence[int]) -> int | None:
-        """Start the checks of what backfills have changed; the run's number, None for none or what keeps it."""
-        pairs = sorted({pair for run_id in run_ids for pair in self._changed_by(run_id)})
-        return self.start_if_free(pairs) if pairs else None
+        """Start the checks of what runs have changed; the run's number, None for nothing. Errors as `start_due`."""
+        pairs = {pair for run_id in run_ids for pair in self._changed_by(run_id)}
+        return self.start_due(pairs) if pairs else None
 
-    def start_if_free(self, pairs: Sequence[str] | None = None) -> int | None:
-        """Start checks unless some are being done; what keeps them from it is said in the log."""
-        try:
-            stored = {summary.series.asset_pair for summary in stored_series(self._service.lake)}
-            there = sorted(stored & set(pairs) if pairs is not None else stored)
-            busy = bool(self._service.runs.active(CHECK))
-            return self.start(ITSELF, ITSELF, pairs=there) if there and not busy else None
-        except (FFEError, InputError) as error:
-            log.warning("checks are left for later: %s", error)
-            return None
+    def start_due(self, pairs: Collection[str] | None = None) -> int | None:
+        """Start the checks of those of some pairs that are stored, without any of all; the run's number, None for none.
+
+        ChecksHeld while others are being done; InputError and FFEError as for `start`, and while the state or the lake
+        cannot be read.
+        """
+        if active := self._service.runs.active(CHECK):
+            raise ChecksHeld(f"run {active[0]} checks already")
+        stored = {summary.series.asset_pair for summary in stored_series(self._service.lake)}
+        there = sorted(stored & set(pairs) if pairs is not None else stored)
+        return self.start(ITSELF, ITSELF, pairs=there) if there else None
 
     def count_open(self) -> int:
         """How many findings are open, notices aside."""
         return sum(count for severity, count in self.findings.count_open().items() if severity != NOTICE)
 
     def last_at(self) -> float | None:
-        """When checks were begun last, epoch seconds; None if never. StorageError."""
+        """When checks of anything were begun last, epoch seconds; None if never. StorageError."""
         found, _ = self._service.runs.find(kinds=[CHECK], limit=1)
         return found[0].created_at if found else None
+
+    def everything_at(self) -> float | None:
+        """When checks of everything were begun last, all kinds in all that was stored, epoch seconds; None if never.
+        StorageError."""
+        return self._service.runs.last_begun(CHECK, EVERYTHING)
 
     def accept(self, ids: Sequence[int], actor: str, reason: str) -> int:
         """Accept findings until their bars change; how many. InputError without a reason and for one not known."""
@@ -167,7 +182,7 @@ class Checks:
         return self._decide("reopen finding", ids, OPEN, actor, reason.strip())
 
     def scores(self) -> dict[Series, SeriesScore]:
-        """How every checked series stands."""
+        """How every series stands that all checks have looked at, notices aside."""
         return self.findings.scores(NOTICE)
 
     # -- inside
@@ -179,17 +194,11 @@ class Checks:
             act.note(changed=len(changed))
         return len(changed)
 
-    def _pairs(self, asked: Sequence[str] | None) -> list[str]:
+    def _stored_pairs(self) -> list[str]:
         stored = sorted({summary.series.asset_pair for summary in stored_series(self._service.lake)})
         if not stored:
             raise InputError("nothing is stored yet, so there is nothing to check; backfill a series first")
-        if asked is None:
-            return stored
-        found = {name: matching_names(name, stored) for name in asked}
-        unknown = [name for name, names in found.items() if not names]
-        if unknown:
-            raise InputError(f"{unknown[0]!r} is not stored; there is {', '.join(stored[:12])}", field="pairs")
-        return sorted({pair for names in found.values() for pair in names})
+        return stored
 
     def _changed_by(self, run_id: int) -> set[str]:
         run = self._service.runs.get(run_id)
@@ -211,6 +220,16 @@ def _require_known(pattern: str, text: str, known: Iterable[str]) -> None:
     if not any(fnmatchcase(one, text) for one in known):
         there = ", ".join(known)
         raise InputError(f"nothing can fit {pattern}: {text!r} is unknown; there is {there}", field="series")
+
+
+def _meant(asked: Sequence[str] | None, stored: list[str]) -> list[str]:
+    if asked is None:
+        return stored
+    found = {name: matching_names(name, stored) for name in asked}
+    unknown = [name for name, names in found.items() if not names]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is not stored; there is {', '.join(stored[:12])}", field="pairs")
+    return sorted({pair for names in found.values() for pair in names})
 
 
 def _require_narrow(rule: Rule, tried: Trial) -> None:

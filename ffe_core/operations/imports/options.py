@@ -89,10 +89,14 @@ def _answers(options: Mapping[str, Any]) -> dict[str, Any]:
     answers["time_format"] = DATES.get(options.get("dates") or "", "")
     if options.get("symbol"):
         answers["other_symbols"] = "left out"
+    mapped: set[str] = set()
     for pair in options.get("map") or ():
         role, equals, column = pair.partition("=")
         if role not in ROLES or not equals or not column:
             raise InputError(f"{pair!r} maps nothing; write it like open=Open", field="map")
+        if role in mapped:
+            raise InputError(f"{role} is mapped twice; name one column", field="map")
+        mapped.add(role)
         answers[role] = column
     given = {name: value for name, value in answers.items() if value}
     columns = tuple(options.get("columns") or ())

@@ -32,6 +32,8 @@ fenced_by: ContextVar[Callable[[sa.Connection], None] | None] = ContextVar("fenc
 metadata = sa.MetaData()
 ID = sa.Integer().with_variant(sa.BigInteger, "postgresql")
 """The type of ids. In a SQLite file every whole number has room, and only an Integer counts by itself."""
+LARGEST_ID = 2**63 - 1
+"""No row of either database has a larger one, and neither takes a larger one to look for."""
 _AT_ONCE = "REPEATABLE READ"
 """Isolation in which all queries of a transaction see one state, as they do in a SQLite file."""
 _LOCK_SECONDS = 120

@@ -11,16 +11,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from ffe_core.errors import InputError
 from ffe_core.series import Series
 from ffe_core.storage.files import strict
 from ffe_core.storage.rows import columns_of, portions, read_rows
-from ffe_core.storage.state.database import ID, Database, metadata
+from ffe_core.storage.state.database import ID, LARGEST_ID, Database, metadata
 
 OPEN, ACCEPTED, GONE = "open", "accepted", "gone"
 FINDING_STATES = (OPEN, ACCEPTED, GONE)
+_Place = tuple[int, int, int]
+"""[start, end) in epoch seconds, and how many bars in it."""
 
 findings = sa.Table(
     "findings",
@@ -132,7 +135,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class SeriesScore:
-    """How a series stood when it was checked last (`at`, epoch seconds)."""
+    """How a series stands since it was checked last for all that counts (`at`, epoch seconds), with `bars` then."""
 
     series: Series
     at: float
@@ -140,12 +143,12 @@ class SeriesScore:
     open: int
     """Open findings that are no mere notices."""
     faulty: int
-    """Bars in them."""
+    """Bars in them, each once; see `_held`."""
 
     @property
     def score(self) -> float:
         """The share of bars in no open finding, notices aside; 1.0 for a series without bars."""
-        return max(0.0, 1 - self.faulty / self.bars) if self.bars else 1.0
+        return 1 - self.faulty / self.bars if self.bars else 1.0
 
 
 class FindingStore:
@@ -154,8 +157,13 @@ class FindingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, done: Checked, kinds: Collection[str] | None = None, at: float | None = None) -> dict[str, int]:
-        """Take in what all checks found of a series, or those of some kinds; how many are new, open again, and gone."""
+    def record(
+        self, done: Checked, kinds: Collection[str] | None = None, at: float | None = None, *, is_whole: bool = True
+    ) -> dict[str, int]:
+        """Take in what all checks found of a series, or those of some kinds; how many are new, open again, and gone.
+
+        Unless it `is_whole`, which is that every kind was looked for that counts, the series gets no score by it.
+        """
         moment = time.time() if at is None else at
         with self._database.write() as connection:
             known = [row for row in self._known(connection, done.series, kinds) if row.kind not in done.failed]
@@ -170,7 +178,8 @@ class FindingStore:
             left = [row.id for row in known if row.state != GONE]
             for some in portions(left):
                 connection.execute(findings.update().where(findings.c.id.in_(some)).values(state=GONE, last_at=moment))
-            _note_checked(connection, done, moment)
+            if is_whole:
+                _note_checked(connection, done, moment)
         return counts | {"gone": len(left)}
 
     def let_go(self, stored: Collection[Series]) -> int:
@@ -199,7 +208,8 @@ class FindingStore:
 
     def get(self, ids: Sequence[int]) -> list[FindingRow]:
         """The findings of these numbers; those that there are not are left out."""
-        return [row for some in portions(ids) for row in self._select(findings.c.id.in_(some))]
+        known = [one for one in ids if 0 < one <= LARGEST_ID]  # a database refuses to compare with a larger one
+        return [row for some in portions(known) for row in self._select(findings.c.id.in_(some))]
 
     def find(
         self,
@@ -227,16 +237,21 @@ class FindingStore:
             return {name: int(count) for name, count in connection.execute(query.group_by(findings.c.severity))}
 
     def scores(self, notices: str) -> dict[Series, SeriesScore]:
-        """How every series that was checked stands; `notices` is the severity that does not count."""
+        """How every series stands that was looked at whole; `notices` is the severity that does not count."""
         names = ("asset_pair", "timeframe", "provider")
-        of_series = [findings.c[name] for name in names]
-        query = sa.select(*of_series, sa.func.count(), sa.func.sum(findings.c.bars))
-        query = query.where(findings.c.state == OPEN, findings.c.severity != notices).group_by(*of_series)
+        query = sa.select(*(findings.c[name] for name in (*names, "start", "end", "bars")))
+        query = query.where(findings.c.state == OPEN, findings.c.severity != notices)
+        places: dict[Series, list[_Place]] = {}
         with self._database.read() as connection:
-            faulty = {Series(*row[:3]): (int(row[3]), int(row[4])) for row in connection.execute(query)}
+            for *of, start, end, bars in connection.execute(query):
+                places.setdefault(Series(*of), []).append((start, end, bars))
             rows = connection.execute(sa.select(*(checked_series.c[name] for name in (*names, "at", "bars")))).all()
-        found = [(Series(*row[:3]), row[3], int(row[4])) for row in rows]
-        return {one: SeriesScore(one, at, bars, *faulty.get(one, (0, 0))) for one, at, bars in found}
+        scores = {}
+        for *of, at, bars in rows:
+            series = Series(*of)
+            own = places.get(series, [])
+            scores[series] = SeriesScore(series, at, bars, len(own), min(bars, _held(own)))
+        return scores
 
     def _not_gone(self, connection: sa.Connection) -> list[tuple[int, Series]]:
         columns = [findings.c[name] for name in ("id", "asset_pair", "timeframe", "provider")]
@@ -253,6 +268,22 @@ class FindingStore:
         query = sa.select(*columns_of(findings, FindingRow)).where(*wanted).order_by(*order)
         with self._database.read() as connection:
             return read_rows(connection, FindingRow, query)
+
+
+def _held(places: Sequence[_Place]) -> int:
+    """How many bars some findings hold, each once.
+
+    Which bars of its range a finding holds is not kept, only how many: they are taken as spread evenly over it. Where
+    findings overlap, the one counts that holds the most there. So it is exact where they do not overlap or hold every
+    bar, and otherwise never fewer than any of them holds, nor more than all together.
+    """
+    edges = sorted({edge for start, end, _ in places for edge in (start, end)})
+    place_of = {edge: place for place, edge in enumerate(edges)}
+    densest = np.zeros(max(0, len(edges) - 1))
+    for start, end, bars in places:
+        there = densest[place_of[start] : place_of[end]]
+        np.maximum(there, bars / (end - start), out=there)
+    return round(float(densest @ np.diff(edges))) if places else 0
 
 
 def _same(known: Iterable[FindingRow], found: Finding) -> FindingRow | None:

@@ -557,6 +557,13 @@ class RunStore:
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
+    def last_begun(self, kind: str, parameter: str) -> float | None:
+        """When a run of a kind with this parameter true was begun last, epoch seconds; None if never."""
+        wanted = (runs.c.kind == kind) & runs.c.parameters[parameter].as_boolean().is_(True)
+        with self._database.read() as connection:
+            last: float | None = connection.scalar(sa.select(sa.func.max(runs.c.created_at)).where(wanted))
+        return last
+
     def requests_since(self, provider: str, since: float) -> int:
         """Requests made of a provider by runs that started after `since`: what is known of a daily quota's use."""
         query = (

@@ -59,7 +59,7 @@ VERBS = (
 def found(console: ConsoleService, text: str) -> list[Entry]:
     """The first entries for a typed text: verbs, then runs, then series; nothing for nothing typed but the verbs."""
     typed = text.lower().split()
-    named = [word for word in typed if word.isdigit()]
+    named = [word for word in typed if word.isascii() and word.isdigit()]
     everything = (
         (entry for entry in VERBS if entry.holds(typed)),
         _runs(console, typed, named) if typed else (),
