@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ffe_core.calendars import calendar_for
 from ffe_core.checks.bars import Bars
@@ -17,6 +19,7 @@ from ffe_core.operations.checks.service import kind_sentence
 from ffe_core.series import Series
 from tests.checks import faults, markets
 from tests.checks.markets import Made
+from tests.pace import examples
 
 MONDAY = 1_704_067_200
 BTC, EUR = Series("BTCUSD", "1h", "coinbase"), Series("EURUSD", "1h", "oanda")
@@ -141,6 +144,101 @@ def test_sources_that_disagree_are_named_by_how(act: faults.Plant, kind: str) ->
     assert kinds(one, other) == set()
     act(rng(), other, 1000)
     assert kind in kinds(one, other)
+
+
+def times(made: Made, first: int, end: int | None, factor: float | np.ndarray) -> Made:
+    """All prices of some bars by a factor."""
+    for name in faults.PRICES:
+        made.columns[name][first:end] = np.round(made.columns[name][first:end] * factor, made.decimals)
+    return made
+
+
+def of_kind(kind: str, *made: Made) -> list[Found]:
+    return [one for one in found(*made) if one.kind == kind]
+
+
+@settings(max_examples=examples(15))
+@given(
+    st.integers(1, 24),
+    st.integers(200, 2_700),
+    st.one_of(st.floats(1.05, 3.0), st.floats(0.3, 0.95), st.sampled_from([10.0, 100.0, 0.01])),
+)
+def test_wrong_bars_in_a_row_beside_another_source_are_one_finding_over_them(
+    count: int, first: int, factor: float
+) -> None:
+    one = btc()
+    other = times(markets.another_book(rng(), one, "files:x"), first, first + count, factor)
+    [finding] = of_kind("provider_differs", one, other)
+    assert (finding.start, finding.bars) == (int(one.open_times[first]), count)
+    assert "at files:x" in CHECKS["provider_differs"].says(finding.evidence, NumberFormat())
+
+
+@pytest.mark.parametrize("count", [5, 20, 24])
+def test_pips_added_to_bars_in_a_row_differ(count: int) -> None:
+    one = eur()
+    other = one.copy_as("files:x")
+    for name in faults.PRICES:
+        other.columns[name][1_000 : 1_000 + count] += 0.02
+    [finding] = of_kind("provider_differs", one, other)
+    assert finding.bars == count
+
+
+@pytest.mark.parametrize("count", [5, 24])
+def test_the_newest_bars_differ_too(count: int) -> None:
+    one = btc()
+    [finding] = of_kind("provider_differs", one, times(one.copy_as("files:x"), -count, None, 1.2))
+    assert finding.bars == count
+
+
+@pytest.mark.parametrize("make", [btc, eur])
+@pytest.mark.parametrize("factor", [1.01, 1.02, 1.03, 100.0])
+def test_a_small_scale_that_is_fixed_is_named(make: Callable[[], Made], factor: float) -> None:
+    one = make()
+    other = times(markets.another_book(rng(), one, "files:x"), 0, None, factor)
+    [finding] = found(one, other)
+    assert finding.kind == "provider_scale"
+    assert finding.evidence["factor"] == pytest.approx(
+        factor ** (1 if finding.series.provider == "files:x" else -1), rel=1e-3
+    )
+    said = CHECKS["provider_scale"].says(finding.evidence, NumberFormat())
+    assert finding.other is not None
+    assert finding.other.provider in said
+
+
+@settings(max_examples=examples(10))
+@given(st.integers(0, 10_000))
+def test_a_premium_that_wanders_is_no_scale(seed: int) -> None:
+    """A coin worth about a dollar for the dollar; and bid for mid."""
+    one, drawn = btc(), np.random.default_rng(seed)
+    premium = markets._wandering(drawn, len(one.open_times), 0.998, 0.0003) + 0.002
+    assert found(one, times(one.copy_as("files:x"), 0, None, np.exp(premium))) == []
+    mid = eur()
+    bid = mid.copy_as("files:x")
+    for name in faults.PRICES:
+        bid.columns[name] = np.round(bid.columns[name] - drawn.uniform(0.00005, 0.0002), bid.decimals)
+    assert found(mid, bid) == []
+
+
+@pytest.mark.parametrize("by", [30, 100])
+def test_a_far_shift_is_no_scale(by: int) -> None:
+    one = btc()
+    other = markets.another_book(rng(), one, "files:x")
+    for name, column in other.columns.items():
+        other.columns[name] = np.concatenate([column[:by], column[:-by]])
+    assert kinds(one, other) == {"provider_differs"}
+
+
+def test_of_three_sources_the_one_is_blamed_that_disagrees_with_the_others() -> None:
+    a = btc()
+    b, c = markets.another_book(rng(), a, "files:b"), markets.another_book(np.random.default_rng(5), a, "files:x")
+    times(a, 1_000, 1_010, 1.2)
+    times(c, 2_000, 2_010, 1.2)
+    assert [(one.kind, one.series.provider, one.bars) for one in found(a, b, c) if one.kind != "unit_break"] == [
+        ("provider_differs", "coinbase", 10),
+        ("provider_differs", "files:x", 10),
+    ]
+    times(c, 0, None, 100.0)
+    assert {one.series.provider for one in found(a, b, c) if one.kind == "provider_scale"} == {"files:x"}
 
 
 def test_a_shift_says_by_how_many_bars_and_which_way() -> None:
