@@ -21,7 +21,7 @@ from ffe_core.ingestion.enrich import enrich
 from ffe_core.series import Series, Watermarks
 from ffe_core.storage.lake.delta_lake_manager import DeltaLakeManager
 from ffe_core.storage.state.database import Database
-from ffe_core.storage.state.findings import ACCEPTED, GONE, OPEN, Checked, FindingStore
+from ffe_core.storage.state.findings import ACCEPTED, GONE, OPEN, Checked, Finding, FindingStore
 from tests.checks import faults, markets
 from tests.checks.markets import Made
 from tests.pace import examples
@@ -174,6 +174,20 @@ def test_a_score_is_the_share_of_bars_in_no_open_finding(tmp_path: Path, store: 
     assert score.score == pytest.approx(1 - row.bars / (3 * 1440))
     store.decide([row.id], ACCEPTED, "ann", "a halt")
     assert store.scores("notice")[MINUTES].score == 1.0
+
+
+def test_what_the_only_two_sources_disagree_in_counts_for_both(store: FindingStore) -> None:
+    """Of three, the one that is blamed has it alone."""
+    one, two, three = (Series("BTCUSD", "1h", f"files:{name}") for name in ("a", "b", "c"))
+    finding = Finding("provider_scale", "error", one, two, 0, 360_000, 100, 4.6, {}, "100:0")
+    store.record(Checked(one, 400, findings=[finding]))
+    store.record(Checked(two, 200))
+    assert {series: (row.open, row.score) for series, row in store.scores("notice").items()} == {
+        one: (1, 0.75),
+        two: (1, 0.5),
+    }
+    store.record(Checked(three, 200))
+    assert {series: row.score for series, row in store.scores("notice").items()} == {one: 0.75, two: 1.0, three: 1.0}
 
 
 def test_a_number_that_no_finding_has_is_refused(store: FindingStore) -> None:

@@ -7,8 +7,9 @@ that changes, comes or goes opens the finding again.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from ffe_core.storage.state.database import ID, Database, metadata
 
 OPEN, ACCEPTED, GONE = "open", "accepted", "gone"
 FINDING_STATES = (OPEN, ACCEPTED, GONE)
+_TWO = 2
 
 findings = sa.Table(
     "findings",
@@ -136,7 +138,7 @@ class SeriesScore:
     at: float
     bars: int
     open: int
-    """Open findings that are no mere notices."""
+    """Open findings that are no mere notices; what it and the only other source disagree in among them."""
     faulty: int
     """Bars in them."""
 
@@ -225,16 +227,28 @@ class FindingStore:
             return {name: int(count) for name, count in connection.execute(query.group_by(findings.c.severity))}
 
     def scores(self, notices: str) -> dict[Series, SeriesScore]:
-        """How every series that was checked stands; `notices` is the severity that does not count."""
+        """How every series that was checked stands; `notices` is the severity that does not count.
+
+        What two sources of a timeframe disagree in counts for both where there are just those two: nobody can tell
+        which of them is right.
+        """
         names = ("asset_pair", "timeframe", "provider")
-        of_series = [findings.c[name] for name in names]
-        query = sa.select(*of_series, sa.func.count(), sa.func.sum(findings.c.bars))
-        query = query.where(findings.c.state == OPEN, findings.c.severity != notices).group_by(*of_series)
+        of_sides = [findings.c[name] for name in (*names, "other")]
+        query = sa.select(*of_sides, sa.func.count(), sa.func.sum(findings.c.bars))
+        query = query.where(findings.c.state == OPEN, findings.c.severity != notices).group_by(*of_sides)
         with self._database.read() as connection:
-            faulty = {Series(*row[:3]): (int(row[3]), int(row[4])) for row in connection.execute(query)}
+            faulty = [(Series(*row[:3]), row[3], int(row[4]), int(row[5])) for row in connection.execute(query)]
             rows = connection.execute(sa.select(*(checked_series.c[name] for name in (*names, "at", "bars")))).all()
-        found = [(Series(*row[:3]), row[3], int(row[4])) for row in rows]
-        return {one: SeriesScore(one, at, bars, *faulty.get(one, (0, 0))) for one, at, bars in found}
+        found = {Series(*row[:3]): SeriesScore(Series(*row[:3]), row[3], int(row[4]), 0, 0) for row in rows}
+        sources = Counter((one.asset_pair, one.timeframe) for one in found)
+        for series, key, count, bars in faulty:
+            other = Series(*key.split("/", 2)) if key else None
+            alone = other is not None and sources[other.asset_pair, other.timeframe] == _TWO
+            for one in (series, other) if other and alone and other.timeframe == series.timeframe else (series,):
+                if one in found:
+                    stands = found[one]
+                    found[one] = replace(stands, open=stands.open + count, faulty=stands.faulty + bars)
+        return found
 
     def _not_gone(self, connection: sa.Connection) -> list[tuple[int, Series]]:
         columns = [findings.c[name] for name in ("id", "asset_pair", "timeframe", "provider")]
