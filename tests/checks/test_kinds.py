@@ -153,6 +153,14 @@ def times(made: Made, first: int, end: int | None, factor: float | np.ndarray) -
     return made
 
 
+def inverse(made: Made, first: int, end: int | None = None) -> Made:
+    """The inverse of the prices of some bars, as of USDEUR for EURUSD."""
+    own = {name: np.round(1 / made.columns[name][first:end], made.decimals) for name in faults.PRICES}
+    for name, column in (own | {"high": own["low"], "low": own["high"]}).items():
+        made.columns[name][first:end] = column
+    return made
+
+
 def of_kind(kind: str, *made: Made) -> list[Found]:
     return [one for one in found(*made) if one.kind == kind]
 
@@ -274,6 +282,104 @@ def test_a_split_is_proposed_unless_it_is_known() -> None:
     day = int(made.open_times[300])
     assert found(made, factors={day: 7.0}) == []
     assert [one.kind for one in found(made, factors={day: 2.0})] == ["split"]
+
+
+@settings(max_examples=examples(10))
+@given(st.integers(1, 24), st.integers(60, 500), st.sampled_from([0.01, 10.0, 100.0, 1000.0]))
+def test_another_unit_that_comes_back_is_one_finding_over_its_bars(count: int, first: int, factor: float) -> None:
+    for made in (times(btc(), first, first + count, factor), times(share(), first, first + count, factor)):
+        [finding] = [one for one in found(made) if one.kind in ("spike", "unit_break", "split")]
+        assert (finding.kind, finding.bars) == ("unit_break" if count > 3 else "spike", count)
+        assert finding.start == int(made.open_times[first])
+
+
+@pytest.mark.parametrize("make", [btc, eur, share])
+@pytest.mark.parametrize("count", [1, 3, 5, 10])
+def test_another_unit_of_the_newest_and_of_the_first_bars_is_found(make: Callable[[], Made], count: int) -> None:
+    [finding] = of_kind("unit_break", times(make(), -count, None, 100.0))
+    assert finding.bars == count
+    assert f"for {count} bar" in CHECKS["unit_break"].says(finding.evidence, NumberFormat())
+    assert len(of_kind("unit_break", times(make(), 0, count, 100.0))) == 1
+
+
+@pytest.mark.parametrize("factor", [10.0, 100.0, 0.01])
+def test_another_unit_after_a_hole_of_days_is_found(factor: float) -> None:
+    made = times(btc(), 1_500, None, factor)
+    made.drop(np.arange(1_500, 1_500 + 6 * 24))
+    assert kinds(made) - {"off_tick"} == {"unit_break"}
+
+
+def test_the_inverse_of_a_rate_and_a_small_factor_are_found_and_the_stored_price_is_shown() -> None:
+    for made in (inverse(eur(), 1_400), times(eur(), 1_400, None, 1.2), inverse(eur(), 1_400, 1_410)):
+        [finding] = found(made)
+        assert (finding.kind, finding.start) == ("unit_break", int(made.open_times[1_400]))
+        assert finding.evidence["before"] == made.columns["close"][1_399]
+
+
+def test_a_devaluation_is_no_unit() -> None:
+    """EURCHF, 2015-01-15: 1.201, as low as 0.85 within minutes and 1.04 at noon; here the bar opens elsewhere too."""
+    made = eur()
+    for name, price in zip(faults.PRICES, (1.10, 1.12, 0.85, 1.0), strict=True):
+        made.columns[name][1_400] = made.columns["close"][1_399] * price / 1.201
+    times(made, 1_401, None, 1.04 / 1.201)
+    spans = made.columns["high"][1_401:1_440] - made.columns["low"][1_401:1_440]
+    made.columns["high"][1_401:1_440] += 9 * spans
+    assert "unit_break" not in kinds(made)
+
+
+def test_large_moves_between_bars_are_no_unit_where_they_are_usual() -> None:
+    for seed in range(6):
+        drawn = np.random.default_rng(seed)
+        minutes = markets.market(drawn, Series("BTCUSD", "1m", "coinbase"), MONDAY, 12, 2_000.0, 3, 0.06, 300.5)
+        assert "unit_break" not in kinds(markets.thin(drawn, minutes, 0.6))
+
+
+RATIOS = [
+    "2:1",
+    "3:2",
+    "4:3",
+    "5:4",
+    "6:5",
+    "7:1",
+    "9:1",
+    "10:1",
+    "20:1",
+    "50:1",
+    "1:8",
+    "1:10",
+    "1:20",
+    "1:25",
+    "1:30",
+    "1:50",
+]
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_a_split_is_one_finding_and_none_when_it_is_on_record(ratio: str) -> None:
+    new, old = map(int, ratio.split(":"))
+    made = share()
+    markets.split(made, 300, new / old)
+    [finding] = found(made)
+    assert (finding.kind, finding.evidence["new"], finding.evidence["old"]) == ("split", new, old)
+    assert found(made, factors={int(made.open_times[300]): new / old}) == []
+
+
+@pytest.mark.parametrize("ratio", [1 / 100, 100])
+def test_what_is_on_record_explains_a_jump_to_every_check(ratio: float) -> None:
+    made = share()
+    made.decimals = 4
+    markets.split(made, 300, ratio)
+    assert {one.kind for one in found(made)} == {"unit_break"}
+    assert found(made, factors={int(made.open_times[300]): ratio}) == []
+
+
+def test_a_share_that_opens_a_tenth_lower_after_news_is_no_split() -> None:
+    """AAPL, 2013-01-24: 514.17, and 460 at the open, near 11:10; 2.6 times the usual shares are traded."""
+    made = share()
+    markets.split(made, 300, 514.17 / 460)
+    made.columns["volume"][300:] *= 460 / 514.17
+    made.columns["volume"][300] *= 2.6
+    assert kinds(made) == set()
 
 
 def test_both_clock_changes_are_no_fault() -> None:
