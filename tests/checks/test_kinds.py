@@ -316,6 +316,16 @@ def test_the_inverse_of_a_rate_and_a_small_factor_are_found_and_the_stored_price
         assert finding.evidence["before"] == made.columns["close"][1_399]
 
 
+@settings(max_examples=examples(40))
+@given(st.integers(1, 60), st.integers(0, 59), st.integers(1, 10), st.sampled_from([0.01, 1.2, 100.0]))
+def test_few_bars_can_be_checked_whatever_they_are(count: int, first: int, wrong: int, factor: float) -> None:
+    for made in (btc(), share()):
+        made.drop(np.arange(count, len(made.open_times)))
+        other = markets.another_book(rng(), made, "files:x")
+        assert found(made, other) == []
+        found(times(made, first, first + wrong, factor), other)
+
+
 def test_a_devaluation_is_no_unit() -> None:
     """EURCHF, 2015-01-15: 1.201, as low as 0.85 within minutes and 1.04 at noon; here the bar opens elsewhere too."""
     made = eur()

@@ -61,9 +61,9 @@ class Pairing:
 
     @cached_property
     def spans(self) -> Floats:
-        """(n,) Span of each bar as a share of its price, of the source in which it spans less."""
+        """(2, n) Span of each bar as a share of its price, here and there."""
         here = (self.bars.spans / self.bars.values["close"])[self.here]
-        return np.minimum(here, (self.other.spans / self.other.values["close"])[self.there])
+        return np.array([here, (self.other.spans / self.other.values["close"])[self.there]])
 
     @cached_property
     def beside(self) -> Floats:

@@ -10,7 +10,8 @@ from ffe_core.checks.kinds.aligned import Pairing
 _USUAL = 12.0
 """So many times the usual difference of the two."""
 _SPANS = 3.0
-"""And so many usual spans of a bar: sources of one book differ by hairs, of which many times is a hair."""
+"""And so many usual spans of a bar, where it spans more: sources of one book differ by hairs, of which many times is a
+hair."""
 _OWN_SPANS = 1.0
 """And so many of the bar itself: in a crash venues are as far apart as they are quiet otherwise."""
 _OWN_MOVES = 0.25
@@ -23,8 +24,8 @@ def far_apart(pairing: Pairing) -> tuple[Mask, Floats]:
     apart = _from_usual(pairing)
     size = apart.max(axis=0)
     usual = min(float(np.median(size)), _OWN_MOVES * _moves(pairing))
-    least = max(_USUAL * usual, _SPANS * float(np.median(pairing.spans)), 1e-6)
-    return size > np.maximum(least, _OWN_SPANS * pairing.spans), apart
+    least = max(_USUAL * usual, _SPANS * float(np.median(pairing.spans, axis=1).max()), 1e-6)
+    return size > np.maximum(least, _OWN_SPANS * pairing.spans.min(axis=0)), apart
 
 
 def _from_usual(pairing: Pairing) -> Floats:

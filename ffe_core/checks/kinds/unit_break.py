@@ -111,11 +111,11 @@ def _lasts(held: list[_Jump], count: int) -> dict[_Jump, int]:
 def _usual(bars: Bars, at: int) -> float:
     """Mean true range (Wilder's: from the last close on), as a share of the price, of the bars before a jump, or after
     one at the beginning. In thin markets prices move between bars, not in them."""
-    first, end = (max(1, at - _AROUND), at) if at >= _HELD else (at + 1, at + 1 + _AROUND)
+    first, end = (max(1, at - _AROUND), at) if at >= _HELD else (at + 1, min(at + 1 + _AROUND, len(bars)))
     close = bars.values["close"]
     high = np.maximum(bars.values["high"][first:end], close[first - 1 : end - 1])
     low = np.minimum(bars.values["low"][first:end], close[first - 1 : end - 1])
-    ranges = np.sort((high - low)[: len(close) - first] / close[first:end])
+    ranges = np.sort((high - low) / close[first:end])
     return float(np.mean(ranges[: max(1, len(ranges) - _LARGEST)])) if len(ranges) else 0.0
 
 
