@@ -133,8 +133,8 @@ def crash(made: Made, at: int) -> None:
     _rounded(made)
 
 
-def split(made: Made, at: int, new: int) -> None:
-    """A split: from one day on a share is some."""
+def split(made: Made, at: int, new: float) -> None:
+    """A split: from one day on a share is `new`."""
     for name in ("open", "high", "low", "close"):
         made.columns[name][at:] /= new
     made.columns["volume"][at:] *= new

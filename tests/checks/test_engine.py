@@ -250,3 +250,17 @@ def test_what_counts_is_every_kind_but_notices_and_every_rule_that_is_on() -> No
 def test_a_number_that_no_finding_has_is_refused(store: FindingStore, number: int) -> None:
     with pytest.raises(InputError, match=f"there is no finding {number};"):
         store.decide([number], ACCEPTED, "ann", "why")
+
+
+def test_what_the_only_two_sources_disagree_in_counts_for_both(store: FindingStore) -> None:
+    """Of three, the one that is blamed has it alone."""
+    one, two, three = (Series("BTCUSD", "1h", f"files:{name}") for name in ("a", "b", "c"))
+    finding = Finding("provider_scale", "error", one, two, 0, 360_000, 100, 4.6, {}, "100:0")
+    store.record(Checked(one, 400, findings=[finding]))
+    store.record(Checked(two, 200))
+    assert {series: (row.open, row.score) for series, row in store.scores("notice").items()} == {
+        one: (1, 0.75),
+        two: (1, 0.5),
+    }
+    store.record(Checked(three, 200))
+    assert {series: row.score for series, row in store.scores("notice").items()} == {one: 0.75, two: 1.0, three: 1.0}

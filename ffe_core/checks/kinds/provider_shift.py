@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ffe_core.checks.bars import Bars, Floats
-from ffe_core.checks.kinds.aligned import later_sources, shared
+from ffe_core.checks.bars import Bars, Floats, Ints
+from ffe_core.checks.kinds.aligned import Pairing, pairings
 from ffe_core.checks.model import ERROR, Check, Evidence, Found, grouped
 from ffe_core.counts import many
 from ffe_core.insight.units import NumberFormat
@@ -23,36 +23,36 @@ _FEWEST = 60
 
 def find(bars: Bars) -> Iterator[Found]:
     """Stretches in which the moves agree at some shift and not where they stand."""
-    for series, other in later_sources(bars):
-        here, there = shared(bars, other)
-        if len(here) < _FEWEST:
-            continue
-        mine = _moves(bars.values["close"][here])
-        theirs = _moves(other.values["close"][there])
-        shift = np.zeros(len(here), np.int64)
-        for start in range(0, len(here) - _FEWEST, _BLOCK):
-            block = slice(start, start + _BLOCK if len(here) - start >= _BLOCK + _FEWEST else len(here))
-            shift[block] = _shift(mine, theirs, block)
-        beside = np.zeros(len(bars))
-        beside[here] = other.values["close"][there]
+    named = np.zeros(len(bars), dtype=bool)
+    for pairing in pairings(bars, _FEWEST):
+        shift, other = shifts(pairing), pairing.other.series
         for lag in np.unique(shift[shift != 0]).tolist():
-            places = here[shift == lag]
-            evidence = _evidence(lag, lag * bars.series.step)
+            stretch = shift == lag
+            if np.mean(pairing.is_blamed[stretch]) <= 0.5:
+                continue
+            places = pairing.here[stretch & ~named[pairing.here]]
+            named[places] = True
+            evidence = _evidence(lag, lag * bars.series.step, other.provider)
             sizes = np.full(len(places), float(lag))
             yield from grouped(
-                "provider_shift",
-                bars,
-                places,
-                sizes,
-                evidence,
-                join=_BLOCK,
-                other=series,
-                beside=[beside],
+                "provider_shift", bars, places, sizes, evidence, join=_BLOCK, other=other, beside=[pairing.beside]
             )
 
 
-def _evidence(bars: int, seconds: int) -> Callable[[int], Evidence]:
-    return lambda at: {"bars": bars, "seconds": seconds}
+def shifts(pairing: Pairing) -> Ints:
+    """(n,) By how many bars each row comes after the other source's; 0 where it stands well or fits nowhere."""
+    count = len(pairing.here)
+    mine = _moves(pairing.bars.values["close"][pairing.here])
+    theirs = _moves(pairing.other.values["close"][pairing.there])
+    shift = np.zeros(count, np.int64)
+    for start in range(0, count - _FEWEST, _BLOCK):
+        block = slice(start, start + _BLOCK if count - start >= _BLOCK + _FEWEST else count)
+        shift[block] = _shift(mine, theirs, block)
+    return shift
+
+
+def _evidence(bars: int, seconds: int, source: str) -> Callable[[int], Evidence]:
+    return lambda at: {"bars": bars, "seconds": seconds, "source": source}
 
 
 def _moves(close: Floats) -> Floats:
@@ -86,7 +86,8 @@ def _correlation(left: Floats, right: Floats) -> float:
 def _says(evidence: Evidence, _: NumberFormat) -> str:
     bars = evidence["bars"]
     way = "later" if bars > 0 else "earlier"
-    return f"bars stand {many(abs(bars), 'whole bar')} {way} than in the other source ({evidence['seconds']:+,} s)"
+    where = f"at {evidence['source']}" if "source" in evidence else "in the other source"
+    return f"bars stand {many(abs(bars), 'whole bar')} {way} than {where} ({evidence['seconds']:+,} s)"
 
 
 CHECK = Check(

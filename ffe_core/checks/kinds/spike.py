@@ -81,7 +81,7 @@ def _candidates(bars: Bars, outside: Floats) -> Ints:
     close = bars.values["close"]
     share = outside / np.abs(close)
     # The tail of what is usual, without the few largest: they may be what is looked for.
-    kept = np.sort(share)[: max(1, int(_TAIL * len(share)))]
+    kept = np.sort(share)[: max(1, min(int(_TAIL * len(share)), len(share) - 2 * _WIDEST))]
     least = max(_LEAST_SHARE, _BEYOND_TAIL * float(kept[-1]))
     return np.flatnonzero(share > least)
 

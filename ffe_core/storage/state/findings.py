@@ -7,6 +7,7 @@ that changes, comes or goes opens the finding again.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ OPEN, ACCEPTED, GONE = "open", "accepted", "gone"
 FINDING_STATES = (OPEN, ACCEPTED, GONE)
 _Place = tuple[int, int, int]
 """[start, end) in epoch seconds, and how many bars in it."""
+_TWO = 2
 
 findings = sa.Table(
     "findings",
@@ -141,7 +143,7 @@ class SeriesScore:
     at: float
     bars: int
     open: int
-    """Open findings that are no mere notices."""
+    """Open findings that are no mere notices; what it and the only other source disagree in among them."""
     faulty: int
     """Bars in them, each once; see `_held`."""
 
@@ -237,21 +239,29 @@ class FindingStore:
             return {name: int(count) for name, count in connection.execute(query.group_by(findings.c.severity))}
 
     def scores(self, notices: str) -> dict[Series, SeriesScore]:
-        """How every series stands that was looked at whole; `notices` is the severity that does not count."""
+        """How every series stands that was looked at whole; `notices` is the severity that does not count.
+
+        What two sources of a timeframe disagree in counts for both where there are just those two: nobody can tell
+        which of them is right.
+        """
         names = ("asset_pair", "timeframe", "provider")
-        query = sa.select(*(findings.c[name] for name in (*names, "start", "end", "bars")))
+        query = sa.select(*(findings.c[name] for name in (*names, "other", "start", "end", "bars")))
         query = query.where(findings.c.state == OPEN, findings.c.severity != notices)
-        places: dict[Series, list[_Place]] = {}
         with self._database.read() as connection:
-            for *of, start, end, bars in connection.execute(query):
-                places.setdefault(Series(*of), []).append((start, end, bars))
             rows = connection.execute(sa.select(*(checked_series.c[name] for name in (*names, "at", "bars")))).all()
-        scores = {}
-        for *of, at, bars in rows:
-            series = Series(*of)
-            own = places.get(series, [])
-            scores[series] = SeriesScore(series, at, bars, len(own), min(bars, _held(own)))
-        return scores
+            found = [(Series(*row[:3]), row[3], tuple(row[4:])) for row in connection.execute(query)]
+        places: dict[Series, list[_Place]] = {Series(*row[:3]): [] for row in rows}
+        sources = Counter((one.asset_pair, one.timeframe) for one in places)
+        for series, key, place in found:
+            other = Series(*key.split("/", 2)) if key else series
+            only_two = other.timeframe == series.timeframe and sources[other.asset_pair, other.timeframe] == _TWO
+            for one in {series, other} if only_two else {series}:
+                if one in places:
+                    places[one].append(place)
+        return {
+            (one := Series(*of)): SeriesScore(one, at, bars, len(places[one]), min(bars, _held(places[one])))
+            for *of, at, bars in rows
+        }
 
     def _not_gone(self, connection: sa.Connection) -> list[tuple[int, Series]]:
         columns = [findings.c[name] for name in ("id", "asset_pair", "timeframe", "provider")]
