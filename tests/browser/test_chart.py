@@ -250,6 +250,33 @@ def test_what_is_laid_over_it_is_named(serve: Serve, visit: Visit, tmp_path: Pat
     assert "difference" not in legend(visitor)
 
 
+WRITTEN = """{ const write = CanvasRenderingContext2D.prototype.fillText
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
+        (this.canvas.written ??= new Set()).add(text)
+        return write.call(this, text, ...more) } }"""
+"""Keeps what is written on a canvas, as an axis is."""
+
+
+def axis(visitor: Visitor, pane: int) -> list[str]:
+    """What stands on the price axis of a pane, counted from the top."""
+    canvases = visitor.page.locator(".chart .plot table tr").nth(2 * pane).locator("td").nth(2).locator("canvas")
+    written: list[str] = canvases.evaluate_all("all => all.flatMap(one => [...(one.written ?? [])])")
+    return written
+
+
+def test_the_axis_of_a_difference_is_that_of_its_readout(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    ingest(tmp_path / "data", ["BTCUSD", "ETHUSD"], "1h", "2024-01-01", "2024-01-20", "simulated")
+    visitor = visit(serve())
+    visitor.page.add_init_script(WRITTEN)
+    visitor.open("/candles?pair=BTCUSD&over=ETHUSD/1h/simulated")
+    drawn(visitor)
+    said = re.search(r"Difference, bps ([−\d,.]+)", readout(visitor))
+    assert said
+    ticks = [abs(float(text.replace("−", "-").replace(",", ""))) for text in poll(lambda: axis(visitor, 2), "an axis")]
+    last = abs(float(said[1].replace("−", "-").replace(",", "")))
+    assert last / 3 < max(ticks) < max(last, 100) * 6  # brought to one price, they part by no more than so much
+
+
 INKED = """canvas => {
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     let inked = 0; for (let n = 3; n < pixels.length; n += 4) inked += pixels[n] > 0;
