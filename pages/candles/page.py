@@ -590,6 +590,7 @@ def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
         )
     key = f"candles_chart_{view.start}_{view.end}_{adjustment_name(view)}"
     second, other = second_of(view), next(iter(laid_over()), None)
+    left_out_by_plotly()
     if second and (other is None or other.asset_pair == view.series.asset_pair):
         what_differs(second[1])
     st.plotly_chart(
@@ -605,6 +606,14 @@ def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
             "toImageButtonOptions": picture_file(view),
         },
     )
+
+
+def left_out_by_plotly() -> None:
+    """What was chosen and only the chart's own script draws."""
+    left_out = [one.label for one in chosen_indicators()] + [label(one) for one in laid_over()[1:]]
+    left_out += ["prices in percent"] if st.session_state.get("candles_percent") else []
+    if left_out:
+        st.caption(f":material/visibility_off: Plotly does not draw: {plain(', '.join(left_out))}.")
 
 
 def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa.Table] | None) -> Any:
@@ -816,6 +825,7 @@ def picture(view: ChartView, runs: dict[str, int]) -> None:
     """The chart as a picture: by Plotly, whose toolbar has a camera."""
     if st.toggle("The chart as a picture", key="candles_picture"):
         st.caption("The camera at its upper right downloads it as a PNG.")
+        left_out_by_plotly()
         st.plotly_chart(
             drawn_by_plotly(view, runs, second_of(view)),
             key="candles_picture_chart",
