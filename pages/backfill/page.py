@@ -309,7 +309,8 @@ def save_popover() -> None:
         if name in names:
             st.caption("There is a list of this name: it is replaced, wherever it is used.")
         label = "Replace" if name in names else "Save"
-        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked or not fits)
+        nobody = st.session_state.backfill_provider is None
+        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked or nobody or not fits)
         if names:
             chosen = st.selectbox("Or remove one", names, index=None, key="backfill_remove_name")
             st.button("Remove", key="backfill_remove", disabled=not chosen or locked, on_click=ask_remove)

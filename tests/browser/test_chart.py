@@ -370,3 +370,21 @@ def test_where_its_script_may_not_run_plotly_draws(
     visitor.sees("did not run the chart's own script")
     visitor.sees("120 bars of 1h")
     visitor.faults.clear()
+
+
+def test_enter_takes_the_indicator_that_was_typed_and_prices_say_what_applies(
+    serve: Serve, visit: Visit, tmp_path: Path
+) -> None:
+    ingest(tmp_path / "data", ["BTCUSD"], "1h", "2024-01-01", "2024-01-20", "simulated")
+    visitor = visit(serve(), "/candles?pair=BTCUSD")
+    drawn(visitor)
+    visitor.page.get_by_role("button", name="More").click()
+    prices = visitor.at("candles_adjust").locator("input")
+    poll(lambda: prices.input_value() == "as they were traded", "the choice of prices")
+    field = visitor.at("candles_indicators").locator("input").first
+    field.fill("sma20")
+    field.press("Enter")
+    poll(lambda: "with=" in address(visitor), "the indicator")
+    settled(visitor.page)
+    assert "with=sma20" in address(visitor)
+    assert "sma200" not in address(visitor)
