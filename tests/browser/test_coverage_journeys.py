@@ -86,7 +86,7 @@ def test_from_a_click_on_the_heatmap_to_the_prefilled_backfill_to_green(
     visitor.click("coverage_cell_fill")
     visitor.page.wait_for_url(re.compile("/backfill"))
     visitor.sees("3 candles to fetch")
-    for part in ("start=2024-01-09T05%3A00%3A00Z", "end=2024-01-09T08%3A00%3A00Z", "mode=gaps", "pairs=BTCUSD"):
+    for part in ("start=2024-01-09+05%3A00Z", "end=2024-01-09+08%3A00Z", "mode=gaps", "pairs=BTCUSD"):
         assert part in visitor.page.url
     visitor.click("backfill_start")
     visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))
