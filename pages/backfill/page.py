@@ -6,12 +6,13 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.errors import InputError, sentence
+from ffe_core.file_sources import is_file_source
 from ffe_core.instruments.names import likely_name
 from ffe_core.operations.instruments.resolved import names_of
 from ffe_core.operations.runs.backfill import BEGINNING, BackfillRequest
 from ffe_core.operations.runs.preview import Preview, SeriesPreview, preview
 from ffe_core.operations.settings.connection import opened
-from ffe_core.providers import PROVIDERS
+from ffe_core.providers import PROVIDERS, provider_class
 from ffe_core.timeframes import TIMEFRAMES
 from pages.widgets import (
     actor,
@@ -69,13 +70,20 @@ def prefill() -> None:
     range_fields().default(today() - timedelta(days=30), today())
     if not arrived("backfill_provider"):
         return
-    state.backfill_provider = from_url("provider", one_of(PROVIDERS), state.get("backfill_provider", "simulated"))
+    # What the address asks for and cannot be is left open: another provider in its place would be ready to start.
+    provider = None if "provider" in st.query_params else state.get("backfill_provider") or "simulated"
+    state.backfill_provider = from_url("provider", asked_provider, provider)
     state.backfill_pairs = listed("pairs", likely_name, state.get("backfill_pairs", []))
-    frames = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
-    state.backfill_timeframes = frames or ["1h"]
+    state.backfill_timeframes = listed("timeframes", one_of(TIMEFRAMES), state.get("backfill_timeframes", ["1h"]))
     state.backfill_mode = from_url("mode", one_of(MODES), state.get("backfill_mode", "resume"))
     prefill_range()
     state.setdefault("backfill_preset", "Last 30 days")
+
+
+def asked_provider(name: str) -> str:
+    if is_file_source(name):
+        provider_class(name)  # says what to do instead
+    return one_of(PROVIDERS)(name)
 
 
 def prefill_range() -> None:
@@ -144,8 +152,9 @@ def use_watchlist() -> None:
         st.session_state.backfill_timeframes = list(watchlist.timeframes)
 
 
-def provider_changed() -> None:
-    st.session_state.backfill_pairs = []
+def provider_changed(before: str | None) -> None:
+    if before is not None:
+        st.session_state.backfill_pairs = []
 
 
 def series_form() -> list[str]:
@@ -153,7 +162,17 @@ def series_form() -> list[str]:
     console, wrong = service(), []
     first, second = st.columns([1, 2])
     with first:
-        st.selectbox("Provider", list(PROVIDERS), key="backfill_provider", on_change=provider_changed)
+        st.selectbox(
+            "Provider",
+            list(PROVIDERS),
+            index=None,
+            key="backfill_provider",
+            on_change=provider_changed,
+            args=(st.session_state.backfill_provider,),
+            placeholder="Choose a provider",
+        )
+        if st.session_state.backfill_provider is None:
+            return ["choose a provider"]
         provider = opened(console.settings, st.session_state.backfill_provider)
         if isinstance(provider, InputError):
             st.caption(f":red[:material/key_off: {plain(provider)}]")
@@ -290,7 +309,8 @@ def save_popover() -> None:
         if name in names:
             st.caption("There is a list of this name: it is replaced, wherever it is used.")
         label = "Replace" if name in names else "Save"
-        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked or not fits)
+        nobody = st.session_state.backfill_provider is None
+        st.button(label, key="backfill_save", on_click=save_watchlist, disabled=locked or nobody or not fits)
         if names:
             chosen = st.selectbox("Or remove one", names, index=None, key="backfill_remove_name")
             st.button("Remove", key="backfill_remove", disabled=not chosen or locked, on_click=ask_remove)
@@ -358,6 +378,5 @@ with section("The form"):
     start_button(problems, shown)
 if (removing := st.session_state.pop("backfill_removing", None)) is not None:
     remove_dialog(removing)
-wait_for_list(
-    st.session_state.backfill_provider, "backfill", ("backfill_provider", "backfill_pairs", "backfill_timeframes")
-)
+if (chosen := st.session_state.backfill_provider) is not None:
+    wait_for_list(chosen, "backfill", ("backfill_provider", "backfill_pairs", "backfill_timeframes"))

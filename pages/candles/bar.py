@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from ffe_core import times
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.insight.lineage import Origin, origins
 from ffe_core.insight.units import NumberFormat
 from ffe_core.insight.versions import versions
 from ffe_core.operations.corrections import correct
+from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.runs.backfill import BackfillRequest
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
+from ffe_core.validation import validate
 from pages.widgets import actor, go, service, when
 from pages.widgets.alerts import say_wrong
 from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.tables import show_table, value_columns
+from pages.widgets.travel import OF_FILES
 from pages.widgets.typed import decimal_number
 from pages.widgets.verbs import changing
 
@@ -96,13 +101,15 @@ def _columns(frame: pd.DataFrame, prices: NumberFormat) -> dict[str, Any]:
 
 
 def _verbs(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
+    of_files = is_file_source(series.provider)
     st.button(
         "Fetch this bar again",
         icon=":material/refresh:",
         key="candles_refetch",
         on_click=_refetch,
         args=(series, open_),
-        disabled=not service().acts,
+        disabled=of_files or not service().acts,
+        help=OF_FILES if of_files else None,
     )
     st.button(
         "Correct it by hand",
@@ -167,13 +174,17 @@ def correction() -> None:
 def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int) -> None:
     st.text(f"{series.asset_pair} {series.timeframe} · {series.provider}, {when(open_, hint=False)}")
     st.write("A new version is added with your name and reason; the one there is now stays and can still be seen.")
-    prices, cells = service().formats.of(series), st.columns(2)
-    for place, name in enumerate(VALUES):
-        with cells[place % 2]:
+    prices, cells = service().formats.of(series), dict[str, Any]()
+    for place in range(0, len(VALUES), 2):  # columns for each row: those of a narrow page then stand in order
+        cells |= zip(VALUES[place : place + 2], st.columns(2), strict=False)
+    for name in VALUES:
+        with cells[name]:
             least = 0 if name == "volume" else prices.decimals
             decimals = NumberFormat(least).covering([latest[name]])
             st.text_input(name.capitalize(), value=f"{latest[name]:.{decimals}f}", key=f"correct_{name}")
-            _say_value(name)
+    for name, problem in _wrong_values(series, open_):
+        with cells[name]:
+            say_wrong(problem)
     fits = words_fit("Reason", "correct_reason", 500, placeholder="for example: typo confirmed by the provider")
     with st.container(horizontal=True):
         st.button(
@@ -187,16 +198,27 @@ def _dialog(series: Series, open_: int, latest: dict[str, float], extracted: int
         st.button("Leave it as it is", key="correct_no", on_click=answered)
 
 
-def _say_value(name: str) -> None:
-    """What is wrong with the typed value below its field, before anything is pressed."""
-    try:
-        decimal_number(st.session_state[f"correct_{name}"], name.capitalize())
-    except InputError as error:
-        say_wrong(error.problem)
+def _typed(name: str) -> float:
+    return decimal_number(st.session_state[f"correct_{name}"], name.capitalize())
+
+
+def _wrong_values(series: Series, open_: int) -> Iterator[tuple[str, str]]:
+    """What is wrong with the typed values, each with its field, before anything is pressed."""
+    values: dict[str, float] = {}
+    for name in VALUES:
+        try:
+            values[name] = _typed(name)
+        except InputError as error:
+            yield name, error.problem
+    if len(values) == len(VALUES):
+        for failure in validate([{"date": times.iso(open_), **values}], series.grid).failures:
+            for code in failure.reasons:
+                rule, _, name = code.partition(":")
+                yield name or rule.partition("_")[0], f"{in_words(code)}.".capitalize()
 
 
 def _save(series: Series, open_: int, began_from: int) -> None:
     stores, audit, state = service().run_service.stores, service().audit, st.session_state
     with answering():
-        values = {name: decimal_number(state[f"correct_{name}"], name.capitalize()) for name in VALUES}
+        values = {name: _typed(name) for name in VALUES}
         correct(stores, audit, series, open_, values, actor(), state.correct_reason, began_from)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from plotly.subplots import make_subplots
 
 from ffe_core.candles import PRICES
+from ffe_core.insight.aggregate import stamps as as_column
 from ffe_core.insight.chart import ChartView
 from ffe_core.insight.units import NumberFormat, unit_text, volume_text
 from ffe_core.storage.lake.snapshot import epochs
@@ -20,6 +21,14 @@ from pages.candles.gaps import GAPS, MOST_SHADES
 from pages.widgets import plotted
 
 _MOST_TICKS = 9
+_TICKS = (
+    (None, 60_000, "%H:%M:%S"),
+    (60_000, 86_400_000, "%H:%M\n%-d %b %Y"),
+    (86_400_000, "M1", "%-d %b\n%Y"),
+    ("M1", "M12", "%b\n%Y"),
+    ("M12", None, "%Y"),
+)
+"""Distance of two ticks from and to, as Plotly writes them, and how their times are written: as everywhere else."""
 _INK = {
     "light": {"up": "#1c7c44", "down": "#c62f35", "text": "#17202a", "grid": "#e9edf1", "faint": "#8a949e"},
     "dark": {"up": "#5cbf82", "down": "#f0716f", "text": "#dde4ec", "grid": "#232d39", "faint": "#6c7a89"},
@@ -53,7 +62,7 @@ def figure(
     if view.volume_unit is not None:
         drawn.add_trace(_volume(view, stamps, ink), 2, 1)
     if second:
-        _add_second(drawn, *second, prices, ink)
+        _add_second(drawn, view, *second, prices, ink)
     _shade(drawn, view)
     _lay_out(drawn, view, ink, prices, log=log, second=second is not None)
     if adjusted:
@@ -111,7 +120,7 @@ def _lineage(view: ChartView, runs: Mapping[str, int], adjusted: str) -> list[st
 
 def _counts(view: ChartView, row: Mapping[str, Any]) -> list[str]:
     volume = volume_text(row["volume"], row["sources"])
-    parts = [f"volume {volume} {plotted(view.volume_unit)}"] if view.volume_unit else []
+    parts = [f"volume {volume} ({plotted(view.volume_unit)})"] if view.volume_unit else []
     if row["expected"] > 1 or row["sources"] > 1:
         parts.append(f"{row['sources']:,} of {row['expected']:,} source bars")
     if row["restated"]:
@@ -141,7 +150,7 @@ def _volume(view: ChartView, stamps: np.ndarray, ink: dict[str, str]) -> go.Bar:
             volume_text(*row)
             for row in zip(view.bars["volume"].to_pylist(), view.bars["sources"].to_pylist(), strict=True)
         ],
-        hovertemplate="%{customdata} " + plotted(view.volume_unit) + "<extra></extra>",
+        hovertemplate="%{customdata} (" + plotted(view.volume_unit) + ")<extra></extra>",
         showlegend=False,
     )
 
@@ -181,12 +190,23 @@ def _add_dead_letters(drawn: go.Figure, view: ChartView) -> None:
         )
 
 
-def _add_second(drawn: go.Figure, name: str, joined: pa.Table, prices: NumberFormat, ink: dict[str, str]) -> None:
-    stamps, closes = _stamps(joined), joined["close_b"].to_numpy()
+def _with_breaks(joined: pa.Table, view: ChartView) -> pa.Table:
+    """With a row of nothing for each bar that neither series has: Plotly draws a line across what is no row."""
+    missing = [np.arange(gap.start, gap.end, view.size.seconds) for gap in view.gaps]
+    opens = np.setdiff1d(np.concatenate([np.empty(0, np.int64), *missing]), epochs(joined["timestamp"]))
+    breaks = pa.table({"timestamp": as_column(opens)})
+    return pa.concat_tables([joined, breaks], promote_options="default").sort_by("timestamp")
+
+
+def _add_second(
+    drawn: go.Figure, view: ChartView, name: str, joined: pa.Table, prices: NumberFormat, ink: dict[str, str]
+) -> None:
+    joined = _with_breaks(joined, view)
+    opens, closes = _stamps(joined), joined["close_b"].to_numpy()
     line = {"color": "#b85f00", "width": 1.4}
     drawn.add_trace(
         go.Scatter(
-            x=stamps,
+            x=opens,
             y=closes,
             customdata=[prices.text(close) for close in joined["close_b"].to_pylist()],
             hovertemplate="%{customdata}",
@@ -200,7 +220,7 @@ def _add_second(drawn: go.Figure, name: str, joined: pa.Table, prices: NumberFor
     )
     drawn.add_trace(
         go.Bar(
-            x=stamps,
+            x=opens,
             y=joined["difference_bps"].to_numpy(),
             marker={"color": "#b85f00", "line": {"width": 0}},
             name="difference",
@@ -304,6 +324,8 @@ def _lay_out(
         rangebreaks=breaks,
         range=[str(np.datetime64(edge - half, "s")) for edge in _edges(view)],
         **_ticks(view),
+        tickformatstops=[{"dtickrange": [least, most], "value": text} for least, most, text in _TICKS],
+        hoverformat="%a %Y-%m-%d %H:%M UTC" if view.size.seconds < DAY else "%a %Y-%m-%d",
         showspikes=True,
         spikemode="across",
         spikethickness=1,

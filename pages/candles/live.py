@@ -165,7 +165,7 @@ def _overs(found: Window, laid: Sequence[Over]) -> list[dict[str, Any]]:
         lines.append({**line, "factor": factor, "decimals": _rounded(prices_of(found.view, over.series))})
     if len(laid) == 1:
         more = {"label": "Difference, bps", "legend": "difference, bps", "pane": "difference", "ink": 0, "decimals": 2}
-        lines.append({"column": "difference", "factor": lines[0]["factor"], **more})
+        lines.append({"column": "difference", **more})
     return lines
 
 

@@ -39,13 +39,15 @@ from pages.widgets.days import Days
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table, value_columns
 from pages.widgets.text import moment_text
-from pages.widgets.travel import backfill_form, new_backfill
+from pages.widgets.travel import backfill_link, new_backfill
 from pages.widgets.typed import in_utc
 from pages.widgets.verbs import told
 
 PRESETS = {"1D": 1, "1W": 7, "1M": 30, "3M": 91, "1Y": 365, "5Y": 1826}
 FITTING = "as fits"
 """The choice of bars of whatever size the range fits in."""
+AS_TRADED = ""
+"""The choice of prices that are not adjusted: of nothing the field would show its placeholder."""
 FIRST_BARS = 400
 DETAILS = {"bars": "Bars", "gaps": "Gaps", "download": "Download", "elsewhere": "Use elsewhere"}
 USUAL = ("SMA 20", "SMA 50", "SMA 200", "EMA 20", "EMA 50", "VWAP", "Bollinger 20", "RSI 14", "Volume average 20")
@@ -69,6 +71,8 @@ def read_end(text: str) -> int:
 def read_moment(text: str) -> int:
     """A moment of knowledge in epoch microseconds."""
     whole = read_instant(text)
+    if whole > times.now():
+        raise InputError(f"{text} lies in the future; give a moment in the past, for example 2024-01-31 12:00")
     return whole * 1_000_000 if text.isdigit() or "." not in text else moment_of(datetime.fromisoformat(text))
 
 
@@ -378,6 +382,7 @@ def choose_indicators() -> None:
         list(dict.fromkeys([*USUAL, *st.session_state.candles_indicators])),
         key="candles_indicators",
         accept_new_options=True,
+        select_all=False,  # Enter takes the highlighted line: "all matches" would add SMA 200 to a typed sma20
         max_selections=MOST_INDICATORS,
         placeholder="None; type one, for example SMA 100",
     )
@@ -392,8 +397,8 @@ def chosen_indicators() -> list[Indicator]:
 def choose_adjustment() -> None:
     st.selectbox(
         "Prices",
-        [None, *ADJUSTMENTS],
-        format_func=lambda name: "as they were traded" if name is None else f"adjusted for {WORDS[name]}",
+        [AS_TRADED, *ADJUSTMENTS],
+        format_func=lambda name: f"adjusted for {WORDS[name]}" if name else "as they were traded",
         key="candles_adjust",
         help="By the splits and dividends on record (`ffe actions`), backward: the newest prices stay as they are."
         " What is stored stays raw.",
@@ -402,7 +407,7 @@ def choose_adjustment() -> None:
 
 def chosen_adjustment() -> Adjustment | None:
     """What bars are to be adjusted for. InputError if nothing of it is on record."""
-    return adjustment_of(Actions(service().settings.data_dir), st.session_state.get("candles_adjust"))
+    return adjustment_of(Actions(service().settings.data_dir), st.session_state.get("candles_adjust") or None)
 
 
 def adjustment_name(view: ChartView) -> str | None:
@@ -480,7 +485,7 @@ def prefill_options(known: list[SeriesSummary]) -> None:
     state.candles_size = from_url("size", one_of([size.name for size in SIZES]), FITTING)
     state.candles_log = from_url("log", one_of(["1"]), "") == "1"
     known_as_of(from_url("known", read_moment, None))
-    state.candles_adjust = from_url("adjust", one_of(ADJUSTMENTS), None)
+    state.candles_adjust = from_url("adjust", one_of(ADJUSTMENTS), AS_TRADED)
     state.candles_now_over = from_url("now", one_of(["1"]), "") == "1"
     state.candles_details = from_url("tab", one_of(DETAILS), "bars")
     state.candles_percent = from_url("percent", one_of(["1"]), "") == "1"
@@ -590,6 +595,7 @@ def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
         )
     key = f"candles_chart_{view.start}_{view.end}_{adjustment_name(view)}"
     second, other = second_of(view), next(iter(laid_over()), None)
+    left_out_by_plotly()
     if second and (other is None or other.asset_pair == view.series.asset_pair):
         what_differs(second[1])
     st.plotly_chart(
@@ -605,6 +611,14 @@ def plotly_chart(view: ChartView, runs: dict[str, int]) -> None:
             "toImageButtonOptions": picture_file(view),
         },
     )
+
+
+def left_out_by_plotly() -> None:
+    """What was chosen and only the chart's own script draws."""
+    left_out = [one.label for one in chosen_indicators()] + [label(one) for one in laid_over()[1:]]
+    left_out += ["prices in percent"] if st.session_state.get("candles_percent") else []
+    if left_out:
+        st.caption(f":material/visibility_off: Plotly does not draw: {plain(', '.join(left_out))}.")
 
 
 def drawn_by_plotly(view: ChartView, runs: dict[str, int], second: tuple[str, pa.Table] | None) -> Any:
@@ -686,16 +700,8 @@ def nothing_here(view: ChartView) -> None:
                 key="candles_after",
             )
         if not came_later:
-            st.page_link(
-                "backfill/page.py",
-                label="Backfill this range",
-                icon=":material/download:",
-                query_params=backfill_of(view.series, view.start, view.end, "resume"),
-            )
-
-
-def backfill_of(series: Series, start: int, end: int, mode: str) -> dict[str, str]:
-    return backfill_form(series, start=times.iso(start), end=times.iso(end), mode=mode)
+            start, end = times.iso(view.start), times.iso(view.end)
+            backfill_link(view.series, "Backfill this range", start=start, end=end, mode="resume")
 
 
 def bars_table(view: ChartView, runs: dict[str, int]) -> None:
@@ -761,8 +767,8 @@ def gaps_table(view: ChartView) -> None:
         return
     rows = [
         {
-            "From": when(gap.start, hint=False),
-            "To": when(gap.end, hint=False),
+            "First missing": when(gap.start, hint=False),
+            "Last missing": when(gap.end - view.series.step, hint=False),
             "Candles": gap.candles,
             "Why": GAPS[gap.kind][0],
         }
@@ -770,13 +776,8 @@ def gaps_table(view: ChartView) -> None:
     ]
     show_table(rows, column_config={"Candles": st.column_config.NumberColumn(format="localized")})
     if view.counts["unexplained"]:
-        first, last = view.gaps[0].start, view.gaps[-1].end
-        st.page_link(
-            "backfill/page.py",
-            label="Fill these gaps",
-            icon=":material/download:",
-            query_params=backfill_of(view.series, first, last, "gaps"),
-        )
+        first, last = times.iso(view.gaps[0].start), times.iso(view.gaps[-1].end)
+        backfill_link(view.series, "Fill these gaps", start=first, end=last, mode="gaps")
     if view.counts["dead_lettered"]:
         dead_letters_of(view.series)
 
@@ -816,6 +817,7 @@ def picture(view: ChartView, runs: dict[str, int]) -> None:
     """The chart as a picture: by Plotly, whose toolbar has a camera."""
     if st.toggle("The chart as a picture", key="candles_picture"):
         st.caption("The camera at its upper right downloads it as a PNG.")
+        left_out_by_plotly()
         st.plotly_chart(
             drawn_by_plotly(view, runs, second_of(view)),
             key="candles_picture_chart",
@@ -884,7 +886,7 @@ def not_adjusted(error: InputError) -> None:
 
 
 def as_traded() -> None:
-    st.session_state.candles_adjust = None
+    st.session_state.candles_adjust = AS_TRADED
 
 
 def empty() -> None:

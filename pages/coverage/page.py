@@ -9,6 +9,7 @@ import streamlit as st
 
 from ffe_core import times
 from ffe_core.errors import InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.insight.coverage import (
     Gap,
     SeriesCoverage,
@@ -52,7 +53,7 @@ from pages.widgets.frame import heading
 from pages.widgets.squares import draw as draw_squares
 from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
 from pages.widgets.text import FIGURE_WIDTH, few, plain
-from pages.widgets.travel import new_backfill
+from pages.widgets.travel import import_form, new_backfill
 from pages.widgets.verbs import changing, done, told
 
 ALL = "All"
@@ -302,7 +303,7 @@ def former_grids(found: SeriesCoverages) -> None:
     """Stored bars on another hour grid than is expected now, and the way to have them on it."""
     for one in found.former_grids[:MOST_FORMER]:
         st.warning(f"{plain(one.series.asset_pair)}: {plain(one.said)}.", icon=":material/schedule:")
-        if one.missing:
+        if one.missing and not is_file_source(one.series.provider):
             st.button(
                 "Fetch it again",
                 key=f"coverage_regrid_{digest([one.series])}",
@@ -396,19 +397,10 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
     ticked = [shown[row] for row in event.selection.rows if row < len(shown)]
     one_series = len({gap.series for gap in gaps}) == 1
     targets = [gap for gap in (ticked or (gaps if one_series else [])) if gap.kind == "unexplained"]
-    series = {gap.series for gap in targets}
     bars = sum(gap.candles for gap in targets)
     label = f"{many(bars, 'bar')} in {many(len(targets), 'gap')}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Fill from the provider",
-            key=f"{key}_fill",
-            type="primary",
-            icon=":material/download:",
-            on_click=fill,
-            args=(targets,),
-            disabled=len({(item.provider, item.timeframe) for item in series}) != 1,
-        )
+        fill_button(key, targets)
         st.button(
             "Mark as explained",
             key=f"{key}_mark",
@@ -422,6 +414,33 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
         st.caption(
             f"The first {MOST_GAPS:,} of {len(gaps):,} gaps; the buttons take all of them unless some are ticked."
         )
+
+
+def fill_button(key: str, targets: Sequence[Gap]) -> None:
+    """The way to fill gaps of a provider and a timeframe; files of a series are imported again."""
+    series = {gap.series for gap in targets}
+    files = [one for one in series if is_file_source(one.provider)]
+    if files:
+        st.button(
+            "Import files again",
+            key=f"{key}_import",
+            type="primary",
+            icon=":material/upload_file:",
+            on_click=go,
+            args=("import_files",),
+            kwargs=import_form(files[0]),
+            disabled=len(series) != 1,
+        )
+        return
+    st.button(
+        "Fill from the provider",
+        key=f"{key}_fill",
+        type="primary",
+        icon=":material/download:",
+        on_click=fill,
+        args=(targets,),
+        disabled=len({(item.provider, item.timeframe) for item in series}) != 1,
+    )
 
 
 def fill(gaps: Sequence[Gap]) -> None:

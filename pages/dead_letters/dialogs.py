@@ -16,7 +16,7 @@ from ffe_core.operations.dead_letters.replay_check import ReplayCheck
 from ffe_core.operations.dead_letters.service import Edit, StaleEdit
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.queue import Selection
-from pages.dead_letters.text import evaluated, several, verbs
+from pages.dead_letters.text import evaluated, not_asked, several, verbs
 from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
@@ -180,10 +180,16 @@ def _replay(chosen: Chosen, edits: list[Edit]) -> None:
 
 @dialog("Ask the provider again?", width="large")
 def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
-    chosen = _belonging(everything)
-    size = _size(chosen)
-    if not size:
+    belonging = _belonging(everything)
+    if not _size(belonging):
         _nothing()
+        return
+    found = verbs().askable(belonging)
+    chosen = found.selection
+    for left_out in not_asked(found):
+        st.caption(left_out)
+    if not chosen:
+        st.button("Close", key="dl_nothing", on_click=answered)
         return
     series = _restate(chosen)
     st.write(
@@ -193,7 +199,7 @@ def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
     _held(series)
     with st.container(horizontal=True):
         st.button(
-            f"Fetch {several(size, 'bar')} again",
+            f"Fetch {several(found.bars, 'bar')} again",
             type="primary",
             key="dl_refetch_yes",
             on_click=lambda: do(lambda: verbs().refetch(chosen, actor(), lease_wait=_wait()), then="run"),

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from ffe_core.errors import InputError, sentence
+from ffe_core.file_sources import is_file_source
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.storage.dead_letters.file import DISCARDED, PARTLY_REPLAYED, PENDING
 from ffe_core.storage.dead_letters.index import DIMENSIONS, FAILED_AGAIN, NEW, STATUSES, storable
@@ -21,6 +22,7 @@ from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.fields import is_short
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
+from pages.widgets.travel import OF_FILES
 from pages.widgets.typed import day
 from pages.widgets.url import LONGEST_VALUE
 from pages.widgets.verbs import refusable, told
@@ -357,8 +359,18 @@ def actions(asked: Wanted, ticked: list[Row], found: Page) -> None:
         st.button(
             "Edit", key="dl_mend", icon=":material/edit:", type="primary", on_click=work, args=(pending, bool(ticked))
         )
+        of_files = are_of_files(asked, ticked)
         for label, icon, dialog in PENDING_ACTIONS:
-            st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, pending), disabled=locked)
+            why_not = OF_FILES if dialog == "refetch" and of_files else None
+            st.button(
+                label,
+                key=f"dl_{dialog}",
+                icon=icon,
+                on_click=ask,
+                args=(dialog, pending),
+                disabled=locked or why_not is not None,
+                help=why_not,
+            )
     if can_be(DISCARDED, asked, ticked):
         discarded = frozen(asked, ticked, DISCARDED)
         st.button(
@@ -387,6 +399,14 @@ PENDING_ACTIONS = (
     ("Ask again", ":material/cloud_sync:", "refetch"),
     ("Discard", ":material/delete:", "discard"),
 )
+
+
+def are_of_files(asked: Wanted, ticked: list[Row]) -> bool:
+    """Whether all records that the buttons act on are known to be of imported files."""
+    providers = (
+        {row.provider for row in ticked} if ticked else set(service().queue.largest(["provider"], asked)["provider"])
+    )
+    return bool(providers) and all(map(is_file_source, providers))
 
 
 def can_be(status: str, asked: Wanted, ticked: list[Row]) -> bool:

@@ -27,6 +27,7 @@ from pages.dead_letters.editor import editor
 from pages.dead_letters.text import (
     bar,
     cell,
+    not_asked,
     payload,
     prices_of,
     several,
@@ -71,7 +72,8 @@ def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
         st.space("stretch")
         chosen = {batch.id: (record.number,)}
         if record.status == PENDING and batch.series is not None:
-            _button("Ask the provider again", ":material/cloud_sync:", "refetch", chosen, locked)
+            why = " ".join(not_asked(verbs().askable(chosen))) or None
+            _button("Ask the provider again", ":material/cloud_sync:", "refetch", chosen, locked or bool(why), why)
         if record.status == PENDING:
             _button("Discard", ":material/delete:", "discard", chosen, locked)
         if record.status == DISCARDED:
@@ -100,8 +102,8 @@ def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
             )
 
 
-def _button(label: str, icon: str, dialog: str, chosen: Selection, locked: bool) -> None:
-    st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked)
+def _button(label: str, icon: str, dialog: str, chosen: Selection, locked: bool, why_not: str | None = None) -> None:
+    st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked, help=why_not)
 
 
 def _why(record: DeadLetterRecord) -> None:

@@ -13,12 +13,13 @@ from ffe_core.candles import PRICES
 from ffe_core.insight.units import NumberFormat, value_text
 from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.dead_letters.replay_check import ReplayCheck
-from ffe_core.operations.dead_letters.service import DeadLetters
+from ffe_core.operations.dead_letters.service import Askable, DeadLetters
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import DISCARDED, PENDING, REPLAYED, SUPERSEDED
 from ffe_core.storage.dead_letters.index import FAILED_AGAIN, readable, storable
 from pages.widgets.frame import service
 from pages.widgets.text import number, plain
+from pages.widgets.travel import OF_FILES
 
 FIELDS = ("date", "open", "high", "low", "close", "volume")
 _CONCERNS = {
@@ -50,6 +51,18 @@ REPLAY_CHECKS = {
 def verbs() -> DeadLetters:
     """The verbs over this process's service."""
     return DeadLetters(service().run_service)
+
+
+def not_asked(found: Askable) -> list[str]:
+    """Why some records of a list cannot be asked for again."""
+    said = []
+    if found.of_files:
+        said.append(f"{several(found.of_files, 'record')} of imported files left out. {OF_FILES}")
+    if found.timeless:
+        said.append(
+            f"{several(found.timeless, 'record')} left out: without a time that can be read, which bar is unknown."
+        )
+    return said
 
 
 def status_of(status: str, attempts: int) -> str:

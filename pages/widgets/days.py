@@ -6,6 +6,7 @@ thing would be done than stands there. A text field sends whatever is typed, and
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -34,9 +35,13 @@ class Days:
         return first <= times.parse_instant(text) < end
 
     def fill(self, start: str | date | None, end: str | date | None) -> None:
-        """Put a range into the fields; None leaves one empty."""
+        """Put a range into the fields, as it is written everywhere; None leaves one empty."""
         state = st.session_state
-        state[self._start], state[self._end] = ("" if one is None else str(one) for one in (start, end))
+        texts = ["" if one is None else str(one) for one in (start, end)]
+        with suppress(InputError):  # what cannot be read stays as it is, and the field says why
+            first, last = map(in_utc, texts)
+            texts = [*times.range_texts(*times.parse_range(first, last))]
+        state[self._start], state[self._end] = texts
 
     def default(self, start: str | date, end: str | date) -> None:
         """Put a range into the fields unless they hold something, right or wrong."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ffe_core.file_sources import is_file_source
 from ffe_core.series import Series
 
+OF_FILES = "Imported files cannot be asked for more: import them again."
 _GOAL = "_goal"
 
 
@@ -21,6 +23,26 @@ def go(page: str, **params: str) -> None:
 def backfill_form(series: Series, **more: str) -> dict[str, str]:
     """Parameters of the form of a backfill that fill it in with a series."""
     return {"provider": series.provider, "pairs": series.asset_pair, "timeframes": series.timeframe, **more}
+
+
+def import_form(series: Series) -> dict[str, str]:
+    """Parameters of the form of an import that fill it in with a series."""
+    return {"source": series.provider, "pair": series.asset_pair, "timeframe": series.timeframe}
+
+
+def backfill_link(series: Series, label: str, **more: str) -> None:
+    """A link to the form of a backfill of a series, as `backfill_form`; of imported files, to that of an import."""
+    if is_file_source(series.provider):
+        st.page_link(
+            "import_files/page.py",
+            label="Import files again",
+            icon=":material/upload_file:",
+            query_params=import_form(series),
+        )
+        return
+    st.page_link(
+        "backfill/page.py", label=label, icon=":material/download:", query_params=backfill_form(series, **more)
+    )
 
 
 def new_backfill(key: str) -> None:

@@ -30,7 +30,8 @@ def decimal_number(text: str, name: str) -> float:
         if not typed.isascii() or not math.isfinite(number := float(typed)):
             raise ValueError
     except ValueError:
-        raise InputError(f"{name}: {text!r} is not a number; for example 64250.5") from None
+        point = "write it with a point, " if "," in text else ""
+        raise InputError(f"{name}: {text!r} is not a number; {point}for example 64250.5") from None
     return number
 
 

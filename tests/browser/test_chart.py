@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,7 @@ def test_the_bar_under_the_pointer_is_read_out_whole(serve: Serve, visit: Visit,
     lake = DeltaLakeManager(tmp_path / "data" / "lake")
     visitor = visit(serve(), "/candles?pair=BTCUSD")
     drawn(visitor)
+    assert "Change " in readout(visitor)
     held = lake.current(Series.of("BTCUSD", "1h", "simulated"), 1_704_067_200, 1_704_326_400).to_pylist()
     last = held[-1]
     assert "Wed 2024-01-03 23:00 UTC" in readout(visitor)
@@ -184,6 +186,18 @@ def test_everything_goes_by_keys_and_is_spoken(serve: Serve, visit: Visit, minut
     poll(lambda: "3 bars" in visitor.page.locator(".chart .measured").inner_text(), "what was measured")
     press(visitor, "Escape")
     assert not visitor.page.locator(".chart .measured").is_visible()
+
+
+def test_the_button_to_measure_lends_the_arrow_keys(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    ingest(tmp_path / "data", ["BTCUSD"], "1h", "2024-01-01", "2024-01-03", "simulated")
+    visitor = visit(serve(), "/candles?pair=BTCUSD")
+    drawn(visitor)
+    before = address(visitor)
+    visitor.page.get_by_role("button", name="Measure").click()
+    visitor.page.keyboard.press("ArrowLeft")
+    visitor.page.keyboard.press("ArrowLeft")
+    poll(lambda: "2 bars" in visitor.page.locator(".chart .measured").inner_text(), "the button to begin it too")
+    assert address(visitor) == before
 
 
 def test_measuring_looks_closer_and_back_returns(serve: Serve, visit: Visit, minutes: Path) -> None:
@@ -250,6 +264,60 @@ def test_what_is_laid_over_it_is_named(serve: Serve, visit: Visit, tmp_path: Pat
     assert "difference" not in legend(visitor)
 
 
+WRITTEN = """{ const write = CanvasRenderingContext2D.prototype.fillText
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
+        (this.canvas.written ??= new Set()).add(text)
+        return write.call(this, text, ...more) } }"""
+"""Keeps what is written on a canvas, as an axis is."""
+
+
+def axis(visitor: Visitor, pane: int) -> list[str]:
+    """What stands on the price axis of a pane, counted from the top."""
+    canvases = visitor.page.locator(".chart .plot table tr").nth(2 * pane).locator("td").nth(2).locator("canvas")
+    written: list[str] = canvases.evaluate_all("all => all.flatMap(one => [...(one.written ?? [])])")
+    return written
+
+
+def test_the_axis_of_a_difference_is_that_of_its_readout(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    ingest(tmp_path / "data", ["BTCUSD", "ETHUSD"], "1h", "2024-01-01", "2024-01-20", "simulated")
+    visitor = visit(serve())
+    visitor.page.add_init_script(WRITTEN)
+    visitor.open("/candles?pair=BTCUSD&over=ETHUSD/1h/simulated")
+    drawn(visitor)
+    said = re.search(r"Difference, bps ([−\d,.]+)", readout(visitor))
+    assert said
+    ticks = [abs(float(text.replace("−", "-").replace(",", ""))) for text in poll(lambda: axis(visitor, 2), "an axis")]
+    last = abs(float(said[1].replace("−", "-").replace(",", "")))
+    assert last / 3 < max(ticks) < max(last, 100) * 6  # brought to one price, they part by no more than so much
+
+
+DRAWN_AT = """(canvas, colour) => {
+    const { width, height } = canvas, pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    const wanted = colour.match(/\\d+/g).map(Number), found = [];
+    for (let x = 0; x < width; x += 1) for (let y = 0; y < height; y += 1) {
+        const at = 4 * (y * width + x);
+        if (pixels[at + 3] > 90 && wanted.every((part, n) => Math.abs(part - pixels[at + n]) < 40)) {
+            found.push(x); break } }
+    return found }"""
+"""The columns of pixels in which a canvas has a colour."""
+
+
+def test_lines_are_broken_at_a_gap(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    hours = generated(MARCH_1, MARCH_1 + 7 * 24 * HOUR, HOUR, missing=set(OUTAGE).__contains__)
+    ingest_coinbase(tmp_path / "data", Market({("BTC-USD", HOUR): hours}))
+    ingest(tmp_path / "data", ["EURUSD"], "1h", "2023-03-01", "2023-03-07", "simulated")
+    visitor, line, series = visit(serve()), "with=sma3", "over=EURUSD/1h/simulated"
+    for over, name, missing in ((line, "SMA 3", 3), (series, "EURUSD", 48)):  # hours of an outage, and of a weekend
+        visitor.open(f"/candles?pair=BTCUSD&timeframe=1h&provider=coinbase&{over}")
+        drawn(visitor)
+        chip = visitor.page.locator(".chart .legend span", has_text=name).locator("i")
+        colour = chip.evaluate("mark => getComputedStyle(mark).color")
+        canvas = visitor.page.locator(".chart .plot tr").first.locator("td").nth(1).locator("canvas").first
+        inked = canvas.evaluate(DRAWN_AT, colour)
+        width = canvas.evaluate("canvas => canvas.width") / (7 * 24)
+        assert max(after - at for at, after in pairwise(inked)) > (missing - 0.5) * width, name
+
+
 INKED = """canvas => {
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     let inked = 0; for (let n = 3; n < pixels.length; n += 4) inked += pixels[n] > 0;
@@ -302,3 +370,21 @@ def test_where_its_script_may_not_run_plotly_draws(
     visitor.sees("did not run the chart's own script")
     visitor.sees("120 bars of 1h")
     visitor.faults.clear()
+
+
+def test_enter_takes_the_indicator_that_was_typed_and_prices_say_what_applies(
+    serve: Serve, visit: Visit, tmp_path: Path
+) -> None:
+    ingest(tmp_path / "data", ["BTCUSD"], "1h", "2024-01-01", "2024-01-20", "simulated")
+    visitor = visit(serve(), "/candles?pair=BTCUSD")
+    drawn(visitor)
+    visitor.page.get_by_role("button", name="More").click()
+    prices = visitor.at("candles_adjust").locator("input")
+    poll(lambda: prices.input_value() == "as they were traded", "the choice of prices")
+    field = visitor.at("candles_indicators").locator("input").first
+    field.fill("sma20")
+    field.press("Enter")
+    poll(lambda: "with=" in address(visitor), "the indicator")
+    settled(visitor.page)
+    assert "with=sma20" in address(visitor)
+    assert "sma200" not in address(visitor)

@@ -69,6 +69,13 @@ def click_cell(visitor: Visitor, pair: str, day: str) -> None:
     visitor.click(visitor.at("coverage_map").get_by_role("gridcell", name=f"{pair}, {day}:"))
 
 
+def test_a_closed_day_has_the_mark_of_the_legend(serve: Serve, visit: Visit, holed: Path) -> None:
+    visitor = visit(serve(holed), "/coverage?provider=simulated&timeframe=1h")
+    closed = visitor.at("coverage_map").locator("tbody td:not([role])").first
+    closed.wait_for()
+    assert closed.evaluate("cell => getComputedStyle(cell).borderStyle") == "dashed"
+
+
 def test_from_a_click_on_the_heatmap_to_the_prefilled_backfill_to_green(
     serve: Serve, visit: Visit, holed: Path
 ) -> None:
@@ -79,7 +86,7 @@ def test_from_a_click_on_the_heatmap_to_the_prefilled_backfill_to_green(
     visitor.click("coverage_cell_fill")
     visitor.page.wait_for_url(re.compile("/backfill"))
     visitor.sees("3 candles to fetch")
-    for part in ("start=2024-01-09T05%3A00%3A00Z", "end=2024-01-09T08%3A00%3A00Z", "mode=gaps", "pairs=BTCUSD"):
+    for part in ("start=2024-01-09+05%3A00Z", "end=2024-01-09+08%3A00Z", "mode=gaps", "pairs=BTCUSD"):
         assert part in visitor.page.url
     visitor.click("backfill_start")
     visitor.page.wait_for_url(re.compile(r"/run\?id=\d+"))

@@ -223,7 +223,17 @@ def test_an_address_that_cannot_be_says_why_and_keeps_what_can(open_page: Open, 
     assert "end=2024-01-01 (lies before the start, 2024-02-01)" in said
     assert at.session_state.backfill_pairs == ["BTCUSD"]
     assert (at.session_state.backfill_from, at.session_state.backfill_to) == ("2024-02-01", "")
-    assert "Not yet: the range cannot be read." in said
+    assert "Not yet: choose a provider." in said
+
+
+@pytest.mark.parametrize(("provider", "said"), [("nobody", "use simulated"), ("files:mine", "import files again")])
+def test_no_other_provider_stands_in_for_one_that_cannot_be_asked(open_page: Open, provider: str, said: str) -> None:
+    at = open_page("backfill", provider=provider, pairs="BTCUSD", timeframes="1h", start="2024-01-01", end="2024-01-01")
+    assert said in words(at)
+    assert at.button(key="backfill_start").disabled
+    at.selectbox(key="backfill_provider").select("simulated").run()
+    assert at.session_state.backfill_pairs == ["BTCUSD"]
+    assert not at.button(key="backfill_start").disabled
 
 
 def test_a_start_without_an_end_reaches_up_to_today_and_an_end_alone_is_left_out(open_page: Open) -> None:

@@ -194,7 +194,11 @@ def test_a_moment_of_knowledge_is_typed_and_a_wrong_one_is_told_at_its_field(ope
     at = calm(open_page("candles", pair="BTCUSD"))
     at.text_input(key="candles_known").set_value("2024-01-31 12:00").run()
     assert at.query_params["known"] == "2024-01-31T12:00:00Z"
-    for wrong, said in (("yesterday", "'yesterday' is not"), ("1890-01-01", "1890-01-01 lies outside")):
+    for wrong, said in (
+        ("yesterday", "'yesterday' is not"),
+        ("1890-01-01", "1890-01-01 lies outside"),
+        ("2090-01-01", "lies in the future"),
+    ):
         at.text_input(key="candles_known").set_value(wrong).run()
         assert said in words(at)
         assert at.query_params["known"] == "2024-01-31T12:00:00Z"
@@ -279,6 +283,15 @@ def test_a_correction_that_breaks_a_rule_is_refused_in_its_dialog(stored: Consol
     assert "That was refused" in words(at)
     assert "correct them and save again" in words(at)
     assert versions(stored.lake, BTC, CHECKED).num_rows == 1
+    assert [one.label for one in at.text_input if str(one.key).startswith("correct_")][:5] == [
+        *("Open", "High", "Low", "Close", "Volume")
+    ]
+    for value, said in (
+        ("-1", "A price is zero or negative (high)."),
+        ("0.5", "High is below low."),
+        ("0,09", "a point"),
+    ):
+        assert said in words(at.text_input(key="correct_high").set_value(value).run())
     at.text_input(key="correct_high").set_value("a lot").run()
     assert "High: 'a lot' is not a number; for example 64250.5" in words(at)
     assert (at.text_input(key="correct_high").value, at.text_input(key="correct_reason").value) == ("a lot", "typo")

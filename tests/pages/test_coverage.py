@@ -100,7 +100,7 @@ def test_a_click_on_a_cell_opens_its_gaps_and_they_lead_to_exactly_that_backfill
     at.button(key="coverage_cell_fill").click().run()
     assert at.title[0].value == "Backfill"
     asked = address(at)
-    assert (asked["start"], asked["end"], asked["mode"]) == ("2024-01-02T06:00:00Z", "2024-01-02T08:00:00Z", "gaps")
+    assert (asked["start"], asked["end"], asked["mode"]) == ("2024-01-02 06:00Z", "2024-01-02 08:00Z", "gaps")
     assert "2 candles" in words(at)
 
 

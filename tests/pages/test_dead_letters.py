@@ -326,6 +326,12 @@ class TestVerbs:
         at = press(open_page("dead_letters", entry=batch_id), "dl_back")
         assert not at.exception
 
+    def test_a_bar_is_counted_once_and_a_record_without_a_time_is_none(self, console: ConsoleService, open_page: Open):
+        console.queue.save([good(0), {**good(0), "open": "x"}, {**good(1), "date": "soon"}], "e", BTC)
+        at = press(open_page("dead_letters"), "dl_refetch")
+        assert "1 record left out: without a time that can be read, which bar is unknown." in words(at)
+        assert at.button(key="dl_refetch_yes").label == "Fetch 1 bar again"
+
     def test_the_list_is_frozen_when_the_button_is_pressed(
         self, console: ConsoleService, open_page: Open, data_dir: Path
     ):

@@ -14,7 +14,7 @@ from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from pages.dead_letters.text import candle
 from tests.insight.lakes import DAY, HOUR, JANUARY, put
-from tests.pages.conftest import Open
+from tests.pages.conftest import Open, words
 
 EUR = Series("EURUSD", "1h", "oanda")
 VALUES_OF_A_BAR = (1.1, 1.2, 1.05, 1.15, 1234.0)
@@ -49,6 +49,25 @@ def test_a_price_with_more_decimals_is_shown_whole(listed: ConsoleService, open_
     formats = columns(at)
     assert (layout["yaxis"]["hoverformat"], layout["yaxis"]["tickformat"]) == (",.7f", ",.5f")
     assert (formats["close"], formats["open"], formats["volume"]) == ("%,.7f", "%,.5f", "%,.2f")
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_plotly_does_not_draw_is_said_and_its_dates_are_those_of_the_page(open_page: Open) -> None:
+    at = open_page("candles", pair="EURUSD", chart="plotly", **{"with": "sma20,rsi14"})
+    assert "Plotly does not draw: SMA 20, RSI 14" in words(at)
+    axis = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]["xaxis"]
+    assert all("%b %-d" not in stop["value"] for stop in axis["tickformatstops"])
+    assert axis["hoverformat"] == "%a %Y-%m-%d %H:%M UTC"
+
+
+def test_plotly_breaks_a_line_where_neither_series_has_a_bar(console: ConsoleService, open_page: Open) -> None:
+    for pair in ("BTCUSD", "ETHUSD"):
+        there = (JANUARY + n * HOUR for n in range(24) if n not in (10, 11))
+        put(console.lake, Series(pair, "1h", "simulated"), dict.fromkeys(there, VALUES_OF_A_BAR))
+    at = open_page("candles", pair="BTCUSD", over="ETHUSD/1h/simulated", chart="plotly")
+    traces = json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+    line = next(one for one in traces if one.get("mode") == "lines")
+    assert len(line["x"]) == 24
 
 
 def test_restated_closes_have_them_too(listed: ConsoleService, open_page: Open) -> None:

@@ -7,7 +7,7 @@ candle: it ends "superseded by stored".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ffe_core.providers import provider_class
 from ffe_core.series import Series
 from ffe_core.storage.dead_letters.file import PENDING, DeadLetterBatch, DeadLetterRecord, Step, step
 from ffe_core.storage.dead_letters.queue import Selection
+from ffe_core.storage.lake.snapshot import Ints
 from ffe_core.validation import UNREADABLE, read_open_times
 
 _ENTRIES_AT_ONCE = 100
@@ -79,7 +80,7 @@ class Refetch:
             raise InputError(
                 f"{series}: no pending record of the list says which bar it is; there is nothing to ask for"
             )
-        bars = np.unique([open_ - open_ % series.grid for open_ in open_times])
+        bars = bars_of(series, open_times)
         return [(start, end) for start, end in union(np.column_stack((bars, bars + series.step))).tolist()]
 
     def _pending(self, series: Series) -> Iterator[tuple[str, list[DeadLetterRecord]]]:
@@ -113,6 +114,11 @@ class Refetch:
         there = np.isin(open_times, stored).tolist()
         kept = [record.number for record, is_there in zip(records, there, strict=True) if is_there]
         return [step("refetch", self._actor, why=self._reason, run=self._run_id, kept=kept)] if kept else []
+
+
+def bars_of(series: Series, open_times: Iterable[int]) -> Ints:
+    """The bars that records are of, each once: one off the grid is of the bar that it falls into."""
+    return np.unique(np.array([open_ - open_ % series.grid for open_ in open_times], np.int64))
 
 
 def _waiting(batch: DeadLetterBatch, numbers: Any) -> list[DeadLetterRecord]:

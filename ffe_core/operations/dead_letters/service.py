@@ -20,9 +20,10 @@ from typing import Any
 from ffe_core import times
 from ffe_core.counts import many
 from ffe_core.errors import FFEError, InputError
+from ffe_core.file_sources import is_file_source
 from ffe_core.ingestion.hour_grid import hour_grid_of
 from ffe_core.operations.dead_letters.edits import Fix, apply, check_edit, in_words
-from ffe_core.operations.dead_letters.refetch import Refetch
+from ffe_core.operations.dead_letters.refetch import Refetch, bars_of
 from ffe_core.operations.dead_letters.replay import CHUNK_RECORDS, Replay, ReplayRequest, closed
 from ffe_core.operations.dead_letters.replay_check import (
     ReplayCheck,
@@ -71,6 +72,18 @@ class Edit:
     revision: int
     """The revision it was made from; 0 is the record as received."""
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Askable:
+    """What of a list its providers can be asked for again."""
+
+    selection: Selection
+    bars: int
+    of_files: int
+    """Records of imported files, which nobody can be asked for."""
+    timeless: int
+    """Records whose time cannot be read, so that they say no bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +188,26 @@ class DeadLetters:
         request = ReplayRequest(selections, actor, restate, reason, lease_wait)
         run = self._new_run("replay", selections, actor, source, {"restate": restate, "reason": reason})
         return self._start(run, lease_wait, lambda run_id: Replay(self._runs, run_id, request).work())
+
+    def askable(self, selection: Selection) -> Askable:
+        """What of a list can be asked for again, and how much cannot, by why."""
+        opens = self.queue.opens(selection)
+        found: dict[str, tuple[int, ...]] = {}
+        bars: dict[Series, list[int]] = {}
+        of_files = timeless = 0
+        for row in self.queue.rows(list(selection)):
+            numbers = selection[row.id]
+            if row.series is None:
+                continue
+            if is_file_source(row.series.provider):
+                of_files += len(numbers)
+                continue
+            named = tuple(number for number in numbers if number in opens.get(row.id, {}))
+            timeless += len(numbers) - len(named)
+            if named:
+                found[row.id] = named
+                bars.setdefault(row.series, []).extend(opens[row.id][number] for number in named)
+        return Askable(found, sum(len(bars_of(*one)) for one in bars.items()), of_files, timeless)
 
     def refetch(
         self,

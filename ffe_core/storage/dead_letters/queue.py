@@ -168,6 +168,10 @@ class DeadLetterQueue:
         """First and last bar open among these records, epoch seconds; None if no time can be read."""
         return self._ask(lambda index: search.span(index, selection))
 
+    def opens(self, selection: Selection) -> dict[str, dict[int, int]]:
+        """Batch id -> number -> bar open of those records of a list whose time can be read."""
+        return self._ask(lambda index: search.opens_of(index, selection))
+
     def pending(self, selection: Selection) -> dict[str, tuple[int, ...]]:
         """The records of a list that are pending now: others may have replayed or discarded some since it was made."""
         return self._ask(lambda index: search.pending_of(index, selection))

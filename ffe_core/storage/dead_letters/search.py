@@ -229,6 +229,21 @@ def span(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> tupl
     return (min(edges), max(edges)) if edges else None
 
 
+def opens_of(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> dict[str, dict[int, int]]:
+    """Batch id -> number -> bar open of those records of a list whose time can be read."""
+    found: dict[str, dict[int, int]] = {}
+    with index.reading() as connection:
+        for id_, numbers in selection.items():
+            for some in portions(numbers):
+                query = (
+                    sa.select(records.c.number, records.c.open)
+                    .join(batches, batches.c.key == records.c.entry)
+                    .where(batches.c.id == id_, records.c.number.in_(some), records.c.open.is_not(None))
+                )
+                found.setdefault(id_, {}).update((number, open_) for number, open_ in connection.execute(query))
+    return found
+
+
 def pending_of(index: DeadLetterIndex, selection: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
     """The part of a list that is pending now, in its order."""
     there: dict[str, set[int]] = {}

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
+from ffe_core.file_sources import is_file_source
 from ffe_core.insight.aggregate import choices
 from ffe_core.instruments.names import compact
 from ffe_core.operations.console import ConsoleService
 from ffe_core.series import Series
 from ffe_core.storage.state.runs import Run, RunSummary
 from pages.widgets.states import kind_of
-from pages.widgets.travel import backfill_form
+from pages.widgets.travel import backfill_form, import_form
 
 MOST_FOUND, MOST_RUNS = 20, 50
 _OF_CHARTS = "candles open show"
@@ -123,6 +124,8 @@ def _gaps(one: Series) -> Entry:
 
 
 def _update(one: Series) -> Entry:
+    if is_file_source(one.provider):
+        return Entry(str(one), "Import files again", "import_files", import_form(one), "import files update")
     return Entry(str(one), "Backfill", "backfill", backfill_form(one), "bring up to date fetch update")
 
 

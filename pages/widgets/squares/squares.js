@@ -31,7 +31,7 @@ function nameWidth(place, names) {
   return Math.ceil(Math.max(...names.map((name) => pen.measureText(name).width))) + 14
 }
 
-function drawn(place, { rows, columns, cells, facts, kinds, heads, least, most, high }) {
+function drawn(place, { rows, columns, cells, facts, kinds, heads, least, most, high, empty }) {
   const table = made("table", "", { role: "grid" }), sizes = made("colgroup"), head = made("tr")
   const narrow = innerWidth <= NARROW
   const names = nameWidth(place, rows), label = narrow ? Math.min(names, innerWidth * 0.4) : names
@@ -48,7 +48,7 @@ function drawn(place, { rows, columns, cells, facts, kinds, heads, least, most, 
     row.style.height = `${high}px`
     row.append(made("th", name, { scope: "row", title: name }))
     for (const [place, fact] of cells[at].entries()) {
-      const cell = fact === null ? made("td") : models[fact].cloneNode(true)
+      const cell = fact === null ? made("td", "", empty ? { class: "kindless" } : {}) : models[fact].cloneNode(true)
       if (fact !== null) cell.setAttribute("aria-label", `${name}, ${columns[place].name}: ${kinds[facts[fact].kind].said}`)
       row.append(cell)
     }

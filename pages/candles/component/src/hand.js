@@ -12,7 +12,11 @@ export function listen(view) {
   on(plot, 'wheel', () => view.touched(), { capture: true, passive: true })
   on(plot, 'keydown', (event) => keyed(view, event))
   measuring(view, on)
-  on(measure, 'click', () => setMeasuring(view, !view.isMeasuring))
+  on(measure, 'click', () => {
+    setMeasuring(view, !view.isMeasuring)
+    // The arrow keys of the page would move the range: those of the chart move what is measured.
+    if (view.isMeasuring) plot.focus({ preventScroll: true })
+  })
   on(clear, 'click', () => view.showMeasure(null))
   on(closer, 'click', () => lookCloser(view))
   view.stopListening = () => stop.abort()
@@ -103,6 +107,7 @@ function step(view, pages, bars) {
     view.picture.chart.timeScale().setVisibleLogicalRange({ from: from + by, to: to + by })
     return
   }
+  if (view.isMeasuring && !view.anchor) measureHere(view)
   view.cross((view.slot ?? Math.min(view.all.rows - 1, Math.floor(to)) - Math.min(bars, 0)) + bars)
   if (view.anchor) view.showMeasure({ from: view.anchor, to: here(view) })
 }

@@ -53,7 +53,7 @@ export class Picture {
       },
       grid: { vertLines: { color: withAlpha(ink.grid, 0.6) }, horzLines: { color: withAlpha(ink.grid, 0.6) } },
       crosshair: { mode: CrosshairMode.Normal, vertLine: hair, horzLine: hair },
-      rightPriceScale: { borderColor: ink.grid, scaleMargins: { top: 0.06, bottom: 0.06 } },
+      rightPriceScale: { borderColor: ink.grid, scaleMargins: { top: 0.06, bottom: 0.06 }, entireTextOnly: true },
       timeScale: {
         borderColor: ink.grid, timeVisible: true, secondsVisible: false, minBarSpacing: 0.05, rightOffset: 0,
         lockVisibleTimeRangeOnResize: true,
@@ -98,7 +98,7 @@ export class Picture {
     const dash = line.dashed ? { lineStyle: LineStyle.Dashed } : {}
     const series = this.chart.addSeries(kind, { ...shared, lineWidth: line.pane === 'over' ? 2 : 1, ...dash }, pane)
     if (line.column.startsWith('rsi')) addBounds(series, this.ink)
-    this.lines.push({ ...line, series })
+    this.lines.push({ ...line, series, color, lone: createSeriesMarkers(series, []) })
     this.last = line.pane
   }
 
@@ -119,7 +119,11 @@ export class Picture {
     this.candles.setData(candlesOf(all))
     this.lastPrice(all, ends)
     this.volume?.setData(volumesOf(all, withAlpha(this.ink.up, 0.5), withAlpha(this.ink.down, 0.5)))
-    for (const line of this.lines) line.series.setData(pointsOf(all, line))
+    for (const line of this.lines) {
+      const points = pointsOf(all, line)
+      line.series.setData(points)
+      line.lone.setMarkers(dotsOf(points, line.color))
+    }
     const spans = spansOf(all)
     const dead = [...new Set(all.dead.map((at) => slotAt(all, at)))].filter((slot) => slot >= 0)
     this.shadings.forEach((shading, pane) => shading.show(spans, pane === 0 ? dead : []))
@@ -179,10 +183,27 @@ function volumesOf({ rows, columns: { time, open, close, volume } }, rise, fall)
   return items
 }
 
-// A line is broken where a value is missing, never drawn across.
+// A line is broken where a value is missing. The library joins values across those that are not there, in the colour of
+// the value before them: the last one before a break has none.
 function pointsOf(all, line) {
   const { time } = all.columns
-  const values = all.columns[line.column]
+  const values = all.columns[line.column] ?? []
   const factor = line.factor ?? 1
-  return Array.from(time, (at, n) => (values && Number.isFinite(values[n]) ? { time: at, value: values[n] * factor } : { time: at }))
+  return Array.from(time, (at, n) => {
+    if (!Number.isFinite(values[n])) return { time: at }
+    const point = { time: at, value: values[n] * factor }
+    return line.pane === 'difference' || Number.isFinite(values[n + 1]) ? point : { ...point, color: 'transparent' }
+  })
+}
+
+// A value between two breaks has no line: it is a dot.
+function dotsOf(points, color) {
+  const isLone = (n) => points[n].color && points[n - 1]?.value === undefined
+  const found = []
+  for (let n = 0; n < points.length && found.length < MOST_MARKERS; n += 1) {
+    if (isLone(n)) {
+      found.push({ time: points[n].time, position: 'atPriceMiddle', price: points[n].value, shape: 'circle', color, size: 0.3 })
+    }
+  }
+  return found
 }

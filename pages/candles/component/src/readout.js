@@ -43,13 +43,13 @@ export function barParts(all, slot, facts, ink) {
   const price = (name) => priceText(value(name), facts)
   const volume = () => (facts.adjusted ? few(value('volume')) : volumeText(value('volume'), value('sources')))
   const last = before(all, slot)
-  const from = Number.isFinite(last) ? last : value('open')
+  const [since, from] = Number.isFinite(last) ? ['Change', last] : ['From open', value('open')]
   const change = value('close') - from
   const colour = change >= 0 ? ink.up : ink.down
   const parts = [time, ['O', price('open')], ['H', price('high')], ['L', price('low')], ['C', price('close')]]
   const share = from ? ` (${signed((change / Math.abs(from)) * 100, 2)} %)` : ''
-  parts.push(['', `${signed(change, facts.most || facts.decimals)}${share}`, colour])
-  if (facts.unit) parts.push(['Vol', `${volume()} ${facts.unit}`])
+  parts.push([since, `${signed(change, facts.most || facts.decimals)}${share}`, colour])
+  if (facts.unit) parts.push(['Vol', `${volume()} (${facts.unit})`])
   if (value('expected') > 1 || value('sources') > 1) {
     parts.push(['', `${value('sources').toLocaleString('en-US')} of ${value('expected').toLocaleString('en-US')} source bars`])
   }

@@ -3,18 +3,18 @@ const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 const DAY = 86_400
 const WEEK = 7 * DAY
+const MOST_DECIMALS = 20
 
 const two = (number) => String(number).padStart(2, '0')
 
 function decimalsOf(value) {
-  const text = String(value)
-  if (text.includes('e')) return 0
-  const point = text.indexOf('.')
-  return point < 0 ? 0 : text.length - point - 1
+  const [digits, power = 0] = String(value).split('e')
+  const point = digits.indexOf('.')
+  return Math.max(0, (point < 0 ? 0 : digits.length - point - 1) - power)
 }
 
 function apart(value, decimals) {
-  const [whole, rest] = Math.abs(value).toFixed(Math.min(decimals, 20)).split('.')
+  const [whole, rest] = Math.abs(value).toFixed(Math.min(decimals, MOST_DECIMALS)).split('.')
   const sign = value < 0 ? '−' : ''
   return sign + whole.replace(/\B(?=(\d{3})+$)/g, ',') + (rest ? `.${rest}` : '')
 }
@@ -23,8 +23,9 @@ function apart(value, decimals) {
 export const rounded = (value, decimals) => apart(value, decimals)
 export function exact(value, decimals = 0) {
   if (!Number.isFinite(value)) return '–'
-  if (Math.abs(value) >= 1e16 || String(value).includes('e')) return String(value)
-  return apart(value, Math.max(decimals, decimalsOf(value)))
+  const own = decimalsOf(value)
+  if (Math.abs(value) >= 1e16 || own > MOST_DECIMALS) return String(value)
+  return apart(value, Math.max(decimals, own))
 }
 
 // A sum of several volumes without the noise of its last digits.

@@ -58,12 +58,10 @@ export class View {
   }
 
   prepared(all) {
-    const difference = this.facts.lines.find((line) => line.pane === 'difference')
-    if (difference) {
+    if (this.facts.lines.some((line) => line.pane === 'difference')) {
       const over = all.columns['over:0']
-      const factor = difference.factor ?? 1
+      const { factor } = this.facts.lines.find((line) => line.column === 'over:0')
       all.columns.difference = over ? over.map((value, n) => (value * factor / all.columns.close[n] - 1) * 10_000) : undefined
-      difference.isMade = true
     }
     return all
   }
