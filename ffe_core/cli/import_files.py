@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ffe_core.cli import output
-from ffe_core.cli.backfill import Progress, show_dead_letters
+from ffe_core.cli.backfill import Progress, dead_letters_of, show_dead_letters
 from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, tell, warn
 from ffe_core.cli.parser import VERBS, add_json
@@ -258,7 +258,8 @@ def _show(results: Sequence[dict[str, Any]]) -> None:
         "expected",
         "unexplained",
     ]
-    print_table(header, [[_cell(result.get(key)) for key in keys] for result in results])
+    rows = [{**result, "failed_records": dead_letters_of(result)} for result in results]
+    print_table(header, [[_cell(row.get(key)) for key in keys] for row in rows])
     for result in results:
         files = result.get("files", [])
         print()
