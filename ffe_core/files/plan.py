@@ -19,6 +19,7 @@ from ffe_core.files.found import Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
 from ffe_core.files.opening import Content, Opened, Part, holds_candles, is_archive, refused
+from ffe_core.files.pairs import file_pair
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
 from ffe_core.files.reader import Known, Reader
@@ -48,10 +49,15 @@ class Target:
         """`files:binance/BTCUSD/1h`, or `files:binance` alone. InputError for anything else."""
         source, _, rest = text.partition("/")
         pair, _, timeframe = rest.rpartition("/") if rest.rpartition("/")[2].lower() in TIMEFRAMES else (rest, "", "")
+        return cls.at(source, pair, timeframe)
+
+    @classmethod
+    def at(cls, source: str, pair: str = "", timeframe: str = "") -> Target:
+        """A place by its parts, each typed by itself. InputError for one that cannot be."""
+        name = checked_source(source)
         if timeframe:
             seconds(timeframe.lower())
-        name = checked_source(source)
-        return cls(name, normalize_pair(pair, name) if pair else "", timeframe.lower())
+        return cls(name, file_pair(pair, name) if pair else "", timeframe.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +227,16 @@ class Planner:
         return PlannedPart(part, look.profile, look.named, look.known, look.symbol, form)
 
     def _ask_timeframe(self, part: Part) -> Question:
-        said = Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}", True)
+        said = self._place(f"one of {', '.join(TIMEFRAMES)}")
         others = Choice("--member PATTERN", "only members whose names match are read", True) if part.member else None
         choices = (said,) if others is None else (said, others)
         return Question("timeframe", "nothing says that its bars are of a timeframe there is", choices)
+
+    def _place(self, field: str) -> Choice:
+        """Where the files go, to be typed: one option of the command line, several fields of a page."""
+        pair, timeframe = self._target.pair or "BTCUSD", self._target.timeframe or "1h"
+        example = f"for example {self._target.source}/{pair}/{timeframe}"
+        return Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", example, True, field)
 
     def _as_before(self, opened: Opened, part: Part) -> tuple[Profile, TextForm] | None:
         """Profile and form of an earlier part that begins alike and whose path says as much, if that form is clean."""
@@ -248,16 +260,12 @@ class Planner:
             self._ask_name(plan, planned, f"its name says {named.timeframe}", said, target.source)
         chosen, timeframe = target.pair or pair, target.timeframe or named.timeframe
         if not chosen or not timeframe:
-            if not plan.questions:
+            if not any(question.code in ("pair", "timeframe") for _, question in plan.questions):
                 text = f"its path does not say of which {'timeframe' if chosen else 'pair'} it is"
                 plan.questions.append(
                     (
                         planned.part.name,
-                        Question(
-                            "pair",
-                            text,
-                            (Choice(f"--as {target.source}/PAIR/TIMEFRAME", "for example files:mine/BTCUSD/1h", True),),
-                        ),
+                        Question("pair", text, (self._place("for example BTCUSD"),)),
                     )
                 )
             return None

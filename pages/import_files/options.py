@@ -118,7 +118,7 @@ def _answers(question: Question) -> None:
         )
     for choice in question.choices:
         if option_of(choice) is None:
-            st.text(dated(choice.reading))
+            st.text(dated(choice.field or choice.reading))
     if len(choices) < len(question.choices):
         where = "in the fields above" if question.code in TYPED_ABOVE else 'under "How the files are read"'
         st.caption(f"Fill it in {where}.")

@@ -284,3 +284,37 @@ def test_an_option_that_cannot_be_is_told_at_its_field_before_files_are_named(na
         assert button(at).disabled
         at.text_input(key="import_option_zone").input("UTC-5").run()
         assert "is no zone" not in words(at)
+
+
+def test_the_run_counts_every_dead_letter_that_its_link_opens(
+    console: ConsoleService, named: Named, open_page: Open, tmp_path: Path
+) -> None:
+    """One broke a rule, one was replaced by a later row of its bar: both are dead letters of the run."""
+    path = tmp_path / "candles.csv"
+    hours = [f"2024-01-15T{hour:02}:00Z,1,2,0.5,1.5,10" for hour in range(24)]
+    wrong = ["2026-13-01T00:00Z,1,2,0.5,1.5,10", "2024-01-15T23:00Z,1,2,0.5,1.6,10"]
+    path.write_bytes(lines([*hours, *wrong], "opentime,open,high,low,close,volume"))
+    at = named(path, pair="BTCUSD", timeframe="1h")
+    at.radio(key="import_ask_repeats").set_value(1).run()
+    button(at).click().run()
+    console.run_service.wait(1, 60)
+    page = open_page("run", id="1")
+    series = next(one.value for one in page.dataframe if "Pair" in one.value)
+    files = next(one.value for one in page.dataframe if "Received" in one.value)
+    assert series["Dead letters"].iloc[0] == files["Dead lettered"].iloc[0] == 2
+    assert "Open its 2 dead letters" in [link.proto.label for link in page.get("page_link")]
+
+
+def test_a_whole_place_is_neither_a_pair_nor_a_source(named: Named, tmp_path: Path) -> None:
+    """What is asked for is given an example of the field that it is typed into, and that one is taken."""
+    path = plain_file(tmp_path)
+    at = named(path, timeframe="1h")
+    assert "for example BTCUSD" in words(at)
+    assert "files:mine/" not in words(at)
+    at.text_input(key="import_pair").input("files:mine/BTCUSD/1h").run()
+    assert "'files:mine/BTCUSD/1h' cannot be a pair; give the pair alone" in words(at)
+    assert button(at).disabled
+    at.text_input(key="import_pair").input("BTCUSD").run()
+    at.text_input(key="import_source").input("files:mine/BTCUSD/1h").run()
+    assert "'files:mine/BTCUSD/1h' names no source of files" in words(at)
+    assert button(at).disabled
