@@ -15,7 +15,7 @@ from ffe_core.files.forms.json_rows import JsonSource
 from ffe_core.files.forms.tables import TableSource, is_table
 from ffe_core.files.forms.text import TextSource, head_lines, text_form
 from ffe_core.files.found import Look
-from ffe_core.files.opening import Content
+from ffe_core.files.opening import Content, check_text
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
 from ffe_core.files.recognise import alike, named_by, recognised
@@ -79,6 +79,7 @@ class Looker:
         if content.head[:4] == b"PK\x03\x04":
             problem = "is a workbook or an archive; save its sheet as CSV, or name the archive .zip"
             raise InputError(f"{content.part.name} {problem}", field="file")
+        check_text(content)
         bare = text_form(content, Profile())
         header = bare.names if bare.has_header else []
         profile = self._chosen or recognised(known, path, lines, header)

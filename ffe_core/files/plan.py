@@ -18,7 +18,7 @@ from ffe_core.files.forms.text import TextForm, TextSource
 from ffe_core.files.found import Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
-from ffe_core.files.opening import Content, Opened, Part, holds_candles, is_archive, refused
+from ffe_core.files.opening import READABLE, Content, Opened, Part, holds_candles, is_archive, refused
 from ffe_core.files.pairs import file_pair
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
@@ -127,8 +127,12 @@ def found_files(paths: Sequence[str | Path]) -> list[Path]:
             why = getattr(error, "strerror", None) or "that is no path"
             raise InputError(f"{str(given)[:200]!r} cannot be looked at: {why}", field="files") from None
     kept = [path for path in dict.fromkeys(found) if holds_candles(path) and path.suffix.lower() != ".toml"]
+    if not kept and found and all(Path(one).is_file() for one in paths):
+        named = ", ".join(path.name for path in found[:_MOST_ASKED])
+        problem = f"{named[:200]} {'is' if len(found) == 1 else 'are'} of a kind that holds no candles; {READABLE}"
+        raise InputError(problem, field="files")
     if not kept:
-        raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there", field="files")
+        raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there; {READABLE}", field="files")
     return kept
 
 

@@ -11,8 +11,9 @@ import streamlit as st
 from ffe_core.candles import VALUES
 from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan
+from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.storage.state.imported_files import ImportedFile
-from pages.widgets import many, number, plain, section, when
+from pages.widgets import many, number, plain, section, service, when
 from pages.widgets.alerts import alert
 from pages.widgets.tables import show_table
 from pages.widgets.text import dated
@@ -30,10 +31,17 @@ def show_plan(plan: ImportPlan) -> None:
         ]
         show_table(rows)
     if plan.unreadable:
-        named = [f"{path}: {why}" for path, why in plan.unreadable[:MOST_NAMED]]
+        named = [_unreadable(path, why) for path, why in plan.unreadable[:MOST_NAMED]]
         alert("warning", f"{many(len(plan.unreadable), 'file')} cannot be read:", named)
     if plan.empty:
         st.caption(f"{many(len(plan.empty), 'file')} without a row: {plain(', '.join(plan.empty[:MOST_NAMED]))}")
+
+
+def _unreadable(path: str, why: str) -> str:
+    """What is wrong with a file, which an upload calls by its name alone and the server's folders by its path."""
+    name = PurePath(path).name
+    told = name if Uploads(service().settings).tokens_of([path]) else path
+    return f"{told}{why.removeprefix(name)}" if why.startswith(name) else f"{told}: {why}"
 
 
 def show_looks(plan: ImportPlan) -> None:

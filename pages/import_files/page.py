@@ -105,6 +105,7 @@ def files_form() -> tuple[dict[str, DeltaGenerator], bool]:
     something is told there already."""
     places = {}
     upload_field(other_files)
+    at_upload = st.container()
     st.text_input(
         "Or a file or folder on the server",
         key="import_path",
@@ -113,7 +114,8 @@ def files_form() -> tuple[dict[str, DeltaGenerator], bool]:
         disabled=bool(st.session_state.get("import_upload")),
         help="Folders with all below them.",
     )
-    places["files"] = st.container()
+    at_path = st.container()
+    places["files"] = at_upload if st.session_state.get("import_upload") else at_path
     wrong = answer(places["files"], there)
     first, second, third = st.columns([1, 1, 2])
     with first:

@@ -318,3 +318,25 @@ def test_a_whole_place_is_neither_a_pair_nor_a_source(named: Named, tmp_path: Pa
     at.text_input(key="import_source").input("files:mine/BTCUSD/1h").run()
     assert "'files:mine/BTCUSD/1h' names no source of files" in words(at)
     assert button(at).disabled
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("fake.pdf", b"%PDF-1.7", "fake.pdf is of a kind that holds no candles; CSV, TSV"),
+        ("ABCUSD_1h.csv", b"%PDF-1.7\n%\x81\x8d", "ABCUSD_1h.csv is a PDF document; CSV, TSV"),
+        ("ABCUSD_1h.csv", bytes(range(256)) * 9, "ABCUSD_1h.csv is no text, whatever its name says; CSV, TSV"),
+        ("ABCUSD_1h.csv", b"time,open\n" * 9 + b"\x81\x8d\n", "ABCUSD_1h.csv is no text in UTF-8"),
+        ("ABCUSD_1h.parquet", b"PAR1 cut", "ABCUSD_1h.parquet cannot be read to its end: it is damaged"),
+        ("ABCUSD_1h.csv.gz", b"no gz", "ABCUSD_1h.csv.gz cannot be read to its end: it is damaged"),
+    ],
+)
+def test_an_upload_that_is_no_candles_is_told_by_its_name_and_what_it_is(
+    console: ConsoleService, open_page: Open, name: str, content: bytes, said: str
+) -> None:
+    token = Uploads(console.settings).keep([(name, BytesIO(content))])
+    at = open_page("import_files", upload=token, source="files:mine", pair="ABCUSD", timeframe="1h")
+    assert said in words(at)
+    assert str(console.settings.data_dir) not in words(at)
+    assert "codec" not in words(at)
+    assert button(at).disabled
