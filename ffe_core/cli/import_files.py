@@ -17,6 +17,7 @@ from ffe_core.errors import InputError
 from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import Profile
+from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.imports.options import DATES, columns_named, request_of
 from ffe_core.operations.imports.request import ImportRequest
 from ffe_core.operations.imports.service import Imports, planned, profiles_of, save_profile
@@ -229,7 +230,7 @@ def _show_look(look: Seen) -> None:
             for name in ("date", "open", "high", "low", "close", "volume")
             if row.get(name) is not None
         )
-        wrong = f"  ({', '.join(row['reasons'])})" if row["reasons"] else ""
+        wrong = f"  ({'; '.join(map(in_words, row['reasons']))})" if row["reasons"] else ""
         print(f"  {row.get('text', '')}\n    {read}{wrong}")
 
 

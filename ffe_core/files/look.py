@@ -103,10 +103,10 @@ class Looker:
 
     def _by_profile(self, content: Content, source: Source, profile: Profile | None) -> Look:
         complete = (profile or Profile()).with_answers(**self._answers)
-        look = Look(content, source, complete, is_recognised=profile is not None)
+        look = Look(content, source, complete, answered=frozenset(self._answers), is_recognised=profile is not None)
         if profile is not None:
             look.named = named_by(profile, content.part.inner_path)
-            look.why["form"] = (profile.name, "named by you" if self._chosen else "its marks are unmistakable")
+            look.why["form"] = (profile.name, "as you say" if self._chosen else "its marks are unmistakable")
         return look
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ffe_core.errors import InputError
 from ffe_core.file_sources import checked_source
 from ffe_core.files.forms.text import TextForm, TextSource
-from ffe_core.files.found import Seen
+from ffe_core.files.found import Look, Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
 from ffe_core.files.opening import READABLE, Content, Opened, Part, holds_candles, is_archive, refused
@@ -217,7 +217,7 @@ class Planner:
         if not self._target.timeframe and not look.step:
             look.questions.insert(0, self._ask_timeframe(part))
         if len(plan.looks) < _MOST_SEEN and not any(one.profile == look.profile for one in plan.looks):
-            plan.looks.append(look.seen())
+            plan.looks.append(look.seen(self._grid(look)))
         for question in look.questions:
             if not any(one.code == question.code for _, one in plan.questions):
                 plan.questions.append((part.name, question))
@@ -234,7 +234,13 @@ class Planner:
         said = self._place(f"one of {', '.join(TIMEFRAMES)}")
         others = Choice("--member PATTERN", "only members whose names match are read", True) if part.member else None
         choices = (said,) if others is None else (said, others)
-        return Question("timeframe", "nothing says that its bars are of a timeframe there is", choices)
+        return Question("timeframe", "how long are its bars? Its name says no timeframe that there is", choices)
+
+    def _grid(self, look: Look) -> int:
+        """Seconds between two instants at which a bar of its series may open, as far as it is known of which it is."""
+        target, named = self._target, look.named
+        pair, timeframe = target.pair or named.pair, target.timeframe or named.timeframe
+        return Series.of(pair, timeframe, target.source).grid if pair and timeframe else look.step or 1
 
     def _place(self, field: str) -> Choice:
         """Where the files go, to be typed: one option of the command line, several fields of a page."""

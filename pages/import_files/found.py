@@ -11,6 +11,8 @@ import streamlit as st
 from ffe_core.candles import VALUES
 from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan
+from ffe_core.insight.units import written
+from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.storage.state.imported_files import ImportedFile
 from pages.widgets import many, number, plain, section, service, when
@@ -19,6 +21,7 @@ from pages.widgets.tables import show_table
 from pages.widgets.text import dated
 
 MOST_FORMS, MOST_NAMED = 5, 12
+WHAT = {"zone": "Zone of the clock", "stamp": "A time is"}
 
 
 def show_plan(plan: ImportPlan) -> None:
@@ -57,7 +60,10 @@ def _show(look: Seen) -> None:
     st.subheader(plain(look.name), anchor=False)
     if look.why:
         show_table(
-            [{"What": what, "Taken for it": column, "Why": why} for what, (column, why) in look.why.items()],
+            [
+                {"What": WHAT.get(what, what.capitalize()), "Taken for it": column, "Why": why}
+                for what, (column, why) in look.why.items()
+            ],
             column_config={"Why": st.column_config.TextColumn(width="large")},
         )
     if not look.rows:
@@ -66,17 +72,24 @@ def _show(look: Seen) -> None:
             st.code("\n".join(look.lines), language=None)
         return
     st.caption("Its first rows: their text, and as they are read")
-    show_table([_row(row) for row in look.rows], column_config={"Text": st.column_config.TextColumn(width="large")})
+    show_table(
+        [_row(row) for row in look.rows],
+        column_config=dict.fromkeys(("Text", "Wrong"), st.column_config.TextColumn(width="large")),
+    )
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name.capitalize(): "" if row.get(name) is None else str(row[name]) for name in VALUES}
+    values = {name.capitalize(): _value(row.get(name)) for name in VALUES}
     return {
         "Text": row.get("text", ""),
         "Opens (UTC)": dated(row.get("date") or "").removesuffix(" UTC"),
         **values,
-        "Wrong": ", ".join(row["reasons"]),
+        "Wrong": "; ".join(map(in_words, row["reasons"])),
     }
+
+
+def _value(value: Any) -> str:
+    return written(value) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def show_imported(files: list[ImportedFile]) -> None:

@@ -86,7 +86,7 @@ def test_what_the_names_say_is_filled_in_and_a_click_imports_it(
     at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken")
     assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("BTCUSD", "1h")
     what, rows = at.dataframe[1].value, at.dataframe[2].value
-    assert what["What"].iloc[0] == "form"
+    assert what["What"].iloc[0] == "Form"
     assert rows["Text"].iloc[0].startswith("1705330800,100.00000,")
     assert rows["Opens (UTC)"].iloc[0] == "2024-01-15 15:00"
     button(at).click().run()
@@ -110,7 +110,7 @@ def test_what_no_file_tells_is_asked_with_its_readings(named: Named, tmp_path: P
     assert button(at).disabled
     zone = at.radio(key="import_ask_zone")
     assert any("2024\\-01\\-15 15\\:00 is 2024\\-01\\-15 15\\:00 UTC" in one for one in zone.options)
-    assert zone.proto.captions[0] == "Zone of the clock\\: UTC"
+    assert zone.options[0].endswith("· :gray[Zone of the clock\\: UTC]")
     zone.set_value(0).run()
     assert at.session_state.import_options["zone"] == "UTC"
     at.radio(key="import_ask_stamp").set_value(1).run()
@@ -130,7 +130,7 @@ def test_a_wrong_guess_is_corrected_and_kept_as_a_profile(
     at.selectbox(key="import_option_stamp").select("open").run()
     assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15 13:00"
     at.selectbox(key="import_option_map_volume").select("open").run()
-    assert at.dataframe[2].value["Volume"].iloc[0] == "100.0"
+    assert at.dataframe[2].value["Volume"].iloc[0] == "100"
     at.text_input(key="import_profile_name").input("my-broker")
     at.button(key="import_profile_keep").click().run()
     assert "Kept as profile my-broker." in words(at)
@@ -203,8 +203,9 @@ def test_an_archive_of_several_kinds_is_read_as_chosen(named: Named, tmp_path: P
 
 def test_a_name_that_says_another_pair_is_asked_about_and_can_win(named: Named, tmp_path: Path) -> None:
     at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken", "ETHUSD", "1h")
-    captions = at.radio(key="import_ask_name").proto.captions
-    assert list(captions) == ["Take files whatever pair their names say", "Pair and timeframe\\: those of its name"]
+    options = at.radio(key="import_ask_name").options
+    fills = ["Take files whatever pair their names say", "Pair and timeframe\\: those of its name"]
+    assert [one.partition(" · ")[2] for one in options] == [f":gray[{fill}]" for fill in fills]
     at.radio(key="import_ask_name").set_value(1).run()
     assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("", None)
     assert list(at.dataframe[0].value["Pair"]) == ["BTCUSD"]
@@ -237,7 +238,7 @@ def test_the_form_is_filled_in_from_the_address_and_kept_in_it(open_page: Open, 
     asked = {"path": str(path), "source": "files:mine", "pair": "BTCUSD", "timeframe": "1h", "zone": "UTC+2"}
     at = open_page("import_files", **asked, stamp="open", any_name="yes", map_volume="open")
     assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15 13:00"
-    assert at.dataframe[2].value["Volume"].iloc[0] == "100.0"
+    assert at.dataframe[2].value["Volume"].iloc[0] == "100"
     assert not button(at).disabled
     at.text_input(key="import_option_zone").input("UTC").run()
     assert at.query_params["zone"] == "UTC"
@@ -340,3 +341,42 @@ def test_an_upload_that_is_no_candles_is_told_by_its_name_and_what_it_is(
     assert str(console.settings.data_dir) not in words(at)
     assert "codec" not in words(at)
     assert button(at).disabled
+
+
+def test_the_preview_says_in_words_what_will_not_be_stored(named: Named, tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    hours = [f"2024-01-15T{hour:02}:00Z,1,2,0.5,1.5,1000000000000" for hour in range(24)]
+    hours[:4] = [
+        "2024-01-15T00:00Z,1,0.5,2,1.5,10",
+        "2024-01-15T01:00Z,1,2,0.5,1.5,-4",
+        "2024-01-15T02:30Z,1,2,0.00000001,1.5,10",
+        "2024-01-15T03:00Z,abc,2,0.5,1.5,10",
+    ]
+    path.write_bytes(lines(hours, "opentime,open,high,low,close,volume"))
+    rows = named(path, pair="BTCUSD", timeframe="1h").dataframe[2].value
+    wrong = list(rows["Wrong"])
+    assert wrong[0].startswith("high is below low; open is not between low and high")
+    assert wrong[1:] == [
+        "volume is negative",
+        "the time is not on the timeframe's grid",
+        "a field does not read as a number (open)",
+        "",
+    ]
+    assert (rows["Low"].iloc[2], rows["Volume"].iloc[4]) == ("0.00000001", "1,000,000,000,000")
+
+
+def test_how_long_the_bars_are_is_asked_before_what_hangs_on_it(named: Named, tmp_path: Path) -> None:
+    """Days need neither zone nor stamp; of bars whose length is not known yet no step is made up."""
+    days, hours = tmp_path / "days.csv", tmp_path / "hours.csv"
+    days.write_bytes(lines(["2026-01-05,1,2,0.5,1.5,10"], "time,open,high,low,close,volume"))
+    hours.write_bytes(lines(["2026-01-05T09:00Z,1,2,0.5,1.5,10"], "time,open,high,low,close,volume"))
+    at = named(days, pair="ONEUSD")
+    assert len(at.radio) == 0
+    assert "how long are its bars?" in words(at)
+    assert "for example" not in words(at)
+    at = named(hours, pair="ONEUSD")
+    told = [one.partition(" ·")[0] for one in at.radio(key="import_ask_stamp").options]
+    assert [one.replace("\\", "") for one in told] == [
+        "the bar of 2026-01-05 09:00 UTC opens at 2026-01-05 09:00 UTC",
+        "the bar of 2026-01-05 09:00 UTC ends then",
+    ]
