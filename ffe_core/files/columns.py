@@ -106,8 +106,9 @@ def _spelt(name: str, columns: Sequence[str]) -> str | None:
 def _time_of(columns: Sequence[str]) -> str:
     named = names.first_named(columns, names.TIME)
     spelt = [names.plain(column) for column in columns]
-    if named and names.plain(named) == "date" and "time" in spelt and not {"unix", "unixtimestamp"} & set(spelt):
-        return f"{named} + {columns[spelt.index('time')]}"
+    clock = names.first_named(columns, names.CLOCKS)
+    if named and clock and names.plain(named) in names.DAYS and not {"unix", "unixtimestamp"} & set(spelt):
+        return f"{named} + {clock}"
     return named or ""
 
 

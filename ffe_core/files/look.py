@@ -18,7 +18,7 @@ from ffe_core.files.found import Look
 from ffe_core.files.opening import Content, check_text
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
-from ffe_core.files.recognise import alike, named_by, recognised
+from ffe_core.files.recognise import alike, recognised, said_by
 from ffe_core.files.survey import surveyed
 from ffe_core.files.timing import read_time
 from ffe_core.timeframes import TIMEFRAMES
@@ -104,8 +104,8 @@ class Looker:
     def _by_profile(self, content: Content, source: Source, profile: Profile | None) -> Look:
         complete = (profile or Profile()).with_answers(**self._answers)
         look = Look(content, source, complete, answered=frozenset(self._answers), is_recognised=profile is not None)
+        look.named = said_by(profile, content.part.inner_path)
         if profile is not None:
-            look.named = named_by(profile, content.part.inner_path)
             look.why["form"] = (profile.name, "as you say" if self._chosen else "its marks are unmistakable")
         return look
 

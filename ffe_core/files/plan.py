@@ -23,7 +23,7 @@ from ffe_core.files.pairs import file_pair
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
 from ffe_core.files.reader import Known, Reader
-from ffe_core.files.recognise import Named, named_by
+from ffe_core.files.recognise import Named, said_by
 from ffe_core.instruments.names import normalize_pair
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES, seconds
@@ -209,7 +209,7 @@ class Planner:
     def _part(self, plan: ImportPlan, opened: Opened, part: Part) -> PlannedPart | None:
         clean = self._as_before(opened, part)
         if clean is not None:
-            return PlannedPart(part, clean[0], named_by(clean[0], part.inner_path), Known(), form=clean[1])
+            return PlannedPart(part, clean[0], said_by(clean[0], part.inner_path), Known(), form=clean[1])
         look = self._looker.look(opened.content(part), self._target.timeframe)
         if look.is_empty:
             plan.empty.append(part.name)
