@@ -262,7 +262,8 @@ class Planner:
         if target.pair and pair and not self._any_name and _bare(pair) != _bare(target.pair):
             self._ask_name(plan, planned, f"its name says {pair}", f"{target.pair} is said", target.source)
         if target.pair and planned.symbol and not self._any_name and _is_another(planned.symbol, target.pair):
-            told = normalize_pair(planned.symbol, target.source)
+            # NASDAQ:AAPL is AAPL: where it trades is no part of its name.
+            told = normalize_pair(re.sub("(?i)^[a-z0-9]+:", "", planned.symbol), target.source)
             place = "/".join([target.source, told, *([target.timeframe] if target.timeframe else [])])
             self._ask_name(plan, planned, f"its rows are of {planned.symbol}", f"{target.pair} is said", place)
         if target.timeframe and named.timeframe and named.timeframe != target.timeframe and not self._any_name:

@@ -66,8 +66,9 @@ def _read_text_time(look: Look, texts: list[str]) -> None:
     if "dmy" in forms and "mdy" in forms:
         forms = _day_or_month(look) or forms
     if not forms:
+        wrong = next((text for text in texts if not clock.formats_of([text])), texts[0])
         raise InputError(
-            f"{look.content.part.name}: {texts[0][:40]!r} in {look.profile.time!r} is no time;"
+            f"{look.content.part.name}: {wrong[:40]!r} in {look.profile.time!r} is no time;"
             " name the column that is (--map time=COLUMN)",
             field="file",
         )
@@ -157,7 +158,7 @@ def _ask_stamp(look: Look, sample: pa.Array) -> None:
     name = names.plain(profile.time.split(" + ")[0])
     if "stamp" not in profile.asks and name in names.BEGINS:
         look.profile = profile.with_answers(stamp="open")
-        look.say("stamp", f"{profile.time!r} names the beginning")
+        look.why["stamp"] = ("the bar's open", f"{profile.time!r} names the beginning")
         return
     read = clock.read_times(sample, profile.time_format or "epoch", profile.unit, look.named.day)
     readable = read.micros != clock.UNREADABLE

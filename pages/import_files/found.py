@@ -44,7 +44,7 @@ def _unreadable(path: str, why: str) -> str:
     """What is wrong with a file, which an upload calls by its name alone and the server's folders by its path."""
     name = PurePath(path).name
     told = name if Uploads(service().settings).tokens_of([path]) else path
-    return f"{told}{why.removeprefix(name)}" if why.startswith(name) else f"{told}: {why}"
+    return dated(f"{told}{why.removeprefix(name)}" if why.startswith(name) else f"{told}: {why}")
 
 
 def show_looks(plan: ImportPlan) -> None:

@@ -91,3 +91,19 @@ def test_date_and_clock_in_two_columns_are_one_time_in_every_language(tmp_path: 
     plan = Planner(Looker(shipped(), None, {"zone": "UTC", "stamp": "open"}), Target.of("files:mine"), 10).plan([path])
     assert plan.looks[0].profile.time == "Datum + Uhrzeit"
     assert plan.looks[0].rows[0]["date"] == "2026-01-05T09:00:00+00:00"
+
+
+def test_the_time_that_cannot_be_read_is_the_one_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ONEUSD_1h.csv"
+    path.write_text("opentime,open,high,low,close\n2026-01-05T00:00Z,1,2,1,2\n2026-13-01T00:00Z,1,2,1,2\n")
+    plan = Planner(Looker(shipped(), None, {}), Target.of("files:mine"), 10).plan([path])
+    assert "'2026-13-01T00:00Z' in 'opentime' is no time; name the column" in plan.unreadable[0][1]
+
+
+def test_rows_that_name_their_exchange_too_are_of_the_pair_alone(tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    rows = "".join(f"NASDAQ:AAPL,2026-01-{day:02},1,2,1,2\n" for day in range(5, 9))
+    path.write_text(f"ticker,opentime,open,high,low,close\n{rows}")
+    plan = Planner(Looker(shipped(), None, {}), Target.of("files:mine/MSFT/1d"), 10).plan([path])
+    [(_, asked)] = plan.questions
+    assert [one.option for one in asked.choices] == ["--any-name", "--as files:mine/AAPL/1d"]
