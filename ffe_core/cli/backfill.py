@@ -118,6 +118,7 @@ def _draw(rows: Sequence[RunSeries]) -> None:
 def _show(results: list[dict[str, Any]]) -> None:
     header = ["pair", "timeframe", "status", "new", "dead", "expected", "stored", "unexplained", "watermark"]
     names_ = ["asset_pair", "timeframe", "status", "records", "failed_records", "expected", "stored", "unexplained"]
+    results = [{**one, "failed_records": dead_letters_of(one)} for one in results]
     print_table(header, [[*(_cell(r[name]) for name in names_), _cell(r["watermark"])] for r in results])
     for result in results:
         for notice in result.get("notices", []):
@@ -131,12 +132,14 @@ def _show(results: list[dict[str, Any]]) -> None:
             )
 
 
+def dead_letters_of(result: dict[str, Any]) -> int:
+    """How many records were kept as dead letters: what broke a rule, and what a later record of its bar replaced."""
+    return int(result["failed_records"]) + int(result.get("superseded", 0))
+
+
 def show_dead_letters(results: list[dict[str, Any]], run_id: int) -> None:
     """What was kept as dead letters, by series, the most first, and where to look."""
-    kept = [
-        (result["failed_records"] + result.get("superseded", 0), f"{result['asset_pair']} {result['timeframe']}")
-        for result in results
-    ]
+    kept = [(dead_letters_of(result), f"{result['asset_pair']} {result['timeframe']}") for result in results]
     kept = sorted(((count, name) for count, name in kept if count), key=lambda one: (-one[0], one[1]))
     if kept:
         named = ", ".join(f"{count:,} of {name}" for count, name in kept[:_MOST_NAMED])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ffe_core.cli import output
-from ffe_core.cli.backfill import Progress, show_dead_letters
+from ffe_core.cli.backfill import Progress, dead_letters_of, show_dead_letters
 from ffe_core.cli.common import actor, follow, names, run_service, status_of, tidy_after
 from ffe_core.cli.output import print_json, print_table, tell, warn
 from ffe_core.cli.parser import VERBS, add_json
@@ -17,6 +17,7 @@ from ffe_core.errors import InputError
 from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import Profile
+from ffe_core.operations.dead_letters.edits import in_words
 from ffe_core.operations.imports.options import DATES, columns_named, request_of
 from ffe_core.operations.imports.request import ImportRequest
 from ffe_core.operations.imports.service import Imports, planned, profiles_of, save_profile
@@ -229,7 +230,7 @@ def _show_look(look: Seen) -> None:
             for name in ("date", "open", "high", "low", "close", "volume")
             if row.get(name) is not None
         )
-        wrong = f"  ({', '.join(row['reasons'])})" if row["reasons"] else ""
+        wrong = f"  ({'; '.join(map(in_words, row['reasons']))})" if row["reasons"] else ""
         print(f"  {row.get('text', '')}\n    {read}{wrong}")
 
 
@@ -258,7 +259,8 @@ def _show(results: Sequence[dict[str, Any]]) -> None:
         "expected",
         "unexplained",
     ]
-    print_table(header, [[_cell(result.get(key)) for key in keys] for result in results])
+    rows = [{**result, "failed_records": dead_letters_of(result)} for result in results]
+    print_table(header, [[_cell(row.get(key)) for key in keys] for row in rows])
     for result in results:
         files = result.get("files", [])
         print()

@@ -117,7 +117,7 @@ def check_spacing(look: Look) -> None:
         return
     spelt = next((name for name, step in TIMEFRAMES.items() if step == usual), f"{usual:,} s")
     raise InputError(
-        f"{look.content.part.name}: its bars lie {spelt} apart; say --as .../{spelt}"
+        f"{look.content.part.name}: its bars lie {spelt} apart; choose the timeframe {spelt} (--as .../{spelt})"
         if spelt in TIMEFRAMES
         else f"{look.content.part.name}: its bars lie {spelt} apart, no timeframe there is ({', '.join(TIMEFRAMES)})",
         field="as",

@@ -26,7 +26,7 @@ def map_columns(look: Look, answers: Mapping[str, Any]) -> None:
         found["time"] = time
         look.why["time"] = (
             time,
-            "named by you" if "time" in answers else "named so by the profile" if profile.time else "by its name",
+            "as you say" if "time" in answers else "as the profile says" if profile.time else "by its name",
         )
     missing = [role for role in ("time", *PRICES) if role not in found and not getattr(profile, role)]
     missing += [role for role in ("time", *PRICES) if getattr(profile, role) and role not in found]
@@ -80,7 +80,7 @@ def _map_role(look: Look, role: str, columns: Sequence[str], found: dict[str, An
         column = given if given in columns else spelt.get(names.plain(given))
         if column:
             found[role] = column
-            look.why[role] = (column, "as the profile says")
+            look.why[role] = (column, look.who_says(role))
         return
     taken = names.first_named([one for one in columns if one not in found.values()], names.ROLES[role])
     if taken:
@@ -106,8 +106,9 @@ def _spelt(name: str, columns: Sequence[str]) -> str | None:
 def _time_of(columns: Sequence[str]) -> str:
     named = names.first_named(columns, names.TIME)
     spelt = [names.plain(column) for column in columns]
-    if named and names.plain(named) == "date" and "time" in spelt and not {"unix", "unixtimestamp"} & set(spelt):
-        return f"{named} + {columns[spelt.index('time')]}"
+    clock = names.first_named(columns, names.CLOCKS)
+    if named and clock and names.plain(named) in names.DAYS and not {"unix", "unixtimestamp"} & set(spelt):
+        return f"{named} + {clock}"
     return named or ""
 
 

@@ -15,10 +15,10 @@ from ffe_core.files.forms.json_rows import JsonSource
 from ffe_core.files.forms.tables import TableSource, is_table
 from ffe_core.files.forms.text import TextSource, head_lines, text_form
 from ffe_core.files.found import Look
-from ffe_core.files.opening import Content
+from ffe_core.files.opening import Content, check_text
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
-from ffe_core.files.recognise import alike, named_by, recognised
+from ffe_core.files.recognise import alike, recognised, said_by
 from ffe_core.files.survey import surveyed
 from ffe_core.files.timing import read_time
 from ffe_core.timeframes import TIMEFRAMES
@@ -79,6 +79,7 @@ class Looker:
         if content.head[:4] == b"PK\x03\x04":
             problem = "is a workbook or an archive; save its sheet as CSV, or name the archive .zip"
             raise InputError(f"{content.part.name} {problem}", field="file")
+        check_text(content)
         bare = text_form(content, Profile())
         header = bare.names if bare.has_header else []
         profile = self._chosen or recognised(known, path, lines, header)
@@ -102,10 +103,10 @@ class Looker:
 
     def _by_profile(self, content: Content, source: Source, profile: Profile | None) -> Look:
         complete = (profile or Profile()).with_answers(**self._answers)
-        look = Look(content, source, complete, is_recognised=profile is not None)
+        look = Look(content, source, complete, answered=frozenset(self._answers), is_recognised=profile is not None)
+        look.named = said_by(profile, content.part.inner_path)
         if profile is not None:
-            look.named = named_by(profile, content.part.inner_path)
-            look.why["form"] = (profile.name, "named by you" if self._chosen else "its marks are unmistakable")
+            look.why["form"] = (profile.name, "as you say" if self._chosen else "its marks are unmistakable")
         return look
 
 

@@ -10,16 +10,37 @@ from ffe_core.timeframes import TIMEFRAMES
 
 TIME = tuple(
     "opentime timeperiodstart windowstart unix unixtimestamp timestamp tsevent datetime mts gmttime localtime date time"
-    " start t ts begin starttime timeopen tarih datum fecha data dtyyyymmdd indexlevel0".split()
+    " start t ts begin starttime timeopen tarih datum fecha data dtyyyymmdd indexlevel0"
+    " zeitpunkt datumzeit datumuhrzeit zeitstempel horodatage dateheure dateetheure fechahora fechayhora"
+    " dataora dataeora datahora dataehora datumtijd tijdstip zeit uhrzeit heure hora ora tijd jour dia giorno".split()
 )
 """Names of the time of a bar, the most telling first."""
-OPEN = tuple("open o priceopen openprice acilis eroffn apertura ouverture ouv abertura otwarcie".split())
-HIGH = tuple("high h pricehigh highprice yuksek hoch maximo maxima massimo haut max plushaut najwyzszy".split())
-LOW = tuple("low l pricelow lowprice dusuk tief minimo minima bas min plusbas najnizszy".split())
-CLOSE = tuple(
-    "close c priceclose closeprice last latest price simdi zuletzt ultimo dernier cierre ostatnio zamkniecie".split()
+DAYS = ("date", "datum", "fecha", "data")
+CLOCKS = ("time", "zeit", "uhrzeit", "heure", "hora", "ora", "tijd")
+"""The two columns of a time that stands in two."""
+OPEN = tuple(
+    "open o priceopen openprice opening acilis eroffn eroffnung eroeffnung eroffnungskurs eroeffnungskurs erster"
+    " ouverture ouv premier coursouverture coursdouverture apertura precioapertura preciodeapertura prezzoapertura"
+    " prezzodiapertura abertura precoabertura precodeabertura openingskoers openingsprijs otwarcie".split()
 )
-VOLUME = tuple("volume v vol volumetraded volumefrom tickvol tickvolume hac wol wolumen basevolume volumebase".split())
+HIGH = tuple(
+    "high h pricehigh highprice yuksek hoch hochst hoechst hochstkurs hoechstkurs tageshoch haut plushaut max"
+    " maximo maxima preciomaximo massimo prezzomassimo precomaximo hoog hoogste hoogstekoers najwyzszy".split()
+)
+LOW = tuple(
+    "low l pricelow lowprice dusuk tief tiefst tiefstkurs tagestief bas plusbas min minimo minima preciominimo"
+    " prezzominimo precominimo laag laagste laagstekoers najnizszy".split()
+)
+CLOSE = tuple(
+    "close c priceclose closeprice closing schluss schlusskurs cloture courscloture coursdecloture fermeture cierre"
+    " preciocierre preciodecierre chiusura prezzochiusura prezzodichiusura fechamento fecho encerramento"
+    " precofechamento precodefechamento slot slotkoers sluiting sluitingskoers zamkniecie last latest price simdi"
+    " zuletzt letzter ultimo dernier laatste laatst ostatnio".split()
+)
+VOLUME = tuple(
+    "volume v vol volumetraded volumefrom tickvol tickvolume hac stuck stucke stueck stuecke volumen volumi volumes wol"
+    " wolumen basevolume volumebase".split()
+)
 SYMBOL = ("symbol", "ticker", "instrumentname", "pair", "instrument")
 VENUE = ("publisherid", "exchange", "venue", "exchangeid")
 ENDS = ("closetime", "timeclose", "timeperiodend", "endtime", "end")
@@ -39,7 +60,8 @@ _SPELT = {
 
 def plain(name: str) -> str:
     """A column's name without what spellings differ in: <CLOSE>, Close and close are the same."""
-    plain_letters = unicodedata.normalize("NFKD", name.replace("ı", "i")).encode("ascii", "ignore").decode()
+    letters = name.replace("ı", "i").replace("ß", "ss")
+    plain_letters = unicodedata.normalize("NFKD", letters).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]", "", plain_letters.lower())
 
 

@@ -43,6 +43,18 @@ _NO_CANDLES = re.compile(
     r"|(^|/)(__MACOSX/.*|\.[^/]*))$"
 )
 """Names of what lies beside candles and holds none."""
+READABLE = (
+    "CSV, TSV and other text in columns, JSON, parquet, feather, DBN and bi5 can be read, also in zip, gz, zst, tar"
+)
+_KINDS = (
+    (b"%PDF", "a PDF document"), (b"\x89PNG", "an image"), (b"\xff\xd8\xff", "an image"), (b"GIF8", "an image"),
+    (b"\xd0\xcf\x11\xe0", "a workbook or a document; save its sheet as CSV"), (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a rar archive"), (b"SQLite format 3", "a database"), (b"\x89HDF", "an HDF5 file"),
+    (b"\x7fELF", "a program"), (b"\x1f\x8b", "packed with gz; let its name end with .gz"),
+    (b"\x28\xb5\x2f\xfd", "packed with zst; let its name end with .zst"),
+)  # fmt: skip
+"""How files begin that hold no candles, or not under their name."""
+_MOST_CONTROLS = 0.05
 _BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, pa.ArrowException, csv.Error,
     UnicodeError,
@@ -94,6 +106,17 @@ class Content:
 def holds_candles(path: Path | str) -> bool:
     """Whether a file or member may hold candles, as far as its name tells."""
     return not _NO_CANDLES.search(path if isinstance(path, str) else path.as_posix())
+
+
+def check_text(content: Content) -> None:
+    """InputError, saying what it is instead, for content that is no text, whatever its name says."""
+    head = content.head[:4096]
+    kind = next((words for begin, words in _KINDS if head.startswith(begin)), "")
+    if not kind and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1a" for byte in head)
+        kind = "no text, whatever its name says" if controls > _MOST_CONTROLS * len(head) else ""
+    if kind:
+        raise InputError(f"{content.part.name} is {kind}; {READABLE}", field="file")
 
 
 def is_archive(path: Path) -> bool:
@@ -246,8 +269,20 @@ def refused(path: Path) -> Iterator[None]:
             f"{path.name} cannot be unpacked: {error}; unpack it and import its files", field="file"
         ) from error
     except _BROKEN as error:
-        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"{path.name} cannot be read to its end: {what}; get it again", field="file") from error
+        raise InputError(f"{path.name} {_fault(error)}", field="file") from error
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a file, without the words of the library that found it."""
+    if isinstance(error, UnicodeError):
+        return "is no text in UTF-8, UTF-16 or Windows-1252; save it as UTF-8"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    if isinstance(error, csv.Error):
+        return "cannot be read to its end: where a cell of it begins or ends cannot be told; get it again"
+    if isinstance(error, EOFError):
+        return "cannot be read to its end: it breaks off; get it again"
+    return "cannot be read to its end: it is damaged, or of another kind than its name says; get it again"
 
 
 def _inflated(data: bytes, info: zipfile.ZipInfo) -> bytes | None:

@@ -15,14 +15,15 @@ from typing import Any
 from ffe_core.errors import InputError
 from ffe_core.file_sources import checked_source
 from ffe_core.files.forms.text import TextForm, TextSource
-from ffe_core.files.found import Seen
+from ffe_core.files.found import Look, Seen
 from ffe_core.files.look import Looker, source_of
 from ffe_core.files.names import timeframe_named
-from ffe_core.files.opening import Content, Opened, Part, holds_candles, is_archive, refused
+from ffe_core.files.opening import READABLE, Content, Opened, Part, holds_candles, is_archive, refused
+from ffe_core.files.pairs import file_pair
 from ffe_core.files.profile import Profile
 from ffe_core.files.questions import Choice, Question
 from ffe_core.files.reader import Known, Reader
-from ffe_core.files.recognise import Named, named_by
+from ffe_core.files.recognise import Named, said_by
 from ffe_core.instruments.names import normalize_pair
 from ffe_core.series import Series
 from ffe_core.timeframes import TIMEFRAMES, seconds
@@ -48,10 +49,15 @@ class Target:
         """`files:binance/BTCUSD/1h`, or `files:binance` alone. InputError for anything else."""
         source, _, rest = text.partition("/")
         pair, _, timeframe = rest.rpartition("/") if rest.rpartition("/")[2].lower() in TIMEFRAMES else (rest, "", "")
+        return cls.at(source, pair, timeframe)
+
+    @classmethod
+    def at(cls, source: str, pair: str = "", timeframe: str = "") -> Target:
+        """A place by its parts, each typed by itself. InputError for one that cannot be."""
+        name = checked_source(source)
         if timeframe:
             seconds(timeframe.lower())
-        name = checked_source(source)
-        return cls(name, normalize_pair(pair, name) if pair else "", timeframe.lower())
+        return cls(name, file_pair(pair, name) if pair else "", timeframe.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +127,12 @@ def found_files(paths: Sequence[str | Path]) -> list[Path]:
             why = getattr(error, "strerror", None) or "that is no path"
             raise InputError(f"{str(given)[:200]!r} cannot be looked at: {why}", field="files") from None
     kept = [path for path in dict.fromkeys(found) if holds_candles(path) and path.suffix.lower() != ".toml"]
+    if not kept and found and all(Path(one).is_file() for one in paths):
+        named = ", ".join(path.name for path in found[:_MOST_ASKED])
+        problem = f"{named[:200]} {'is' if len(found) == 1 else 'are'} of a kind that holds no candles; {READABLE}"
+        raise InputError(problem, field="files")
     if not kept:
-        raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there", field="files")
+        raise InputError(f"{', '.join(map(str, paths))[:200]}: no file to import is there; {READABLE}", field="files")
     return kept
 
 
@@ -199,7 +209,7 @@ class Planner:
     def _part(self, plan: ImportPlan, opened: Opened, part: Part) -> PlannedPart | None:
         clean = self._as_before(opened, part)
         if clean is not None:
-            return PlannedPart(part, clean[0], named_by(clean[0], part.inner_path), Known(), form=clean[1])
+            return PlannedPart(part, clean[0], said_by(clean[0], part.inner_path), Known(), form=clean[1])
         look = self._looker.look(opened.content(part), self._target.timeframe)
         if look.is_empty:
             plan.empty.append(part.name)
@@ -207,7 +217,7 @@ class Planner:
         if not self._target.timeframe and not look.step:
             look.questions.insert(0, self._ask_timeframe(part))
         if len(plan.looks) < _MOST_SEEN and not any(one.profile == look.profile for one in plan.looks):
-            plan.looks.append(look.seen())
+            plan.looks.append(look.seen(self._grid(look)))
         for question in look.questions:
             if not any(one.code == question.code for _, one in plan.questions):
                 plan.questions.append((part.name, question))
@@ -221,10 +231,22 @@ class Planner:
         return PlannedPart(part, look.profile, look.named, look.known, look.symbol, form)
 
     def _ask_timeframe(self, part: Part) -> Question:
-        said = Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", f"one of {', '.join(TIMEFRAMES)}", True)
+        said = self._place(f"one of {', '.join(TIMEFRAMES)}")
         others = Choice("--member PATTERN", "only members whose names match are read", True) if part.member else None
         choices = (said,) if others is None else (said, others)
-        return Question("timeframe", "nothing says that its bars are of a timeframe there is", choices)
+        return Question("timeframe", "how long are its bars? Its name says no timeframe that there is", choices)
+
+    def _grid(self, look: Look) -> int:
+        """Seconds between two instants at which a bar of its series may open, as far as it is known of which it is."""
+        target, named = self._target, look.named
+        pair, timeframe = target.pair or named.pair, target.timeframe or named.timeframe
+        return Series.of(pair, timeframe, target.source).grid if pair and timeframe else look.step or 1
+
+    def _place(self, field: str) -> Choice:
+        """Where the files go, to be typed: one option of the command line, several fields of a page."""
+        pair, timeframe = self._target.pair or "BTCUSD", self._target.timeframe or "1h"
+        example = f"for example {self._target.source}/{pair}/{timeframe}"
+        return Choice(f"--as {self._target.source}/PAIR/TIMEFRAME", example, True, field)
 
     def _as_before(self, opened: Opened, part: Part) -> tuple[Profile, TextForm] | None:
         """Profile and form of an earlier part that begins alike and whose path says as much, if that form is clean."""
@@ -240,7 +262,8 @@ class Planner:
         if target.pair and pair and not self._any_name and _bare(pair) != _bare(target.pair):
             self._ask_name(plan, planned, f"its name says {pair}", f"{target.pair} is said", target.source)
         if target.pair and planned.symbol and not self._any_name and _is_another(planned.symbol, target.pair):
-            told = normalize_pair(planned.symbol, target.source)
+            # NASDAQ:AAPL is AAPL: where it trades is no part of its name.
+            told = normalize_pair(re.sub("(?i)^[a-z0-9]+:", "", planned.symbol), target.source)
             place = "/".join([target.source, told, *([target.timeframe] if target.timeframe else [])])
             self._ask_name(plan, planned, f"its rows are of {planned.symbol}", f"{target.pair} is said", place)
         if target.timeframe and named.timeframe and named.timeframe != target.timeframe and not self._any_name:
@@ -248,16 +271,12 @@ class Planner:
             self._ask_name(plan, planned, f"its name says {named.timeframe}", said, target.source)
         chosen, timeframe = target.pair or pair, target.timeframe or named.timeframe
         if not chosen or not timeframe:
-            if not plan.questions:
+            if not any(question.code in ("pair", "timeframe") for _, question in plan.questions):
                 text = f"its path does not say of which {'timeframe' if chosen else 'pair'} it is"
                 plan.questions.append(
                     (
                         planned.part.name,
-                        Question(
-                            "pair",
-                            text,
-                            (Choice(f"--as {target.source}/PAIR/TIMEFRAME", "for example files:mine/BTCUSD/1h", True),),
-                        ),
+                        Question("pair", text, (self._place("for example BTCUSD"),)),
                     )
                 )
             return None

@@ -14,6 +14,8 @@ class Choice:
     reading: str
     is_typed: bool = False
     """Whether something has to be filled in: a column, a pair, a pattern."""
+    field: str = ""
+    """What a page says instead of the reading, where it has a field for just that part of the option."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from ffe_core.files.clock import MICROS
 from ffe_core.files.names import pair_named, plain, timeframe_named
+from ffe_core.files.pairs import named_in
 from ffe_core.files.profile import Profile, Recognition
 
 
@@ -49,6 +50,12 @@ def named_by(profile: Profile, path: str) -> Named:
                 groups.get("contract", ""),
             )
     return Named()
+
+
+def said_by(profile: Profile | None, path: str) -> Named:
+    """What a path says by the rules of the form, and where those say nothing, by what names are usual."""
+    named = named_by(profile, path) if profile else Named()
+    return Named(*named_in(path)) if named == Named() else named
 
 
 def _day(text: str) -> int:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ffe_core import times
 from ffe_core.candles import VALUES
+from ffe_core.counts import many
 from ffe_core.files import clock
 from ffe_core.files.found import Look
 from ffe_core.files.numbers import read_numbers
@@ -174,7 +175,8 @@ def _ask_venue(look: Look, found: _Found) -> None:
 
 
 def _named(counts: Counter[str], option: str) -> tuple[Choice, ...]:
-    return tuple(Choice(f"{option} {name}", f"its {count:,} rows") for name, count in counts.most_common(_MOST_NAMED))
+    most = counts.most_common(_MOST_NAMED)
+    return tuple(Choice(f"{option} {name}", f"its {many(count, 'row')}") for name, count in most)
 
 
 def _ask_volumes(look: Look, found: _Found) -> None:
@@ -195,7 +197,8 @@ def _ask_repeats(look: Look, repeated: dict[int, int]) -> None:
     if not repeated or look.profile.repeats or any(one.code in ("symbol", "venue", "zone") for one in look.questions):
         return
     first = min(repeated)
-    text = f"{len(repeated):,} bars are there more than once with other values, such as that of {times.iso(first)}"
+    bars, such = ("1 bar is", "that") if len(repeated) == 1 else (f"{len(repeated):,} bars are", "such as that")
+    text = f"{bars} there more than once with other values, {such} of {times.iso(first)}"
     choices = (
         Choice("--repeats first", "the row that comes first in the file counts, the others become dead letters"),
         Choice("--repeats last", "the row that comes last in the file counts, the others become dead letters"),

@@ -17,6 +17,13 @@ from ffe_core.files.profile import fixed_offset
 from ffe_core.files.questions import Choice, Question
 
 _SAMPLE = 200
+_STAMPS = {"open": "open", "close": "end"}
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_ORDERS = {
+    "ymd": "written year, month, day", "dmy": "written day, month, year", "mdy": "written month, day, year",
+    "day_month_name": "written day, name of the month, year", "month_name_day": "written name of the month, day, year",
+    "compact": "written in digits alone, like 20240115",
+}  # fmt: skip
 _ZONES = ("UTC", "America/New_York", "UTC+2")
 
 
@@ -41,8 +48,8 @@ def read_time(look: Look, head: Block) -> None:
             field="file",
         )
     if look.profile.time_format == "epoch" and not look.profile.unit:
-        units = clock.units_of(clock.whole_numbers(sample))
-        look.say("time", f"epochs in {' and '.join(units)}, by their size, row by row")
+        units = [_UNITS[one] for one in clock.units_of(clock.whole_numbers(sample))]
+        look.say("time", f"{' and '.join(units)} since 1970, by their size, row by row")
     _ask_zone(look, sample)
     _ask_stamp(look, sample)
 
@@ -59,8 +66,10 @@ def _read_text_time(look: Look, texts: list[str]) -> None:
     if "dmy" in forms and "mdy" in forms:
         forms = _day_or_month(look) or forms
     if not forms:
+        wrong = next((text for text in texts if not clock.formats_of([text])), texts[0])
         raise InputError(
-            f"{look.content.part.name}: {texts[0][:40]!r} in {look.profile.time!r} is no time; say --map time=COLUMN",
+            f"{look.content.part.name}: {wrong[:40]!r} in {look.profile.time!r} is no time;"
+            " name the column that is (--map time=COLUMN)",
             field="file",
         )
     if forms[0] == "dmy" and "mdy" in forms:
@@ -77,7 +86,7 @@ def _read_text_time(look: Look, texts: list[str]) -> None:
             )
         )
     look.profile = look.profile.with_answers(time_format=forms[0])
-    look.say("time", {"dmy": "day first", "mdy": "month first"}.get(forms[0], forms[0].replace("_", " ")))
+    look.say("time", _ORDERS.get(forms[0], "as a date and a time"))
 
 
 def _day_or_month(look: Look) -> list[Any]:
@@ -119,12 +128,13 @@ def _ask_zone(look: Look, sample: pa.Array) -> None:
     """A wall clock's zone is asked for, unless the profile says it; days have dates and need none."""
     profile = look.profile
     if profile.zone:
-        look.why["zone"] = (profile.zone, "as the profile says, or you")
+        look.why["zone"] = (profile.zone, look.who_says("zone"))
         return
     read = clock.read_times(sample, profile.time_format or "epoch", profile.unit, look.named.day)
     readable = read.micros != clock.UNREADABLE
     is_wall = readable & (~read.is_utc | profile.wall_epoch)
-    is_day = look.step == 86_400 and bool((read.local[readable] % clock.DAY == 0).all())
+    # How long the bars are is asked first: days need neither zone nor stamp.
+    is_day = look.step in (0, 86_400) and bool((read.local[readable] % clock.DAY == 0).all())
     if not is_wall.any() or (is_day and not profile.wall_epoch):
         return
     if profile.wall_epoch or profile.time_format in clock.COUNTED or not pa.types.is_string(sample.type):
@@ -143,25 +153,24 @@ def _ask_stamp(look: Look, sample: pa.Array) -> None:
     """Whether a time is the open of its bar or its end is asked, unless profile, name or a bare date tells."""
     profile = look.profile
     if profile.stamp:
-        look.why["stamp"] = (f"bar {profile.stamp}", "as the profile says, or you")
+        look.why["stamp"] = (f"the bar's {_STAMPS[profile.stamp]}", look.who_says("stamp"))
         return
     name = names.plain(profile.time.split(" + ")[0])
     if "stamp" not in profile.asks and name in names.BEGINS:
         look.profile = profile.with_answers(stamp="open")
-        look.say("stamp", f"{profile.time!r} names the beginning")
+        look.why["stamp"] = ("the bar's open", f"{profile.time!r} names the beginning")
         return
     read = clock.read_times(sample, profile.time_format or "epoch", profile.unit, look.named.day)
     readable = read.micros != clock.UNREADABLE
     bare = profile.time_format not in ("epoch",) and bool((read.local[readable] % clock.DAY == 0).all())
-    if "stamp" not in profile.asks and look.step == 86_400 and bare:
+    if "stamp" not in profile.asks and look.step in (0, 86_400) and bare:
         look.profile = profile.with_answers(stamp="open")
         return
     first = int(read.micros[np.flatnonzero(readable)[0]]) // clock.MICROS if readable.any() else 0
-    step = look.step or 3600
-    choices = tuple(
-        Choice(f"--stamp {which}", f"the bar of {_told(first)} opens at {_told(first - back)}")
-        for which, back in (("open", 0), ("close", step))
-    )
+    bar = f"the bar of {_told(first)}"
+    ended = f"opens at {_told(first - look.step)}" if look.step else "ends then"
+    readings = f"{bar} opens at {_told(first)}", f"{bar} {ended}"
+    choices = tuple(Choice(f"--stamp {which}", reading) for which, reading in zip(_STAMPS, readings, strict=True))
     look.questions.append(Question("stamp", "nothing says whether a time is the open of its bar or its end", choices))
     look.profile = look.profile.with_answers(stamp="open")
 

@@ -11,13 +11,17 @@ import streamlit as st
 from ffe_core.candles import VALUES
 from ffe_core.files.found import Seen
 from ffe_core.files.plan import ImportPlan
+from ffe_core.insight.units import written
+from ffe_core.operations.dead_letters.edits import in_words
+from ffe_core.operations.imports.uploads import Uploads
 from ffe_core.storage.state.imported_files import ImportedFile
-from pages.widgets import many, number, plain, section, when
+from pages.widgets import many, number, plain, section, service, when
 from pages.widgets.alerts import alert
 from pages.widgets.tables import show_table
 from pages.widgets.text import dated
 
 MOST_FORMS, MOST_NAMED = 5, 12
+WHAT = {"zone": "Zone of the clock", "stamp": "A time is"}
 
 
 def show_plan(plan: ImportPlan) -> None:
@@ -30,10 +34,17 @@ def show_plan(plan: ImportPlan) -> None:
         ]
         show_table(rows)
     if plan.unreadable:
-        named = [f"{path}: {why}" for path, why in plan.unreadable[:MOST_NAMED]]
+        named = [_unreadable(path, why) for path, why in plan.unreadable[:MOST_NAMED]]
         alert("warning", f"{many(len(plan.unreadable), 'file')} cannot be read:", named)
     if plan.empty:
         st.caption(f"{many(len(plan.empty), 'file')} without a row: {plain(', '.join(plan.empty[:MOST_NAMED]))}")
+
+
+def _unreadable(path: str, why: str) -> str:
+    """What is wrong with a file, which an upload calls by its name alone and the server's folders by its path."""
+    name = PurePath(path).name
+    told = name if Uploads(service().settings).tokens_of([path]) else path
+    return dated(f"{told}{why.removeprefix(name)}" if why.startswith(name) else f"{told}: {why}")
 
 
 def show_looks(plan: ImportPlan) -> None:
@@ -49,7 +60,10 @@ def _show(look: Seen) -> None:
     st.subheader(plain(look.name), anchor=False)
     if look.why:
         show_table(
-            [{"What": what, "Taken for it": column, "Why": why} for what, (column, why) in look.why.items()],
+            [
+                {"What": WHAT.get(what, what.capitalize()), "Taken for it": column, "Why": why}
+                for what, (column, why) in look.why.items()
+            ],
             column_config={"Why": st.column_config.TextColumn(width="large")},
         )
     if not look.rows:
@@ -58,17 +72,24 @@ def _show(look: Seen) -> None:
             st.code("\n".join(look.lines), language=None)
         return
     st.caption("Its first rows: their text, and as they are read")
-    show_table([_row(row) for row in look.rows], column_config={"Text": st.column_config.TextColumn(width="large")})
+    show_table(
+        [_row(row) for row in look.rows],
+        column_config=dict.fromkeys(("Text", "Wrong"), st.column_config.TextColumn(width="large")),
+    )
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name.capitalize(): "" if row.get(name) is None else str(row[name]) for name in VALUES}
+    values = {name.capitalize(): _value(row.get(name)) for name in VALUES}
     return {
         "Text": row.get("text", ""),
         "Opens (UTC)": dated(row.get("date") or "").removesuffix(" UTC"),
         **values,
-        "Wrong": ", ".join(row["reasons"]),
+        "Wrong": "; ".join(map(in_words, row["reasons"])),
     }
+
+
+def _value(value: Any) -> str:
+    return written(value) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def show_imported(files: list[ImportedFile]) -> None:

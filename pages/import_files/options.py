@@ -10,7 +10,7 @@ import streamlit as st
 from ffe_core.errors import InputError
 from ffe_core.files.plan import ImportPlan, Target
 from ffe_core.files.profile import checked_zone
-from ffe_core.files.questions import Question
+from ffe_core.files.questions import Choice, Question
 from ffe_core.operations.imports.options import DATES, ROLES, check_signs, columns_named, option_of
 from ffe_core.operations.imports.service import profiles_of
 from pages.widgets import from_url, one_of, plain, service
@@ -24,19 +24,26 @@ _LONGEST = 500
 TYPED_ABOVE = {"pair", "timeframe"}
 CHOICES = {
     "stamp": ("A time is its bar's", ("open", "close")),
-    "unit": ("Unit of epochs", ("s", "ms", "us", "ns")),
+    "unit": ("Times in numbers count", ("s", "ms", "us", "ns")),
     "dates": ("Dates", tuple(DATES)),
     "decimal": ("Decimal sign", (".", ",")),
     "thousands": ("Sign between thousands", (",", ".", " ", "'")),
-    "side": ("Side", ("bid", "ask")),
-    "volumes": ("Two volumes", ("as-named", "by-price")),
+    "side": ("Of bid and ask prices", ("bid", "ask")),
+    "volumes": ("Of two volumes the candle's is", ("as-named", "by-price")),
     "repeats": ("Of repeated bars counts the", ("first", "last")),
 }
+SHOWN = {
+    "close": "end", "s": "seconds since 1970", "ms": "milliseconds since 1970", "us": "microseconds since 1970",
+    "ns": "nanoseconds since 1970", "day-first": "day first, 31/12/2024", "month-first": "month first, 12/31/2024",
+    ".": "point, 1.5", ",": "comma, 1,5", "as-named": "the column named volume",
+    "by-price": "told by the price, row by row", "first": "first row", "last": "last row",
+}  # fmt: skip
+"""Values of the command line as an analyst would say them."""
 TEXTS = {
     "zone": ("Zone of the clock", "UTC, UTC-5, America/New_York"),
-    "symbol": ("Symbol", "Of files with several"),
-    "venue": ("Venue", "Of files with a row a venue"),
-    "member": ("Pattern of members", "Of archives"),
+    "symbol": ("Symbol, of files with several", "BTCUSD"),
+    "venue": ("Venue, of files with several", "XNAS"),
+    "member": ("Files of an archive, by a pattern", r"BTCUSD.*\.csv"),
     "columns": ("Columns, without a header", "time,open,high,low,close,-"),
 }
 FLAGS = {
@@ -110,18 +117,22 @@ def _answers(question: Question) -> None:
             range(len(choices)),
             index=None,
             key=f"import_ask_{question.code}",
-            format_func=lambda place: plain(dated(choices[place].reading)),
-            captions=[plain(_fills(*given)) for given in answers],
+            format_func=lambda place: _told(choices[place], answers[place]),
             label_visibility="collapsed",
             on_change=_answer,
             args=(question.code, answers),
         )
     for choice in question.choices:
         if option_of(choice) is None:
-            st.text(dated(choice.reading))
+            st.text(dated(choice.field or choice.reading))
     if len(choices) < len(question.choices):
         where = "in the fields above" if question.code in TYPED_ABOVE else 'under "How the files are read"'
         st.caption(f"Fill it in {where}.")
+
+
+def _told(choice: Choice, given: tuple[str, Any]) -> str:
+    """An answer and what it fills in: in one label, as a click on a caption chooses nothing."""
+    return f"{plain(dated(choice.reading))} · :gray[{plain(_fills(*given))}]"
 
 
 def _fills(name: str, value: Any) -> str:
@@ -132,7 +143,13 @@ def _fills(name: str, value: Any) -> str:
         told = Target.of(value)
         return f"Pair and timeframe: {' '.join(filter(None, (told.pair, told.timeframe))) or 'those of its name'}"
     label, _ = {"profile": ("Profile", ""), **CHOICES, **TEXTS}[name]
-    return f"{label}: {value}"
+    return f"{label}: {_shown(name, value)}"
+
+
+def _shown(name: str, value: str) -> str:
+    if name == "thousands":
+        return f"{value}, 1{value}000" if value.strip() else f"space, 1{value}000"
+    return SHOWN.get(value, value) if name in CHOICES else value
 
 
 def _answer(code: str, answers: Sequence[tuple[str, Any]]) -> None:
@@ -183,7 +200,16 @@ def _select(name: str, label: str, values: Sequence[str]) -> None:
     kept = options().get(name)
     _kept(name, None)
     shown = [*values, *([kept] if kept and kept not in values else [])]
-    st.selectbox(label, shown, index=None, key=_key(name), placeholder=FOUND_OUT, on_change=_keep, args=(name,))
+    st.selectbox(
+        label,
+        shown,
+        index=None,
+        key=_key(name),
+        format_func=lambda value: _shown(name, value),
+        placeholder=FOUND_OUT,
+        on_change=_keep,
+        args=(name,),
+    )
     if wrong := _wrong(name):
         say_wrong(wrong)
 

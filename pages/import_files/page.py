@@ -7,8 +7,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ffe_core.errors import InputError
+from ffe_core.file_sources import checked_source
+from ffe_core.files.pairs import file_pair
 from ffe_core.files.plan import ImportPlan, Target
-from ffe_core.instruments.names import normalize_pair
 from ffe_core.operations.imports.options import names_say, request_of
 from ffe_core.operations.imports.places import check_place
 from ffe_core.operations.imports.request import ImportRequest
@@ -104,6 +105,7 @@ def files_form() -> tuple[dict[str, DeltaGenerator], bool]:
     something is told there already."""
     places = {}
     upload_field(other_files)
+    at_upload = st.container()
     st.text_input(
         "Or a file or folder on the server",
         key="import_path",
@@ -112,15 +114,16 @@ def files_form() -> tuple[dict[str, DeltaGenerator], bool]:
         disabled=bool(st.session_state.get("import_upload")),
         help="Folders with all below them.",
     )
-    places["files"] = st.container()
+    at_path = st.container()
+    places["files"] = at_upload if st.session_state.get("import_upload") else at_path
     wrong = answer(places["files"], there)
     first, second, third = st.columns([1, 1, 2])
     with first:
         source = st.text_input("Source", key="import_source", placeholder="files:binance") or ""
-        wrong |= answer(st.container(), lambda: Target.of(source.strip()) if source.strip() else None)
+        wrong |= answer(st.container(), lambda: checked_source(source) if source.strip() else None)
     with second:
         pair = st.text_input("Pair", key="import_pair", placeholder="As the files' names say") or ""
-        wrong |= answer(st.container(), lambda: normalize_pair(pair.strip()) if pair.strip() else None)
+        wrong |= answer(st.container(), lambda: file_pair(pair.strip(), source) if pair.strip() else None)
     with third:
         st.pills("Timeframe", list(TIMEFRAMES), key="import_timeframe", wrap=True)
     places["as"] = st.container()
@@ -149,8 +152,7 @@ def request() -> ImportRequest | None:
     named = paths()
     if not named or not (state.get("import_source") or "").strip():
         return None
-    where = [state.import_source.strip(), (state.import_pair or "").strip(), state.import_timeframe or ""]
-    target = Target.of("/".join(where[:2] if not where[2] else where).rstrip("/"))
+    target = Target.at(state.import_source, (state.import_pair or "").strip(), state.import_timeframe or "")
     return request_of(named, target, given())
 
 

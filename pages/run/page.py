@@ -230,7 +230,7 @@ def series_row(row: RunSeries, told: bool) -> dict[str, Any]:
         "Restated": row.restated or None,
         "Rate /s": round(row.received / seconds) if seconds and seconds > 0.5 else None,
         "Left": duration(left) if left else "",
-        "Dead letters": row.failed_records,
+        "Dead letters": row.dead_letters,
         "Unexplained": row.unexplained,
         "Requests": row.requests,
         "Retries": row.retries,
@@ -356,7 +356,7 @@ def log_lines(run: Run) -> None:
 
 def links(run: Run, rows: list[RunSeries]) -> None:
     first = next((row for row in rows if row.records or row.stored), None)
-    kept = sum(row.failed_records for row in rows)
+    kept = sum(row.dead_letters for row in rows)
     holed = next((row for row in rows if row.unexplained and row.watermark is not None), None)
     with st.container(horizontal=True):
         if run.kind == "replay":

@@ -173,7 +173,7 @@ def row(run: RunSummary, pairs: Sequence[str], room: int) -> dict[str, Any]:
         "Progress": math.floor(100 * (run.progress or 0)) / 100,
         "New": (run.records_total or 0) - (run.restated_total or 0) if brings else None,
         "Restated": run.restated_total if brings else None,
-        "Dead letters": run.failed_total if brings else None,
+        "Broke a rule": run.failed_total if brings else None,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
         "Took": duration(ended - run.started_at) if run.started_at else "–",
@@ -196,7 +196,7 @@ def open_selected() -> None:
 
 def telling(rows: Sequence[RunSummary], shown: Sequence[dict[str, Any]]) -> list[str]:
     """The columns that say something: progress while a run is under way, counts of what is amiss where there is any."""
-    none = {name for name in ("Restated", "Dead letters", "Unexplained") if not any(one[name] for one in shown)}
+    none = {name for name in ("Restated", "Broke a rule", "Unexplained") if not any(one[name] for one in shown)}
     if not any(run.is_active for run in rows):
         none.add("Progress")
     return [name for name in shown[0] if name not in none]
@@ -219,7 +219,7 @@ def table() -> None:
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
             name: st.column_config.NumberColumn(format="localized", width=width)
-            for name, width in (("New", 58), ("Restated", 58), ("Dead letters", 74), ("Unexplained", 74))
+            for name, width in (("New", 58), ("Restated", 58), ("Broke a rule", 74), ("Unexplained", 74))
         }
         pairs = service().runs.first_pairs([run.id for run in rows], FIRST_SERIES)
         under_way = any(run.is_active for run in rows)

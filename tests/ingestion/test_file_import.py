@@ -17,6 +17,7 @@ from ffe_core.files.recognise import named_by
 from ffe_core.ingestion import file_chunk, file_import
 from ffe_core.ingestion.file_import import FileImport
 from ffe_core.ingestion.series_result import SeriesResult
+from ffe_core.instruments.names import normalize_pair
 from ffe_core.providers import PROVIDERS
 from ffe_core.series import Series, Watermarks
 from ffe_core.settings import Settings
@@ -274,6 +275,27 @@ def test_target_and_names() -> None:
     for wrong in ("binance/BTCUSD/1h", "files:/BTCUSD/1h", "files:a b/BTCUSD/1h", "coinbase"):
         with pytest.raises(ValueError, match=r"as: .*names no source of files"):
             Target.of(wrong)
+
+
+@pytest.mark.parametrize("pair", ["BC/PB", "NEE 6.219", "BTC/USD", "BRK-B", "TSCO.LON", "FB@2025-06-26", "BC~2FPB"])
+def test_odd_names_of_real_instruments_are_pairs_of_files(pair: str) -> None:
+    assert Target.of(f"files:mine/{pair}/1d").pair == Target.at("files:mine", pair).pair == normalize_pair(pair)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("files:mine/BTCUSD/2h", "'2h' is no timeframe"),
+        ("files:mine/BTCUSD/H1", "'H1' is no timeframe"),
+        ("files:mine/files:mine/BTCUSD/1h", "'files:mine/BTCUSD' cannot be a pair"),
+        ("files:mine/BTCUSD 1h", "'BTCUSD 1h' cannot be a pair"),
+        ("files:mine/1d_BTCUSD", "'1d_BTCUSD' cannot be a pair"),
+        ("files:mine/a/b/c", "'a/b/c' cannot be a pair"),
+    ],
+)
+def test_a_place_is_no_pair(place: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Target.of(place)
 
 
 def test_a_file_whose_name_says_another_pair_is_asked_about(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_what_the_names_say_is_filled_in_and_a_click_imports_it(
     at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken")
     assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("BTCUSD", "1h")
     what, rows = at.dataframe[1].value, at.dataframe[2].value
-    assert what["What"].iloc[0] == "form"
+    assert what["What"].iloc[0] == "Form"
     assert rows["Text"].iloc[0].startswith("1705330800,100.00000,")
     assert rows["Opens (UTC)"].iloc[0] == "2024-01-15 15:00"
     button(at).click().run()
@@ -110,7 +110,7 @@ def test_what_no_file_tells_is_asked_with_its_readings(named: Named, tmp_path: P
     assert button(at).disabled
     zone = at.radio(key="import_ask_zone")
     assert any("2024\\-01\\-15 15\\:00 is 2024\\-01\\-15 15\\:00 UTC" in one for one in zone.options)
-    assert zone.proto.captions[0] == "Zone of the clock\\: UTC"
+    assert zone.options[0].endswith("· :gray[Zone of the clock\\: UTC]")
     zone.set_value(0).run()
     assert at.session_state.import_options["zone"] == "UTC"
     at.radio(key="import_ask_stamp").set_value(1).run()
@@ -130,7 +130,7 @@ def test_a_wrong_guess_is_corrected_and_kept_as_a_profile(
     at.selectbox(key="import_option_stamp").select("open").run()
     assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15 13:00"
     at.selectbox(key="import_option_map_volume").select("open").run()
-    assert at.dataframe[2].value["Volume"].iloc[0] == "100.0"
+    assert at.dataframe[2].value["Volume"].iloc[0] == "100"
     at.text_input(key="import_profile_name").input("my-broker")
     at.button(key="import_profile_keep").click().run()
     assert "Kept as profile my-broker." in words(at)
@@ -203,8 +203,9 @@ def test_an_archive_of_several_kinds_is_read_as_chosen(named: Named, tmp_path: P
 
 def test_a_name_that_says_another_pair_is_asked_about_and_can_win(named: Named, tmp_path: Path) -> None:
     at = named(form("kraken-ohlcvt").write(tmp_path), "files:kraken", "ETHUSD", "1h")
-    captions = at.radio(key="import_ask_name").proto.captions
-    assert list(captions) == ["Take files whatever pair their names say", "Pair and timeframe\\: those of its name"]
+    options = at.radio(key="import_ask_name").options
+    fills = ["Take files whatever pair their names say", "Pair and timeframe\\: those of its name"]
+    assert [one.partition(" · ")[2] for one in options] == [f":gray[{fill}]" for fill in fills]
     at.radio(key="import_ask_name").set_value(1).run()
     assert (at.session_state.import_pair, at.session_state.import_timeframe) == ("", None)
     assert list(at.dataframe[0].value["Pair"]) == ["BTCUSD"]
@@ -237,7 +238,7 @@ def test_the_form_is_filled_in_from_the_address_and_kept_in_it(open_page: Open, 
     asked = {"path": str(path), "source": "files:mine", "pair": "BTCUSD", "timeframe": "1h", "zone": "UTC+2"}
     at = open_page("import_files", **asked, stamp="open", any_name="yes", map_volume="open")
     assert at.dataframe[2].value["Opens (UTC)"].iloc[0] == "2024-01-15 13:00"
-    assert at.dataframe[2].value["Volume"].iloc[0] == "100.0"
+    assert at.dataframe[2].value["Volume"].iloc[0] == "100"
     assert not button(at).disabled
     at.text_input(key="import_option_zone").input("UTC").run()
     assert at.query_params["zone"] == "UTC"
@@ -284,3 +285,98 @@ def test_an_option_that_cannot_be_is_told_at_its_field_before_files_are_named(na
         assert button(at).disabled
         at.text_input(key="import_option_zone").input("UTC-5").run()
         assert "is no zone" not in words(at)
+
+
+def test_the_run_counts_every_dead_letter_that_its_link_opens(
+    console: ConsoleService, named: Named, open_page: Open, tmp_path: Path
+) -> None:
+    """One broke a rule, one was replaced by a later row of its bar: both are dead letters of the run."""
+    path = tmp_path / "candles.csv"
+    hours = [f"2024-01-15T{hour:02}:00Z,1,2,0.5,1.5,10" for hour in range(24)]
+    wrong = ["2026-13-01T00:00Z,1,2,0.5,1.5,10", "2024-01-15T23:00Z,1,2,0.5,1.6,10"]
+    path.write_bytes(lines([*hours, *wrong], "opentime,open,high,low,close,volume"))
+    at = named(path, pair="BTCUSD", timeframe="1h")
+    at.radio(key="import_ask_repeats").set_value(1).run()
+    button(at).click().run()
+    console.run_service.wait(1, 60)
+    page = open_page("run", id="1")
+    series = next(one.value for one in page.dataframe if "Pair" in one.value)
+    files = next(one.value for one in page.dataframe if "Received" in one.value)
+    assert series["Dead letters"].iloc[0] == files["Dead lettered"].iloc[0] == 2
+    assert "Open its 2 dead letters" in [link.proto.label for link in page.get("page_link")]
+
+
+def test_a_whole_place_is_neither_a_pair_nor_a_source(named: Named, tmp_path: Path) -> None:
+    """What is asked for is given an example of the field that it is typed into, and that one is taken."""
+    path = plain_file(tmp_path)
+    at = named(path, timeframe="1h")
+    assert "for example BTCUSD" in words(at)
+    assert "files:mine/" not in words(at)
+    at.text_input(key="import_pair").input("files:mine/BTCUSD/1h").run()
+    assert "'files:mine/BTCUSD/1h' cannot be a pair; give the pair alone" in words(at)
+    assert button(at).disabled
+    at.text_input(key="import_pair").input("BTCUSD").run()
+    at.text_input(key="import_source").input("files:mine/BTCUSD/1h").run()
+    assert "'files:mine/BTCUSD/1h' names no source of files" in words(at)
+    assert button(at).disabled
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("fake.pdf", b"%PDF-1.7", "fake.pdf is of a kind that holds no candles; CSV, TSV"),
+        ("ABCUSD_1h.csv", b"%PDF-1.7\n%\x81\x8d", "ABCUSD_1h.csv is a PDF document; CSV, TSV"),
+        ("ABCUSD_1h.csv", bytes(range(256)) * 9, "ABCUSD_1h.csv is no text, whatever its name says; CSV, TSV"),
+        ("ABCUSD_1h.csv", b"time,open\n" * 9 + b"\x81\x8d\n", "ABCUSD_1h.csv is no text in UTF-8"),
+        ("ABCUSD_1h.parquet", b"PAR1 cut", "ABCUSD_1h.parquet cannot be read to its end: it is damaged"),
+        ("ABCUSD_1h.csv.gz", b"no gz", "ABCUSD_1h.csv.gz cannot be read to its end: it is damaged"),
+    ],
+)
+def test_an_upload_that_is_no_candles_is_told_by_its_name_and_what_it_is(
+    console: ConsoleService, open_page: Open, name: str, content: bytes, said: str
+) -> None:
+    token = Uploads(console.settings).keep([(name, BytesIO(content))])
+    at = open_page("import_files", upload=token, source="files:mine", pair="ABCUSD", timeframe="1h")
+    assert said in words(at)
+    assert str(console.settings.data_dir) not in words(at)
+    assert "codec" not in words(at)
+    assert button(at).disabled
+
+
+def test_the_preview_says_in_words_what_will_not_be_stored(named: Named, tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    hours = [f"2024-01-15T{hour:02}:00Z,1,2,0.5,1.5,1000000000000" for hour in range(24)]
+    hours[:4] = [
+        "2024-01-15T00:00Z,1,0.5,2,1.5,10",
+        "2024-01-15T01:00Z,1,2,0.5,1.5,-4",
+        "2024-01-15T02:30Z,1,2,0.00000001,1.5,10",
+        "2024-01-15T03:00Z,abc,2,0.5,1.5,10",
+    ]
+    path.write_bytes(lines(hours, "opentime,open,high,low,close,volume"))
+    rows = named(path, pair="BTCUSD", timeframe="1h").dataframe[2].value
+    wrong = list(rows["Wrong"])
+    assert wrong[0].startswith("high is below low; open is not between low and high")
+    assert wrong[1:] == [
+        "volume is negative",
+        "the time is not on the timeframe's grid",
+        "a field does not read as a number (open)",
+        "",
+    ]
+    assert (rows["Low"].iloc[2], rows["Volume"].iloc[4]) == ("0.00000001", "1,000,000,000,000")
+
+
+def test_how_long_the_bars_are_is_asked_before_what_hangs_on_it(named: Named, tmp_path: Path) -> None:
+    """Days need neither zone nor stamp; of bars whose length is not known yet no step is made up."""
+    days, hours = tmp_path / "days.csv", tmp_path / "hours.csv"
+    days.write_bytes(lines(["2026-01-05,1,2,0.5,1.5,10"], "time,open,high,low,close,volume"))
+    hours.write_bytes(lines(["2026-01-05T09:00Z,1,2,0.5,1.5,10"], "time,open,high,low,close,volume"))
+    at = named(days, pair="ONEUSD")
+    assert len(at.radio) == 0
+    assert "how long are its bars?" in words(at)
+    assert "for example" not in words(at)
+    at = named(hours, pair="ONEUSD")
+    told = [one.partition(" ·")[0] for one in at.radio(key="import_ask_stamp").options]
+    assert [one.replace("\\", "") for one in told] == [
+        "the bar of 2026-01-05 09:00 UTC opens at 2026-01-05 09:00 UTC",
+        "the bar of 2026-01-05 09:00 UTC ends then",
+    ]

@@ -172,8 +172,10 @@ class TextSource:
                     raise
                 if self._has_rows():
                     raise InputError(
-                        f"{self._content.part.name} cannot be read as text in columns: {error}", field="file"
-                    ) from None
+                        f"{self._content.part.name} cannot be read as text in columns: its lines are no rows of cells,"
+                        " or a quote in it never ends",
+                        field="file",
+                    ) from error
                 return
             for batch in reader:
                 block, at = self._numbered(batch, broken, at)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ffe_core.candles import VALUES
 from ffe_core.errors import InputError
+from ffe_core.files.pairs import named_in
 from ffe_core.files.plan import Target, found_files
 from ffe_core.files.profile import Profiles
 from ffe_core.files.questions import Choice
@@ -78,7 +79,7 @@ def names_say(paths: Sequence[str], profiles: Profiles) -> tuple[str, str]:
 
 def _name_says(path: Path, profiles: Sequence[Any]) -> tuple[str, str]:
     named = (named_by(profile, path.as_posix()) for profile in profiles)
-    return next(((one.pair, one.timeframe) for one in named if one.pair and one.timeframe), ("", ""))
+    return next(((one.pair, one.timeframe) for one in named if one.pair and one.timeframe), named_in(path.as_posix()))
 
 
 def _answers(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -234,6 +234,12 @@ class RunSeries:
         """Whether it has ended, and what it stored is still to be counted."""
         return self.phase == COUNTING and not self.is_active
 
+    @property
+    def dead_letters(self) -> int:
+        """Records that were kept as dead letters: those that broke a rule, and, as its result tells, those that a later
+        one of their bar replaced."""
+        return self.failed_records + int((self.result or {}).get("superseded") or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class LastRun(RunSeries):
