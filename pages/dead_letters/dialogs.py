@@ -21,7 +21,7 @@ from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import actor, service
-from pages.widgets.text import number
+from pages.widgets.text import number, plain
 from pages.widgets.travel import go
 from pages.widgets.typed import whole_number
 from pages.widgets.verbs import changing, done
@@ -187,7 +187,7 @@ def _refetch_dialog(everything: Chosen, _: list[Edit]) -> None:
     found = verbs().askable(belonging)
     chosen = found.selection
     for left_out in not_asked(found):
-        st.caption(left_out)
+        st.caption(plain(left_out))
     if not chosen:
         st.button("Close", key="dl_nothing", on_click=answered)
         return

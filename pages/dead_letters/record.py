@@ -103,7 +103,8 @@ def _head(batch: DeadLetterBatch, record: DeadLetterRecord) -> None:
 
 
 def _button(label: str, icon: str, dialog: str, chosen: Selection, locked: bool, why_not: str | None = None) -> None:
-    st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked, help=why_not)
+    help_ = None if why_not is None else plain(why_not)
+    st.button(label, key=f"dl_{dialog}", icon=icon, on_click=ask, args=(dialog, chosen), disabled=locked, help=help_)
 
 
 def _why(record: DeadLetterRecord) -> None:

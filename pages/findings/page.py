@@ -161,11 +161,11 @@ def listed_rows(rows: Sequence[FindingRow]) -> None:
         },
     )
     kinds = Counter(in_words(row.kind) for row in rows)
-    said = ", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common())
+    of_kinds = plain(", ".join(f"{number(count)} {kind}" for kind, count in kinds.most_common()))
     with st.container(horizontal=True, vertical_alignment="center"):
         notices = " The count beside the page's name leaves notices out." if has_notices(rows) else ""
-        said = f"{many(len(rows), 'finding')}: {plain(said)}. Click a row for its evidence.{notices}"
-        st.caption(said, width="stretch")
+        counted = many(len(rows), "finding")
+        st.caption(f"{counted}: {of_kinds}. Click a row for its evidence.{notices}", width="stretch")
         st.download_button(
             "Download",
             csv_of(rows),
