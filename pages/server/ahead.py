@@ -17,7 +17,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "backfill": ("ButtonGroup", "DataFrame", "Multiselect", "Radio", "Selectbox", "TextInput"),
     "import_files": ("ButtonGroup", "Checkbox", "FileUploader", "Selectbox", "TextInput"),
     "runs": ("ButtonGroup", "DataFrame", "Multiselect", "Selectbox", "TextInput"),
-    "run": ("DataFrame", "Metric", "PageLink"),
+    "run": ("DataFrame", "DownloadButton", "Metric", "PageLink"),
     "schedules": ("DataFrame",),
     "watermarks": ("DataFrame", "Selectbox", "TextInput"),
     "coverage": ("BidiComponent", "ButtonGroup", "DataFrame", "Metric", "Selectbox"),
