@@ -332,7 +332,8 @@ def asked_again(run: Run, rows: list[RunSeries]) -> None:
 
 
 def log_lines(run: Run) -> None:
-    st.subheader("Log", anchor=False)
+    head = st.container(horizontal=True, vertical_alignment="center")
+    head.subheader("Log", anchor=False, width="content")
     lines = service().runs.lines(run.id)
     if not lines:
         st.caption("No lines yet." if run.is_active else "No lines.")
@@ -341,8 +342,8 @@ def log_lines(run: Run) -> None:
         f"{time.strftime('%H:%M:%S', time.gmtime(line.at))} {LEVELS.get(line.level, '?')} {line.text}" for line in lines
     )
     if not run.is_active:
-        st.download_button(
-            "Download the log",
+        head.download_button(
+            "Download",
             dated(text),
             f"run-{run.id}.log",
             "text/plain",
