@@ -67,11 +67,16 @@ def _form(rules: dict[str, Rule]) -> None:
     st.selectbox("Rule", known, key="rule_which", **_KEEP, on_change=_forget)
     is_new = state.rule_which == NEW
     st.text_input(
-        "Name", key="rule_name", **_KEEP, placeholder="bars_are_narrow", disabled=not is_new, on_change=_unsay
+        "Name", key="rule_name", **_KEEP, placeholder="bars_are_narrow", disabled=not is_new, on_change=_forget
     )
     place = st.container()
     st.text_area(
-        "Holds", key="rule_holds", **_KEEP, placeholder="high <= 1.5 * low AND volume >= 0", height=68, on_change=_unsay
+        "Holds",
+        key="rule_holds",
+        **_KEEP,
+        placeholder="high <= 1.5 * low AND volume >= 0",
+        height=68,
+        on_change=_forget,
     )
     wrong = {**state.get("rule_wrong", {}), **_wrong_now()}
     with place:
@@ -81,11 +86,11 @@ def _form(rules: dict[str, Rule]) -> None:
         _said(wrong, "bounds")
     cells = st.columns([3, 4, 2])
     with cells[0]:
-        st.text_input("For", key="rule_series", **_KEEP, placeholder="*, or BTCUSD/1h, */1d/oanda", on_change=_unsay)
+        st.text_input("For", key="rule_series", **_KEEP, placeholder="*, or BTCUSD/1h, */1d/oanda", on_change=_forget)
         _said(wrong, "series")
     with cells[1]:
         st.text_input(
-            "Says", key="rule_says", **_KEEP, placeholder="a bar spans at most half its price", on_change=_unsay
+            "Says", key="rule_says", **_KEEP, placeholder="a bar spans at most half its price", on_change=_forget
         )
         _said(wrong, "says")
     with cells[2]:
@@ -111,8 +116,10 @@ def _wrong_now() -> dict[str, str]:
             rule = rule_of(**{"name": "it", "holds": "true", field: value}) if text else None
             if rule and field == "name":
                 named = rule.name
-            elif rule and field in ("holds", "series"):
+            elif rule and field == "holds":
                 service().checks.check_rule(rule.model_copy(update={"name": named}))
+            elif rule and field == "series":
+                service().checks.check_series(rule.series)
         except InputError as error:
             wrong[field] = error.problem
     return wrong
@@ -126,7 +133,7 @@ def _bounds() -> bool:
         with cell:
             for side in ("from", "to"):
                 key = f"rule_{name}_{side}"
-                st.text_input(f"{name.capitalize()} {side}", key=key, **_KEEP, placeholder="any", on_change=_unsay)
+                st.text_input(f"{name.capitalize()} {side}", key=key, **_KEEP, placeholder="any", on_change=_forget)
                 refused |= not _is_edge(name, side)
     return refused
 
@@ -208,13 +215,9 @@ def _fill(rule: Rule | None) -> None:
 
 
 def _forget() -> None:
+    """What was refused, or tried, when a button was pressed has changed since."""
     for name in (_KEPT, "rule_wrong"):
         st.session_state.pop(name, None)
-
-
-def _unsay() -> None:
-    """What was refused, or tried, when a button was pressed has changed since."""
-    _forget()
 
 
 def _read() -> Rule | None:

@@ -338,13 +338,14 @@ def log_lines(run: Run) -> None:
     if not lines:
         st.caption("No lines yet." if run.is_active else "No lines.")
         return
-    text = "\n".join(
+    told = (
         f"{time.strftime('%H:%M:%S', time.gmtime(line.at))} {LEVELS.get(line.level, '?')} {line.text}" for line in lines
     )
+    text = dated("\n".join(told))
     if not run.is_active:
         head.download_button(
             "Download",
-            dated(text),
+            text,
             f"run-{run.id}.log",
             "text/plain",
             key="run_log_download",
@@ -352,7 +353,7 @@ def log_lines(run: Run) -> None:
             type="tertiary",
         )
     with st.container(height="content" if len(lines) <= FEW_LINES else 260, border=False, key="run_log"):
-        st.text(dated(text))  # as code it would need the largest of Streamlit's scripts, for colours that it has not
+        st.text(text)  # as code it would need the largest of Streamlit's scripts, for colours that it has not
 
 
 def links(run: Run, rows: list[RunSeries]) -> None:

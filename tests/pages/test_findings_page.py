@@ -328,6 +328,14 @@ def test_checks_of_everything_by_hand_put_the_next_ones_off(console: ConsoleServ
 # -- rules of one's own
 
 
+def typed_rule(open_page: Open, name: str, holds: str) -> AppTest:
+    """The page with a rule in its form."""
+    at = open_page("findings")
+    at.text_input(key="rule_name").set_value(name)
+    at.text_area(key="rule_holds").set_value(holds)
+    return at
+
+
 def form(at: AppTest) -> Any:
     """What the form of a rule is in."""
     [found] = [one for one in at.expander if one.label == "Rules of your own"]
@@ -336,9 +344,7 @@ def form(at: AppTest) -> Any:
 
 def test_a_rule_is_tried_kept_and_finds(console: ConsoleService, open_page: Open) -> None:
     spiked(console)
-    at = open_page("findings")
-    at.text_input(key="rule_name").set_value("narrow")
-    at.text_area(key="rule_holds").set_value("high <= 1.2 * low")
+    at = typed_rule(open_page, "narrow", "high <= 1.2 * low")
     at.button(key="rule_try").click().run()
     assert "narrow would find 1 bar of 1,800" in words(at) or "narrow would find 2 bars of" in words(at)
     at.button(key="rule_save").click().run()
@@ -355,9 +361,7 @@ def test_a_rule_is_tried_kept_and_finds(console: ConsoleService, open_page: Open
 
 def test_a_rule_that_cannot_be_is_said_at_its_field(console: ConsoleService, open_page: Open) -> None:
     spiked(console)
-    at = open_page("findings")
-    at.text_input(key="rule_name").set_value("Not A Name")
-    at.text_area(key="rule_holds").set_value("true")
+    at = typed_rule(open_page, "Not A Name", "true")
     at.button(key="rule_save").click().run()
     assert "use 1 to 40 of a-z, 0-9 and _" in words(at)
     at.text_input(key="rule_name").set_value("narrow")
@@ -424,9 +428,7 @@ def test_a_rule_that_takes_too_long_is_said_at_its_field(
 
     monkeypatch.setattr("ffe_core.rules.expression.stopped_after", stopped)
     spiked(console)
-    at = open_page("findings")
-    at.text_input(key="rule_name").set_value("slow")
-    at.text_area(key="rule_holds").set_value("high <= 1.2 * low")
+    at = typed_rule(open_page, "slow", "high <= 1.2 * low")
     for button in ("rule_try", "rule_save"):
         at.button(key=button).click().run()
         assert "rule slow takes more than" in words(at), button
@@ -524,9 +526,7 @@ def test_bounds_that_would_dead_letter_much_ask_first(console: ConsoleService, o
 
 def test_a_trial_is_of_the_rule_that_stands_there(console: ConsoleService, open_page: Open) -> None:
     spiked(console)
-    at = open_page("findings")
-    at.text_input(key="rule_name").set_value("narrow")
-    at.text_area(key="rule_holds").set_value("high <= 1.2 * low")
+    at = typed_rule(open_page, "narrow", "high <= 1.2 * low")
     at.button(key="rule_try").click().run()
     assert "narrow would find" in words(at)
     at.text_area(key="rule_holds").set_value("high <= 1.3 * low").run()

@@ -69,10 +69,12 @@ def find(bars: Bars) -> Iterator[Found]:
     far = [at for at in near if abs(jump[at]) > _expected(bars, at)]
     levels = [0, *far, len(bars)]
     odd = [_jump(bars, jump, at, share) for at in far]
+    splits = proposed(bars) if share and any(odd) else {}
     held = [
         one
         for place, one in enumerate(odd)
-        if one and _holds(close, one, levels[place], levels[place + 2]) and not (share and _is_split(bars, one))
+        if one and _holds(close, one, levels[place], levels[place + 2])
+        if not _is_removed(bars, one) and one.at not in splits
     ]
     lasts = _lasts(held, len(bars))
     places = [np.arange(one.at, one.at + max(1, lasts[one])) for one in lasts]
@@ -169,12 +171,12 @@ def _is_quiet(bars: Bars, size: float, at: int) -> bool:
     return bool(spans[at] <= max(most, _OF_JUMP * abs(size)) and np.median(spans[at : at + _HELD]) <= most)
 
 
-def _is_split(bars: Bars, jump: _Jump) -> bool:
-    """Whether splits on record remove a jump, or the check of splits names it."""
+def _is_removed(bars: Bars, jump: _Jump) -> bool:
+    """Whether splits on record remove a jump."""
     before, at = (int(bars.open_times[place]) for place in (jump.at - 1, jump.at))
     days = applied(bars.factors, before, at)
     left = jump.size + sum(np.log(bars.factors[day]) for day in days)
-    return (bool(days) and abs(left) < _AGREE) or jump.at in proposed(bars)
+    return bool(days) and bool(abs(left) < _AGREE)
 
 
 def _says(evidence: Evidence, prices: NumberFormat) -> str:

@@ -102,14 +102,18 @@ class Checks:
     def check_rule(self, rule: Rule) -> None:
         """InputError, naming the field, for a rule whose expression cannot be evaluated, or one that can be about no
         series, whatever is stored."""
+        self.check_series(rule.series)
+        steps = np.arange(1, _SAMPLE + 1)
+        check(rule, steps * 86_400 * 40, {name: steps * place + 0.5 for place, name in enumerate(VALUES, 1)})
+
+    def check_series(self, patterns: Sequence[str]) -> None:
+        """InputError, with the field `series`, for a pattern of a rule that no series can fit, whatever is stored."""
         stored = {found.series.provider for found in stored_series(self._service.lake)}
-        for pattern in rule.series:
+        for pattern in patterns:
             _, timeframe, provider = parts_of(pattern)
             _require_known(pattern, timeframe, TIMEFRAMES)
             if not is_file_source(provider):
                 _require_known(pattern, provider, sorted({*PROVIDERS, *stored}))
-        steps = np.arange(1, _SAMPLE + 1)
-        check(rule, steps * 86_400 * 40, {name: steps * place + 0.5 for place, name in enumerate(VALUES, 1)})
 
     def save_rule(self, rule: Rule, actor: str, *, is_meant: bool = False, tried: Trial | None = None) -> Trial | None:
         """Write a rule into the file, tried first unless what it was `tried` with is given; the trial, None where
