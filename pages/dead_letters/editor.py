@@ -135,6 +135,11 @@ def forget() -> None:
         st.session_state.pop(name, None)
 
 
+def let_go(chosen: Chosen) -> None:
+    """Drop what waits for a list that cannot be edited any more."""
+    st.session_state.get("dl_put_by", {}).pop(_list_key(chosen), None)
+
+
 def waiting() -> int:
     """How many records of other lists have edits that are not saved."""
     kept: dict[Any, tuple[list[Draft], str]] = st.session_state.get("dl_put_by", {})

@@ -23,7 +23,7 @@ from ffe_core.storage.dead_letters.queue import Selection
 from ffe_core.storage.lake.snapshot import epochs
 from ffe_core.validation import UNREADABLE, read_open_times, validate
 from pages.dead_letters.dialogs import ask, do
-from pages.dead_letters.editor import editor
+from pages.dead_letters.editor import editor, let_go
 from pages.dead_letters.text import (
     bar,
     cell,
@@ -58,6 +58,8 @@ def draw_record(batch: DeadLetterBatch, number: int) -> None:
         with section("The editor"):
             st.subheader("Edit", anchor=False)
             editor({batch.id: (number,)})
+    else:
+        let_go({batch.id: (number,)})
     with section("The history"):
         _history(batch, record)
 

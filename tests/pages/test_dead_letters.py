@@ -446,6 +446,17 @@ class TestSteps:
         assert "1 saved as new revisions" in words(at)
         assert at.text_input(key="dl_why").value == ""
 
+    def test_what_is_typed_of_a_record_that_has_ended_is_let_go(self, console: ConsoleService, open_page: Open):
+        batch_id = dead_letter(console, 0, 1)
+        at = open_page("dead_letters", entry=batch_id, record="0", place="1")
+        press(at, "dl_drop")
+        press(at, "dl_following")
+        assert "1 record left with edits that are not saved" in words(at)
+        DeadLetters(console.run_service).discard({batch_id: (0,)}, "ben", "noise")
+        at.query_params["record"] = "0"
+        at.run()
+        assert "not saved" not in words(at)
+
     def test_a_link_to_a_record_walks_its_batch(self, console: ConsoleService, open_page: Open):
         batch_id = dead_letter(console, 0, 1)
         dead_letter(console, 2)
