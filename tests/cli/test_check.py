@@ -96,6 +96,8 @@ def test_a_rule_that_cannot_be_is_said_at_its_field(folder: Path) -> None:
     for words, said in (
         (["try", "narrow", "--holds", "high <="], "holds: rule narrow cannot be read"),
         (["save", "narrow", "--holds", "nope > 1"], "holds: rule narrow cannot be evaluated"),
+        (["try", "narrow", "--holds", "high"], "holds: rule narrow is no condition"),
+        (["try", "narrow", "--holds", "true", "--for", "*/2h"], "series: nothing can fit */2h"),
         (["try", "narrow"], "name: 'narrow' is unknown"),
         (["try", "narrow", "--bound", "close=1"], "bound: 'close=1' is no bound"),
         (["save", "narrow", "--bound", "close=1:", "--bound", "close=:2"], "bound: 'close=1:' is no bound"),

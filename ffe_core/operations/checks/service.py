@@ -96,6 +96,7 @@ class Checks:
 
     def try_rule(self, rule: Rule) -> Trial:
         """What a rule would find in what is stored; nothing goes on record. InputError for one that cannot be."""
+        self.check_rule(rule)
         series = [summary.series for summary in stored_series(self._service.lake)]
         return trial(self._service.lake, series, rule, around(self._service.stores))
 
@@ -122,9 +123,10 @@ class Checks:
         InputError for one that cannot be, and, unless it `is_meant`, with the field `dead_letters` for one that would
         dead-letter more than a hundredth of what is stored.
         """
-        self.check_rule(rule)
         if tried is None and any(rule.is_about(found.series) for found in stored_series(self._service.lake)):
             tried = self.try_rule(rule)
+        else:
+            self.check_rule(rule)
         if tried is not None and rule.dead_letters and not is_meant:
             _require_narrow(rule, tried)
         with self._audit.act(actor, "save rule", rule.name, rule.says, holds=rule.asks, on=rule.on):
