@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ffe_core.candles import SCHEMA, partition_dates, table_name, timeframe_of
 from ffe_core.errors import InputError
@@ -40,3 +42,14 @@ def test_a_partition_is_a_month_of_minutes_or_a_year(timeframe: str, period: str
     assert partition_dates(before, timeframe).astype(str).tolist() == [
         "1969-12-01" if timeframe == "1m" else "1969-01-01"
     ]
+
+
+@given(
+    st.lists(st.integers(-(10**10), 10**11), max_size=30),
+    st.sampled_from(list(TIMEFRAMES)),
+)
+def test_partitions_of_many_are_those_of_each(stamps: list[int], timeframe: str):
+    times = np.array(stamps, np.int64)
+    rounded = times.astype("datetime64[s]").astype("datetime64[M]" if timeframe == "1m" else "datetime64[Y]")
+    found = partition_dates(times, timeframe)
+    assert (found.dtype, found.tolist()) == ("datetime64[D]", rounded.astype("datetime64[D]").tolist())

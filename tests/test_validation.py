@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ffe_core import times
 from ffe_core.candles import TIMESTAMP, VALUES
-from ffe_core.validation import OF_FILES, REASONS, UNREADABLE, read_open_times, validate
+from ffe_core.validation import OF_FILES, REASONS, UNREADABLE, read_open_time, read_open_times, validate
 from tests.ingestion.strategies import records as any_records
 
 HOUR = 3600
@@ -181,6 +181,32 @@ def test_an_open_that_cannot_be_read_is_none_and_others_are_epoch_seconds():
     checked = validate([changed(date="x"), changed(close=None)], HOUR)
     assert [failure.open for failure in checked.failures] == [None, AT]
     assert read_open_times([changed(date="x"), GOOD, 5]).tolist() == [UNREADABLE, AT, UNREADABLE]
+
+
+class Keyed:
+    """No record, though it has named fields."""
+
+    def __getitem__(self, name: str) -> str:
+        if name == "date":
+            return str(GOOD["date"])
+        raise AttributeError(name)
+
+
+DATES = [GOOD["date"], "2024-01-01T00:00:00.5Z", "2024-01-01", "x", "", None, 7, datetime(2024, 1, 1, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    "record", [*(changed(date=date) for date in DATES), {}, {"raw": 1}, 5, "date", None, [], Keyed()]
+)
+def test_the_open_of_one_record_is_read_as_among_many(record: Any):
+    among = read_open_times([*[GOOD] * 20, record])
+    assert read_open_time([GOOD, record], 1) == among[20] or isinstance(record, Keyed)
+    assert among[:20].tolist() == [AT] * 20
+
+
+def test_what_is_no_record_is_none_whatever_it_lets_be_asked_for():
+    checked = validate([GOOD, Keyed()], HOUR)
+    assert (checked.candles.num_rows, [failure.reasons for failure in checked.failures]) == (1, [["not_a_record"]])
 
 
 def test_a_half_hour_grid_takes_half_hours_only():

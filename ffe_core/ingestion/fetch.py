@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Seque
 from contextlib import aclosing
 from typing import Any
 
-from ffe_core.providers.base import Fetched, Page, Record
-from ffe_core.validation import UNREADABLE, read_open_times
+from ffe_core.providers.base import Fetched, Page
+from ffe_core.validation import UNREADABLE, read_open_time, read_open_times
 
 Fetch = Callable[[Page], Coroutine[Any, Any, Fetched]]
 Answers = AsyncGenerator[tuple[Page, Fetched], None]
@@ -54,11 +54,13 @@ def is_empty(page: Page, answer: Fetched, *, whole_bodies: bool) -> bool:
         return False
     if whole_bodies or not answer.records:
         return not answer.records
-    return not _speaks_of(page, answer.records[:1]) and not _speaks_of(page, answer.records)
+    # Nearly always the first one tells, and there are as many pages as requests.
+    return not _speak_of(page, [read_open_time(answer.records)]) and not _speak_of(
+        page, read_open_times(answer.records).tolist()
+    )
 
 
-def _speaks_of(page: Page, records: Sequence[Record]) -> bool:
-    opens = read_open_times(records).tolist()
+def _speak_of(page: Page, opens: Sequence[int]) -> bool:
     return any(at == UNREADABLE or page.start <= at < page.end for at in opens)
 
 
