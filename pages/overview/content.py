@@ -28,7 +28,7 @@ from pages.widgets import (
 from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.states import kind_of
-from pages.widgets.tables import score_cell, score_column, show_table
+from pages.widgets.tables import score_cell, score_column, show_table, time_cell, time_column
 from pages.widgets.travel import new_backfill
 from pages.widgets.verbs import changing, told
 
@@ -228,7 +228,7 @@ def table_row(row: SeriesOverview, score: float | None) -> dict[str, Any]:
         "Stored": row.stored,
         "Oldest (UTC)": when(row.oldest, hint=False).removesuffix(" UTC"),
         "Watermark (UTC)": when(row.watermark, hint=False).removesuffix(" UTC"),
-        "Behind": "–" if row.lag is None else "up to date" if row.lag == 0 else duration(row.lag),
+        "Behind": time_cell(row.lag),
         "Unexplained": row.unexplained,
         "Score": None if score is None else score_cell(score),
         "Last run": [row.last_state] if row.last_state else [],
@@ -261,7 +261,7 @@ def table(shown: Overview) -> None:
             "Oldest (UTC)": st.column_config.TextColumn(
                 help="The earliest instant asked to completion, or the first bar stored."
             ),
-            "Behind": st.column_config.TextColumn(help="In market time since the bar at the watermark closed."),
+            "Behind": time_column(help="In market time since the bar at the watermark closed."),
         },
     )
     st.caption("Click a row to open its chart.")

@@ -7,6 +7,7 @@ dicts at every redraw. A server at rest does without the 30 MB.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from itertools import accumulate, chain
 from typing import Any
 
@@ -52,6 +53,11 @@ def _lists(cells: Sequence[list[Any] | None]) -> pa.Array:
     return _array(pa.list_(members.type), cells, [_offsets(lists)], [members])
 
 
+def _durations(cells: Sequence[timedelta | None]) -> pa.Array:
+    micros = [0 if cell is None else cell // timedelta(microseconds=1) for cell in cells]
+    return _array(pa.duration("us"), cells, [np.array(micros, np.int64)])
+
+
 _MAKERS: dict[type, Callable[[Any], pa.Array]] = {
     type(None): lambda cells: pa.nulls(len(cells)),
     bool: _bools,
@@ -59,6 +65,7 @@ _MAKERS: dict[type, Callable[[Any], pa.Array]] = {
     float: _numbers,
     str: _texts,
     list: _lists,
+    timedelta: _durations,
 }
 
 

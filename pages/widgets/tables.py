@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -62,6 +63,22 @@ def size_column(counts: Sequence[int], **options: Any) -> tuple[list[float], Any
     # To the kilobyte, so that a small file beside a large one is not nothing.
     size, format_ = (10**6, "%,.3f MB") if max(counts, default=0) >= 10**6 else (10**3, "%,.1f KB")
     return [count / size for count in counts], st.column_config.NumberColumn(format=format_, **options)
+
+
+def time_cell(seconds: float | None) -> timedelta | None:
+    """A duration as a cell that sorts by its length, in its one or two largest units."""
+    if seconds is None:
+        return None
+    for size, below in ((86_400, 3_600), (3_600, 60), (60, 1)):
+        if seconds >= size:
+            finest = below if seconds < 10 * size else size
+            return timedelta(seconds=int(seconds) // finest * finest)
+    return timedelta(seconds=int(seconds))
+
+
+def time_column(**options: Any) -> Any:
+    """A dataframe column of durations."""
+    return st.column_config.NumberColumn(format="localized", **options)
 
 
 def score_cell(score: float) -> float:

@@ -22,6 +22,7 @@ _KINDS = (
     st.lists(_TEXTS),
     st.lists(st.none() | st.integers(0, 9)),
     st.dates(),
+    st.timedeltas(),
     st.none(),
 )
 
@@ -50,8 +51,9 @@ def test_values_of_several_kinds_are_no_column(cells: list[Any]) -> None:
 
 def test_pandas_is_not_loaded_for_it() -> None:
     code = (
-        "import sys; from pages.widgets.arrow_rows import table_of;"
-        "table_of([{'a': 'x', 'b': 1, 'c': 1.5, 'd': True, 'e': ['x'], 'f': []}, {'e': None, 'g': None}]);"
+        "import sys; from datetime import timedelta; from pages.widgets.arrow_rows import table_of;"
+        "first = {'a': 'x', 'b': 1, 'c': 1.5, 'd': True, 'e': ['x'], 'f': [], 'h': timedelta(1)};"
+        "table_of([first, {'e': None, 'g': None}]);"
         "print('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
