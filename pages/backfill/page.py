@@ -186,20 +186,18 @@ def series_form() -> list[str]:
         else:
             wrong.append("choose at least one pair")
     find_instruments(st.session_state.backfill_provider, "backfill")
-    first, second = st.columns([1, 2])
-    with first:
-        saved = [watchlist.name for watchlist in console.watchlists.all()]
-        st.selectbox(
+    saved = [watchlist.name for watchlist in console.watchlists.all()]
+    *of_list, frames = st.columns([1, 2]) if saved else [st.container()]
+    for cell in of_list:
+        cell.selectbox(
             "Watchlist",
             saved,
             index=None,
             key="backfill_watchlist",
             on_change=use_watchlist,
-            placeholder="Fill in from a saved list" if saved else "None saved yet",
-            disabled=not saved,
+            placeholder="Fill in from a saved list",
         )
-    with second:
-        st.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="backfill_timeframes", wrap=True)
+    frames.pills("Timeframes", list(TIMEFRAMES), selection_mode="multi", key="backfill_timeframes", wrap=True)
     if not st.session_state.backfill_timeframes:
         wrong.append("choose at least one timeframe")
     return wrong

@@ -133,24 +133,17 @@ def filters(known: KnownSeries) -> None:
     state, lists = st.session_state, list_names()
     if state.coverage_list not in lists:
         state.coverage_list = None
-    cells = st.columns([2, 3, 2, 4])
-    with cells[0]:
+    first, second, *of_list, last = st.columns([2, 3, 2, 4] if lists else [2, 3, 4])
+    with first:
         st.selectbox("Provider", known.providers, key="coverage_provider", on_change=nothing_chosen)
-    with cells[1]:
+    with second:
         frames = known.timeframes(state.coverage_provider)
         st.segmented_control(
             "Timeframe", frames, key="coverage_timeframe", on_change=nothing_chosen, required=True, wrap=True
         )
-    with cells[2]:
-        st.selectbox(
-            "Watchlist",
-            lists,
-            index=None,
-            key="coverage_list",
-            placeholder="Any" if lists else "None saved yet",
-            disabled=not lists,
-        )
-    with cells[3]:
+    for cell in of_list:
+        cell.selectbox("Watchlist", lists, index=None, key="coverage_list", placeholder="Any")
+    with last:
         st.segmented_control(
             "Range", [*PRESETS, OWN], key="coverage_preset", on_change=nothing_chosen, required=True, wrap=True
         )
@@ -241,7 +234,13 @@ def scores(found: SeriesCoverages) -> None:
     if not own:
         return
     troubled = sum(one.open > 0 for one in own)
-    with st.expander(f"Scores of {many(len(own), 'series', 'series')}, {number(troubled)} with open findings"):
+    with st.expander(
+        f"Scores of {many(len(own), 'series', 'series')}, {number(troubled)} with open findings",
+        key="coverage_scores",
+        on_change="rerun",
+    ) as told_:
+        if not told_.open:  # a table costs a browser the more time the less it is looked at
+            return
         show_table(
             [
                 {

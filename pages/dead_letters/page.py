@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -19,7 +20,7 @@ from pages.dead_letters.record import draw_record
 from pages.dead_letters.text import at_fault, bar, reasons, several, status_column, status_of, verbs
 from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, relative, section, service, whole
 from pages.widgets.alerts import alert, say_wrong
-from pages.widgets.fields import is_short
+from pages.widgets.fields import filter_row, is_short
 from pages.widgets.frame import heading_row
 from pages.widgets.tables import digest, show_table
 from pages.widgets.travel import OF_FILES
@@ -38,6 +39,8 @@ NAMES = {
     "run": "Run",
     "day": "Day",
 }
+FIRST = ("reason", "asset_pair")
+"""What records are filtered by most."""
 PARAMETERS = {"asset_pair": "pair"}
 WIDTHS = {
     "Bar (UTC)": 118,
@@ -128,22 +131,35 @@ def list_view() -> None:
 
 
 def filters(asked: Wanted) -> None:
-    cells = st.columns([5, 6, 4, 4, 4, 3, 5, 5])
-    with cells[0]:
-        pick("status", "Status", [ANY, *STATUSES, PARTLY_REPLAYED], asked.status or ANY, lambda status: status)
     offered = service().queue.largest([name for name in DIMENSIONS if name != "day"], Wanted(status=asked.status))
-    for place, name in enumerate(DIMENSIONS, start=1):
-        with cells[place]:
-            day_field(asked.day) if name == "day" else options(name, getattr(asked, name), offered[name])
-    with cells[7]:
-        st.session_state.dl_q = in_field("q", asked.text)
-        st.text_input(
-            "Search",
-            key="dl_q",
-            placeholder="In what was received",
-            on_change=lambda: set_filter("q", st.session_state.dl_q),
-        )
-        is_short(st.session_state.dl_q, LONGEST_VALUE, "NaN")
+
+    def choose(name: str) -> None:
+        value = getattr(asked, name)
+        day_field(value) if name == "day" else options(name, value, offered[name])
+
+    filter_row(
+        [
+            lambda: pick("status", "Status", [ANY, *STATUSES, PARTLY_REPLAYED], asked.status or ANY, lambda one: one),
+            *(partial(choose, name) for name in FIRST),
+            partial(search, asked.text),
+        ],
+        [
+            (bool(in_field(name, getattr(asked, name))), partial(choose, name))
+            for name in DIMENSIONS
+            if name not in FIRST
+        ],
+    )
+
+
+def search(text: str) -> None:
+    st.session_state.dl_q = in_field("q", text)
+    st.text_input(
+        "Search",
+        key="dl_q",
+        placeholder="In what was received",
+        on_change=lambda: set_filter("q", st.session_state.dl_q),
+    )
+    is_short(st.session_state.dl_q, LONGEST_VALUE, "NaN")
 
 
 def day_field(value: str) -> None:

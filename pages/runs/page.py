@@ -1,7 +1,7 @@
 """Runs: every backfill, replay, upkeep, check and count, newest first, with what it came to."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,6 @@ from ffe_core.storage.state.runs import RunSummary
 from pages.runs.grid import MOST_RUNS, grid
 from pages.widgets import (
     arrived,
-    duration,
     from_url,
     go,
     is_leaving,
@@ -29,11 +28,12 @@ from pages.widgets import (
     span,
     state_column,
 )
+from pages.widgets.fields import filter_row
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.states import kind_name, kind_of
-from pages.widgets.tables import fitting, show_table
+from pages.widgets.tables import fitting, show_table, time_cell, time_column
 from pages.widgets.travel import new_backfill
 
 PAGE_SIZE = 25
@@ -83,37 +83,23 @@ def first_page() -> None:
 
 def filters() -> None:
     state = st.session_state
-    cells = st.columns([3, 2, 2, 2, 2, 2])
-    with cells[0]:
-        st.multiselect("State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page)
-    with cells[1]:
-        st.selectbox(
-            "Kind",
-            KINDS,
-            index=None,
-            key="runs_kind",
-            format_func=kind_name,
-            placeholder="Any",
-            on_change=first_page,
-        )
-    with cells[2]:
-        st.selectbox(
-            "Provider", source_names(), index=None, key="runs_provider", placeholder="Any", on_change=first_page
-        )
-    with cells[3]:
-        pair_filter("runs_pair", "run", service().runs.pairs, on_change=first_page)
-    with cells[4]:
-        st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page)
-    with cells[5]:
-        st.selectbox(
-            "Started by",
-            list(SOURCES),
-            index=None,
-            key="runs_by",
-            format_func=SOURCES.__getitem__,
-            placeholder="Any",
-            on_change=first_page,
-        )
+    filter_row(
+        [
+            lambda: st.multiselect(
+                "State", run_states.STATES, key="runs_states", placeholder="Any state", on_change=first_page
+            ),
+            lambda: choose("Provider", "runs_provider", source_names(), str),
+            lambda: pair_filter("runs_pair", "run", service().runs.pairs, on_change=first_page),
+        ],
+        [
+            (state.runs_kind is not None, lambda: choose("Kind", "runs_kind", KINDS, kind_name)),
+            (
+                state.runs_since != KEYS["any"],
+                lambda: st.selectbox("Started", list(SINCE), key="runs_since", on_change=first_page),
+            ),
+            (state.runs_by is not None, lambda: choose("Started by", "runs_by", list(SOURCES), SOURCES.__getitem__)),
+        ],
+    )
     keep_in_url(
         state=",".join(state.runs_states),
         kind=state.runs_kind,
@@ -124,6 +110,10 @@ def filters() -> None:
         since=next(key for key, label in KEYS.items() if label == state.runs_since).replace("any", ""),
         page=state.runs_page if state.runs_page > 1 else None,
     )
+
+
+def choose(name: str, key: str, known: Sequence[str], words: Callable[[str], str]) -> None:
+    st.selectbox(name, known, index=None, key=key, format_func=words, placeholder="Any", on_change=first_page)
 
 
 def found() -> tuple[list[RunSummary], int]:
@@ -176,7 +166,7 @@ def row(run: RunSummary, pairs: Sequence[str], room: int) -> dict[str, Any]:
         "Broke a rule": run.failed_total if brings else None,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
-        "Took": duration(ended - run.started_at) if run.started_at else "–",
+        "Took": time_cell(ended - run.started_at) if run.started_at else None,
         "By": by(run),
     }
 
@@ -243,7 +233,7 @@ def table() -> None:
                 "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
                 "Started": st.column_config.TextColumn(width=88),
-                "Took": st.column_config.TextColumn(width=62),
+                "Took": time_column(width=80),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")

@@ -38,7 +38,7 @@ from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
-from pages.widgets.tables import digest, show_table
+from pages.widgets.tables import digest, show_table, time_cell, time_column
 from pages.widgets.text import dated
 from pages.widgets.travel import backfill_form, new_backfill
 from pages.widgets.typed import in_utc
@@ -68,22 +68,15 @@ def filters(rows: Sequence[Freshness]) -> None:
     state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
     if state.watermarks_list not in lists:
         state.watermarks_list = None
-    cells = st.columns(4)
+    cells = st.columns(4 if lists else 3)
     with cells[0]:
         st.selectbox("Provider", source_names(), index=None, key="watermarks_provider", placeholder="Any")
     with cells[1]:
         pair_filter("watermarks_pair", "series", partial(pairs_of, rows))
     with cells[2]:
         st.selectbox("Health", HEALTHS, index=None, key="watermarks_health", placeholder="Any")
-    with cells[3]:
-        st.selectbox(
-            "Watchlist",
-            lists,
-            index=None,
-            key="watermarks_list",
-            placeholder="Any" if lists else "None saved yet",
-            disabled=not lists,
-        )
+    for cell in cells[3:]:
+        cell.selectbox("Watchlist", lists, index=None, key="watermarks_list", placeholder="Any")
     keep_in_url(
         provider=state.watermarks_provider,
         pair=state.watermarks_pair,
@@ -122,12 +115,12 @@ def cells_of(row: Freshness) -> dict[str, Any]:
         "Health": [str(row.health)],
         "Oldest": when(row.oldest, hint=False).removesuffix(" UTC"),
         "Watermark": when(row.marks.watermark, hint=False).removesuffix(" UTC"),
-        "Lag": duration(row.lag) if row.lag else "up to date" if row.lag == 0 else "–",
+        "Lag": time_cell(row.lag),
         "Stored": row.counts.stored + row.counts.extra,
         "Explained": None if row.completeness is None else int(row.completeness * 10_000) / 100,
         "Gaps": len(row.counts.missing),
         "Missing": row.counts.unexplained,
-        "Run": "–" if row.last_run is None else str(row.last_run),
+        "Run": row.last_run,
         "State": [row.last_state] if row.last_state else [],
     }
 
@@ -159,8 +152,8 @@ def table(rows: list[Freshness]) -> list[Freshness]:
                 "Watermark (UTC)", help="Open of the last bar read; earlier after a rewind."
             ),
             "State": state_column("Last run", width=140),
-            "Run": st.column_config.TextColumn(width=50),
-            "Lag": st.column_config.TextColumn(
+            "Run": st.column_config.NumberColumn(format="%d", width=50),
+            "Lag": time_column(
                 help="Open time of its market since the bar at the watermark closed: a closed weekend is none."
             ),
             "Explained": st.column_config.NumberColumn(

@@ -1,7 +1,8 @@
-"""Fields of words: what is too long stays as it was typed, and is told beside it."""
+"""Fields: rows of filters, and words, of which what is too long stays as it was typed and is told beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -25,3 +26,30 @@ def is_short(text: str, most: int, example: str) -> bool:
     if len(text) > most:
         say_wrong(f"These are {number(len(text))} characters, and {number(most)} have room; for example “{example}”.")
     return len(text) <= most
+
+
+Draw = Callable[[], object]
+
+
+def filter_row(shown: Sequence[Draw], more: Sequence[tuple[bool, Draw]]) -> None:
+    """A row of filters: those that are always `shown`, then a button with `more`, each as (narrows the list, draw).
+
+    One that narrows the list stands in the row, where it is seen. What is behind the button is not made by the browser
+    until it is pressed: a page of many lists would be twice as slow to come.
+    """
+    with st.container(horizontal=True, key="filters"):
+        for draw in shown:
+            _field(draw)
+        behind = [draw for narrows, draw in more if not narrows]
+        if behind:
+            with st.popover("More filters", icon=":material/filter_list:", key="more_filters"):
+                for draw in behind:
+                    draw()
+        for narrows, draw in more:
+            if narrows:
+                _field(draw)
+
+
+def _field(draw: Draw) -> None:
+    with st.container():  # what is wrong with a field stands below it, not beside it
+        draw()

@@ -203,3 +203,30 @@ def test_hostile_content_is_text_and_asks_nothing_of_anybody(serve: Serve, visit
             assert "cannot be shown" not in visitor.text()
             assert not visitor.page.locator("[data-testid=stMain] img[src*=evil]").count()
             assert visitor.page.title() != "owned"
+
+
+def test_a_filter_that_narrows_the_list_stands_in_the_row(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    dead_letter(data_dir, 0, run_id="7")
+    dead_letter(data_dir, 1, 2, run_id="8")
+    visitor = visit(serve(data_dir), "/dead_letters")
+    visitor.sees("3 records")
+    row, behind = visitor.at("filters"), visitor.page.get_by_test_id("stPopoverBody")
+
+    def has(where: Locator, name: str) -> bool:
+        return where.get_by_label(name, exact=True).first.is_visible()
+
+    assert [has(row, name) for name in ("Pair", "Search", "Run", "Day kept")] == [True, True, False, False]
+    visitor.click("more_filters")
+    behind.get_by_label("Run", exact=True).click()
+    visitor.page.get_by_role("option", name="8 · 2").click()
+    visitor.sees("2 records")
+    poll(lambda: has(row, "Run") and not has(behind, "Run"), "the chosen run in the row")
+    assert has(behind, "Provider")  # the next can be chosen at once
+    behind.get_by_label("Day kept", exact=True).fill("tomorrow")
+    visitor.page.keyboard.press("Enter")
+    visitor.sees("is not a day")
+    assert has(row, "Day kept")
+    visitor.open("/dead_letters?run=7")
+    visitor.sees("1 record.")
+    assert (has(row, "Run"), has(row, "Day kept")) == (True, False)

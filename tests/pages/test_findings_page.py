@@ -225,7 +225,12 @@ def test_scores_stand_on_overview_and_coverage(console: ConsoleService, open_pag
     check(console)
     [series] = [one.value for one in open_page("overview").dataframe if "Score" in one.value]
     assert series["Score"].tolist() == [100.0]
-    assert any("Scores of 1 series" in one.label for one in open_page("coverage").expander)
+    at = open_page("coverage")
+    assert any("Scores of 1 series" in one.label for one in at.expander)
+    assert not any("Score" in one.value for one in at.dataframe)
+    at.session_state["coverage_scores"] = True
+    [scores] = [one.value for one in at.run().dataframe if "Score" in one.value]
+    assert scores["Score"].tolist() == [100.0]
 
 
 def test_a_check_run_has_a_page_and_a_row(console: ConsoleService, open_page: Open) -> None:

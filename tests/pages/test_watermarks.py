@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -49,7 +51,7 @@ def test_a_delisted_series_is_not_late(filled: ConsoleService, open_page: Open) 
     gone = Instrument("simulated", "BTCUSD", "BTC-USD", "crypto", delisted="2024-01-03", status="delisted")
     filled.instruments.store.replace("simulated", [gone])
     frame = open_page("watermarks").dataframe[0].value
-    assert list(frame["Lag"])[:1] == ["up to date"]
+    assert list(frame["Lag"])[:1] == [timedelta(0)]
     assert list(frame["Health"][0]) == ["healthy"]
     assert list(frame["Health"][1]) == ["behind"]
 
