@@ -33,7 +33,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.states import kind_name, kind_of
-from pages.widgets.tables import fitting, show_table, time_cell, time_column
+from pages.widgets.tables import fitting, show_table
 from pages.widgets.travel import new_backfill
 
 PAGE_SIZE = 25
@@ -166,7 +166,7 @@ def row(run: RunSummary, pairs: Sequence[str], room: int) -> dict[str, Any]:
         "Broke a rule": run.failed_total if brings else None,
         "Unexplained": run.unexplained_total,
         "Started": relative(run.created_at),
-        "Took": time_cell(ended - run.started_at) if run.started_at else None,
+        "Took": timedelta(seconds=int(ended - run.started_at)) if run.started_at else None,
         "By": by(run),
     }
 
@@ -229,11 +229,11 @@ def table() -> None:
                 "Provider": st.column_config.TextColumn(width=84),
                 "Pairs": st.column_config.TextColumn(width=102 if under_way else 160),
                 "Range": st.column_config.TextColumn(width=144, help="Whole UTC days; its page has the times."),
-                "By": st.column_config.TextColumn(width=fitting([one["By"] for one in shown], 94, 240)),
+                "By": st.column_config.TextColumn(width=fitting([one["By"] for one in shown], 60, 240)),
                 "Progress": st.column_config.ProgressColumn(format="percent", width=58),
                 # They grow while one looks, and a column keeps the width of what it showed first.
                 "Started": st.column_config.TextColumn(width=88),
-                "Took": time_column(width=80),
+                "Took": st.column_config.NumberColumn(format="compact", width=62, help="Hours, minutes and seconds."),
             },
         )
         st.caption(f"{total:,} run{'' if total == 1 else 's'}. Click a row to open it.")
