@@ -18,6 +18,7 @@ from ffe_core.instruments.matching import meant
 from ffe_core.series import Series
 from ffe_core.storage.lake.snapshot import micros
 from pages.widgets import arrived, from_url, go, keep_in_url, notes, number, one_of, plain, section, service
+from pages.widgets.fields import filter_row
 from pages.widgets.frame import heading
 from pages.widgets.tables import show_table
 from pages.widgets.travel import new_backfill
@@ -40,26 +41,26 @@ def filters(known: list[Series]) -> None:
         providers = sorted({series.provider for series in known})
         state.restated_provider = from_url("provider", one_of(providers), None)
         state.restated_since = from_url("since", one_of(SINCE), "30")
-    cells = st.columns([4, 3, 2, 3])
-    with cells[0]:
-        st.selectbox(
-            "Series",
-            known,
-            index=None,
-            format_func=lambda series: f"{series.asset_pair} {series.timeframe} · {series.provider}",
-            key="restated_series",
-            placeholder="Any",
-        )
-    with cells[1]:
-        st.selectbox(
-            "Provider",
-            sorted({series.provider for series in known}),
-            index=None,
-            key="restated_provider",
-            placeholder="Any",
-        )
-    with cells[2]:
-        st.selectbox("Restated", list(SINCE), format_func=SINCE.__getitem__, key="restated_since")
+    filter_row(
+        [
+            lambda: st.selectbox(
+                "Series",
+                known,
+                index=None,
+                format_func=lambda series: f"{series.asset_pair} {series.timeframe} · {series.provider}",
+                key="restated_series",
+                placeholder="Any",
+            ),
+            lambda: st.selectbox(
+                "Provider",
+                sorted({series.provider for series in known}),
+                index=None,
+                key="restated_provider",
+                placeholder="Any",
+            ),
+            lambda: st.selectbox("Restated", list(SINCE), format_func=SINCE.__getitem__, key="restated_since"),
+        ]
+    )
     keep_in_url(
         series=state.restated_series.key if state.restated_series else None,
         provider=state.restated_provider,

@@ -34,7 +34,7 @@ from pages.widgets import (
 )
 from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.dialogs import answered, answering, dialog, unanswered
-from pages.widgets.fields import words_fit
+from pages.widgets.fields import filter_row, words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
@@ -68,15 +68,14 @@ def filters(rows: Sequence[Freshness]) -> None:
     state, lists = st.session_state, [watchlist.name for watchlist in service().watchlists.all()]
     if state.watermarks_list not in lists:
         state.watermarks_list = None
-    cells = st.columns(4 if lists else 3)
-    with cells[0]:
-        st.selectbox("Provider", source_names(), index=None, key="watermarks_provider", placeholder="Any")
-    with cells[1]:
-        pair_filter("watermarks_pair", "series", partial(pairs_of, rows))
-    with cells[2]:
-        st.selectbox("Health", HEALTHS, index=None, key="watermarks_health", placeholder="Any")
-    for cell in cells[3:]:
-        cell.selectbox("Watchlist", lists, index=None, key="watermarks_list", placeholder="Any")
+    fields = [
+        lambda: st.selectbox("Provider", source_names(), index=None, key="watermarks_provider", placeholder="Any"),
+        lambda: pair_filter("watermarks_pair", "series", partial(pairs_of, rows)),
+        lambda: st.selectbox("Health", HEALTHS, index=None, key="watermarks_health", placeholder="Any"),
+    ]
+    if lists:
+        fields.append(lambda: st.selectbox("Watchlist", lists, index=None, key="watermarks_list", placeholder="Any"))
+    filter_row(fields)
     keep_in_url(
         provider=state.watermarks_provider,
         pair=state.watermarks_pair,

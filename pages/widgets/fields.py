@@ -31,7 +31,7 @@ def is_short(text: str, most: int, example: str) -> bool:
 Draw = Callable[[], object]
 
 
-def filter_row(shown: Sequence[Draw], more: Sequence[tuple[bool, Draw]]) -> None:
+def filter_row(shown: Sequence[Draw], more: Sequence[tuple[bool, Draw]] = ()) -> None:
     """A row of filters: those that are always `shown`, then a button with `more`, each as (narrows the list, draw).
 
     One that narrows the list stands in the row, where it is seen. What is behind the button is not made by the browser
