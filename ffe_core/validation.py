@@ -229,8 +229,9 @@ def _read_numbers(values: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray
         if not _is_plain(array.type):
             raise pa.ArrowInvalid(f"a column of {array.type} is read one by one")
         numbers = pc.cast(array, pa.float64())
-        missing = np.asarray(numbers.is_null())
-        return numbers.to_numpy(zero_copy_only=False), missing, np.zeros(len(values), bool)
+        none = np.zeros(len(values), bool)
+        missing = np.asarray(numbers.is_null()) if numbers.null_count else none
+        return numbers.to_numpy(zero_copy_only=False), missing, none
     except _REFUSED:
         read = [_number(value) for value in values]
         numbers = np.array([np.nan if number is None else number for number in read], dtype=np.float64)

@@ -76,3 +76,5 @@ def test_times_are_packed_and_no_dictionary_is_made_of_prices(lake: DeltaLakeMan
     encodings = {group.column(i).path_in_schema: set(group.column(i).encodings) for i in range(group.num_columns)}
     assert "DELTA_BINARY_PACKED" in encodings["timestamp"]
     assert not {"RLE_DICTIONARY", "PLAIN_DICTIONARY"} & encodings["close"]
+    told = {group.column(i).path_in_schema for i in range(group.num_columns) if group.column(i).is_stats_set}
+    assert told == set(STATISTICS)
