@@ -238,8 +238,8 @@ def scores(found: SeriesCoverages) -> None:
         f"Scores of {many(len(own), 'series', 'series')}, {number(troubled)} with open findings",
         key="coverage_scores",
         on_change="rerun",
-    ) as told_:
-        if not told_.open:  # a table costs a browser the more time the less it is looked at
+    ) as list_:
+        if not list_.open:  # a table costs a browser the more time the less it is looked at
             return
         show_table(
             [

@@ -45,6 +45,11 @@ MOST_FAILURES, MOST_NAMED = 5, 6
 YOUNG_SECONDS = 3
 FEW_LINES = 8
 STOPPED = (run_states.INTERRUPTED, run_states.CANCELLED)
+UNDER_WAY = {
+    "New candles": "Those that are committed; what is fetched is committed in parts.",
+    "Rate": "Of candles that are fetched, committed or not yet.",
+}
+"""What figures mean while a run is under way, and one seems to say what another does not."""
 OF_STORED: dict[str, Any] = {run_states.UPKEEP: upkeep, run_states.CHECK: checks, run_states.COVERAGE: coverage}
 """Runs that fetch nothing: what is drawn in the place of series and candles."""
 
@@ -210,7 +215,12 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
     }
     with st.container(horizontal=True):
         for name, value in figures.items():
-            st.metric(name, value, width="stretch" if name.startswith("Accounted") else FIGURE_WIDTH)
+            st.metric(
+                name,
+                value,
+                width="stretch" if name.startswith("Accounted") else FIGURE_WIDTH,
+                help=UNDER_WAY.get(name) if active else None,
+            )
 
 
 def series_row(row: RunSeries, told: bool) -> dict[str, Any]:
