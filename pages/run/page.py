@@ -219,7 +219,7 @@ def totals(run: Run, rows: list[RunSeries]) -> None:
                 name,
                 value,
                 width="stretch" if name.startswith("Accounted") else FIGURE_WIDTH,
-                help=UNDER_WAY.get(name) if active else None,
+                help=plain(UNDER_WAY[name]) if active and name in UNDER_WAY else None,
             )
 
 
