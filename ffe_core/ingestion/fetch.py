@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ffe_core.providers.base import Fetched, Page
-from ffe_core.validation import UNREADABLE, read_open_time, read_open_times
+from ffe_core.validation import UNREADABLE, first_open_time, read_open_times
 
 Fetch = Callable[[Page], Coroutine[Any, Any, Fetched]]
 Answers = AsyncGenerator[tuple[Page, Fetched], None]
@@ -55,7 +55,7 @@ def is_empty(page: Page, answer: Fetched, *, whole_bodies: bool) -> bool:
     if whole_bodies or not answer.records:
         return not answer.records
     # Nearly always the first one tells, and there are as many pages as requests.
-    return not _speak_of(page, [read_open_time(answer.records)]) and not _speak_of(
+    return not _speak_of(page, [first_open_time(answer.records)]) and not _speak_of(
         page, read_open_times(answer.records).tolist()
     )
 

@@ -223,8 +223,6 @@ def write_rows(rows: pa.Table, file: Any, group_rows: int | None = None) -> None
         store_schema=False,
         column_encoding={"timestamp": _TIME_ENCODING},
         max_rows_per_page=_PAGE_ROWS,
-        # The least and the largest price of a month let no reader leave out a page, and cost a tenth of the writing.
-        write_statistics=[name for name in STATISTICS if name in rows.column_names],
         write_page_index=True,
     )
 
