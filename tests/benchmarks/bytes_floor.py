@@ -13,6 +13,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ffe_core.storage.lake.data_files import LEVEL
+
 _STAMP = pa.timestamp("us", tz="UTC")
 _COINBASE_FIELDS = ("start", "low", "high", "open", "close", "volume")
 
@@ -75,4 +77,4 @@ def floor(provider: str, bodies: Iterable[bytes], folder: str, gc: bool) -> None
     make, columns = _WAYS[provider]
     decoder = make(gc)
     table = pa.concat_tables([columns(decoder.decode(body).candles) for body in bodies])
-    pq.write_table(table, f"{folder}/candles.parquet", compression="zstd", compression_level=3)
+    pq.write_table(table, f"{folder}/candles.parquet", compression="zstd", compression_level=LEVEL)

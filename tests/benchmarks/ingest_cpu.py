@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ffe_core.providers.base import Record
+from ffe_core.storage.lake.data_files import LEVEL
 from ffe_core.timeframes import seconds
 from tests.benchmarks.candles import START, TIMEFRAME, MadeProvider, ingest
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
@@ -56,7 +57,7 @@ def _floor(records: list[Record], folder: str) -> None:
     for name in _FIELDS:
         columns[name] = pa.array([record[name] for record in records]).cast(pa.float64())
     table = pa.table(columns)
-    pq.write_table(table, f"{folder}/candles.parquet", compression="zstd", compression_level=3)
+    pq.write_table(table, f"{folder}/candles.parquet", compression="zstd", compression_level=LEVEL)
 
 
 def _cpu_seconds() -> float:
