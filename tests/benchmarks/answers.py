@@ -7,7 +7,6 @@ always open, so that every page is full, and its first bar is known, so that not
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from ffe_core import BatchDataIngester, DeltaLakeManager, times
 from ffe_core.ingestion.series_result import SeriesResult
 from ffe_core.providers.base import Page
 from ffe_core.providers.coinbase import CoinbaseDataProvider
-from ffe_core.providers.http import _PARSERS, HttpClient
+from ffe_core.providers.http import HttpClient
 from ffe_core.providers.http_provider import HttpProvider
 from ffe_core.providers.oanda import OandaDataProvider
 from ffe_core.series import Series
@@ -80,7 +79,7 @@ class _HandedBodies(HttpClient):
 
     async def ask(self, path: str, params: Mapping[str, str], parse: Any) -> Any:
         body = self.bodies[self.first(params)]
-        return await asyncio.get_running_loop().run_in_executor(_PARSERS, self._read, parse, body)
+        return await self._reading(parse, body)
 
 
 def provider_of(name: str, folder: str) -> HttpProvider:

@@ -170,15 +170,23 @@ def test_what_is_no_json_says_so(body: bytes) -> None:
         decode_json(body, bounds())
 
 
-async def test_bodies_are_read_off_the_event_loop(server: Scripted, tmp_path: Path) -> None:
+def one_in(size: int) -> Answer:
+    """The number 1 in a body of so many bytes."""
+    return Answer.text("1".rjust(size), "application/json")
+
+
+@pytest.mark.parametrize(("size", "where"), [(2**16, "MainThread"), (2**16 + 1, "parse")])
+async def test_a_large_body_is_read_off_the_event_loop(server: Scripted, tmp_path: Path, size: int, where: str) -> None:
+    server.reply = lambda seen: one_in(size)
     threads = []
     async with patient(server, tmp_path) as acme:
         await acme.ask("/", {}, lambda data: threads.append(threading.current_thread()))
         await acme.get("/", {}, lambda body: threads.append(threading.current_thread()))
-    assert {thread.name[:5] for thread in threads} == {"parse"}
+    assert {thread.name.partition("_")[0] for thread in threads} == {where}
 
 
 async def test_reading_counts_towards_the_total_time_out(server: Scripted, tmp_path: Path) -> None:
+    server.reply = lambda seen: one_in(MEGABYTE)
     ended = threading.Event()
     async with patient(server, tmp_path, http={"total_timeout_seconds": 0.5}) as acme:
         with pytest.raises(RetriableError, match="did not answer in time"):
