@@ -84,16 +84,45 @@ def current_frame(
     None where some of them have to be looked at: a bar may be there twice, or a file holds others too.
     """
     folder = local_folder(snapshot.uri)
-    names = ["timestamp", *(name for name in columns if name != "timestamp")]
-    asked = _Asked(snapshot, start, end, names, known_at)
-    by_series = [_clusters(one, snapshot.files(one), start, end, known_at) for one in series]
-    clusters = [cluster for some in by_series for cluster in some]
-    if folder is None or not all(_is_plain(asked, cluster) for cluster in clusters):
+    found = (
+        None if folder is None else _whole_files([(one, snapshot.files(one)) for one in series], start, end, known_at)
+    )
+    if folder is None or found is None:
         return None
-    rows = [int(cluster.files.rows[0]) for cluster in clusters]
-    frame = scanned(folder, [cluster.files.paths[0] for cluster in clusters], rows, names)
-    sizes = [sum(int(cluster.files.rows[0]) for cluster in some) for some in by_series]
+    paths, rows, sizes = found
+    names = ["timestamp", *(name for name in columns if name != "timestamp")]
+    frame = scanned(folder, paths, rows, names)
     return None if frame is None or not _each_rises(frame, sizes) else (frame, sizes)
+
+
+def _whole_files(
+    held: Sequence[tuple[Series, Files]], start: int, end: int, known_at: int | None
+) -> tuple[list[str], list[int], list[int]] | None:
+    """Paths and rows of the files of each series that matter, by time, and the rows of each series.
+
+    None unless all rows of each file are wanted, as far as the log tells, and no two of a series share time.
+    """
+    paths: list[str] = []
+    rows: list[int] = []
+    sizes: list[int] = []
+    for one, files in held:
+        places = files.places(start, end)
+        if known_at is not None:
+            places = places[files.oldest[places] <= known_at]
+        if len(places) > 1:
+            places = places[np.argsort(files.first[places], kind="stable")]
+        free, before = start, len(rows)
+        for place in places.tolist():
+            low, high = files.providers[place]
+            if files.first[place] < free or files.last[place] >= end or not low == high == one.provider:
+                return None
+            if known_at is not None and files.newest[place] > known_at:
+                return None
+            free = int(files.last[place]) + 1
+            paths.append(files.paths[place])
+            rows.append(int(files.rows[place]))
+        sizes.append(sum(rows[before:]))
+    return paths, rows, sizes
 
 
 def _each_rises(frame: Any, sizes: Sequence[int]) -> bool:
