@@ -11,6 +11,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -175,14 +176,29 @@ def one_in(size: int) -> Answer:
     return Answer.text("1".rjust(size), "application/json")
 
 
+def loading(data: bytes) -> threading.Thread:
+    """Read a body as candles are, with pandas loaded; where that was."""
+    import_module("pandas")
+    return threading.current_thread()
+
+
 @pytest.mark.parametrize(("size", "where"), [(2**16, "MainThread"), (2**16 + 1, "parse")])
 async def test_a_large_body_is_read_off_the_event_loop(server: Scripted, tmp_path: Path, size: int, where: str) -> None:
     server.reply = lambda seen: one_in(size)
     threads = []
     async with patient(server, tmp_path) as acme:
+        await acme.ask("/", {}, loading)
         await acme.ask("/", {}, lambda data: threads.append(threading.current_thread()))
         await acme.get("/", {}, lambda body: threads.append(threading.current_thread()))
     assert {thread.name.partition("_")[0] for thread in threads} == {where}
+
+
+async def test_what_loads_pandas_is_read_off_the_event_loop_too(server: Scripted, tmp_path: Path) -> None:
+    server.reply = lambda seen: one_in(10)
+    async with patient(server, tmp_path) as acme:
+        first, second = [await acme.ask("/", {}, loading) for _ in range(2)]
+    assert first.name.startswith("parse")
+    assert second is threading.current_thread()
 
 
 async def test_reading_counts_towards_the_total_time_out(server: Scripted, tmp_path: Path) -> None:
