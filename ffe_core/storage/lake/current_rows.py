@@ -84,45 +84,40 @@ def current_frame(
     None where some of them have to be looked at: a bar may be there twice, or a file holds others too.
     """
     folder = local_folder(snapshot.uri)
-    found = (
-        None if folder is None else _whole_files([(one, snapshot.files(one)) for one in series], start, end, known_at)
-    )
-    if folder is None or found is None:
+    if folder is None:
         return None
-    paths, rows, sizes = found
     names = ["timestamp", *(name for name in columns if name != "timestamp")]
+    asked = _Asked(snapshot, start, end, names, known_at)
+    paths: list[str] = []
+    rows: list[int] = []
+    sizes: list[int] = []
+    for one in series:
+        files = snapshot.files(one)
+        places = _wanted_wholly(asked, one, files)
+        if places is None:
+            return None
+        of_one = [int(files.rows[place]) for place in places]
+        paths += [files.paths[place] for place in places]
+        rows += of_one
+        sizes.append(sum(of_one))
     frame = scanned(folder, paths, rows, names)
     return None if frame is None or not _each_rises(frame, sizes) else (frame, sizes)
 
 
-def _whole_files(
-    held: Sequence[tuple[Series, Files]], start: int, end: int, known_at: int | None
-) -> tuple[list[str], list[int], list[int]] | None:
-    """Paths and rows of the files of each series that matter, by time, and the rows of each series.
+def _wanted_wholly(asked: _Asked, series: Series, files: Files) -> list[int] | None:
+    """The places of the files of a series that matter, by time; None unless each is wanted whole and none shares time.
 
-    None unless all rows of each file are wanted, as far as the log tells, and no two of a series share time.
+    The same could be told of `_clusters`, whose copies cost twice as much.
     """
-    paths: list[str] = []
-    rows: list[int] = []
-    sizes: list[int] = []
-    for one, files in held:
-        places = files.places(start, end)
-        if known_at is not None:
-            places = places[files.oldest[places] <= known_at]
-        if len(places) > 1:
-            places = places[np.argsort(files.first[places], kind="stable")]
-        free, before = start, len(rows)
-        for place in places.tolist():
-            low, high = files.providers[place]
-            if files.first[place] < free or files.last[place] >= end or not low == high == one.provider:
-                return None
-            if known_at is not None and files.newest[place] > known_at:
-                return None
-            free = int(files.last[place]) + 1
-            paths.append(files.paths[place])
-            rows.append(int(files.rows[place]))
-        sizes.append(sum(rows[before:]))
-    return paths, rows, sizes
+    places = files.places(asked.start, asked.end)
+    if asked.known_at is not None:
+        places = places[files.oldest[places] <= asked.known_at]
+    if len(places) > 1:
+        places = places[np.argsort(files.first[places], kind="stable")]
+        if (files.first[places[1:]] <= files.last[places[:-1]]).any():
+            return None
+    found: list[int] = places.tolist()
+    return found if all(_is_whole(asked, series, files, place) for place in found) else None
 
 
 def _each_rises(frame: Any, sizes: Sequence[int]) -> bool:
@@ -178,22 +173,27 @@ def _clusters(series: Series, files: Files, start: int, end: int, known_at: int 
 
 def _is_plain(asked: _Asked, cluster: _Cluster) -> bool:
     """Whether all rows of the cluster's one file are wanted, as far as the log tells."""
-    files, series = cluster.files, cluster.series
+    return len(cluster.files) == 1 and _is_whole(asked, cluster.series, cluster.files, 0)
+
+
+def _is_whole(asked: _Asked, series: Series, files: Files, place: int) -> bool:
+    """Whether all rows of a file are wanted, as far as the log tells."""
+    low, high = files.providers[place]
     return (
-        _is_one_known_file(asked, files)
-        and bool(asked.start <= files.first[0] and files.last[0] < asked.end)
-        and files.providers[0].tolist() == [series.provider] * 2
+        bool(asked.start <= files.first[place] and files.last[place] < asked.end)
+        and low == high == series.provider
+        and _is_known(asked, files, place)
     )
 
 
-def _is_one_known_file(asked: _Asked, files: Files) -> bool:
-    """Whether it is one file of which everything was known at the moment asked for."""
-    return len(files) == 1 and (asked.known_at is None or bool(files.newest[0] <= asked.known_at))
+def _is_known(asked: _Asked, files: Files, place: int) -> bool:
+    """Whether everything of a file was known at the moment asked for."""
+    return asked.known_at is None or bool(files.newest[place] <= asked.known_at)
 
 
 def _rows_of(asked: _Asked, cluster: _Cluster, ready: pa.Table | None = None) -> pa.Table:
     series, files = cluster.series, cluster.files
-    if _is_one_known_file(asked, files):
+    if len(files) == 1 and _is_known(asked, files, 0):
         rows = _file_rows(asked, series, files) if ready is None else ready
         if _is_rising(micros(rows["timestamp"])):
             return rows

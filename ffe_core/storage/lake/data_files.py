@@ -40,7 +40,7 @@ _TIME_ENCODING = "DELTA_BINARY_PACKED"
 _REPEATING = [name for name in SCHEMA.names if name not in ("timestamp", *VALUES, *PARTITION_COLUMNS)]
 FOR_DELTA_RS = WriterProperties(
     compression="ZSTD",
-    compression_level=1,  # it takes none below
+    compression_level=max(LEVEL, 1),  # it takes none below
     data_page_row_count_limit=_PAGE_ROWS,
     column_properties={
         "timestamp": ColumnProperties(dictionary_enabled=False, encoding=_TIME_ENCODING),
