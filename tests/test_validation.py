@@ -64,6 +64,7 @@ BROKEN = [
     (changed(open="1_0"), {"not_a_number:open"}),
     (changed(open="\u0662"), {"not_a_number:open"}),
     (changed(open="\ud800"), {"not_a_number:open"}),
+    (changed(open=b"2"), {"not_a_number:open"}),
     (changed(open=True), {"not_a_number:open"}),
     (changed(open=[2]), {"not_a_number:open"}),
     (changed(open={"o": 2}), {"not_a_number:open"}),
@@ -76,6 +77,7 @@ BROKEN = [
     (changed(date="２０２４-01-01T00:00:00Z"), {"time_unreadable"}),
     (changed(date="\ud800"), {"time_unreadable"}),
     (changed(date=AT), {"time_unreadable"}),
+    (changed(date=GOOD["date"].encode()), {"time_unreadable"}),
     (changed(date=["2024"]), {"time_unreadable"}),
     (changed(date="2024-01-01T00:30:00Z"), {"off_grid"}),
     (changed(date="2024-01-01T00:00:00.5Z"), {"off_grid"}),
@@ -192,7 +194,8 @@ class Keyed:
         raise AttributeError(name)
 
 
-DATES = [GOOD["date"], "2024-01-01T00:00:00.5Z", "2024-01-01", "x", "", None, 7, datetime(2024, 1, 1, tzinfo=UTC)]
+DATES = [GOOD["date"], "2024-01-01T00:00:00.5Z", "2024-01-01", "x", "", None, 7]
+DATES += [GOOD["date"].encode(), datetime(2024, 1, 1, tzinfo=UTC)]
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ class Chunk:
     def _sorted_out(self, records: Sequence[Any], pages: list[Waiting]) -> tuple[np.ndarray, np.ndarray]:
         """Open times of the records, and which are of this range and closed (or unreadable: for rules to judge)."""
         sizes = [len(page_records) for _, page_records, _ in pages]
-        bounds = [(page.start, page.end, closed) for page, _, closed in pages]
-        starts, ends, closed = np.repeat(np.array(bounds, np.int64), sizes, axis=0).T
+        bounds = zip(*((page.start, page.end, closed) for page, _, closed in pages), strict=True)
+        starts, ends, closed = (np.repeat(np.array(bound, np.int64), sizes) for bound in bounds)
         open_times = read_open_times(records)
         readable = open_times != UNREADABLE
         unfinished = self._unfinished(records, open_times, closed) & readable

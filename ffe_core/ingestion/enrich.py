@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ffe_core.candles import SCHEMA, TIMESTAMP, VALUES, partition_dates
 from ffe_core.series import Series
@@ -27,22 +26,27 @@ def enrich(
     """
     extracted_at = time.time_ns() // 1000 - round(clock_skew * 1e6)
     size = candles.num_rows
-    open_times = np.asarray(pc.cast(candles["timestamp"], pa.int64())) // 1_000_000
+    first = pa.array(np.zeros(size, np.int32))
+    pair, provider, ingestion = (
+        pa.DictionaryArray.from_arrays(first, pa.array([text], pa.string()))
+        for text in (series.asset_pair, series.provider, ingestion_id)
+    )  # one text for every row, held once: the table's type is still plain text
     columns = {
         "timestamp": candles["timestamp"],
         **{name: candles[name] for name in VALUES},
-        "asset_pair": _repeated(series.asset_pair, size),
-        "source_provider": _repeated(series.provider, size),
+        "asset_pair": pair,
+        "source_provider": provider,
         "_extracted_at": pa.repeat(pa.scalar(extracted_at, pa.int64()).cast(TIMESTAMP), size),
-        "_ingestion_id": _repeated(ingestion_id, size),
+        "_ingestion_id": ingestion,
         "is_mock": pa.repeat(pa.scalar(is_mock), size),
         "_dead_letter_id": pa.array(dead_letter_ids, pa.string()) if dead_letter_ids else pa.nulls(size, pa.string()),
-        "partition_date": pa.array(partition_dates(open_times, series.timeframe)),
-        "partition_asset_pair": _repeated(series.asset_pair, size),
+        "partition_date": _dates(candles["timestamp"], series.timeframe),
+        "partition_asset_pair": pair,
     }
     return pa.table({name: columns[name] for name in SCHEMA.names})
 
 
-def _repeated(text: str, size: int) -> pa.DictionaryArray:
-    """One text for every row, held once: the table's type is still plain text."""
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(size, np.int32)), pa.array([text], pa.string()))
+def _dates(timestamps: pa.ChunkedArray, timeframe: str) -> pa.ChunkedArray:
+    """The partition date of each time, chunk by chunk, as fresh memory for all at once costs more than the dates."""
+    chunks = (np.asarray(chunk.cast(pa.int64())) // 1_000_000 for chunk in timestamps.chunks)
+    return pa.chunked_array([pa.array(partition_dates(opens, timeframe)) for opens in chunks], pa.date32())

@@ -180,23 +180,27 @@ def _typed(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
 
 def _parts(rows: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
     """The rows of each partition in their order, without its columns."""
+    if rows.num_rows == 0:
+        return
     held = rows.drop_columns(list(PARTITION_COLUMNS))
     codes = _partition_codes(rows)
-    if (np.diff(codes) < 0).any():
+    if (codes[1:] < codes[:-1]).any():
         order = np.argsort(codes, kind="stable")
         rows, held, codes = rows.take(order), held.take(order), codes[order]
-    starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1)).tolist()
+    starts = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist()]
     for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
         yield rows.slice(start, 1).select(PARTITION_COLUMNS).to_pylist()[0], held.slice(start, end - start)
 
 
 def _partition_codes(rows: pa.Table) -> np.ndarray:
-    """A number for each row (int64) that rows of one partition share, and no others; it grows with the date."""
+    """A number for each row that rows of one partition share, and no others; it grows with the date."""
     dates, pairs = (rows[name].combine_chunks() for name in PARTITION_COLUMNS)
     pairs = pairs if pa.types.is_dictionary(pairs.type) else pairs.dictionary_encode()
     pairs = pairs.unify_dictionaries() if isinstance(pairs, pa.ChunkedArray) else pairs
-    days = np.asarray(dates.cast(pa.int32())).astype(np.int64)
-    codes: np.ndarray = days * len(pairs.dictionary) + np.asarray(pairs.indices)
+    days = np.asarray(dates.cast(pa.int32()))
+    if len(pairs.dictionary) == 1:
+        return days
+    codes: np.ndarray = days.astype(np.int64) * len(pairs.dictionary) + np.asarray(pairs.indices)
     return codes
 
 
@@ -246,9 +250,18 @@ def statistics(rows: pa.Table) -> Mapping[str, Any]:
 def _ends(column: pa.ChunkedArray) -> dict[str, Any]:
     import pyarrow.compute as pc
 
-    is_dictionary = pa.types.is_dictionary(column.type)
-    found: dict[str, Any] = pc.min_max(column.unique().dictionary_decode() if is_dictionary else column).as_py()
+    if pa.types.is_dictionary(column.type):
+        column = _texts(column)
+    found: dict[str, Any] = pc.min_max(column).as_py()
     return found
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    """The texts that rows of a column hold; where each of its parts holds a single one they need not be looked for."""
+    filled = [chunk for chunk in column.chunks if len(chunk)]
+    if column.null_count == 0 and all(len(chunk.dictionary) == 1 for chunk in filled):
+        return pa.concat_arrays([chunk.dictionary for chunk in filled])
+    return column.unique().dictionary_decode()
 
 
 def _spelled(value: Any) -> Any:

@@ -104,9 +104,21 @@ class TestAppend:
         order = [("asset_pair", "ascending"), ("timestamp", "ascending")]
         assert made.to_pyarrow_table().sort_by(order).equals(held)
 
-    def test_a_text_that_is_held_once_is_written_as_the_plain_one(self, tmp_path: Path):
-        pair = Series("BTCUSD", "1h", "coinbase")
-        held = rows(hours(0, 5), pair)
+    @pytest.mark.parametrize(
+        ("sizes", "joined"),
+        [
+            pytest.param({"coinbase": 5}, False, id="one"),
+            pytest.param({"coinbase": 5, "oanda": 3}, False, id="two parts"),
+            pytest.param({"coinbase": 5, "oanda": 0, "binance": 3}, False, id="one of them empty"),
+            pytest.param({"coinbase": 5, "oanda": 3}, True, id="two in one part"),
+        ],
+    )
+    def test_a_text_that_is_held_once_is_written_as_the_plain_one(
+        self, tmp_path: Path, sizes: dict[str, int], joined: bool
+    ):
+        parts = [rows(hours(0, size), Series("BTCUSD", "1h", provider)) for provider, size in sizes.items()]
+        held = pa.concat_tables(parts)
+        held = held.combine_chunks() if joined else held
         assert pa.types.is_dictionary(held.schema.field("asset_pair").type)
         append(table(tmp_path / "once"), held, CommitProperties())
         append(table(tmp_path / "plain"), held.cast(SCHEMA), CommitProperties())
