@@ -1,9 +1,9 @@
 """What does a one-bar commit cost on a table aged by thousands of commits with upkeep, and a month of a year of them?
 
 Commits: 50 series, a bar a commit in turns, 10,000 of them, with upkeep every 100 as a console does it; then as many
-commits on it and on a table with 100 commits, commit by commit in turns in one process, both kept up. Retention is some
-seconds, in the place of the hours in which 14,400 such commits a day would come: as many log entries are left.
-"Alone" is a new table without upkeep from its 50th to its 150th commit.
+commits on it and on a table with 100 commits, commit by commit in turns in one process, both kept up. Retention is that
+of the settings in commits: here they come every few milliseconds and not every six seconds, as 14,400 a day do, so its
+hours are seconds. "Alone" is a new table without upkeep from its 50th to its 150th commit.
 
 A month: two 5m lakes of the same year and pair, one filled by appends of one bar with upkeep, one by a single backfill.
 """
@@ -30,12 +30,14 @@ from ffe_core.storage.lake.upkeep.compaction import compact
 from ffe_core.storage.lake.upkeep.log import checkpoint, clean_up
 from ffe_core.storage.lake.upkeep.plan import plan_of
 from ffe_core.times import DAY
+from ffe_core.upkeep_settings import UpkeepSettings
 from tests.benchmarks.harness import Numbers, Options, Ratio, Verdict, median, run, sample, spread
 
 _MODULE = "tests.benchmarks.aged"
 _STEP, _TABLE = 300, "raw_market_data_5m"
 _SERIES, _EVERY, _COMPARED = 50, 100, 200
-_RETENTION_HOURS = 15 / 3600
+_APART = DAY / 14_400
+"""Seconds between two commits of 50 series every five minutes."""
 _BEGIN = 1_704_067_200
 """2024-01-01."""
 _READS = 15
@@ -55,6 +57,7 @@ class Grown:
         self.series = [Series(f"P{number:02d}USD", "5m", "made") for number in range(series)]
         self.commits = 0
         self.kept_up = 0.0
+        self.log_hours = float(UpkeepSettings().log_retention_hours)
 
     def commit(self) -> tuple[float, float]:
         """Wall and cpu seconds of one commit."""
@@ -74,7 +77,7 @@ class Grown:
         assert snapshot is not None
         compact(uri, None, plan_of(snapshot, _TABLE, _BEGIN + self.commits).merges)
         checkpoint(uri, None)
-        clean_up(uri, None, _RETENTION_HOURS)
+        clean_up(uri, None, self.log_hours)
         self.kept_up += time.process_time() - began
 
     def age(self, commits: int) -> None:
@@ -84,20 +87,28 @@ class Grown:
             if self.commits % _EVERY == 0:
                 self.upkeep()
 
-    def with_short_retention(self) -> Grown:
-        """Tombstones leave the checkpoint after seconds, as they would after hours."""
-        seconds = f"interval {round(_RETENTION_HOURS * 3600)} seconds"
-        keys = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
-        self.lake.ensure_table("5m").alter.set_table_properties(dict.fromkeys(keys, seconds))
-        return self
+    def pace(self, commits: int = _EVERY) -> float:
+        """Seconds between two commits, by so many of them."""
+        began = time.perf_counter()
+        self.age(commits)
+        return (time.perf_counter() - began) / commits
+
+    def keep(self, pace: float) -> None:
+        """Keep as many old log entries and tombstones as a console does, at `pace` seconds a commit."""
+        self.log_hours = UpkeepSettings().log_retention_hours * pace / _APART
+        hours = {"log": self.log_hours, "deletedFile": UpkeepSettings().file_retention_hours * pace / _APART}
+        self.lake.ensure_table("5m").alter.set_table_properties(
+            {f"delta.{what}RetentionDuration": f"interval {round(kept * 3600)} seconds" for what, kept in hours.items()}
+        )
 
 
 def _commits(size: int) -> Numbers:
     with tempfile.TemporaryDirectory() as name:
-        aged = Grown(Path(name) / "aged").with_short_retention()
-        aged.age(size)
+        aged, fresh, alone = (Grown(Path(name) / side) for side in ("aged", "fresh", "alone"))
+        aged.keep(pace := aged.pace())
+        aged.age(size - aged.commits)
         kept_up = aged.kept_up / size
-        fresh, alone = Grown(Path(name) / "fresh").with_short_retention(), Grown(Path(name) / "alone")
+        fresh.keep(pace)
         for _ in range(_SERIES):
             fresh.commit()
             alone.commit()
@@ -144,8 +155,9 @@ def _candles(first: int, last: int) -> pa.Table:
 
 def _fill(folder: Path, bars_: int) -> tuple[Path, Path]:
     """The year bar by bar with upkeep, and at once; a month in its second half."""
-    appended, at_once = Grown(folder / "appended", 1).with_short_retention(), DeltaLakeManager(folder / "at once")
-    appended.age(bars_)
+    appended, at_once = Grown(folder / "appended", 1), DeltaLakeManager(folder / "at once")
+    appended.keep(appended.pace())
+    appended.age(bars_ - appended.commits)
     appended.upkeep()
     rows = enrich(_candles(0, bars_), Series("P00USD", "5m", "made"), "all", is_mock=False)
     at_once.commit(Series("P00USD", "5m", "made"), rows, Watermarks(), Watermarks(_BEGIN + (bars_ - 1) * _STEP, _BEGIN))
