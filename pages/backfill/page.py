@@ -40,7 +40,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import check_pairs, pairs_field, resolve_pairs
 from pages.widgets.search import catalogue_age, find_instruments, wait_for_list
 from pages.widgets.states import MODE_NAMES
-from pages.widgets.tables import show_table
+from pages.widgets.tables import count_column, show_table
 from pages.widgets.text import dated
 from pages.widgets.verbs import NotAsShown, changing, done, refusable, told
 
@@ -246,10 +246,7 @@ def show_preview(found: Preview) -> None:
         }
         for item in found.series
     ]
-    numbers = {
-        name: st.column_config.NumberColumn(format="localized", width="small")
-        for name in ("Expected", "Stored", "To fetch", "Requests")
-    }
+    numbers = {name: count_column(width="small") for name in ("Expected", "Stored", "To fetch", "Requests")}
     show_table(rows, column_config={**numbers, "Note": st.column_config.TextColumn(width="large")})
 
 

@@ -37,7 +37,7 @@ from pages.widgets import from_url, keep_in_url, listed, notes, number, one_of, 
 from pages.widgets.alerts import alert
 from pages.widgets.days import Days
 from pages.widgets.frame import heading
-from pages.widgets.tables import show_table, value_columns
+from pages.widgets.tables import count_column, show_table, value_columns
 from pages.widgets.text import moment_text
 from pages.widgets.travel import backfill_link, new_backfill
 from pages.widgets.typed import in_utc
@@ -140,7 +140,7 @@ def what_there_is(known: list[SeriesSummary]) -> None:
         key="candles_known_series",
         on_select="rerun",
         selection_mode="single-row",
-        column_config={"Rows": st.column_config.NumberColumn(format="localized")},
+        column_config={"Rows": count_column()},
     )
     if chosen := picked["selection"]["rows"]:
         st.query_params.clear()
@@ -755,7 +755,7 @@ def columns_of(view: ChartView, table: pa.Table) -> dict[str, Any]:
         "run": st.column_config.NumberColumn("Run", width="small"),
         "_ingestion_id": st.column_config.TextColumn("Ingestion", width="small"),
         "_dead_letter_id": st.column_config.TextColumn("Dead letter", width="small"),
-        "sources": st.column_config.NumberColumn("Source bars", format="localized"),
+        "sources": count_column("Source bars"),
         "since": st.column_config.CheckboxColumn("Restated since"),
         "restated": st.column_config.NumberColumn("Restated"),
     }
@@ -774,7 +774,7 @@ def gaps_table(view: ChartView) -> None:
         }
         for gap in view.gaps
     ]
-    show_table(rows, column_config={"Candles": st.column_config.NumberColumn(format="localized")})
+    show_table(rows, column_config={"Candles": count_column()})
     if view.counts["unexplained"]:
         first, last = times.iso(view.gaps[0].start), times.iso(view.gaps[-1].end)
         backfill_link(view.series, "Fill these gaps", start=first, end=last, mode="gaps")

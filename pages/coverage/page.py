@@ -51,7 +51,7 @@ from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.fields import words_fit
 from pages.widgets.frame import heading
 from pages.widgets.squares import draw as draw_squares
-from pages.widgets.tables import digest, height_of, score_cell, score_column, show_table
+from pages.widgets.tables import count_column, digest, height_of, score_cell, score_column, show_table
 from pages.widgets.text import FIGURE_WIDTH, few, plain
 from pages.widgets.travel import import_form, new_backfill
 from pages.widgets.verbs import changing, done, told
@@ -391,7 +391,7 @@ def gap_list(gaps: Sequence[Gap], key: str) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         height="content" if len(shown) <= 8 else 320,
-        column_config={"Bars": st.column_config.NumberColumn(format="localized", width="small")},
+        column_config={"Bars": count_column(width="small")},
     )
     ticked = [shown[row] for row in event.selection.rows if row < len(shown)]
     one_series = len({gap.series for gap in gaps}) == 1

@@ -22,7 +22,7 @@ from pages.widgets import actor, from_url, keep_in_url, notes, number, one_of, r
 from pages.widgets.alerts import alert, say_wrong
 from pages.widgets.fields import filter_row, is_short
 from pages.widgets.frame import heading_row
-from pages.widgets.tables import digest, show_table
+from pages.widgets.tables import count_column, digest, show_table
 from pages.widgets.travel import OF_FILES
 from pages.widgets.typed import day
 from pages.widgets.url import LONGEST_VALUE
@@ -238,7 +238,7 @@ def groups(asked: Wanted) -> None:
         selection_mode="single-cell",
         column_config={
             NAMES[by]: st.column_config.TextColumn(width="large"),
-            "Records": st.column_config.NumberColumn(format="localized", width="small"),
+            "Records": count_column(width="small"),
             "Last 30 days": st.column_config.BarChartColumn(y_min=0, width="medium"),
         },
     )

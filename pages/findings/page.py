@@ -35,7 +35,7 @@ from pages.widgets import (
 )
 from pages.widgets.frame import heading_row
 from pages.widgets.pairs import pair_filter, pairs_meant
-from pages.widgets.tables import OF_SENTENCES, digest, fitting, height_of, show_table
+from pages.widgets.tables import OF_SENTENCES, count_column, digest, fitting, height_of, show_table
 from pages.widgets.travel import new_backfill
 from pages.widgets.url import are_shown
 from pages.widgets.verbs import changing, told
@@ -155,7 +155,7 @@ def listed_rows(rows: Sequence[FindingRow]) -> None:
             "Timeframe": st.column_config.TextColumn(width=76),
             "Provider": width("Provider", 66, 160),
             "From (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=118),
-            "Bars": st.column_config.NumberColumn(format="localized", width=56),
+            "Bars": count_column(width=56),
             # Whole, and what has no room then is scrolled to.
             "What": width("What", 300, 1_200),
         },

@@ -28,7 +28,7 @@ from pages.widgets import (
 from pages.widgets.alerts import alert
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.states import kind_of
-from pages.widgets.tables import score_cell, score_column, show_table, time_cell, time_column
+from pages.widgets.tables import count_column, score_cell, score_column, show_table, time_cell, time_column
 from pages.widgets.travel import new_backfill
 from pages.widgets.verbs import changing, told
 
@@ -212,7 +212,7 @@ def recent_runs() -> None:
             "Run": st.column_config.NumberColumn(format="%d", width=40),
             "State": state_column(width=118),
             "What": st.column_config.TextColumn(width=120),
-            "New": st.column_config.NumberColumn(format="localized", width=56, help="Candles that were not there."),
+            "New": count_column(width=56, help="Candles that were not there."),
             "Started": st.column_config.TextColumn(width=90),
         },
     )
@@ -247,7 +247,7 @@ def table(shown: Overview) -> None:
     rows = shown.there if len(shown.there) <= MOST_SERIES else shown.by_need[:MOST_SERIES]
     st.session_state.overview_series = [row.series for row in rows]
     scores = {series: one.score for series, one in service().checks.scores().items()}
-    numbers = {name: st.column_config.NumberColumn(format="localized") for name in ("Stored", "Unexplained")}
+    numbers = {name: count_column() for name in ("Stored", "Unexplained")}
     show_table(
         [table_row(row, scores.get(row.series)) for row in rows],
         key="overview_table",

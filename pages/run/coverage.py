@@ -9,7 +9,7 @@ import streamlit as st
 from ffe_core.storage.state.runs import Run, RunSeries
 from pages.run.figures import ended, machines, show_figures, started
 from pages.widgets import number, state_column
-from pages.widgets.tables import show_table
+from pages.widgets.tables import count_column, show_table
 
 COUNTS = ("expected", "stored", "dead_lettered", "marked", "unexplained")
 NAMES = {name: name.replace("_", " ").capitalize() for name in COUNTS}
@@ -32,7 +32,7 @@ def table(rows: list[RunSeries]) -> None:
     st.subheader("Series", anchor=False)
     cells = zip(rows, machines(rows), strict=True)
     shown = [_line(*one) for one in sorted(cells, key=lambda one: -(one[0].unexplained or 0))]
-    numbers = {label: st.column_config.NumberColumn(format="localized") for label in NAMES.values()}
+    numbers = {label: count_column() for label in NAMES.values()}
     config = {"State": state_column(width=130), **numbers}
     show_table(shown, key="run_counted", column_config=config)
 

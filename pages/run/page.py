@@ -36,7 +36,7 @@ from pages.widgets.dialogs import answered, answering, dialog, unanswered
 from pages.widgets.frame import heading, heading_row
 from pages.widgets.looking import looking
 from pages.widgets.states import MODE_NAMES, kind_name
-from pages.widgets.tables import show_table
+from pages.widgets.tables import count_column, show_table
 from pages.widgets.text import FIGURE_WIDTH, dated
 from pages.widgets.verbs import changing, told
 
@@ -253,7 +253,7 @@ def series_row(row: RunSeries, told: bool) -> dict[str, Any]:
 def series_table(rows: list[RunSeries]) -> None:
     st.subheader("Series", anchor=False)
     numbers = {
-        name: st.column_config.NumberColumn(format="localized", width=width)
+        name: count_column(width=width)
         for name, width in (
             ("New", 75),
             ("Restated", 70),

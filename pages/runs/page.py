@@ -33,7 +33,7 @@ from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
 from pages.widgets.states import kind_name, kind_of
-from pages.widgets.tables import fitting, show_table
+from pages.widgets.tables import count_column, fitting, show_table
 from pages.widgets.travel import new_backfill
 
 PAGE_SIZE = 25
@@ -208,7 +208,7 @@ def table() -> None:
             return
         st.session_state.runs_ids = [run.id for run in rows]
         numbers = {
-            name: st.column_config.NumberColumn(format="localized", width=width)
+            name: count_column(width=width)
             for name, width in (("New", 58), ("Restated", 58), ("Broke a rule", 74), ("Unexplained", 74))
         }
         pairs = service().runs.first_pairs([run.id for run in rows], FIRST_SERIES)

@@ -10,12 +10,12 @@ from ffe_core.storage.lake.upkeep.disk import size_text
 from ffe_core.storage.state import runs as run_states
 from pages.widgets import actor, go, is_leaving, many, number, plain, relative, section, service
 from pages.widgets.frame import heading_row
-from pages.widgets.tables import show_table, size_column
+from pages.widgets.tables import count_column, show_table, size_column
 from pages.widgets.text import FIGURE_WIDTH
 from pages.widgets.travel import new_backfill
 from pages.widgets.verbs import changing, told
 
-COUNT = st.column_config.NumberColumn(format="localized", width=80)
+COUNT = count_column(width=80)
 
 
 def found() -> Storage:
@@ -103,7 +103,7 @@ def tables(shown: Storage) -> None:
         height="content",
         column_config={
             **dict.fromkeys(counts, COUNT),
-            "Since checkpoint": st.column_config.NumberColumn(format="localized", width=105),
+            "Since checkpoint": count_column(width=105),
             "Old entries": st.column_config.NumberColumn(help="Log entries that the next upkeep deletes.", width=75),
             "To delete": to_delete,
             "Size": size,

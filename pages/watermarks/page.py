@@ -38,7 +38,7 @@ from pages.widgets.fields import filter_row, words_fit
 from pages.widgets.frame import heading
 from pages.widgets.pairs import pair_filter, pairs_meant
 from pages.widgets.sources import source_names
-from pages.widgets.tables import digest, show_table, time_cell, time_column
+from pages.widgets.tables import count_column, digest, show_table, time_cell, time_column
 from pages.widgets.text import dated
 from pages.widgets.travel import backfill_form, new_backfill
 from pages.widgets.typed import in_utc
@@ -133,9 +133,7 @@ def table(rows: list[Freshness]) -> list[Freshness]:
     """The list; returns the rows that are ticked in it."""
     series = [row.series for row in rows]
     key = f"watermarks_table_{digest(series)}"
-    numbers = {
-        name: st.column_config.NumberColumn(format="localized", width="small") for name in ("Stored", "Gaps", "Missing")
-    }
+    numbers = {name: count_column(width="small") for name in ("Stored", "Gaps", "Missing")}
     event = show_table(
         [cells_of(row) for row in rows],
         key=key,
@@ -158,7 +156,7 @@ def table(rows: list[Freshness]) -> list[Freshness]:
             "Explained": st.column_config.NumberColumn(
                 format="%.2f %%", help="Share of the expected bars that are stored, dead lettered or marked."
             ),
-            "Gaps": st.column_config.NumberColumn(format="localized", help="Ranges of bars missing without a reason."),
+            "Gaps": count_column(help="Ranges of bars missing without a reason."),
         },
     )
     st.caption(f"{len(rows):,} series. Tick one for what can be done with it, or several to bring them up to date.")

@@ -65,6 +65,14 @@ def size_column(counts: Sequence[int], **options: Any) -> tuple[list[float], Any
     return [count / size for count in counts], st.column_config.NumberColumn(format=format_, **options)
 
 
+def count_column(label: str | None = None, **options: Any) -> Any:
+    """A column of whole numbers, written as texts beside tables write them.
+
+    Streamlit's *localized* would write them as the browser's language does: 1.234 beside a price of 1.234.
+    """
+    return st.column_config.NumberColumn(label, format="%,d", **options)
+
+
 def time_cell(seconds: float | None) -> timedelta | None:
     """A duration as a cell that sorts by its length, in its one or two largest units."""
     if seconds is None:

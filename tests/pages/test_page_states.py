@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +58,20 @@ def test_with_a_series_that_is_stored_and_one_that_failed(
 ) -> None:
     calm(open_page(page))
     calm(open_page(page, id="1", **STORED))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("backfilled")
+def test_numbers_are_written_alike_in_every_browser(open_page: Open, page: str) -> None:
+    """In the browser's language 1.234 is a thousand and more, beside a price that is little more than one."""
+    at = open_page(page, id="1", **STORED)
+    localized = {
+        (name, str(frame.value.dtypes.get(name)))
+        for frame in at.dataframe
+        for name, column in json.loads(frame.proto.columns).items()
+        if (column.get("type_config") or {}).get("format") == "localized"
+    }
+    assert [name for name, kind in localized if not kind.startswith("timedelta")] == []
 
 
 def test_the_run_page_tells_the_whole_story(backfilled: ConsoleService, open_page: Open) -> None:
