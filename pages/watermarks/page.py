@@ -133,7 +133,7 @@ def table(rows: list[Freshness]) -> list[Freshness]:
     """The list; returns the rows that are ticked in it."""
     series = [row.series for row in rows]
     key = f"watermarks_table_{digest(series)}"
-    numbers = {name: count_column(width="small") for name in ("Stored", "Gaps", "Missing")}
+    numbers = {name: count_column(width="small") for name in ("Stored", "Missing")}
     event = show_table(
         [cells_of(row) for row in rows],
         key=key,

@@ -87,11 +87,11 @@ class Grown:
             if self.commits % _EVERY == 0:
                 self.upkeep()
 
-    def pace(self, commits: int = _EVERY) -> float:
-        """Seconds between two commits, by so many of them."""
+    def pace(self) -> float:
+        """Seconds between two commits, by some of them."""
         began = time.perf_counter()
-        self.age(commits)
-        return (time.perf_counter() - began) / commits
+        self.age(_EVERY)
+        return (time.perf_counter() - began) / _EVERY
 
     def keep(self, pace: float) -> None:
         """Keep as many old log entries and tombstones as a console does, at `pace` seconds a commit."""
